@@ -1,0 +1,47 @@
+//! `cargo xtask bench` and `cargo xtask compare`: what things cost.
+//!
+//! Both measure optimised builds and belong on a quiet machine; CI runs the benches once, as
+//! tests, only to see that they work.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::run::{self, Sink};
+use crate::workspace::Workspace;
+use crate::{peers, plugins};
+
+/// Runs the micro-benchmarks; `args` go to `cargo bench`.
+pub(crate) fn micro(workspace: &Workspace, args: &[String]) -> Result<()> {
+    run::run(
+        workspace
+            .cargo("bench")
+            .args(["-p", "tidegate-benches"])
+            .args(args),
+    )
+}
+
+/// Compares the release build with other proxies; `args` go to the comparison.
+pub(crate) fn compare(workspace: &Workspace, args: &[String]) -> Result<()> {
+    peers::install(workspace, &Sink::Terminal)?;
+    plugins::build(workspace, None, None)?;
+    let mut build = workspace.cargo("build");
+    build.args([
+        "--release",
+        "--bins",
+        "-p",
+        "tidegate",
+        "-p",
+        "tidegate-benches",
+    ]);
+    println!("compare: building for release (takes several minutes)");
+    run::run(&mut build)?;
+
+    let mut compare = Command::new(workspace.program("release", "compare"));
+    compare
+        .current_dir(&workspace.root)
+        .env("TIDEGATE_BIN", workspace.program("release", "tidegate"))
+        .env("TIDEGATE_PLUGINS_DIR", workspace.plugins_folder())
+        .env("TIDEGATE_PEERS_DIR", peers::folder(workspace));
+    run::run(compare.args(args))
+}

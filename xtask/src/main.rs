@@ -1,0 +1,120 @@
+//! `cargo xtask`: everything a developer or CI does with this repository, as one program.
+//!
+//! Owns the command line only; each command is a module of its own. It depends on none of our
+//! crates, so that it builds in seconds and works while they do not compile.
+
+mod apt;
+mod bench;
+mod ci;
+mod demo;
+mod packages;
+mod peers;
+mod plugins;
+mod run;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use plugins::toolchain::Toolchain;
+use workspace::Workspace;
+
+/// Project tasks of Tidegate.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Starts demo backends and a gateway with a filter, and prints curl lines to try.
+    Demo {
+        /// Runs the printed lines itself, checks the answers, and ends.
+        #[arg(long)]
+        check: bool,
+        /// The cargo profile to build with.
+        #[arg(long, default_value = "demo")]
+        profile: String,
+        /// Passed on to the demo.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Builds every filter of this repository to target/plugins/NAME.wasm.
+    Plugins {
+        /// Uses this toolchain instead of the first that works.
+        #[arg(long, value_enum)]
+        toolchain: Option<Toolchain>,
+        /// Builds only the filter of this package name.
+        #[arg(long, value_name = "NAME")]
+        only: Option<String>,
+    },
+    /// Builds the filters, then runs all tests.
+    Test {
+        /// Also installs the real programs some tests compare with, and requires them.
+        #[arg(long)]
+        peers: bool,
+        /// Passed on to cargo test.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
+    /// Runs the micro-benchmarks.
+    Bench {
+        /// Passed on to cargo bench.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Compares the CPU cost of a request with that of other proxies.
+    Compare {
+        /// Passed on to the comparison.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Checks what the compiler does not: arrows between crates, file headers, links, sizes.
+    Tidy,
+    /// Everything CI checks, in its order.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    match perform(Cli::parse().task) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            eprintln!("error: {err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn perform(task: Task) -> anyhow::Result<()> {
+    let workspace = Workspace::load()?;
+    match task {
+        Task::Demo {
+            check,
+            profile,
+            args,
+        } => demo::run(&workspace, &profile, check, &args),
+        Task::Plugins { toolchain, only } => plugins::build(&workspace, toolchain, only.as_deref()),
+        Task::Test { peers, args } => test::run(&workspace, peers, &args),
+        Task::Bench { args } => bench::micro(&workspace, &args),
+        Task::Compare { args } => bench::compare(&workspace, &args),
+        Task::Tidy => tidy::run(&workspace),
+        Task::Ci => ci::run(&workspace),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

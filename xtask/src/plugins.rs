@@ -1,0 +1,130 @@
+//! `cargo xtask plugins`: every filter crate of the workspace, compiled to WebAssembly.
+//!
+//! Owns which crates are filters, how cargo is called, and where the modules end up. Which
+//! compiler does it is `toolchain`'s choice. All filters share one target folder per toolchain,
+//! so that the standard library and common dependencies are compiled once.
+
+pub(crate) mod toolchain;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+
+use crate::packages::Package;
+use crate::run;
+use crate::workspace::Workspace;
+use toolchain::{TARGET, Toolchain};
+
+/// Builds the filters, or the one named, to `target/plugins/<package>.wasm`.
+pub(crate) fn build(
+    workspace: &Workspace,
+    wish: Option<Toolchain>,
+    only: Option<&str>,
+) -> Result<()> {
+    let filters = select(&workspace.packages, only)?;
+    if filters.is_empty() {
+        println!("plugins: no filter crates under plugins/ or examples/");
+        return Ok(());
+    }
+    let toolchain = toolchain::choose(wish)?;
+    let built_to = workspace.root.join("target/wasm").join(toolchain.folder());
+
+    let mut cargo = toolchain.cargo_build();
+    cargo
+        .current_dir(&workspace.root)
+        .args(["--profile", "plugin", "--target", TARGET]);
+    cargo.arg("--target-dir").arg(&built_to);
+    for filter in &filters {
+        cargo.args(["-p", &filter.name]);
+    }
+    cargo.args(workspace.lock_flag());
+    println!(
+        "plugins: building {} (the first time takes a minute)",
+        names(&filters)
+    );
+    run::run(&mut cargo)?;
+
+    let modules = built_to.join(TARGET).join("plugin");
+    for filter in &filters {
+        let target = workspace
+            .plugins_folder()
+            .join(format!("{}.wasm", filter.name));
+        let bytes = install(&modules.join(filter.wasm_name()), &target)?;
+        println!(
+            "plugins: target/plugins/{}.wasm, {} KiB",
+            filter.name,
+            bytes.div_ceil(1024)
+        );
+    }
+    Ok(())
+}
+
+fn select<'a>(packages: &'a [Package], only: Option<&str>) -> Result<Vec<&'a Package>> {
+    let filters: Vec<&Package> = packages.iter().filter(|it| it.is_filter()).collect();
+    let Some(name) = only else {
+        return Ok(filters);
+    };
+    match filters.iter().find(|it| it.name == name) {
+        Some(filter) => Ok(vec![filter]),
+        None => bail!(
+            "no filter is named {name:?}; there are: {}",
+            names(&filters)
+        ),
+    }
+}
+
+fn names(filters: &[&Package]) -> String {
+    filters
+        .iter()
+        .map(|it| it.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// Copies a module in one step, because a test may be loading the old one, and not at all if
+/// it is the same. Returns its size.
+fn install(from: &Path, to: &Path) -> Result<usize> {
+    let module = fs::read(from)
+        .with_context(|| format!("cargo built no {}; is the crate a cdylib?", from.display()))?;
+    if fs::read(to).is_ok_and(|installed| installed == module) {
+        return Ok(module.len());
+    }
+    let folder = to.parent().context("the root is no module")?;
+    let unfinished = to.with_extension(format!("wasm.{}", std::process::id()));
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&unfinished, &module))
+        .and_then(|()| fs::rename(&unfinished, to))
+        .with_context(|| format!("cannot write {}", to.display()))?;
+    Ok(module.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, folder: &str, crate_type: &str) -> Package {
+        Package {
+            name: name.into(),
+            folder: folder.into(),
+            crate_types: vec![crate_type.into()],
+            dependencies: vec![],
+        }
+    }
+
+    #[test]
+    fn one_filter_is_taken_by_name_and_a_wrong_name_lists_all() {
+        let packages = [
+            package("limit", "plugins/limit", "cdylib"),
+            package("demo", "examples/demo", "bin"),
+            package("hello", "examples/hello", "cdylib"),
+        ];
+        assert_eq!(names(&select(&packages, None).unwrap()), "limit, hello");
+        assert_eq!(names(&select(&packages, Some("hello")).unwrap()), "hello");
+        let err = select(&packages, Some("demo")).unwrap_err();
+        assert_eq!(
+            err.to_string(),
+            "no filter is named \"demo\"; there are: limit, hello"
+        );
+    }
+}
