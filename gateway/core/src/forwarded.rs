@@ -1,0 +1,164 @@
+//! Who the client is, and what the origin is told about it.
+//!
+//! Owns the X-Forwarded-* fields. By default nobody in front of us is trusted: what a client
+//! claims is replaced. With `trusted_hops` proxies in front, the client is the address that the
+//! outermost trusted one saw: the n-th from the right of the list that includes our peer.
+
+use std::fmt::Write as _;
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::header::HeaderName;
+
+/// `x-forwarded-for`.
+pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+/// `x-forwarded-proto`.
+pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+/// `x-forwarded-host`.
+pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// `x-request-id`.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What is known about the hop towards us.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer<'a> {
+    /// The address of the connection's other end.
+    pub address: IpAddr,
+    /// How many proxies in front of us are ours.
+    pub trusted_hops: usize,
+    /// `http` or `https`, as our own listener saw it.
+    pub scheme: &'a HeaderValue,
+    /// The normalised authority of the request.
+    pub authority: &'a HeaderValue,
+}
+
+/// Sets X-Forwarded-For, -Proto and -Host and returns the client's address.
+pub fn apply(headers: &mut HeaderMap, peer: &Peer<'_>) -> IpAddr {
+    let trusted = peer.trusted_hops > 0;
+    let (list, client) = forwarded_for(headers, peer);
+    headers.insert(X_FORWARDED_FOR, list);
+    if !trusted || !headers.contains_key(X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, peer.scheme.clone());
+    }
+    if !trusted || !headers.contains_key(X_FORWARDED_HOST) {
+        headers.insert(X_FORWARDED_HOST, peer.authority.clone());
+    }
+    client
+}
+
+fn forwarded_for(headers: &HeaderMap, peer: &Peer<'_>) -> (HeaderValue, IpAddr) {
+    let mut text = String::new();
+    let mut client = peer.address;
+    if peer.trusted_hops > 0 {
+        let mut claimed = Vec::new();
+        for value in headers.get_all(X_FORWARDED_FOR) {
+            let value = value.to_str().unwrap_or_default();
+            claimed.extend(
+                value
+                    .split(',')
+                    .map(str::trim)
+                    .filter(|entry| !entry.is_empty()),
+            );
+        }
+        // The right-most entry was written by the hop next to us, whose own address is `peer`.
+        let wanted = claimed.len().checked_sub(peer.trusted_hops);
+        if let Some(address) = wanted
+            .and_then(|at| claimed.get(at))
+            .and_then(|entry| address(entry))
+        {
+            client = address;
+        }
+        for entry in claimed {
+            text.push_str(entry);
+            text.push_str(", ");
+        }
+    }
+    // Writing to a String cannot fail.
+    write!(text, "{}", peer.address).ok();
+    let list = HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+    (list, client)
+}
+
+/// An address, with the port that some proxies add.
+fn address(entry: &str) -> Option<IpAddr> {
+    let entry = entry.trim_matches('"');
+    entry
+        .parse()
+        .ok()
+        .or_else(|| {
+            entry
+                .parse::<std::net::SocketAddr>()
+                .ok()
+                .map(|socket| socket.ip())
+        })
+        .or_else(|| entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use http::HeaderMap;
+    use http::HeaderValue;
+
+    use super::Peer;
+    use super::apply;
+
+    #[track_caller]
+    fn check(trusted_hops: usize, claimed: Option<&'static str>, list: &str, client: &str) {
+        let mut headers = HeaderMap::new();
+        if let Some(claimed) = claimed {
+            headers.insert("x-forwarded-for", HeaderValue::from_static(claimed));
+            headers.insert("x-forwarded-proto", HeaderValue::from_static("https"));
+        }
+        let got = apply(
+            &mut headers,
+            &Peer {
+                address: IpAddr::from([10, 0, 0, 9]),
+                trusted_hops,
+                scheme: &HeaderValue::from_static("http"),
+                authority: &HeaderValue::from_static("shop.test"),
+            },
+        );
+        assert_eq!(headers["x-forwarded-for"], list);
+        assert_eq!(got.to_string(), client);
+        let proto = if trusted_hops > 0 && claimed.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        assert_eq!(headers["x-forwarded-proto"], proto);
+        assert_eq!(headers["x-forwarded-host"], "shop.test");
+    }
+
+    #[test]
+    fn without_trusted_hops_the_claim_is_replaced() {
+        check(0, Some("1.2.3.4"), "10.0.0.9", "10.0.0.9");
+        check(0, None, "10.0.0.9", "10.0.0.9");
+    }
+
+    #[test]
+    fn with_trusted_hops_the_client_is_counted_from_the_right() {
+        check(
+            1,
+            Some("6.6.6.6, 1.2.3.4"),
+            "6.6.6.6, 1.2.3.4, 10.0.0.9",
+            "1.2.3.4",
+        );
+        check(
+            2,
+            Some("1.2.3.4, 10.0.0.1"),
+            "1.2.3.4, 10.0.0.1, 10.0.0.9",
+            "1.2.3.4",
+        );
+        check(1, Some("[::1]:99"), "[::1]:99, 10.0.0.9", "::1");
+    }
+
+    #[test]
+    fn a_list_that_is_too_short_or_garbage_gives_the_peer() {
+        check(3, Some("1.2.3.4"), "1.2.3.4, 10.0.0.9", "10.0.0.9");
+        check(1, Some("unknown"), "unknown, 10.0.0.9", "10.0.0.9");
+        check(1, None, "10.0.0.9", "10.0.0.9");
+    }
+}

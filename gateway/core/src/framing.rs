@@ -1,0 +1,218 @@
+//! Where a body ends: the rules of RFC 9112 §6, strictly.
+//!
+//! Owns the decision from header fields to body length for both directions, and the removal of the
+//! fields it was taken from. What is ambiguous is refused here, so that no two parsers can ever
+//! disagree about where our messages end.
+
+use http::HeaderMap;
+use http::Method;
+use http::StatusCode;
+use http::header::CONTENT_LENGTH;
+use http::header::TRANSFER_ENCODING;
+
+use crate::failure::Failure;
+use crate::message::Version;
+
+/// How the end of a body is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLength {
+    /// There is no body.
+    Empty,
+    /// So many bytes.
+    Exactly(u64),
+    /// Chunks until the last one.
+    Chunked,
+    /// Until the connection closes (responses only).
+    UntilClose,
+}
+
+/// What the framing of a received message says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framing {
+    /// How long the body is.
+    pub length: BodyLength,
+    /// The message was sent in a way that an intermediary before us may have read differently:
+    /// the connection must not be used again.
+    pub must_close: bool,
+}
+
+/// The framing of a request. `transfer-encoding` is removed from `headers`; `content-length` stays
+/// as one number, because filters read it, and is written anew by the encoder.
+///
+/// # Errors
+///
+/// A [`Failure`] for anything ambiguous: differing lengths, codings other than `chunked` alone.
+/// Both fields together go on by Transfer-Encoding and close afterwards (RFC 9112 §6.3, item 3).
+pub fn request_framing(headers: &mut HeaderMap, version: Version) -> Result<Framing, Failure> {
+    let has_coding = headers.contains_key(TRANSFER_ENCODING);
+    let has_length = headers.contains_key(CONTENT_LENGTH);
+    if has_coding {
+        if version == Version::Http10 {
+            return Err(Failure::BadTransferEncoding);
+        }
+        match coding(headers) {
+            Coding::Chunked => {}
+            Coding::Other => return Err(Failure::UnsupportedTransferCoding),
+            Coding::Malformed => return Err(Failure::BadTransferEncoding),
+        }
+        headers.remove(TRANSFER_ENCODING);
+        headers.remove(CONTENT_LENGTH);
+        return Ok(Framing {
+            length: BodyLength::Chunked,
+            must_close: has_length,
+        });
+    }
+    if !has_length {
+        return Ok(Framing {
+            length: BodyLength::Empty,
+            must_close: false,
+        });
+    }
+    let bytes = content_length(headers).ok_or(Failure::BadContentLength)?;
+    headers.remove(CONTENT_LENGTH);
+    let length = if bytes == 0 {
+        BodyLength::Empty
+    } else {
+        BodyLength::Exactly(bytes)
+    };
+    Ok(Framing {
+        length,
+        must_close: false,
+    })
+}
+
+/// Whether a response to `method` with `status` never has a body (RFC 9112 §6.3, item 1).
+pub fn is_bodiless(method: &Method, status: StatusCode) -> bool {
+    *method == Method::HEAD
+        || status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+}
+
+/// The framing of a response. Fields are left as [`request_framing`] leaves them; a HEAD or 304
+/// answer keeps its length as information.
+///
+/// # Errors
+///
+/// [`Failure::UpstreamProtocol`] for anything ambiguous.
+pub fn response_framing(
+    headers: &mut HeaderMap,
+    version: Version,
+    method: &Method,
+    status: StatusCode,
+) -> Result<Framing, Failure> {
+    let has_coding = headers.contains_key(TRANSFER_ENCODING);
+    let has_length = headers.contains_key(CONTENT_LENGTH);
+    if is_bodiless(method, status) {
+        headers.remove(TRANSFER_ENCODING);
+        if status == StatusCode::NO_CONTENT || status.is_informational() {
+            headers.remove(CONTENT_LENGTH);
+        } else if has_length {
+            keep_one_length(headers).ok_or(Failure::UpstreamProtocol)?;
+        }
+        return Ok(Framing {
+            length: BodyLength::Empty,
+            must_close: false,
+        });
+    }
+    if has_coding {
+        if version == Version::Http10 || !matches!(coding(headers), Coding::Chunked) {
+            return Err(Failure::UpstreamProtocol);
+        }
+        headers.remove(TRANSFER_ENCODING);
+        headers.remove(CONTENT_LENGTH);
+        return Ok(Framing {
+            length: BodyLength::Chunked,
+            must_close: has_length,
+        });
+    }
+    if !has_length {
+        return Ok(Framing {
+            length: BodyLength::UntilClose,
+            must_close: true,
+        });
+    }
+    let bytes = keep_one_length(headers).ok_or(Failure::UpstreamProtocol)?;
+    let length = if bytes == 0 {
+        BodyLength::Empty
+    } else {
+        BodyLength::Exactly(bytes)
+    };
+    Ok(Framing {
+        length,
+        must_close: false,
+    })
+}
+
+/// Folds repeated equal lengths into one field and returns it.
+fn keep_one_length(headers: &mut HeaderMap) -> Option<u64> {
+    let bytes = content_length(headers)?;
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let first_is_plain = values
+        .next()
+        .is_some_and(|value| value.as_bytes().iter().all(u8::is_ascii_digit));
+    if values.next().is_some() || !first_is_plain {
+        headers.insert(CONTENT_LENGTH, bytes.into());
+    }
+    Some(bytes)
+}
+
+enum Coding {
+    Chunked,
+    Other,
+    Malformed,
+}
+
+/// Reads the list of transfer codings. Only `chunked`, once and alone, is understood.
+fn coding(headers: &HeaderMap) -> Coding {
+    let mut chunked = 0;
+    let mut other = 0;
+    for value in headers.get_all(TRANSFER_ENCODING) {
+        for coding in value.as_bytes().split(|byte| *byte == b',') {
+            let coding = coding.trim_ascii();
+            if coding.eq_ignore_ascii_case(b"chunked") {
+                chunked += 1;
+            } else if !coding.is_empty() && coding.iter().all(u8::is_ascii_graphic) {
+                other += 1;
+            } else {
+                return Coding::Malformed;
+            }
+        }
+    }
+    match (chunked, other) {
+        (1, 0) => Coding::Chunked,
+        (_, 0) => Coding::Malformed,
+        _ => Coding::Other,
+    }
+}
+
+/// The one number all Content-Length values agree on, digits only (RFC 9110 §8.6).
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    let mut agreed = None;
+    for value in headers.get_all(CONTENT_LENGTH) {
+        for number in value.as_bytes().split(|byte| *byte == b',') {
+            let number = parse_decimal(number.trim_ascii())?;
+            if agreed.is_some_and(|agreed| agreed != number) {
+                return None;
+            }
+            agreed = Some(number);
+        }
+    }
+    agreed
+}
+
+/// A decimal number without sign, space or overflow.
+fn parse_decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |number, digit| {
+        if !digit.is_ascii_digit() {
+            return None;
+        }
+        number.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+    })
+}
+
+#[cfg(test)]
+mod tests;

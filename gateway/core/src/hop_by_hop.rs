@@ -1,0 +1,165 @@
+//! Fields that belong to one connection and end here (RFC 9110 §7.6.1).
+//!
+//! Owns the list and its removal, which happens before the first filter sees a message: what a
+//! `Connection` header names cannot be used to delete what we or a filter add later.
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::header::CONNECTION;
+use http::header::HeaderName;
+use http::header::TE;
+use http::header::UPGRADE;
+
+/// What the removed fields of a message said.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ConnectionOptions {
+    /// `Connection: close`.
+    pub close: bool,
+    /// `Connection: keep-alive` (HTTP/1.0 clients ask so).
+    pub keep_alive: bool,
+    /// `TE: trailers`, named in `Connection`: the sender can take trailers.
+    pub trailers: bool,
+    /// `Upgrade` to `websocket`, named in `Connection`. Other upgrades may be ignored
+    /// (RFC 9110 §7.8).
+    pub websocket: bool,
+}
+
+const HOP_BY_HOP: [HeaderName; 6] = [
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("proxy-authenticate"),
+    HeaderName::from_static("proxy-authorization"),
+    TE,
+    UPGRADE,
+];
+
+/// Removes all fields that end here and returns what they asked for.
+pub fn strip(headers: &mut HeaderMap) -> ConnectionOptions {
+    let has_connection = headers.contains_key(CONNECTION);
+    let mut options = ConnectionOptions {
+        trailers: headers
+            .get_all(TE)
+            .iter()
+            .any(|value| has_token(value, b"trailers")),
+        websocket: has_connection
+            && headers
+                .get_all(UPGRADE)
+                .iter()
+                .any(|value| has_token(value, b"websocket")),
+        ..ConnectionOptions::default()
+    };
+    if has_connection {
+        strip_named(headers, &mut options);
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+    options
+}
+
+/// Removes `connection` and every field it names.
+fn strip_named(headers: &mut HeaderMap, options: &mut ConnectionOptions) {
+    let values: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
+    headers.remove(CONNECTION);
+    let mut names_upgrade = false;
+    for token in values.iter().flat_map(tokens) {
+        if token.eq_ignore_ascii_case(b"close") {
+            options.close = true;
+        } else if token.eq_ignore_ascii_case(b"keep-alive") {
+            options.keep_alive = true;
+        } else if let Ok(name) = HeaderName::from_bytes(token) {
+            names_upgrade |= name == UPGRADE;
+            headers.remove(name);
+        }
+    }
+    options.websocket &= names_upgrade;
+}
+
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value
+        .as_bytes()
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+}
+
+fn has_token(value: &HeaderValue, token: &[u8]) -> bool {
+    tokens(value).any(|found| found.eq_ignore_ascii_case(token))
+}
+
+/// Whether a trailer field may be forwarded: nothing that frames, routes or authenticates a
+/// message may come after it (RFC 9110 §6.5.1).
+pub fn may_be_trailer(name: &HeaderName) -> bool {
+    const FORBIDDEN: [&str; 15] = [
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "cookie",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ];
+    !FORBIDDEN.contains(&name.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+    use http::HeaderValue;
+    use http::header::HeaderName;
+
+    use super::strip;
+
+    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in fields {
+            map.append(
+                HeaderName::from_static(name),
+                HeaderValue::from_static(value),
+            );
+        }
+        map
+    }
+
+    #[test]
+    fn what_connection_names_goes_with_it() {
+        let mut map = headers(&[
+            ("connection", "close, X-Secret"),
+            ("connection", "keep-alive"),
+            ("x-secret", "1"),
+            ("x-kept", "2"),
+            ("proxy-connection", "keep-alive"),
+        ]);
+        let options = strip(&mut map);
+        assert!(options.close && options.keep_alive);
+        assert_eq!(
+            map.keys().map(HeaderName::as_str).collect::<Vec<_>>(),
+            ["x-kept"]
+        );
+    }
+
+    #[test]
+    fn te_is_remembered_and_removed() {
+        let mut map = headers(&[("connection", "te"), ("te", "trailers, deflate;q=0.5")]);
+        assert!(strip(&mut map).trailers);
+        assert!(map.is_empty());
+    }
+
+    #[test]
+    fn an_upgrade_counts_only_when_connection_names_it() {
+        let mut named = headers(&[("connection", "Upgrade"), ("upgrade", "websocket")]);
+        assert!(strip(&mut named).websocket);
+        let mut unnamed = headers(&[("upgrade", "websocket")]);
+        assert!(!strip(&mut unnamed).websocket);
+        let mut h2c = headers(&[("connection", "upgrade"), ("upgrade", "h2c")]);
+        assert!(!strip(&mut h2c).websocket);
+        assert!(named.is_empty() && unnamed.is_empty() && h2c.is_empty());
+    }
+}

@@ -1,0 +1,25 @@
+//! Every decision of the gateway, as pure code. Level 1: imports none of our other crates.
+//!
+//! There is no I/O here, no clock, no randomness, no async and no serde: time and random numbers
+//! are arguments, so that every rule can be tested in microseconds. Where a rule comes from a
+//! standard, its item names the section.
+//!
+//! Start at [`request`] for what happens to a request before it is forwarded, and at [`failure`]
+//! for how one ends badly.
+
+pub mod authority;
+pub mod backend;
+pub mod breaker;
+pub mod defaults;
+pub mod failure;
+pub mod forwarded;
+pub mod framing;
+pub mod hop_by_hop;
+pub mod message;
+pub mod path;
+pub mod request;
+pub mod request_id;
+pub mod retry;
+pub mod snapshot;
+pub mod target;
+pub mod time;

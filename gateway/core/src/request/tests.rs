@@ -1,0 +1,123 @@
+//! Preparation of requests.
+
+use std::net::IpAddr;
+
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use http::header::HeaderName;
+
+use super::Arrival;
+use super::Prepared;
+use super::Received;
+use super::prepare;
+use crate::failure::Failure;
+use crate::message::Version;
+
+fn receive(
+    target: &str,
+    version: Version,
+    fields: &[(&'static str, &'static str)],
+) -> Result<Prepared, Failure> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+    }
+    prepare(
+        Received {
+            method: Method::GET,
+            target: target.as_bytes(),
+            version,
+            headers,
+        },
+        &Arrival {
+            peer: IpAddr::from([127, 0, 0, 1]),
+            trusted_hops: 0,
+            random: 7,
+        },
+    )
+}
+
+#[test]
+fn an_absolute_target_outranks_the_host() {
+    let got = receive("http://B.test/x", Version::Http11, &[("host", "a.test")]).expect("fine");
+    assert_eq!(
+        (got.head.authority, got.head.path),
+        ("b.test".parse().unwrap(), "/x".parse().unwrap())
+    );
+}
+
+#[test]
+fn a_missing_doubled_or_broken_host_is_refused() {
+    for fields in [
+        &[][..],
+        &[("host", "a"), ("host", "a")],
+        &[("host", "a b")],
+        &[("host", "")],
+    ] {
+        let got = receive("/", Version::Http11, fields).map(|_| ());
+        assert_eq!(got, Err(Failure::BadHost), "{fields:?}");
+    }
+    assert!(receive("/", Version::Http10, &[]).is_ok());
+}
+
+#[test]
+fn what_clients_claim_about_themselves_is_replaced() {
+    let got = receive(
+        "/",
+        Version::Http11,
+        &[
+            ("host", "a"),
+            ("x-request-id", "mine"),
+            ("x-forwarded-for", "1.1.1.1"),
+        ],
+    )
+    .expect("fine");
+    assert_ne!(got.head.headers["x-request-id"], "mine");
+    assert_eq!(got.head.headers["x-forwarded-for"], "127.0.0.1");
+}
+
+#[test]
+fn connection_cannot_name_what_the_gateway_adds() {
+    let got = receive(
+        "/",
+        Version::Http11,
+        &[
+            ("host", "a"),
+            ("connection", "x-forwarded-for, x-request-id, te"),
+            ("te", "trailers"),
+        ],
+    )
+    .expect("fine");
+    assert_eq!(got.head.headers["x-forwarded-for"], "127.0.0.1");
+    assert!(got.head.headers.contains_key("x-request-id"));
+    assert!(got.options.trailers);
+}
+
+#[test]
+fn only_100_continue_is_an_expectation() {
+    let fine = receive(
+        "/",
+        Version::Http11,
+        &[("host", "a"), ("expect", "100-Continue")],
+    );
+    assert!(fine.expect("fine").expects_continue);
+    let bad = receive("/", Version::Http11, &[("host", "a"), ("expect", "tea")]).map(|_| ());
+    assert_eq!(bad, Err(Failure::UnsupportedExpectation));
+}
+
+#[test]
+fn a_websocket_upgrade_is_refused_and_h2c_ignored() {
+    let fields = [
+        ("host", "a"),
+        ("connection", "upgrade"),
+        ("upgrade", "websocket"),
+    ];
+    let got = receive("/", Version::Http11, &fields).map(|_| ());
+    assert_eq!(got, Err(Failure::UnsupportedUpgrade));
+    let fields = [("host", "a"), ("connection", "upgrade"), ("upgrade", "h2c")];
+    assert!(receive("/", Version::Http11, &fields).is_ok());
+}
