@@ -1,0 +1,198 @@
+//! Buffers: bodies, configurations and the answers to HTTP calls.
+//!
+//! Owns the ranges and who may read what when. Only bodies can be edited.
+
+use bytes::Bytes;
+use wasmtime::Linker;
+
+use super::guest::Guest;
+use super::{Answer, env_fn};
+use crate::kinds::{BufferKind, LogLevel, Status};
+use crate::memory::{OutBytes, Region, Slot};
+use crate::state::{Input, State};
+use crate::stream::Side;
+
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    env_fn!(
+        linker,
+        "proxy_get_buffer_bytes",
+        |guest, kind: u32, start: u32, max: u32, ptr: u32, len: u32| {
+            get(
+                guest,
+                kind,
+                Range { start, len: max },
+                OutBytes::new(ptr, len),
+            )
+        }
+    );
+    env_fn!(
+        linker,
+        "proxy_set_buffer_bytes",
+        |guest, kind: u32, start: u32, len: u32, ptr: u32, bytes: u32| {
+            set(guest, kind, Range { start, len }, Region::new(ptr, bytes))
+        }
+    );
+    env_fn!(
+        linker,
+        "proxy_get_buffer_status",
+        |guest, kind: u32, size: u32, flags: u32| { status(guest, kind, Slot(size), Slot(flags)) }
+    );
+    env_fn!(
+        linker,
+        "proxy_get_configuration",
+        |guest, ptr: u32, len: u32| { configuration(guest, OutBytes::new(ptr, len)) }
+    );
+    Ok(())
+}
+
+/// A part of a buffer as a guest names it; it may lie outside.
+#[derive(Clone, Copy)]
+struct Range {
+    start: u32,
+    len: u32,
+}
+
+/// What a buffer kind stands for now.
+enum Buffer {
+    Body(Side),
+    Fixed(Bytes),
+    /// Not available in this callback.
+    None,
+}
+
+fn buffer(state: &State, kind: BufferKind) -> Buffer {
+    let spec = |of: fn(&crate::plugin::PluginSpec) -> &Bytes| match state.root() {
+        Some(root) => Buffer::Fixed(of(root.plugin.spec()).clone()),
+        None => Buffer::None,
+    };
+    match (kind, &state.running.input) {
+        (BufferKind::RequestBody, _) => Buffer::Body(Side::Request),
+        (BufferKind::ResponseBody, _) => Buffer::Body(Side::Response),
+        (BufferKind::CallResponseBody, Input::CallResponse(response)) => {
+            Buffer::Fixed(response.body.clone())
+        }
+        (BufferKind::VmConfiguration, Input::VmConfiguration) => spec(|spec| &spec.vm_config),
+        (BufferKind::PluginConfiguration, Input::PluginConfiguration) => spec(|spec| &spec.config),
+        _ => Buffer::None,
+    }
+}
+
+/// Gives a part of a buffer; what lies behind its end is nothing, not an error.
+fn get(guest: &mut Guest<'_, '_>, kind: u32, range: Range, out: OutBytes) -> Answer {
+    let (memory, state) = guest.parts()?;
+    out.check(memory)?;
+    let kind = BufferKind::try_from(kind)?;
+    match buffer(state, kind) {
+        Buffer::Body(side) => give_body(guest, side, range, out),
+        Buffer::Fixed(bytes) => {
+            let part = bytes.get(range.start as usize..).unwrap_or_default();
+            guest.give(part.get(..range.len as usize).unwrap_or(part), out)
+        }
+        Buffer::None => Err(Status::NotFound.into()),
+    }
+}
+
+/// Copies chunks straight into the guest: bodies are too large for a detour.
+fn give_body(guest: &mut Guest<'_, '_>, side: Side, range: Range, out: OutBytes) -> Answer {
+    let size = guest
+        .state()
+        .with_stream(|stream| stream.body(side).map(|body| body.len()))
+        .flatten()
+        .ok_or(Status::NotFound)?;
+    let start = range.start as usize;
+    let len = size.saturating_sub(start).min(range.len as usize);
+    let len = u32::try_from(len).map_err(|_| Status::InternalFailure)?;
+    let ptr = guest.allocate(len)?;
+    let (memory, state) = guest.parts()?;
+    let mut rest = Region::new(ptr, len).get_mut(memory)?;
+    state.with_stream(|stream| {
+        let Some(body) = stream.body(side) else {
+            return;
+        };
+        body.copy_range(start, len as usize, &mut |part| {
+            if let Some((place, behind)) =
+                std::mem::take(&mut rest).split_at_mut_checked(part.len())
+            {
+                place.copy_from_slice(part);
+                rest = behind;
+            }
+        });
+    });
+    Ok(out.write(memory, ptr, len)?)
+}
+
+fn set(guest: &mut Guest<'_, '_>, kind: u32, range: Range, bytes: Region) -> Answer {
+    let (memory, state) = guest.parts()?;
+    let bytes = bytes.read(memory)?;
+    let side = match BufferKind::try_from(kind)? {
+        BufferKind::RequestBody => Side::Request,
+        BufferKind::ResponseBody => Side::Response,
+        BufferKind::DownstreamData | BufferKind::UpstreamData => {
+            return no_effect(state, kind);
+        }
+        BufferKind::CallResponseBody
+        | BufferKind::GrpcMessage
+        | BufferKind::VmConfiguration
+        | BufferKind::PluginConfiguration
+        | BufferKind::ForeignArguments => return Err(Status::BadArgument.into()),
+    };
+    let limit = state.limits().map_or(0, |limits| limits.buffered_bytes);
+    let edited = state.with_stream(|stream| {
+        let body = stream.body(side)?;
+        let fits = body.len().saturating_add(bytes.len()) <= limit;
+        if fits {
+            body.set(range.start as usize, range.len as usize, bytes);
+        }
+        Some(fits)
+    });
+    match edited.flatten() {
+        Some(true) => Ok(()),
+        Some(false) => {
+            state.note(
+                LogLevel::Error,
+                format_args!("a body may not grow over {limit} bytes"),
+            );
+            Err(Status::InternalFailure.into())
+        }
+        None => no_effect(state, kind),
+    }
+}
+
+/// An edit outside the phase of the body is answered OK: the Rust SDK panics on anything else.
+fn no_effect(state: &State, kind: u32) -> Answer {
+    state.note(
+        LogLevel::Debug,
+        format_args!("an edit of buffer {kind} has no effect now"),
+    );
+    Ok(())
+}
+
+fn status(guest: &mut Guest<'_, '_>, kind: u32, size_out: Slot, flags_out: Slot) -> Answer {
+    let (memory, state) = guest.parts()?;
+    size_out.check(memory, 4)?;
+    flags_out.check(memory, 4)?;
+    let size = match buffer(state, BufferKind::try_from(kind)?) {
+        Buffer::Body(side) => {
+            let size = state.with_stream(|stream| stream.body(side).map(|body| body.len()));
+            size.flatten().ok_or(Status::NotFound)?
+        }
+        Buffer::Fixed(bytes) => bytes.len(),
+        Buffer::None => return Err(Status::NotFound.into()),
+    };
+    size_out.write_u32(memory, u32::try_from(size).unwrap_or(u32::MAX))?;
+    Ok(flags_out.write_u32(memory, 0)?)
+}
+
+/// The configuration the running callback is about, as guests of ABI 0.1.0 read it.
+fn configuration(guest: &mut Guest<'_, '_>, out: OutBytes) -> Answer {
+    let (memory, state) = guest.parts()?;
+    out.check(memory)?;
+    let kind = match state.running.input {
+        Input::VmConfiguration => BufferKind::VmConfiguration,
+        _ => BufferKind::PluginConfiguration,
+    };
+    match buffer(state, kind) {
+        Buffer::Fixed(bytes) => guest.give(&bytes, out),
+        Buffer::Body(_) | Buffer::None => guest.give(&[], out),
+    }
+}

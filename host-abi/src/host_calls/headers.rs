@@ -1,0 +1,216 @@
+//! Header maps and trailers, of the stream and of the answer to an HTTP call.
+//!
+//! Owns the statuses, which are Envoy's except where Envoy's make Rust filters panic: a write that
+//! cannot take effect is answered OK. Validation of names and values is the embedder's.
+
+use bytes::Bytes;
+use wasmtime::Linker;
+
+use super::guest::Guest;
+use super::{Answer, env_fn};
+use crate::functions::AbiVersion;
+use crate::kinds::{LogLevel, MapKind, Status};
+use crate::memory::{OutBytes, Region, Slot};
+use crate::pairs;
+use crate::state::{Input, State};
+use crate::stream::{Edited, Field, HeaderEdit};
+
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    env_fn!(
+        linker,
+        "proxy_get_header_map_value",
+        |guest, map: u32, key: u32, key_len: u32, ptr: u32, len: u32| {
+            get(
+                guest,
+                map,
+                Region::new(key, key_len),
+                OutBytes::new(ptr, len),
+            )
+        }
+    );
+    env_fn!(
+        linker,
+        "proxy_get_header_map_pairs",
+        |guest, map: u32, ptr: u32, len: u32| { get_pairs(guest, map, OutBytes::new(ptr, len)) }
+    );
+    env_fn!(
+        linker,
+        "proxy_get_header_map_size",
+        |guest, map: u32, out: u32| { size(guest, map, Slot(out)) }
+    );
+    env_fn!(
+        linker,
+        "proxy_set_header_map_pairs",
+        |guest, map: u32, ptr: u32, len: u32| { set_pairs(guest, map, Region::new(ptr, len)) }
+    );
+    env_fn!(
+        linker,
+        "proxy_add_header_map_value",
+        |guest, map: u32, key: u32, key_len: u32, value: u32, value_len: u32| {
+            let (name, value) = (Region::new(key, key_len), Region::new(value, value_len));
+            change(guest, map, name, value, |name, value| HeaderEdit::Add {
+                name,
+                value,
+            })
+        }
+    );
+    env_fn!(
+        linker,
+        "proxy_replace_header_map_value",
+        |guest, map: u32, key: u32, key_len: u32, value: u32, value_len: u32| {
+            let (name, value) = (Region::new(key, key_len), Region::new(value, value_len));
+            change(guest, map, name, value, |name, value| HeaderEdit::Set {
+                name,
+                value,
+            })
+        }
+    );
+    env_fn!(
+        linker,
+        "proxy_remove_header_map_value",
+        |guest, map: u32, key: u32, len: u32| {
+            let nothing = Region::new(0, 0);
+            change(guest, map, Region::new(key, len), nothing, |name, _| {
+                HeaderEdit::Remove { name }
+            })
+        }
+    );
+    Ok(())
+}
+
+/// Whose map a guest means.
+enum Whose {
+    Stream(MapKind),
+    CallHeaders,
+    CallTrailers,
+    Nobody,
+}
+
+fn whose(map: u32) -> Result<Whose, Status> {
+    Ok(
+        match MapKind::try_from(map).map_err(|_| Status::BadArgument)? {
+            kind @ (MapKind::RequestHeaders
+            | MapKind::RequestTrailers
+            | MapKind::ResponseHeaders
+            | MapKind::ResponseTrailers) => Whose::Stream(kind),
+            MapKind::CallResponseHeaders => Whose::CallHeaders,
+            MapKind::CallResponseTrailers => Whose::CallTrailers,
+            MapKind::GrpcInitialMetadata | MapKind::GrpcTrailingMetadata => Whose::Nobody,
+        },
+    )
+}
+
+/// The map of the answer that the running callback is about.
+fn call_map<'s>(state: &'s State, whose: &Whose) -> Option<&'s [(Bytes, Bytes)]> {
+    let Input::CallResponse(response) = &state.running.input else {
+        return None;
+    };
+    match whose {
+        Whose::CallHeaders => Some(&response.headers),
+        Whose::CallTrailers => Some(&response.trailers),
+        Whose::Stream(_) | Whose::Nobody => None,
+    }
+}
+
+fn get(guest: &mut Guest<'_, '_>, map: u32, name: Region, out: OutBytes) -> Answer {
+    let mut value = guest.take_scratch();
+    let (memory, state) = guest.parts()?;
+    out.check(memory)?;
+    let name = name.read(memory)?;
+    let whose = whose(map)?;
+    let found = if let Whose::Stream(kind) = whose {
+        state.with_stream(|stream| match stream.field(kind, name) {
+            Field::Value(bytes) => {
+                value.extend_from_slice(bytes);
+                true
+            }
+            Field::Absent | Field::Unavailable => false,
+        })
+    } else {
+        let mut fields = call_map(state, &whose).unwrap_or_default().iter();
+        let field = fields.find(|(other, _)| other.eq_ignore_ascii_case(name));
+        field.map(|(_, bytes)| {
+            value.extend_from_slice(bytes);
+            true
+        })
+    };
+    // In 0.1.0 a missing field is an empty one.
+    if found != Some(true) && state.abi != AbiVersion::V0_1_0 {
+        guest.keep_scratch(value);
+        return Err(Status::NotFound.into());
+    }
+    guest.give_scratch(value, out)
+}
+
+/// Calls `visit` with every pair; nothing for a map that is not available.
+fn visit(state: &mut State, whose: &Whose, visit: &mut dyn FnMut(&[u8], &[u8])) {
+    if let Whose::Stream(kind) = whose {
+        state.with_stream(|stream| stream.visit_fields(*kind, visit));
+    } else {
+        for (name, value) in call_map(state, whose).unwrap_or_default() {
+            visit(name, value);
+        }
+    }
+}
+
+fn get_pairs(guest: &mut Guest<'_, '_>, map: u32, out: OutBytes) -> Answer {
+    let mut wire = guest.take_scratch();
+    let (memory, state) = guest.parts()?;
+    out.check(memory)?;
+    let whose = whose(map)?;
+    pairs::encode(&mut wire, &mut |pair| visit(state, &whose, pair));
+    guest.give_scratch(wire, out)
+}
+
+/// The bytes of all names and values, as in Envoy; not the number of fields.
+fn size(guest: &mut Guest<'_, '_>, map: u32, out: Slot) -> Answer {
+    let (memory, state) = guest.parts()?;
+    out.check(memory, 4)?;
+    let mut bytes = 0_usize;
+    visit(state, &whose(map)?, &mut |name, value| {
+        bytes += name.len() + value.len()
+    });
+    Ok(out.write_u32(memory, u32::try_from(bytes).unwrap_or(u32::MAX))?)
+}
+
+fn set_pairs(guest: &mut Guest<'_, '_>, map: u32, wire: Region) -> Answer {
+    let (memory, state) = guest.parts()?;
+    let pairs = pairs::decode(wire.read(memory)?);
+    edit(state, map, HeaderEdit::ReplaceAll(&pairs))
+}
+
+fn change(
+    guest: &mut Guest<'_, '_>,
+    map: u32,
+    name: Region,
+    value: Region,
+    make: for<'m> fn(&'m [u8], &'m [u8]) -> HeaderEdit<'m>,
+) -> Answer {
+    let (memory, state) = guest.parts()?;
+    let memory = &*memory;
+    edit(state, map, make(name.read(memory)?, value.read(memory)?))
+}
+
+/// Applies an edit. One that has no effect is answered OK, because the Rust SDK panics on anything
+/// else, and said in the log.
+fn edit(state: &mut State, map: u32, edit: HeaderEdit<'_>) -> Answer {
+    let Whose::Stream(kind) = whose(map)? else {
+        state.note(
+            LogLevel::Debug,
+            format_args!("an edit of read-only map {map} has no effect"),
+        );
+        return Ok(());
+    };
+    match state.with_stream(|stream| stream.edit(kind, edit)) {
+        Some(Edited::Done) => {}
+        Some(Edited::Unavailable) => state.note(
+            LogLevel::Debug,
+            format_args!("an edit of {kind:?} has no effect, the map is not there now"),
+        ),
+        None => state.note(
+            LogLevel::Warn,
+            format_args!("an edit of {kind:?} has no effect, the context is no stream"),
+        ),
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! Properties.
+//!
+//! Owns which of them the host answers by itself: those of the plugin, which must be readable even
+//! before `proxy_on_vm_start`, because the C++ SDK picks its filter by `plugin_root_id`.
+
+use wasmtime::Linker;
+
+use super::guest::Guest;
+use super::{Answer, env_fn};
+use crate::kinds::Status;
+use crate::memory::{OutBytes, Region};
+use crate::plugin::PluginSpec;
+use crate::property::{self, Property};
+use crate::state::State;
+
+pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
+    env_fn!(
+        linker,
+        "proxy_get_property",
+        |guest, path: u32, path_len: u32, ptr: u32, len: u32| {
+            get(guest, Region::new(path, path_len), OutBytes::new(ptr, len))
+        }
+    );
+    env_fn!(
+        linker,
+        "proxy_set_property",
+        |guest, path: u32, path_len: u32, value: u32, value_len: u32| {
+            set(
+                guest,
+                Region::new(path, path_len),
+                Region::new(value, value_len),
+            )
+        }
+    );
+    Ok(())
+}
+
+fn get(guest: &mut Guest<'_, '_>, path: Region, out: OutBytes) -> Answer {
+    let mut value = guest.take_scratch();
+    let (memory, state) = guest.parts()?;
+    out.check(memory)?;
+    let property = Property::parse(path.read(memory)?);
+    let of_plugin: Option<fn(&PluginSpec) -> &str> = match property {
+        Property::PluginName => Some(|spec| &spec.name),
+        Property::PluginRootId => Some(|spec| &spec.root_id),
+        Property::PluginVmId => Some(|spec| &spec.vm_id),
+        _ => None,
+    };
+    let found = if let Some(of) = of_plugin {
+        state
+            .root()
+            .map(|root| value.extend_from_slice(of(root.plugin.spec()).as_bytes()))
+    } else {
+        state
+            .with_stream(|stream| {
+                stream
+                    .property(&property)
+                    .map(|found| property::encode(&found, &mut value))
+            })
+            .flatten()
+    };
+    if found.is_none() {
+        guest.keep_scratch(value);
+        return Err(Status::NotFound.into());
+    }
+    guest.give_scratch(value, out)
+}
+
+fn set(guest: &mut Guest<'_, '_>, path: Region, value: Region) -> Answer {
+    let (memory, state) = guest.parts()?;
+    let (path, value) = (path.read(memory)?, value.read(memory)?);
+    let path = path.strip_suffix(b"\0").unwrap_or(path);
+    if state
+        .with_stream(|stream| stream.set_property(path, value))
+        .is_none()
+    {
+        super::local_response::no_stream(state, "set_property");
+    }
+    Ok(())
+}

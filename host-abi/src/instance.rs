@@ -1,0 +1,268 @@
+//! An instance: one guest with its memory, serving the streams of one or more plugins.
+//!
+//! Owns the store and every entry into the guest. It is `Send` but used by one thread at a time: it
+//! is started on a control thread and then moved to the worker that keeps it. It does no I/O; what
+//! a guest asks for is queued, in the embedder's streams or here.
+//!
+//! Invariant: a guest that faulted is never entered again, a guest is never entered from a host
+//! call (its allocator aside), and every context that was created is ended exactly once.
+//!
+//! Read `start` for how an instance comes to be, `callbacks` for the stream callbacks, `root` for
+//! those of plugins.
+
+mod callbacks;
+mod exports;
+mod root;
+mod start;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use wasmtime::{Store, TypedFunc, WasmParams, WasmResults};
+
+use crate::budget::budget_nanos;
+use crate::context::{Context, ContextId, Kind};
+use crate::fault::{Fault, FaultKind};
+use crate::functions::{Callback, Callbacks};
+use crate::lent::lend;
+use crate::plugin::{Plugin, VmKey};
+use crate::services::HttpCall;
+use crate::state::{Input, Running, State};
+use crate::stream::Streams;
+use exports::Exports;
+pub use root::RootStatus;
+pub use start::{StartError, StartStep};
+
+/// Names an instance among all of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct InstanceId(u64);
+
+impl InstanceId {
+    fn new() -> Self {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+/// An item was put into a shared queue: the named root context is to be told by
+/// [`Instance::on_queue_ready`], on whichever worker its instance is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueueEvent {
+    /// The instance that registered the queue last. It may be gone.
+    pub instance: InstanceId,
+    /// Its root context.
+    pub root: ContextId,
+    /// The queue.
+    pub queue: u32,
+}
+
+/// A running guest.
+pub struct Instance {
+    store: Store<State>,
+    exports: Exports,
+    callbacks: Callbacks,
+    vm_key: VmKey,
+    call_budget: u64,
+    fault: Option<Fault>,
+}
+
+impl Instance {
+    /// Its name among all instances of the process.
+    #[must_use]
+    pub fn id(&self) -> InstanceId {
+        self.store.data().id
+    }
+
+    /// What its plugins have in common.
+    #[must_use]
+    pub const fn vm_key(&self) -> VmKey {
+        self.vm_key
+    }
+
+    /// The plugins it serves, in the order they were given.
+    pub fn plugins(&self) -> impl ExactSizeIterator<Item = &Arc<Plugin>> {
+        self.store.data().plugins.iter().map(|root| &root.plugin)
+    }
+
+    /// The root context of the plugin at this place, if there is one.
+    #[must_use]
+    pub fn root(&self, plugin_index: usize) -> Option<ContextId> {
+        self.store
+            .data()
+            .plugins
+            .get(plugin_index)
+            .map(|root| root.context)
+    }
+
+    /// The callbacks that exist and are allowed. The others answer without entering the guest.
+    #[must_use]
+    pub const fn callbacks(&self) -> Callbacks {
+        self.callbacks
+    }
+
+    /// Whether the guest was ended. It is of no use then but to answer its fault.
+    #[must_use]
+    pub const fn is_faulted(&self) -> bool {
+        self.fault.is_some()
+    }
+
+    /// Why the guest was ended.
+    #[must_use]
+    pub const fn fault(&self) -> Option<&Fault> {
+        self.fault.as_ref()
+    }
+
+    /// How many stream contexts are alive.
+    #[must_use]
+    pub fn stream_count(&self) -> usize {
+        self.store.data().contexts.count(Kind::Stream)
+    }
+
+    /// The bytes of linear memory the guest has.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.store
+            .data()
+            .guest
+            .memory
+            .map_or(0, |memory| memory.data_size(&self.store))
+    }
+
+    /// Takes the HTTP calls that were asked for. Costs nothing if there are none.
+    #[must_use]
+    pub fn take_http_calls(&mut self) -> Vec<HttpCall> {
+        let calls = &mut self.store.data_mut().calls;
+        calls.queued_bytes = 0;
+        std::mem::take(&mut calls.queued)
+    }
+
+    /// Takes the events of shared queues, which may concern any instance.
+    #[must_use]
+    pub fn take_queue_events(&mut self) -> Vec<QueueEvent> {
+        std::mem::take(&mut self.store.data_mut().queue_events)
+    }
+
+    /// How often a root context wants [`Instance::on_tick`]; `None` is never.
+    #[must_use]
+    pub fn tick_period(&self, root: ContextId) -> Option<Duration> {
+        let state = self.store.data();
+        state
+            .plugins
+            .iter()
+            .find(|plugin| plugin.context == root)?
+            .tick
+    }
+
+    /// Whether any tick period was changed since this was last asked.
+    #[must_use]
+    pub fn tick_periods_changed(&mut self) -> bool {
+        std::mem::take(&mut self.store.data_mut().ticks_changed)
+    }
+
+    /// The live context an embedder means, or the fault that it means none.
+    fn context(&self, id: ContextId, kind: Kind, callback: &'static str) -> Result<Context, Fault> {
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        match self.store.data().contexts.get(id) {
+            Some(context) if context.kind == kind => Ok(context),
+            _ => Err(Fault::host(callback, format!("context {id} is not alive"))),
+        }
+    }
+
+    /// Enters the guest with a budget of its own.
+    fn enter<P: WasmParams, R: WasmResults>(
+        &mut self,
+        streams: &mut dyn Streams,
+        call: Call,
+        function: impl FnOnce(&Exports) -> Option<&TypedFunc<P, R>>,
+        params: P,
+    ) -> Result<Option<R>, Fault> {
+        if !self.callbacks.has(call.callback) {
+            return Ok(None);
+        }
+        let Some(function) = function(&self.exports) else {
+            return Ok(None);
+        };
+        let state = self.store.data_mut();
+        state.budget.begin(self.call_budget);
+        enter(&mut self.store, streams, call, function, params)
+            .map(Some)
+            .inspect_err(|fault| {
+                self.fault = Some(fault.clone());
+            })
+    }
+}
+
+/// What an entry is, besides the function and its arguments.
+struct Call {
+    callback: Callback,
+    name: &'static str,
+    context: Context,
+    input: Input,
+}
+
+/// Enters the guest on whatever budget has begun.
+fn enter<P: WasmParams, R: WasmResults>(
+    store: &mut Store<State>,
+    streams: &mut dyn Streams,
+    Call {
+        name,
+        context,
+        input,
+        callback: _,
+    }: Call,
+    function: &TypedFunc<P, R>,
+    params: P,
+) -> Result<R, Fault> {
+    let state = store.data_mut();
+    state.contexts.set_effective(context);
+    state.running = Running {
+        callback: name,
+        input,
+    };
+    state.used.memory_refused = false;
+    state.needed.mark();
+    store.set_epoch_deadline(1);
+    let result = lend(
+        store,
+        |store| &mut store.data_mut().lent,
+        streams,
+        |store| function.call(store, params),
+    );
+    result.map_err(|error| fault(store.data(), name, &error))
+}
+
+/// The fault behind an error, told apart from one for lack of memory.
+fn fault(state: &State, callback: &'static str, error: &wasmtime::Error) -> Fault {
+    let mut fault = Fault::from_guest(callback, error);
+    if fault.kind == FaultKind::Trap && state.used.memory_refused {
+        let limit = state.limits().map_or(0, |limits| limits.memory_bytes);
+        fault.kind = FaultKind::OutOfMemory;
+        fault.message = format!(
+            "{} after it was refused more than {limit} bytes",
+            fault.message
+        )
+        .into();
+    }
+    fault
+}
+
+fn call_budget(plugin: &Plugin) -> u64 {
+    budget_nanos(plugin.spec().limits.call_timeout)
+}
+
+impl std::fmt::Debug for Instance {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Instance")
+            .field("id", &self.id())
+            .field("fault", &self.fault)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,103 @@
+//! The functions of a guest as typed handles, looked up once.
+//!
+//! Owns the difference between ABI versions: header callbacks of 0.1.0 have no end-of-stream flag,
+//! so of its two forms only the one that fits the guest is there.
+
+use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
+
+use crate::state::State;
+use crate::stream::Side;
+
+/// A function of one parameter.
+type Of1<R> = Option<TypedFunc<u32, R>>;
+/// A function of two.
+type Of2<R> = Option<TypedFunc<(u32, u32), R>>;
+/// A function of three.
+type Of3<R> = Option<TypedFunc<(u32, u32, u32), R>>;
+
+/// The callbacks of one instance; those it does not export are `None`.
+pub(super) struct Exports {
+    pub(super) context_create: Of2<()>,
+    pub(super) vm_start: Of2<u32>,
+    pub(super) configure: Of2<u32>,
+    pub(super) tick: Of1<()>,
+    request: SideExports,
+    response: SideExports,
+    pub(super) http_call_response: Option<TypedFunc<(u32, u32, u32, u32, u32), ()>>,
+    pub(super) queue_ready: Of2<()>,
+    pub(super) done: Of1<u32>,
+    pub(super) log: Of1<()>,
+    pub(super) delete: Of1<()>,
+}
+
+/// The callbacks of one side of a stream.
+struct SideExports {
+    headers: Of3<u32>,
+    headers_old: Of2<u32>,
+    body: Of3<u32>,
+    trailers: Of2<u32>,
+}
+
+impl SideExports {
+    fn find(store: &mut Store<State>, guest: &Instance, side: &str) -> Self {
+        let headers = format!("proxy_on_{side}_headers");
+        Self {
+            headers: typed(store, guest, &headers),
+            headers_old: typed(store, guest, &headers),
+            body: typed(store, guest, &format!("proxy_on_{side}_body")),
+            trailers: typed(store, guest, &format!("proxy_on_{side}_trailers")),
+        }
+    }
+}
+
+impl Exports {
+    /// Looks everything up. The types were checked when the module was.
+    pub(super) fn find(store: &mut Store<State>, guest: &Instance) -> Self {
+        Self {
+            context_create: typed(store, guest, "proxy_on_context_create"),
+            vm_start: typed(store, guest, "proxy_on_vm_start"),
+            configure: typed(store, guest, "proxy_on_configure"),
+            tick: typed(store, guest, "proxy_on_tick"),
+            request: SideExports::find(store, guest, "request"),
+            response: SideExports::find(store, guest, "response"),
+            http_call_response: typed(store, guest, "proxy_on_http_call_response"),
+            queue_ready: typed(store, guest, "proxy_on_queue_ready"),
+            done: typed(store, guest, "proxy_on_done"),
+            log: typed(store, guest, "proxy_on_log"),
+            delete: typed(store, guest, "proxy_on_delete"),
+        }
+    }
+
+    const fn side(&self, side: Side) -> &SideExports {
+        match side {
+            Side::Request => &self.request,
+            Side::Response => &self.response,
+        }
+    }
+
+    pub(super) const fn headers(&self, side: Side) -> Option<&TypedFunc<(u32, u32, u32), u32>> {
+        self.side(side).headers.as_ref()
+    }
+
+    /// The header callback of a guest of ABI 0.1.0.
+    pub(super) const fn headers_old(&self, side: Side) -> Option<&TypedFunc<(u32, u32), u32>> {
+        self.side(side).headers_old.as_ref()
+    }
+
+    pub(super) const fn body(&self, side: Side) -> Option<&TypedFunc<(u32, u32, u32), u32>> {
+        self.side(side).body.as_ref()
+    }
+
+    pub(super) const fn trailers(&self, side: Side) -> Option<&TypedFunc<(u32, u32), u32>> {
+        self.side(side).trailers.as_ref()
+    }
+}
+
+/// The function under a name if it has these types.
+pub(super) fn typed<P: WasmParams, R: WasmResults>(
+    store: &mut Store<State>,
+    guest: &Instance,
+    name: &str,
+) -> Option<TypedFunc<P, R>> {
+    guest.get_func(&mut *store, name)?.typed(&*store).ok()
+}

@@ -1,0 +1,212 @@
+//! The callbacks of plugins: answers to calls, timers, queues, and the end.
+//!
+//! Owns the tokens of calls and the end of root contexts. Timers and I/O are the embedder's.
+
+use super::{Call, Instance};
+use crate::context::{Context, ContextId, Kind};
+use crate::fault::Fault;
+use crate::functions::Callback;
+use crate::services::{CallResponse, CalloutToken};
+use crate::state::{Input, RootEnd};
+use crate::stream::Streams;
+
+/// How far the end of a root context has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootStatus {
+    /// It was logged and deleted.
+    Finished,
+    /// The guest wants to do something first and calls `proxy_done` later, in an answer or a tick.
+    Pending,
+}
+
+impl Instance {
+    /// Gives a root context the answer to its HTTP call. An answer that nobody waits for is
+    /// dropped.
+    ///
+    /// # Errors
+    /// The fault that ended the guest, now or earlier.
+    pub fn on_http_call_response(
+        &mut self,
+        streams: &mut dyn Streams,
+        root: ContextId,
+        token: CalloutToken,
+        response: &CallResponse,
+    ) -> Result<(), Fault> {
+        const NAME: &str = "proxy_on_http_call_response";
+
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
+        }
+        if self.store.data_mut().calls.open.remove(&token.0).is_none() {
+            return Ok(());
+        }
+        let context = self.context(root, Kind::Root, NAME)?;
+        let params = (
+            root.get(),
+            token.0,
+            count(response.headers.len()),
+            count(response.body.len()),
+            count(response.trailers.len()),
+        );
+        let call = Call {
+            callback: Callback::HttpCallResponse,
+            name: NAME,
+            context,
+            input: Input::CallResponse(response.clone()),
+        };
+        self.enter(
+            streams,
+            call,
+            |exports| exports.http_call_response.as_ref(),
+            params,
+        )?;
+        self.store.data_mut().running.input = Input::None;
+        self.delete_released(streams)
+    }
+
+    /// The timer of a root context fired.
+    ///
+    /// # Errors
+    /// The fault that ended the guest, now or earlier.
+    pub fn on_tick(&mut self, streams: &mut dyn Streams, root: ContextId) -> Result<(), Fault> {
+        const NAME: &str = "proxy_on_tick";
+
+        let context = self.context(root, Kind::Root, NAME)?;
+        let call = Call {
+            callback: Callback::Tick,
+            name: NAME,
+            context,
+            input: Input::None,
+        };
+        self.enter(streams, call, |exports| exports.tick.as_ref(), root.get())?;
+        self.delete_released(streams)
+    }
+
+    /// A shared queue of a root context has a new item; see [`super::QueueEvent`].
+    ///
+    /// # Errors
+    /// The fault that ended the guest, now or earlier.
+    pub fn on_queue_ready(
+        &mut self,
+        streams: &mut dyn Streams,
+        root: ContextId,
+        queue: u32,
+    ) -> Result<(), Fault> {
+        const NAME: &str = "proxy_on_queue_ready";
+
+        let context = self.context(root, Kind::Root, NAME)?;
+        let call = Call {
+            callback: Callback::QueueReady,
+            name: NAME,
+            context,
+            input: Input::None,
+        };
+        self.enter(
+            streams,
+            call,
+            |exports| exports.queue_ready.as_ref(),
+            (root.get(), queue),
+        )?;
+        self.delete_released(streams)
+    }
+
+    /// Ends a root context: done, and unless the guest asks to wait, log and delete. Once it is
+    /// pending, calling this again ends it without asking.
+    ///
+    /// Its streams must have been finished before; its open HTTP calls are forgotten.
+    ///
+    /// # Errors
+    /// The fault that ended the guest, now or earlier.
+    pub fn finish_root(
+        &mut self,
+        streams: &mut dyn Streams,
+        root: ContextId,
+    ) -> Result<RootStatus, Fault> {
+        let context = self.context(root, Kind::Root, "proxy_on_done")?;
+        if self.end_of(context) == RootEnd::Alive && self.done(streams, context)? == Some(0) {
+            self.set_end(context, RootEnd::Pending);
+            return Ok(RootStatus::Pending);
+        }
+        self.delete_root(streams, context)?;
+        Ok(RootStatus::Finished)
+    }
+
+    /// Ends all contexts that are left, streams first, without waiting for anybody. A guest that
+    /// faults on the way is left as it is.
+    pub fn shutdown(&mut self, streams: &mut dyn Streams) {
+        for id in self.store.data().contexts.ids(Kind::Stream) {
+            if self.finish_stream(streams, id).is_err() {
+                return;
+            }
+        }
+        for id in self.store.data().contexts.ids(Kind::Root) {
+            let finished = match self.finish_root(streams, id) {
+                Ok(RootStatus::Pending) => self.finish_root(streams, id),
+                other => other,
+            };
+            if finished.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Deletes root contexts for which `proxy_done` was called meanwhile.
+    fn delete_released(&mut self, streams: &mut dyn Streams) -> Result<(), Fault> {
+        while let Some(plugin) = self
+            .store
+            .data()
+            .plugins
+            .iter()
+            .position(|root| root.end == RootEnd::Released)
+        {
+            let Some(id) = self.root(plugin) else {
+                return Ok(());
+            };
+            self.delete_root(
+                streams,
+                Context {
+                    id,
+                    kind: Kind::Root,
+                    plugin,
+                },
+            )?;
+        }
+        Ok(())
+    }
+
+    fn delete_root(&mut self, streams: &mut dyn Streams, context: Context) -> Result<(), Fault> {
+        self.set_end(context, RootEnd::Gone);
+        let deleted = self.log_and_delete(streams, context);
+        let state = self.store.data_mut();
+        state.contexts.remove(context.id);
+        state
+            .calls
+            .open
+            .retain(|_, plugin| *plugin != context.plugin);
+        if let Some(root) = state.plugins.get_mut(context.plugin)
+            && root.tick.take().is_some()
+        {
+            state.ticks_changed = true;
+        }
+        deleted
+    }
+
+    fn end_of(&self, context: Context) -> RootEnd {
+        self.store
+            .data()
+            .plugins
+            .get(context.plugin)
+            .map_or(RootEnd::Gone, |root| root.end)
+    }
+
+    fn set_end(&mut self, context: Context, end: RootEnd) {
+        if let Some(root) = self.store.data_mut().plugins.get_mut(context.plugin) {
+            root.end = end;
+        }
+    }
+}
+
+/// A length as guests count; they cannot hold more anyway.
+fn count(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}

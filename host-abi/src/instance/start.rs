@@ -1,0 +1,358 @@
+//! From plugins to an instance that serves: instantiate, initialise, start, configure.
+//!
+//! Owns the order of these steps and what is said when one fails. All of it runs on one budget, the
+//! start timeout, and on a thread that serves no traffic.
+//!
+//! Invariant: an instance exists only if all its plugins accepted their configurations.
+
+use std::sync::Arc;
+
+use wasmtime::{Store, TypedFunc, UpdateDeadline};
+
+use super::exports::{Exports, typed};
+use super::{Call, Instance, InstanceId, call_budget, enter, fault};
+use crate::budget::budget_nanos;
+use crate::context::{Context, ContextId, Kind};
+use crate::fault::{Fault, FaultKind, GuestExit};
+use crate::functions::Callback;
+use crate::plugin::Plugin;
+use crate::services::Services;
+use crate::state::{GuestHandles, Input, Phase, State};
+use crate::stream::NoStreams;
+
+/// The steps of a start, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StartStep {
+    /// Before anything runs: which plugins are given together.
+    Plan,
+    /// Memory, tables and the start function of the module.
+    Instantiate,
+    /// `_initialize` with `main`, or `_start`.
+    Initialise,
+    /// `proxy_on_context_create` of a root context.
+    ContextCreate,
+    /// `proxy_on_vm_start`
+    VmStart,
+    /// `proxy_on_configure`
+    Configure,
+}
+
+impl StartStep {
+    const fn verb(self) -> &'static str {
+        match self {
+            Self::Plan => "start together with the others",
+            Self::Instantiate => "be instantiated",
+            Self::Initialise => "initialise",
+            Self::ContextCreate => "create its root context",
+            Self::VmStart => "start",
+            Self::Configure => "be configured",
+        }
+    }
+}
+
+/// Why an instance did not start.
+#[derive(Debug, Clone)]
+pub struct StartError {
+    /// The step that failed.
+    pub step: StartStep,
+    /// The plugin it failed for.
+    pub plugin: String,
+    /// The fault that ended the guest; `None` if the guest refused in words of its own.
+    pub fault: Option<Fault>,
+    /// The last warnings and errors the guest logged, the latest last: mostly the real reason.
+    pub log: Vec<String>,
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            step,
+            plugin,
+            fault,
+            log,
+        } = self;
+        let verb = step.verb();
+        match fault {
+            Some(_) => write!(f, "plugin {plugin:?} could not {verb}")?,
+            None => write!(f, "plugin {plugin:?} refused to {verb}")?,
+        }
+        match log.last() {
+            Some(line) => write!(f, "; it logged: {}", line.trim_end().escape_debug()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.fault
+            .as_ref()
+            .map(|fault| fault as &(dyn std::error::Error + 'static))
+    }
+}
+
+impl Instance {
+    /// Starts a guest for plugins that share a VM key.
+    ///
+    /// This may take as long as the start timeout: never call it on a worker.
+    ///
+    /// # Errors
+    /// [`StartError`] names the step and the plugin, and carries what the guest logged last.
+    pub fn start(plugins: &[Arc<Plugin>], services: Arc<dyn Services>) -> Result<Self, StartError> {
+        let lead = plan(plugins)?;
+        let mut start = Start {
+            store: store(plugins, lead, services),
+            lead,
+        };
+        let guest = start.instantiate()?;
+        start.initialise(&guest)?;
+        let exports = Exports::find(&mut start.store, &guest);
+        for (place, plugin) in plugins.iter().enumerate() {
+            start.plugin(&exports, place, plugin)?;
+        }
+        Ok(Self {
+            store: start.store,
+            exports,
+            callbacks: lead.callbacks(),
+            vm_key: lead.vm_key(),
+            call_budget: call_budget(lead),
+            fault: None,
+        })
+    }
+}
+
+/// The plugin whose limits and permissions count, which are the same for all.
+fn plan(plugins: &[Arc<Plugin>]) -> Result<&Plugin, StartError> {
+    let error = |plugin: &str, why: &'static str| StartError {
+        step: StartStep::Plan,
+        plugin: plugin.to_owned(),
+        fault: Some(Fault::host("start", why)),
+        log: Vec::new(),
+    };
+    let lead = plugins
+        .first()
+        .ok_or_else(|| error("", "no plugin was given"))?;
+    match plugins
+        .iter()
+        .find(|plugin| plugin.vm_key() != lead.vm_key())
+    {
+        Some(odd) => Err(error(odd.name(), "it needs an instance of another kind")),
+        None => Ok(lead),
+    }
+}
+
+fn store(plugins: &[Arc<Plugin>], lead: &Plugin, services: Arc<dyn Services>) -> Store<State> {
+    let state = State::new(InstanceId::new(), plugins, lead, services);
+    let mut store = Store::new(lead.module().engine().wasmtime(), state);
+    store.limiter(|state| &mut state.used);
+    store.epoch_deadline_callback(|mut store| {
+        let state = store.data_mut();
+        state.needed.mark();
+        match state.budget.tick() {
+            Ok(()) => Ok(UpdateDeadline::Continue(1)),
+            Err(passed) => Err(wasmtime::Error::new(passed)),
+        }
+    });
+    store
+}
+
+/// A start under way.
+struct Start<'p> {
+    store: Store<State>,
+    lead: &'p Plugin,
+}
+
+impl Start<'_> {
+    fn instantiate(&mut self) -> Result<wasmtime::Instance, StartError> {
+        let limit = budget_nanos(self.lead.spec().limits.start_timeout);
+        let state = self.store.data_mut();
+        state.enter_phase(Phase::Initialising);
+        state.budget.begin_now(limit);
+        state.needed.mark();
+        self.store.set_epoch_deadline(1);
+        let ready = self.lead.module().ready();
+        let guest = ready.instantiate(&mut self.store).map_err(|error| {
+            let mut fault = fault(self.store.data(), "start", &error);
+            if self.store.data().used.memory_refused {
+                fault.kind = FaultKind::OutOfMemory;
+            }
+            self.error(StartStep::Instantiate, self.lead, Some(fault))
+        })?;
+        let allocator = typed(&mut self.store, &guest, "proxy_on_memory_allocate")
+            .or_else(|| typed(&mut self.store, &guest, "malloc"));
+        let memory = guest.get_memory(&mut self.store, "memory");
+        self.store.data_mut().guest = GuestHandles { memory, allocator };
+        Ok(guest)
+    }
+
+    /// Runs a reactor's `_initialize` and its `main`, or else a command's `_start`.
+    fn initialise(&mut self, guest: &wasmtime::Instance) -> Result<(), StartError> {
+        let store = &mut self.store;
+        let entered = if let Some(initialise) = typed::<(), ()>(store, guest, "_initialize") {
+            self.run("_initialize", &initialise, ())?;
+            let store = &mut self.store;
+            if let Some(main) = typed::<(u32, u32), u32>(store, guest, "main") {
+                self.run("main", &main, (0, 0)).map(|_| ())
+            } else if let Some(main) = typed::<(), u32>(store, guest, "__main_void") {
+                self.run("__main_void", &main, ()).map(|_| ())
+            } else {
+                Ok(())
+            }
+        } else if let Some(start) = typed::<(), ()>(store, guest, "_start") {
+            self.run("_start", &start, ()).map(|_| ())
+        } else {
+            Ok(())
+        };
+        self.store.data_mut().enter_phase(Phase::Serving);
+        entered
+    }
+
+    /// Runs one entry point; a guest that leaves it by `exit(0)` has simply returned.
+    fn run<P: wasmtime::WasmParams, R: wasmtime::WasmResults>(
+        &mut self,
+        name: &'static str,
+        function: &TypedFunc<P, R>,
+        params: P,
+    ) -> Result<Option<R>, StartError> {
+        self.store.data_mut().running.callback = name;
+        match function.call(&mut self.store, params) {
+            Ok(result) => Ok(Some(result)),
+            Err(error)
+                if error
+                    .downcast_ref::<GuestExit>()
+                    .is_some_and(|exit| exit.0 == 0) =>
+            {
+                Ok(None)
+            }
+            Err(error) => {
+                let fault = fault(self.store.data(), name, &error);
+                Err(self.error(StartStep::Initialise, self.lead, Some(fault)))
+            }
+        }
+    }
+
+    /// Creates, starts and configures the root context of one plugin.
+    fn plugin(
+        &mut self,
+        exports: &Exports,
+        place: usize,
+        plugin: &Plugin,
+    ) -> Result<(), StartError> {
+        let state = self.store.data_mut();
+        let id = state.contexts.add(Kind::Root, place);
+        if let Some(root) = state.plugins.get_mut(place) {
+            root.context = id;
+        }
+        self.create(exports, place, id, plugin)?;
+
+        let vm_config = Step {
+            step: StartStep::VmStart,
+            callback: Callback::VmStart,
+            name: "proxy_on_vm_start",
+            input: Input::VmConfiguration,
+            size: plugin.spec().vm_config.len(),
+        };
+        self.ask(
+            plugin,
+            context(id, place),
+            vm_config,
+            exports.vm_start.as_ref(),
+        )?;
+        let config = Step {
+            step: StartStep::Configure,
+            callback: Callback::Configure,
+            name: "proxy_on_configure",
+            input: Input::PluginConfiguration,
+            size: plugin.spec().config.len(),
+        };
+        self.ask(
+            plugin,
+            context(id, place),
+            config,
+            exports.configure.as_ref(),
+        )
+    }
+
+    fn create(
+        &mut self,
+        exports: &Exports,
+        place: usize,
+        id: ContextId,
+        plugin: &Plugin,
+    ) -> Result<(), StartError> {
+        let Some(create) = &exports.context_create else {
+            return Ok(());
+        };
+        if !plugin.has(Callback::ContextCreate) {
+            return Ok(());
+        }
+        let call = Call {
+            callback: Callback::ContextCreate,
+            name: "proxy_on_context_create",
+            context: context(id, place),
+            input: Input::None,
+        };
+        enter(&mut self.store, &mut NoStreams, call, create, (id.get(), 0))
+            .map_err(|fault| self.error(StartStep::ContextCreate, plugin, Some(fault)))
+    }
+
+    /// Runs a callback that may refuse by answering 0.
+    fn ask(
+        &mut self,
+        plugin: &Plugin,
+        context: Context,
+        Step {
+            step,
+            callback,
+            name,
+            input,
+            size,
+        }: Step,
+        function: Option<&TypedFunc<(u32, u32), u32>>,
+    ) -> Result<(), StartError> {
+        let Some(function) = function.filter(|_| plugin.has(callback)) else {
+            return Ok(());
+        };
+        let params = (context.id.get(), u32::try_from(size).unwrap_or(u32::MAX));
+        let call = Call {
+            callback,
+            name,
+            context,
+            input,
+        };
+        let answer = enter(&mut self.store, &mut NoStreams, call, function, params)
+            .map_err(|fault| self.error(step, plugin, Some(fault)))?;
+        self.store.data_mut().running.input = Input::None;
+        match answer {
+            0 => Err(self.error(step, plugin, None)),
+            _ => Ok(()),
+        }
+    }
+
+    fn error(&self, step: StartStep, plugin: &Plugin, fault: Option<Fault>) -> StartError {
+        let log = self.store.data().last_lines.iter().cloned().collect();
+        StartError {
+            step,
+            plugin: plugin.name().to_owned(),
+            fault,
+            log,
+        }
+    }
+}
+
+/// A callback of a start that may refuse.
+struct Step {
+    step: StartStep,
+    callback: Callback,
+    name: &'static str,
+    input: Input,
+    size: usize,
+}
+
+const fn context(id: ContextId, plugin: usize) -> Context {
+    Context {
+        id,
+        kind: Kind::Root,
+        plugin,
+    }
+}

@@ -1,0 +1,64 @@
+//! A Proxy-Wasm host on wasmtime that any Rust proxy can embed.
+//!
+//! Four things, each made of the one before and living at most as long:
+//!
+//! 1. [`Module`]: checked and compiled code. Made once for each digest, off the workers.
+//! 2. [`Plugin`]: a module with configuration, limits and permissions. Shared by all workers.
+//! 3. [`Instance`]: a guest with memory. One for each [`VmKey`] and worker; started and configured
+//!    on a control thread by [`Instance::start`], then moved to its worker.
+//! 4. A stream context, named by a [`ContextId`]: made by [`Instance::create_stream`], entered by
+//!    the `on_*` callbacks, ended exactly once by [`Instance::finish_stream`].
+//!
+//! The embedder lends its streams to each callback as [`Streams`] and everything else as
+//! [`Services`]. Host calls read and edit them at once, and queue there whatever would have to wait:
+//! the embedder acts on that after the callback returned, and then takes
+//! [`Instance::take_http_calls`]. A guest is never entered from a host call.
+//!
+//! A callback that fails returns a [`Fault`]; the instance is of no use after that and is replaced
+//! by a new one. Nothing here applies a failure policy.
+//!
+//! This crate does no I/O, keeps no time but for deadlines, and knows nothing of HTTP beyond names
+//! and values. It is the only one that knows wasmtime.
+
+mod body;
+mod budget;
+mod context;
+mod engine;
+mod fault;
+mod functions;
+mod host_calls;
+mod instance;
+mod kinds;
+mod lent;
+mod limits;
+mod memory;
+mod metrics;
+mod module;
+pub mod pairs;
+mod plugin;
+mod property;
+mod services;
+mod shared;
+mod state;
+mod stream;
+
+pub use body::BodyBuffer;
+pub use context::ContextId;
+pub use engine::{Engine, EngineConfig, EngineError};
+pub use fault::{Fault, FaultKind};
+pub use functions::{AbiVersion, Callback, Callbacks};
+pub use instance::{Instance, InstanceId, QueueEvent, RootStatus, StartError, StartStep};
+pub use kinds::{
+    BodyAction, BufferKind, HeadersAction, LogLevel, MapKind, MetricKind, Status, StreamKind,
+    TrailersAction, UnknownNumber,
+};
+pub use limits::Limits;
+pub use metrics::{BUCKETS, GuestMetrics, MetricSnapshot, MetricValue};
+pub use module::{ImportProblem, Module, ModuleError};
+pub use plugin::{FailurePolicy, Plugin, PluginSpec, VmKey};
+pub use property::Property;
+pub use services::{CallResponse, CalloutToken, GuestLog, HttpCall, Services};
+pub use shared::{CasMismatch, SharedStore};
+pub use stream::{
+    Edited, Field, HeaderEdit, LocalResponse, NoStreams, PropertyValue, Side, StreamHost, Streams,
+};

@@ -1,0 +1,143 @@
+//! Decides whether a module is a filter this host can run.
+//!
+//! Owns the order in which problems are reported: what it is, then what it lacks, then what it
+//! wants, then what does not fit.
+
+use super::error::{ImportProblem, ModuleError};
+use super::outline::{Item, Outline};
+use crate::functions::{AbiVersion, Callback, Callbacks, EXPORTS, IMPORTS, spell};
+
+/// What the check found out.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) abi: AbiVersion,
+    pub(super) callbacks: Callbacks,
+    pub(super) edits_bodies: bool,
+    /// Imports that Envoy would refuse this module for.
+    pub(super) unportable: Vec<String>,
+}
+
+pub(super) fn check(outline: &Outline) -> Result<Checked, ModuleError> {
+    let abi = abi_version(outline)?;
+    if outline.export("memory") != Some(&Item::Memory) {
+        return Err(ModuleError::NoMemory);
+    }
+    if !["proxy_on_memory_allocate", "malloc"]
+        .iter()
+        .any(|name| outline.export(name).is_some())
+    {
+        return Err(ModuleError::NoAllocator);
+    }
+    let problems: Vec<ImportProblem> = outline
+        .imports
+        .iter()
+        .filter_map(|(module, name, found)| import_problem(module, name, found))
+        .collect();
+    if !problems.is_empty() {
+        return Err(ModuleError::Imports(problems));
+    }
+    let callbacks = callbacks(outline, abi)?;
+    let edits_bodies = outline
+        .imports
+        .iter()
+        .any(|(_, name, _)| name == "proxy_set_buffer_bytes");
+    Ok(Checked {
+        abi,
+        callbacks,
+        edits_bodies,
+        unportable: unportable(outline, abi),
+    })
+}
+
+impl Outline {
+    fn export(&self, name: &str) -> Option<&Item> {
+        self.exports
+            .iter()
+            .find(|(other, _)| other == name)
+            .map(|(_, item)| item)
+    }
+}
+
+/// The newest version the module says it speaks.
+fn abi_version(outline: &Outline) -> Result<AbiVersion, ModuleError> {
+    let known = AbiVersion::ALL
+        .into_iter()
+        .find(|version| outline.export(version.marker()).is_some());
+    known.ok_or_else(|| ModuleError::NoAbi {
+        found: outline
+            .exports
+            .iter()
+            .map(|(name, _)| name.clone())
+            .filter(|name| name.starts_with("proxy_abi_version_"))
+            .collect(),
+    })
+}
+
+fn import_problem(module: &str, name: &str, found: &Item) -> Option<ImportProblem> {
+    let row = IMPORTS
+        .iter()
+        .find(|row| row.name == name && row.namespace.modules().contains(&module));
+    let expected = row.filter(|row| row.implemented).map(|row| row.signature);
+    if let (Some(expected), Item::Function { params, result }) = (expected, found)
+        && expected.is(params, result)
+    {
+        return None;
+    }
+    Some(ImportProblem {
+        import: format!("{module}.{name}"),
+        expected: expected.map(|expected| expected.to_string()),
+        found: describe(found),
+        unsupported: row.is_some(),
+    })
+}
+
+/// The imports that this host gives to every module, and Envoy not to one of this version.
+fn unportable(outline: &Outline, abi: AbiVersion) -> Vec<String> {
+    outline
+        .imports
+        .iter()
+        .filter(|(module, name, _)| {
+            !IMPORTS.iter().any(|row| {
+                row.name == name
+                    && row.namespace.modules().contains(&module.as_str())
+                    && row.versions.contains(&abi)
+            })
+        })
+        .map(|(module, name, _)| format!("{module}.{name}"))
+        .collect()
+}
+
+fn callbacks(outline: &Outline, abi: AbiVersion) -> Result<Callbacks, ModuleError> {
+    let mut callbacks = Callbacks::default();
+    for row in EXPORTS {
+        let Some(found) = outline.export(row.name) else {
+            continue;
+        };
+        let expected = row.signature(abi);
+        let fits =
+            matches!(found, Item::Function { params, result } if expected.is(params, result));
+        match row.callback {
+            Some(callback) if fits && callback != Callback::Uncalled => callbacks.insert(callback),
+            // Never called, so its types do not matter.
+            Some(Callback::Uncalled) => {}
+            // Entry points of C have several forms; one that is not ours is not called.
+            None if fits || matches!(row.name, "main" | "__main_void") => {}
+            Some(_) | None => {
+                return Err(ModuleError::Export {
+                    name: row.name,
+                    expected: expected.to_string(),
+                    found: describe(found),
+                });
+            }
+        }
+    }
+    Ok(callbacks)
+}
+
+fn describe(item: &Item) -> String {
+    match item {
+        Item::Function { params, result } => spell(params, result),
+        Item::Memory => "a memory".to_owned(),
+        Item::Other(kind) => (*kind).to_owned(),
+    }
+}

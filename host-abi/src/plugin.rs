@@ -1,0 +1,217 @@
+//! A plugin: a module with its configuration, limits and permissions.
+//!
+//! Owns what is decided before any instance exists, among it which plugins may share an instance.
+//! It is immutable and shared by all workers.
+//!
+//! Invariant: plugins with the same [`VmKey`] differ in nothing a guest could use to tell instances
+//! apart except name, root id and configuration, so they may be root contexts of one instance.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::functions::{AbiVersion, Callback, Callbacks, EXPORTS, ImportSet};
+use crate::limits::Limits;
+use crate::module::Module;
+
+/// What an operator says about a plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PluginSpec {
+    /// Its name in logs and metrics and for [`crate::Services::may_call`].
+    pub name: String,
+    /// The tenant it belongs to: plugins of different ones share neither instances nor data.
+    pub namespace: String,
+    /// Selects one of several filters in a module; mostly empty.
+    pub root_id: String,
+    /// Plugins with the same id share data and queues; if empty they are the plugin's own.
+    pub vm_id: String,
+    /// What `proxy_on_vm_start` reads.
+    pub vm_config: Bytes,
+    /// What `proxy_on_configure` reads.
+    pub config: Bytes,
+    /// All environment variables the guest has.
+    pub env: Vec<(String, String)>,
+    /// What becomes of streams when the plugin faults. This crate only keeps it.
+    pub failure_policy: FailurePolicy,
+    /// What it may use up.
+    pub limits: Limits,
+    /// The functions it may import and export, by name; `None` is all.
+    pub allowed: Option<Vec<String>>,
+    /// Delivers bodies while headers are paused, as Higress's ABI does always.
+    pub stop_iteration: bool,
+}
+
+/// What becomes of a stream that its plugin can no longer decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum FailurePolicy {
+    /// It is refused.
+    #[default]
+    FailClosed,
+    /// It passes without the plugin.
+    FailOpen,
+}
+
+/// Names the kind of instance a plugin needs; plugins with the same key may share one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct VmKey([u8; 32]);
+
+impl fmt::Display for VmKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for VmKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VmKey({self})")
+    }
+}
+
+/// A plugin that instances can be started for.
+#[derive(Debug)]
+pub struct Plugin {
+    module: Arc<Module>,
+    spec: PluginSpec,
+    vm_key: VmKey,
+    denied: ImportSet,
+    callbacks: Callbacks,
+    shared_space: Arc<str>,
+}
+
+impl Plugin {
+    /// A plugin of `module` as `spec` says.
+    #[must_use]
+    pub fn new(module: Arc<Module>, spec: PluginSpec) -> Self {
+        let allows = |name: &str| match &spec.allowed {
+            None => true,
+            Some(names) => names.iter().any(|allowed| allowed == name),
+        };
+        let denied = ImportSet::of(|import| !allows(import.name));
+        let mut callbacks = Callbacks::default();
+        for export in EXPORTS {
+            let Some(callback) = export.callback else {
+                continue;
+            };
+            if module.callbacks().has(callback) && allows(export.name) {
+                callbacks.insert(callback);
+            }
+        }
+        let shared_space = if spec.vm_id.is_empty() {
+            format!("{}/plugin/{}", spec.namespace, spec.name).into()
+        } else {
+            vm_space(&spec.namespace, &spec.vm_id)
+        };
+        let vm_key = vm_key(&module, &spec);
+        Self {
+            module,
+            spec,
+            vm_key,
+            denied,
+            callbacks,
+            shared_space,
+        }
+    }
+
+    /// The key that says which plugins may share an instance with this one.
+    #[must_use]
+    pub const fn vm_key(&self) -> VmKey {
+        self.vm_key
+    }
+
+    /// What the operator said.
+    #[must_use]
+    pub const fn spec(&self) -> &PluginSpec {
+        &self.spec
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.spec.name
+    }
+
+    /// Its module.
+    #[must_use]
+    pub const fn module(&self) -> &Arc<Module> {
+        &self.module
+    }
+
+    /// The callbacks that exist and are allowed.
+    #[must_use]
+    pub const fn callbacks(&self) -> Callbacks {
+        self.callbacks
+    }
+
+    /// Whether bodies are delivered while headers are paused.
+    #[must_use]
+    pub fn stop_iteration(&self) -> bool {
+        self.spec.stop_iteration || self.module.abi_version() == AbiVersion::Higress
+    }
+
+    /// Whether it has the callback.
+    pub(crate) const fn has(&self, callback: Callback) -> bool {
+        self.callbacks.has(callback)
+    }
+
+    pub(crate) const fn denied(&self) -> ImportSet {
+        self.denied
+    }
+
+    /// Where its shared data and queues live.
+    pub(crate) const fn shared_space(&self) -> &Arc<str> {
+        &self.shared_space
+    }
+}
+
+/// Where plugins of a tenant with this VM id share data. Its form is that of no single plugin.
+pub(crate) fn vm_space(namespace: &str, vm_id: &str) -> Arc<str> {
+    format!("{namespace}/vm/{vm_id}").into()
+}
+
+/// Hashes all that a guest or its isolation could depend on. Each part is prefixed with its length,
+/// so that no two lists of parts look alike.
+fn vm_key(module: &Module, spec: &PluginSpec) -> VmKey {
+    // No `..`: whoever adds a field must decide whether it separates instances.
+    let PluginSpec {
+        name: _,
+        namespace,
+        root_id: _,
+        vm_id,
+        vm_config,
+        config: _,
+        env,
+        failure_policy,
+        limits,
+        allowed,
+        stop_iteration,
+    } = spec;
+    let mut hash = Sha256::new();
+    let mut part = |bytes: &[u8]| {
+        hash.update((bytes.len() as u64).to_le_bytes());
+        hash.update(bytes);
+    };
+    part(module.digest());
+    part(namespace.as_bytes());
+    part(vm_id.as_bytes());
+    part(vm_config);
+    part(format!("{failure_policy:?} {limits:?} {stop_iteration}").as_bytes());
+    part(&(env.len() as u64).to_le_bytes());
+    for (name, value) in env {
+        part(name.as_bytes());
+        part(value.as_bytes());
+    }
+    match allowed {
+        None => part(b"all"),
+        Some(names) => {
+            let mut names: Vec<&str> = names.iter().map(String::as_str).collect();
+            names.sort_unstable();
+            part(b"listed");
+            for name in names {
+                part(name.as_bytes());
+            }
+        }
+    }
+    VmKey(hash.finalize().into())
+}

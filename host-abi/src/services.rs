@@ -1,0 +1,88 @@
+//! What a guest may ask of the world outside its streams: log, clocks, randomness, backends.
+//!
+//! Owns the one trait behind which an embedder puts all of it, so that time can be virtual and runs
+//! can be replayed. It performs nothing itself.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::context::ContextId;
+use crate::kinds::LogLevel;
+use crate::metrics::GuestMetrics;
+use crate::shared::SharedStore;
+
+/// The surroundings of all instances of a process.
+pub trait Services: Send + Sync + fmt::Debug {
+    /// Takes one log line of a guest. Its text is untrusted and must be escaped where it is shown.
+    fn log(&self, line: &GuestLog<'_>);
+
+    /// The least level that [`Services::log`] shows.
+    fn log_level(&self) -> LogLevel;
+
+    /// Nanoseconds since the Unix epoch.
+    fn unix_nanos(&self) -> u64;
+
+    /// Nanoseconds of a clock that never goes back.
+    fn monotonic_nanos(&self) -> u64;
+
+    /// Fills `bytes` with randomness fit for keys.
+    fn fill_random(&self, bytes: &mut [u8]);
+
+    /// Whether the plugin may call the named backend and there is one.
+    fn may_call(&self, plugin: &str, backend: &str) -> bool;
+
+    /// Shared data and queues.
+    fn shared(&self) -> &SharedStore;
+
+    /// Metrics that guests define.
+    fn metrics(&self) -> &GuestMetrics;
+}
+
+/// One log line of a guest.
+#[derive(Debug, Clone, Copy)]
+pub struct GuestLog<'a> {
+    /// The plugin that wrote it.
+    pub plugin: &'a str,
+    /// Its root id, possibly empty.
+    pub root_id: &'a str,
+    /// How serious the guest says it is.
+    pub level: LogLevel,
+    /// The text, any bytes.
+    pub message: &'a [u8],
+}
+
+/// An HTTP call that a guest asked for; the proxy makes it and answers once by
+/// [`crate::Instance::on_http_call_response`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpCall {
+    /// Names the call in the answer.
+    pub token: CalloutToken,
+    /// The root context that is called back.
+    pub root: ContextId,
+    /// The backend to call.
+    pub backend: String,
+    /// Header fields, pseudo-headers among them; `:method`, `:path` and `:authority` are there.
+    pub headers: Vec<(Bytes, Bytes)>,
+    /// The whole body.
+    pub body: Bytes,
+    /// Trailers, mostly none.
+    pub trailers: Vec<(Bytes, Bytes)>,
+    /// The limit for the whole call in milliseconds; 0 is none.
+    pub timeout_ms: u32,
+}
+
+/// Names one outstanding call of an instance; never 0, never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct CalloutToken(pub u32);
+
+/// How an HTTP call ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CallResponse {
+    /// Header fields with `:status` first; empty if the call failed before there was a stream.
+    pub headers: Vec<(Bytes, Bytes)>,
+    /// The whole body.
+    pub body: Bytes,
+    /// Trailers.
+    pub trailers: Vec<(Bytes, Bytes)>,
+}

@@ -1,0 +1,164 @@
+//! What a host call may ask of the streams around it.
+//!
+//! Owns the two traits a proxy implements to lend its streams to a guest for the length of one
+//! callback. It knows nothing of sockets, tasks or HTTP versions.
+//!
+//! Invariant: everything a guest *asks for* (continue, local response, close) is only queued here.
+//! The proxy acts on it after the callback returned, so a guest is never entered again from a host
+//! call.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+
+use crate::body::BodyBuffer;
+use crate::context::ContextId;
+use crate::kinds::MapKind;
+use crate::kinds::StreamKind;
+use crate::property::Property;
+
+/// The streams of one instance, lent for one outermost entry into the guest.
+pub trait Streams {
+    /// Runs `visit` on the stream behind `context` and returns whether there is one.
+    ///
+    /// A guest reaches streams other than the one it was called for by
+    /// `proxy_set_effective_context`, so any live stream context of the instance must resolve.
+    /// Root contexts have no stream.
+    fn with_stream(
+        &mut self,
+        context: ContextId,
+        visit: &mut dyn FnMut(&mut dyn StreamHost),
+    ) -> bool;
+}
+
+/// No streams at all: for start, configure and root callbacks outside a proxy.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct NoStreams;
+
+impl Streams for NoStreams {
+    fn with_stream(&mut self, _: ContextId, _: &mut dyn FnMut(&mut dyn StreamHost)) -> bool {
+        false
+    }
+}
+
+/// One HTTP stream as one filter sees it.
+pub trait StreamHost {
+    /// The first value of the named header field. Names compare without regard to case, and
+    /// pseudo-headers (`:method`, `:path`, `:authority`, `:scheme`, `:status`) are fields.
+    fn field(&self, map: MapKind, name: &[u8]) -> Field<'_>;
+
+    /// Calls `visit` with every field, pseudo-headers first, names in lower case. Returns false if
+    /// this map is not available now.
+    fn visit_fields(&self, map: MapKind, visit: &mut dyn FnMut(&[u8], &[u8])) -> bool;
+
+    /// Changes a header map. An invalid name or value is accepted here and fails the exchange
+    /// later: an edit is never dropped and never forwarded broken.
+    fn edit(&mut self, map: MapKind, edit: HeaderEdit<'_>) -> Edited;
+
+    /// The body bytes this filter may see now, or `None` outside its body phase.
+    fn body(&mut self, side: Side) -> Option<&mut BodyBuffer>;
+
+    /// The value of an attribute of the stream.
+    fn property(&self, property: &Property<'_>) -> Option<PropertyValue<'_>>;
+
+    /// Stores a custom property for this and later filters of the stream (Envoy: filter state
+    /// `wasm.<path>`).
+    fn set_property(&mut self, path: &[u8], value: &[u8]);
+
+    /// Queues the resumption of a paused direction. Not paused: nothing happens.
+    fn continue_stream(&mut self, kind: StreamKind);
+
+    /// Queues the end of the stream by a reset.
+    fn close_stream(&mut self, kind: StreamKind);
+
+    /// Queues a response made by the guest. A second one is ignored with a warning.
+    fn send_local_response(&mut self, response: LocalResponse);
+
+    /// Asks for the route to be chosen anew.
+    fn clear_route_cache(&mut self);
+}
+
+/// Which way a message travels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// From the client to the origin.
+    Request,
+    /// From the origin to the client.
+    Response,
+}
+
+/// What a look-up of one header field found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Field<'a> {
+    /// Its first value.
+    Value(&'a [u8]),
+    /// The map is there and has no such field.
+    Absent,
+    /// The map is not available in this phase.
+    Unavailable,
+}
+
+/// One change of a header map.
+#[derive(Debug, Clone, Copy)]
+pub enum HeaderEdit<'a> {
+    /// Appends another value.
+    Add {
+        /// The field name as the guest wrote it.
+        name: &'a [u8],
+        /// The value as the guest wrote it.
+        value: &'a [u8],
+    },
+    /// Sets the only value, replacing all others of that name.
+    Set {
+        /// The field name as the guest wrote it.
+        name: &'a [u8],
+        /// The value as the guest wrote it.
+        value: &'a [u8],
+    },
+    /// Removes all values; fine if there are none.
+    Remove {
+        /// The field name as the guest wrote it.
+        name: &'a [u8],
+    },
+    /// Replaces the whole map.
+    ReplaceAll(&'a [(&'a [u8], &'a [u8])]),
+}
+
+/// Whether an edit reached its map.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Edited {
+    /// The map now has it.
+    Done,
+    /// The map is not there or was forwarded already: the edit has no effect.
+    Unavailable,
+}
+
+/// A response made by a guest instead of the origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalResponse {
+    /// The HTTP status as the guest gave it; the proxy checks its range.
+    pub status: u32,
+    /// Why, for the access log; never sent to the client.
+    pub details: Bytes,
+    /// The body.
+    pub body: Bytes,
+    /// Extra header fields in order, duplicates kept.
+    pub headers: Vec<(Bytes, Bytes)>,
+    /// The gRPC status, if one of 0..=16 was given.
+    pub grpc_status: Option<u8>,
+}
+
+/// The typed value of a property; `host-abi` owns the wire encoding.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PropertyValue<'a> {
+    /// Raw bytes or text.
+    Bytes(Cow<'a, [u8]>),
+    /// A signed or unsigned number, 8 bytes little-endian.
+    Int(i64),
+    /// A truth value, one byte.
+    Bool(bool),
+    /// A point in time or a duration in nanoseconds, 8 bytes little-endian.
+    Nanos(i64),
+    /// A map in the pairs encoding.
+    Map(Vec<(Bytes, Bytes)>),
+}

@@ -1,0 +1,19 @@
+//! The Proxy-Wasm host against guests written in WAT: one test for each function of the ABI and for
+//! each refusal. No WebAssembly toolchain is needed.
+
+mod host {
+    mod bodies;
+    mod calls;
+    mod deadlines;
+    mod faults;
+    mod headers;
+    mod life;
+    mod memory;
+    mod misc;
+    mod modules;
+    mod shared;
+    mod start;
+    mod streams;
+    mod support;
+    mod wasi;
+}

@@ -1,0 +1,301 @@
+//! What can be wrong with a module.
+
+use tidegate_host_abi::{
+    AbiVersion, Callback, Engine, EngineConfig, ImportProblem, Module, ModuleError, Plugin,
+    PluginSpec,
+};
+
+use super::support::{at_headers, engine, filter, module, old_filter, raw, spec};
+
+fn refused(bytes: &[u8]) -> ModuleError {
+    Module::compile(engine(), "test", bytes).unwrap_err()
+}
+
+fn wat(text: &str) -> Vec<u8> {
+    wat::parse_str(text).unwrap()
+}
+
+#[test]
+fn bytes_of_something_else_are_named() {
+    assert_eq!(
+        refused(b"#!/bin/sh").to_string(),
+        "not a WebAssembly module: it begins with \"#!/bin/s\""
+    );
+    assert_eq!(
+        refused(&[0x1f, 0x8b, 8]).to_string(),
+        "not a WebAssembly module: it begins with a gzip header; unpack it first"
+    );
+    assert_eq!(
+        refused(b"").to_string(),
+        "not a WebAssembly module: it begins with nothing, it is empty"
+    );
+}
+
+#[test]
+fn a_truncated_module_says_where_it_ends() {
+    let mut bytes = at_headers("");
+    bytes.truncate(bytes.len() / 2);
+    let ModuleError::Invalid { offset, .. } = refused(&bytes) else {
+        panic!()
+    };
+    assert!(offset > 8 && offset <= bytes.len() as u64, "{offset}");
+    assert!(matches!(refused(b"\0asm\x01"), ModuleError::Invalid { .. }));
+}
+
+#[test]
+fn an_invalid_module_says_where_and_what() {
+    let bytes = wat(r#"(module (func (export "f") (result i32) unreachable))"#);
+    let mut bytes = bytes;
+    let last = bytes.len() - 2;
+    bytes[last] = 0x6a;
+    let error = refused(&bytes);
+    let ModuleError::Invalid { offset, message } = &error else {
+        panic!("{error}")
+    };
+    assert_eq!(*offset, last as u64);
+    assert!(message.contains("type mismatch"), "{message}");
+}
+
+#[test]
+fn a_component_is_told_apart() {
+    assert_eq!(refused(&wat("(component)")), ModuleError::Component);
+    assert_eq!(
+        ModuleError::Component.to_string(),
+        "a WebAssembly component; Proxy-Wasm filters are core modules"
+    );
+}
+
+#[test]
+fn a_module_without_a_marker_is_no_filter() {
+    assert_eq!(
+        refused(&wat("(module)")).to_string(),
+        "not a Proxy-Wasm filter: it exports none of proxy_abi_version_0_1_0, \
+         proxy_abi_version_0_2_0, proxy_abi_version_0_2_1, proxy_abi_version_0_2_100"
+    );
+}
+
+#[test]
+fn an_unknown_version_is_named() {
+    let error = refused(&wat(
+        r#"(module (func (export "proxy_abi_version_0_9_9")))"#,
+    ));
+    assert_eq!(
+        error,
+        ModuleError::NoAbi {
+            found: vec!["proxy_abi_version_0_9_9".to_owned()]
+        }
+    );
+    assert!(
+        error
+            .to_string()
+            .starts_with("speaks only proxy_abi_version_0_9_9; known are ")
+    );
+}
+
+#[test]
+fn memory_and_an_allocator_must_be_exported() {
+    let marker = r#"(func (export "proxy_abi_version_0_2_1"))"#;
+    assert_eq!(
+        refused(&wat(&format!("(module {marker})"))),
+        ModuleError::NoMemory
+    );
+    assert_eq!(refused(&raw(marker)), ModuleError::NoAllocator);
+}
+
+#[test]
+fn every_import_that_cannot_be_given_is_listed() {
+    let bytes = wat(r#"(module
+            (import "env" "proxy_log" (func (param i32 i32) (result i32)))
+            (import "env" "proxy_rewind" (func (param i64)))
+            (import "elsewhere" "proxy_log" (func))
+            (import "env" "proxy_redis_call" (func (param i32 i32 i32 i32 i32) (result i32)))
+            (import "env" "proxy_done" (func (result i32)))
+            (import "env" "table" (table 1 funcref))
+            (memory (export "memory") 1)
+            (func (export "malloc") (param i32) (result i32) i32.const 0)
+            (func (export "proxy_abi_version_0_2_0")))"#);
+    let problem = |import: &str, expected: Option<&str>, found: &str, unsupported| ImportProblem {
+        import: import.to_owned(),
+        expected: expected.map(str::to_owned),
+        found: found.to_owned(),
+        unsupported,
+    };
+    assert_eq!(
+        refused(&bytes),
+        ModuleError::Imports(vec![
+            problem(
+                "env.proxy_log",
+                Some("(i32,i32,i32)->i32"),
+                "(i32,i32)->i32",
+                true
+            ),
+            problem("env.proxy_rewind", None, "(i64)", false),
+            problem("elsewhere.proxy_log", None, "()", false),
+            problem(
+                "env.proxy_redis_call",
+                None,
+                "(i32,i32,i32,i32,i32)->i32",
+                true
+            ),
+            problem("env.table", None, "a table", false),
+        ])
+    );
+    assert!(
+        refused(&bytes).to_string().starts_with(
+            "imports what this host cannot give: env.proxy_log: expected (i32,i32,i32)->i32, \
+             found (i32,i32)->i32; env.proxy_rewind: unknown, wanted as (i64); "
+        ),
+        "{}",
+        refused(&bytes)
+    );
+}
+
+#[test]
+fn a_callback_with_other_types_is_refused() {
+    let error = refused(&filter(r#"(func (export "proxy_on_log") (param i32 i32))"#));
+    assert_eq!(
+        error.to_string(),
+        "export proxy_on_log: expected (i32), found (i32,i32)"
+    );
+}
+
+#[test]
+fn header_callbacks_are_measured_by_the_modules_own_version() {
+    let two =
+        r#"(func (export "proxy_on_request_headers") (param i32 i32) (result i32) i32.const 0)"#;
+    assert!(matches!(refused(&filter(two)), ModuleError::Export { .. }));
+    assert!(
+        module(&old_filter(two))
+            .callbacks()
+            .has(Callback::RequestHeaders)
+    );
+    assert!(matches!(
+        refused(&old_filter(&super::support::on_headers(""))),
+        ModuleError::Export { .. }
+    ));
+}
+
+#[test]
+fn callbacks_that_are_never_called_may_be_anything() {
+    module(&filter(
+        r#"(func (export "proxy_on_new_connection") (param i64))"#,
+    ));
+}
+
+#[test]
+fn the_newest_known_version_counts() {
+    let both = filter(r#"(func (export "proxy_abi_version_0_2_100"))"#);
+    assert_eq!(module(&both).abi_version(), AbiVersion::Higress);
+    assert_eq!(module(&filter("")).abi_version(), AbiVersion::V0_2_1);
+    assert_eq!(module(&old_filter("")).abi_version(), AbiVersion::V0_1_0);
+    let plugin = Plugin::new(module(&both), spec());
+    assert!(plugin.stop_iteration());
+}
+
+#[test]
+fn a_module_says_whether_it_can_edit_bodies() {
+    assert!(!module(&at_headers("")).may_edit_bodies());
+    let edits = at_headers(
+        "(drop (call $proxy_set_buffer_bytes (i32.const 0) (i32.const 0) (i32.const 0) @\"x\"))",
+    );
+    assert!(module(&edits).may_edit_bodies());
+}
+
+#[test]
+fn imports_that_envoy_would_refuse_are_known() {
+    let old = old_filter(&super::support::on_tick(
+        "(drop (call $proxy_continue_stream (i32.const 0)))",
+    ));
+    assert_eq!(
+        module(&old).unportable_imports(),
+        ["env.proxy_continue_stream"]
+    );
+    assert_eq!(
+        module(&at_headers("")).unportable_imports(),
+        Vec::<String>::new()
+    );
+}
+
+#[test]
+fn the_digest_is_that_of_the_bytes() {
+    let (one, two) = (module(&filter("")), module(&at_headers("")));
+    assert_eq!(one.digest(), module(&filter("")).digest());
+    assert_ne!(one.digest(), two.digest());
+}
+
+#[test]
+fn plugins_share_an_instance_only_if_a_guest_could_not_tell() {
+    let module = module(&filter(""));
+    let key = |spec: PluginSpec| Plugin::new(module.clone(), spec).vm_key();
+    let base = key(spec());
+    let same = PluginSpec {
+        name: "other".into(),
+        root_id: "r".into(),
+        config: "c".into(),
+        ..spec()
+    };
+    assert_eq!(key(same), base);
+    let different = [
+        PluginSpec {
+            namespace: "n".into(),
+            ..spec()
+        },
+        PluginSpec {
+            vm_id: "v".into(),
+            ..spec()
+        },
+        PluginSpec {
+            vm_config: "v".into(),
+            ..spec()
+        },
+        PluginSpec {
+            env: vec![("A".into(), "B".into())],
+            ..spec()
+        },
+        PluginSpec {
+            env: vec![("AB".into(), String::new())],
+            ..spec()
+        },
+        PluginSpec {
+            failure_policy: tidegate_host_abi::FailurePolicy::FailOpen,
+            ..spec()
+        },
+        PluginSpec {
+            allowed: Some(Vec::new()),
+            ..spec()
+        },
+        PluginSpec {
+            allowed: Some(vec!["proxy_log".into()]),
+            ..spec()
+        },
+        PluginSpec {
+            stop_iteration: true,
+            ..spec()
+        },
+        PluginSpec {
+            limits: tidegate_host_abi::Limits {
+                open_calls: 1,
+                ..Default::default()
+            },
+            ..spec()
+        },
+    ];
+    let mut keys: Vec<String> = different.map(|spec| key(spec).to_string()).into();
+    keys.push(base.to_string());
+    let count = keys.len();
+    keys.sort_unstable();
+    keys.dedup();
+    assert_eq!(keys.len(), count);
+}
+
+#[test]
+fn an_engine_whose_pool_cannot_be_reserved_makes_instances_one_by_one() {
+    let config = EngineConfig {
+        instances: 40_000_000,
+        ..EngineConfig::default()
+    };
+    let engine = Engine::new(config).unwrap();
+    assert!(!engine.is_pooled());
+    assert!(super::support::engine().is_pooled());
+    Module::compile(&engine, "test", &filter("")).unwrap();
+}
