@@ -1,0 +1,88 @@
+//! Plugin code from a file.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use sha2::Digest as _;
+use sha2::Sha256;
+
+use crate::MAX_MODULE_BYTES;
+use crate::PluginCode;
+
+/// Why a file gives no plugin code.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FileError {
+    /// It cannot be read.
+    #[error("cannot read plugin file {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// It is something else.
+    #[error("plugin file {path} is not a file: expected a .wasm module")]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// It is larger than any module should be.
+    #[error("plugin file {path} has {bytes} bytes, more than the limit of {MAX_MODULE_BYTES}")]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// Its size.
+        bytes: u64,
+    },
+}
+
+/// Reads the code of a plugin; its name is the file's without extension.
+///
+/// # Errors
+///
+/// [`FileError`] with the path.
+pub fn load(path: &Path) -> Result<PluginCode, FileError> {
+    let failed = |source| FileError::Read { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(FileError::NotAFile { path: path.to_owned() });
+    }
+    if metadata.len() > MAX_MODULE_BYTES {
+        return Err(FileError::TooLarge { path: path.to_owned(), bytes: metadata.len() });
+    }
+    let mut bytes = Vec::new();
+    // The file may grow while it is read.
+    file.take(MAX_MODULE_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    let digest = Sha256::digest(&bytes).into();
+    Ok(PluginCode { name, bytes: Bytes::from(bytes), digest })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FileError;
+    use super::load;
+
+    #[test]
+    fn code_is_named_after_its_file_and_known_by_its_digest() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("auth.wasm");
+        std::fs::write(&path, b"abc").expect("written");
+        let code = load(&path).expect("read");
+        assert_eq!((code.name.as_str(), code.bytes.as_ref()), ("auth", &b"abc"[..]));
+        assert_eq!(&code.digest[..4], [0xba, 0x78, 0x16, 0xbf]);
+    }
+
+    #[test]
+    fn a_missing_file_or_a_folder_is_named() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let missing = load(&folder.path().join("no.wasm")).expect_err("missing");
+        assert!(missing.to_string().ends_with("no.wasm"));
+        assert!(matches!(load(folder.path()), Err(FileError::NotAFile { .. })));
+    }
+}
