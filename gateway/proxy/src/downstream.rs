@@ -1,0 +1,172 @@
+//! One client connection to its end.
+//!
+//! Owns keep-alive, the time limits between requests, and how a connection closes. What happens
+//! with each request is `exchange`'s.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use tidegate_core::failure::Failure;
+use tidegate_core::message::Version;
+use tidegate_core::snapshot::Listener;
+
+use crate::exchange;
+use crate::exchange::Next;
+use crate::exchange::state::Facts;
+use crate::http1::head;
+use crate::http1::head::HeadScan;
+use crate::http1::head::ParsedRequest;
+use crate::http1::reader::ReadEnd;
+use crate::http1::reader::Reader;
+use crate::http1::writer::Writer;
+use crate::worker::Generation;
+use crate::worker::Worker;
+
+/// One client connection.
+#[derive(Debug)]
+pub(crate) struct Downstream {
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) listener: Arc<Listener>,
+    /// The configuration that the current exchange sees.
+    pub(crate) generation: Rc<Generation>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    pub(crate) id: u64,
+    /// When the first byte of the current head came.
+    pub(crate) head_started: Option<Instant>,
+    /// Shared with the worker: a drain hurries connections that wait for a request.
+    pub(crate) idle: Rc<Cell<bool>>,
+}
+
+/// What came of waiting for a request.
+enum Wanted {
+    Request(Box<ParsedRequest>),
+    /// The client is done, or was for too long: there is nothing to answer.
+    Nothing,
+    Refused(Failure),
+}
+
+impl Downstream {
+    /// Serves the connection until it ends.
+    pub(crate) async fn serve(mut self) {
+        let mut first = true;
+        loop {
+            let wanted = self.next_request(first).await;
+            first = false;
+            let next = match wanted {
+                Wanted::Request(parsed) => {
+                    self.generation = self.worker.generation();
+                    // The exchange's state is large and short-lived: it is not part of what an
+                    // idle connection costs.
+                    Box::pin(exchange::serve(&mut self, *parsed)).await
+                }
+                Wanted::Nothing => Next::Close,
+                Wanted::Refused(failure) => {
+                    exchange::refuse(&mut self, failure, &http::Method::GET, b"").await
+                }
+            };
+            match next {
+                Next::KeepAlive => self.writer.release(),
+                Next::Close => return self.close().await,
+                Next::Linger => return self.linger().await,
+                Next::Abort => return self.abort(),
+            }
+        }
+    }
+
+    async fn next_request(&mut self, first: bool) -> Wanted {
+        let timeouts = *self.worker.timeouts();
+        if self.reader.buf.is_empty() {
+            let limit = if first { timeouts.header_read } else { timeouts.keep_alive };
+            self.idle.set(!first);
+            let limit = if first { limit } else { self.worker.idle_limit(limit) };
+            let woke = self.reader.idle(limit).await;
+            self.idle.set(false);
+            if !matches!(woke, ReadEnd::Data) {
+                return Wanted::Nothing;
+            }
+        }
+        let mut scan = HeadScan::default();
+        let started = Instant::now();
+        self.head_started = Some(started);
+        loop {
+            head::skip_empty_lines(&mut self.reader.buf);
+            match head::take_request(&mut self.reader.buf, &mut scan, self.worker.sizes()) {
+                Ok(Some(parsed)) => return Wanted::Request(Box::new(parsed)),
+                Ok(None) => {}
+                Err(failure) => return Wanted::Refused(failure),
+            }
+            let Some(left) = timeouts.header_read.checked_sub(started.elapsed()) else {
+                return self.header_timeout();
+            };
+            match self.reader.fill(left).await {
+                ReadEnd::Data => {}
+                ReadEnd::Eof | ReadEnd::Broken if self.reader.buf.is_empty() => {
+                    return Wanted::Nothing;
+                }
+                ReadEnd::Eof | ReadEnd::Broken => return Wanted::Refused(Failure::ClientClosed),
+                ReadEnd::TimedOut => return self.header_timeout(),
+            }
+        }
+    }
+
+    fn header_timeout(&self) -> Wanted {
+        if self.reader.buf.is_empty() {
+            Wanted::Nothing
+        } else {
+            Wanted::Refused(Failure::RequestHeaderTimeout)
+        }
+    }
+
+    /// What is known about an exchange from its connection.
+    pub(crate) fn facts(&self, version: Version, client: std::net::IpAddr) -> Facts {
+        Facts {
+            started: self.head_started.unwrap_or_else(Instant::now),
+            started_unix_nanos: crate::clock::unix_nanos(SystemTime::now()),
+            version,
+            client,
+            peer: self.peer,
+            local: self.local,
+            connection_id: self.id,
+            backend: None,
+            endpoint: None,
+            attempts: 0,
+            received: 0,
+            sent: 0,
+            flag: "",
+            details: bytes::Bytes::new(),
+        }
+    }
+
+    async fn close(mut self) {
+        self.writer.shutdown().await;
+        if !self.reader.is_quiet() {
+            // Unread bytes would turn the close into a reset.
+            self.linger_read().await;
+        }
+    }
+
+    async fn linger(mut self) {
+        self.writer.shutdown().await;
+        self.linger_read().await;
+    }
+
+    async fn linger_read(&mut self) {
+        let limit = self.worker.timeouts().linger;
+        self.reader.linger(limit).await;
+    }
+
+    /// Closes with a reset, so that a response cut short is not taken for complete.
+    fn abort(self) {
+        let socket = socket2::SockRef::from(self.reader.half().as_ref());
+        if let Err(err) = socket.set_linger(Some(std::time::Duration::ZERO)) {
+            tracing::debug!(%err, "a connection could not be set to reset");
+        }
+    }
+}

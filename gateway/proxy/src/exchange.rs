@@ -1,0 +1,146 @@
+//! One request with its response, from head to log: the driver.
+//!
+//! Owns the order of phases and the one way in which each exchange ends. The phases live in their
+//! own files: [`request`] (filters, route), [`forward`] (upstream and both bodies), [`respond`]
+//! (filters on the response, the client's side), [`pump`] (one body through filters to a socket).
+//!
+//! Invariant: whatever happens, `Ending` runs once: contexts are finished and one access log line
+//! is written, also if the task is dropped.
+
+pub(crate) mod ending;
+pub(crate) mod forward;
+pub(crate) mod local;
+pub(crate) mod pump;
+pub(crate) mod request;
+pub(crate) mod respond;
+pub(crate) mod state;
+
+use std::rc::Rc;
+
+use tidegate_core::failure::Failure;
+use tidegate_core::framing::request_framing;
+use tidegate_core::request::Arrival;
+use tidegate_core::request::Received;
+use tidegate_core::request::prepare;
+
+use crate::downstream::Downstream;
+use crate::exchange::ending::Ending;
+use crate::exchange::local::Answer;
+use crate::exchange::request::Admitted;
+use crate::exchange::respond::Client;
+use crate::exchange::respond::Respond;
+use crate::exchange::state::State;
+use crate::filters::run::FilterRun;
+use crate::filters::run::Stop;
+use crate::http1::body::BodyReader;
+use crate::http1::head::ParsedRequest;
+
+/// What the client's connection does next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// Takes another request.
+    KeepAlive,
+    /// Closes; everything that was to be read has been.
+    Close,
+    /// Closes after what the client still sends was read for a moment, so that the answer is not
+    /// lost to a reset.
+    Linger,
+    /// Closes with a reset: the client must not take what it got for complete.
+    Abort,
+}
+
+/// Serves one request.
+pub(crate) async fn serve(down: &mut Downstream, parsed: ParsedRequest) -> Next {
+    let ParsedRequest { method, target, version, mut headers } = parsed;
+    let asked = method.clone();
+    let arrival = Arrival {
+        peer: down.peer.ip(),
+        trusted_hops: down.listener.trusted_hops,
+        random: down.worker.ids.next(),
+    };
+    let framing = request_framing(&mut headers, version);
+    let received = Received { method, target: &target, version, headers };
+    let prepared = framing.and_then(|framing| Ok((framing, prepare(received, &arrival)?)));
+    let (framing, prepared) = match prepared {
+        Ok(prepared) => prepared,
+        Err(failure) => return refuse(down, failure, &asked, &target).await,
+    };
+    let facts = down.facts(version, prepared.client);
+    let generation = Rc::clone(&down.generation);
+    let state = State::new(facts, prepared.head, generation.chain.filters.len());
+    let stream = Rc::new(state::StreamCell::new(state));
+    let mut ending = Ending::new(&down.worker, &generation, &down.listener, &stream);
+    let worker = Rc::clone(&down.worker);
+    let run = FilterRun { worker: &worker, chain: &generation.chain, stream: &stream };
+    let mut body = BodyReader::new(framing.length, worker.sizes());
+    let client = Client {
+        version,
+        head_request: asked == http::Method::HEAD,
+        wants_trailers: prepared.options.trailers,
+        keep_alive: keeps_alive(version, prepared.options, framing.must_close),
+    };
+    let admitted = request::admit(run, down, &mut body, &client).await;
+    let mut next = match admitted {
+        Ok(Admitted { backend, length }) => {
+            let expects_continue = prepared.expects_continue;
+            let forward =
+                forward::Forward { run, client: &client, backend, length, expects_continue };
+            Box::pin(forward.drive(down, &mut body)).await
+        }
+        Err(stop) => {
+            let answer = Answer::of(stop, &stream);
+            Respond { run, client: &client }.local(down, &mut body, answer).await
+        }
+    };
+    {
+        let mut state = stream.state();
+        state.facts.received = body.received();
+        if !body.is_done() && next == Next::KeepAlive {
+            next = Next::Linger;
+        }
+    }
+    ending.finish();
+    next
+}
+
+fn keeps_alive(
+    version: tidegate_core::message::Version,
+    options: tidegate_core::hop_by_hop::ConnectionOptions,
+    must_close: bool,
+) -> bool {
+    use tidegate_core::message::Version;
+    !must_close
+        && !options.close
+        && match version {
+            Version::Http11 => true,
+            Version::Http10 => options.keep_alive,
+        }
+}
+
+/// Answers a request whose head makes no exchange, and logs it.
+pub(crate) async fn refuse(
+    down: &mut Downstream,
+    failure: Failure,
+    method: &http::Method,
+    target: &[u8],
+) -> Next {
+    let verdict = failure.verdict();
+    let head_request = *method == http::Method::HEAD;
+    let before = down.writer.written();
+    let mut next = Next::Close;
+    if failure.is_answerable() {
+        local::write_refusal(&mut down.writer, verdict.status, head_request, &down.worker);
+        let stall = down.worker.timeouts().write_stall;
+        down.writer.flush(stall).await.ok();
+        next = Next::Linger;
+    }
+    let sent = down.writer.written() - before;
+    ending::log_refusal(down, failure, method, target, sent);
+    next
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
+}

@@ -1,0 +1,156 @@
+//! The one end of an exchange: done, log, delete for its filters, one line in the access log.
+//!
+//! Owns that both happen exactly once, in whatever way the exchange ended. If its task is dropped
+//! (a drain deadline), the rest is queued to the worker instead of entering guests from a
+//! destructor.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::header::USER_AGENT;
+use tidegate_core::failure::Failure;
+use tidegate_core::forwarded::X_REQUEST_ID;
+use tidegate_core::snapshot::Listener;
+
+use crate::access_log::Record;
+use crate::downstream::Downstream;
+use crate::exchange::state::Phase;
+use crate::exchange::state::StreamCell;
+use crate::filters::run::FilterRun;
+use crate::worker::Generation;
+use crate::worker::Worker;
+
+/// Ends its exchange once, at the latest when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Ending {
+    worker: Rc<Worker>,
+    generation: Rc<Generation>,
+    listener: Arc<Listener>,
+    stream: Rc<StreamCell>,
+    finished: bool,
+}
+
+impl Ending {
+    pub(crate) fn new(
+        worker: &Rc<Worker>,
+        generation: &Rc<Generation>,
+        listener: &Arc<Listener>,
+        stream: &Rc<StreamCell>,
+    ) -> Self {
+        Self {
+            worker: Rc::clone(worker),
+            generation: Rc::clone(generation),
+            listener: Arc::clone(listener),
+            stream: Rc::clone(stream),
+            finished: false,
+        }
+    }
+
+    /// Ends the exchange.
+    pub(crate) fn finish(&mut self) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        self.stream.state().phase = Phase::Done;
+        if !self.generation.chain.is_empty() {
+            let run = FilterRun {
+                worker: &self.worker,
+                chain: &self.generation.chain,
+                stream: &self.stream,
+            };
+            run.finish();
+        }
+        self.log();
+    }
+
+    fn log(&self) {
+        let Some(log) = &self.worker.access_log else { return };
+        let state = self.stream.state();
+        let facts = &state.facts;
+        let headers = &state.request.headers;
+        let bytes = |name| headers.get(name).map_or(&b""[..], http::HeaderValue::as_bytes);
+        log.record(&Record {
+            unix_millis: facts.started_unix_nanos / 1_000_000,
+            listener: &self.listener.name,
+            client: facts.client,
+            method: state.request.method.as_str(),
+            authority: state.request.authority.as_bytes(),
+            path: state.request.path.as_bytes(),
+            protocol: facts.version.as_str(),
+            status: state.response.status.as_u16(),
+            flag: facts.flag,
+            details: &facts.details,
+            received: facts.received,
+            sent: facts.sent,
+            duration: facts.started.elapsed(),
+            backend: facts.backend.as_ref().map_or("", |backend| backend.as_str()),
+            endpoint: facts.endpoint,
+            attempts: facts.attempts,
+            request_id: bytes(&X_REQUEST_ID),
+            user_agent: bytes(&USER_AGENT),
+        });
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if self.finished {
+            return;
+        }
+        // The task was dropped in the middle: guests are entered later, by the worker.
+        {
+            let mut state = self.stream.state();
+            if state.facts.flag.is_empty() {
+                let verdict = Failure::DrainDeadline.verdict();
+                state.facts.flag = verdict.flag;
+                if state.phase < Phase::ResponseSent {
+                    state.response.status = verdict.status;
+                }
+            }
+        }
+        let late = Self {
+            worker: Rc::clone(&self.worker),
+            generation: Rc::clone(&self.generation),
+            listener: Arc::clone(&self.listener),
+            stream: Rc::clone(&self.stream),
+            finished: false,
+        };
+        if let Err(mut late) = self.worker.finish_later(late) {
+            // The worker ends: no guest is entered any more.
+            late.finished = true;
+            late.log();
+        }
+    }
+}
+
+/// Logs a request that never became an exchange.
+pub(crate) fn log_refusal(
+    down: &Downstream,
+    failure: Failure,
+    method: &http::Method,
+    target: &[u8],
+    sent: u64,
+) {
+    let Some(log) = &down.worker.access_log else { return };
+    let verdict = failure.verdict();
+    log.record(&Record {
+        unix_millis: crate::clock::unix_nanos(std::time::SystemTime::now()) / 1_000_000,
+        listener: &down.listener.name,
+        client: down.peer.ip(),
+        method: method.as_str(),
+        authority: b"",
+        path: if target.is_empty() { b"-" } else { target },
+        protocol: "HTTP/1.1",
+        status: verdict.status.as_u16(),
+        flag: verdict.flag,
+        details: b"",
+        received: 0,
+        sent,
+        duration: down.head_started.map_or_else(Default::default, |since| since.elapsed()),
+        backend: "",
+        endpoint: None,
+        attempts: 0,
+        request_id: b"",
+        user_agent: b"",
+    });
+}

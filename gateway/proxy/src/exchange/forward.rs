@@ -1,0 +1,309 @@
+//! The request on its way to the origin, and the wait for the answer.
+//!
+//! Owns attempts, the request body beside an early answer, and the return of connections to the
+//! pool. Both directions run in the client connection's own task: nothing is spawned or sent
+//! between tasks.
+
+use std::pin::pin;
+use std::sync::Arc;
+
+use tidegate_core::backend::Backend;
+use tidegate_core::failure::Failure;
+use tidegate_core::framing::BodyLength;
+use tidegate_core::framing::response_framing;
+use tidegate_core::hop_by_hop;
+use tidegate_core::message::ResponseHead;
+use tidegate_core::message::Version;
+use tidegate_core::retry::Attempt;
+use tidegate_core::retry::may_resend;
+use tidegate_host_abi::Side;
+
+use crate::downstream::Downstream;
+use crate::exchange::Next;
+use crate::exchange::local::Answer;
+use crate::exchange::pump::PendingHead;
+use crate::exchange::pump::Pump;
+use crate::exchange::pump::PumpEnd;
+use crate::exchange::pump::Source;
+use crate::exchange::respond::Client;
+use crate::exchange::respond::Respond;
+use crate::exchange::state::Phase;
+use crate::filters::run::FilterRun;
+use crate::filters::run::Stop;
+use crate::http1::body::BodyReader;
+use crate::http1::encode;
+use crate::http1::head::ParsedResponse;
+use crate::http1::reader::Reader;
+use crate::http1::writer::Writer;
+use crate::upstream;
+use crate::upstream::Freshness;
+use crate::upstream::UpstreamConnection;
+
+/// A request that filters let through.
+pub(crate) struct Forward<'a> {
+    pub(crate) run: FilterRun<'a>,
+    pub(crate) client: &'a Client,
+    pub(crate) backend: Arc<Backend>,
+    pub(crate) length: BodyLength,
+    pub(crate) expects_continue: bool,
+}
+
+/// How one attempt ended.
+enum Attempted {
+    /// The client has its answer.
+    Answered(Next),
+    /// The kept connection was dead; a new one may do.
+    Stale,
+    /// There is no answer from the origin.
+    Stopped(Stop),
+}
+
+impl Forward<'_> {
+    /// Sends the request, and the answer back.
+    pub(crate) async fn drive(self, down: &mut Downstream, body: &mut BodyReader) -> Next {
+        let respond = Respond { run: self.run, client: self.client };
+        if self.expects_continue && !body.is_done() && down.reader.buf.is_empty() {
+            // Filters have let the head pass: now the body is wanted (RFC 9110 §10.1.1).
+            down.writer.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            if down.writer.flush(self.run.worker.timeouts().write_stall).await.is_err() {
+                let answer = Answer::failure(Failure::ClientClosed);
+                return respond.local(down, body, answer).await;
+            }
+        }
+        let mut freshness = Freshness::Any;
+        loop {
+            let attempted = self.attempt(down, body, freshness).await;
+            match attempted {
+                Attempted::Answered(next) => return next,
+                Attempted::Stale => freshness = Freshness::New,
+                Attempted::Stopped(stop) => {
+                    let answer = Answer::of(stop, self.run.stream);
+                    return respond.local(down, body, answer).await;
+                }
+            }
+        }
+    }
+
+    async fn attempt(
+        &self,
+        down: &mut Downstream,
+        body: &mut BodyReader,
+        freshness: Freshness,
+    ) -> Attempted {
+        let connecting = upstream::connect(self.run.worker, &self.backend, freshness);
+        let mut connection = match connecting.await {
+            Ok(connection) => connection,
+            Err(failure) => return Attempted::Stopped(failure.into()),
+        };
+        {
+            let mut state = self.run.stream.state();
+            state.facts.endpoint = Some(connection.endpoint);
+            state.facts.attempts += 1;
+        }
+        let before = down.writer.written();
+        let attempted = self.on_connection(&mut connection, down, body).await;
+        self.run.stream.state().facts.sent = down.writer.written() - before;
+        match attempted {
+            Ok((next, Reuse::Yes)) => {
+                self.run.worker.pool.keep(connection);
+                Attempted::Answered(next)
+            }
+            Ok((next, Reuse::No)) => Attempted::Answered(next),
+            Err(stop) => {
+                let attempt = Attempt {
+                    reused: connection.reused,
+                    answered: !connection.reader.buf.is_empty(),
+                    body_started: body.received() > 0,
+                };
+                let method = self.run.stream.state().request.method.clone();
+                let reset = stop == Stop::Failure(Failure::UpstreamReset);
+                if reset && freshness == Freshness::Any && may_resend(&method, attempt) {
+                    self.run.stream.state().phase = Phase::RequestHeaders;
+                    return Attempted::Stale;
+                }
+                Attempted::Stopped(stop)
+            }
+        }
+    }
+
+    async fn on_connection(
+        &self,
+        connection: &mut UpstreamConnection,
+        down: &mut Downstream,
+        body: &mut BodyReader,
+    ) -> Result<(Next, Reuse), Stop> {
+        let UpstreamConnection { reader: up_reader, writer: up_writer, .. } = connection;
+        let Downstream { reader, writer, .. } = down;
+        let head = SentRequest { forward: self };
+        if self.length == BodyLength::Empty {
+            let pump = Pump::new(
+                self.run,
+                Side::Request,
+                Source::Ready(None),
+                BodyLength::Empty,
+                up_writer,
+                head,
+            );
+            match pump.run().await {
+                Ok(()) => {}
+                Err(PumpEnd::Sink(_)) => {}
+                Err(PumpEnd::Stop(stop)) => return Err(stop),
+            }
+            let parsed = self.wait_for_head(up_reader, reader, writer).await?;
+            return self.relay(parsed, up_reader, writer).await;
+        }
+        {
+            let source = Source::Socket { reader: &mut *reader, body: &mut *body };
+            let pump = Pump::new(self.run, Side::Request, source, self.length, up_writer, head);
+            let mut upload = Box::pin(pump.run());
+            let first = {
+                let mut answer = pin!(self.head_or_interim(up_reader, writer));
+                tokio::select! {
+                    biased;
+                    uploaded = &mut upload => match uploaded {
+                        // A sink that broke may have left an answer: look for it.
+                        Ok(()) | Err(PumpEnd::Sink(_)) => None,
+                        Err(PumpEnd::Stop(stop)) => return Err(stop),
+                    },
+                    parsed = &mut answer => Some(parsed?),
+                }
+            };
+            if let Some(parsed) = first {
+                return self.relay_beside(&mut upload, parsed, up_reader, writer).await;
+            }
+        }
+        let parsed = self.wait_for_head(up_reader, reader, writer).await?;
+        let (next, reuse) = self.relay(parsed, up_reader, writer).await?;
+        // A sink that broke leaves a connection that cannot be used again.
+        Ok((next, if body.is_done() && up_writer.out.is_empty() { reuse } else { Reuse::No }))
+    }
+
+    /// Answers while the request body is still on its way.
+    async fn relay_beside(
+        &self,
+        upload: &mut (impl Future<Output = Result<(), PumpEnd>> + Unpin),
+        parsed: ParsedResponse,
+        up_reader: &mut Reader,
+        writer: &mut Writer,
+    ) -> Result<(Next, Reuse), Stop> {
+        let mut relay = pin!(self.relay(parsed, up_reader, writer));
+        tokio::select! {
+            biased;
+            relayed = &mut relay => relayed.map(|(next, _)| (next, Reuse::No)),
+            uploaded = upload => match uploaded {
+                Ok(()) => relay.await,
+                Err(PumpEnd::Sink(_)) => relay.await.map(|(next, _)| (next, Reuse::No)),
+                Err(PumpEnd::Stop(stop)) => {
+                    let sent = self.run.stream.state().phase >= Phase::ResponseSent;
+                    if !sent {
+                        return Err(stop);
+                    }
+                    if let Stop::Failure(failure) = stop {
+                        self.run.stream.state().facts.flag = failure.verdict().flag;
+                    }
+                    Ok((Next::Abort, Reuse::No))
+                }
+            },
+        }
+    }
+
+    /// Waits for the answer, and notices if the client goes away or a filter answers first.
+    async fn wait_for_head(
+        &self,
+        up_reader: &mut Reader,
+        reader: &mut Reader,
+        writer: &mut Writer,
+    ) -> Result<ParsedResponse, Stop> {
+        let keep = self.run.worker.sizes().head_bytes;
+        let stopped = std::future::poll_fn(|cx| self.run.poll_stop(cx));
+        tokio::select! {
+            biased;
+            parsed = self.head_or_interim(up_reader, writer) => parsed,
+            stop = stopped => Err(stop),
+            _ = reader.gone(keep) => Err(Failure::ClientClosed.into()),
+        }
+    }
+
+    /// The final response head; interim ones are passed on (RFC 9110 §15.2).
+    async fn head_or_interim(
+        &self,
+        up_reader: &mut Reader,
+        writer: &mut Writer,
+    ) -> Result<ParsedResponse, Stop> {
+        let timeouts = self.run.worker.timeouts();
+        loop {
+            let parsed =
+                up_reader.response_head(self.run.worker.sizes(), timeouts.stream_idle).await?;
+            if !parsed.status.is_informational() {
+                return Ok(parsed);
+            }
+            let mut headers = parsed.headers;
+            match parsed.status.as_u16() {
+                // Nobody asked the origin to switch.
+                101 => return Err(Failure::UpstreamProtocol.into()),
+                // We have answered the client's expectation ourselves.
+                100 => continue,
+                _ if self.client.version == Version::Http10 => continue,
+                _ => {}
+            }
+            hop_by_hop::strip(&mut headers);
+            headers.remove(http::header::TRANSFER_ENCODING);
+            encode::interim_response(&mut writer.out, parsed.status, &headers);
+            let flushed = writer.flush(timeouts.write_stall).await;
+            flushed.map_err(|_| Stop::Failure(Failure::ClientClosed))?;
+        }
+    }
+
+    /// Passes the origin's answer on.
+    async fn relay(
+        &self,
+        parsed: ParsedResponse,
+        up_reader: &mut Reader,
+        writer: &mut Writer,
+    ) -> Result<(Next, Reuse), Stop> {
+        let ParsedResponse { version, status, mut headers } = parsed;
+        let method = self.run.stream.state().request.method.clone();
+        let framing = response_framing(&mut headers, version, &method, status)?;
+        let options = hop_by_hop::strip(&mut headers);
+        let keeps = match version {
+            Version::Http11 => !options.close,
+            Version::Http10 => options.keep_alive,
+        };
+        self.run.stream.state().response = ResponseHead { status, headers };
+        let mut body = BodyReader::new(framing.length, self.run.worker.sizes());
+        let respond = Respond { run: self.run, client: self.client };
+        let source = Source::Socket { reader: up_reader, body: &mut body };
+        let next = respond.upstream(writer, source, framing.length).await;
+        let reusable = keeps && !framing.must_close && body.is_done();
+        Ok((next, if reusable { Reuse::Yes } else { Reuse::No }))
+    }
+}
+
+/// Whether a connection may serve another exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reuse {
+    Yes,
+    No,
+}
+
+/// The request head, written when the pump says so.
+struct SentRequest<'a> {
+    forward: &'a Forward<'a>,
+}
+
+impl PendingHead for SentRequest<'_> {
+    fn write(&mut self, out: &mut Vec<u8>, length: BodyLength) -> BodyLength {
+        let forward = self.forward;
+        let mut state = forward.run.stream.state();
+        let asked = state.request.authority.as_bytes();
+        let host = if asked.is_empty() { forward.backend.authority.as_bytes() } else { asked };
+        let trailers = forward.client.wants_trailers;
+        encode::request_head(out, &state.request, host, length, trailers);
+        state.phase = Phase::RequestSent;
+        length
+    }
+
+    fn takes_trailers(&self) -> bool {
+        true
+    }
+}

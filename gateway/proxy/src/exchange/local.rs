@@ -1,0 +1,125 @@
+//! Responses that the gateway or a filter makes.
+//!
+//! Owns their heads and bodies. A failure's text says no more than its status does: what went
+//! wrong inside is for the access log.
+
+use std::rc::Rc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::header::DATE;
+use http::header::HeaderName;
+use tidegate_core::failure::Failure;
+use tidegate_core::framing::BodyLength;
+use tidegate_core::message::ResponseHead;
+use tidegate_host_abi::LocalResponse;
+
+use crate::exchange::state::StreamCell;
+use crate::filters::run::Stop;
+use crate::http1::encode;
+use crate::http1::encode::After;
+use crate::http1::writer::Writer;
+use crate::worker::Worker;
+
+/// A response to send instead of the origin's.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) head: ResponseHead,
+    pub(crate) body: Bytes,
+    /// The failure it reports, if it reports one.
+    pub(crate) failure: Option<Failure>,
+    /// Short reason for the log.
+    pub(crate) flag: &'static str,
+    pub(crate) details: Bytes,
+}
+
+/// The flag of responses that filters make.
+const LOCAL_RESPONSE: &str = "local_response";
+
+impl Answer {
+    /// The answer that a stop asks for.
+    pub(crate) fn of(stop: Stop, stream: &Rc<StreamCell>) -> Self {
+        match stop {
+            Stop::Failure(failure) => Self::failure(failure),
+            Stop::Local => {
+                let response = stream.state().local.take();
+                match response.map(Self::filters) {
+                    Some(Ok(answer)) => answer,
+                    Some(Err(failure)) => Self::failure(failure),
+                    None => Self::failure(Failure::PluginFault),
+                }
+            }
+        }
+    }
+
+    /// The answer to a failure.
+    pub(crate) fn failure(failure: Failure) -> Self {
+        let verdict = failure.verdict();
+        let mut head = ResponseHead { status: verdict.status, ..ResponseHead::default() };
+        head.headers.insert(CONTENT_TYPE, TEXT);
+        Self {
+            body: failure_body(verdict.status),
+            head,
+            failure: Some(failure),
+            flag: verdict.flag,
+            details: Bytes::new(),
+        }
+    }
+
+    /// The answer of a filter.
+    fn filters(response: LocalResponse) -> Result<Self, Failure> {
+        let LocalResponse { status, details, body, headers, grpc_status: _ } = response;
+        let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+        let status = status.filter(|status| !status.is_informational());
+        let mut head = ResponseHead {
+            status: status.ok_or(Failure::InvalidHeader)?,
+            ..ResponseHead::default()
+        };
+        for (name, value) in headers {
+            if name.first() == Some(&b':') {
+                continue; // The status was given apart.
+            }
+            let name = HeaderName::from_bytes(&name).map_err(|_| Failure::InvalidHeader)?;
+            let value = HeaderValue::from_maybe_shared(value).map_err(|_| Failure::InvalidHeader)?;
+            head.headers.append(name, value);
+        }
+        for ours in ["content-length", "transfer-encoding", "connection", "upgrade"] {
+            head.headers.remove(ours);
+        }
+        if !body.is_empty() && !head.headers.contains_key(CONTENT_TYPE) {
+            head.headers.insert(CONTENT_TYPE, TEXT);
+        }
+        Ok(Self { head, body, failure: None, flag: LOCAL_RESPONSE, details })
+    }
+}
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
+
+fn failure_body(status: StatusCode) -> Bytes {
+    Bytes::from(format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or("Error")))
+}
+
+/// Sets `date`, as every answer made here has one (RFC 9110 §6.6.1).
+pub(crate) fn set_date(head: &mut ResponseHead, worker: &Worker) {
+    head.headers.entry(DATE).or_insert_with(|| worker.http_date());
+}
+
+/// Gathers the answer to a request that never became an exchange.
+pub(crate) fn write_refusal(
+    writer: &mut Writer,
+    status: StatusCode,
+    head_request: bool,
+    worker: &Worker,
+) {
+    let body = failure_body(status);
+    let mut head = ResponseHead { status, ..ResponseHead::default() };
+    head.headers.insert(CONTENT_TYPE, TEXT);
+    set_date(&mut head, worker);
+    let length = BodyLength::Exactly(body.len() as u64);
+    encode::response_head(&mut writer.out, &head, length, false, After::Close);
+    if !head_request {
+        writer.out.extend_from_slice(&body);
+    }
+}

@@ -1,0 +1,336 @@
+//! One body on its way: from a socket, through the filters, to a socket.
+//!
+//! Owns the order of reading, showing, holding and writing, and the moment at which the head goes
+//! out: with the first bytes of the body, or as soon as there is nothing to wait for. Until then
+//! the length that is announced can still follow what filters made of the body.
+//!
+//! Back-pressure is plain: the next frame is read when the last one is written.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use tidegate_core::failure::Failure;
+use tidegate_core::framing::BodyLength;
+use tidegate_host_abi::Side;
+
+use crate::exchange::state::Hold;
+use crate::filters::run::FilterRun;
+use crate::filters::run::Passed;
+use crate::filters::run::Stop;
+use crate::http1::body::BodyError;
+use crate::http1::body::BodyReader;
+use crate::http1::body::Frame;
+use crate::http1::encode::BodyEncoder;
+use crate::http1::reader::Reader;
+use crate::http1::writer::WriteError;
+use crate::http1::writer::Writer;
+
+/// Where a body comes from.
+pub(crate) enum Source<'a> {
+    /// A peer sends it.
+    Socket { reader: &'a mut Reader, body: &'a mut BodyReader },
+    /// It is all here.
+    Ready(Option<Bytes>),
+}
+
+/// Writes the head once the body's length is decided, and says how the body is framed then.
+pub(crate) trait PendingHead {
+    fn write(&mut self, out: &mut Vec<u8>, length: BodyLength) -> BodyLength;
+    /// Whether the receiver can be sent trailers.
+    fn takes_trailers(&self) -> bool;
+}
+
+/// Why a body did not get through.
+#[derive(Debug)]
+pub(crate) enum PumpEnd {
+    /// It failed, or a filter answered.
+    Stop(Stop),
+    /// The receiver failed.
+    Sink(WriteError),
+}
+
+/// One body on its way.
+pub(crate) struct Pump<'a, H> {
+    run: FilterRun<'a>,
+    side: Side,
+    source: Source<'a>,
+    sink: &'a mut Writer,
+    head: H,
+    encoder: Option<BodyEncoder>,
+    announced: BodyLength,
+    shows: bool,
+    input_ended: bool,
+    /// Bytes that came in and bytes that went on: if they differ, a filter changed the length.
+    taken: u64,
+    passed: u64,
+    out: VecDeque<Bytes>,
+}
+
+enum Event {
+    Frame(Frame),
+    Released(usize),
+}
+
+impl<'a, H: PendingHead> Pump<'a, H> {
+    pub(crate) fn new(
+        run: FilterRun<'a>,
+        side: Side,
+        source: Source<'a>,
+        announced: BodyLength,
+        sink: &'a mut Writer,
+        head: H,
+    ) -> Self {
+        Self {
+            shows: run.chain.sees_bodies(side),
+            run,
+            side,
+            source,
+            sink,
+            head,
+            encoder: None,
+            announced,
+            input_ended: false,
+            taken: 0,
+            passed: 0,
+            out: VecDeque::new(),
+        }
+    }
+
+    /// Does not show the body to filters: they answered, or failed.
+    pub(crate) fn unseen(mut self) -> Self {
+        self.shows = false;
+        self
+    }
+
+    /// Moves the whole message.
+    pub(crate) async fn run(mut self) -> Result<(), PumpEnd> {
+        if self.announced == BodyLength::Empty {
+            // Header callbacks were told that this is the end.
+            return self.finish().await;
+        }
+        loop {
+            let event = match self.ready()? {
+                Some(frame) => Event::Frame(frame),
+                None => {
+                    self.settle().await?;
+                    self.wait().await?
+                }
+            };
+            let passed = match event {
+                Event::Frame(frame) => self.on_frame(frame).await?,
+                Event::Released(at) => {
+                    self.run.release(self.side, at, &mut self.out).map_err(PumpEnd::Stop)?
+                }
+            };
+            if passed == Passed::Ended {
+                return self.finish().await;
+            }
+            self.write_out().await?;
+        }
+    }
+
+    /// A frame that is here already, if one may be taken.
+    fn ready(&mut self) -> Result<Option<Frame>, PumpEnd> {
+        if self.input_ended || (self.shows && self.run.hold(self.side) == Hold::Watermark) {
+            return Ok(None);
+        }
+        match &mut self.source {
+            Source::Ready(bytes) => Ok(Some(match bytes.take() {
+                Some(bytes) => Frame::Data { bytes, last: true },
+                None => Frame::End(None),
+            })),
+            Source::Socket { reader, body } => {
+                body.decode(&mut reader.buf).map_err(|err| self.source_failed(err))
+            }
+        }
+    }
+
+    /// Writes what can be written before a wait.
+    async fn settle(&mut self) -> Result<(), PumpEnd> {
+        let held = self.shows && self.run.hold(self.side) != Hold::No;
+        if self.encoder.is_none() && !held {
+            self.write_head(false);
+        }
+        self.flush().await
+    }
+
+    async fn wait(&mut self) -> Result<Event, PumpEnd> {
+        let timeouts = *self.run.worker.timeouts();
+        let side = self.side;
+        let reads =
+            !self.input_ended && !(self.shows && self.run.hold(side) == Hold::Watermark);
+        let watches = !self.run.chain.is_empty();
+        let run = self.run;
+        let released = poll_fn(|cx| run.poll_released(side, cx));
+        let next = async {
+            match &mut self.source {
+                Source::Ready(_) => std::future::pending().await,
+                Source::Socket { reader, body } => body.next(reader, timeouts.stream_idle).await,
+            }
+        };
+        if !watches {
+            return next.await.map(Event::Frame).map_err(|err| self.source_failed(err));
+        }
+        tokio::select! {
+            biased;
+            released = released => released.map(Event::Released).map_err(PumpEnd::Stop),
+            frame = next, if reads => frame.map(Event::Frame).map_err(|err| self.source_failed(err)),
+            // Only a filter keeps this body: it has so long.
+            () = tokio::time::sleep(timeouts.filter_pause), if !reads => {
+                Err(Failure::PluginPauseTimeout.into())
+            }
+        }
+    }
+
+    async fn on_frame(&mut self, frame: Frame) -> Result<Passed, PumpEnd> {
+        match frame {
+            Frame::Data { bytes, last } => {
+                self.taken += bytes.len() as u64;
+                self.input_ended = last;
+                if self.shows {
+                    self.show(VecDeque::from([bytes]), last)
+                } else {
+                    self.out.push_back(bytes);
+                    Ok(if last { Passed::Ended } else { Passed::Open })
+                }
+            }
+            Frame::End(None) => {
+                self.input_ended = true;
+                if self.shows { self.show(VecDeque::new(), true) } else { Ok(Passed::Ended) }
+            }
+            Frame::End(Some(trailers)) => {
+                self.input_ended = true;
+                *self.trailers() = Some(trailers);
+                if !self.run.chain.is_empty() {
+                    let run = self.run;
+                    run.trailers(self.side, &mut self.out).await.map_err(PumpEnd::Stop)?;
+                }
+                Ok(Passed::Ended)
+            }
+        }
+    }
+
+    fn show(&mut self, pieces: VecDeque<Bytes>, end: bool) -> Result<Passed, PumpEnd> {
+        self.run.body(self.side, 0, pieces, end, &mut self.out).map_err(PumpEnd::Stop)
+    }
+
+    fn trailers(&self) -> std::cell::RefMut<'a, Option<HeaderMap>> {
+        let side = self.side;
+        std::cell::RefMut::map(self.run.stream.state(), |state| match side {
+            Side::Request => &mut state.request_trailers,
+            Side::Response => &mut state.response_trailers,
+        })
+    }
+
+    /// The length to announce, from what is known when the head goes out.
+    fn outgoing(&self, ended: bool) -> BodyLength {
+        let sends_trailers = ended
+            && self.head.takes_trailers()
+            && self.trailers().as_ref().is_some_and(|trailers| !trailers.is_empty());
+        if sends_trailers {
+            return BodyLength::Chunked;
+        }
+        if !self.shows {
+            return self.announced;
+        }
+        if ended {
+            let bytes: usize = self.out.iter().map(Bytes::len).sum();
+            return match (bytes, self.announced) {
+                (0, BodyLength::Empty) => BodyLength::Empty,
+                (bytes, _) => BodyLength::Exactly(bytes as u64),
+            };
+        }
+        let waiting: usize = self.out.iter().map(Bytes::len).sum();
+        let unchanged = self.taken == self.passed + waiting as u64;
+        if unchanged && self.has_length_field() { self.announced } else { BodyLength::Chunked }
+    }
+
+    /// A filter that removes `content-length` says that it will change the body.
+    fn has_length_field(&self) -> bool {
+        if !matches!(self.announced, BodyLength::Exactly(_)) {
+            return true;
+        }
+        let state = self.run.stream.state();
+        match self.side {
+            Side::Request => state.request.headers.contains_key(CONTENT_LENGTH),
+            Side::Response => state.response.headers.contains_key(CONTENT_LENGTH),
+        }
+    }
+
+    fn write_head(&mut self, ended: bool) {
+        let length = self.outgoing(ended);
+        let framed = self.head.write(&mut self.sink.out, length);
+        self.encoder = Some(BodyEncoder::new(framed));
+    }
+
+    async fn write_out(&mut self) -> Result<(), PumpEnd> {
+        if self.encoder.is_none() {
+            if self.out.is_empty() {
+                return Ok(());
+            }
+            self.write_head(false);
+        }
+        self.write_pieces().await
+    }
+
+    async fn write_pieces(&mut self) -> Result<(), PumpEnd> {
+        let stall = self.run.worker.timeouts().write_stall;
+        let Some(encoder) = &mut self.encoder else { return Ok(()) };
+        while let Some(piece) = self.out.pop_front() {
+            if piece.is_empty() {
+                continue; // A chunk of no bytes would be the end.
+            }
+            self.passed += piece.len() as u64;
+            encoder
+                .before(&mut self.sink.out, &piece)
+                .map_err(|_| PumpEnd::from(Failure::BodyLengthChanged))?;
+            self.sink.send(&piece, stall).await.map_err(PumpEnd::Sink)?;
+            encoder.after(&mut self.sink.out);
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> Result<(), PumpEnd> {
+        if self.encoder.is_none() {
+            self.write_head(true);
+        }
+        self.write_pieces().await?;
+        let takes_trailers = self.head.takes_trailers();
+        let trailers = self.trailers().take();
+        if let Some(encoder) = &mut self.encoder {
+            let sent = trailers.as_ref().filter(|_| takes_trailers);
+            encoder
+                .end(&mut self.sink.out, sent)
+                .map_err(|_| PumpEnd::from(Failure::BodyLengthChanged))?;
+        }
+        // Filters may still read them when they log.
+        *self.trailers() = trailers;
+        self.flush().await
+    }
+
+    async fn flush(&mut self) -> Result<(), PumpEnd> {
+        let stall = self.run.worker.timeouts().write_stall;
+        self.sink.flush(stall).await.map_err(PumpEnd::Sink)
+    }
+
+    fn source_failed(&self, err: BodyError) -> PumpEnd {
+        let failure = match (self.side, err) {
+            (Side::Request, BodyError::Malformed) => Failure::BadChunk,
+            (Side::Request, BodyError::Cut) => Failure::ClientClosed,
+            (Side::Request, BodyError::TimedOut) => Failure::RequestBodyTimeout,
+            (Side::Response, BodyError::Malformed) => Failure::UpstreamProtocol,
+            (Side::Response, BodyError::Cut) => Failure::UpstreamBodyCut,
+            (Side::Response, BodyError::TimedOut) => Failure::UpstreamBodyTimeout,
+        };
+        failure.into()
+    }
+}
+
+impl From<Failure> for PumpEnd {
+    fn from(failure: Failure) -> Self {
+        Self::Stop(Stop::Failure(failure))
+    }
+}

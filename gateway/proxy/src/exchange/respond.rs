@@ -1,0 +1,281 @@
+//! The response on its way to the client: filters on its head, then its body.
+//!
+//! Owns what the client's connection does afterwards, and the rule that a response which failed
+//! half-way is never made to look complete.
+
+use http::header::CONTENT_LENGTH;
+use tidegate_core::failure::Failure;
+use tidegate_core::framing::BodyLength;
+use tidegate_core::framing::is_bodiless;
+use tidegate_core::message::Version;
+use tidegate_host_abi::Side;
+
+use crate::downstream::Downstream;
+use crate::exchange::Next;
+use crate::exchange::local;
+use crate::exchange::local::Answer;
+use crate::exchange::pump::PendingHead;
+use crate::exchange::pump::Pump;
+use crate::exchange::pump::PumpEnd;
+use crate::exchange::pump::Source;
+use crate::exchange::state::Phase;
+use crate::filters::run::FilterRun;
+use crate::filters::run::HeadStep;
+use crate::filters::run::Stop;
+use crate::http1::body::BodyReader;
+use crate::http1::encode;
+use crate::http1::encode::After;
+use crate::http1::writer::WriteError;
+use crate::http1::writer::Writer;
+
+/// What the client asked for and can take.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Client {
+    pub(crate) version: Version,
+    pub(crate) head_request: bool,
+    pub(crate) wants_trailers: bool,
+    /// The client wants to use its connection again, and may.
+    pub(crate) keep_alive: bool,
+}
+
+/// Sends one response.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Respond<'a> {
+    pub(crate) run: FilterRun<'a>,
+    pub(crate) client: &'a Client,
+}
+
+/// Whether filters see a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Seen {
+    ByFilters,
+    ByNobody,
+}
+
+impl<'a> Respond<'a> {
+    /// Sends an answer made here. What is left of the request body is not read.
+    pub(crate) async fn local(
+        self,
+        down: &mut Downstream,
+        body: &mut BodyReader,
+        answer: Answer,
+    ) -> Next {
+        if let Some(failure) = answer.failure
+            && !failure.is_answerable()
+        {
+            let mut state = self.run.stream.state();
+            state.facts.flag = answer.flag;
+            state.response = answer.head;
+            return Next::Abort;
+        }
+        // A body that came with the head need not cost the connection.
+        while !body.is_done() && matches!(body.decode(&mut down.reader.buf), Ok(Some(_))) {}
+        let unread = !body.is_done();
+        let before = down.writer.written();
+        let next = self.answer(&mut down.writer, answer, unread).await;
+        self.run.stream.state().facts.sent = down.writer.written() - before;
+        match next {
+            Next::KeepAlive if unread => Next::Linger,
+            next => next,
+        }
+    }
+
+    /// Sends an answer made here, shown to the filters if a filter made it.
+    pub(crate) async fn answer(self, writer: &mut Writer, answer: Answer, close: bool) -> Next {
+        let seen = if answer.failure.is_some() { Seen::ByNobody } else { Seen::ByFilters };
+        let (length, source) = self.set_answer(answer);
+        self.send_or_fail(writer, source, length, seen, close).await
+    }
+
+    /// Sends the response whose head is in the state.
+    pub(crate) async fn upstream(
+        self,
+        writer: &mut Writer,
+        source: Source<'_>,
+        length: BodyLength,
+    ) -> Next {
+        self.send_or_fail(writer, source, length, Seen::ByFilters, false).await
+    }
+
+    async fn send_or_fail(
+        self,
+        writer: &mut Writer,
+        source: Source<'_>,
+        length: BodyLength,
+        seen: Seen,
+        close: bool,
+    ) -> Next {
+        let end = match self.send(writer, source, length, seen, close).await {
+            Ok(next) => return next,
+            Err(end) => end,
+        };
+        let failure = match end {
+            PumpEnd::Stop(Stop::Failure(failure)) => failure,
+            PumpEnd::Stop(Stop::Local) => {
+                if self.head_is_sent() {
+                    tracing::warn!("a filter answers a response that is on its way: it is reset");
+                    self.flag(Failure::PluginClosedStream);
+                    return self.cut();
+                }
+                let answer = Answer::of(Stop::Local, self.run.stream);
+                writer.out.clear();
+                let (length, source) = self.set_answer(answer);
+                let sent = self.send(writer, source, length, Seen::ByNobody, close).await;
+                return sent.unwrap_or(Next::Abort);
+            }
+            PumpEnd::Sink(WriteError::Stalled) => Failure::ClientStalled,
+            PumpEnd::Sink(WriteError::Broken) => Failure::ClientClosed,
+        };
+        self.flag(failure);
+        if self.head_is_sent() {
+            return self.cut();
+        }
+        if !failure.is_answerable() {
+            return Next::Abort;
+        }
+        writer.out.clear();
+        let (length, source) = self.set_answer(Answer::failure(failure));
+        self.send(writer, source, length, Seen::ByNobody, true).await.unwrap_or(Next::Abort)
+    }
+
+    fn head_is_sent(&self) -> bool {
+        self.run.stream.state().phase >= Phase::ResponseSent
+    }
+
+    /// The end of a response that is not complete. A client that counts bytes or chunks sees it
+    /// missing; one that reads until the close must see a reset.
+    fn cut(&self) -> Next {
+        match self.client.version {
+            Version::Http11 => Next::Close,
+            Version::Http10 => Next::Abort,
+        }
+    }
+
+    fn flag(&self, failure: Failure) {
+        self.run.stream.state().facts.flag = failure.verdict().flag;
+    }
+
+    fn set_answer(&self, answer: Answer) -> (BodyLength, Source<'static>) {
+        let Answer { mut head, body, failure: _, flag, details } = answer;
+        local::set_date(&mut head, self.run.worker);
+        let length = match body.len() as u64 {
+            0 => BodyLength::Empty,
+            bytes => BodyLength::Exactly(bytes),
+        };
+        if !body.is_empty() {
+            head.headers.insert(CONTENT_LENGTH, (body.len() as u64).into());
+        }
+        let mut state = self.run.stream.state();
+        state.response = head;
+        state.facts.flag = flag;
+        state.facts.details = details;
+        // A header that a filter could not set is not this answer's.
+        state.invalid_header = false;
+        (length, Source::Ready(Some(body)))
+    }
+
+    async fn send(
+        self,
+        writer: &mut Writer,
+        source: Source<'_>,
+        length: BodyLength,
+        seen: Seen,
+        close: bool,
+    ) -> Result<Next, PumpEnd> {
+        let (mut length, mut source) = (length, source);
+        self.run.stream.state().phase = Phase::ResponseHeaders;
+        if seen == Seen::ByFilters && !self.run.chain.is_empty() {
+            self.filters(&mut length, &mut source).await?;
+        }
+        let status = self.run.stream.state().response.status;
+        let bodiless = self.client.head_request || is_bodiless(&http::Method::GET, status);
+        if bodiless {
+            length = BodyLength::Empty;
+        }
+        let mut sent = SentHead { respond: self, bodiless, close, after: After::Close };
+        let pump = Pump::new(self.run, Side::Response, source, length, writer, &mut sent);
+        let pump = if seen == Seen::ByNobody { pump.unseen() } else { pump };
+        pump.run().await?;
+        Ok(match sent.after {
+            After::Close => Next::Linger,
+            After::KeepAlive | After::KeepAliveTold => Next::KeepAlive,
+        })
+    }
+
+    /// Shows the head to the filters, in reverse order. A filter that answers replaces the
+    /// response for those after it.
+    async fn filters<'s>(
+        &self,
+        length: &mut BodyLength,
+        source: &mut Source<'s>,
+    ) -> Result<(), PumpEnd> {
+        let mut step = 0;
+        while let Some(at) = self.run.chain.at_step(Side::Response, step) {
+            step += 1;
+            let ends = *length == BodyLength::Empty || self.client.head_request;
+            let outcome = match self.run.head(at, Side::Response, ends).await {
+                Ok(HeadStep::Pause) => {
+                    self.run.resumed(at, Side::Response).await.map(|()| HeadStep::Continue)
+                }
+                outcome => outcome,
+            };
+            match outcome {
+                Ok(HeadStep::EndStream) => {
+                    *length = BodyLength::Empty;
+                    *source = Source::Ready(None);
+                }
+                Ok(_) => {}
+                Err(Stop::Local) => {
+                    let answer = Answer::of(Stop::Local, self.run.stream);
+                    let failed = answer.failure;
+                    let (new_length, new_source) = self.set_answer(answer);
+                    if let Some(failure) = failed {
+                        return Err(failure.into());
+                    }
+                    (*length, *source) = (new_length, new_source);
+                }
+                Err(stop) => return Err(PumpEnd::Stop(stop)),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The response head, written when the pump says so.
+struct SentHead<'a> {
+    respond: Respond<'a>,
+    bodiless: bool,
+    close: bool,
+    after: After,
+}
+
+impl PendingHead for &mut SentHead<'_> {
+    fn write(&mut self, out: &mut Vec<u8>, length: BodyLength) -> BodyLength {
+        let Client { version, keep_alive, .. } = *self.respond.client;
+        let framed = match length {
+            BodyLength::Chunked | BodyLength::UntilClose if version == Version::Http10 => {
+                BodyLength::UntilClose
+            }
+            // We frame what the origin did not, so that the client's connection stays.
+            BodyLength::UntilClose => BodyLength::Chunked,
+            length => length,
+        };
+        let closes = self.close
+            || !keep_alive
+            || framed == BodyLength::UntilClose
+            || self.respond.run.worker.is_draining();
+        self.after = match (closes, version) {
+            (true, _) => After::Close,
+            (false, Version::Http10) => After::KeepAliveTold,
+            (false, Version::Http11) => After::KeepAlive,
+        };
+        let mut state = self.respond.run.stream.state();
+        encode::response_head(out, &state.response, framed, self.bodiless, self.after);
+        state.phase = Phase::ResponseSent;
+        framed
+    }
+
+    fn takes_trailers(&self) -> bool {
+        self.respond.client.wants_trailers && self.respond.client.version == Version::Http11
+    }
+}

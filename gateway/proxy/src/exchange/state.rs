@@ -1,0 +1,200 @@
+//! What is shared between the driver of an exchange and the filters in its path.
+//!
+//! Owns the heads, the bodies that filters hold back, and what filters asked for. The driver and
+//! every guest call borrow it for moments only and never across a wait or a guest entry, so that a
+//! call made for one stream may reach another.
+
+use std::cell::RefCell;
+use std::cell::RefMut;
+use std::net::IpAddr;
+use std::net::SocketAddr;
+use std::task::Waker;
+use std::time::Instant;
+
+use http::HeaderMap;
+use tidegate_core::message::RequestHead;
+use tidegate_core::message::ResponseHead;
+use tidegate_core::message::Version;
+use tidegate_host_abi::BodyBuffer;
+use tidegate_host_abi::ContextId;
+use tidegate_host_abi::LocalResponse;
+use tidegate_host_abi::Side;
+
+/// One exchange as filters reach it.
+#[derive(Debug)]
+pub(crate) struct StreamCell(RefCell<State>);
+
+impl StreamCell {
+    pub(crate) fn new(state: State) -> Self {
+        Self(RefCell::new(state))
+    }
+
+    /// Borrows the state for a moment: never across a wait or a guest entry.
+    pub(crate) fn state(&self) -> RefMut<'_, State> {
+        self.0.borrow_mut()
+    }
+}
+
+/// All of one exchange that is not sockets.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) request: RequestHead,
+    pub(crate) request_trailers: Option<HeaderMap>,
+    pub(crate) response: ResponseHead,
+    pub(crate) response_trailers: Option<HeaderMap>,
+    pub(crate) phase: Phase,
+    pub(crate) facts: Facts,
+    pub(crate) filters: Vec<FilterState>,
+    /// A response that a filter made and that was not acted on yet.
+    pub(crate) local: Option<LocalResponse>,
+    /// A filter asked for the stream to be reset.
+    pub(crate) closed: bool,
+    /// A filter wrote a header that cannot be sent.
+    pub(crate) invalid_header: bool,
+    /// Custom properties that filters set.
+    pub(crate) properties: Vec<(Vec<u8>, Vec<u8>)>,
+    /// The task to wake when a filter asks for something from outside a callback.
+    pub(crate) waker: Option<Waker>,
+}
+
+/// How far an exchange has come; later phases can no longer edit what earlier ones sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// Filters see the request head.
+    RequestHeaders,
+    /// The request head has left; its body may still be passing.
+    RequestSent,
+    /// Filters see the response head.
+    ResponseHeaders,
+    /// The response head has left.
+    ResponseSent,
+    /// All is sent; filters log.
+    Done,
+}
+
+/// What does not change, or only ever gets known.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    pub(crate) started: Instant,
+    pub(crate) started_unix_nanos: u64,
+    pub(crate) version: Version,
+    pub(crate) client: IpAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: SocketAddr,
+    pub(crate) connection_id: u64,
+    pub(crate) backend: Option<tidegate_core::backend::BackendName>,
+    pub(crate) endpoint: Option<SocketAddr>,
+    pub(crate) attempts: u32,
+    /// Bytes of the request body received.
+    pub(crate) received: u64,
+    /// Bytes of the response sent, head included.
+    pub(crate) sent: u64,
+    /// Why it did not end with a forwarded response.
+    pub(crate) flag: &'static str,
+    /// The details of a local response.
+    pub(crate) details: bytes::Bytes,
+}
+
+/// One filter's part in one exchange.
+#[derive(Debug, Default)]
+pub(crate) struct FilterState {
+    /// Its stream context, and the generation of the instance that knows it.
+    pub(crate) context: Option<(ContextId, u64)>,
+    /// It failed open: it no longer sees this exchange.
+    pub(crate) bypassed: bool,
+    request: SideState,
+    response: SideState,
+}
+
+/// One direction of one filter.
+#[derive(Debug, Default)]
+pub(crate) struct SideState {
+    /// The generation of the instance that saw this direction's head.
+    pub(crate) generation: Option<u64>,
+    pub(crate) hold: Hold,
+    /// `continue_stream` was called for this direction.
+    pub(crate) resume: bool,
+    /// What the filter holds back, or sees now.
+    pub(crate) body: BodyBuffer,
+    /// The body may be read and edited now.
+    pub(crate) body_visible: bool,
+    /// The filter has seen the end of the body.
+    pub(crate) ended: bool,
+}
+
+/// Whether a filter holds a direction back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Hold {
+    /// It does not.
+    #[default]
+    No,
+    /// It paused at the head or trailers: nothing moves.
+    Fields,
+    /// It paused in the body and wants to see more.
+    Body,
+    /// It paused in the body and wants to see no more for now.
+    Watermark,
+}
+
+impl FilterState {
+    pub(crate) fn side(&mut self, side: Side) -> &mut SideState {
+        match side {
+            Side::Request => &mut self.request,
+            Side::Response => &mut self.response,
+        }
+    }
+
+    pub(crate) fn side_ref(&self, side: Side) -> &SideState {
+        match side {
+            Side::Request => &self.request,
+            Side::Response => &self.response,
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn new(facts: Facts, request: RequestHead, filters: usize) -> Self {
+        let mut states = Vec::new();
+        states.resize_with(filters, FilterState::default);
+        Self {
+            request,
+            request_trailers: None,
+            response: ResponseHead::default(),
+            response_trailers: None,
+            phase: Phase::RequestHeaders,
+            facts,
+            filters: states,
+            local: None,
+            closed: false,
+            invalid_header: false,
+            properties: Vec::new(),
+            waker: None,
+        }
+    }
+
+    /// One filter's part, if there is such a filter.
+    pub(crate) fn filter(&mut self, at: usize) -> Option<&mut FilterState> {
+        self.filters.get_mut(at)
+    }
+
+    /// One direction of one filter.
+    pub(crate) fn side(&mut self, at: usize, side: Side) -> Option<&mut SideState> {
+        self.filters.get_mut(at).map(|filter| filter.side(side))
+    }
+
+    /// Fields of a head, pseudo-headers included.
+    pub(crate) fn field_count(&self, side: Side) -> u32 {
+        let count = match side {
+            Side::Request => self.request.headers.len() + 4,
+            Side::Response => self.response.headers.len() + 1,
+        };
+        u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// Wakes the driver to look at what was asked for.
+    pub(crate) fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}

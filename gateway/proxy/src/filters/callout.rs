@@ -1,0 +1,231 @@
+//! HTTP calls that filters make.
+//!
+//! Owns one call from request to the one answer its filter gets. A call belongs to the instance
+//! that asked for it, not to a stream: it ends with its instance. Failures are shaped as Envoy
+//! shapes them, because filters look at both forms: a time-out is a 504 and a broken connection a
+//! 503, with headers and a body that says why.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytes::BytesMut;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::Method;
+use http::header::HeaderName;
+use tidegate_core::failure::Failure;
+use tidegate_core::framing::BodyLength;
+use tidegate_core::framing::response_framing;
+use tidegate_core::hop_by_hop;
+use tidegate_core::message::RequestHead;
+use tidegate_host_abi::CallResponse;
+use tidegate_host_abi::HttpCall;
+
+use crate::filters::vm::Vm;
+use crate::http1::body::BodyReader;
+use crate::http1::body::Frame;
+use crate::http1::encode;
+use crate::http1::encode::BodyEncoder;
+use crate::upstream;
+use crate::upstream::Freshness;
+use crate::upstream::UpstreamConnection;
+use crate::worker::Worker;
+
+/// What a call without a time limit of its own gets: a call that never ends would hold its filter
+/// for ever.
+const LONGEST_CALL: Duration = Duration::from_secs(300);
+
+/// Makes a call on a task of its own; the filter is called back when it ends.
+pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
+    let Some(worker) = vm.worker() else { return };
+    let generation = vm.generation();
+    let vm = Rc::clone(vm);
+    // The worker's runtime owns the task; it ends by its time limit.
+    tokio::task::spawn_local(async move {
+        let response = answer(&worker, &call).await;
+        if vm.generation() != generation {
+            return; // The instance that asked is gone.
+        }
+        let entered = vm.enter(None, |instance, streams| {
+            instance.on_http_call_response(streams, call.root, call.token, &response)
+        });
+        if entered.is_err() {
+            tracing::debug!(token = call.token.0, "a call's answer ended its filter's instance");
+        }
+    });
+}
+
+async fn answer(worker: &Worker, call: &HttpCall) -> CallResponse {
+    let limit = match call.timeout_ms {
+        0 => LONGEST_CALL,
+        millis => Duration::from_millis(u64::from(millis)),
+    };
+    match tokio::time::timeout(limit, exchange(worker, call)).await {
+        Ok(Ok(response)) => response,
+        Ok(Err(failure)) => failed(failure),
+        Err(_) => synthesized(504, "upstream request timeout"),
+    }
+}
+
+fn failed(failure: Failure) -> CallResponse {
+    match failure {
+        Failure::ConnectTimeout | Failure::UpstreamTimeout => {
+            synthesized(504, "upstream request timeout")
+        }
+        Failure::InvalidHeader => CallResponse::default(),
+        _ => synthesized(
+            503,
+            &format!(
+                "upstream connect error or disconnect/reset before headers. reset reason: {}",
+                failure.verdict().flag
+            ),
+        ),
+    }
+}
+
+fn synthesized(status: u16, body: &str) -> CallResponse {
+    let pair = |name: &'static str, value: String| (Bytes::from_static(name.as_bytes()), Bytes::from(value));
+    CallResponse {
+        headers: vec![
+            pair(":status", status.to_string()),
+            pair("content-length", body.len().to_string()),
+            pair("content-type", "text/plain".to_owned()),
+        ],
+        body: Bytes::copy_from_slice(body.as_bytes()),
+        trailers: Vec::new(),
+    }
+}
+
+async fn exchange(worker: &Worker, call: &HttpCall) -> Result<CallResponse, Failure> {
+    let backend = worker.snapshot().backend(&call.backend).cloned().ok_or(Failure::NoEndpoint)?;
+    let head = request_head(call).ok_or(Failure::InvalidHeader)?;
+    let mut freshness = Freshness::Any;
+    loop {
+        let mut connection = upstream::connect(worker, &backend, freshness).await?;
+        let reused = connection.reused;
+        match on_connection(worker, &mut connection, call, &head).await {
+            Ok((response, Reusable::Yes)) => {
+                worker.pool.keep(connection);
+                return Ok(response);
+            }
+            Ok((response, Reusable::No)) => return Ok(response),
+            Err(Failure::UpstreamReset) if reused && freshness == Freshness::Any => {
+                freshness = Freshness::New;
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reusable {
+    Yes,
+    No,
+}
+
+async fn on_connection(
+    worker: &Worker,
+    connection: &mut UpstreamConnection,
+    call: &HttpCall,
+    head: &RequestHead,
+) -> Result<(CallResponse, Reusable), Failure> {
+    let timeouts = worker.timeouts();
+    let trailers = headers(&call.trailers).ok_or(Failure::InvalidHeader)?;
+    let length = match call.body.len() as u64 {
+        _ if !trailers.is_empty() => BodyLength::Chunked,
+        0 => BodyLength::Empty,
+        bytes => BodyLength::Exactly(bytes),
+    };
+    let writer = &mut connection.writer;
+    encode::request_head(&mut writer.out, head, head.authority.as_bytes(), length, false);
+    let mut encoder = BodyEncoder::new(length);
+    if !call.body.is_empty() {
+        encoder.before(&mut writer.out, &call.body).map_err(|_| Failure::InvalidHeader)?;
+        let sent = writer.send(&call.body, timeouts.write_stall).await;
+        sent.map_err(|_| Failure::UpstreamReset)?;
+        encoder.after(&mut writer.out);
+    }
+    encoder.end(&mut writer.out, Some(&trailers)).map_err(|_| Failure::InvalidHeader)?;
+    writer.flush(timeouts.write_stall).await.map_err(|_| Failure::UpstreamReset)?;
+    let mut parsed = loop {
+        let parsed = connection.reader.response_head(worker.sizes(), timeouts.stream_idle).await?;
+        if !parsed.status.is_informational() {
+            break parsed;
+        }
+    };
+    let framing =
+        response_framing(&mut parsed.headers, parsed.version, &head.method, parsed.status)?;
+    let options = hop_by_hop::strip(&mut parsed.headers);
+    let mut body = BodyReader::new(framing.length, worker.sizes());
+    let (content, trailers) = collect(worker, connection, &mut body).await?;
+    let mut fields = vec![(Bytes::from_static(b":status"), Bytes::copy_from_slice(parsed.status.as_str().as_bytes()))];
+    append_pairs(&mut fields, &parsed.headers);
+    let mut trailer_fields = Vec::new();
+    append_pairs(&mut trailer_fields, &trailers);
+    let reusable = if framing.must_close || options.close { Reusable::No } else { Reusable::Yes };
+    Ok((CallResponse { headers: fields, body: content, trailers: trailer_fields }, reusable))
+}
+
+async fn collect(
+    worker: &Worker,
+    connection: &mut UpstreamConnection,
+    body: &mut BodyReader,
+) -> Result<(Bytes, HeaderMap), Failure> {
+    let limit = worker.sizes().callout_body_bytes;
+    let mut content = BytesMut::new();
+    loop {
+        let next = body.next(&mut connection.reader, worker.timeouts().stream_idle).await;
+        match next.map_err(|_| Failure::UpstreamReset)? {
+            Frame::Data { bytes, last } => {
+                if content.len() + bytes.len() > limit {
+                    tracing::warn!(limit, "the answer to a filter's call is too large");
+                    return Err(Failure::ResponseBufferOverflow);
+                }
+                content.extend_from_slice(&bytes);
+                if last {
+                    return Ok((content.freeze(), HeaderMap::new()));
+                }
+            }
+            Frame::End(trailers) => return Ok((content.freeze(), trailers.unwrap_or_default())),
+        }
+    }
+}
+
+fn request_head(call: &HttpCall) -> Option<RequestHead> {
+    let mut head = RequestHead::default();
+    for (name, value) in &call.headers {
+        match name.as_ref() {
+            b":method" => head.method = Method::from_bytes(value).ok()?,
+            b":path" => head.path = HeaderValue::from_bytes(value).ok()?,
+            b":authority" => head.authority = HeaderValue::from_bytes(value).ok()?,
+            b":scheme" => head.scheme = HeaderValue::from_bytes(value).ok()?,
+            _ => {}
+        }
+    }
+    let path = head.path.as_bytes();
+    if path.contains(&b' ') || !path.starts_with(b"/") {
+        return None;
+    }
+    head.headers = headers(&call.headers)?;
+    // A guest frames nothing.
+    hop_by_hop::strip(&mut head.headers);
+    head.headers.remove(http::header::TRANSFER_ENCODING);
+    Some(head)
+}
+
+fn headers(pairs: &[(Bytes, Bytes)]) -> Option<HeaderMap> {
+    let mut map = HeaderMap::new();
+    for (name, value) in pairs.iter().filter(|(name, _)| !name.starts_with(b":")) {
+        let name = HeaderName::from_bytes(name).ok()?;
+        map.append(name, HeaderValue::from_maybe_shared(value.clone()).ok()?);
+    }
+    Some(map)
+}
+
+fn append_pairs(pairs: &mut Vec<(Bytes, Bytes)>, headers: &HeaderMap) {
+    for (name, value) in headers {
+        let name = Bytes::copy_from_slice(name.as_str().as_bytes());
+        pairs.push((name, Bytes::copy_from_slice(value.as_bytes())));
+    }
+}

@@ -1,0 +1,165 @@
+//! The attributes of an exchange that filters read.
+//!
+//! Owns what each name means here. What does not exist in this gateway, or is not known yet, is
+//! absent, never an error.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http::HeaderValue;
+use http::header;
+use tidegate_core::forwarded::X_REQUEST_ID;
+use tidegate_host_abi::Property;
+use tidegate_host_abi::PropertyValue;
+
+use crate::exchange::state::Phase;
+use crate::exchange::state::State;
+use crate::filters::fields;
+use crate::filters::fields::Fields;
+
+/// The value of a property now.
+pub(crate) fn read<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyValue<'a>> {
+    match property {
+        Property::Other(path) => custom(state, path),
+        Property::FilterState(key) => custom(state, key.strip_prefix(b"wasm.").unwrap_or(key)),
+        _ => request(state, property)
+            .or_else(|| response(state, property))
+            .or_else(|| connection(state, property)),
+    }
+}
+
+fn custom<'a>(state: &'a State, path: &[u8]) -> Option<PropertyValue<'a>> {
+    let found = state.properties.iter().find(|(known, _)| known == path);
+    found.map(|(_, value)| bytes(value))
+}
+
+fn request<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyValue<'a>> {
+    let head = &state.request;
+    let path = head.path.as_bytes();
+    let query_at = memchr::memchr(b'?', path);
+    let value = match property {
+        Property::RequestPath => bytes(path),
+        Property::RequestUrlPath => bytes(path.split_at(query_at.unwrap_or(path.len())).0),
+        Property::RequestQuery => bytes(query_at.and_then(|at| path.get(at + 1..)).unwrap_or(b"")),
+        Property::RequestHost => bytes(head.authority.as_bytes()),
+        Property::RequestScheme => bytes(head.scheme.as_bytes()),
+        Property::RequestMethod => bytes(head.method.as_str().as_bytes()),
+        Property::RequestHeaders => map(head),
+        Property::RequestHeader(name) => return joined(&head.headers, name),
+        Property::RequestReferer => return field(&head.headers, &header::REFERER),
+        Property::RequestUserAgent => return field(&head.headers, &header::USER_AGENT),
+        Property::RequestId => return field(&head.headers, &X_REQUEST_ID),
+        Property::RequestProtocol => bytes(state.facts.version.as_str().as_bytes()),
+        Property::RequestTime => nanos(u128::from(state.facts.started_unix_nanos)),
+        Property::RequestDuration if state.phase == Phase::Done => {
+            nanos(state.facts.started.elapsed().as_nanos())
+        }
+        Property::RequestSize => {
+            let announced = head.headers.get(header::CONTENT_LENGTH);
+            let announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
+            PropertyValue::Int(announced.unwrap_or_else(|| int(state.facts.received)))
+        }
+        Property::RequestHeadersBytes => PropertyValue::Int(size(head)),
+        Property::RequestTotalSize => PropertyValue::Int(size(head) + int(state.facts.received)),
+        _ => return None,
+    };
+    Some(value)
+}
+
+fn response<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyValue<'a>> {
+    if state.phase < Phase::ResponseHeaders {
+        return None;
+    }
+    let head = &state.response;
+    let value = match property {
+        Property::ResponseCode => PropertyValue::Int(i64::from(head.status.as_u16())),
+        Property::ResponseCodeDetails => {
+            let details = if state.facts.details.is_empty() {
+                state.facts.flag.as_bytes()
+            } else {
+                &state.facts.details
+            };
+            bytes(if details.is_empty() { b"via_upstream" } else { details })
+        }
+        Property::ResponseFlags => PropertyValue::Int(0),
+        Property::ResponseHeaders => map(head),
+        Property::ResponseHeader(name) => return joined(&head.headers, name),
+        Property::ResponseTrailers => map(state.response_trailers.as_ref()?),
+        Property::ResponseTrailer(name) => return joined(state.response_trailers.as_ref()?, name),
+        Property::ResponseSize | Property::ResponseTotalSize => {
+            PropertyValue::Int(int(state.facts.sent))
+        }
+        Property::ResponseHeadersBytes => PropertyValue::Int(size(head)),
+        _ => return None,
+    };
+    Some(value)
+}
+
+fn connection<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyValue<'a>> {
+    let facts = &state.facts;
+    let text = |text: String| PropertyValue::Bytes(Cow::Owned(text.into_bytes()));
+    let value = match property {
+        Property::SourceAddress => text(facts.peer.to_string()),
+        Property::SourcePort => PropertyValue::Int(i64::from(facts.peer.port())),
+        Property::DestinationAddress => text(facts.local.to_string()),
+        Property::DestinationPort => PropertyValue::Int(i64::from(facts.local.port())),
+        Property::ConnectionId => PropertyValue::Int(int(facts.connection_id)),
+        Property::ConnectionMtls => PropertyValue::Bool(false),
+        Property::UpstreamAddress => text(facts.endpoint?.to_string()),
+        Property::UpstreamPort => PropertyValue::Int(i64::from(facts.endpoint?.port())),
+        Property::UpstreamRequestAttemptCount => PropertyValue::Int(i64::from(facts.attempts)),
+        Property::XdsClusterName => bytes(facts.backend.as_ref()?.as_str().as_bytes()),
+        // Envoy's number for a listener that takes traffic in.
+        Property::XdsListenerDirection => PropertyValue::Int(1),
+        _ => return None,
+    };
+    Some(value)
+}
+
+fn bytes(value: &[u8]) -> PropertyValue<'_> {
+    PropertyValue::Bytes(Cow::Borrowed(value))
+}
+
+fn nanos(nanos: u128) -> PropertyValue<'static> {
+    PropertyValue::Nanos(i64::try_from(nanos).unwrap_or(i64::MAX))
+}
+
+fn int(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn field<'a>(headers: &'a HeaderMap, name: &header::HeaderName) -> Option<PropertyValue<'a>> {
+    headers.get(name).map(|value| bytes(value.as_bytes()))
+}
+
+/// All values of a field, joined as one (RFC 9110 §5.3).
+fn joined<'a>(headers: &'a HeaderMap, name: &[u8]) -> Option<PropertyValue<'a>> {
+    let name = header::HeaderName::from_bytes(name).ok()?;
+    let mut values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let first = values.next()?;
+    let mut rest = values.peekable();
+    if rest.peek().is_none() {
+        return Some(bytes(first));
+    }
+    let mut all = first.to_vec();
+    for value in rest {
+        all.push(b',');
+        all.extend_from_slice(value);
+    }
+    Some(PropertyValue::Bytes(Cow::Owned(all)))
+}
+
+fn map(head: &dyn Fields) -> PropertyValue<'static> {
+    let mut pairs = Vec::new();
+    fields::visit(head, &mut |name, value| {
+        pairs.push((Bytes::copy_from_slice(name), Bytes::copy_from_slice(value)));
+    });
+    PropertyValue::Map(pairs)
+}
+
+fn size(head: &dyn Fields) -> i64 {
+    let mut size = 0;
+    fields::visit(head, &mut |name, value| size += name.len() + value.len());
+    i64::try_from(size).unwrap_or(i64::MAX)
+}

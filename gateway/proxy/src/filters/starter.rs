@@ -1,0 +1,102 @@
+//! The control thread that starts instances.
+//!
+//! Owns instantiation, start and configuration, so that none of it ever happens on a worker. A
+//! start that fails is tried again with growing pauses; the last good instance, if any, serves on.
+
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
+
+use tidegate_host_abi::Instance;
+use tidegate_host_abi::Plugin;
+use tidegate_host_abi::Services;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::worker::Message;
+
+/// The first pause after a failed start; each further one doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// An instance wanted by a worker.
+#[derive(Debug)]
+pub(crate) struct StartOrder {
+    /// Which of the worker's VMs wants it.
+    pub(crate) vm: usize,
+    pub(crate) plugins: Vec<Arc<Plugin>>,
+    /// Where it goes.
+    pub(crate) reply: UnboundedSender<Message>,
+}
+
+/// A handle to the control thread; the thread ends when all are gone.
+#[derive(Debug, Clone)]
+pub(crate) struct Starter(mpsc::Sender<StartOrder>);
+
+impl Starter {
+    /// Starts the thread.
+    pub(crate) fn spawn(services: Arc<dyn Services>) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let (tx, rx) = mpsc::channel();
+        let thread = std::thread::Builder::new()
+            .name("plugin-start".to_owned())
+            .spawn(move || serve(&rx, &services))?;
+        Ok((Self(tx), thread))
+    }
+
+    pub(crate) fn order(&self, order: StartOrder) {
+        // The thread outlives the workers; if it is gone, so is the gateway.
+        self.0.send(order).ok();
+    }
+}
+
+struct Delayed {
+    order: StartOrder,
+    at: Instant,
+    pause: Duration,
+}
+
+fn serve(orders: &mpsc::Receiver<StartOrder>, services: &Arc<dyn Services>) {
+    let mut delayed: Vec<Delayed> = Vec::new();
+    loop {
+        let next = delayed.iter().map(|delayed| delayed.at).min();
+        let wait = next.map(|at| at.saturating_duration_since(Instant::now()));
+        let order = match wait {
+            None => orders.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+            Some(wait) => orders.recv_timeout(wait),
+        };
+        match order {
+            Ok(order) => start(order, FIRST_PAUSE, services, &mut delayed),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+        let now = Instant::now();
+        let (due, later) = delayed.into_iter().partition(|delayed: &Delayed| delayed.at <= now);
+        delayed = later;
+        for Delayed { order, at: _, pause } in due {
+            start(order, (pause * 2).min(LONGEST_PAUSE), services, &mut delayed);
+        }
+    }
+}
+
+fn start(
+    order: StartOrder,
+    pause: Duration,
+    services: &Arc<dyn Services>,
+    delayed: &mut Vec<Delayed>,
+) {
+    if order.reply.is_closed() {
+        return;
+    }
+    match Instance::start(&order.plugins, Arc::clone(services)) {
+        Ok(instance) => {
+            order.reply.send(Message::Instance { vm: order.vm, instance: Box::new(instance) }).ok();
+        }
+        Err(err) => {
+            let plugin = order.plugins.first().map_or("", |plugin| plugin.spec().name.as_str());
+            tracing::error!(plugin, retry_in = ?pause, "filter instance cannot start: {err}");
+            delayed.push(Delayed { order, at: Instant::now() + pause, pause });
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! An exchange as one filter sees it: the `StreamHost` of host calls.
+//!
+//! Owns which maps and bodies are there in which phase. What a filter asks for is noted in the
+//! state and acted on by the driver after the callback.
+
+use http::HeaderMap;
+use tidegate_host_abi::BodyBuffer;
+use tidegate_host_abi::Edited;
+use tidegate_host_abi::Field;
+use tidegate_host_abi::HeaderEdit;
+use tidegate_host_abi::LocalResponse;
+use tidegate_host_abi::MapKind;
+use tidegate_host_abi::Property;
+use tidegate_host_abi::PropertyValue;
+use tidegate_host_abi::Side;
+use tidegate_host_abi::StreamHost;
+use tidegate_host_abi::StreamKind;
+
+use crate::exchange::state::Phase;
+use crate::exchange::state::State;
+use crate::filters::fields;
+use crate::filters::fields::Fields;
+use crate::filters::properties;
+
+/// Bytes of custom properties that one exchange may hold.
+const MAX_PROPERTY_BYTES: usize = 256 * 1024;
+
+/// One filter's view of one exchange, for the length of a host call.
+pub(crate) struct FilterView<'a> {
+    pub(crate) state: &'a mut State,
+    pub(crate) filter: usize,
+}
+
+impl FilterView<'_> {
+    fn map(&self, map: MapKind) -> Option<&dyn Fields> {
+        match map {
+            MapKind::RequestHeaders => Some(&self.state.request),
+            MapKind::ResponseHeaders if self.state.phase >= Phase::ResponseHeaders => {
+                Some(&self.state.response)
+            }
+            MapKind::RequestTrailers => {
+                self.state.request_trailers.as_ref().map(|map| map as &dyn Fields)
+            }
+            MapKind::ResponseTrailers => {
+                self.state.response_trailers.as_ref().map(|map| map as &dyn Fields)
+            }
+            _ => None,
+        }
+    }
+
+    fn map_mut(&mut self, map: MapKind) -> Option<&mut dyn Fields> {
+        let phase = self.state.phase;
+        match map {
+            MapKind::RequestHeaders if phase == Phase::RequestHeaders => {
+                Some(&mut self.state.request)
+            }
+            MapKind::ResponseHeaders if phase == Phase::ResponseHeaders => {
+                Some(&mut self.state.response)
+            }
+            MapKind::RequestTrailers if phase < Phase::Done => self.trailers(Side::Request),
+            MapKind::ResponseTrailers if phase < Phase::Done => self.trailers(Side::Response),
+            _ => None,
+        }
+    }
+
+    /// Trailers that came, or that a filter may create at the end of a body it sees.
+    fn trailers(&mut self, side: Side) -> Option<&mut dyn Fields> {
+        let at_end = self
+            .state
+            .side(self.filter, side)
+            .is_some_and(|side| side.body_visible && side.ended);
+        let trailers = match side {
+            Side::Request => &mut self.state.request_trailers,
+            Side::Response => &mut self.state.response_trailers,
+        };
+        if trailers.is_none() && at_end {
+            *trailers = Some(HeaderMap::new());
+        }
+        trailers.as_mut().map(|map| map as &mut dyn Fields)
+    }
+}
+
+impl StreamHost for FilterView<'_> {
+    fn field(&self, map: MapKind, name: &[u8]) -> Field<'_> {
+        match self.map(map) {
+            None => Field::Unavailable,
+            Some(found) => fields::get(found, name).map_or(Field::Absent, Field::Value),
+        }
+    }
+
+    fn visit_fields(&self, map: MapKind, visit: &mut dyn FnMut(&[u8], &[u8])) -> bool {
+        let Some(found) = self.map(map) else { return false };
+        fields::visit(found, visit);
+        true
+    }
+
+    fn edit(&mut self, map: MapKind, edit: HeaderEdit<'_>) -> Edited {
+        let Some(found) = self.map_mut(map) else { return Edited::Unavailable };
+        if fields::edit(found, edit).is_err() {
+            self.state.invalid_header = true;
+        }
+        Edited::Done
+    }
+
+    fn body(&mut self, side: Side) -> Option<&mut BodyBuffer> {
+        let side = self.state.side(self.filter, side)?;
+        side.body_visible.then_some(&mut side.body)
+    }
+
+    fn property(&self, property: &Property<'_>) -> Option<PropertyValue<'_>> {
+        properties::read(self.state, property)
+    }
+
+    fn set_property(&mut self, path: &[u8], value: &[u8]) {
+        let properties = &mut self.state.properties;
+        properties.retain(|(known, _)| known != path);
+        let held: usize = properties.iter().map(|(path, value)| path.len() + value.len()).sum();
+        if held + path.len() + value.len() > MAX_PROPERTY_BYTES {
+            tracing::warn!(limit = MAX_PROPERTY_BYTES, "a filter's property is dropped: too many bytes");
+            return;
+        }
+        properties.push((path.to_vec(), value.to_vec()));
+    }
+
+    fn continue_stream(&mut self, kind: StreamKind) {
+        let side = match kind {
+            StreamKind::Request => Side::Request,
+            StreamKind::Response => Side::Response,
+            StreamKind::Downstream | StreamKind::Upstream => return,
+        };
+        if let Some(side) = self.state.side(self.filter, side) {
+            side.resume = true;
+        }
+        self.state.wake();
+    }
+
+    fn close_stream(&mut self, _: StreamKind) {
+        self.state.closed = true;
+        self.state.wake();
+    }
+
+    fn send_local_response(&mut self, response: LocalResponse) {
+        if self.state.local.is_some() || self.state.phase >= Phase::ResponseSent {
+            tracing::warn!("a filter's local response is ignored: the exchange has one already");
+            return;
+        }
+        self.state.local = Some(response);
+        self.state.wake();
+    }
+
+    fn clear_route_cache(&mut self) {
+        // The route is chosen after the last filter, from what the head says then.
+    }
+}

@@ -1,0 +1,179 @@
+//! The reading half of a connection: a buffer and the waits that fill it.
+//!
+//! Owns the time limits of reads. The buffer is given back while a connection is idle, so that ten
+//! thousand of them cost little.
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use tidegate_core::defaults::SizeLimits;
+use tidegate_core::failure::Failure;
+use tokio::io::AsyncRead as _;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::ReadBuf;
+use tokio::net::tcp::OwnedReadHalf;
+
+use crate::deadline::Deadline;
+use crate::http1::head::HeadScan;
+use crate::http1::head::ParsedResponse;
+use crate::http1::head::take_response;
+
+/// What one read asks for: more than nearly every head, and a body in few calls.
+const READ_SIZE: usize = 8 * 1024;
+/// What one read asks for once a body has proved to be large.
+const LARGE_READ_SIZE: usize = 64 * 1024;
+
+/// The reading half of a connection.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    half: OwnedReadHalf,
+    pub(crate) deadline: Deadline,
+    /// What was read and not used yet.
+    pub(crate) buf: BytesMut,
+    next_read: usize,
+}
+
+/// How a read ended.
+#[derive(Debug)]
+pub(crate) enum ReadEnd {
+    /// Bytes were added to the buffer.
+    Data,
+    /// The peer will send nothing more.
+    Eof,
+    /// The connection broke.
+    Broken,
+    /// The time limit passed.
+    TimedOut,
+}
+
+impl Reader {
+    pub(crate) fn new(half: OwnedReadHalf, deadline: Deadline) -> Self {
+        Self { half, deadline, buf: BytesMut::new(), next_read: READ_SIZE }
+    }
+
+    /// Waits for bytes, at most `limit`. Cancel-safe.
+    pub(crate) async fn fill(&mut self, limit: Duration) -> ReadEnd {
+        self.buf.reserve(self.next_read);
+        let before = self.buf.len();
+        let read = self.half.read_buf(&mut self.buf);
+        let end = match self.deadline.limit(limit, read).await {
+            Ok(Ok(0)) => return ReadEnd::Eof,
+            Ok(Ok(_)) => ReadEnd::Data,
+            Ok(Err(_)) => return ReadEnd::Broken,
+            Err(_) => return ReadEnd::TimedOut,
+        };
+        // A full buffer means that more is waiting: ask for more the next time.
+        if self.buf.len() - before >= self.next_read {
+            self.next_read = LARGE_READ_SIZE;
+        }
+        end
+    }
+
+    /// Waits until a byte can be read, holding no buffer meanwhile. Cancel-safe.
+    pub(crate) async fn idle(&mut self, limit: Duration) -> ReadEnd {
+        if self.buf.is_empty() {
+            self.release();
+        }
+        let half = &self.half;
+        let ready = poll_fn(|cx| half.as_ref().poll_read_ready(cx));
+        match self.deadline.limit(limit, ready).await {
+            Ok(Ok(())) => ReadEnd::Data,
+            Ok(Err(_)) => ReadEnd::Broken,
+            Err(_) => ReadEnd::TimedOut,
+        }
+    }
+
+    /// Gives the buffer's memory back; it must be empty.
+    pub(crate) fn release(&mut self) {
+        if self.buf.capacity() > 0 {
+            self.buf = BytesMut::new();
+        }
+        self.next_read = READ_SIZE;
+    }
+
+    /// Whether the peer has neither sent anything nor closed, as far as is known without a system
+    /// call. A kept connection that is not quiet cannot be used again.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        self.buf.is_empty() && self.half.as_ref().poll_read_ready(&mut cx).is_pending()
+    }
+
+    /// Resolves when the peer has closed or broken the connection; bytes that arrive meanwhile are
+    /// kept, up to `keep`. Cancel-safe.
+    pub(crate) async fn gone(&mut self, keep: usize) -> Gone {
+        loop {
+            if self.buf.len() >= keep {
+                return std::future::pending().await;
+            }
+            poll_fn(|cx| self.half.as_ref().poll_read_ready(cx)).await.ok();
+            self.buf.reserve(READ_SIZE);
+            match self.half.as_ref().try_read_buf(&mut self.buf) {
+                Ok(0) => return Gone,
+                Ok(_) => {}
+                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return Gone,
+            }
+        }
+    }
+
+    /// Reads and drops what still comes, for at most `limit`: a peer that is being answered early
+    /// must not be reset before it has read the answer.
+    pub(crate) async fn linger(&mut self, limit: Duration) {
+        self.buf.clear();
+        let mut scrap = [0u8; 4096];
+        let half = &mut self.half;
+        let mut drain = pin!(poll_fn(move |cx| {
+            loop {
+                let mut into = ReadBuf::new(&mut scrap);
+                match std::pin::Pin::new(&mut *half).poll_read(cx, &mut into) {
+                    Poll::Ready(Ok(())) if !into.filled().is_empty() => {}
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+        }));
+        // One limit for all of it: a peer that keeps sending is cut off.
+        self.deadline.limit(limit, drain.as_mut()).await.ok();
+    }
+
+    /// Whether the other half belongs to the same connection.
+    pub(crate) fn half(&self) -> &OwnedReadHalf {
+        &self.half
+    }
+}
+
+/// The peer closed or broke its connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Gone;
+
+impl Reader {
+    /// The next response head, waiting at most `idle` between bytes. Cancel-safe only before the
+    /// first byte.
+    ///
+    /// # Errors
+    ///
+    /// How the origin failed to answer.
+    pub(crate) async fn response_head(
+        &mut self,
+        limits: &SizeLimits,
+        idle: Duration,
+    ) -> Result<ParsedResponse, Failure> {
+        let mut scan = HeadScan::default();
+        loop {
+            if let Some(parsed) = take_response(&mut self.buf, &mut scan, limits)? {
+                return Ok(parsed);
+            }
+            match self.fill(idle).await {
+                ReadEnd::Data => {}
+                ReadEnd::Eof | ReadEnd::Broken => return Err(Failure::UpstreamReset),
+                ReadEnd::TimedOut => return Err(Failure::UpstreamTimeout),
+            }
+        }
+    }
+}

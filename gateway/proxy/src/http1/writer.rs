@@ -1,0 +1,121 @@
+//! The writing half of a connection.
+//!
+//! Owns the time limit of writes and the gathering of small pieces into one system call. It holds
+//! at most [`GATHER`] bytes back; larger pieces are written with what was gathered, uncopied.
+
+use std::future::poll_fn;
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::ready;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite as _;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use crate::deadline::Deadline;
+
+/// How much is gathered before it is written.
+const GATHER: usize = 16 * 1024;
+/// A buffer that has grown beyond this is given back when it is empty.
+const KEEP: usize = 4 * 1024;
+
+/// The writing half of a connection.
+#[derive(Debug)]
+pub(crate) struct Writer {
+    half: OwnedWriteHalf,
+    deadline: Deadline,
+    /// Gathered and not written yet.
+    pub(crate) out: Vec<u8>,
+    written: u64,
+}
+
+/// Why a write failed.
+#[derive(Debug)]
+pub(crate) enum WriteError {
+    /// The connection broke.
+    Broken,
+    /// The peer does not read.
+    Stalled,
+}
+
+impl Writer {
+    pub(crate) fn new(half: OwnedWriteHalf, deadline: Deadline) -> Self {
+        Self { half, deadline, out: Vec::new(), written: 0 }
+    }
+
+    /// Bytes that have left since the connection began.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Gathers `bytes`, or writes them with what was gathered.
+    ///
+    /// # Errors
+    ///
+    /// The connection broke, or the peer did not read for `stall`.
+    pub(crate) async fn send(&mut self, bytes: &Bytes, stall: Duration) -> Result<(), WriteError> {
+        if self.out.len() + bytes.len() <= GATHER {
+            self.out.extend_from_slice(bytes);
+            return Ok(());
+        }
+        self.write_out(bytes, stall).await
+    }
+
+    /// Writes all that was gathered.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::send`].
+    pub(crate) async fn flush(&mut self, stall: Duration) -> Result<(), WriteError> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        self.write_out(&Bytes::new(), stall).await
+    }
+
+    async fn write_out(&mut self, more: &[u8], stall: Duration) -> Result<(), WriteError> {
+        let total = self.out.len() + more.len();
+        let mut sent = 0;
+        while sent < total {
+            let gathered = self.out.get(sent..).unwrap_or_default();
+            let rest = more.get(sent.saturating_sub(self.out.len())..).unwrap_or_default();
+            let half = &mut self.half;
+            let write = poll_fn(|cx| {
+                let mut half = Pin::new(&mut *half);
+                let wrote = if rest.is_empty() {
+                    ready!(half.as_mut().poll_write(cx, gathered))
+                } else if gathered.is_empty() {
+                    ready!(half.as_mut().poll_write(cx, rest))
+                } else {
+                    let slices = [IoSlice::new(gathered), IoSlice::new(rest)];
+                    ready!(half.as_mut().poll_write_vectored(cx, &slices))
+                };
+                std::task::Poll::Ready(wrote)
+            });
+            match self.deadline.limit(stall, write).await {
+                Ok(Ok(0) | Err(_)) => return Err(WriteError::Broken),
+                Ok(Ok(wrote)) => {
+                    sent += wrote;
+                    self.written += wrote as u64;
+                }
+                Err(_) => return Err(WriteError::Stalled),
+            }
+        }
+        self.out.clear();
+        Ok(())
+    }
+
+    /// Gives the gathering buffer's memory back; it must be empty.
+    pub(crate) fn release(&mut self) {
+        if self.out.capacity() > KEEP {
+            self.out = Vec::new();
+        }
+    }
+
+    /// Sends FIN: the peer sees the end of what was written.
+    pub(crate) async fn shutdown(&mut self) {
+        let half = &mut self.half;
+        poll_fn(|cx| Pin::new(&mut *half).poll_shutdown(cx)).await.ok();
+    }
+}

@@ -1,0 +1,106 @@
+//! Connections to origins.
+//!
+//! Owns the way to a usable connection: a kept one if there is one that is still quiet, else a new
+//! one to the first endpoint that accepts. Whether a request may be sent a second time is
+//! `core::retry`'s to decide.
+
+pub(crate) mod pool;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tidegate_core::backend::Backend;
+use tidegate_core::backend::try_order;
+use tidegate_core::failure::Failure;
+use tokio::net::TcpStream;
+
+use crate::http1::reader::Reader;
+use crate::http1::writer::Writer;
+use crate::upstream::pool::Pool;
+use crate::worker::Worker;
+
+/// An open connection to an origin, used by one exchange at a time.
+#[derive(Debug)]
+pub(crate) struct UpstreamConnection {
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+    pub(crate) endpoint: SocketAddr,
+    /// It has served another exchange before.
+    pub(crate) reused: bool,
+}
+
+/// Which connections will do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Freshness {
+    /// A kept one is fine.
+    Any,
+    /// Only a new one: the kept ones have just disappointed.
+    New,
+}
+
+/// A connection to an endpoint of the backend.
+///
+/// Endpoints are tried in order, each once, until one accepts: before a request was sent, trying
+/// the next is always safe.
+///
+/// # Errors
+///
+/// [`Failure::NoEndpoint`], or how the last attempt failed.
+pub(crate) async fn connect(
+    worker: &Worker,
+    backend: &Backend,
+    freshness: Freshness,
+) -> Result<UpstreamConnection, Failure> {
+    let timeouts = worker.timeouts();
+    let turn = worker.next_turn();
+    let mut failure = Failure::NoEndpoint;
+    for endpoint in try_order(backend, turn) {
+        if freshness == Freshness::Any
+            && let Some(kept) = worker.pool.take(endpoint)
+        {
+            return Ok(kept);
+        }
+        match open(worker, endpoint, timeouts.connect).await {
+            Ok(connection) => return Ok(connection),
+            Err(err) => failure = err,
+        }
+    }
+    Err(failure)
+}
+
+async fn open(
+    worker: &Worker,
+    endpoint: SocketAddr,
+    limit: Duration,
+) -> Result<UpstreamConnection, Failure> {
+    let deadline = worker.wheel.deadline();
+    let stream = match deadline.limit(limit, TcpStream::connect(endpoint)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(err)) => {
+            tracing::debug!(%endpoint, %err, "connect failed");
+            return Err(Failure::ConnectFailed);
+        }
+        Err(_) => return Err(Failure::ConnectTimeout),
+    };
+    // Small writes must not wait for acknowledgements; a socket without the option still works.
+    stream.set_nodelay(true).ok();
+    let (read, write) = stream.into_split();
+    Ok(UpstreamConnection {
+        reader: Reader::new(read, deadline),
+        writer: Writer::new(write, worker.wheel.deadline()),
+        endpoint,
+        reused: false,
+    })
+}
+
+impl Pool {
+    /// Keeps a connection whose exchange has ended cleanly.
+    pub(crate) fn keep(&self, mut connection: UpstreamConnection) {
+        if connection.reader.buf.is_empty() {
+            connection.reader.release();
+            connection.writer.release();
+            connection.reused = true;
+            self.put(connection);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! Kept connections of one worker.
+//!
+//! Owns how many are kept and for how long. The most recently used is taken first, so that the
+//! surplus of a busy minute ages out. Nothing is shared with other workers: no lock, no wake-up.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::time::Duration;
+use std::time::Instant;
+
+use crate::upstream::UpstreamConnection;
+
+/// Kept connections by endpoint.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    idle: RefCell<HashMap<SocketAddr, Vec<Kept>>>,
+    per_endpoint: usize,
+    max_idle: Duration,
+}
+
+#[derive(Debug)]
+struct Kept {
+    connection: UpstreamConnection,
+    since: Instant,
+}
+
+impl Pool {
+    pub(crate) fn new(per_endpoint: usize, max_idle: Duration) -> Self {
+        Self { idle: RefCell::default(), per_endpoint, max_idle }
+    }
+
+    /// A kept connection that its origin has not closed, as far as is known.
+    pub(crate) fn take(&self, endpoint: SocketAddr) -> Option<UpstreamConnection> {
+        let mut idle = self.idle.borrow_mut();
+        let kept = idle.get_mut(&endpoint)?;
+        while let Some(Kept { connection, since }) = kept.pop() {
+            if since.elapsed() < self.max_idle && connection.reader.is_quiet() {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection, or drops it if enough are kept.
+    pub(crate) fn put(&self, connection: UpstreamConnection) {
+        let mut idle = self.idle.borrow_mut();
+        let kept = idle.entry(connection.endpoint).or_default();
+        if kept.len() < self.per_endpoint {
+            kept.push(Kept { connection, since: Instant::now() });
+        }
+    }
+
+    /// Closes what is too old or was closed by its origin.
+    pub(crate) fn sweep(&self) {
+        self.idle.borrow_mut().retain(|_, kept| {
+            kept.retain(|kept| {
+                kept.since.elapsed() < self.max_idle && kept.connection.reader.is_quiet()
+            });
+            !kept.is_empty()
+        });
+    }
+
+    /// Closes all of them.
+    pub(crate) fn clear(&self) {
+        self.idle.borrow_mut().clear();
+    }
+}

@@ -1,0 +1,163 @@
+//! New connections: accepting them, sharing them out, leaving.
+//!
+//! Owns the accept loop of one listener on one worker. `SO_REUSEPORT` spreads connections by hash;
+//! with few of them that is uneven, so a worker that has clearly more than another hands over.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tidegate_core::snapshot::Listener;
+use tokio::net::TcpListener;
+use tokio::net::TcpStream;
+
+use crate::downstream::Downstream;
+use crate::http1::reader::Reader;
+use crate::http1::writer::Writer;
+use crate::listener::AcceptError;
+use crate::listener::PRESSURE_PAUSE;
+use crate::listener::classify;
+use crate::listener::refuse_new;
+use crate::worker::Connection;
+use crate::worker::Message;
+use crate::worker::Worker;
+
+/// A connection is handed over if the receiver then still has fewer than we have.
+const SKEW: usize = 2;
+/// How long a draining listener accepts what the kernel has completed already.
+const LAST_ACCEPTS: Duration = Duration::from_millis(100);
+
+/// Accepts until the worker drains, then takes what is still queued and closes.
+pub(super) async fn accept_loop(
+    worker: Rc<Worker>,
+    socket: TcpListener,
+    place: usize,
+    listener: Arc<Listener>,
+) {
+    loop {
+        tokio::select! {
+            biased;
+            () = worker.drain_begins.notified() => break,
+            accepted = socket.accept() => take(&worker, accepted, place, &listener).await,
+        }
+    }
+    refuse_new(&socket);
+    let rest = async {
+        loop {
+            take(&worker, socket.accept().await, place, &listener).await;
+        }
+    };
+    // Ends by the limit: there is no moment at which nothing more can come.
+    tokio::time::timeout(LAST_ACCEPTS, rest).await.ok();
+}
+
+async fn take(
+    worker: &Rc<Worker>,
+    accepted: std::io::Result<(TcpStream, SocketAddr)>,
+    place: usize,
+    listener: &Arc<Listener>,
+) {
+    match accepted {
+        Ok((stream, peer)) => {
+            if let Some(stream) = hand_over(worker, stream, peer, place) {
+                adopt(worker, stream, peer, listener);
+            }
+        }
+        Err(err) => match classify(&err) {
+            AcceptError::ThatConnection => {}
+            AcceptError::Pressure => {
+                tracing::warn!(listener = &*listener.name, %err, "cannot accept connections");
+                tokio::time::sleep(PRESSURE_PAUSE).await;
+            }
+        },
+    }
+}
+
+/// Gives the connection to the worker with the fewest, if that has clearly fewer.
+fn hand_over(
+    worker: &Worker,
+    stream: TcpStream,
+    peer: SocketAddr,
+    place: usize,
+) -> Option<TcpStream> {
+    let count = worker.peers.loads.len();
+    let least = (0..count).min_by_key(|index| worker.load(*index))?;
+    if least == worker.index || worker.load(worker.index) < worker.load(least) + SKEW {
+        return Some(stream);
+    }
+    let inbox = worker.peers.inboxes.get(least)?;
+    match stream.into_std() {
+        Ok(stream) => {
+            inbox.send(Message::Connection { stream, peer, listener: place }).ok();
+        }
+        Err(err) => tracing::warn!(%err, "a connection was lost on its way to another worker"),
+    }
+    None
+}
+
+/// Starts serving a connection.
+pub(super) fn adopt(
+    worker: &Rc<Worker>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    listener: &Arc<Listener>,
+) {
+    let Ok(local) = stream.local_addr() else { return };
+    // Small writes must not wait for acknowledgements; a socket without the option still works.
+    stream.set_nodelay(true).ok();
+    let (read, write) = stream.into_split();
+    let deadline = worker.wheel.deadline();
+    let idle = Rc::new(Cell::new(false));
+    let id = worker.next_connection.get();
+    worker.next_connection.set(id + 1);
+    let key = worker.connections.borrow_mut().insert(Connection {
+        idle: Rc::clone(&idle),
+        hurrier: deadline.hurrier(),
+        task: None,
+    });
+    let downstream = Downstream {
+        reader: Reader::new(read, deadline),
+        writer: Writer::new(write, worker.wheel.deadline()),
+        worker: Rc::clone(worker),
+        listener: Arc::clone(listener),
+        generation: worker.generation(),
+        peer,
+        local,
+        id,
+        head_started: None,
+        idle,
+    };
+    if let Some(load) = worker.peers.loads.get(worker.index) {
+        load.fetch_add(1, Ordering::Relaxed);
+    }
+    let open = Open { worker: Rc::clone(worker), key };
+    let task = tokio::task::spawn_local(async move {
+        let _open = open;
+        downstream.serve().await;
+    });
+    if let Some(connection) = worker.connections.borrow_mut().get_mut(key) {
+        connection.task = Some(task.abort_handle());
+    }
+}
+
+/// Counts a connection for as long as its task lives.
+struct Open {
+    worker: Rc<Worker>,
+    key: usize,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("a connection's task panicked; other connections are not affected");
+        }
+        self.worker.connections.borrow_mut().try_remove(self.key);
+        if let Some(load) = self.worker.peers.loads.get(self.worker.index) {
+            load.fetch_sub(1, Ordering::Relaxed);
+        }
+        self.worker.connection_ended.notify_one();
+    }
+}

@@ -1,0 +1,118 @@
+//! From arguments to what the data plane is started with.
+//!
+//! Owns the conversion of `tidegate proxy` arguments into a snapshot and plugins. All problems of
+//! plugins are reported by name.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use tidegate_core::backend::Backend;
+use tidegate_core::backend::BackendName;
+use tidegate_core::defaults::SizeLimits;
+use tidegate_core::defaults::Timeouts;
+use tidegate_core::snapshot::Listener;
+use tidegate_core::snapshot::Snapshot;
+use tidegate_host_abi::Engine;
+use tidegate_host_abi::EngineConfig;
+use tidegate_host_abi::FailurePolicy;
+use tidegate_host_abi::Limits;
+use tidegate_host_abi::Module;
+use tidegate_host_abi::Plugin;
+use tidegate_host_abi::PluginSpec;
+
+use crate::cli::PluginArg;
+use crate::cli::PolicyArg;
+use crate::cli::ProxyArgs;
+use crate::url::Url;
+
+/// The name of the one listener.
+const LISTENER: &str = "proxy";
+/// The name of the backend behind `--to`.
+const ORIGIN: &str = "origin";
+
+/// Listeners, backends and limits.
+pub(crate) fn snapshot(args: &ProxyArgs) -> anyhow::Result<Snapshot> {
+    let mut backends = vec![Arc::new(backend(ORIGIN, &args.to)?)];
+    for named in &args.backends {
+        if backends.iter().any(|backend| backend.name.as_str() == named.name) {
+            anyhow::bail!(
+                "--backend {name}: there is a backend {name:?} already; choose another name",
+                name = named.name
+            );
+        }
+        backends.push(Arc::new(backend(&named.name, &named.url)?));
+    }
+    Ok(Snapshot {
+        listeners: vec![Listener {
+            name: Arc::from(LISTENER),
+            address: args.listen,
+            trusted_hops: args.trusted_hops,
+            backend: BackendName::from(ORIGIN),
+        }],
+        backends,
+        timeouts: Timeouts { drain: args.drain_timeout, ..Timeouts::default() },
+        sizes: SizeLimits::default(),
+    })
+}
+
+fn backend(name: &str, url: &Url) -> anyhow::Result<Backend> {
+    let endpoints = url
+        .resolve()
+        .with_context(|| format!("backend {name}: cannot resolve the host of {url}"))?;
+    anyhow::ensure!(!endpoints.is_empty(), "backend {name}: the host of {url} has no address");
+    Ok(Backend { name: BackendName::from(name), endpoints, authority: url.authority().clone() })
+}
+
+/// The filter chain, compiled.
+pub(crate) fn plugins(args: &ProxyArgs) -> anyhow::Result<Vec<Arc<Plugin>>> {
+    if args.plugins.is_empty() {
+        return Ok(Vec::new());
+    }
+    let engine = Engine::new(EngineConfig::default()).context("cannot prepare WebAssembly")?;
+    let mut compiled: Vec<Arc<Module>> = Vec::new();
+    let mut plugins = Vec::new();
+    for arg in &args.plugins {
+        let code = tidegate_plugin_store::file::load(&arg.file)?;
+        let known = compiled.iter().find(|module| *module.digest() == code.digest);
+        let module = match known {
+            Some(module) => Arc::clone(module),
+            None => {
+                let module = Module::compile(&engine, &code.name, &code.bytes)
+                    .with_context(|| format!("plugin file {}", arg.file.display()))?;
+                let module = Arc::new(module);
+                compiled.push(Arc::clone(&module));
+                module
+            }
+        };
+        let spec = spec(args, arg, &code.name)?;
+        plugins.push(Arc::new(Plugin::new(module, spec)));
+    }
+    Ok(plugins)
+}
+
+fn spec(args: &ProxyArgs, arg: &PluginArg, name: &str) -> anyhow::Result<PluginSpec> {
+    let config = match arg.config.as_deref() {
+        None => Bytes::new(),
+        Some(text) => match text.strip_prefix('@') {
+            None => Bytes::copy_from_slice(text.as_bytes()),
+            Some(file) => std::fs::read(file)
+                .map(Bytes::from)
+                .with_context(|| format!("plugin {name}: cannot read its configuration {file}"))?,
+        },
+    };
+    Ok(PluginSpec {
+        name: name.to_owned(),
+        config,
+        failure_policy: match arg.policy {
+            PolicyArg::FailClosed => FailurePolicy::FailClosed,
+            PolicyArg::FailOpen => FailurePolicy::FailOpen,
+        },
+        limits: Limits {
+            memory_bytes: args.plugin_memory,
+            call_timeout: args.call_timeout,
+            ..Limits::default()
+        },
+        ..PluginSpec::default()
+    })
+}

@@ -1,0 +1,211 @@
+//! The command line.
+//!
+//! Owns flags, their help and their checks. Values are parsed to what they mean here, so that a
+//! wrong one is wrong usage (exit code 2) with the flag's name.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::CommandFactory as _;
+use clap::FromArgMatches as _;
+use clap::Parser;
+use clap::Subcommand;
+use clap::ValueEnum;
+
+use crate::url::NamedUrl;
+use crate::url::Url;
+
+/// A gateway you program with WebAssembly.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, about, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// What to log on standard error: a level, or targets with levels (filter=debug,warn)
+    #[arg(long, global = true, value_name = "FILTER", default_value = "info", env = "TIDEGATE_LOG")]
+    pub(crate) log: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Proxy one address to one origin, without any configuration file
+    Proxy(ProxyArgs),
+}
+
+/// `tidegate proxy`.
+#[derive(Debug, Args)]
+pub(crate) struct ProxyArgs {
+    /// Address to listen on; port 0 takes any free port and logs it
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// Origin that requests go to
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Url,
+    /// Another backend, for calls that filters make (repeatable)
+    #[arg(long = "backend", value_name = "NAME=URL")]
+    pub(crate) backends: Vec<NamedUrl>,
+    /// Proxy-Wasm filter to put in the path (repeatable; the first sees requests first)
+    #[arg(long = "plugin", value_name = "FILE")]
+    plugin_files: Vec<PathBuf>,
+    /// Configuration of the --plugin before it: text, or @FILE
+    #[arg(long = "plugin-config", value_name = "TEXT|@FILE")]
+    plugin_configs: Vec<String>,
+    /// What happens when the --plugin before it cannot decide
+    #[arg(long = "plugin-failure-policy", value_name = "POLICY")]
+    plugin_policies: Vec<PolicyArg>,
+    #[arg(skip)]
+    pub(crate) plugins: Vec<PluginArg>,
+    /// CPU time that one call into a filter may take
+    #[arg(long, value_name = "DURATION", default_value = "10ms", value_parser = tidegate_config::duration::parse)]
+    pub(crate) call_timeout: Duration,
+    /// Memory that one filter instance may use
+    #[arg(long, value_name = "SIZE", default_value = "64Mi", value_parser = tidegate_config::size::parse)]
+    pub(crate) plugin_memory: usize,
+    /// Worker threads; one per core by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: Option<u16>,
+    /// Access log on standard output
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) access_log: AccessLogArg,
+    /// Proxies in front of this one whose X-Forwarded-* fields are believed
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) trusted_hops: usize,
+    /// How long running exchanges may take once a signal says stop
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = tidegate_config::duration::parse)]
+    pub(crate) drain_timeout: Duration,
+}
+
+/// One filter of the chain with what was said about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PluginArg {
+    pub(crate) file: PathBuf,
+    pub(crate) config: Option<String>,
+    pub(crate) policy: PolicyArg,
+}
+
+/// What happens to streams when a filter cannot decide.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "PascalCase")]
+pub(crate) enum PolicyArg {
+    /// They are answered with 503
+    #[default]
+    FailClosed,
+    /// They pass without the filter
+    FailOpen,
+}
+
+/// How the access log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum AccessLogArg {
+    /// Lines of text
+    Text,
+    /// JSON objects
+    Json,
+    /// Nothing
+    Off,
+}
+
+/// Parses a command line.
+///
+/// # Errors
+///
+/// What clap reports: also help and version.
+pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(args)?;
+    let mut cli = Cli::from_arg_matches(&matches)?;
+    let Command::Proxy(proxy) = &mut cli.command;
+    if let Some(("proxy", matches)) = matches.subcommand() {
+        proxy.plugins = pair_plugins(proxy, matches).map_err(|flag| {
+            command.error(
+                clap::error::ErrorKind::MissingRequiredArgument,
+                format!("{flag} needs a --plugin before it, and only one {flag} a --plugin"),
+            )
+        })?;
+    }
+    Ok(cli)
+}
+
+/// Gives each plugin the flags that follow it.
+fn pair_plugins(
+    args: &ProxyArgs,
+    matches: &clap::ArgMatches,
+) -> Result<Vec<PluginArg>, &'static str> {
+    let places = |id: &str| matches.indices_of(id).map(Iterator::collect).unwrap_or_default();
+    let files: Vec<usize> = places("plugin_files");
+    let owner = |place: usize| files.iter().rposition(|file| *file < place);
+    let mut plugins: Vec<PluginArg> = args
+        .plugin_files
+        .iter()
+        .map(|file| PluginArg { file: file.clone(), config: None, policy: PolicyArg::default() })
+        .collect();
+    let configs: Vec<usize> = places("plugin_configs");
+    for (place, config) in configs.into_iter().zip(&args.plugin_configs) {
+        let plugin = owner(place).and_then(|at| plugins.get_mut(at));
+        let plugin = plugin.filter(|plugin| plugin.config.is_none()).ok_or("--plugin-config")?;
+        plugin.config = Some(config.clone());
+    }
+    let policies: Vec<usize> = places("plugin_policies");
+    let mut named = Vec::new();
+    for (place, policy) in policies.into_iter().zip(&args.plugin_policies) {
+        let at = owner(place).filter(|at| !named.contains(at)).ok_or("--plugin-failure-policy")?;
+        named.push(at);
+        if let Some(plugin) = plugins.get_mut(at) {
+            plugin.policy = *policy;
+        }
+    }
+    Ok(plugins)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Command;
+    use super::PluginArg;
+    use super::PolicyArg;
+    use super::parse;
+
+    fn plugins(args: &[&str]) -> Result<Vec<PluginArg>, String> {
+        let line = ["tidegate", "proxy", "--to", "http://127.0.0.1:1"].iter().chain(args);
+        let cli = parse(line.map(Into::into)).map_err(|err| err.to_string())?;
+        let Command::Proxy(proxy) = cli.command;
+        Ok(proxy.plugins)
+    }
+
+    #[test]
+    fn plugin_flags_belong_to_the_plugin_before_them() {
+        let got = plugins(&[
+            "--plugin", "a.wasm", "--plugin", "b.wasm", "--plugin-config", "{}",
+            "--plugin-failure-policy", "FailOpen",
+        ]);
+        let plugin = |file: &str, config: Option<&str>, policy| PluginArg {
+            file: file.into(),
+            config: config.map(str::to_owned),
+            policy,
+        };
+        assert_eq!(
+            got,
+            Ok(vec![
+                plugin("a.wasm", None, PolicyArg::FailClosed),
+                plugin("b.wasm", Some("{}"), PolicyArg::FailOpen),
+            ])
+        );
+    }
+
+    #[test]
+    fn a_plugin_flag_without_plugin_is_wrong_usage() {
+        let err = plugins(&["--plugin-config", "{}", "--plugin", "a.wasm"]).expect_err("refused");
+        assert!(err.contains("--plugin-config needs a --plugin before it"), "{err}");
+        assert!(
+            plugins(&["--plugin", "a", "--plugin-config", "1", "--plugin-config", "2"]).is_err()
+        );
+    }
+
+    #[test]
+    fn wrong_values_name_their_flag() {
+        let err = plugins(&["--drain-timeout", "10"]).expect_err("refused");
+        assert!(err.contains("--drain-timeout") && err.contains("such as 500ms"), "{err}");
+    }
+}

@@ -1,0 +1,43 @@
+//! The `tidegate` command: a gateway you program with WebAssembly.
+//!
+//! Owns what a process owns: arguments, exit codes, the log, signals. Everything else is in the
+//! crates below.
+
+mod build;
+mod cli;
+mod proxy;
+mod signals;
+mod telemetry;
+mod url;
+
+use std::process::ExitCode;
+
+use crate::cli::Cli;
+use crate::cli::Command;
+
+/// Quicker and smaller than the system's allocator where each thread frees what it allocated.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let matches = match cli::parse(std::env::args_os()) {
+        Ok(matches) => matches,
+        Err(err) => {
+            // Help and version are not errors; wrong usage is exit code 2.
+            err.print().ok();
+            return ExitCode::from(u8::try_from(err.exit_code()).unwrap_or(2));
+        }
+    };
+    let Cli { command, log } = matches;
+    telemetry::start(&log);
+    let done = match command {
+        Command::Proxy(args) => proxy::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(err) => {
+            tracing::error!("{err:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

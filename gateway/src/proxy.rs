@@ -1,0 +1,69 @@
+//! `tidegate proxy`: one address to one origin, with filters, without a file.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tidegate_proxy::Gateway;
+use tidegate_proxy::LogFormat;
+use tidegate_proxy::Options;
+
+use crate::build;
+use crate::cli::AccessLogArg;
+use crate::cli::ProxyArgs;
+use crate::signals;
+
+/// Runs until a signal says stop.
+///
+/// # Errors
+///
+/// What kept the gateway from starting, or from ending well.
+pub(crate) fn run(args: &ProxyArgs) -> anyhow::Result<()> {
+    let snapshot = Arc::new(build::snapshot(args)?);
+    let plugins = build::plugins(args)?;
+    let workers = args.workers.map_or_else(available_workers, usize::from);
+    let format = match args.access_log {
+        AccessLogArg::Text => Some(LogFormat::Text),
+        AccessLogArg::Json => Some(LogFormat::Json),
+        AccessLogArg::Off => None,
+    };
+    raise_descriptor_limit();
+    let names: Vec<&str> = plugins.iter().map(|plugin| plugin.name()).collect();
+    tracing::info!(to = %args.to, workers, filters = ?names, "starting");
+    let gateway = Gateway::start(Options {
+        snapshot,
+        plugins: plugins.clone(),
+        workers,
+        access_log: format.map(|format| (format, Box::new(std::io::stdout()) as _)),
+    })?;
+    for address in gateway.addresses() {
+        tracing::info!("listening on {address}");
+    }
+    match signals::serve_until_stopped(gateway).context("cannot receive signals")? {
+        None => anyhow::bail!("ended by a second signal before exchanges had finished"),
+        Some(ended) => {
+            if ended.cut > 0 {
+                tracing::warn!(connections = ended.cut, "cut at the drain time-out");
+            }
+            anyhow::ensure!(ended.failed_workers == 0, "workers failed; the log says why");
+            tracing::info!("drained");
+            Ok(())
+        }
+    }
+}
+
+fn available_workers() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Every connection takes a descriptor, and a proxied one two: take all that the system allows.
+fn raise_descriptor_limit() {
+    use rustix::process::Resource;
+    let mut limit = rustix::process::getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    limit.current = limit.maximum;
+    if let Err(err) = rustix::process::setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%err, "the limit of open files stays as it is");
+    }
+}

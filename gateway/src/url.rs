@@ -1,0 +1,116 @@
+//! Origins as operators write them: `http://host:port`.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::net::ToSocketAddrs as _;
+use std::str::FromStr;
+
+use http::HeaderValue;
+use http::Uri;
+
+/// The URL of an origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Url {
+    host: String,
+    port: u16,
+    authority: HeaderValue,
+}
+
+/// A backend with its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NamedUrl {
+    pub(crate) name: String,
+    pub(crate) url: Url,
+}
+
+impl Url {
+    /// The authority for requests that have none of their own.
+    pub(crate) fn authority(&self) -> &HeaderValue {
+        &self.authority
+    }
+
+    /// The addresses behind the host, as the system resolves it now.
+    ///
+    /// # Errors
+    ///
+    /// The resolver's.
+    pub(crate) fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        let mut addresses: Vec<SocketAddr> = (host, self.port).to_socket_addrs()?.collect();
+        addresses.dedup();
+        Ok(addresses)
+    }
+}
+
+impl fmt::Display for Url {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}:{}", self.host, self.port)
+    }
+}
+
+impl FromStr for Url {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected = "expected http://HOST[:PORT]";
+        let uri: Uri = text.parse().map_err(|err| format!("{err}; {expected}"))?;
+        match uri.scheme_str() {
+            Some("http") => {}
+            Some("https") => {
+                return Err("https origins are not supported yet; use http://".to_owned());
+            }
+            _ => return Err(expected.to_owned()),
+        }
+        if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+            return Err(format!("a path is not supported here; {expected}"));
+        }
+        let authority = uri.authority().ok_or(expected)?;
+        if authority.as_str().contains('@') || authority.host().is_empty() {
+            return Err(expected.to_owned());
+        }
+        Ok(Self {
+            host: authority.host().to_owned(),
+            port: authority.port_u16().unwrap_or(80),
+            authority: HeaderValue::from_str(authority.as_str()).map_err(|_| expected)?,
+        })
+    }
+}
+
+impl FromStr for NamedUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (name, url) = text.split_once('=').ok_or("expected NAME=URL")?;
+        if name.is_empty() {
+            return Err("expected NAME=URL with a name".to_owned());
+        }
+        Ok(Self { name: name.to_owned(), url: url.parse()? })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Url;
+
+    #[test]
+    fn origins_are_http_with_host_and_port() {
+        let url: Url = "http://localhost:9000/".parse().expect("fine");
+        assert_eq!(url.to_string(), "http://localhost:9000");
+        let url: Url = "http://[::1]".parse().expect("fine");
+        assert_eq!(url.resolve().expect("an address")[0].to_string(), "[::1]:80");
+    }
+
+    #[test]
+    fn what_is_not_supported_says_so() {
+        for (bad, why) in [
+            ("https://a", "not supported yet"),
+            ("http://a/b", "a path is not supported"),
+            ("a:80", "expected http://"),
+            ("http://u@a", "expected http://"),
+            ("", "expected http://"),
+        ] {
+            let err = bad.parse::<Url>().expect_err(bad);
+            assert!(err.contains(why), "{bad}: {err}");
+        }
+    }
+}
