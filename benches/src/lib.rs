@@ -1,0 +1,16 @@
+//! Shared parts of the benchmarks.
+//!
+//! - `benches/host_calls`: criterion micro-benchmarks of calls between host and filter.
+//! - `compare`: CPU time per request beside other proxies; `floor` and `origin` are its helpers.
+//! - `memory`: what idle connections and long bodies cost.
+//!
+//! Everything measured outside a micro-benchmark is a process of its own, started and ended by
+//! [`process::Running`] and observed through `/proc`.
+
+pub mod fake_host;
+pub mod places;
+pub mod poller;
+pub mod proc_files;
+pub mod process;
+pub mod wait;
+pub mod wat_filters;

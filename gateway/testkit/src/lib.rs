@@ -1,0 +1,1 @@
+//! The harness of the tests: Gateway, Origin, Client.
