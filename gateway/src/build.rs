@@ -35,7 +35,10 @@ const ORIGIN: &str = "origin";
 pub(crate) fn snapshot(args: &ProxyArgs) -> anyhow::Result<Snapshot> {
     let mut backends = vec![Arc::new(backend(ORIGIN, &args.to)?)];
     for named in &args.backends {
-        if backends.iter().any(|backend| backend.name.as_str() == named.name) {
+        if backends
+            .iter()
+            .any(|backend| backend.name.as_str() == named.name)
+        {
             anyhow::bail!(
                 "--backend {name}: there is a backend {name:?} already; choose another name",
                 name = named.name
@@ -51,7 +54,10 @@ pub(crate) fn snapshot(args: &ProxyArgs) -> anyhow::Result<Snapshot> {
             backend: BackendName::from(ORIGIN),
         }],
         backends,
-        timeouts: Timeouts { drain: args.drain_timeout, ..Timeouts::default() },
+        timeouts: Timeouts {
+            drain: args.drain_timeout,
+            ..Timeouts::default()
+        },
         sizes: SizeLimits::default(),
     })
 }
@@ -60,8 +66,15 @@ fn backend(name: &str, url: &Url) -> anyhow::Result<Backend> {
     let endpoints = url
         .resolve()
         .with_context(|| format!("backend {name}: cannot resolve the host of {url}"))?;
-    anyhow::ensure!(!endpoints.is_empty(), "backend {name}: the host of {url} has no address");
-    Ok(Backend { name: BackendName::from(name), endpoints, authority: url.authority().clone() })
+    anyhow::ensure!(
+        !endpoints.is_empty(),
+        "backend {name}: the host of {url} has no address"
+    );
+    Ok(Backend {
+        name: BackendName::from(name),
+        endpoints,
+        authority: url.authority().clone(),
+    })
 }
 
 /// The filter chain, compiled.
@@ -74,7 +87,9 @@ pub(crate) fn plugins(args: &ProxyArgs) -> anyhow::Result<Vec<Arc<Plugin>>> {
     let mut plugins = Vec::new();
     for arg in &args.plugins {
         let code = tidegate_plugin_store::file::load(&arg.file)?;
-        let known = compiled.iter().find(|module| *module.digest() == code.digest);
+        let known = compiled
+            .iter()
+            .find(|module| *module.digest() == code.digest);
         let module = match known {
             Some(module) => Arc::clone(module),
             None => {

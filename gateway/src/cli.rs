@@ -25,7 +25,13 @@ pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// What to log on standard error: a level, or targets with levels (filter=debug,warn)
-    #[arg(long, global = true, value_name = "FILTER", default_value = "info", env = "TIDEGATE_LOG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILTER",
+        default_value = "info",
+        env = "TIDEGATE_LOG"
+    )]
     pub(crate) log: String,
 }
 
@@ -134,24 +140,37 @@ fn pair_plugins(
     args: &ProxyArgs,
     matches: &clap::ArgMatches,
 ) -> Result<Vec<PluginArg>, &'static str> {
-    let places = |id: &str| matches.indices_of(id).map(Iterator::collect).unwrap_or_default();
+    let places = |id: &str| {
+        matches
+            .indices_of(id)
+            .map(Iterator::collect)
+            .unwrap_or_default()
+    };
     let files: Vec<usize> = places("plugin_files");
     let owner = |place: usize| files.iter().rposition(|file| *file < place);
     let mut plugins: Vec<PluginArg> = args
         .plugin_files
         .iter()
-        .map(|file| PluginArg { file: file.clone(), config: None, policy: PolicyArg::default() })
+        .map(|file| PluginArg {
+            file: file.clone(),
+            config: None,
+            policy: PolicyArg::default(),
+        })
         .collect();
     let configs: Vec<usize> = places("plugin_configs");
     for (place, config) in configs.into_iter().zip(&args.plugin_configs) {
         let plugin = owner(place).and_then(|at| plugins.get_mut(at));
-        let plugin = plugin.filter(|plugin| plugin.config.is_none()).ok_or("--plugin-config")?;
+        let plugin = plugin
+            .filter(|plugin| plugin.config.is_none())
+            .ok_or("--plugin-config")?;
         plugin.config = Some(config.clone());
     }
     let policies: Vec<usize> = places("plugin_policies");
     let mut named = Vec::new();
     for (place, policy) in policies.into_iter().zip(&args.plugin_policies) {
-        let at = owner(place).filter(|at| !named.contains(at)).ok_or("--plugin-failure-policy")?;
+        let at = owner(place)
+            .filter(|at| !named.contains(at))
+            .ok_or("--plugin-failure-policy")?;
         named.push(at);
         if let Some(plugin) = plugins.get_mut(at) {
             plugin.policy = *policy;
@@ -168,7 +187,9 @@ mod tests {
     use super::parse;
 
     fn plugins(args: &[&str]) -> Result<Vec<PluginArg>, String> {
-        let line = ["tidegate", "proxy", "--to", "http://127.0.0.1:1"].iter().chain(args);
+        let line = ["tidegate", "proxy", "--to", "http://127.0.0.1:1"]
+            .iter()
+            .chain(args);
         let cli = parse(line.map(Into::into)).map_err(|err| err.to_string())?;
         let Command::Proxy(proxy) = cli.command;
         Ok(proxy.plugins)
@@ -177,8 +198,14 @@ mod tests {
     #[test]
     fn plugin_flags_belong_to_the_plugin_before_them() {
         let got = plugins(&[
-            "--plugin", "a.wasm", "--plugin", "b.wasm", "--plugin-config", "{}",
-            "--plugin-failure-policy", "FailOpen",
+            "--plugin",
+            "a.wasm",
+            "--plugin",
+            "b.wasm",
+            "--plugin-config",
+            "{}",
+            "--plugin-failure-policy",
+            "FailOpen",
         ]);
         let plugin = |file: &str, config: Option<&str>, policy| PluginArg {
             file: file.into(),
@@ -197,15 +224,29 @@ mod tests {
     #[test]
     fn a_plugin_flag_without_plugin_is_wrong_usage() {
         let err = plugins(&["--plugin-config", "{}", "--plugin", "a.wasm"]).expect_err("refused");
-        assert!(err.contains("--plugin-config needs a --plugin before it"), "{err}");
         assert!(
-            plugins(&["--plugin", "a", "--plugin-config", "1", "--plugin-config", "2"]).is_err()
+            err.contains("--plugin-config needs a --plugin before it"),
+            "{err}"
+        );
+        assert!(
+            plugins(&[
+                "--plugin",
+                "a",
+                "--plugin-config",
+                "1",
+                "--plugin-config",
+                "2"
+            ])
+            .is_err()
         );
     }
 
     #[test]
     fn wrong_values_name_their_flag() {
         let err = plugins(&["--drain-timeout", "10"]).expect_err("refused");
-        assert!(err.contains("--drain-timeout") && err.contains("such as 500ms"), "{err}");
+        assert!(
+            err.contains("--drain-timeout") && err.contains("such as 500ms"),
+            "{err}"
+        );
     }
 }

@@ -44,7 +44,10 @@ pub(crate) fn run(args: &ProxyArgs) -> anyhow::Result<()> {
             if ended.cut > 0 {
                 tracing::warn!(connections = ended.cut, "cut at the drain time-out");
             }
-            anyhow::ensure!(ended.failed_workers == 0, "workers failed; the log says why");
+            anyhow::ensure!(
+                ended.failed_workers == 0,
+                "workers failed; the log says why"
+            );
             tracing::info!("drained");
             Ok(())
         }

@@ -18,7 +18,9 @@ const LOOK: Duration = Duration::from_millis(20);
 ///
 /// The system's, if signals cannot be received.
 pub(crate) fn serve_until_stopped(gateway: Gateway) -> std::io::Result<Option<Ended>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let stopped = runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;

@@ -84,7 +84,10 @@ impl FromStr for NamedUrl {
         if name.is_empty() {
             return Err("expected NAME=URL with a name".to_owned());
         }
-        Ok(Self { name: name.to_owned(), url: url.parse()? })
+        Ok(Self {
+            name: name.to_owned(),
+            url: url.parse()?,
+        })
     }
 }
 
@@ -97,7 +100,10 @@ mod tests {
         let url: Url = "http://localhost:9000/".parse().expect("fine");
         assert_eq!(url.to_string(), "http://localhost:9000");
         let url: Url = "http://[::1]".parse().expect("fine");
-        assert_eq!(url.resolve().expect("an address")[0].to_string(), "[::1]:80");
+        assert_eq!(
+            url.resolve().expect("an address")[0].to_string(),
+            "[::1]:80"
+        );
     }
 
     #[test]

@@ -1,1 +1,26 @@
-//! The gateway as a whole, over real sockets.
+//! The gateway as a whole, over real sockets: one file a subject.
+
+#[path = "gateway/access_log.rs"]
+mod access_log;
+#[path = "gateway/bodies.rs"]
+mod bodies;
+#[path = "gateway/clients.rs"]
+mod clients;
+#[path = "gateway/command.rs"]
+mod command;
+#[path = "gateway/connections.rs"]
+mod connections;
+#[path = "gateway/drain.rs"]
+mod drain;
+#[path = "gateway/faults.rs"]
+mod faults;
+#[path = "gateway/filters.rs"]
+mod filters;
+#[path = "gateway/framing.rs"]
+mod framing;
+#[path = "gateway/headers.rs"]
+mod headers;
+#[path = "gateway/hello_filter.rs"]
+mod hello_filter;
+#[path = "gateway/origins.rs"]
+mod origins;

@@ -22,7 +22,9 @@ const MAX_DIGITS: usize = 5;
 /// [`BadDuration`] for anything that is not one to four parts of one to five digits with a unit of
 /// `h`, `m`, `s` or `ms`.
 pub fn parse(text: &str) -> Result<Duration, BadDuration> {
-    let bad = || BadDuration { text: text.to_owned() };
+    let bad = || BadDuration {
+        text: text.to_owned(),
+    };
     let mut rest = text;
     let mut total = Duration::ZERO;
     let mut parts = 0;
@@ -64,7 +66,18 @@ mod tests {
 
     #[test]
     fn a_number_without_unit_is_not_a_duration() {
-        for bad in ["", "10", "s", "1.5s", "-1s", "1 s", "1d", "123456s", "1s1s1s1s1s", "ä"] {
+        for bad in [
+            "",
+            "10",
+            "s",
+            "1.5s",
+            "-1s",
+            "1 s",
+            "1d",
+            "123456s",
+            "1s1s1s1s1s",
+            "ä",
+        ] {
             let err = parse(bad).expect_err(bad);
             assert!(err.to_string().contains("such as 500ms"), "{err}");
         }

@@ -30,7 +30,9 @@ pub fn parse(text: &str) -> Result<usize, BadSize> {
         };
         number.checked_mul(factor)
     });
-    parsed.ok_or_else(|| BadSize { text: text.to_owned() })
+    parsed.ok_or_else(|| BadSize {
+        text: text.to_owned(),
+    })
 }
 
 #[cfg(test)]

@@ -46,21 +46,39 @@ pub enum FileError {
 ///
 /// [`FileError`] with the path.
 pub fn load(path: &Path) -> Result<PluginCode, FileError> {
-    let failed = |source| FileError::Read { path: path.to_owned(), source };
+    let failed = |source| FileError::Read {
+        path: path.to_owned(),
+        source,
+    };
     let file = File::open(path).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     if !metadata.is_file() {
-        return Err(FileError::NotAFile { path: path.to_owned() });
+        return Err(FileError::NotAFile {
+            path: path.to_owned(),
+        });
     }
     if metadata.len() > MAX_MODULE_BYTES {
-        return Err(FileError::TooLarge { path: path.to_owned(), bytes: metadata.len() });
+        return Err(FileError::TooLarge {
+            path: path.to_owned(),
+            bytes: metadata.len(),
+        });
     }
     let mut bytes = Vec::new();
     // The file may grow while it is read.
-    file.take(MAX_MODULE_BYTES).read_to_end(&mut bytes).map_err(failed)?;
-    let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    file.take(MAX_MODULE_BYTES)
+        .read_to_end(&mut bytes)
+        .map_err(failed)?;
+    let name = path
+        .file_stem()
+        .unwrap_or(path.as_os_str())
+        .to_string_lossy()
+        .into_owned();
     let digest = Sha256::digest(&bytes).into();
-    Ok(PluginCode { name, bytes: Bytes::from(bytes), digest })
+    Ok(PluginCode {
+        name,
+        bytes: Bytes::from(bytes),
+        digest,
+    })
 }
 
 #[cfg(test)]
@@ -74,7 +92,10 @@ mod tests {
         let path = folder.path().join("auth.wasm");
         std::fs::write(&path, b"abc").expect("written");
         let code = load(&path).expect("read");
-        assert_eq!((code.name.as_str(), code.bytes.as_ref()), ("auth", &b"abc"[..]));
+        assert_eq!(
+            (code.name.as_str(), code.bytes.as_ref()),
+            ("auth", &b"abc"[..])
+        );
         assert_eq!(&code.digest[..4], [0xba, 0x78, 0x16, 0xbf]);
     }
 
@@ -83,6 +104,9 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let missing = load(&folder.path().join("no.wasm")).expect_err("missing");
         assert!(missing.to_string().ends_with("no.wasm"));
-        assert!(matches!(load(folder.path()), Err(FileError::NotAFile { .. })));
+        assert!(matches!(
+            load(folder.path()),
+            Err(FileError::NotAFile { .. })
+        ));
     }
 }

@@ -65,7 +65,11 @@ const WAITING: usize = 256;
 
 impl AccessLog {
     pub(crate) fn new(format: LogFormat, sink: SyncSender<String>) -> Self {
-        Self { format, buffer: RefCell::default(), sink }
+        Self {
+            format,
+            buffer: RefCell::default(),
+            sink,
+        }
     }
 
     pub(crate) fn record(&self, record: &Record<'_>) {
@@ -111,15 +115,17 @@ pub(crate) fn start_writer(
     mut out: Box<dyn Write + Send>,
 ) -> std::io::Result<(SyncSender<String>, JoinHandle<()>)> {
     let (sink, buffers) = sync_channel::<String>(WAITING);
-    let thread = std::thread::Builder::new().name("access-log".to_owned()).spawn(move || {
-        for buffer in buffers {
-            let wrote = out.write_all(buffer.as_bytes()).and_then(|()| out.flush());
-            if let Err(err) = wrote {
-                tracing::error!(%err, "access log cannot be written; it is off from here on");
-                return;
+    let thread = std::thread::Builder::new()
+        .name("access-log".to_owned())
+        .spawn(move || {
+            for buffer in buffers {
+                let wrote = out.write_all(buffer.as_bytes()).and_then(|()| out.flush());
+                if let Err(err) = wrote {
+                    tracing::error!(%err, "access log cannot be written; it is off from here on");
+                    return;
+                }
             }
-        }
-    })?;
+        })?;
     Ok((sink, thread))
 }
 
@@ -144,10 +150,18 @@ fn text(out: &mut String, record: &Record<'_>) -> std::fmt::Result {
         request_id,
         user_agent,
     } = *record;
-    write!(out, "{} {listener} {client} \"{method} ", rfc3339(unix_millis))?;
+    write!(
+        out,
+        "{} {listener} {client} \"{method} ",
+        rfc3339(unix_millis)
+    )?;
     escape(out, path);
     write!(out, " {protocol}\" {status} {} ", or_dash(flag))?;
-    write!(out, "in={received} out={sent} ms={:.3} ", duration.as_secs_f64() * 1_000.0)?;
+    write!(
+        out,
+        "in={received} out={sent} ms={:.3} ",
+        duration.as_secs_f64() * 1_000.0
+    )?;
     write!(out, "backend={} endpoint=", or_dash(backend))?;
     match endpoint {
         Some(endpoint) => write!(out, "{endpoint}")?,
@@ -188,7 +202,11 @@ fn json(out: &mut String, record: &Record<'_>) -> std::fmt::Result {
         request_id,
         user_agent,
     } = *record;
-    write!(out, "{{\"time\":\"{}\",\"listener\":\"", rfc3339(unix_millis))?;
+    write!(
+        out,
+        "{{\"time\":\"{}\",\"listener\":\"",
+        rfc3339(unix_millis)
+    )?;
     escape(out, listener.as_bytes());
     write!(out, "\",\"client\":\"{client}\",\"method\":\"")?;
     escape(out, method.as_bytes());
@@ -196,11 +214,17 @@ fn json(out: &mut String, record: &Record<'_>) -> std::fmt::Result {
     escape(out, authority);
     out.push_str("\",\"path\":\"");
     escape(out, path);
-    write!(out, "\",\"protocol\":\"{protocol}\",\"status\":{status},\"reason\":\"{flag}\"")?;
+    write!(
+        out,
+        "\",\"protocol\":\"{protocol}\",\"status\":{status},\"reason\":\"{flag}\""
+    )?;
     out.push_str(",\"details\":\"");
     escape(out, details);
     let millis = duration.as_secs_f64() * 1_000.0;
-    write!(out, "\",\"bytes_in\":{received},\"bytes_out\":{sent},\"duration_ms\":{millis:.3}")?;
+    write!(
+        out,
+        "\",\"bytes_in\":{received},\"bytes_out\":{sent},\"duration_ms\":{millis:.3}"
+    )?;
     out.push_str(",\"backend\":\"");
     escape(out, backend.as_bytes());
     out.push_str("\",\"endpoint\":");

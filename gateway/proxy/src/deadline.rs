@@ -66,14 +66,21 @@ impl Wheel {
 
     /// A new limit, not armed.
     pub(crate) fn deadline(&self) -> Deadline {
-        let slot = Rc::new(Slot { at_ms: Cell::new(NEVER), waker: RefCell::new(None) });
+        let slot = Rc::new(Slot {
+            at_ms: Cell::new(NEVER),
+            waker: RefCell::new(None),
+        });
         let mut slots = self.0.slots.borrow_mut();
         if slots.is_empty() {
             self.0.refresh();
             self.0.occupied.notify_one();
         }
         let key = slots.insert(Rc::clone(&slot));
-        Deadline { wheel: Rc::clone(&self.0), slot, key }
+        Deadline {
+            wheel: Rc::clone(&self.0),
+            slot,
+            key,
+        }
     }
 
     /// Turns the wheel for ever; sleeps while there is nothing to watch.
@@ -111,12 +118,17 @@ impl Deadline {
     /// Starts the limit anew.
     pub(crate) fn arm(&self, after: Duration) {
         let after = u64::try_from((after + TICK).as_millis()).unwrap_or(NEVER - 1);
-        self.slot.at_ms.set(self.wheel.now_ms.get().saturating_add(after));
+        self.slot
+            .at_ms
+            .set(self.wheel.now_ms.get().saturating_add(after));
     }
 
     /// A handle by which others may move the limit closer.
     pub(crate) fn hurrier(&self) -> Hurrier {
-        Hurrier { wheel: Rc::clone(&self.wheel), slot: Rc::clone(&self.slot) }
+        Hurrier {
+            wheel: Rc::clone(&self.wheel),
+            slot: Rc::clone(&self.slot),
+        }
     }
 
     /// Ends the limit.
@@ -130,7 +142,10 @@ impl Deadline {
             return Poll::Ready(Expired);
         }
         let mut waker = self.slot.waker.borrow_mut();
-        if !waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+        if !waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
             *waker = Some(cx.waker().clone());
         }
         Poll::Pending

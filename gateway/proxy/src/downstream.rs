@@ -83,9 +83,17 @@ impl Downstream {
     async fn next_request(&mut self, first: bool) -> Wanted {
         let timeouts = *self.worker.timeouts();
         if self.reader.buf.is_empty() {
-            let limit = if first { timeouts.header_read } else { timeouts.keep_alive };
+            let limit = if first {
+                timeouts.header_read
+            } else {
+                timeouts.keep_alive
+            };
             self.idle.set(!first);
-            let limit = if first { limit } else { self.worker.idle_limit(limit) };
+            let limit = if first {
+                limit
+            } else {
+                self.worker.idle_limit(limit)
+            };
             let woke = self.reader.idle(limit).await;
             self.idle.set(false);
             if !matches!(woke, ReadEnd::Data) {
@@ -168,5 +176,6 @@ impl Downstream {
         if let Err(err) = socket.set_linger(Some(std::time::Duration::ZERO)) {
             tracing::debug!(%err, "a connection could not be set to reset");
         }
+        self.writer.forget();
     }
 }

@@ -51,7 +51,12 @@ pub(crate) enum Next {
 
 /// Serves one request.
 pub(crate) async fn serve(down: &mut Downstream, parsed: ParsedRequest) -> Next {
-    let ParsedRequest { method, target, version, mut headers } = parsed;
+    let ParsedRequest {
+        method,
+        target,
+        version,
+        mut headers,
+    } = parsed;
     let asked = method.clone();
     let arrival = Arrival {
         peer: down.peer.ip(),
@@ -59,7 +64,12 @@ pub(crate) async fn serve(down: &mut Downstream, parsed: ParsedRequest) -> Next 
         random: down.worker.ids.next(),
     };
     let framing = request_framing(&mut headers, version);
-    let received = Received { method, target: &target, version, headers };
+    let received = Received {
+        method,
+        target: &target,
+        version,
+        headers,
+    };
     let prepared = framing.and_then(|framing| Ok((framing, prepare(received, &arrival)?)));
     let (framing, prepared) = match prepared {
         Ok(prepared) => prepared,
@@ -71,7 +81,11 @@ pub(crate) async fn serve(down: &mut Downstream, parsed: ParsedRequest) -> Next 
     let stream = Rc::new(state::StreamCell::new(state));
     let mut ending = Ending::new(&down.worker, &generation, &down.listener, &stream);
     let worker = Rc::clone(&down.worker);
-    let run = FilterRun { worker: &worker, chain: &generation.chain, stream: &stream };
+    let run = FilterRun {
+        worker: &worker,
+        chain: &generation.chain,
+        stream: &stream,
+    };
     let mut body = BodyReader::new(framing.length, worker.sizes());
     let client = Client {
         version,
@@ -83,13 +97,23 @@ pub(crate) async fn serve(down: &mut Downstream, parsed: ParsedRequest) -> Next 
     let mut next = match admitted {
         Ok(Admitted { backend, length }) => {
             let expects_continue = prepared.expects_continue;
-            let forward =
-                forward::Forward { run, client: &client, backend, length, expects_continue };
+            let forward = forward::Forward {
+                run,
+                client: &client,
+                backend,
+                length,
+                expects_continue,
+            };
             Box::pin(forward.drive(down, &mut body)).await
         }
         Err(stop) => {
             let answer = Answer::of(stop, &stream);
-            Respond { run, client: &client }.local(down, &mut body, answer).await
+            Respond {
+                run,
+                client: &client,
+            }
+            .local(down, &mut body, answer)
+            .await
         }
     };
     {

@@ -45,8 +45,12 @@ pub(crate) struct Chain {
 impl Chain {
     pub(crate) fn new(filters: Vec<Filter>) -> Self {
         Self {
-            request_body: filters.iter().any(|filter| filter.callbacks.has(Callback::RequestBody)),
-            response_body: filters.iter().any(|filter| filter.callbacks.has(Callback::ResponseBody)),
+            request_body: filters
+                .iter()
+                .any(|filter| filter.callbacks.has(Callback::RequestBody)),
+            response_body: filters
+                .iter()
+                .any(|filter| filter.callbacks.has(Callback::ResponseBody)),
             filters,
         }
     }

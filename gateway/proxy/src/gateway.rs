@@ -97,7 +97,12 @@ impl Gateway {
     ///
     /// [`StartError`]; nothing is left running then.
     pub fn start(options: Options) -> Result<Self, StartError> {
-        let Options { snapshot, plugins, workers, access_log } = options;
+        let Options {
+            snapshot,
+            plugins,
+            workers,
+            access_log,
+        } = options;
         let workers = workers.max(1);
         let mut sockets = Vec::new();
         for listener in &snapshot.listeners {
@@ -120,8 +125,9 @@ impl Gateway {
                 (Some((format, sink)), Some(thread))
             }
         };
-        let (inboxes, receivers): (Vec<_>, Vec<_>) =
-            (0..workers).map(|_| tokio::sync::mpsc::unbounded_channel()).unzip();
+        let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..workers)
+            .map(|_| tokio::sync::mpsc::unbounded_channel())
+            .unzip();
         let inboxes: Arc<[_]> = inboxes.into();
         let loads: Arc<[AtomicUsize]> = (0..workers).map(|_| AtomicUsize::new(0)).collect();
         let listeners: Vec<_> = snapshot.listeners.iter().cloned().map(Arc::new).collect();
@@ -138,11 +144,15 @@ impl Gateway {
                     .as_ref()
                     .map(|(format, sink)| AccessLog::new(*format, sink.clone())),
                 starter: starter.clone(),
-                inbox: inboxes.get(index).cloned().unwrap_or_else(|| {
-                    tokio::sync::mpsc::unbounded_channel().0
-                }),
+                inbox: inboxes
+                    .get(index)
+                    .cloned()
+                    .unwrap_or_else(|| tokio::sync::mpsc::unbounded_channel().0),
                 messages,
-                peers: Peers { loads: Arc::clone(&loads), inboxes: Arc::clone(&inboxes) },
+                peers: Peers {
+                    loads: Arc::clone(&loads),
+                    inboxes: Arc::clone(&inboxes),
+                },
             };
             let thread = std::thread::Builder::new().name(format!("worker-{index}"));
             threads.push(thread.spawn(move || worker::run(setup))?);
@@ -215,7 +225,10 @@ fn start_vms(
         for _ in 0..2 {
             let instance = Instance::start(&plugins, Arc::clone(services)).map_err(|source| {
                 let plugin = plugins.first().map(|plugin| plugin.spec().name.clone());
-                StartError::Plugin { plugin: plugin.unwrap_or_default(), source }
+                StartError::Plugin {
+                    plugin: plugin.unwrap_or_default(),
+                    source,
+                }
             })?;
             instances.push(instance);
         }

@@ -60,12 +60,19 @@ pub(crate) fn bind(
         if source.kind() == io::ErrorKind::AddrInUse {
             BindError::InUse { listener, address }
         } else {
-            BindError::Refused { listener, address, source }
+            BindError::Refused {
+                listener,
+                address,
+                source,
+            }
         }
     };
     if address.port() != 0 {
         let probe = socket(address).map_err(failed)?;
-        probe.bind(&address.into()).and_then(|()| probe.listen(1)).map_err(failed)?;
+        probe
+            .bind(&address.into())
+            .and_then(|()| probe.listen(1))
+            .map_err(failed)?;
     }
     let mut address = address;
     let mut sockets = Vec::with_capacity(workers);
@@ -78,7 +85,11 @@ pub(crate) fn bind(
 }
 
 fn socket(address: SocketAddr) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     // Closed connections that linger in the kernel must not keep a restarted gateway out.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {

@@ -55,7 +55,11 @@ pub(crate) enum Message {
     /// An instance was started for one of its VMs.
     Instance { vm: usize, instance: Box<Instance> },
     /// Another worker, with more to do, hands a connection over.
-    Connection { stream: TcpStream, peer: SocketAddr, listener: usize },
+    Connection {
+        stream: TcpStream,
+        peer: SocketAddr,
+        listener: usize,
+    },
     /// A shared queue has a new item; its owner may be here.
     QueueEvent(QueueEvent),
     /// Stop accepting, finish, end.
@@ -166,7 +170,11 @@ impl Worker {
 
     /// How long a kept connection may wait for a request.
     pub(crate) fn idle_limit(&self, keep_alive: Duration) -> Duration {
-        if self.is_draining() { DRAIN_GRACE.min(keep_alive) } else { keep_alive }
+        if self.is_draining() {
+            DRAIN_GRACE.min(keep_alive)
+        } else {
+            keep_alive
+        }
     }
 
     /// The `date` of answers made here; formatted once a second.
@@ -175,7 +183,10 @@ impl Worker {
         let mut cached = self.date.borrow_mut();
         if cached.0 != seconds {
             let date = HeaderValue::try_from(http_date(seconds));
-            *cached = (seconds, date.unwrap_or_else(|_| HeaderValue::from_static("")));
+            *cached = (
+                seconds,
+                date.unwrap_or_else(|_| HeaderValue::from_static("")),
+            );
         }
         cached.1.clone()
     }
@@ -205,6 +216,9 @@ impl Worker {
     }
 
     fn load(&self, index: usize) -> usize {
-        self.peers.loads.get(index).map_or(usize::MAX, |load| load.load(Ordering::Relaxed))
+        self.peers
+            .loads
+            .get(index)
+            .map_or(usize::MAX, |load| load.load(Ordering::Relaxed))
     }
 }

@@ -1,1 +1,30 @@
-//! The harness of the tests: Gateway, Origin, Client.
+//! The harness of the tests: [`Gateway`], [`Origin`], [`Client`]. Development only.
+//!
+//! Everything runs over real sockets on port 0, in this process, with blocking calls: a test reads
+//! from top to bottom. The peers here are written without the gateway's own code, so that a mistake
+//! there is not made twice. Every wait has a limit ([`LIMIT`]) and ends on a condition.
+
+#![expect(
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a harness fails its test by a panic that says what was expected"
+)]
+
+pub mod client;
+pub mod eventually;
+pub mod gateway;
+pub mod message;
+pub mod origin;
+pub mod wasm;
+
+use std::time::Duration;
+
+pub use client::Client;
+pub use eventually::eventually;
+pub use gateway::Gateway;
+pub use message::Message;
+pub use origin::Origin;
+pub use wasm::Wasm;
+
+/// How long anything may take before its test fails.
+pub const LIMIT: Duration = Duration::from_secs(20);

@@ -64,11 +64,17 @@ impl Ending {
     }
 
     fn log(&self) {
-        let Some(log) = &self.worker.access_log else { return };
+        let Some(log) = &self.worker.access_log else {
+            return;
+        };
         let state = self.stream.state();
         let facts = &state.facts;
         let headers = &state.request.headers;
-        let bytes = |name| headers.get(name).map_or(&b""[..], http::HeaderValue::as_bytes);
+        let bytes = |name| {
+            headers
+                .get(name)
+                .map_or(&b""[..], http::HeaderValue::as_bytes)
+        };
         log.record(&Record {
             unix_millis: facts.started_unix_nanos / 1_000_000,
             listener: &self.listener.name,
@@ -83,7 +89,10 @@ impl Ending {
             received: facts.received,
             sent: facts.sent,
             duration: facts.started.elapsed(),
-            backend: facts.backend.as_ref().map_or("", |backend| backend.as_str()),
+            backend: facts
+                .backend
+                .as_ref()
+                .map_or("", |backend| backend.as_str()),
             endpoint: facts.endpoint,
             attempts: facts.attempts,
             request_id: bytes(&X_REQUEST_ID),
@@ -131,7 +140,9 @@ pub(crate) fn log_refusal(
     target: &[u8],
     sent: u64,
 ) {
-    let Some(log) = &down.worker.access_log else { return };
+    let Some(log) = &down.worker.access_log else {
+        return;
+    };
     let verdict = failure.verdict();
     log.record(&Record {
         unix_millis: crate::clock::unix_nanos(std::time::SystemTime::now()) / 1_000_000,
@@ -146,7 +157,9 @@ pub(crate) fn log_refusal(
         details: b"",
         received: 0,
         sent,
-        duration: down.head_started.map_or_else(Default::default, |since| since.elapsed()),
+        duration: down
+            .head_started
+            .map_or_else(Default::default, |since| since.elapsed()),
         backend: "",
         endpoint: None,
         attempts: 0,

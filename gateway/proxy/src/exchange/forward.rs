@@ -61,11 +61,21 @@ enum Attempted {
 impl Forward<'_> {
     /// Sends the request, and the answer back.
     pub(crate) async fn drive(self, down: &mut Downstream, body: &mut BodyReader) -> Next {
-        let respond = Respond { run: self.run, client: self.client };
+        let respond = Respond {
+            run: self.run,
+            client: self.client,
+        };
         if self.expects_continue && !body.is_done() && down.reader.buf.is_empty() {
             // Filters have let the head pass: now the body is wanted (RFC 9110 §10.1.1).
-            down.writer.out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-            if down.writer.flush(self.run.worker.timeouts().write_stall).await.is_err() {
+            down.writer
+                .out
+                .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+            if down
+                .writer
+                .flush(self.run.worker.timeouts().write_stall)
+                .await
+                .is_err()
+            {
                 let answer = Answer::failure(Failure::ClientClosed);
                 return respond.local(down, body, answer).await;
             }
@@ -132,7 +142,11 @@ impl Forward<'_> {
         down: &mut Downstream,
         body: &mut BodyReader,
     ) -> Result<(Next, Reuse), Stop> {
-        let UpstreamConnection { reader: up_reader, writer: up_writer, .. } = connection;
+        let UpstreamConnection {
+            reader: up_reader,
+            writer: up_writer,
+            ..
+        } = connection;
         let Downstream { reader, writer, .. } = down;
         let head = SentRequest { forward: self };
         if self.length == BodyLength::Empty {
@@ -153,8 +167,18 @@ impl Forward<'_> {
             return self.relay(parsed, up_reader, writer).await;
         }
         {
-            let source = Source::Socket { reader: &mut *reader, body: &mut *body };
-            let pump = Pump::new(self.run, Side::Request, source, self.length, up_writer, head);
+            let source = Source::Socket {
+                reader: &mut *reader,
+                body: &mut *body,
+            };
+            let pump = Pump::new(
+                self.run,
+                Side::Request,
+                source,
+                self.length,
+                up_writer,
+                head,
+            );
             let mut upload = Box::pin(pump.run());
             let first = {
                 let mut answer = pin!(self.head_or_interim(up_reader, writer));
@@ -169,13 +193,22 @@ impl Forward<'_> {
                 }
             };
             if let Some(parsed) = first {
-                return self.relay_beside(&mut upload, parsed, up_reader, writer).await;
+                return self
+                    .relay_beside(&mut upload, parsed, up_reader, writer)
+                    .await;
             }
         }
         let parsed = self.wait_for_head(up_reader, reader, writer).await?;
         let (next, reuse) = self.relay(parsed, up_reader, writer).await?;
         // A sink that broke leaves a connection that cannot be used again.
-        Ok((next, if body.is_done() && up_writer.out.is_empty() { reuse } else { Reuse::No }))
+        Ok((
+            next,
+            if body.is_done() && up_writer.out.is_empty() {
+                reuse
+            } else {
+                Reuse::No
+            },
+        ))
     }
 
     /// Answers while the request body is still on its way.
@@ -232,8 +265,9 @@ impl Forward<'_> {
     ) -> Result<ParsedResponse, Stop> {
         let timeouts = self.run.worker.timeouts();
         loop {
-            let parsed =
-                up_reader.response_head(self.run.worker.sizes(), timeouts.stream_idle).await?;
+            let parsed = up_reader
+                .response_head(self.run.worker.sizes(), timeouts.stream_idle)
+                .await?;
             if !parsed.status.is_informational() {
                 return Ok(parsed);
             }
@@ -261,7 +295,11 @@ impl Forward<'_> {
         up_reader: &mut Reader,
         writer: &mut Writer,
     ) -> Result<(Next, Reuse), Stop> {
-        let ParsedResponse { version, status, mut headers } = parsed;
+        let ParsedResponse {
+            version,
+            status,
+            mut headers,
+        } = parsed;
         let method = self.run.stream.state().request.method.clone();
         let framing = response_framing(&mut headers, version, &method, status)?;
         let options = hop_by_hop::strip(&mut headers);
@@ -271,8 +309,14 @@ impl Forward<'_> {
         };
         self.run.stream.state().response = ResponseHead { status, headers };
         let mut body = BodyReader::new(framing.length, self.run.worker.sizes());
-        let respond = Respond { run: self.run, client: self.client };
-        let source = Source::Socket { reader: up_reader, body: &mut body };
+        let respond = Respond {
+            run: self.run,
+            client: self.client,
+        };
+        let source = Source::Socket {
+            reader: up_reader,
+            body: &mut body,
+        };
         let next = respond.upstream(writer, source, framing.length).await;
         let reusable = keeps && !framing.must_close && body.is_done();
         Ok((next, if reusable { Reuse::Yes } else { Reuse::No }))
@@ -296,7 +340,11 @@ impl PendingHead for SentRequest<'_> {
         let forward = self.forward;
         let mut state = forward.run.stream.state();
         let asked = state.request.authority.as_bytes();
-        let host = if asked.is_empty() { forward.backend.authority.as_bytes() } else { asked };
+        let host = if asked.is_empty() {
+            forward.backend.authority.as_bytes()
+        } else {
+            asked
+        };
         let trailers = forward.client.wants_trailers;
         encode::request_head(out, &state.request, host, length, trailers);
         state.phase = Phase::RequestSent;

@@ -57,7 +57,10 @@ impl Answer {
     /// The answer to a failure.
     pub(crate) fn failure(failure: Failure) -> Self {
         let verdict = failure.verdict();
-        let mut head = ResponseHead { status: verdict.status, ..ResponseHead::default() };
+        let mut head = ResponseHead {
+            status: verdict.status,
+            ..ResponseHead::default()
+        };
         head.headers.insert(CONTENT_TYPE, TEXT);
         Self {
             body: failure_body(verdict.status),
@@ -70,8 +73,16 @@ impl Answer {
 
     /// The answer of a filter.
     fn filters(response: LocalResponse) -> Result<Self, Failure> {
-        let LocalResponse { status, details, body, headers, grpc_status: _ } = response;
-        let status = u16::try_from(status).ok().and_then(|status| StatusCode::from_u16(status).ok());
+        let LocalResponse {
+            status,
+            details,
+            body,
+            headers,
+            grpc_status: _,
+        } = response;
+        let status = u16::try_from(status)
+            .ok()
+            .and_then(|status| StatusCode::from_u16(status).ok());
         let status = status.filter(|status| !status.is_informational());
         let mut head = ResponseHead {
             status: status.ok_or(Failure::InvalidHeader)?,
@@ -82,28 +93,46 @@ impl Answer {
                 continue; // The status was given apart.
             }
             let name = HeaderName::from_bytes(&name).map_err(|_| Failure::InvalidHeader)?;
-            let value = HeaderValue::from_maybe_shared(value).map_err(|_| Failure::InvalidHeader)?;
+            let value =
+                HeaderValue::from_maybe_shared(value).map_err(|_| Failure::InvalidHeader)?;
             head.headers.append(name, value);
         }
-        for ours in ["content-length", "transfer-encoding", "connection", "upgrade"] {
+        for ours in [
+            "content-length",
+            "transfer-encoding",
+            "connection",
+            "upgrade",
+        ] {
             head.headers.remove(ours);
         }
         if !body.is_empty() && !head.headers.contains_key(CONTENT_TYPE) {
             head.headers.insert(CONTENT_TYPE, TEXT);
         }
-        Ok(Self { head, body, failure: None, flag: LOCAL_RESPONSE, details })
+        Ok(Self {
+            head,
+            body,
+            failure: None,
+            flag: LOCAL_RESPONSE,
+            details,
+        })
     }
 }
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 
 fn failure_body(status: StatusCode) -> Bytes {
-    Bytes::from(format!("{} {}\n", status.as_str(), status.canonical_reason().unwrap_or("Error")))
+    Bytes::from(format!(
+        "{} {}\n",
+        status.as_str(),
+        status.canonical_reason().unwrap_or("Error")
+    ))
 }
 
 /// Sets `date`, as every answer made here has one (RFC 9110 §6.6.1).
 pub(crate) fn set_date(head: &mut ResponseHead, worker: &Worker) {
-    head.headers.entry(DATE).or_insert_with(|| worker.http_date());
+    head.headers
+        .entry(DATE)
+        .or_insert_with(|| worker.http_date());
 }
 
 /// Gathers the answer to a request that never became an exchange.
@@ -114,7 +143,10 @@ pub(crate) fn write_refusal(
     worker: &Worker,
 ) {
     let body = failure_body(status);
-    let mut head = ResponseHead { status, ..ResponseHead::default() };
+    let mut head = ResponseHead {
+        status,
+        ..ResponseHead::default()
+    };
     head.headers.insert(CONTENT_TYPE, TEXT);
     set_date(&mut head, worker);
     let length = BodyLength::Exactly(body.len() as u64);

@@ -31,7 +31,10 @@ use crate::http1::writer::Writer;
 /// Where a body comes from.
 pub(crate) enum Source<'a> {
     /// A peer sends it.
-    Socket { reader: &'a mut Reader, body: &'a mut BodyReader },
+    Socket {
+        reader: &'a mut Reader,
+        body: &'a mut BodyReader,
+    },
     /// It is all here.
     Ready(Option<Bytes>),
 }
@@ -121,9 +124,10 @@ impl<'a, H: PendingHead> Pump<'a, H> {
             };
             let passed = match event {
                 Event::Frame(frame) => self.on_frame(frame).await?,
-                Event::Released(at) => {
-                    self.run.release(self.side, at, &mut self.out).map_err(PumpEnd::Stop)?
-                }
+                Event::Released(at) => self
+                    .run
+                    .release(self.side, at, &mut self.out)
+                    .map_err(PumpEnd::Stop)?,
             };
             if passed == Passed::Ended {
                 return self.finish().await;
@@ -142,15 +146,21 @@ impl<'a, H: PendingHead> Pump<'a, H> {
                 Some(bytes) => Frame::Data { bytes, last: true },
                 None => Frame::End(None),
             })),
-            Source::Socket { reader, body } => {
-                body.decode(&mut reader.buf).map_err(|err| self.source_failed(err))
-            }
+            Source::Socket { reader, body } => body
+                .decode(&mut reader.buf)
+                .map_err(|err| self.source_failed(err)),
         }
     }
 
     /// Writes what can be written before a wait.
+    ///
+    /// The head waits with the body while a filter holds that back. It also waits for the first
+    /// bytes of a body with a length: they are on their way, and what filters make of them decides
+    /// which length is announced. A body without one may be an event stream: its head goes at once.
     async fn settle(&mut self) -> Result<(), PumpEnd> {
-        let held = self.shows && self.run.hold(self.side) != Hold::No;
+        let held = self.shows
+            && (self.run.hold(self.side) != Hold::No
+                || (self.taken == 0 && matches!(self.announced, BodyLength::Exactly(_))));
         if self.encoder.is_none() && !held {
             self.write_head(false);
         }
@@ -160,8 +170,7 @@ impl<'a, H: PendingHead> Pump<'a, H> {
     async fn wait(&mut self) -> Result<Event, PumpEnd> {
         let timeouts = *self.run.worker.timeouts();
         let side = self.side;
-        let reads =
-            !self.input_ended && !(self.shows && self.run.hold(side) == Hold::Watermark);
+        let reads = !self.input_ended && !(self.shows && self.run.hold(side) == Hold::Watermark);
         let watches = !self.run.chain.is_empty();
         let run = self.run;
         let released = poll_fn(|cx| run.poll_released(side, cx));
@@ -172,7 +181,10 @@ impl<'a, H: PendingHead> Pump<'a, H> {
             }
         };
         if !watches {
-            return next.await.map(Event::Frame).map_err(|err| self.source_failed(err));
+            return next
+                .await
+                .map(Event::Frame)
+                .map_err(|err| self.source_failed(err));
         }
         tokio::select! {
             biased;
@@ -199,14 +211,20 @@ impl<'a, H: PendingHead> Pump<'a, H> {
             }
             Frame::End(None) => {
                 self.input_ended = true;
-                if self.shows { self.show(VecDeque::new(), true) } else { Ok(Passed::Ended) }
+                if self.shows {
+                    self.show(VecDeque::new(), true)
+                } else {
+                    Ok(Passed::Ended)
+                }
             }
             Frame::End(Some(trailers)) => {
                 self.input_ended = true;
                 *self.trailers() = Some(trailers);
                 if !self.run.chain.is_empty() {
                     let run = self.run;
-                    run.trailers(self.side, &mut self.out).await.map_err(PumpEnd::Stop)?;
+                    run.trailers(self.side, &mut self.out)
+                        .await
+                        .map_err(PumpEnd::Stop)?;
                 }
                 Ok(Passed::Ended)
             }
@@ -214,7 +232,9 @@ impl<'a, H: PendingHead> Pump<'a, H> {
     }
 
     fn show(&mut self, pieces: VecDeque<Bytes>, end: bool) -> Result<Passed, PumpEnd> {
-        self.run.body(self.side, 0, pieces, end, &mut self.out).map_err(PumpEnd::Stop)
+        self.run
+            .body(self.side, 0, pieces, end, &mut self.out)
+            .map_err(PumpEnd::Stop)
     }
 
     fn trailers(&self) -> std::cell::RefMut<'a, Option<HeaderMap>> {
@@ -229,7 +249,10 @@ impl<'a, H: PendingHead> Pump<'a, H> {
     fn outgoing(&self, ended: bool) -> BodyLength {
         let sends_trailers = ended
             && self.head.takes_trailers()
-            && self.trailers().as_ref().is_some_and(|trailers| !trailers.is_empty());
+            && self
+                .trailers()
+                .as_ref()
+                .is_some_and(|trailers| !trailers.is_empty());
         if sends_trailers {
             return BodyLength::Chunked;
         }
@@ -245,7 +268,11 @@ impl<'a, H: PendingHead> Pump<'a, H> {
         }
         let waiting: usize = self.out.iter().map(Bytes::len).sum();
         let unchanged = self.taken == self.passed + waiting as u64;
-        if unchanged && self.has_length_field() { self.announced } else { BodyLength::Chunked }
+        if unchanged && self.has_length_field() {
+            self.announced
+        } else {
+            BodyLength::Chunked
+        }
     }
 
     /// A filter that removes `content-length` says that it will change the body.
@@ -278,7 +305,9 @@ impl<'a, H: PendingHead> Pump<'a, H> {
 
     async fn write_pieces(&mut self) -> Result<(), PumpEnd> {
         let stall = self.run.worker.timeouts().write_stall;
-        let Some(encoder) = &mut self.encoder else { return Ok(()) };
+        let Some(encoder) = &mut self.encoder else {
+            return Ok(());
+        };
         while let Some(piece) = self.out.pop_front() {
             if piece.is_empty() {
                 continue; // A chunk of no bytes would be the end.

@@ -53,10 +53,15 @@ pub(crate) async fn admit(
         renormalise(&mut state.request)?;
     }
     let snapshot = &down.generation.snapshot;
-    let backend = snapshot.route(&down.listener, &state.request).ok_or(Failure::NoRoute)?;
+    let backend = snapshot
+        .route(&down.listener, &state.request)
+        .ok_or(Failure::NoRoute)?;
     state.facts.backend = Some(backend.name.clone());
     state.phase = Phase::RequestHeaders;
-    Ok(Admitted { backend: Arc::clone(backend), length })
+    Ok(Admitted {
+        backend: Arc::clone(backend),
+        length,
+    })
 }
 
 /// Waits for a paused filter, and notices if the client goes away meanwhile.

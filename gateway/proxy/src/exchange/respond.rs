@@ -82,7 +82,11 @@ impl<'a> Respond<'a> {
 
     /// Sends an answer made here, shown to the filters if a filter made it.
     pub(crate) async fn answer(self, writer: &mut Writer, answer: Answer, close: bool) -> Next {
-        let seen = if answer.failure.is_some() { Seen::ByNobody } else { Seen::ByFilters };
+        let seen = if answer.failure.is_some() {
+            Seen::ByNobody
+        } else {
+            Seen::ByFilters
+        };
         let (length, source) = self.set_answer(answer);
         self.send_or_fail(writer, source, length, seen, close).await
     }
@@ -94,7 +98,8 @@ impl<'a> Respond<'a> {
         source: Source<'_>,
         length: BodyLength,
     ) -> Next {
-        self.send_or_fail(writer, source, length, Seen::ByFilters, false).await
+        self.send_or_fail(writer, source, length, Seen::ByFilters, false)
+            .await
     }
 
     async fn send_or_fail(
@@ -120,7 +125,9 @@ impl<'a> Respond<'a> {
                 let answer = Answer::of(Stop::Local, self.run.stream);
                 writer.out.clear();
                 let (length, source) = self.set_answer(answer);
-                let sent = self.send(writer, source, length, Seen::ByNobody, close).await;
+                let sent = self
+                    .send(writer, source, length, Seen::ByNobody, close)
+                    .await;
                 return sent.unwrap_or(Next::Abort);
             }
             PumpEnd::Sink(WriteError::Stalled) => Failure::ClientStalled,
@@ -135,7 +142,9 @@ impl<'a> Respond<'a> {
         }
         writer.out.clear();
         let (length, source) = self.set_answer(Answer::failure(failure));
-        self.send(writer, source, length, Seen::ByNobody, true).await.unwrap_or(Next::Abort)
+        self.send(writer, source, length, Seen::ByNobody, true)
+            .await
+            .unwrap_or(Next::Abort)
     }
 
     fn head_is_sent(&self) -> bool {
@@ -156,14 +165,21 @@ impl<'a> Respond<'a> {
     }
 
     fn set_answer(&self, answer: Answer) -> (BodyLength, Source<'static>) {
-        let Answer { mut head, body, failure: _, flag, details } = answer;
+        let Answer {
+            mut head,
+            body,
+            failure: _,
+            flag,
+            details,
+        } = answer;
         local::set_date(&mut head, self.run.worker);
         let length = match body.len() as u64 {
             0 => BodyLength::Empty,
             bytes => BodyLength::Exactly(bytes),
         };
         if !body.is_empty() {
-            head.headers.insert(CONTENT_LENGTH, (body.len() as u64).into());
+            head.headers
+                .insert(CONTENT_LENGTH, (body.len() as u64).into());
         }
         let mut state = self.run.stream.state();
         state.response = head;
@@ -192,9 +208,18 @@ impl<'a> Respond<'a> {
         if bodiless {
             length = BodyLength::Empty;
         }
-        let mut sent = SentHead { respond: self, bodiless, close, after: After::Close };
+        let mut sent = SentHead {
+            respond: self,
+            bodiless,
+            close,
+            after: After::Close,
+        };
         let pump = Pump::new(self.run, Side::Response, source, length, writer, &mut sent);
-        let pump = if seen == Seen::ByNobody { pump.unseen() } else { pump };
+        let pump = if seen == Seen::ByNobody {
+            pump.unseen()
+        } else {
+            pump
+        };
         pump.run().await?;
         Ok(match sent.after {
             After::Close => Next::Linger,
@@ -214,9 +239,11 @@ impl<'a> Respond<'a> {
             step += 1;
             let ends = *length == BodyLength::Empty || self.client.head_request;
             let outcome = match self.run.head(at, Side::Response, ends).await {
-                Ok(HeadStep::Pause) => {
-                    self.run.resumed(at, Side::Response).await.map(|()| HeadStep::Continue)
-                }
+                Ok(HeadStep::Pause) => self
+                    .run
+                    .resumed(at, Side::Response)
+                    .await
+                    .map(|()| HeadStep::Continue),
                 outcome => outcome,
             };
             match outcome {
@@ -251,7 +278,11 @@ struct SentHead<'a> {
 
 impl PendingHead for &mut SentHead<'_> {
     fn write(&mut self, out: &mut Vec<u8>, length: BodyLength) -> BodyLength {
-        let Client { version, keep_alive, .. } = *self.respond.client;
+        let Client {
+            version,
+            keep_alive,
+            ..
+        } = *self.respond.client;
         let framed = match length {
             BodyLength::Chunked | BodyLength::UntilClose if version == Version::Http10 => {
                 BodyLength::UntilClose

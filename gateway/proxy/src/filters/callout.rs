@@ -51,7 +51,10 @@ pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
             instance.on_http_call_response(streams, call.root, call.token, &response)
         });
         if entered.is_err() {
-            tracing::debug!(token = call.token.0, "a call's answer ended its filter's instance");
+            tracing::debug!(
+                token = call.token.0,
+                "a call's answer ended its filter's instance"
+            );
         }
     });
 }
@@ -85,7 +88,9 @@ fn failed(failure: Failure) -> CallResponse {
 }
 
 fn synthesized(status: u16, body: &str) -> CallResponse {
-    let pair = |name: &'static str, value: String| (Bytes::from_static(name.as_bytes()), Bytes::from(value));
+    let pair = |name: &'static str, value: String| {
+        (Bytes::from_static(name.as_bytes()), Bytes::from(value))
+    };
     CallResponse {
         headers: vec![
             pair(":status", status.to_string()),
@@ -98,7 +103,11 @@ fn synthesized(status: u16, body: &str) -> CallResponse {
 }
 
 async fn exchange(worker: &Worker, call: &HttpCall) -> Result<CallResponse, Failure> {
-    let backend = worker.snapshot().backend(&call.backend).cloned().ok_or(Failure::NoEndpoint)?;
+    let backend = worker
+        .snapshot()
+        .backend(&call.backend)
+        .cloned()
+        .ok_or(Failure::NoEndpoint)?;
     let head = request_head(call).ok_or(Failure::InvalidHeader)?;
     let mut freshness = Freshness::Any;
     loop {
@@ -138,33 +147,67 @@ async fn on_connection(
         bytes => BodyLength::Exactly(bytes),
     };
     let writer = &mut connection.writer;
-    encode::request_head(&mut writer.out, head, head.authority.as_bytes(), length, false);
+    encode::request_head(
+        &mut writer.out,
+        head,
+        head.authority.as_bytes(),
+        length,
+        false,
+    );
     let mut encoder = BodyEncoder::new(length);
     if !call.body.is_empty() {
-        encoder.before(&mut writer.out, &call.body).map_err(|_| Failure::InvalidHeader)?;
+        encoder
+            .before(&mut writer.out, &call.body)
+            .map_err(|_| Failure::InvalidHeader)?;
         let sent = writer.send(&call.body, timeouts.write_stall).await;
         sent.map_err(|_| Failure::UpstreamReset)?;
         encoder.after(&mut writer.out);
     }
-    encoder.end(&mut writer.out, Some(&trailers)).map_err(|_| Failure::InvalidHeader)?;
-    writer.flush(timeouts.write_stall).await.map_err(|_| Failure::UpstreamReset)?;
+    encoder
+        .end(&mut writer.out, Some(&trailers))
+        .map_err(|_| Failure::InvalidHeader)?;
+    writer
+        .flush(timeouts.write_stall)
+        .await
+        .map_err(|_| Failure::UpstreamReset)?;
     let mut parsed = loop {
-        let parsed = connection.reader.response_head(worker.sizes(), timeouts.stream_idle).await?;
+        let parsed = connection
+            .reader
+            .response_head(worker.sizes(), timeouts.stream_idle)
+            .await?;
         if !parsed.status.is_informational() {
             break parsed;
         }
     };
-    let framing =
-        response_framing(&mut parsed.headers, parsed.version, &head.method, parsed.status)?;
+    let framing = response_framing(
+        &mut parsed.headers,
+        parsed.version,
+        &head.method,
+        parsed.status,
+    )?;
     let options = hop_by_hop::strip(&mut parsed.headers);
     let mut body = BodyReader::new(framing.length, worker.sizes());
     let (content, trailers) = collect(worker, connection, &mut body).await?;
-    let mut fields = vec![(Bytes::from_static(b":status"), Bytes::copy_from_slice(parsed.status.as_str().as_bytes()))];
+    let mut fields = vec![(
+        Bytes::from_static(b":status"),
+        Bytes::copy_from_slice(parsed.status.as_str().as_bytes()),
+    )];
     append_pairs(&mut fields, &parsed.headers);
     let mut trailer_fields = Vec::new();
     append_pairs(&mut trailer_fields, &trailers);
-    let reusable = if framing.must_close || options.close { Reusable::No } else { Reusable::Yes };
-    Ok((CallResponse { headers: fields, body: content, trailers: trailer_fields }, reusable))
+    let reusable = if framing.must_close || options.close {
+        Reusable::No
+    } else {
+        Reusable::Yes
+    };
+    Ok((
+        CallResponse {
+            headers: fields,
+            body: content,
+            trailers: trailer_fields,
+        },
+        reusable,
+    ))
 }
 
 async fn collect(
@@ -175,7 +218,9 @@ async fn collect(
     let limit = worker.sizes().callout_body_bytes;
     let mut content = BytesMut::new();
     loop {
-        let next = body.next(&mut connection.reader, worker.timeouts().stream_idle).await;
+        let next = body
+            .next(&mut connection.reader, worker.timeouts().stream_idle)
+            .await;
         match next.map_err(|_| Failure::UpstreamReset)? {
             Frame::Data { bytes, last } => {
                 if content.len() + bytes.len() > limit {

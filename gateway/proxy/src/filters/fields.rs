@@ -229,7 +229,10 @@ mod tests {
     use super::get;
 
     fn set<'a>(name: &'a str, value: &'a str) -> HeaderEdit<'a> {
-        HeaderEdit::Set { name: name.as_bytes(), value: value.as_bytes() }
+        HeaderEdit::Set {
+            name: name.as_bytes(),
+            value: value.as_bytes(),
+        }
     }
 
     #[test]
@@ -237,16 +240,24 @@ mod tests {
         let mut head = RequestHead::default();
         assert_eq!(edit(&mut head, set(":path", "/x")), Ok(()));
         assert_eq!(edit(&mut head, set("Host", "a.test")), Ok(()));
-        assert_eq!((head.path.as_bytes(), head.authority.as_bytes()), (&b"/x"[..], &b"a.test"[..]));
+        assert_eq!(
+            (head.path.as_bytes(), head.authority.as_bytes()),
+            (&b"/x"[..], &b"a.test"[..])
+        );
         assert_eq!(get(&head, b"host"), Some(&b"a.test"[..]));
     }
 
     #[test]
     fn what_cannot_be_sent_is_invalid() {
         let mut head = RequestHead::default();
-        for (name, value) in
-            [("x", "a\r\nb: c"), ("x y", "1"), ("", "1"), (":method", "A B"), (":nope", "1"), ("x", "\0")]
-        {
+        for (name, value) in [
+            ("x", "a\r\nb: c"),
+            ("x y", "1"),
+            ("", "1"),
+            (":method", "A B"),
+            (":nope", "1"),
+            ("x", "\0"),
+        ] {
             assert_eq!(edit(&mut head, set(name, value)), Err(Invalid), "{name:?}");
         }
     }
@@ -254,8 +265,15 @@ mod tests {
     #[test]
     fn framing_fields_of_guests_are_ignored() {
         let mut head = RequestHead::default();
-        head.headers.insert("content-length", HeaderValue::from_static("3"));
-        for name in ["content-length", "Transfer-Encoding", "connection", "te", "upgrade"] {
+        head.headers
+            .insert("content-length", HeaderValue::from_static("3"));
+        for name in [
+            "content-length",
+            "Transfer-Encoding",
+            "connection",
+            "te",
+            "upgrade",
+        ] {
             assert_eq!(edit(&mut head, set(name, "99")), Ok(()));
         }
         assert_eq!(head.headers.len(), 1);

@@ -80,7 +80,11 @@ fn response<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyVal
             } else {
                 &state.facts.details
             };
-            bytes(if details.is_empty() { b"via_upstream" } else { details })
+            bytes(if details.is_empty() {
+                b"via_upstream"
+            } else {
+                details
+            })
         }
         Property::ResponseFlags => PropertyValue::Int(0),
         Property::ResponseHeaders => map(head),

@@ -76,7 +76,9 @@ impl<'a> FilterRun<'a> {
         side: Side,
         end_of_stream: bool,
     ) -> Result<HeadStep, Stop> {
-        let Some(filter) = self.filter(at) else { return Ok(HeadStep::Continue) };
+        let Some(filter) = self.filter(at) else {
+            return Ok(HeadStep::Continue);
+        };
         if side == Side::Request {
             filter.vm.ready().await;
             if !filter.vm.may_enter() {
@@ -87,20 +89,26 @@ impl<'a> FilterRun<'a> {
             return Ok(HeadStep::Continue);
         };
         let fields = self.stream.state().field_count(side);
-        let entered = filter.vm.enter(Some(self.current(context, at)), |instance, streams| {
-            match side {
-                Side::Request => {
-                    instance.on_request_headers(streams, context, fields, end_of_stream)
-                }
-                Side::Response => {
-                    instance.on_response_headers(streams, context, fields, end_of_stream)
-                }
-            }
-        });
-        let Ok(action) = entered else { return self.apply_policy(filter, at) };
+        let entered =
+            filter.vm.enter(
+                Some(self.current(context, at)),
+                |instance, streams| match side {
+                    Side::Request => {
+                        instance.on_request_headers(streams, context, fields, end_of_stream)
+                    }
+                    Side::Response => {
+                        instance.on_response_headers(streams, context, fields, end_of_stream)
+                    }
+                },
+            );
+        let Ok(action) = entered else {
+            return self.apply_policy(filter, at);
+        };
         let mut state = self.stream.state();
         check_requests(&state)?;
-        let Some(state) = state.side(at, side) else { return Ok(HeadStep::Continue) };
+        let Some(state) = state.side(at, side) else {
+            return Ok(HeadStep::Continue);
+        };
         match action {
             HeadersAction::Continue => Ok(HeadStep::Continue),
             HeadersAction::ContinueAndEndStream => Ok(HeadStep::EndStream),
@@ -129,7 +137,9 @@ impl<'a> FilterRun<'a> {
         let generation = filter.vm.generation();
         let known = {
             let mut state = self.stream.state();
-            let Some(known) = state.filter(at) else { return Ok(None) };
+            let Some(known) = state.filter(at) else {
+                return Ok(None);
+            };
             if known.bypassed {
                 return Ok(None);
             }
@@ -154,15 +164,27 @@ impl<'a> FilterRun<'a> {
     }
 
     /// The context that saw this direction's head; `None` if the filter is passed by.
-    fn context_in(&self, filter: &Filter, at: usize, side: Side) -> Result<Option<ContextId>, Stop> {
+    fn context_in(
+        &self,
+        filter: &Filter,
+        at: usize,
+        side: Side,
+    ) -> Result<Option<ContextId>, Stop> {
         let seen = {
             let mut state = self.stream.state();
-            let Some(known) = state.filter(at) else { return Ok(None) };
+            let Some(known) = state.filter(at) else {
+                return Ok(None);
+            };
             if known.bypassed {
                 return Ok(None);
             }
-            let Some(seen) = known.side(side).generation else { return Ok(None) };
-            known.context.filter(|(_, of)| *of == seen).map(|(context, _)| (context, seen))
+            let Some(seen) = known.side(side).generation else {
+                return Ok(None);
+            };
+            known
+                .context
+                .filter(|(_, of)| *of == seen)
+                .map(|(context, _)| (context, seen))
         };
         match seen {
             Some((context, generation)) if generation == filter.vm.generation() => {
@@ -174,7 +196,11 @@ impl<'a> FilterRun<'a> {
     }
 
     fn current(&self, context: ContextId, filter: usize) -> Current<'a> {
-        Current { context, stream: self.stream, filter }
+        Current {
+            context,
+            stream: self.stream,
+            filter,
+        }
     }
 
     /// What happens to a stream whose filter cannot decide.
@@ -205,14 +231,18 @@ impl<'a> FilterRun<'a> {
             let mut state = self.stream.state();
             check_requests(&state)?;
             state.waker = Some(cx.waker().clone());
-            let Some(known) = state.side(at, side) else { return Poll::Ready(Ok(())) };
+            let Some(known) = state.side(at, side) else {
+                return Poll::Ready(Ok(()));
+            };
             if std::mem::take(&mut known.resume) || known.hold == Hold::No {
                 known.hold = Hold::No;
                 return Poll::Ready(Ok(()));
             }
             known.generation
         };
-        let Some(filter) = self.filter(at) else { return Poll::Ready(Ok(())) };
+        let Some(filter) = self.filter(at) else {
+            return Poll::Ready(Ok(()));
+        };
         if lost != Some(filter.vm.generation()) {
             return Poll::Ready(self.apply_policy(filter, at).map(|_| ()));
         }
@@ -245,11 +275,18 @@ impl<'a> FilterRun<'a> {
 
     /// The filter that holds this direction's body back and has resumed, if any. Pending while all
     /// that hold go on holding.
-    pub(crate) fn poll_released(&self, side: Side, cx: &mut Context<'_>) -> Poll<Result<usize, Stop>> {
+    pub(crate) fn poll_released(
+        &self,
+        side: Side,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<usize, Stop>> {
         for at in 0..self.chain.filters.len() {
             let holds = {
                 let state = self.stream.state();
-                let known = state.filters.get(at).map(|filter| filter.side_ref(side).hold);
+                let known = state
+                    .filters
+                    .get(at)
+                    .map(|filter| filter.side_ref(side).hold);
                 matches!(known, Some(Hold::Body | Hold::Watermark))
             };
             if holds && let Poll::Ready(resumed) = self.poll_resumed(at, side, cx) {
@@ -265,7 +302,10 @@ impl<'a> FilterRun<'a> {
             return Hold::No;
         }
         let state = self.stream.state();
-        let holds = state.filters.iter().map(|filter| filter.side_ref(side).hold);
+        let holds = state
+            .filters
+            .iter()
+            .map(|filter| filter.side_ref(side).hold);
         holds.fold(Hold::No, |strictest, hold| match (strictest, hold) {
             (Hold::Watermark, _) | (_, Hold::Watermark) => Hold::Watermark,
             (Hold::Body, _) | (_, Hold::Body) => Hold::Body,
@@ -286,7 +326,9 @@ impl<'a> FilterRun<'a> {
         let mut step = step;
         while let Some(at) = self.chain.at_step(side, step) {
             step += 1;
-            let Some(filter) = self.filter(at) else { continue };
+            let Some(filter) = self.filter(at) else {
+                continue;
+            };
             let wanted = match side {
                 Side::Request => Callback::RequestBody,
                 Side::Response => Callback::ResponseBody,
@@ -294,7 +336,9 @@ impl<'a> FilterRun<'a> {
             if !filter.callbacks.has(wanted) {
                 continue;
             }
-            let Some(context) = self.context_in(filter, at, side)? else { continue };
+            let Some(context) = self.context_in(filter, at, side)? else {
+                continue;
+            };
             match self.body_callback(filter, at, context, side, pieces, end)? {
                 Some(passed) => pieces = passed,
                 None => return Ok(Passed::Held),
@@ -316,7 +360,9 @@ impl<'a> FilterRun<'a> {
     ) -> Result<Option<VecDeque<Bytes>>, Stop> {
         let size = {
             let mut state = self.stream.state();
-            let Some(known) = state.side(at, side) else { return Ok(Some(pieces)) };
+            let Some(known) = state.side(at, side) else {
+                return Ok(Some(pieces));
+            };
             for piece in pieces {
                 known.body.push(piece);
             }
@@ -325,20 +371,26 @@ impl<'a> FilterRun<'a> {
             known.body.len()
         };
         let size = u32::try_from(size).unwrap_or(u32::MAX);
-        let entered = filter.vm.enter(Some(self.current(context, at)), |instance, streams| {
-            match side {
-                Side::Request => instance.on_request_body(streams, context, size, end),
-                Side::Response => instance.on_response_body(streams, context, size, end),
-            }
-        });
+        let entered =
+            filter.vm.enter(
+                Some(self.current(context, at)),
+                |instance, streams| match side {
+                    Side::Request => instance.on_request_body(streams, context, size, end),
+                    Side::Response => instance.on_response_body(streams, context, size, end),
+                },
+            );
         let action = match entered {
             Ok(action) => action,
-            Err(_) => self.apply_policy(filter, at).map(|_| BodyAction::Continue)?,
+            Err(_) => self
+                .apply_policy(filter, at)
+                .map(|_| BodyAction::Continue)?,
         };
         let limit = self.worker.sizes().buffered_body_bytes;
         let mut state = self.stream.state();
         check_requests(&state)?;
-        let Some(known) = state.side(at, side) else { return Ok(None) };
+        let Some(known) = state.side(at, side) else {
+            return Ok(None);
+        };
         let resumed = std::mem::take(&mut known.resume);
         known.hold = match action {
             _ if resumed => Hold::No,
@@ -372,7 +424,9 @@ impl<'a> FilterRun<'a> {
     ) -> Result<Passed, Stop> {
         let (pieces, ended) = {
             let mut state = self.stream.state();
-            let Some(known) = state.side(at, side) else { return Ok(Passed::Open) };
+            let Some(known) = state.side(at, side) else {
+                return Ok(Passed::Open);
+            };
             known.body_visible = false;
             (known.body.take(), known.ended)
         };
@@ -385,15 +439,13 @@ impl<'a> FilterRun<'a> {
 
     /// Runs the trailer callbacks in order. Each filter's held body passes on before its trailers
     /// do.
-    pub(crate) async fn trailers(
-        &self,
-        side: Side,
-        out: &mut VecDeque<Bytes>,
-    ) -> Result<(), Stop> {
+    pub(crate) async fn trailers(&self, side: Side, out: &mut VecDeque<Bytes>) -> Result<(), Stop> {
         let mut step = 0;
         while let Some(at) = self.chain.at_step(side, step) {
             step += 1;
-            let Some(filter) = self.filter(at) else { continue };
+            let Some(filter) = self.filter(at) else {
+                continue;
+            };
             let fields = {
                 let state = self.stream.state();
                 let trailers = match side {
@@ -403,15 +455,18 @@ impl<'a> FilterRun<'a> {
                 u32::try_from(trailers.map_or(0, http::HeaderMap::len)).unwrap_or(u32::MAX)
             };
             if let Some(context) = self.context_in(filter, at, side)? {
-                let entered = filter.vm.enter(Some(self.current(context, at)), |instance, streams| {
-                    match side {
+                let entered = filter.vm.enter(
+                    Some(self.current(context, at)),
+                    |instance, streams| match side {
                         Side::Request => instance.on_request_trailers(streams, context, fields),
                         Side::Response => instance.on_response_trailers(streams, context, fields),
-                    }
-                });
+                    },
+                );
                 let action = match entered {
                     Ok(action) => action,
-                    Err(_) => self.apply_policy(filter, at).map(|_| TrailersAction::Continue)?,
+                    Err(_) => self
+                        .apply_policy(filter, at)
+                        .map(|_| TrailersAction::Continue)?,
                 };
                 check_requests(&self.stream.state())?;
                 if action == TrailersAction::Pause {
@@ -434,9 +489,15 @@ impl<'a> FilterRun<'a> {
     /// Ends every context of the exchange: done, log, delete. In chain order, once.
     pub(crate) fn finish(&self) {
         for (at, filter) in self.chain.filters.iter().enumerate() {
-            let context = self.stream.state().filter(at).and_then(|known| known.context.take());
+            let context = self
+                .stream
+                .state()
+                .filter(at)
+                .and_then(|known| known.context.take());
             if let Some((context, generation)) = context {
-                filter.vm.finish_stream(context, generation, self.stream, at);
+                filter
+                    .vm
+                    .finish_stream(context, generation, self.stream, at);
             }
         }
     }

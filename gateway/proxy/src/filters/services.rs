@@ -37,7 +37,12 @@ impl GatewayServices {
 
 impl Services for GatewayServices {
     fn log(&self, line: &GuestLog<'_>) {
-        let GuestLog { plugin, root_id: _, level, message } = *line;
+        let GuestLog {
+            plugin,
+            root_id: _,
+            level,
+            message,
+        } = *line;
         let message = message.escape_ascii();
         match level {
             LogLevel::Trace => tracing::trace!(target: "filter", plugin, "{message}"),

@@ -63,7 +63,9 @@ fn serve(orders: &mpsc::Receiver<StartOrder>, services: &Arc<dyn Services>) {
         let next = delayed.iter().map(|delayed| delayed.at).min();
         let wait = next.map(|at| at.saturating_duration_since(Instant::now()));
         let order = match wait {
-            None => orders.recv().map_err(|_| mpsc::RecvTimeoutError::Disconnected),
+            None => orders
+                .recv()
+                .map_err(|_| mpsc::RecvTimeoutError::Disconnected),
             Some(wait) => orders.recv_timeout(wait),
         };
         match order {
@@ -72,10 +74,22 @@ fn serve(orders: &mpsc::Receiver<StartOrder>, services: &Arc<dyn Services>) {
             Err(mpsc::RecvTimeoutError::Timeout) => {}
         }
         let now = Instant::now();
-        let (due, later) = delayed.into_iter().partition(|delayed: &Delayed| delayed.at <= now);
+        let (due, later) = delayed
+            .into_iter()
+            .partition(|delayed: &Delayed| delayed.at <= now);
         delayed = later;
-        for Delayed { order, at: _, pause } in due {
-            start(order, (pause * 2).min(LONGEST_PAUSE), services, &mut delayed);
+        for Delayed {
+            order,
+            at: _,
+            pause,
+        } in due
+        {
+            start(
+                order,
+                (pause * 2).min(LONGEST_PAUSE),
+                services,
+                &mut delayed,
+            );
         }
     }
 }
@@ -91,12 +105,25 @@ fn start(
     }
     match Instance::start(&order.plugins, Arc::clone(services)) {
         Ok(instance) => {
-            order.reply.send(Message::Instance { vm: order.vm, instance: Box::new(instance) }).ok();
+            order
+                .reply
+                .send(Message::Instance {
+                    vm: order.vm,
+                    instance: Box::new(instance),
+                })
+                .ok();
         }
         Err(err) => {
-            let plugin = order.plugins.first().map_or("", |plugin| plugin.spec().name.as_str());
+            let plugin = order
+                .plugins
+                .first()
+                .map_or("", |plugin| plugin.spec().name.as_str());
             tracing::error!(plugin, retry_in = ?pause, "filter instance cannot start: {err}");
-            delayed.push(Delayed { order, at: Instant::now() + pause, pause });
+            delayed.push(Delayed {
+                order,
+                at: Instant::now() + pause,
+                pause,
+            });
         }
     }
 }

@@ -38,12 +38,16 @@ impl FilterView<'_> {
             MapKind::ResponseHeaders if self.state.phase >= Phase::ResponseHeaders => {
                 Some(&self.state.response)
             }
-            MapKind::RequestTrailers => {
-                self.state.request_trailers.as_ref().map(|map| map as &dyn Fields)
-            }
-            MapKind::ResponseTrailers => {
-                self.state.response_trailers.as_ref().map(|map| map as &dyn Fields)
-            }
+            MapKind::RequestTrailers => self
+                .state
+                .request_trailers
+                .as_ref()
+                .map(|map| map as &dyn Fields),
+            MapKind::ResponseTrailers => self
+                .state
+                .response_trailers
+                .as_ref()
+                .map(|map| map as &dyn Fields),
             _ => None,
         }
     }
@@ -89,13 +93,17 @@ impl StreamHost for FilterView<'_> {
     }
 
     fn visit_fields(&self, map: MapKind, visit: &mut dyn FnMut(&[u8], &[u8])) -> bool {
-        let Some(found) = self.map(map) else { return false };
+        let Some(found) = self.map(map) else {
+            return false;
+        };
         fields::visit(found, visit);
         true
     }
 
     fn edit(&mut self, map: MapKind, edit: HeaderEdit<'_>) -> Edited {
-        let Some(found) = self.map_mut(map) else { return Edited::Unavailable };
+        let Some(found) = self.map_mut(map) else {
+            return Edited::Unavailable;
+        };
         if fields::edit(found, edit).is_err() {
             self.state.invalid_header = true;
         }
@@ -114,9 +122,15 @@ impl StreamHost for FilterView<'_> {
     fn set_property(&mut self, path: &[u8], value: &[u8]) {
         let properties = &mut self.state.properties;
         properties.retain(|(known, _)| known != path);
-        let held: usize = properties.iter().map(|(path, value)| path.len() + value.len()).sum();
+        let held: usize = properties
+            .iter()
+            .map(|(path, value)| path.len() + value.len())
+            .sum();
         if held + path.len() + value.len() > MAX_PROPERTY_BYTES {
-            tracing::warn!(limit = MAX_PROPERTY_BYTES, "a filter's property is dropped: too many bytes");
+            tracing::warn!(
+                limit = MAX_PROPERTY_BYTES,
+                "a filter's property is dropped: too many bytes"
+            );
             return;
         }
         properties.push((path.to_vec(), value.to_vec()));

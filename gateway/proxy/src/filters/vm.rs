@@ -192,8 +192,13 @@ impl Vm {
         filter: usize,
     ) -> Result<ContextId, EnterError> {
         let root = self.root(place).ok_or(EnterError::Absent)?;
-        let context = self.enter(None, |instance, streams| instance.create_stream(streams, root))?;
-        let known = StreamRef { stream: Rc::clone(stream), filter };
+        let context = self.enter(None, |instance, streams| {
+            instance.create_stream(streams, root)
+        })?;
+        let known = StreamRef {
+            stream: Rc::clone(stream),
+            filter,
+        };
         self.streams.borrow_mut().insert(context, known);
         Ok(context)
     }
@@ -209,9 +214,14 @@ impl Vm {
         if generation != self.generation() {
             return; // It ended with its instance.
         }
-        let current = Current { context, stream, filter };
-        let finished = self
-            .enter(Some(current), |instance, streams| instance.finish_stream(streams, context));
+        let current = Current {
+            context,
+            stream,
+            filter,
+        };
+        let finished = self.enter(Some(current), |instance, streams| {
+            instance.finish_stream(streams, context)
+        });
         self.streams.borrow_mut().remove(&context);
         if finished.is_ok() && self.breaker.borrow().is_open() {
             self.breaker.borrow_mut().on_success();
@@ -222,9 +232,15 @@ impl Vm {
     fn settle(self: &Rc<Self>) {
         let (calls, events, ticks_changed) = {
             let mut active = self.active.borrow_mut();
-            let Some(instance) = active.as_mut() else { return };
+            let Some(instance) = active.as_mut() else {
+                return;
+            };
             let events = instance.take_queue_events();
-            (instance.take_http_calls(), events, instance.tick_periods_changed())
+            (
+                instance.take_http_calls(),
+                events,
+                instance.tick_periods_changed(),
+            )
         };
         if let Some(worker) = self.worker.upgrade().filter(|_| !events.is_empty()) {
             worker.announce(&events);
@@ -241,7 +257,9 @@ impl Vm {
     pub(crate) fn on_queue_event(self: &Rc<Self>, event: QueueEvent) {
         let is_ours = {
             let active = self.active.borrow();
-            active.as_ref().is_some_and(|instance| instance.id() == event.instance)
+            active
+                .as_ref()
+                .is_some_and(|instance| instance.id() == event.instance)
         };
         if is_ours {
             let told = self.enter(None, |instance, streams| {
@@ -283,7 +301,10 @@ impl Vm {
     }
 
     fn on_fault(self: &Rc<Self>, fault: &Fault) {
-        let plugin = self.plugins.first().map_or("", |plugin| plugin.spec().name.as_str());
+        let plugin = self
+            .plugins
+            .first()
+            .map_or("", |plugin| plugin.spec().name.as_str());
         tracing::error!(
             plugin,
             callback = fault.callback,
@@ -303,7 +324,12 @@ impl Vm {
         drop(self.active.borrow_mut().take());
         self.generation.set(self.generation() + 1);
         // Streams that wait for the lost instance look again and find it gone.
-        let lost: Vec<StreamRef> = self.streams.borrow_mut().drain().map(|(_, known)| known).collect();
+        let lost: Vec<StreamRef> = self
+            .streams
+            .borrow_mut()
+            .drain()
+            .map(|(_, known)| known)
+            .collect();
         for known in lost {
             known.stream.state().wake();
         }
@@ -322,7 +348,10 @@ async fn tick_for_ever(vm: Weak<Vm>, generation: u64, root: ContextId, period: D
         if vm.generation() != generation {
             return;
         }
-        if vm.enter(None, |instance, streams| instance.on_tick(streams, root)).is_err() {
+        if vm
+            .enter(None, |instance, streams| instance.on_tick(streams, root))
+            .is_err()
+        {
             return;
         }
     }
@@ -344,13 +373,19 @@ impl Streams for Lent<'_> {
             && current.context == context
         {
             let mut state = current.stream.state();
-            visit(&mut FilterView { state: &mut state, filter: current.filter });
+            visit(&mut FilterView {
+                state: &mut state,
+                filter: current.filter,
+            });
             return true;
         }
         let known = self.vm.streams.borrow().get(&context).cloned();
         let Some(known) = known else { return false };
         let mut state = known.stream.state();
-        visit(&mut FilterView { state: &mut state, filter: known.filter });
+        visit(&mut FilterView {
+            state: &mut state,
+            filter: known.filter,
+        });
         true
     }
 }

@@ -89,9 +89,15 @@ impl BodyReader {
             Kind::Exactly(left) => {
                 let take = usize::try_from(*left).unwrap_or(usize::MAX).min(buf.len());
                 *left -= take as u64;
-                Frame::Data { last: *left == 0, bytes: buf.split_to(take).freeze() }
+                Frame::Data {
+                    last: *left == 0,
+                    bytes: buf.split_to(take).freeze(),
+                }
             }
-            Kind::UntilClose => Frame::Data { last: false, bytes: buf.split().freeze() },
+            Kind::UntilClose => Frame::Data {
+                last: false,
+                bytes: buf.split().freeze(),
+            },
             Kind::Chunked(decoder) => {
                 match decoder.decode(buf).map_err(|_| BodyError::Malformed)? {
                     Chunk::Partial => return Ok(None),

@@ -54,7 +54,10 @@ pub(crate) struct BadChunk;
 
 impl ChunkDecoder {
     pub(crate) fn new(limits: &SizeLimits) -> Self {
-        Self { state: State::Size, limits: *limits }
+        Self {
+            state: State::Size,
+            limits: *limits,
+        }
     }
 
     /// Takes the next piece off the buffer.
@@ -114,13 +117,23 @@ impl ChunkDecoder {
 /// Takes a chunk-size line.
 fn take_size(buf: &mut BytesMut) -> Result<Option<u64>, BadChunk> {
     let Some(line_feed) = memchr::memchr(b'\n', buf) else {
-        return if buf.len() > MAX_SIZE_LINE { Err(BadChunk) } else { Ok(None) };
+        return if buf.len() > MAX_SIZE_LINE {
+            Err(BadChunk)
+        } else {
+            Ok(None)
+        };
     };
-    let line = buf.get(..line_feed).and_then(|line| line.strip_suffix(b"\r")).ok_or(BadChunk)?;
+    let line = buf
+        .get(..line_feed)
+        .and_then(|line| line.strip_suffix(b"\r"))
+        .ok_or(BadChunk)?;
     if line.len() > MAX_SIZE_LINE {
         return Err(BadChunk);
     }
-    let end = line.iter().position(|byte| *byte == b';').unwrap_or(line.len());
+    let end = line
+        .iter()
+        .position(|byte| *byte == b';')
+        .unwrap_or(line.len());
     let (digits, extension) = line.split_at(end);
     let is_text = |byte: &u8| *byte == b'\t' || (*byte >= b' ' && *byte != 0x7f);
     if digits.is_empty() || digits.len() > MAX_SIZE_DIGITS || !extension.iter().all(is_text) {
@@ -173,7 +186,11 @@ mod tests {
     fn chunks_are_joined_whatever_pieces_they_come_in() {
         let wire = b"3\r\nabc\r\n5;ext=\"1\"\r\ndefgh\r\n0\r\nx-t: 1\r\n\r\n";
         for piece in 1..wire.len() {
-            assert_eq!(decode(wire, piece), Ok((b"abcdefgh".to_vec(), true)), "{piece}");
+            assert_eq!(
+                decode(wire, piece),
+                Ok((b"abcdefgh".to_vec(), true)),
+                "{piece}"
+            );
         }
     }
 
@@ -181,16 +198,34 @@ mod tests {
     fn the_last_chunk_knows_that_it_is_the_last() {
         let mut buf = BytesMut::from(&b"3\r\nabc\r\n0\r\n\r\nGET"[..]);
         let got = ChunkDecoder::new(&SizeLimits::default()).decode(&mut buf);
-        assert_eq!(got, Ok(Chunk::Data { bytes: "abc".into(), last: true }));
+        assert_eq!(
+            got,
+            Ok(Chunk::Data {
+                bytes: "abc".into(),
+                last: true
+            })
+        );
         assert_eq!(&buf[..], b"GET");
     }
 
     #[test]
     fn bad_chunk_sizes_are_refused() {
         for bad in [
-            "g\r\n", "0x3\r\nabc\r\n", "+3\r\nabc\r\n", "-1\r\n", " 3\r\nabc\r\n", "3 \r\nabc\r\n",
-            "\r\n", ";x\r\n", "3\nabc\r\n", "11111111111111111\r\n", "3\r\nabcd\r\n", "3\r\nabc\n0\r\n",
-            "3;\0\r\nabc\r\n", "0\r\nbad\r\n\r\n", "0\r\nx: y\n\r\n",
+            "g\r\n",
+            "0x3\r\nabc\r\n",
+            "+3\r\nabc\r\n",
+            "-1\r\n",
+            " 3\r\nabc\r\n",
+            "3 \r\nabc\r\n",
+            "\r\n",
+            ";x\r\n",
+            "3\nabc\r\n",
+            "11111111111111111\r\n",
+            "3\r\nabcd\r\n",
+            "3\r\nabc\n0\r\n",
+            "3;\0\r\nabc\r\n",
+            "0\r\nbad\r\n\r\n",
+            "0\r\nx: y\n\r\n",
         ] {
             assert_eq!(decode(bad.as_bytes(), 100), Err(BadChunk), "{bad:?}");
         }

@@ -23,9 +23,19 @@ pub(crate) fn request_head(
     wants_trailers: bool,
 ) {
     out.reserve(HEAD_GUESS);
-    put(out, &[head.method.as_str().as_bytes(), b" ", head.path.as_bytes(), b" HTTP/1.1\r\n"]);
+    put(
+        out,
+        &[
+            head.method.as_str().as_bytes(),
+            b" ",
+            head.path.as_bytes(),
+            b" HTTP/1.1\r\n",
+        ],
+    );
     put(out, &[b"host: ", host, b"\r\n"]);
-    fields(out, &head.headers, |name| *name != CONTENT_LENGTH && *name != HOST);
+    fields(out, &head.headers, |name| {
+        *name != CONTENT_LENGTH && *name != HOST
+    });
     match length {
         BodyLength::Empty if sends_zero_length(&head.method, &head.headers) => {
             out.extend_from_slice(b"content-length: 0\r\n");
@@ -96,13 +106,25 @@ pub(crate) fn interim_response(out: &mut Vec<u8>, status: StatusCode, headers: &
 
 fn status_line(out: &mut Vec<u8>, status: StatusCode) {
     let reason = status.canonical_reason().unwrap_or("");
-    put(out, &[b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason.as_bytes(), b"\r\n"]);
+    put(
+        out,
+        &[
+            b"HTTP/1.1 ",
+            status.as_str().as_bytes(),
+            b" ",
+            reason.as_bytes(),
+            b"\r\n",
+        ],
+    );
 }
 
 fn fields(out: &mut Vec<u8>, headers: &HeaderMap, wanted: impl Fn(&http::HeaderName) -> bool) {
     for (name, value) in headers {
         if wanted(name) {
-            put(out, &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"]);
+            put(
+                out,
+                &[name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"],
+            );
         }
     }
 }
@@ -211,7 +233,11 @@ fn hexadecimal(out: &mut Vec<u8>, number: usize) {
     let digits = (usize::BITS - number.leading_zeros()).div_ceil(4).max(1);
     for at in (0..digits).rev() {
         let nibble = u8::try_from(number >> (at * 4) & 0xf).unwrap_or(0);
-        out.push(if nibble < 10 { b'0' + nibble } else { b'a' + nibble - 10 });
+        out.push(if nibble < 10 {
+            b'0' + nibble
+        } else {
+            b'a' + nibble - 10
+        });
     }
 }
 
@@ -227,8 +253,12 @@ mod tests {
 
     #[test]
     fn numbers_are_written_in_full() {
-        for (number, dec, hex) in [(0, "0", "0"), (15, "15", "f"), (16, "16", "10"), (4096, "4096", "1000")]
-        {
+        for (number, dec, hex) in [
+            (0, "0", "0"),
+            (15, "15", "f"),
+            (16, "16", "10"),
+            (4096, "4096", "1000"),
+        ] {
             let mut out = Vec::new();
             decimal(&mut out, number as u64);
             assert_eq!(out, dec.as_bytes());

@@ -41,6 +41,8 @@ pub(crate) struct ParsedResponse {
 pub(crate) struct HeadScan {
     scanned: usize,
     line_start: usize,
+    /// Where the first line ends, once that is known.
+    first_line: Option<usize>,
 }
 
 /// What a look at the buffer found.
@@ -57,8 +59,9 @@ pub(crate) enum Scanned {
 impl HeadScan {
     /// Looks at the bytes that came since the last look.
     pub(crate) fn advance(&mut self, buf: &[u8]) -> Scanned {
-        while let Some(found) =
-            buf.get(self.scanned..).and_then(|rest| memchr::memchr(b'\n', rest))
+        while let Some(found) = buf
+            .get(self.scanned..)
+            .and_then(|rest| memchr::memchr(b'\n', rest))
         {
             let at = self.scanned + found;
             if at == 0 || buf.get(at - 1) != Some(&b'\r') {
@@ -67,6 +70,7 @@ impl HeadScan {
             let is_empty_line = at - 1 == self.line_start;
             self.scanned = at + 1;
             self.line_start = at + 1;
+            self.first_line.get_or_insert(at + 1);
             if is_empty_line {
                 return Scanned::Complete(at + 1);
             }
@@ -95,11 +99,16 @@ pub(crate) fn take_request(
 ) -> Result<Option<ParsedRequest>, Failure> {
     let size = match scan.advance(buf) {
         Scanned::Complete(size) if size <= limits.head_bytes => size,
-        Scanned::Complete(_) => return Err(Failure::HeadersTooLarge),
         Scanned::BareLineFeed => return Err(Failure::MalformedRequest),
         Scanned::Partial if buf.len() < limits.head_bytes => return Ok(None),
-        Scanned::Partial if scan.line_start == 0 => return Err(Failure::UriTooLong),
-        Scanned::Partial => return Err(Failure::HeadersTooLarge),
+        Scanned::Complete(_) | Scanned::Partial => {
+            let line_fits = scan.first_line.is_some_and(|end| end <= limits.head_bytes);
+            return Err(if line_fits {
+                Failure::HeadersTooLarge
+            } else {
+                Failure::UriTooLong
+            });
+        }
     };
     *scan = HeadScan::default();
     let head = buf.split_to(size).freeze();
@@ -127,7 +136,12 @@ fn parse_request(head: &Bytes, limits: &SizeLimits) -> Result<ParsedRequest, Fai
         return Err(Failure::HeadersTooLarge);
     }
     let headers = header_map(head, request.headers).ok_or(Failure::MalformedRequest)?;
-    Ok(ParsedRequest { method, target, version, headers })
+    Ok(ParsedRequest {
+        method,
+        target,
+        version,
+        headers,
+    })
 }
 
 /// Takes a response head off the buffer, or nothing if it is not complete.
@@ -176,7 +190,11 @@ pub(crate) fn take_response(
         .filter(|status| status.as_u16() < 1000)
         .ok_or(Failure::UpstreamProtocol)?;
     let headers = header_map(&head, response.headers).ok_or(Failure::UpstreamProtocol)?;
-    Ok(Some(ParsedResponse { version: version(response.version), status, headers }))
+    Ok(Some(ParsedResponse {
+        version: version(response.version),
+        status,
+        headers,
+    }))
 }
 
 /// Parses a trailer section, its empty last line included.
@@ -191,7 +209,11 @@ pub(crate) fn parse_trailers(section: &Bytes, limits: &SizeLimits) -> Option<Hea
 }
 
 fn version(minor: Option<u8>) -> Version {
-    if minor == Some(0) { Version::Http10 } else { Version::Http11 }
+    if minor == Some(0) {
+        Version::Http10
+    } else {
+        Version::Http11
+    }
 }
 
 /// Fields as a map whose values share the head's bytes.
@@ -249,13 +271,25 @@ mod tests {
     #[test]
     fn what_parsers_disagree_about_is_malformed() {
         refused("GET / HTTP/1.1\nHost: x\n\n", Failure::MalformedRequest);
-        refused("GET / HTTP/1.1\r\nHost : x\r\n\r\n", Failure::MalformedRequest);
-        refused("GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n", Failure::MalformedRequest);
-        refused("GET / HTTP/1.1\r\nHost: x\0y\r\n\r\n", Failure::MalformedRequest);
+        refused(
+            "GET / HTTP/1.1\r\nHost : x\r\n\r\n",
+            Failure::MalformedRequest,
+        );
+        refused(
+            "GET / HTTP/1.1\r\nHost: x\r\n folded\r\n\r\n",
+            Failure::MalformedRequest,
+        );
+        refused(
+            "GET / HTTP/1.1\r\nHost: x\0y\r\n\r\n",
+            Failure::MalformedRequest,
+        );
         refused("GET  / HTTP/1.1\r\n\r\n", Failure::MalformedRequest);
         refused("GET / HTTP/1.1\r\n: x\r\n\r\n", Failure::MalformedRequest);
         refused("GET / HTTP/2.0\r\n\r\n", Failure::UnsupportedVersion);
-        refused("\x16\x03\x01\x02\x00\x01\r\n\r\n", Failure::MalformedRequest);
+        refused(
+            "\x16\x03\x01\x02\x00\x01\r\n\r\n",
+            Failure::MalformedRequest,
+        );
     }
 
     #[test]

@@ -54,7 +54,12 @@ pub(crate) enum ReadEnd {
 
 impl Reader {
     pub(crate) fn new(half: OwnedReadHalf, deadline: Deadline) -> Self {
-        Self { half, deadline, buf: BytesMut::new(), next_read: READ_SIZE }
+        Self {
+            half,
+            deadline,
+            buf: BytesMut::new(),
+            next_read: READ_SIZE,
+        }
     }
 
     /// Waits for bytes, at most `limit`. Cancel-safe.
@@ -111,7 +116,9 @@ impl Reader {
             if self.buf.len() >= keep {
                 return std::future::pending().await;
             }
-            poll_fn(|cx| self.half.as_ref().poll_read_ready(cx)).await.ok();
+            poll_fn(|cx| self.half.as_ref().poll_read_ready(cx))
+                .await
+                .ok();
             self.buf.reserve(READ_SIZE);
             match self.half.as_ref().try_read_buf(&mut self.buf) {
                 Ok(0) => return Gone,

@@ -41,7 +41,12 @@ pub(crate) enum WriteError {
 
 impl Writer {
     pub(crate) fn new(half: OwnedWriteHalf, deadline: Deadline) -> Self {
-        Self { half, deadline, out: Vec::new(), written: 0 }
+        Self {
+            half,
+            deadline,
+            out: Vec::new(),
+            written: 0,
+        }
     }
 
     /// Bytes that have left since the connection began.
@@ -79,7 +84,9 @@ impl Writer {
         let mut sent = 0;
         while sent < total {
             let gathered = self.out.get(sent..).unwrap_or_default();
-            let rest = more.get(sent.saturating_sub(self.out.len())..).unwrap_or_default();
+            let rest = more
+                .get(sent.saturating_sub(self.out.len())..)
+                .unwrap_or_default();
             let half = &mut self.half;
             let write = poll_fn(|cx| {
                 let mut half = Pin::new(&mut *half);
@@ -113,9 +120,16 @@ impl Writer {
         }
     }
 
+    /// Lets go without sending FIN: the connection ends as its socket is set to.
+    pub(crate) fn forget(self) {
+        self.half.forget();
+    }
+
     /// Sends FIN: the peer sees the end of what was written.
     pub(crate) async fn shutdown(&mut self) {
         let half = &mut self.half;
-        poll_fn(|cx| Pin::new(&mut *half).poll_shutdown(cx)).await.ok();
+        poll_fn(|cx| Pin::new(&mut *half).poll_shutdown(cx))
+            .await
+            .ok();
     }
 }

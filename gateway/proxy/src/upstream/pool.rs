@@ -27,7 +27,11 @@ struct Kept {
 
 impl Pool {
     pub(crate) fn new(per_endpoint: usize, max_idle: Duration) -> Self {
-        Self { idle: RefCell::default(), per_endpoint, max_idle }
+        Self {
+            idle: RefCell::default(),
+            per_endpoint,
+            max_idle,
+        }
     }
 
     /// A kept connection that its origin has not closed, as far as is known.
@@ -47,7 +51,10 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.entry(connection.endpoint).or_default();
         if kept.len() < self.per_endpoint {
-            kept.push(Kept { connection, since: Instant::now() });
+            kept.push(Kept {
+                connection,
+                since: Instant::now(),
+            });
         }
     }
 

@@ -37,10 +37,10 @@ pub(super) async fn accept_loop(
     place: usize,
     listener: Arc<Listener>,
 ) {
-    loop {
+    while !worker.is_draining() {
         tokio::select! {
             biased;
-            () = worker.drain_begins.notified() => break,
+            () = worker.drain_begins.notified() => {}
             accepted = socket.accept() => take(&worker, accepted, place, &listener).await,
         }
     }
@@ -83,6 +83,9 @@ fn hand_over(
     peer: SocketAddr,
     place: usize,
 ) -> Option<TcpStream> {
+    if worker.is_draining() {
+        return Some(stream); // The other one may have ended.
+    }
     let count = worker.peers.loads.len();
     let least = (0..count).min_by_key(|index| worker.load(*index))?;
     if least == worker.index || worker.load(worker.index) < worker.load(least) + SKEW {
@@ -91,7 +94,13 @@ fn hand_over(
     let inbox = worker.peers.inboxes.get(least)?;
     match stream.into_std() {
         Ok(stream) => {
-            inbox.send(Message::Connection { stream, peer, listener: place }).ok();
+            inbox
+                .send(Message::Connection {
+                    stream,
+                    peer,
+                    listener: place,
+                })
+                .ok();
         }
         Err(err) => tracing::warn!(%err, "a connection was lost on its way to another worker"),
     }
@@ -105,7 +114,9 @@ pub(super) fn adopt(
     peer: SocketAddr,
     listener: &Arc<Listener>,
 ) {
-    let Ok(local) = stream.local_addr() else { return };
+    let Ok(local) = stream.local_addr() else {
+        return;
+    };
     // Small writes must not wait for acknowledgements; a socket without the option still works.
     stream.set_nodelay(true).ok();
     let (read, write) = stream.into_split();
@@ -133,7 +144,10 @@ pub(super) fn adopt(
     if let Some(load) = worker.peers.loads.get(worker.index) {
         load.fetch_add(1, Ordering::Relaxed);
     }
-    let open = Open { worker: Rc::clone(worker), key };
+    let open = Open {
+        worker: Rc::clone(worker),
+        key,
+    };
     let task = tokio::task::spawn_local(async move {
         let _open = open;
         downstream.serve().await;

@@ -51,8 +51,16 @@ pub(crate) fn run(setup: Setup) -> std::io::Result<Drained> {
 }
 
 async fn serve(setup: Setup) -> std::io::Result<Drained> {
-    let Setup { sockets, mut messages, .. } = setup;
-    let setup = Setup { sockets: Vec::new(), messages: tokio::sync::mpsc::unbounded_channel().1, ..setup };
+    let Setup {
+        sockets,
+        mut messages,
+        ..
+    } = setup;
+    let setup = Setup {
+        sockets: Vec::new(),
+        messages: tokio::sync::mpsc::unbounded_channel().1,
+        ..setup
+    };
     let worker = build(setup);
     let turning = worker.wheel.clone();
     tokio::task::spawn_local(async move { turning.run().await });
@@ -76,22 +84,47 @@ async fn serve(setup: Setup) -> std::io::Result<Drained> {
 }
 
 fn build(setup: Setup) -> Rc<Worker> {
-    let Setup { index, snapshot, vms, chain, access_log, starter, inbox, peers, .. } = setup;
+    let Setup {
+        index,
+        snapshot,
+        vms,
+        chain,
+        access_log,
+        starter,
+        inbox,
+        peers,
+        ..
+    } = setup;
     let sizes = snapshot.sizes;
     let max_idle = snapshot.timeouts.upstream_idle;
     let mut instances = Vec::new();
     let worker = Rc::new_cyclic(|this| {
         let mut built = Vec::new();
-        for (id, StartedVm { plugins, instances: started }) in vms.into_iter().enumerate() {
+        for (
+            id,
+            StartedVm {
+                plugins,
+                instances: started,
+            },
+        ) in vms.into_iter().enumerate()
+        {
             built.push(Vm::new(id, plugins, this.clone()));
             instances.push(started);
         }
         let filters = chain.into_iter().filter_map(|(plugin, vm, place)| {
             let callbacks = plugin.callbacks();
-            built.get(vm).map(|vm| Filter { plugin, vm: Rc::clone(vm), place, callbacks })
+            built.get(vm).map(|vm| Filter {
+                plugin,
+                vm: Rc::clone(vm),
+                place,
+                callbacks,
+            })
         });
         let chain = Chain::new(filters.collect());
-        let generation = Generation { snapshot: Arc::clone(&snapshot), chain };
+        let generation = Generation {
+            snapshot: Arc::clone(&snapshot),
+            chain,
+        };
         Worker {
             index,
             wheel: Wheel::new(),
@@ -128,8 +161,14 @@ fn handle(worker: &Rc<Worker>, message: Message, listeners: &[Arc<Listener>]) {
                 vm.accept(*instance);
             }
         }
-        Message::Connection { stream, peer, listener } => {
-            let Some(listener) = listeners.get(listener) else { return };
+        Message::Connection {
+            stream,
+            peer,
+            listener,
+        } => {
+            let Some(listener) = listeners.get(listener) else {
+                return;
+            };
             match TcpStream::from_std(stream) {
                 Ok(stream) => adopt(worker, stream, peer, listener),
                 Err(err) => tracing::warn!(%err, "a connection was lost between workers"),
@@ -175,7 +214,10 @@ async fn drain(
         }
     };
     let mut drained = Drained::default();
-    if tokio::time::timeout(worker.timeouts().drain, finished).await.is_err() {
+    if tokio::time::timeout(worker.timeouts().drain, finished)
+        .await
+        .is_err()
+    {
         drained.cut = cut(worker).await;
     }
     finish_all_late(worker);
@@ -202,7 +244,10 @@ fn hurry_idle(worker: &Worker) {
 async fn cut(worker: &Worker) -> usize {
     let tasks: Vec<_> = {
         let connections = worker.connections.borrow();
-        connections.iter().filter_map(|(_, connection)| connection.task.clone()).collect()
+        connections
+            .iter()
+            .filter_map(|(_, connection)| connection.task.clone())
+            .collect()
     };
     for task in &tasks {
         task.abort();
@@ -216,7 +261,9 @@ async fn cut(worker: &Worker) -> usize {
 async fn housekeeping(worker: std::rc::Weak<Worker>) {
     loop {
         tokio::time::sleep(HOUSEKEEPING).await;
-        let Some(worker) = worker.upgrade() else { return };
+        let Some(worker) = worker.upgrade() else {
+            return;
+        };
         worker.pool.sweep();
         if let Some(log) = &worker.access_log {
             log.flush();
@@ -226,7 +273,9 @@ async fn housekeeping(worker: std::rc::Weak<Worker>) {
 
 async fn finish_late(worker: std::rc::Weak<Worker>) {
     loop {
-        let Some(strong) = worker.upgrade() else { return };
+        let Some(strong) = worker.upgrade() else {
+            return;
+        };
         finish_all_late(&strong);
         strong.late_arrived.notified().await;
     }

@@ -1,0 +1,253 @@
+//! A gateway in this process, with its access log in memory.
+
+use std::io;
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use tidegate_core::backend::Backend;
+use tidegate_core::defaults::SizeLimits;
+use tidegate_core::defaults::Timeouts;
+use tidegate_core::snapshot::Listener;
+use tidegate_core::snapshot::Snapshot;
+use tidegate_proxy::Ended;
+use tidegate_proxy::LogFormat;
+use tidegate_proxy::Options;
+use tidegate_proxy::StartError;
+
+use crate::Client;
+use crate::Wasm;
+use crate::eventually;
+
+/// A gateway that runs; drains and ends when dropped.
+#[derive(Debug)]
+pub struct Gateway {
+    running: Option<tidegate_proxy::Gateway>,
+    address: SocketAddr,
+    log: SharedLog,
+}
+
+/// A gateway to be started.
+#[derive(Debug)]
+pub struct Builder {
+    snapshot: Snapshot,
+    plugins: Vec<Wasm>,
+    workers: usize,
+    format: LogFormat,
+}
+
+impl Gateway {
+    /// A gateway in front of one origin, one worker, no filters, default limits.
+    pub fn to(origin: SocketAddr) -> Builder {
+        let snapshot = Snapshot {
+            listeners: vec![Listener {
+                name: "web".into(),
+                address: SocketAddr::from(([127, 0, 0, 1], 0)),
+                trusted_hops: 0,
+                backend: "origin".into(),
+            }],
+            ..Snapshot::default()
+        };
+        Builder {
+            snapshot,
+            plugins: Vec::new(),
+            workers: 1,
+            format: LogFormat::Text,
+        }
+        .backend("origin", origin)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A new client connection.
+    #[track_caller]
+    pub fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Sends a GET on a new connection.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> crate::Message {
+        self.client().get(path)
+    }
+
+    /// Begins to drain.
+    pub fn drain(&self) {
+        if let Some(running) = &self.running {
+            running.drain();
+        }
+    }
+
+    /// Drains and waits for the end.
+    pub fn stop(mut self) -> Ended {
+        self.drain();
+        self.running
+            .take()
+            .map(tidegate_proxy::Gateway::join)
+            .unwrap_or_default()
+    }
+
+    /// Drains, waits, and returns everything that was logged.
+    pub fn stop_for_log(self) -> Vec<String> {
+        let log = self.log.clone();
+        self.stop();
+        log.lines()
+    }
+
+    /// The access log once it has at least `count` lines.
+    ///
+    /// # Panics
+    ///
+    /// If it never has.
+    #[track_caller]
+    pub fn log_lines(&self, count: usize) -> Vec<String> {
+        eventually("access log lines", || {
+            let lines = self.log.lines();
+            (lines.len() >= count).then_some(lines)
+        })
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.drain();
+            let ended = running.join();
+            if !std::thread::panicking() {
+                assert_eq!(ended.failed_workers, 0, "workers failed");
+            }
+        }
+    }
+}
+
+impl Builder {
+    /// Another backend, for calls of filters.
+    #[must_use]
+    pub fn backend(mut self, name: &str, endpoint: SocketAddr) -> Self {
+        self.snapshot.backends.push(Arc::new(Backend {
+            name: name.into(),
+            endpoints: vec![endpoint],
+            authority: http::HeaderValue::from_static("origin.test"),
+        }));
+        self
+    }
+
+    /// The origin has further endpoints.
+    #[must_use]
+    pub fn endpoints(mut self, endpoints: &[SocketAddr]) -> Self {
+        if let Some(origin) = self.snapshot.backends.first_mut() {
+            Arc::make_mut(origin).endpoints = endpoints.to_vec();
+        }
+        self
+    }
+
+    /// A filter at the end of the chain.
+    #[must_use]
+    pub fn plugin(mut self, plugin: &Wasm) -> Self {
+        self.plugins.push(plugin.clone());
+        self
+    }
+
+    /// Other time-outs.
+    #[must_use]
+    pub fn timeouts(mut self, change: impl FnOnce(&mut Timeouts)) -> Self {
+        change(&mut self.snapshot.timeouts);
+        self
+    }
+
+    /// Other limits.
+    #[must_use]
+    pub fn sizes(mut self, change: impl FnOnce(&mut SizeLimits)) -> Self {
+        change(&mut self.snapshot.sizes);
+        self
+    }
+
+    /// So many proxies in front are ours.
+    #[must_use]
+    pub fn trusted_hops(mut self, hops: usize) -> Self {
+        for listener in &mut self.snapshot.listeners {
+            listener.trusted_hops = hops;
+        }
+        self
+    }
+
+    /// Another number of workers.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Access log lines as JSON.
+    #[must_use]
+    pub fn json_log(mut self) -> Self {
+        self.format = LogFormat::Json;
+        self
+    }
+
+    /// Starts it.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[track_caller]
+    pub fn start(self) -> Gateway {
+        self.try_start()
+            .unwrap_or_else(|err| panic!("the gateway does not start: {err:?}"))
+    }
+
+    /// Starts it, or says why not.
+    ///
+    /// # Errors
+    ///
+    /// The gateway's.
+    #[track_caller]
+    pub fn try_start(self) -> Result<Gateway, StartError> {
+        let log = SharedLog::default();
+        let running = tidegate_proxy::Gateway::start(Options {
+            snapshot: Arc::new(self.snapshot),
+            plugins: self.plugins.iter().map(Wasm::plugin).collect(),
+            workers: self.workers,
+            access_log: Some((self.format, Box::new(log.clone()))),
+        })?;
+        let address = *running.addresses().first().expect("one listener");
+        Ok(Gateway {
+            running: Some(running),
+            address,
+            log,
+        })
+    }
+}
+
+/// An access log in memory.
+#[derive(Debug, Clone, Default)]
+struct SharedLog(Arc<Mutex<Vec<u8>>>);
+
+impl SharedLog {
+    fn lines(&self) -> Vec<String> {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes)
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+impl Write for SharedLog {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
