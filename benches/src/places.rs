@@ -20,7 +20,10 @@ pub fn tidegate() -> Result<PathBuf> {
         Some(path) => path.into(),
         None => neighbour("tidegate")?,
     };
-    there(path, "`cargo build --release -p tidegate` builds it, TIDEGATE_BIN names another")
+    there(
+        path,
+        "`cargo build --release -p tidegate` builds it, TIDEGATE_BIN names another",
+    )
 }
 
 /// A program of this package.
@@ -28,7 +31,10 @@ pub fn tidegate() -> Result<PathBuf> {
 /// # Errors
 /// If it was not built.
 pub fn own(name: &str) -> Result<PathBuf> {
-    there(neighbour(name)?, "`cargo build --release -p tidegate-benches` builds it")
+    there(
+        neighbour(name)?,
+        "`cargo build --release -p tidegate-benches` builds it",
+    )
 }
 
 /// A filter by the name of its package.
@@ -38,8 +44,12 @@ pub fn own(name: &str) -> Result<PathBuf> {
 pub fn filter(name: &str) -> Result<PathBuf> {
     let folder = env::var_os("TIDEGATE_PLUGINS_DIR");
     let folder = folder.map_or_else(|| "target/plugins".into(), PathBuf::from);
-    let path = there(folder.join(format!("{name}.wasm")), "`cargo xtask plugins` builds it")?;
-    path.canonicalize().with_context(|| format!("find {}", path.display()))
+    let path = there(
+        folder.join(format!("{name}.wasm")),
+        "`cargo xtask plugins` builds it",
+    )?;
+    path.canonicalize()
+        .with_context(|| format!("find {}", path.display()))
 }
 
 /// The Envoy that `xtask` installed.
@@ -49,7 +59,10 @@ pub fn filter(name: &str) -> Result<PathBuf> {
 pub fn envoy() -> Result<PathBuf> {
     let folder = env::var_os("TIDEGATE_PEERS_DIR");
     let folder = folder.map_or_else(|| "target/peers".into(), PathBuf::from);
-    there(folder.join("envoy/bin/envoy"), "`cargo xtask compare` installs it")
+    there(
+        folder.join("envoy/bin/envoy"),
+        "`cargo xtask compare` installs it",
+    )
 }
 
 /// A program of the system.
@@ -59,7 +72,9 @@ pub fn envoy() -> Result<PathBuf> {
 pub fn installed(name: &str) -> Result<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let more = MORE_FOLDERS.iter().map(PathBuf::from);
-    let found = env::split_paths(&path).chain(more).map(|folder| folder.join(name));
+    let found = env::split_paths(&path)
+        .chain(more)
+        .map(|folder| folder.join(name));
     match found.into_iter().find(|path| path.is_file()) {
         Some(path) => Ok(path),
         None => bail!("{name} is not installed; `cargo xtask compare` installs it"),

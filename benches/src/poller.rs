@@ -3,6 +3,7 @@
 //! Used by the floor proxy and the origin, which must cost as little as a program can. It knows no
 //! protocol and has no timers.
 
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
@@ -35,7 +36,6 @@ impl Interest {
 }
 
 /// The sockets waited for.
-#[derive(Debug)]
 pub struct Poller {
     epoll: OwnedFd,
     events: Vec<Event>,
@@ -48,7 +48,10 @@ impl Poller {
     /// If the system has no room for it.
     pub fn new() -> io::Result<Self> {
         let epoll = epoll::create(CreateFlags::CLOEXEC)?;
-        Ok(Self { epoll, events: Vec::with_capacity(BATCH) })
+        Ok(Self {
+            epoll,
+            events: Vec::with_capacity(BATCH),
+        })
     }
 
     /// Adds a socket under a number; closing it takes it out again.
@@ -56,7 +59,12 @@ impl Poller {
     /// # Errors
     /// If the system has no room for it.
     pub fn add(&self, socket: &impl AsFd, number: usize, interest: Interest) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, socket, EventData::new_u64(number as u64), interest.flags())?)
+        Ok(epoll::add(
+            &self.epoll,
+            socket,
+            EventData::new_u64(number as u64),
+            interest.flags(),
+        )?)
     }
 
     /// Waits for something else on a socket.
@@ -64,7 +72,12 @@ impl Poller {
     /// # Errors
     /// If it was not added.
     pub fn change(&self, socket: &impl AsFd, number: usize, interest: Interest) -> io::Result<()> {
-        Ok(epoll::modify(&self.epoll, socket, EventData::new_u64(number as u64), interest.flags())?)
+        Ok(epoll::modify(
+            &self.epoll,
+            socket,
+            EventData::new_u64(number as u64),
+            interest.flags(),
+        )?)
     }
 
     /// Waits for events and puts the numbers of their sockets into `numbers`.
@@ -80,9 +93,19 @@ impl Poller {
         numbers.clear();
         // The numbers were a `usize` when they were added.
         numbers.extend(
-            self.events.iter().filter_map(|event| usize::try_from(event.data.u64()).ok()),
+            self.events
+                .iter()
+                .filter_map(|event| usize::try_from(event.data.u64()).ok()),
         );
         Ok(())
+    }
+}
+
+impl fmt::Debug for Poller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Poller")
+            .field("epoll", &self.epoll)
+            .finish_non_exhaustive()
     }
 }
 
@@ -112,7 +135,10 @@ impl Socket {
     pub fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, unsent: Vec::new() })
+        Ok(Self {
+            stream,
+            unsent: Vec::new(),
+        })
     }
 
     /// The connection itself.
@@ -145,7 +171,8 @@ impl Socket {
         match self.stream.write(bytes) {
             Ok(written) if written == bytes.len() => Step::Done(0),
             Ok(written) => {
-                self.unsent.extend_from_slice(bytes.get(written..).unwrap_or_default());
+                self.unsent
+                    .extend_from_slice(bytes.get(written..).unwrap_or_default());
                 Step::Later
             }
             Err(err) => {
@@ -160,7 +187,11 @@ impl Socket {
         match self.stream.write(&self.unsent) {
             Ok(written) => {
                 self.unsent.drain(..written);
-                if self.has_unsent() { Step::Later } else { Step::Done(0) }
+                if self.has_unsent() {
+                    Step::Later
+                } else {
+                    Step::Done(0)
+                }
             }
             Err(err) => after(&err),
         }
@@ -187,8 +218,8 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_kept_and_sent_later() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let mut sender = Socket::new(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
-        let sender = sender.as_mut().unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let mut sender = Socket::new(stream).unwrap();
         let mut reader = accept(&listener).unwrap();
         let mut poller = Poller::new().unwrap();
         poller.add(sender.stream(), 7, Interest::Write).unwrap();

@@ -42,7 +42,9 @@ pub fn cpu_time(pid: u32) -> Result<Duration> {
 /// If the process is gone.
 pub fn memory(pid: u32, which: Memory) -> Result<u64> {
     let own = memory_of(pid, which).with_context(|| format!("process {pid} is gone"))?;
-    let children = children(pid)?.into_iter().filter_map(|child| memory_of(child, which));
+    let children = children(pid)?
+        .into_iter()
+        .filter_map(|child| memory_of(child, which));
     Ok(own + children.sum::<u64>())
 }
 
@@ -58,8 +60,13 @@ pub fn reset_peak(pid: u32) -> Result<()> {
 #[must_use]
 pub fn cpu_model() -> String {
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let line = text.lines().find_map(|line| line.strip_prefix("model name"));
-    line.map_or_else(|| "unknown CPU".into(), |rest| rest.trim_start_matches([' ', '\t', ':']).into())
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"));
+    line.map_or_else(
+        || "unknown CPU".into(),
+        |rest| rest.trim_start_matches([' ', '\t', ':']).into(),
+    )
 }
 
 /// The kernel's version.
@@ -72,7 +79,9 @@ pub fn kernel() -> String {
 fn children(pid: u32) -> Result<Vec<u32>> {
     let all = fs::read_dir("/proc").context("read /proc")?;
     let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    Ok(pids.filter(|other| stat(*other).is_some_and(|stat| stat.parent == pid)).collect())
+    Ok(pids
+        .filter(|other| stat(*other).is_some_and(|stat| stat.parent == pid))
+        .collect())
 }
 
 fn stat(pid: u32) -> Option<Stat> {
@@ -86,11 +95,17 @@ fn parse_stat(text: &str) -> Option<Stat> {
     let parent = fields.nth(1)?.parse().ok()?;
     let user: u64 = fields.nth(9)?.parse().ok()?;
     let system: u64 = fields.next()?.parse().ok()?;
-    Some(Stat { parent, ticks: user + system })
+    Some(Stat {
+        parent,
+        ticks: user + system,
+    })
 }
 
 fn memory_of(pid: u32, which: Memory) -> Option<u64> {
-    parse_memory(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?, which)
+    parse_memory(
+        &fs::read_to_string(format!("/proc/{pid}/status")).ok()?,
+        which,
+    )
 }
 
 fn parse_memory(status: &str, which: Memory) -> Option<u64> {
@@ -110,7 +125,13 @@ mod tests {
     #[test]
     fn a_name_with_spaces_and_parentheses_is_skipped() {
         let text = "12 (a) b (c) S 7 2 3 4 5 6 7 8 9 10 200 30 0 0 20 0 1 0 277247";
-        assert_eq!(parse_stat(text), Some(Stat { parent: 7, ticks: 230 }));
+        assert_eq!(
+            parse_stat(text),
+            Some(Stat {
+                parent: 7,
+                ticks: 230
+            })
+        );
     }
 
     #[test]

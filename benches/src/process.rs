@@ -36,7 +36,9 @@ pub struct Core(usize);
 /// If there are no two.
 pub fn two_cores() -> Result<[Core; 2]> {
     let allowed = sched_getaffinity(None).context("ask for the allowed cores")?;
-    let mut cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).map(Core);
+    let mut cores = (0..CpuSet::MAX_CPU)
+        .filter(|core| allowed.is_set(*core))
+        .map(Core);
     match (cores.next(), cores.next()) {
         (Some(first), Some(second)) => Ok([first, second]),
         _ => bail!("this needs two cores: one for the proxies, one for the load"),
@@ -64,13 +66,20 @@ impl Running {
     ) -> Result<Self> {
         let log = folder.join(format!("{}.log", name.replace('/', "-")));
         let file = File::create(&log).with_context(|| format!("write {}", log.display()))?;
-        command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file);
+        command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file);
         let child = match core {
             Some(core) => pinned(core, || command.spawn())?,
             None => command.spawn(),
         };
         let child = child.with_context(|| format!("start {name}"))?;
-        Ok(Self { name: name.into(), child, log })
+        Ok(Self {
+            name: name.into(),
+            child,
+            log,
+        })
     }
 
     /// Its process id.
@@ -125,9 +134,16 @@ impl Drop for Running {
 /// If it fails, or if this program is asked to stop.
 pub fn output(command: &mut Command, core: Core, limit: Duration) -> Result<String> {
     let name = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit());
     let child = pinned(core, || command.spawn())?.with_context(|| format!("start {name}"))?;
-    let mut running = Running { name, child, log: PathBuf::new() };
+    let mut running = Running {
+        name,
+        child,
+        log: PathBuf::new(),
+    };
     let status = wait::until(&format!("the end of {}", running.name), limit, || {
         Ok(running.child.try_wait()?)
     })?;
@@ -150,7 +166,9 @@ pub fn version(program: &Path, flag: &str) -> String {
     };
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
-    text.lines().find(|line| !line.trim().is_empty()).map_or_else(unknown, |line| line.trim().into())
+    text.lines()
+        .find(|line| !line.trim().is_empty())
+        .map_or_else(unknown, |line| line.trim().into())
 }
 
 /// An address that nobody listens at now.
@@ -169,7 +187,10 @@ pub fn free_address() -> Result<SocketAddr> {
 pub fn probe(address: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PROBE_LIMIT)?;
     stream.set_read_timeout(Some(PROBE_LIMIT))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n")?;
+    write!(
+        stream,
+        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
+    )?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
     let answer = String::from_utf8_lossy(&answer);
@@ -209,8 +230,13 @@ mod tests {
     #[test]
     fn what_is_dropped_has_ended() {
         let folder = tempfile::tempdir().unwrap();
-        let running =
-            Running::start("sleep", Command::new("sleep").arg("600"), None, folder.path()).unwrap();
+        let running = Running::start(
+            "sleep",
+            Command::new("sleep").arg("600"),
+            None,
+            folder.path(),
+        )
+        .unwrap();
         let entry = PathBuf::from(format!("/proc/{}", running.id()));
         assert!(entry.exists());
         drop(running);
@@ -223,7 +249,9 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "echo no such option >&2; exit 3"]);
         let mut running = Running::start("a/b", &mut command, None, folder.path()).unwrap();
-        let err = running.wait_until_answers(free_address().unwrap(), "/").unwrap_err();
+        let err = running
+            .wait_until_answers(free_address().unwrap(), "/")
+            .unwrap_err();
         assert_eq!(
             format!("{err:#}"),
             "a/b printed:\nno such option\n: a/b ended at once, exit status: 3"

@@ -43,7 +43,9 @@ pub fn until<T>(
 /// If this program is asked to stop.
 pub fn pass(time: Duration) -> Result<()> {
     let end = Instant::now() + time;
-    until("a pause", time + PAUSE, || Ok((Instant::now() >= end).then_some(())))
+    until("a pause", time + PAUSE, || {
+        Ok((Instant::now() >= end).then_some(()))
+    })
 }
 
 /// Makes SIGINT and SIGTERM end the waits of this program instead of the program itself, so that
@@ -52,10 +54,15 @@ pub fn pass(time: Duration) -> Result<()> {
 /// # Errors
 /// If no thread or signal handler can be had.
 pub fn end_on_signals() -> Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let (mut interrupt, mut terminate) = {
         let _context = runtime.enter();
-        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?)
+        (
+            signal(SignalKind::interrupt())?,
+            signal(SignalKind::terminate())?,
+        )
     };
     let listen = move || {
         runtime.block_on(async {
@@ -66,7 +73,10 @@ pub fn end_on_signals() -> Result<()> {
         });
         STOPPED.store(true, Ordering::Relaxed);
     };
-    thread::Builder::new().name("signals".into()).spawn(listen).context("start a thread")?;
+    thread::Builder::new()
+        .name("signals".into())
+        .spawn(listen)
+        .context("start a thread")?;
     Ok(())
 }
 
@@ -81,7 +91,10 @@ mod tests {
             looks += 1;
             Ok((looks == 3).then_some("seen"))
         };
-        assert_eq!(until("three looks", Duration::from_secs(5), third).unwrap(), "seen");
+        assert_eq!(
+            until("three looks", Duration::from_secs(5), third).unwrap(),
+            "seen"
+        );
         let never = || Ok(None::<()>);
         let err = until("the end of the world", Duration::ZERO, never).unwrap_err();
         assert_eq!(err.to_string(), "the end of the world: not within 0 s");

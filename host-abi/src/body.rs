@@ -66,16 +66,15 @@ impl BodyBuffer {
             if left == 0 {
                 return;
             }
-            if let Some(tail) = chunk.get(skip..) {
-                let part = tail.get(..left).unwrap_or(tail);
-                if !part.is_empty() {
-                    visit(part);
-                }
-                left -= part.len();
-                skip = 0;
-            } else {
+            if skip >= chunk.len() {
                 skip -= chunk.len();
+                continue;
             }
+            let tail = chunk.get(skip..).unwrap_or_default();
+            let part = tail.get(..left).unwrap_or(tail);
+            visit(part);
+            left -= part.len();
+            skip = 0;
         }
     }
 

@@ -11,8 +11,8 @@ mod imports;
 
 use std::fmt;
 
-pub(crate) use exports::EXPORTS;
 pub use exports::{Callback, Callbacks};
+pub(crate) use exports::{EXPORTS, Role};
 pub(crate) use imports::IMPORTS;
 
 /// The version of the Proxy-Wasm ABI that a module speaks.

@@ -14,6 +14,7 @@ mod callbacks;
 mod exports;
 mod root;
 mod start;
+mod start_error;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,7 +33,7 @@ use crate::state::{Input, Running, State};
 use crate::stream::Streams;
 use exports::Exports;
 pub use root::RootStatus;
-pub use start::{StartError, StartStep};
+pub use start_error::{StartError, StartStep};
 
 /// Names an instance among all of the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -70,6 +71,9 @@ pub struct Instance {
     vm_key: VmKey,
     call_budget: u64,
     fault: Option<Fault>,
+    /// Whether a callback was entered and did not return, because the embedder panicked in a host
+    /// call: nobody knows what the guest was about to do then.
+    broken: bool,
 }
 
 impl Instance {
@@ -109,7 +113,7 @@ impl Instance {
     /// Whether the guest was ended. It is of no use then but to answer its fault.
     #[must_use]
     pub const fn is_faulted(&self) -> bool {
-        self.fault.is_some()
+        self.fault.is_some() || self.broken
     }
 
     /// Why the guest was ended.
@@ -165,11 +169,26 @@ impl Instance {
         std::mem::take(&mut self.store.data_mut().ticks_changed)
     }
 
-    /// The live context an embedder means, or the fault that it means none.
-    fn context(&self, id: ContextId, kind: Kind, callback: &'static str) -> Result<Context, Fault> {
-        if let Some(fault) = &self.fault {
-            return Err(fault.clone());
+    /// Refuses to enter a guest that was ended.
+    fn usable(&mut self) -> Result<(), Fault> {
+        if self.broken && self.fault.is_none() {
+            let callback = self.store.data().running.callback;
+            self.fault = Some(Fault::host(callback, "the host panicked in this callback"));
         }
+        match &self.fault {
+            Some(fault) => Err(fault.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// The live context an embedder means, or the fault that it means none.
+    fn context(
+        &mut self,
+        id: ContextId,
+        kind: Kind,
+        callback: &'static str,
+    ) -> Result<Context, Fault> {
+        self.usable()?;
         match self.store.data().contexts.get(id) {
             Some(context) if context.kind == kind => Ok(context),
             _ => Err(Fault::host(callback, format!("context {id} is not alive"))),
@@ -192,11 +211,12 @@ impl Instance {
         };
         let state = self.store.data_mut();
         state.budget.begin(self.call_budget);
-        enter(&mut self.store, streams, call, function, params)
+        self.broken = true;
+        let result = enter(&mut self.store, streams, call, function, params);
+        self.broken = false;
+        result
             .map(Some)
-            .inspect_err(|fault| {
-                self.fault = Some(fault.clone());
-            })
+            .inspect_err(|fault| self.fault = Some(fault.clone()))
     }
 }
 

@@ -54,11 +54,14 @@ fn take_text(bytes: &[u8], len: usize) -> Option<(&[u8], &[u8])> {
     (nul == 0).then_some((text, rest))
 }
 
+/// Takes one pair.
+pub type Visit<'v> = dyn FnMut(&[u8], &[u8]) + 'v;
+
 /// Appends the wire form of the pairs that `visit` yields to `out`.
 ///
 /// `visit` is run twice and must yield the same pairs both times. An empty map is no bytes at all:
 /// guests take a null pointer for "no headers".
-pub fn encode(out: &mut Vec<u8>, visit: &mut dyn FnMut(&mut dyn FnMut(&[u8], &[u8]))) {
+pub fn encode(out: &mut Vec<u8>, visit: &mut dyn FnMut(&mut Visit<'_>)) {
     let start = out.len();
     let mut count: u32 = 0;
     out.extend_from_slice(&count.to_le_bytes());

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::functions::{AbiVersion, Callback, Callbacks, EXPORTS, ImportSet};
+use crate::functions::{AbiVersion, Callback, Callbacks, EXPORTS, ImportSet, Role};
 use crate::limits::Limits;
 use crate::module::Module;
 
@@ -91,7 +91,7 @@ impl Plugin {
         let denied = ImportSet::of(|import| !allows(import.name));
         let mut callbacks = Callbacks::default();
         for export in EXPORTS {
-            let Some(callback) = export.callback else {
+            let Role::Callback(callback) = export.role else {
                 continue;
             };
             if module.callbacks().has(callback) && allows(export.name) {
@@ -159,8 +159,9 @@ impl Plugin {
         self.denied
     }
 
-    /// Where its shared data and queues live.
-    pub(crate) const fn shared_space(&self) -> &Arc<str> {
+    /// Where its shared data and queues live, for [`crate::SharedStore::remove_space`].
+    #[must_use]
+    pub const fn shared_space(&self) -> &Arc<str> {
         &self.shared_space
     }
 }

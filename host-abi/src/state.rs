@@ -210,13 +210,10 @@ impl State {
         };
         let mut visit = Some(visit);
         let mut result = None;
-        self.lent.with(|streams| {
-            streams.with_stream(id, &mut |stream| {
-                if let Some(visit) = visit.take() {
-                    result = Some(visit(stream));
-                }
-            })
-        });
+        let mut once = |stream: &mut dyn StreamHost| {
+            result = visit.take().map(|visit| visit(stream));
+        };
+        self.lent.with(|streams| streams.with_stream(id, &mut once));
         result
     }
 

@@ -34,14 +34,22 @@ struct Floor {
 fn main() -> Result<()> {
     let mut arguments = env::args().skip(1);
     let mut address = || -> Result<SocketAddr> {
-        Ok(arguments.next().context("usage: floor LISTEN ORIGIN")?.parse()?)
+        Ok(arguments
+            .next()
+            .context("usage: floor LISTEN ORIGIN")?
+            .parse()?)
     };
     let (listen, origin) = (address()?, address()?);
     let listener = TcpListener::bind(listen).with_context(|| format!("listen at {listen}"))?;
     let poller = Poller::new()?;
     poller.add(&listener, LISTENER, Interest::Read)?;
 
-    let mut floor = Floor { poller, origin, ends: Slab::new(), buffer: vec![0; BUFFER] };
+    let mut floor = Floor {
+        poller,
+        origin,
+        ends: Slab::new(),
+        buffer: vec![0; BUFFER],
+    };
     let mut ready = Vec::new();
     loop {
         floor.poller.wait(&mut ready)?;
@@ -56,16 +64,25 @@ fn main() -> Result<()> {
 
 impl Floor {
     fn accept(&mut self, listener: &TcpListener) -> Result<()> {
-        let Some(client) = accept(listener) else { return Ok(()) };
+        let Some(client) = accept(listener) else {
+            return Ok(());
+        };
         let origin = TcpStream::connect(self.origin).context("connect to the origin")?;
-        let client = self.ends.insert(End { socket: Socket::new(client)?, other: LISTENER });
-        let origin = self.ends.insert(End { socket: Socket::new(origin)?, other: client });
+        let client = self.ends.insert(End {
+            socket: Socket::new(client)?,
+            other: LISTENER,
+        });
+        let origin = self.ends.insert(End {
+            socket: Socket::new(origin)?,
+            other: client,
+        });
         if let Some(end) = self.ends.get_mut(client) {
             end.other = origin;
         }
         for number in [client, origin] {
             if let Some(end) = self.ends.get(number) {
-                self.poller.add(end.socket.stream(), number, Interest::Read)?;
+                self.poller
+                    .add(end.socket.stream(), number, Interest::Read)?;
             }
         }
         Ok(())
@@ -74,7 +91,9 @@ impl Floor {
     /// Reads on, or writes what the other end could not take before.
     fn go_on(&mut self, number: usize) -> Result<()> {
         // An event may be older than the end of its connection.
-        let Some(end) = self.ends.get_mut(number) else { return Ok(()) };
+        let Some(end) = self.ends.get_mut(number) else {
+            return Ok(());
+        };
         if end.socket.has_unsent() {
             return self.unblock(number);
         }
@@ -91,7 +110,9 @@ impl Floor {
 
     fn forward(&mut self, from: usize, to: usize, read: usize) -> Result<()> {
         let bytes = self.buffer.get(..read).unwrap_or_default();
-        let Some(target) = self.ends.get_mut(to) else { return Ok(()) };
+        let Some(target) = self.ends.get_mut(to) else {
+            return Ok(());
+        };
         match target.socket.send(bytes) {
             Step::Done(_) => {}
             Step::Over => self.close(from, to),
@@ -107,7 +128,9 @@ impl Floor {
     }
 
     fn unblock(&mut self, number: usize) -> Result<()> {
-        let Some(end) = self.ends.get_mut(number) else { return Ok(()) };
+        let Some(end) = self.ends.get_mut(number) else {
+            return Ok(());
+        };
         let other = end.other;
         match end.socket.flush() {
             Step::Done(_) => {

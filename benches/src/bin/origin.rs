@@ -40,13 +40,21 @@ struct Origin {
 }
 
 fn main() -> Result<()> {
-    let listen: SocketAddr = env::args().nth(1).context("usage: origin LISTEN")?.parse()?;
+    let listen: SocketAddr = env::args()
+        .nth(1)
+        .context("usage: origin LISTEN")?
+        .parse()?;
     let listener = TcpListener::bind(listen).with_context(|| format!("listen at {listen}"))?;
     let poller = Poller::new()?;
     poller.add(&listener, LISTENER, Interest::Read)?;
 
     let (clients, buffer) = (Slab::new(), vec![0; BUFFER]);
-    let mut origin = Origin { poller, clients, buffer, answers: HashMap::new() };
+    let mut origin = Origin {
+        poller,
+        clients,
+        buffer,
+        answers: HashMap::new(),
+    };
     let mut ready = Vec::new();
     loop {
         origin.poller.wait(&mut ready)?;
@@ -61,24 +69,34 @@ fn main() -> Result<()> {
 
 impl Origin {
     fn accept(&mut self, listener: &TcpListener) -> Result<()> {
-        let Some(stream) = accept(listener) else { return Ok(()) };
-        let client = Client { socket: Socket::new(stream)?, begun: Vec::new() };
+        let Some(stream) = accept(listener) else {
+            return Ok(());
+        };
+        let client = Client {
+            socket: Socket::new(stream)?,
+            begun: Vec::new(),
+        };
         let number = self.clients.insert(client);
         if let Some(client) = self.clients.get(number) {
-            self.poller.add(client.socket.stream(), number, Interest::Read)?;
+            self.poller
+                .add(client.socket.stream(), number, Interest::Read)?;
         }
         Ok(())
     }
 
     fn go_on(&mut self, number: usize) -> Result<()> {
-        let Some(client) = self.clients.get_mut(number) else { return Ok(()) };
+        let Some(client) = self.clients.get_mut(number) else {
+            return Ok(());
+        };
         let was_blocked = client.socket.has_unsent();
         let step = if was_blocked {
             client.socket.flush()
         } else {
             match client.socket.read(&mut self.buffer) {
                 Step::Done(read) => {
-                    client.begun.extend_from_slice(self.buffer.get(..read).unwrap_or_default());
+                    client
+                        .begun
+                        .extend_from_slice(self.buffer.get(..read).unwrap_or_default());
                     client.answer(&mut self.answers)
                 }
                 Step::Later => return Ok(()),
@@ -98,7 +116,8 @@ impl Origin {
 
     fn watch(&self, number: usize, interest: Interest) -> Result<()> {
         if let Some(client) = self.clients.get(number) {
-            self.poller.change(client.socket.stream(), number, interest)?;
+            self.poller
+                .change(client.socket.stream(), number, interest)?;
         }
         Ok(())
     }
@@ -108,7 +127,9 @@ impl Client {
     /// Answers every request that is whole.
     fn answer(&mut self, answers: &mut HashMap<usize, Vec<u8>>) -> Step {
         while let Some((head, rest)) = split_head(&self.begun) {
-            let Some(size) = wanted_size(head) else { return Step::Over };
+            let Some(size) = wanted_size(head) else {
+                return Step::Over;
+            };
             let head = self.begun.len() - rest.len();
             let answer = answers.entry(size).or_insert_with(|| answer_of(size));
             let sent = self.socket.send(answer);
@@ -127,7 +148,9 @@ impl Client {
 
 /// The first request head, and what is behind it.
 fn split_head(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
-    let end = bytes.windows(HEAD_END.len()).position(|it| it == HEAD_END)?;
+    let end = bytes
+        .windows(HEAD_END.len())
+        .position(|it| it == HEAD_END)?;
     bytes.split_at_checked(end + HEAD_END.len())
 }
 
@@ -140,9 +163,8 @@ fn wanted_size(head: &[u8]) -> Option<usize> {
 }
 
 fn answer_of(size: usize) -> Vec<u8> {
-    let head = format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {size}\r\n\r\n"
-    );
+    let head =
+        format!("HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: {size}\r\n\r\n");
     let mut answer = head.into_bytes();
     answer.resize(answer.len() + size, b'.');
     answer
@@ -161,7 +183,10 @@ mod tests {
 
     #[test]
     fn a_head_ends_at_an_empty_line() {
-        assert_eq!(split_head(b"GET /1\r\n\r\nGET"), Some((&b"GET /1\r\n\r\n"[..], &b"GET"[..])));
+        assert_eq!(
+            split_head(b"GET /1\r\n\r\nGET"),
+            Some((&b"GET /1\r\n\r\n"[..], &b"GET"[..]))
+        );
         assert_eq!(split_head(b"GET /1\r\n\r"), None);
     }
 }

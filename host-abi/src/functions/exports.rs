@@ -39,8 +39,6 @@ pub enum Callback {
     Log,
     /// `proxy_on_delete`
     Delete,
-    /// A callback that this host never calls, such as those of TCP or gRPC.
-    Uncalled,
 }
 
 /// The callbacks a module exports and its plugin is allowed to have.
@@ -65,16 +63,26 @@ impl Callbacks {
 pub(crate) struct Export {
     pub(crate) name: &'static str,
     signature: Signature,
-    /// What it is as a callback; `None` for the life cycle.
-    pub(crate) callback: Option<Callback>,
+    pub(crate) role: Role,
+}
+
+/// What the host does with an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Part of the life cycle: entry points and allocators, which no permission takes away.
+    Life,
+    /// Calls it where the plugin may have it.
+    Callback(Callback),
+    /// Never calls it: callbacks of TCP, gRPC and of other hosts.
+    Uncalled,
 }
 
 impl Export {
     /// The signature it has in a version: 0.1.0 has no end-of-stream flag on header callbacks.
     pub(crate) fn signature(&self, version: AbiVersion) -> Signature {
         let on_headers = matches!(
-            self.callback,
-            Some(Callback::RequestHeaders | Callback::ResponseHeaders)
+            self.role,
+            Role::Callback(Callback::RequestHeaders | Callback::ResponseHeaders)
         );
         if on_headers && version == AbiVersion::V0_1_0 {
             return Signature {
@@ -90,7 +98,7 @@ const fn life(name: &'static str, params: &'static str, result: &'static str) ->
     Export {
         name,
         signature: Signature { params, result },
-        callback: None,
+        role: Role::Life,
     }
 }
 
@@ -103,7 +111,15 @@ const fn on(
     Export {
         name,
         signature: Signature { params, result },
-        callback: Some(callback),
+        role: Role::Callback(callback),
+    }
+}
+
+const fn uncalled(name: &'static str, params: &'static str, result: &'static str) -> Export {
+    Export {
+        name,
+        signature: Signature { params, result },
+        role: Role::Uncalled,
     }
 }
 
@@ -117,29 +133,14 @@ pub(crate) static EXPORTS: &[Export] = &[
     life("malloc", "i", "i"),
     on("proxy_on_context_create", "ii", "", Callback::ContextCreate),
     on("proxy_on_vm_start", "ii", "i", Callback::VmStart),
-    on(
-        "proxy_validate_configuration",
-        "ii",
-        "i",
-        Callback::Uncalled,
-    ),
+    uncalled("proxy_validate_configuration", "ii", "i"),
     on("proxy_on_configure", "ii", "i", Callback::Configure),
     on("proxy_on_tick", "i", "", Callback::Tick),
-    on("proxy_on_new_connection", "i", "i", Callback::Uncalled),
-    on("proxy_on_downstream_data", "iii", "i", Callback::Uncalled),
-    on("proxy_on_upstream_data", "iii", "i", Callback::Uncalled),
-    on(
-        "proxy_on_downstream_connection_close",
-        "ii",
-        "",
-        Callback::Uncalled,
-    ),
-    on(
-        "proxy_on_upstream_connection_close",
-        "ii",
-        "",
-        Callback::Uncalled,
-    ),
+    uncalled("proxy_on_new_connection", "i", "i"),
+    uncalled("proxy_on_downstream_data", "iii", "i"),
+    uncalled("proxy_on_upstream_data", "iii", "i"),
+    uncalled("proxy_on_downstream_connection_close", "ii", ""),
+    uncalled("proxy_on_upstream_connection_close", "ii", ""),
     on(
         "proxy_on_request_headers",
         "iii",
@@ -153,7 +154,7 @@ pub(crate) static EXPORTS: &[Export] = &[
         "i",
         Callback::RequestTrailers,
     ),
-    on("proxy_on_request_metadata", "ii", "i", Callback::Uncalled),
+    uncalled("proxy_on_request_metadata", "ii", "i"),
     on(
         "proxy_on_response_headers",
         "iii",
@@ -167,38 +168,23 @@ pub(crate) static EXPORTS: &[Export] = &[
         "i",
         Callback::ResponseTrailers,
     ),
-    on("proxy_on_response_metadata", "ii", "i", Callback::Uncalled),
+    uncalled("proxy_on_response_metadata", "ii", "i"),
     on(
         "proxy_on_http_call_response",
         "iiiii",
         "",
         Callback::HttpCallResponse,
     ),
-    on(
-        "proxy_on_grpc_receive_initial_metadata",
-        "iii",
-        "",
-        Callback::Uncalled,
-    ),
-    on("proxy_on_grpc_receive", "iii", "", Callback::Uncalled),
-    on(
-        "proxy_on_grpc_receive_trailing_metadata",
-        "iii",
-        "",
-        Callback::Uncalled,
-    ),
-    on("proxy_on_grpc_close", "iii", "", Callback::Uncalled),
+    uncalled("proxy_on_grpc_receive_initial_metadata", "iii", ""),
+    uncalled("proxy_on_grpc_receive", "iii", ""),
+    uncalled("proxy_on_grpc_receive_trailing_metadata", "iii", ""),
+    uncalled("proxy_on_grpc_close", "iii", ""),
     on("proxy_on_queue_ready", "ii", "", Callback::QueueReady),
-    on("proxy_on_foreign_function", "iii", "", Callback::Uncalled),
+    uncalled("proxy_on_foreign_function", "iii", ""),
     on("proxy_on_done", "i", "i", Callback::Done),
     on("proxy_on_log", "i", "", Callback::Log),
     on("proxy_on_delete", "i", "", Callback::Delete),
-    on("envoy_on_resolve_dns", "iii", "", Callback::Uncalled),
-    on("envoy_on_stats_update", "ii", "", Callback::Uncalled),
-    on(
-        "proxy_on_redis_call_response",
-        "iiii",
-        "",
-        Callback::Uncalled,
-    ),
+    uncalled("envoy_on_resolve_dns", "iii", ""),
+    uncalled("envoy_on_stats_update", "ii", ""),
+    uncalled("proxy_on_redis_call_response", "iiii", ""),
 ];

@@ -51,7 +51,7 @@ fn call(guest: &mut Guest<'_, '_>, name: Region, args: Region, wanted: Wanted) -
     match name.read(memory)? {
         b"clear_route_cache" => {
             on_stream(guest, "clear_route_cache", |stream| {
-                stream.clear_route_cache()
+                stream.clear_route_cache();
             })?;
             give(guest, &[], wanted)
         }

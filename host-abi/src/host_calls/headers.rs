@@ -168,7 +168,7 @@ fn size(guest: &mut Guest<'_, '_>, map: u32, out: Slot) -> Answer {
     out.check(memory, 4)?;
     let mut bytes = 0_usize;
     visit(state, &whose(map)?, &mut |name, value| {
-        bytes += name.len() + value.len()
+        bytes += name.len() + value.len();
     });
     Ok(out.write_u32(memory, u32::try_from(bytes).unwrap_or(u32::MAX))?)
 }

@@ -19,7 +19,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     env_fn!(linker, "proxy_continue_stream", |guest, kind: u32| {
         let kind = StreamKind::try_from(kind)?;
         on_stream(guest, "continue_stream", |stream| {
-            stream.continue_stream(kind)
+            stream.continue_stream(kind);
         })
     });
     env_fn!(linker, "proxy_close_stream", |guest, kind: u32| {
@@ -36,7 +36,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     });
     env_fn!(linker, "proxy_clear_route_cache", |guest| {
         on_stream(guest, "clear_route_cache", |stream| {
-            stream.clear_route_cache()
+            stream.clear_route_cache();
         })
     });
     env_fn!(

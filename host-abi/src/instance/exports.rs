@@ -15,6 +15,9 @@ type Of2<R> = Option<TypedFunc<(u32, u32), R>>;
 /// A function of three.
 type Of3<R> = Option<TypedFunc<(u32, u32, u32), R>>;
 
+/// A function of five.
+type Of5<R> = Option<TypedFunc<(u32, u32, u32, u32, u32), R>>;
+
 /// The callbacks of one instance; those it does not export are `None`.
 pub(super) struct Exports {
     pub(super) context_create: Of2<()>,
@@ -23,7 +26,7 @@ pub(super) struct Exports {
     pub(super) tick: Of1<()>,
     request: SideExports,
     response: SideExports,
-    pub(super) http_call_response: Option<TypedFunc<(u32, u32, u32, u32, u32), ()>>,
+    pub(super) http_call_response: Of5<()>,
     pub(super) queue_ready: Of2<()>,
     pub(super) done: Of1<u32>,
     pub(super) log: Of1<()>,

@@ -34,9 +34,7 @@ impl Instance {
     ) -> Result<(), Fault> {
         const NAME: &str = "proxy_on_http_call_response";
 
-        if let Some(fault) = &self.fault {
-            return Err(fault.clone());
-        }
+        self.usable()?;
         if self.store.data_mut().calls.open.remove(&token.0).is_none() {
             return Ok(());
         }

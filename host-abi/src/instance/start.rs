@@ -10,7 +10,7 @@ use std::sync::Arc;
 use wasmtime::{Store, TypedFunc, UpdateDeadline};
 
 use super::exports::{Exports, typed};
-use super::{Call, Instance, InstanceId, call_budget, enter, fault};
+use super::{Call, Instance, InstanceId, StartError, StartStep, call_budget, enter, fault};
 use crate::budget::budget_nanos;
 use crate::context::{Context, ContextId, Kind};
 use crate::fault::{Fault, FaultKind, GuestExit};
@@ -19,77 +19,6 @@ use crate::plugin::Plugin;
 use crate::services::Services;
 use crate::state::{GuestHandles, Input, Phase, State};
 use crate::stream::NoStreams;
-
-/// The steps of a start, in order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StartStep {
-    /// Before anything runs: which plugins are given together.
-    Plan,
-    /// Memory, tables and the start function of the module.
-    Instantiate,
-    /// `_initialize` with `main`, or `_start`.
-    Initialise,
-    /// `proxy_on_context_create` of a root context.
-    ContextCreate,
-    /// `proxy_on_vm_start`
-    VmStart,
-    /// `proxy_on_configure`
-    Configure,
-}
-
-impl StartStep {
-    const fn verb(self) -> &'static str {
-        match self {
-            Self::Plan => "start together with the others",
-            Self::Instantiate => "be instantiated",
-            Self::Initialise => "initialise",
-            Self::ContextCreate => "create its root context",
-            Self::VmStart => "start",
-            Self::Configure => "be configured",
-        }
-    }
-}
-
-/// Why an instance did not start.
-#[derive(Debug, Clone)]
-pub struct StartError {
-    /// The step that failed.
-    pub step: StartStep,
-    /// The plugin it failed for.
-    pub plugin: String,
-    /// The fault that ended the guest; `None` if the guest refused in words of its own.
-    pub fault: Option<Fault>,
-    /// The last warnings and errors the guest logged, the latest last: mostly the real reason.
-    pub log: Vec<String>,
-}
-
-impl std::fmt::Display for StartError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            step,
-            plugin,
-            fault,
-            log,
-        } = self;
-        let verb = step.verb();
-        match fault {
-            Some(_) => write!(f, "plugin {plugin:?} could not {verb}")?,
-            None => write!(f, "plugin {plugin:?} refused to {verb}")?,
-        }
-        match log.last() {
-            Some(line) => write!(f, "; it logged: {}", line.trim_end().escape_debug()),
-            None => Ok(()),
-        }
-    }
-}
-
-impl std::error::Error for StartError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.fault
-            .as_ref()
-            .map(|fault| fault as &(dyn std::error::Error + 'static))
-    }
-}
 
 impl Instance {
     /// Starts a guest for plugins that share a VM key.
@@ -117,6 +46,7 @@ impl Instance {
             vm_key: lead.vm_key(),
             call_budget: call_budget(lead),
             fault: None,
+            broken: false,
         })
     }
 }

@@ -5,7 +5,7 @@
 
 use super::error::{ImportProblem, ModuleError};
 use super::outline::{Item, Outline};
-use crate::functions::{AbiVersion, Callback, Callbacks, EXPORTS, IMPORTS, spell};
+use crate::functions::{AbiVersion, Callbacks, EXPORTS, IMPORTS, Role, spell};
 
 /// What the check found out.
 #[derive(Debug)]
@@ -116,13 +116,13 @@ fn callbacks(outline: &Outline, abi: AbiVersion) -> Result<Callbacks, ModuleErro
         let expected = row.signature(abi);
         let fits =
             matches!(found, Item::Function { params, result } if expected.is(params, result));
-        match row.callback {
-            Some(callback) if fits && callback != Callback::Uncalled => callbacks.insert(callback),
-            // Never called, so its types do not matter.
-            Some(Callback::Uncalled) => {}
+        match row.role {
+            Role::Callback(callback) if fits => callbacks.insert(callback),
+            Role::Life if fits => {}
             // Entry points of C have several forms; one that is not ours is not called.
-            None if fits || matches!(row.name, "main" | "__main_void") => {}
-            Some(_) | None => {
+            Role::Life if matches!(row.name, "main" | "__main_void") => {}
+            Role::Uncalled => {}
+            Role::Callback(_) | Role::Life => {
                 return Err(ModuleError::Export {
                     name: row.name,
                     expected: expected.to_string(),

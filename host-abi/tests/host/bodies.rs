@@ -15,7 +15,7 @@ fn get(range: &str) -> String {
 #[track_caller]
 fn check_get(range: &str, expected: &str) {
     let said = said_at_headers(&get(range), |stream| {
-        stream.request_body = body(&["hel", "lo"])
+        stream.request_body = body(&["hel", "lo"]);
     });
     assert_eq!(said, ["0", expected], "{range}");
 }

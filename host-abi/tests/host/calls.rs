@@ -206,7 +206,7 @@ fn too_many_open_calls_are_refused_until_one_is_answered() {
 #[test]
 fn calls_that_nobody_takes_do_not_fill_the_host() {
     let limits = Limits {
-        buffered_bytes: 60,
+        buffered_bytes: 70,
         ..Limits::default()
     };
     let mut run = Run::with(

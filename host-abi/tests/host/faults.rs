@@ -64,13 +64,9 @@ fn after_a_fault_the_guest_is_never_entered_again() {
     } = &mut run;
     assert_eq!(instance.create_stream(streams, root), Err(fault.clone()));
     assert_eq!(instance.finish_stream(streams, context), Err(fault));
+    assert_eq!(instance.stream_count(), 1, "the finished one is forgotten");
     instance.shutdown(streams);
     assert_eq!(run.said(), Vec::<String>::new());
-    assert_eq!(
-        run.instance.stream_count(),
-        1,
-        "the finished one is forgotten"
-    );
 }
 
 #[test]
@@ -137,7 +133,7 @@ fn an_exit_is_a_fault() {
 #[test]
 fn a_trap_in_the_allocator_is_a_fault_of_the_callback() {
     let mut run = Run::new(&raw(r#"(func (export "proxy_abi_version_0_2_1"))
-           (func (export "malloc") (param i32) (result i32) (unreachable))
+           (func $deep (export "malloc") (param i32) (result i32) (unreachable))
            (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
                (drop (call $proxy_get_property @"plugin_name" @out)) (i32.const 0))"#));
     let context = run.stream();
@@ -146,7 +142,26 @@ fn a_trap_in_the_allocator_is_a_fault_of_the_callback() {
         (fault.kind, fault.callback),
         (FaultKind::Trap, "proxy_on_request_headers")
     );
-    assert!(fault.backtrace.contains("malloc"), "{}", fault.backtrace);
+    assert!(fault.backtrace.contains("deep"), "{}", fault.backtrace);
+}
+
+#[test]
+fn a_host_that_panicked_in_a_callback_enters_the_guest_no_more() {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    let mut run = Run::new(&at_headers(
+        r#"(drop (call $proxy_get_property @"panic" @out))"#,
+    ));
+    let context = run.stream();
+    let panicked = catch_unwind(AssertUnwindSafe(|| run.headers(context)));
+    assert!(panicked.is_err());
+    assert!(run.instance.is_faulted());
+    let fault = run.headers(context).unwrap_err();
+    assert_eq!(
+        fault.to_string(),
+        "host in proxy_on_request_headers: the host panicked in this callback"
+    );
+    assert_eq!(run.instance.fault(), Some(&fault));
 }
 
 #[test]

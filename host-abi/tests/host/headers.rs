@@ -34,7 +34,7 @@ fn an_empty_value_is_ok_and_needs_no_allocation() {
 #[test]
 fn a_missing_field_is_not_found() {
     let said = said_at_headers(GET, |stream| {
-        stream.map(MapKind::RequestHeaders, &[("x-b", "1")])
+        stream.map(MapKind::RequestHeaders, &[("x-b", "1")]);
     });
     assert_eq!(said, ["1", ""]);
 }

@@ -226,7 +226,7 @@ fn the_digest_is_that_of_the_bytes() {
 #[test]
 fn plugins_share_an_instance_only_if_a_guest_could_not_tell() {
     let module = module(&filter(""));
-    let key = |spec: PluginSpec| Plugin::new(module.clone(), spec).vm_key();
+    let key = |spec: PluginSpec| Plugin::new(std::sync::Arc::clone(&module), spec).vm_key();
     let base = key(spec());
     let same = PluginSpec {
         name: "other".into(),

@@ -109,30 +109,30 @@ const ALLOCATOR: &str = r#"(export "proxy_on_memory_allocate" (func $allocate))"
 const ABI: &str = r#"(func (export "proxy_abi_version_0_2_1"))"#;
 
 /// The bytes of a guest with these definitions, an allocator and the marker of ABI 0.2.1.
-pub fn filter(body: &str) -> Vec<u8> {
+pub(super) fn filter(body: &str) -> Vec<u8> {
     raw(&format!("{ABI} {ALLOCATOR} {body}"))
 }
 
 /// The bytes of a guest of ABI 0.1.0.
-pub fn old_filter(body: &str) -> Vec<u8> {
+pub(super) fn old_filter(body: &str) -> Vec<u8> {
     raw(&format!(
         r#"(func (export "proxy_abi_version_0_1_0")) {ALLOCATOR} {body}"#
     ))
 }
 
 /// The bytes of a guest that exports only what `body` says, and its memory.
-pub fn raw(body: &str) -> Vec<u8> {
+pub(super) fn raw(body: &str) -> Vec<u8> {
     let (body, constants) = constants(&format!("{PRELUDE} {body}"));
     let text = format!("(module {} {body} {constants})", imports(&body));
     wat::parse_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
 /// A guest that does `body` at the headers of a request and continues.
-pub fn at_headers(body: &str) -> Vec<u8> {
+pub(super) fn at_headers(body: &str) -> Vec<u8> {
     filter(&on_headers(body))
 }
 
-pub fn on_headers(body: &str) -> String {
+pub(super) fn on_headers(body: &str) -> String {
     format!(
         r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
             {body} (i32.const 0))"#
@@ -182,7 +182,7 @@ fn constants(body: &str) -> (String, String) {
 }
 
 /// One engine for all tests.
-pub fn engine() -> &'static Engine {
+pub(super) fn engine() -> &'static Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     ENGINE.get_or_init(|| {
         Engine::new(EngineConfig {
@@ -193,40 +193,43 @@ pub fn engine() -> &'static Engine {
     })
 }
 
-pub fn module(bytes: &[u8]) -> Arc<Module> {
+pub(super) fn module(bytes: &[u8]) -> Arc<Module> {
     Arc::new(Module::compile(engine(), "test", bytes).unwrap_or_else(|error| panic!("{error}")))
 }
 
 /// What plugins of these tests are like unless they say otherwise.
-pub fn spec() -> PluginSpec {
+pub(super) fn spec() -> PluginSpec {
     PluginSpec {
         name: "test".into(),
         ..PluginSpec::default()
     }
 }
 
-pub fn plugin(bytes: &[u8], spec: PluginSpec) -> Arc<Plugin> {
+pub(super) fn plugin(bytes: &[u8], spec: PluginSpec) -> Arc<Plugin> {
     Arc::new(Plugin::new(module(bytes), spec))
 }
 
 /// A started instance with an embedder around it.
-pub struct Run {
-    pub instance: Instance,
-    pub streams: FakeStreams,
-    pub services: Arc<FakeServices>,
+pub(super) struct Run {
+    pub(super) instance: Instance,
+    pub(super) streams: FakeStreams,
+    pub(super) services: Arc<FakeServices>,
 }
 
 impl Run {
-    pub fn new(bytes: &[u8]) -> Self {
+    pub(super) fn new(bytes: &[u8]) -> Self {
         Self::with(bytes, spec())
     }
 
-    pub fn with(bytes: &[u8], spec: PluginSpec) -> Self {
+    pub(super) fn with(bytes: &[u8], spec: PluginSpec) -> Self {
         Self::start(&[plugin(bytes, spec)], Arc::default())
             .unwrap_or_else(|error| panic!("{error}: {:?}", error.fault))
     }
 
-    pub fn start(plugins: &[Arc<Plugin>], services: Arc<FakeServices>) -> Result<Self, StartError> {
+    pub(super) fn start(
+        plugins: &[Arc<Plugin>],
+        services: Arc<FakeServices>,
+    ) -> Result<Self, StartError> {
         let instance = Instance::start(plugins, Arc::clone(&services) as Arc<dyn Services>)?;
         Ok(Self {
             instance,
@@ -235,12 +238,12 @@ impl Run {
         })
     }
 
-    pub fn root(&self) -> ContextId {
+    pub(super) fn root(&self) -> ContextId {
         self.instance.root(0).expect("there is a plugin")
     }
 
     /// Creates a stream context with a stream behind it.
-    pub fn stream(&mut self) -> ContextId {
+    pub(super) fn stream(&mut self) -> ContextId {
         let root = self.root();
         let context = self
             .instance
@@ -251,7 +254,7 @@ impl Run {
     }
 
     /// Runs the request header callback of a stream.
-    pub fn headers(&mut self, context: ContextId) -> Result<u32, Fault> {
+    pub(super) fn headers(&mut self, context: ContextId) -> Result<u32, Fault> {
         use tidegate_host_abi::HeadersAction::{
             Continue, ContinueAndEndStream, Pause, StopAllBuffer, StopAllWatermark,
         };
@@ -267,24 +270,24 @@ impl Run {
         })
     }
 
-    pub fn tick(&mut self) -> Result<(), Fault> {
+    pub(super) fn tick(&mut self) -> Result<(), Fault> {
         let root = self.root();
         self.instance.on_tick(&mut self.streams, root)
     }
 
     /// What the guest said since this was last asked; numbers in decimal.
-    pub fn said(&self) -> Vec<String> {
+    pub(super) fn said(&self) -> Vec<String> {
         self.services.said()
     }
 
     /// What the host said about it.
-    pub fn notes(&self) -> Vec<String> {
+    pub(super) fn notes(&self) -> Vec<String> {
         std::mem::take(&mut *self.services.notes.lock().unwrap())
     }
 }
 
 /// What a guest says at the request headers of one stream, which `prepare` sets up.
-pub fn said_at_headers(body: &str, prepare: impl FnOnce(&mut FakeStream)) -> Vec<String> {
+pub(super) fn said_at_headers(body: &str, prepare: impl FnOnce(&mut FakeStream)) -> Vec<String> {
     let mut run = Run::new(&at_headers(body));
     let context = run.stream();
     prepare(run.streams.get(context));
@@ -294,19 +297,19 @@ pub fn said_at_headers(body: &str, prepare: impl FnOnce(&mut FakeStream)) -> Vec
 }
 
 /// What a guest says in a tick, where there is no stream.
-pub fn said_at_tick(body: &str) -> Vec<String> {
+pub(super) fn said_at_tick(body: &str) -> Vec<String> {
     let mut run = Run::new(&filter(&on_tick(body)));
     run.tick().unwrap_or_else(|fault| panic!("{fault}"));
     run.said()
 }
 
-pub fn on_tick(body: &str) -> String {
+pub(super) fn on_tick(body: &str) -> String {
     format!(r#"(func (export "proxy_on_tick") (param i32) {body})"#)
 }
 
 /// Waits for a condition, up to ten seconds.
 #[track_caller]
-pub fn eventually(condition: impl Fn() -> bool) {
+pub(super) fn eventually(condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {
         assert!(start.elapsed() < Duration::from_secs(10), "it never came");
@@ -316,10 +319,10 @@ pub fn eventually(condition: impl Fn() -> bool) {
 
 /// Streams by context.
 #[derive(Debug, Default)]
-pub struct FakeStreams(pub HashMap<ContextId, FakeStream>);
+pub(super) struct FakeStreams(pub(super) HashMap<ContextId, FakeStream>);
 
 impl FakeStreams {
-    pub fn get(&mut self, context: ContextId) -> &mut FakeStream {
+    pub(super) fn get(&mut self, context: ContextId) -> &mut FakeStream {
         self.0.get_mut(&context).expect("the stream was created")
     }
 }
@@ -339,17 +342,17 @@ impl Streams for FakeStreams {
 
 /// A stream that has what a test gave it and records what is done to it.
 #[derive(Debug, Default)]
-pub struct FakeStream {
-    pub maps: HashMap<MapKind, Vec<(String, String)>>,
-    pub request_body: Option<BodyBuffer>,
-    pub response_body: Option<BodyBuffer>,
-    pub properties: HashMap<String, PropertyValue<'static>>,
-    pub done: Vec<String>,
-    pub local_responses: Vec<LocalResponse>,
+pub(super) struct FakeStream {
+    pub(super) maps: HashMap<MapKind, Vec<(String, String)>>,
+    pub(super) request_body: Option<BodyBuffer>,
+    pub(super) response_body: Option<BodyBuffer>,
+    pub(super) properties: HashMap<String, PropertyValue<'static>>,
+    pub(super) done: Vec<String>,
+    pub(super) local_responses: Vec<LocalResponse>,
 }
 
 impl FakeStream {
-    pub fn map(&mut self, kind: MapKind, fields: &[(&str, &str)]) {
+    pub(super) fn map(&mut self, kind: MapKind, fields: &[(&str, &str)]) {
         let fields = fields
             .iter()
             .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
@@ -357,7 +360,7 @@ impl FakeStream {
         self.maps.insert(kind, fields);
     }
 
-    pub fn body_text(&self, side: Side) -> String {
+    pub(super) fn body_text(&self, side: Side) -> String {
         let body = match side {
             Side::Request => &self.request_body,
             Side::Response => &self.response_body,
@@ -370,7 +373,7 @@ impl FakeStream {
     }
 }
 
-pub fn body(chunks: &[&str]) -> Option<BodyBuffer> {
+pub(super) fn body(chunks: &[&str]) -> Option<BodyBuffer> {
     let mut body = BodyBuffer::new();
     for chunk in chunks {
         body.push(Bytes::copy_from_slice(chunk.as_bytes()));
@@ -433,6 +436,7 @@ impl StreamHost for FakeStream {
         if let Property::RequestHeader(name) = property {
             return Some(PropertyValue::Bytes(Cow::Owned(name.to_ascii_uppercase())));
         }
+        assert_ne!(*property, Property::Other(b"panic"), "asked for");
         let key = match property {
             Property::Other(path) => text(path),
             named => format!("{named:?}"),
@@ -464,17 +468,17 @@ impl StreamHost for FakeStream {
 
 /// Services with clocks that stand still and one backend, `web`.
 #[derive(Debug, Default)]
-pub struct FakeServices {
+pub(super) struct FakeServices {
     lines: Mutex<Vec<(LogLevel, Vec<u8>)>>,
     notes: Mutex<Vec<String>>,
-    pub seen: Mutex<Vec<(String, String)>>,
-    pub least_level: AtomicU64,
+    pub(super) seen: Mutex<Vec<(String, String)>>,
+    pub(super) least_level: AtomicU64,
     shared: SharedStore,
     metrics: GuestMetrics,
 }
 
 impl FakeServices {
-    pub fn said(&self) -> Vec<String> {
+    pub(super) fn said(&self) -> Vec<String> {
         let lines = std::mem::take(&mut *self.lines.lock().unwrap());
         lines
             .into_iter()
@@ -485,7 +489,7 @@ impl FakeServices {
             .collect()
     }
 
-    pub fn levels(&self) -> Vec<(LogLevel, String)> {
+    pub(super) fn levels(&self) -> Vec<(LogLevel, String)> {
         let lines = std::mem::take(&mut *self.lines.lock().unwrap());
         lines
             .into_iter()

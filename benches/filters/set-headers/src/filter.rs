@@ -37,7 +37,9 @@ impl RootContext for Plugin {
     }
 
     fn create_http_context(&self, _context_id: u32) -> Option<Box<dyn HttpContext>> {
-        Some(Box::new(Filter { name: Rc::clone(&self.name) }))
+        Some(Box::new(Filter {
+            name: Rc::clone(&self.name),
+        }))
     }
 }
 
