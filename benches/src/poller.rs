@@ -226,18 +226,18 @@ mod tests {
 
         let sent = vec![1; 64 << 20];
         assert_eq!(sender.send(&sent), Step::Later);
-        let mut received = 0;
-        let mut buffer = vec![0; 1 << 20];
+        let reading = std::thread::spawn(move || {
+            let mut received = Vec::new();
+            reader.read_to_end(&mut received).unwrap();
+            received.len()
+        });
         let mut numbers = Vec::new();
         while sender.has_unsent() {
-            received += reader.read(&mut buffer).unwrap();
             poller.wait(&mut numbers).unwrap();
             assert_eq!(numbers, [7]);
             sender.flush();
         }
-        while received < sent.len() {
-            received += reader.read(&mut buffer).unwrap();
-        }
-        assert_eq!(received, sent.len());
+        drop(sender);
+        assert_eq!(reading.join().unwrap(), sent.len());
     }
 }

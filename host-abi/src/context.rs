@@ -53,7 +53,18 @@ pub(crate) struct Context {
     pub(crate) plugin: usize,
 }
 
+impl Context {
+    /// What is effective while there is no other; it speaks for the first plugin.
+    const VM: Self = Self {
+        id: ContextId::VM,
+        kind: Kind::Root,
+        plugin: 0,
+    };
+}
+
 /// The live contexts of one instance.
+///
+/// The effective context is one of them, or the VM.
 #[derive(Debug)]
 pub(crate) struct Contexts {
     live: HashMap<u32, (Kind, usize), BuildHasherDefault<IdHasher>>,
@@ -66,11 +77,7 @@ impl Contexts {
         Self {
             live: HashMap::default(),
             last: 0,
-            effective: Context {
-                id: ContextId::VM,
-                kind: Kind::Root,
-                plugin: 0,
-            },
+            effective: Context::VM,
         }
     }
 
@@ -86,12 +93,19 @@ impl Contexts {
     }
 
     pub(crate) fn get(&self, id: ContextId) -> Option<Context> {
+        // Mostly the next callback is for the same stream.
+        if id == self.effective.id && id != ContextId::VM {
+            return Some(self.effective);
+        }
         let &(kind, plugin) = self.live.get(&id.0)?;
         Some(Context { id, kind, plugin })
     }
 
     pub(crate) fn remove(&mut self, id: ContextId) {
         self.live.remove(&id.0);
+        if self.effective.id == id {
+            self.effective = Context::VM;
+        }
     }
 
     pub(crate) fn count(&self, kind: Kind) -> usize {

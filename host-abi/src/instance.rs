@@ -29,7 +29,7 @@ use crate::functions::{Callback, Callbacks};
 use crate::lent::lend;
 use crate::plugin::{Plugin, VmKey};
 use crate::services::HttpCall;
-use crate::state::{Input, Running, State};
+use crate::state::State;
 use crate::stream::Streams;
 use exports::Exports;
 pub use root::RootStatus;
@@ -225,7 +225,6 @@ struct Call {
     callback: Callback,
     name: &'static str,
     context: Context,
-    input: Input,
 }
 
 /// Enters the guest on whatever budget has begun.
@@ -235,7 +234,6 @@ fn enter<P: WasmParams, R: WasmResults>(
     Call {
         name,
         context,
-        input,
         callback: _,
     }: Call,
     function: &TypedFunc<P, R>,
@@ -243,10 +241,7 @@ fn enter<P: WasmParams, R: WasmResults>(
 ) -> Result<R, Fault> {
     let state = store.data_mut();
     state.contexts.set_effective(context);
-    state.running = Running {
-        callback: name,
-        input,
-    };
+    state.running.callback = name;
     state.used.memory_refused = false;
     state.needed.mark();
     store.set_epoch_deadline(1);
@@ -260,6 +255,7 @@ fn enter<P: WasmParams, R: WasmResults>(
 }
 
 /// The fault behind an error, told apart from one for lack of memory.
+#[cold]
 fn fault(state: &State, callback: &'static str, error: &wasmtime::Error) -> Fault {
     let mut fault = Fault::from_guest(callback, error);
     if fault.kind == FaultKind::Trap && state.used.memory_refused {

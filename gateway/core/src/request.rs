@@ -119,6 +119,9 @@ pub fn renormalise(head: &mut RequestHead) -> Result<(), Failure> {
     if let Cow::Owned(normal) = path::normalise(head.path.as_bytes()).map_err(invalid)? {
         head.path = value(Cow::Owned(normal), Failure::InvalidHeader)?;
     }
+    if head.authority.is_empty() {
+        return Ok(()); // An HTTP/1.0 client need not name one.
+    }
     if let Cow::Owned(normal) = authority::normalise(head.authority.as_bytes()).map_err(invalid)? {
         head.authority = value(Cow::Owned(normal), Failure::InvalidHeader)?;
     }

@@ -253,7 +253,7 @@ fn escape(out: &mut String, bytes: &[u8]) {
             b'\\' => out.push_str("\\\\"),
             0x20..=0x7e => out.push(char::from(byte)),
             _ => {
-                write!(out, "\\u{:04x}", byte).ok();
+                write!(out, "\\u{byte:04x}").ok();
             }
         }
     }

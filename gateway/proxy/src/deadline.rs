@@ -105,10 +105,10 @@ impl Shared {
     fn wake_expired(&self) {
         let now = self.now_ms.get();
         for (_, slot) in self.slots.borrow().iter() {
-            if slot.at_ms.get() <= now {
-                if let Some(waker) = slot.waker.borrow_mut().take() {
-                    waker.wake();
-                }
+            if slot.at_ms.get() <= now
+                && let Some(waker) = slot.waker.borrow_mut().take()
+            {
+                waker.wake();
             }
         }
     }

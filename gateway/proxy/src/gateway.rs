@@ -64,7 +64,7 @@ pub enum StartError {
         /// The plugin's name.
         plugin: String,
         /// What went wrong.
-        source: tidegate_host_abi::StartError,
+        source: Box<tidegate_host_abi::StartError>,
     },
     /// The system gives no thread.
     #[error("cannot start a thread")]
@@ -227,7 +227,7 @@ fn start_vms(
                 let plugin = plugins.first().map(|plugin| plugin.spec().name.clone());
                 StartError::Plugin {
                     plugin: plugin.unwrap_or_default(),
-                    source,
+                    source: Box::new(source),
                 }
             })?;
             instances.push(instance);

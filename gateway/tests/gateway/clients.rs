@@ -33,11 +33,10 @@ fn drops_of_a_head_do_not_extend_its_limit() {
     let mut client = gateway.client();
     client.send("GET / HTTP/1.1\r\n");
     // One byte at a time, for ever: only a limit on the whole head ends this.
-    let status = eventually("the gateway's patience ends", || {
+    eventually("the gateway's patience ends", || {
         let sent = client.try_send("x");
         (sent.is_err() || !gateway_is_silent(&mut client)).then_some(())
     });
-    assert_eq!(status, ());
     assert!(gateway.log_lines(1)[0].contains(" 408 request_header_timeout "));
 }
 

@@ -279,8 +279,10 @@ fn calls_out() -> Wasm {
     ];
     pairs.extend(u32::to_le_bytes(3));
     for (name, value) in fields {
-        pairs.extend((name.len() as u32).to_le_bytes());
-        pairs.extend((value.len() as u32).to_le_bytes());
+        for part in [name, value] {
+            let length = u32::try_from(part.len()).expect("short");
+            pairs.extend(length.to_le_bytes());
+        }
     }
     for (name, value) in fields {
         pairs.extend([name.as_bytes(), b"\0", value.as_bytes(), b"\0"].concat());

@@ -20,12 +20,9 @@ fn refused(request: &str, status: u16, flag: &str) {
         "{request:?}"
     );
     assert_eq!(origin.requests(), [], "{request:?}");
-    let log = gateway.log_lines(1);
-    assert!(
-        log[0].contains(&format!(" {status} {flag} ")),
-        "{request:?}: {}",
-        log[0]
-    );
+    let line = gateway.log_lines(1).remove(0);
+    let expected = format!(" {status} {flag} ");
+    assert!(line.contains(&expected), "{request:?}: {line}");
 }
 
 /// Sends `request` and returns what the origin got and the client's answer.

@@ -7,7 +7,6 @@ use crate::context::{Context, ContextId, Kind};
 use crate::fault::Fault;
 use crate::functions::Callback;
 use crate::kinds::{BodyAction, HeadersAction, TrailersAction};
-use crate::state::Input;
 use crate::stream::{Side, Streams};
 
 impl Instance {
@@ -257,12 +256,11 @@ impl Instance {
     }
 }
 
-/// An entry without extra input.
+/// An entry into a callback.
 const fn call(callback: Callback, name: &'static str, context: Context) -> Call {
     Call {
         callback,
         name,
         context,
-        input: Input::None,
     }
 }

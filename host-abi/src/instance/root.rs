@@ -50,15 +50,16 @@ impl Instance {
             callback: Callback::HttpCallResponse,
             name: NAME,
             context,
-            input: Input::CallResponse(response.clone()),
         };
-        self.enter(
+        self.store.data_mut().running.input = Input::CallResponse(response.clone());
+        let entered = self.enter(
             streams,
             call,
             |exports| exports.http_call_response.as_ref(),
             params,
-        )?;
+        );
         self.store.data_mut().running.input = Input::None;
+        entered?;
         self.delete_released(streams)
     }
 
@@ -74,7 +75,6 @@ impl Instance {
             callback: Callback::Tick,
             name: NAME,
             context,
-            input: Input::None,
         };
         self.enter(streams, call, |exports| exports.tick.as_ref(), root.get())?;
         self.delete_released(streams)
@@ -97,7 +97,6 @@ impl Instance {
             callback: Callback::QueueReady,
             name: NAME,
             context,
-            input: Input::None,
         };
         self.enter(
             streams,

@@ -220,7 +220,6 @@ impl Start<'_> {
             callback: Callback::ContextCreate,
             name: "proxy_on_context_create",
             context: context(id, place),
-            input: Input::None,
         };
         enter(&mut self.store, &mut NoStreams, call, create, (id.get(), 0))
             .map_err(|fault| self.error(StartStep::ContextCreate, plugin, Some(fault)))
@@ -248,8 +247,8 @@ impl Start<'_> {
             callback,
             name,
             context,
-            input,
         };
+        self.store.data_mut().running.input = input;
         let answer = enter(&mut self.store, &mut NoStreams, call, function, params)
             .map_err(|fault| self.error(step, plugin, Some(fault)))?;
         self.store.data_mut().running.input = Input::None;

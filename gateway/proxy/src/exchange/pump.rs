@@ -170,7 +170,8 @@ impl<'a, H: PendingHead> Pump<'a, H> {
     async fn wait(&mut self) -> Result<Event, PumpEnd> {
         let timeouts = *self.run.worker.timeouts();
         let side = self.side;
-        let reads = !self.input_ended && !(self.shows && self.run.hold(side) == Hold::Watermark);
+        let watermark = self.shows && self.run.hold(side) == Hold::Watermark;
+        let reads = !self.input_ended && !watermark;
         let watches = !self.run.chain.is_empty();
         let run = self.run;
         let released = poll_fn(|cx| run.poll_released(side, cx));

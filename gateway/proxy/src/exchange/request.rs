@@ -49,7 +49,7 @@ pub(crate) async fn admit(
         }
     }
     let mut state = run.stream.state();
-    if !run.chain.is_empty() {
+    if state.request_edited {
         renormalise(&mut state.request)?;
     }
     let snapshot = &down.generation.snapshot;

@@ -49,6 +49,8 @@ pub(crate) struct State {
     pub(crate) local: Option<LocalResponse>,
     /// A filter asked for the stream to be reset.
     pub(crate) closed: bool,
+    /// A filter edited the request head: it is normalised once more.
+    pub(crate) request_edited: bool,
     /// A filter wrote a header that cannot be sent.
     pub(crate) invalid_header: bool,
     /// Custom properties that filters set.
@@ -166,6 +168,7 @@ impl State {
             filters: states,
             local: None,
             closed: false,
+            request_edited: false,
             invalid_header: false,
             properties: Vec::new(),
             waker: None,

@@ -158,7 +158,10 @@ impl<'a> FilterRun<'a> {
         let mut state = self.stream.state();
         if let Some(known) = state.filter(at) {
             known.context = Some((context, generation));
-            known.side(side).generation = Some(generation);
+            let direction = known.side(side);
+            direction.generation = Some(generation);
+            // Resuming what is not paused does nothing, also not later.
+            direction.resume = false;
         }
         Ok(Some(context))
     }
@@ -367,6 +370,7 @@ impl<'a> FilterRun<'a> {
                 known.body.push(piece);
             }
             known.body_visible = true;
+            known.resume = false;
             known.ended |= end;
             known.body.len()
         };
@@ -455,6 +459,9 @@ impl<'a> FilterRun<'a> {
                 u32::try_from(trailers.map_or(0, http::HeaderMap::len)).unwrap_or(u32::MAX)
             };
             if let Some(context) = self.context_in(filter, at, side)? {
+                if let Some(known) = self.stream.state().side(at, side) {
+                    known.resume = false;
+                }
                 let entered = filter.vm.enter(
                     Some(self.current(context, at)),
                     |instance, streams| match side {

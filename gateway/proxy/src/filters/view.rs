@@ -107,6 +107,7 @@ impl StreamHost for FilterView<'_> {
         if fields::edit(found, edit).is_err() {
             self.state.invalid_header = true;
         }
+        self.state.request_edited |= map == MapKind::RequestHeaders;
         Edited::Done
     }
 

@@ -295,7 +295,7 @@ mod tests {
     #[test]
     fn heads_are_bounded_in_bytes_and_fields() {
         let line = format!("GET /{} HTTP/1.1\r\n", "a".repeat(70_000));
-        refused(&line[..66_000], Failure::UriTooLong);
+        refused(&line, Failure::UriTooLong);
         let long = format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(70_000));
         refused(&long, Failure::HeadersTooLarge);
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(101));

@@ -108,7 +108,7 @@ fn build(setup: Setup) -> Rc<Worker> {
             },
         ) in vms.into_iter().enumerate()
         {
-            built.push(Vm::new(id, plugins, this.clone()));
+            built.push(Vm::new(id, plugins, std::rc::Weak::clone(this)));
             instances.push(started);
         }
         let filters = chain.into_iter().filter_map(|(plugin, vm, place)| {
