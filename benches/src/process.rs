@@ -187,18 +187,24 @@ pub fn free_address() -> Result<SocketAddr> {
 pub fn probe(address: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PROBE_LIMIT)?;
     stream.set_read_timeout(Some(PROBE_LIMIT))?;
-    write!(
-        stream,
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"
-    )?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n")?;
     let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    let answer = String::from_utf8_lossy(&answer);
-    let (head, _) = answer.split_once("\r\n\r\n").context("no head")?;
-    if !head.starts_with("HTTP/1.1 200") {
+    let mut buffer = [0; 4096];
+    let head = loop {
+        let read = stream.read(&mut buffer)?;
+        if read == 0 {
+            bail!("no head");
+        }
+        answer.extend_from_slice(buffer.get(..read).unwrap_or_default());
+        let text = String::from_utf8_lossy(&answer);
+        if let Some((head, _)) = text.split_once("\r\n\r\n") {
+            break head.to_ascii_lowercase();
+        }
+    };
+    if !head.starts_with("http/1.1 200") {
         bail!("answered {:?}", head.lines().next().unwrap_or_default());
     }
-    Ok(head.to_ascii_lowercase())
+    Ok(head)
 }
 
 /// Starts something on a core. Affinity is inherited, so this thread goes there for a moment.

@@ -41,10 +41,11 @@ pub(crate) enum Kind {
 }
 
 impl Package {
-    /// Whether this is a filter: a `cdylib` below plugins/ or examples/.
+    /// Whether this is a filter: a `cdylib` below plugins/, examples/ or benches/filters/.
     pub(crate) fn is_filter(&self) -> bool {
-        let place = self.folder.starts_with("plugins") || self.folder.starts_with("examples");
-        place && self.crate_types.iter().any(|kind| kind == "cdylib")
+        let places = ["plugins", "examples", "benches/filters"];
+        places.iter().any(|place| self.folder.starts_with(place))
+            && self.crate_types.iter().any(|kind| kind == "cdylib")
     }
 
     /// The file name, without folder, that cargo gives the compiled filter.

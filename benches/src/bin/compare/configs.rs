@@ -12,7 +12,7 @@ pub(crate) fn haproxy(address: SocketAddr, origin: SocketAddr) -> String {
     format!(
         "global
     nbthread 1
-    maxconn 10000
+    maxconn 4000
 
 defaults
     mode http
@@ -39,7 +39,7 @@ pub(crate) fn nginx(address: SocketAddr, origin: SocketAddr, folder: &Path) -> S
 worker_processes 1;
 pid {folder}/nginx.pid;
 error_log stderr crit;
-events {{ worker_connections 10000; }}
+events {{ worker_connections 4000; }}
 http {{
     access_log off;
     client_body_temp_path {folder}/body;
