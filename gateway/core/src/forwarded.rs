@@ -4,7 +4,6 @@
 //! claims is replaced. With `trusted_hops` proxies in front, the client is the address that the
 //! outermost trusted one saw: the n-th from the right of the list that includes our peer.
 
-use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use http::HeaderMap;
@@ -25,6 +24,8 @@ pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub struct Peer<'a> {
     /// The address of the connection's other end.
     pub address: IpAddr,
+    /// The same as text, made once a connection.
+    pub address_text: &'a HeaderValue,
     /// How many proxies in front of us are ours.
     pub trusted_hops: usize,
     /// `http` or `https`, as our own listener saw it.
@@ -48,36 +49,25 @@ pub fn apply(headers: &mut HeaderMap, peer: &Peer<'_>) -> IpAddr {
 }
 
 fn forwarded_for(headers: &HeaderMap, peer: &Peer<'_>) -> (HeaderValue, IpAddr) {
-    let mut text = String::new();
-    let mut client = peer.address;
-    if peer.trusted_hops > 0 {
-        let mut claimed = Vec::new();
-        for value in headers.get_all(X_FORWARDED_FOR) {
-            let value = value.to_str().unwrap_or_default();
-            claimed.extend(
-                value
-                    .split(',')
-                    .map(str::trim)
-                    .filter(|entry| !entry.is_empty()),
-            );
-        }
-        // The right-most entry was written by the hop next to us, whose own address is `peer`.
-        let wanted = claimed.len().checked_sub(peer.trusted_hops);
-        if let Some(address) = wanted
-            .and_then(|at| claimed.get(at))
-            .and_then(|entry| address(entry))
-        {
-            client = address;
-        }
-        for entry in claimed {
-            text.push_str(entry);
-            text.push_str(", ");
-        }
+    if peer.trusted_hops == 0 {
+        return (peer.address_text.clone(), peer.address);
     }
-    // Writing to a String cannot fail.
-    write!(text, "{}", peer.address).ok();
-    let list = HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-    (list, client)
+    let mut claimed = Vec::new();
+    for value in headers.get_all(X_FORWARDED_FOR) {
+        let entries = value.to_str().unwrap_or_default().split(',').map(str::trim);
+        claimed.extend(entries.filter(|entry| !entry.is_empty()));
+    }
+    // The right-most entry was written by the hop next to us, whose own address is `peer`.
+    let wanted = claimed.len().checked_sub(peer.trusted_hops);
+    let client = wanted
+        .and_then(|at| claimed.get(at))
+        .and_then(|entry| address(entry));
+    claimed.push(peer.address_text.to_str().unwrap_or_default());
+    let list = HeaderValue::try_from(claimed.join(", "));
+    (
+        list.unwrap_or_else(|_| peer.address_text.clone()),
+        client.unwrap_or(peer.address),
+    )
 }
 
 /// An address, with the port that some proxies add.
@@ -116,6 +106,7 @@ mod tests {
             &mut headers,
             &Peer {
                 address: IpAddr::from([10, 0, 0, 9]),
+                address_text: &HeaderValue::from_static("10.0.0.9"),
                 trusted_hops,
                 scheme: &HeaderValue::from_static("http"),
                 authority: &HeaderValue::from_static("shop.test"),

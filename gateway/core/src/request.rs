@@ -38,9 +38,11 @@ pub struct Received<'a> {
 
 /// What the connection knows.
 #[derive(Debug, Clone, Copy)]
-pub struct Arrival {
+pub struct Arrival<'a> {
     /// The address of the connection's other end.
     pub peer: IpAddr,
+    /// The same as text, made once a connection.
+    pub peer_text: &'a HeaderValue,
     /// How many proxies in front of us are ours.
     pub trusted_hops: usize,
     /// 128 random bits for the request id.
@@ -65,7 +67,7 @@ pub struct Prepared {
 /// # Errors
 ///
 /// The [`Failure`] that the client is answered with.
-pub fn prepare(received: Received<'_>, arrival: &Arrival) -> Result<Prepared, Failure> {
+pub fn prepare(received: Received<'_>, arrival: &Arrival<'_>) -> Result<Prepared, Failure> {
     let Received {
         method,
         target,
@@ -83,6 +85,7 @@ pub fn prepare(received: Received<'_>, arrival: &Arrival) -> Result<Prepared, Fa
     let scheme = HeaderValue::from_static("http");
     let peer = forwarded::Peer {
         address: arrival.peer,
+        address_text: arrival.peer_text,
         trusted_hops: arrival.trusted_hops,
         scheme: &scheme,
         authority: &authority,

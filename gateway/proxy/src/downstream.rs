@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use http::HeaderValue;
 use tidegate_core::failure::Failure;
 use tidegate_core::message::Version;
 use tidegate_core::snapshot::Listener;
@@ -36,6 +37,8 @@ pub(crate) struct Downstream {
     /// The configuration that the current exchange sees.
     pub(crate) generation: Rc<Generation>,
     pub(crate) peer: SocketAddr,
+    /// The peer's address without port, as text.
+    pub(crate) peer_text: HeaderValue,
     pub(crate) local: SocketAddr,
     pub(crate) id: u64,
     /// When the first byte of the current head came.

@@ -60,6 +60,7 @@ pub(crate) async fn serve(down: &mut Downstream, parsed: ParsedRequest) -> Next 
     let asked = method.clone();
     let arrival = Arrival {
         peer: down.peer.ip(),
+        peer_text: &down.peer_text,
         trusted_hops: down.listener.trusted_hops,
         random: down.worker.ids.next(),
     };

@@ -97,7 +97,6 @@ impl Pool {
     /// Keeps a connection whose exchange has ended cleanly.
     pub(crate) fn keep(&self, mut connection: UpstreamConnection) {
         if connection.reader.buf.is_empty() {
-            connection.reader.release();
             connection.writer.release();
             connection.reused = true;
             self.put(connection);

@@ -110,8 +110,12 @@ fn start_origin() -> Result<SocketAddr> {
     let address = listener.local_addr()?;
     let serve = move || {
         for stream in listener.incoming().flatten() {
-            // A connection that breaks shows in the client's answer.
-            thread::spawn(move || drop(serve_connection(stream)));
+            thread::spawn(move || {
+                // The gateway closes its connections between requests; all else is of interest.
+                if let Err(err) = serve_connection(stream) {
+                    eprintln!("origin: {err:#}");
+                }
+            });
         }
     };
     thread::Builder::new().name("origin".into()).spawn(serve)?;
@@ -120,7 +124,7 @@ fn start_origin() -> Result<SocketAddr> {
 
 fn serve_connection(mut stream: TcpStream) -> Result<()> {
     stream.set_nodelay(true)?;
-    loop {
+    while stream.peek(&mut [0])? > 0 {
         let (head, rest) = read_head(&mut stream)?;
         if let Some(path) = head.strip_prefix("GET /") {
             let bytes: u64 = path.split(' ').next().unwrap_or_default().parse()?;
@@ -138,6 +142,7 @@ fn serve_connection(mut stream: TcpStream) -> Result<()> {
             )?;
         }
     }
+    Ok(())
 }
 
 fn connect(to: SocketAddr) -> Result<TcpStream> {

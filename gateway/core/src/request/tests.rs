@@ -35,6 +35,7 @@ fn receive(
         },
         &Arrival {
             peer: IpAddr::from([127, 0, 0, 1]),
+            peer_text: &HeaderValue::from_static("127.0.0.1"),
             trusted_hops: 0,
             random: 7,
         },

@@ -11,6 +11,9 @@ use std::time::Instant;
 
 use crate::upstream::UpstreamConnection;
 
+/// A connection that was not used for so long gives its read buffer back.
+const COLD: Duration = Duration::from_secs(1);
+
 /// Kept connections by endpoint.
 #[derive(Debug)]
 pub(crate) struct Pool {
@@ -58,11 +61,16 @@ impl Pool {
         }
     }
 
-    /// Closes what is too old or was closed by its origin.
+    /// Closes what is too old or was closed by its origin; what was idle since the last sweep gives
+    /// its buffer back.
     pub(crate) fn sweep(&self) {
         self.idle.borrow_mut().retain(|_, kept| {
-            kept.retain(|kept| {
-                kept.since.elapsed() < self.max_idle && kept.connection.reader.is_quiet()
+            kept.retain_mut(|kept| {
+                let idle = kept.since.elapsed();
+                if idle > COLD {
+                    kept.connection.reader.release();
+                }
+                idle < self.max_idle && kept.connection.reader.is_quiet()
             });
             !kept.is_empty()
         });

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use http::HeaderValue;
 use tidegate_core::snapshot::Listener;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
@@ -117,6 +118,8 @@ pub(super) fn adopt(
     let Ok(local) = stream.local_addr() else {
         return;
     };
+    // An IPv4 client of an IPv6 socket is an IPv4 client.
+    let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     // Small writes must not wait for acknowledgements; a socket without the option still works.
     stream.set_nodelay(true).ok();
     let (read, write) = stream.into_split();
@@ -136,6 +139,8 @@ pub(super) fn adopt(
         listener: Arc::clone(listener),
         generation: worker.generation(),
         peer,
+        peer_text: HeaderValue::try_from(peer.ip().to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
         local,
         id,
         head_started: None,
