@@ -43,7 +43,7 @@ pub fn own(name: &str) -> Result<PathBuf> {
 /// If it was not built.
 pub fn filter(name: &str) -> Result<PathBuf> {
     let folder = env::var_os("TIDEGATE_PLUGINS_DIR");
-    let folder = folder.map_or_else(|| "target/plugins".into(), PathBuf::from);
+    let folder = folder.map_or_else(|| root().join("target/plugins"), PathBuf::from);
     let path = there(
         folder.join(format!("{name}.wasm")),
         "`cargo xtask plugins` builds it",
@@ -58,7 +58,7 @@ pub fn filter(name: &str) -> Result<PathBuf> {
 /// If it did not.
 pub fn envoy() -> Result<PathBuf> {
     let folder = env::var_os("TIDEGATE_PEERS_DIR");
-    let folder = folder.map_or_else(|| "target/peers".into(), PathBuf::from);
+    let folder = folder.map_or_else(|| root().join("target/peers"), PathBuf::from);
     there(
         folder.join("envoy/bin/envoy"),
         "`cargo xtask compare` installs it",

@@ -37,6 +37,9 @@ pub struct Peer<'a> {
 /// Sets X-Forwarded-For, -Proto and -Host and returns the client's address.
 pub fn apply(headers: &mut HeaderMap, peer: &Peer<'_>) -> IpAddr {
     let trusted = peer.trusted_hops > 0;
+    if !trusted {
+        remove_claims(headers);
+    }
     let (list, client) = forwarded_for(headers, peer);
     headers.insert(X_FORWARDED_FOR, list);
     if !trusted || !headers.contains_key(X_FORWARDED_PROTO) {
@@ -46,6 +49,25 @@ pub fn apply(headers: &mut HeaderMap, peer: &Peer<'_>) -> IpAddr {
         headers.insert(X_FORWARDED_HOST, peer.authority.clone());
     }
     client
+}
+
+/// Removes what an untrusted client claims in fields that only proxies write: X-Forwarded-Port,
+/// X-Forwarded-Client-Cert and their kin, and the standard's own Forwarded (RFC 7239 §8.1).
+fn remove_claims(headers: &mut HeaderMap) {
+    let is_claim = |name: &HeaderName| {
+        name.as_str().starts_with("x-forwarded-") || *name == http::header::FORWARDED
+    };
+    // Most requests have none: look before collecting.
+    if headers.keys().any(is_claim) {
+        let claims: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| is_claim(name))
+            .cloned()
+            .collect();
+        for name in claims {
+            headers.remove(name);
+        }
+    }
 }
 
 fn forwarded_for(headers: &HeaderMap, peer: &Peer<'_>) -> (HeaderValue, IpAddr) {
@@ -127,6 +149,29 @@ mod tests {
     fn without_trusted_hops_the_claim_is_replaced() {
         check(0, Some("1.2.3.4"), "10.0.0.9", "10.0.0.9");
         check(0, None, "10.0.0.9", "10.0.0.9");
+    }
+
+    #[test]
+    fn other_claims_of_proxies_go_without_trusted_hops() {
+        let mut headers = HeaderMap::new();
+        for name in [
+            "x-forwarded-client-cert",
+            "x-forwarded-port",
+            "forwarded",
+            "x-kept",
+        ] {
+            headers.insert(name, HeaderValue::from_static("claim"));
+        }
+        let peer = Peer {
+            address: IpAddr::from([10, 0, 0, 9]),
+            address_text: &HeaderValue::from_static("10.0.0.9"),
+            trusted_hops: 0,
+            scheme: &HeaderValue::from_static("http"),
+            authority: &HeaderValue::from_static("shop.test"),
+        };
+        apply(&mut headers, &peer);
+        let claims = headers.values().filter(|value| *value == "claim").count();
+        assert_eq!((claims, headers.len()), (1, 4));
     }
 
     #[test]

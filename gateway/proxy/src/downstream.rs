@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
@@ -26,6 +27,10 @@ use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
 use crate::worker::Generation;
 use crate::worker::Worker;
+
+/// How long an idle connection keeps its buffer: giving it back between the requests of a busy one
+/// would cost more than parsing them.
+const WARM: Duration = Duration::from_secs(1);
 
 /// One client connection.
 #[derive(Debug)]
@@ -97,7 +102,7 @@ impl Downstream {
             } else {
                 self.worker.idle_limit(limit)
             };
-            let woke = self.reader.idle(limit).await;
+            let woke = self.wait_for_bytes(limit).await;
             self.idle.set(false);
             if !matches!(woke, ReadEnd::Data) {
                 return Wanted::Nothing;
@@ -125,6 +130,19 @@ impl Downstream {
                 ReadEnd::TimedOut => return self.header_timeout(),
             }
         }
+    }
+
+    /// Waits for the next request's first byte. A busy connection keeps its buffer; one that has
+    /// waited for [`WARM`] gives it back.
+    async fn wait_for_bytes(&mut self, limit: Duration) -> ReadEnd {
+        let woke = self.reader.readable(WARM.min(limit)).await;
+        let waits_on = matches!(woke, ReadEnd::TimedOut) && limit > WARM;
+        // A drain hurries this wait: then there is no second one.
+        if !waits_on || self.worker.is_draining() {
+            return woke;
+        }
+        self.reader.release();
+        self.reader.readable(limit - WARM).await
     }
 
     fn header_timeout(&self) -> Wanted {
@@ -176,7 +194,7 @@ impl Downstream {
     /// Closes with a reset, so that a response cut short is not taken for complete.
     fn abort(self) {
         let socket = socket2::SockRef::from(self.reader.half().as_ref());
-        if let Err(err) = socket.set_linger(Some(std::time::Duration::ZERO)) {
+        if let Err(err) = socket.set_linger(Some(Duration::ZERO)) {
             tracing::debug!(%err, "a connection could not be set to reset");
         }
         self.writer.forget();

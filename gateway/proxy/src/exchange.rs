@@ -18,8 +18,12 @@ pub(crate) mod state;
 use std::rc::Rc;
 
 use tidegate_core::failure::Failure;
+use tidegate_core::framing::Framing;
 use tidegate_core::framing::request_framing;
+use tidegate_core::hop_by_hop::ConnectionOptions;
+use tidegate_core::message::Version;
 use tidegate_core::request::Arrival;
+use tidegate_core::request::Prepared;
 use tidegate_core::request::Received;
 use tidegate_core::request::prepare;
 
@@ -51,32 +55,52 @@ pub(crate) enum Next {
 
 /// Serves one request.
 pub(crate) async fn serve(down: &mut Downstream, parsed: ParsedRequest) -> Next {
+    let method = parsed.method.clone();
+    let target = parsed.target.clone();
+    match receive(down, parsed) {
+        Ok((prepared, framing, version)) => {
+            let client = Client {
+                version,
+                head_request: method == http::Method::HEAD,
+                wants_trailers: prepared.options.trailers,
+                keep_alive: keeps_alive(version, prepared.options, framing.must_close),
+            };
+            run(down, prepared, framing, &client).await
+        }
+        Err(failure) => refuse(down, failure, &method, &target).await,
+    }
+}
+
+/// Frames and prepares a request: what is refused here never becomes an exchange.
+fn receive(
+    down: &Downstream,
+    parsed: ParsedRequest,
+) -> Result<(Prepared, Framing, Version), Failure> {
     let ParsedRequest {
         method,
         target,
         version,
         mut headers,
     } = parsed;
-    let asked = method.clone();
-    let arrival = Arrival {
-        peer: down.peer.ip(),
-        peer_text: &down.peer_text,
-        trusted_hops: down.listener.trusted_hops,
-        random: down.worker.ids.next(),
-    };
-    let framing = request_framing(&mut headers, version);
+    let framing = request_framing(&mut headers, version)?;
     let received = Received {
         method,
         target: &target,
         version,
         headers,
     };
-    let prepared = framing.and_then(|framing| Ok((framing, prepare(received, &arrival)?)));
-    let (framing, prepared) = match prepared {
-        Ok(prepared) => prepared,
-        Err(failure) => return refuse(down, failure, &asked, &target).await,
+    let arrival = Arrival {
+        peer: down.peer.ip(),
+        peer_text: &down.peer_text,
+        trusted_hops: down.listener.trusted_hops,
+        random: down.worker.ids.next(),
     };
-    let facts = down.facts(version, prepared.client);
+    Ok((prepare(received, &arrival)?, framing, version))
+}
+
+/// Runs an exchange to its one end.
+async fn run(down: &mut Downstream, prepared: Prepared, framing: Framing, client: &Client) -> Next {
+    let facts = down.facts(client.version, prepared.client);
     let generation = Rc::clone(&down.generation);
     let state = State::new(facts, prepared.head, generation.chain.filters.len());
     let stream = Rc::new(state::StreamCell::new(state));
@@ -88,52 +112,33 @@ pub(crate) async fn serve(down: &mut Downstream, parsed: ParsedRequest) -> Next 
         stream: &stream,
     };
     let mut body = BodyReader::new(framing.length, worker.sizes());
-    let client = Client {
-        version,
-        head_request: asked == http::Method::HEAD,
-        wants_trailers: prepared.options.trailers,
-        keep_alive: keeps_alive(version, prepared.options, framing.must_close),
-    };
-    let admitted = request::admit(run, down, &mut body, &client).await;
-    let mut next = match admitted {
+    let mut next = match request::admit(run, down, &body).await {
         Ok(Admitted { backend, length }) => {
             let expects_continue = prepared.expects_continue;
             let forward = forward::Forward {
                 run,
-                client: &client,
+                client,
                 backend,
                 length,
                 expects_continue,
             };
+            // Large, and not needed while filters decide.
             Box::pin(forward.drive(down, &mut body)).await
         }
         Err(stop) => {
             let answer = Answer::of(stop, &stream);
-            Respond {
-                run,
-                client: &client,
-            }
-            .local(down, &mut body, answer)
-            .await
+            Respond { run, client }.local(down, &mut body, answer).await
         }
     };
-    {
-        let mut state = stream.state();
-        state.facts.received = body.received();
-        if !body.is_done() && next == Next::KeepAlive {
-            next = Next::Linger;
-        }
+    stream.state().facts.received = body.received();
+    if !body.is_done() && next == Next::KeepAlive {
+        next = Next::Linger;
     }
     ending.finish();
     next
 }
 
-fn keeps_alive(
-    version: tidegate_core::message::Version,
-    options: tidegate_core::hop_by_hop::ConnectionOptions,
-    must_close: bool,
-) -> bool {
-    use tidegate_core::message::Version;
+fn keeps_alive(version: Version, options: ConnectionOptions, must_close: bool) -> bool {
     !must_close
         && !options.close
         && match version {

@@ -5,6 +5,7 @@
 
 pub(crate) mod callout;
 pub(crate) mod fields;
+pub(crate) mod lent;
 pub(crate) mod properties;
 pub(crate) mod run;
 pub(crate) mod services;

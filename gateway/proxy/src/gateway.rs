@@ -5,8 +5,10 @@
 
 use std::io::Write;
 use std::net::SocketAddr;
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
 
 use tidegate_core::snapshot::Snapshot;
@@ -108,14 +110,14 @@ impl Gateway {
         for listener in &snapshot.listeners {
             sockets.push(listener::bind(&listener.name, listener.address, workers)?);
         }
-        let addresses = sockets
+        let bound = sockets
             .iter()
-            .filter_map(|sockets| sockets.first()?.local_addr().ok())
-            .collect();
+            .filter_map(|sockets| sockets.first()?.local_addr().ok());
+        let addresses = bound.collect();
         let services: Arc<dyn Services> = Arc::new(GatewayServices::new(Arc::clone(&snapshot)));
-        let mut started = Vec::new();
+        let mut vms = Vec::new();
         for _ in 0..workers {
-            started.push(start_vms(&plugins, &services)?);
+            vms.push(start_vms(&plugins, &services)?);
         }
         let (starter, starter_thread) = Starter::spawn(services)?;
         let (log, log_writer) = match access_log {
@@ -125,38 +127,14 @@ impl Gateway {
                 (Some((format, sink)), Some(thread))
             }
         };
-        let (inboxes, receivers): (Vec<_>, Vec<_>) = (0..workers)
-            .map(|_| tokio::sync::mpsc::unbounded_channel())
-            .unzip();
-        let inboxes: Arc<[_]> = inboxes.into();
-        let loads: Arc<[AtomicUsize]> = (0..workers).map(|_| AtomicUsize::new(0)).collect();
-        let listeners: Vec<_> = snapshot.listeners.iter().cloned().map(Arc::new).collect();
-        let mut threads = Vec::new();
-        for (index, (messages, vms)) in receivers.into_iter().zip(started).enumerate() {
-            let mine = sockets.iter_mut().filter_map(Vec::pop);
-            let setup = Setup {
-                index,
-                snapshot: Arc::clone(&snapshot),
-                sockets: listeners.iter().cloned().zip(mine).collect(),
-                vms,
-                chain: chain(&plugins),
-                access_log: log
-                    .as_ref()
-                    .map(|(format, sink)| AccessLog::new(*format, sink.clone())),
-                starter: starter.clone(),
-                inbox: inboxes
-                    .get(index)
-                    .cloned()
-                    .unwrap_or_else(|| tokio::sync::mpsc::unbounded_channel().0),
-                messages,
-                peers: Peers {
-                    loads: Arc::clone(&loads),
-                    inboxes: Arc::clone(&inboxes),
-                },
-            };
-            let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-            threads.push(thread.spawn(move || worker::run(setup))?);
-        }
+        let (inboxes, threads) = spawn_workers(Parts {
+            snapshot,
+            plugins: &plugins,
+            sockets,
+            vms,
+            log,
+            starter: &starter,
+        })?;
         Ok(Self {
             addresses,
             inboxes,
@@ -212,6 +190,63 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.drain();
     }
+}
+
+/// What workers are made of.
+struct Parts<'a> {
+    snapshot: Arc<Snapshot>,
+    plugins: &'a [Arc<Plugin>],
+    /// For each listener, a socket for each worker.
+    sockets: Vec<Vec<TcpListener>>,
+    /// For each worker, its started VMs.
+    vms: Vec<Vec<StartedVm>>,
+    log: Option<(LogFormat, SyncSender<String>)>,
+    starter: &'a Starter,
+}
+
+type Workers = (
+    Arc<[UnboundedSender<Message>]>,
+    Vec<JoinHandle<std::io::Result<worker::Drained>>>,
+);
+
+fn spawn_workers(parts: Parts<'_>) -> Result<Workers, StartError> {
+    let Parts {
+        snapshot,
+        plugins,
+        mut sockets,
+        vms,
+        log,
+        starter,
+    } = parts;
+    let channels = vms.iter().map(|_| tokio::sync::mpsc::unbounded_channel());
+    let (inboxes, receivers): (Vec<_>, Vec<_>) = channels.unzip();
+    let inboxes: Arc<[_]> = inboxes.into();
+    let loads: Arc<[AtomicUsize]> = vms.iter().map(|_| AtomicUsize::new(0)).collect();
+    let listeners: Vec<_> = snapshot.listeners.iter().cloned().map(Arc::new).collect();
+    let mut threads = Vec::new();
+    let channels = inboxes.iter().cloned().zip(receivers);
+    for (index, ((inbox, messages), vms)) in channels.zip(vms).enumerate() {
+        let mine = sockets.iter_mut().filter_map(Vec::pop);
+        let log = log.as_ref();
+        let setup = Setup {
+            index,
+            snapshot: Arc::clone(&snapshot),
+            sockets: listeners.iter().cloned().zip(mine).collect(),
+            vms,
+            chain: chain(plugins),
+            access_log: log.map(|(format, sink)| AccessLog::new(*format, sink.clone())),
+            starter: starter.clone(),
+            inbox,
+            messages,
+            peers: Peers {
+                loads: Arc::clone(&loads),
+                inboxes: Arc::clone(&inboxes),
+            },
+        };
+        let thread = std::thread::Builder::new().name(format!("worker-{index}"));
+        threads.push(thread.spawn(move || worker::run(setup))?);
+    }
+    Ok((inboxes, threads))
 }
 
 /// An instance and a spare for each VM.

@@ -1,9 +1,9 @@
 //! The data plane: sockets, HTTP, filters in the path, upstreams. Level 3: decisions come from
 //! `tidegate-core`, guests run in `tidegate-host-abi`; nothing here knows a configuration format.
 //!
-//! A gateway is N workers ([`worker`]), each a thread with a runtime, sockets, pools and filter
-//! instances of its own. A client connection ([`downstream`]) serves one request after the other;
-//! each is an [`exchange`]. Start reading there.
+//! A gateway is N workers (`worker`), each a thread with a runtime, sockets, pools and filter
+//! instances of its own. A client connection (`downstream`) serves one request after the other;
+//! each is an `exchange`. Start reading there.
 
 mod access_log;
 mod clock;

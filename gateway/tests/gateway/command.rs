@@ -251,3 +251,134 @@ fn a_signal_drains_and_a_second_one_ends_at_once() {
     gateway.signal("TERM");
     assert_eq!(gateway.wait(), Some(1));
 }
+
+#[test]
+fn the_page_of_defaults_says_what_the_code_does() {
+    use tidegate_core::defaults::SizeLimits;
+    use tidegate_core::defaults::Timeouts;
+    use tidegate_core::failure::Failure;
+    use tidegate_host_abi::Limits;
+
+    let page = include_str!("../../../docs/defaults.md");
+    let row = |what: &str, value: &str, reason: Option<Failure>| {
+        let line = page
+            .lines()
+            .find(|line| line.starts_with(&format!("| {what} ")));
+        let line = line.unwrap_or_else(|| panic!("no row for {what:?}"));
+        assert!(
+            line.contains(&format!("| {value} |")),
+            "{line}: expected {value}"
+        );
+        let flag = reason.map_or("none: ".to_owned(), |reason| {
+            format!("`{}`", reason.verdict().flag)
+        });
+        assert!(line.contains(&flag), "{line}: expected {flag}");
+    };
+    // No `..`: whoever adds a limit must document it.
+    let Timeouts {
+        header_read,
+        keep_alive,
+        stream_idle,
+        write_stall,
+        connect,
+        filter_pause,
+        upstream_idle,
+        drain,
+        linger,
+    } = Timeouts::default();
+    let time = |value: std::time::Duration| format!("{value:?}");
+    row(
+        "a request head,",
+        &time(header_read),
+        Some(Failure::RequestHeaderTimeout),
+    );
+    row("a kept client connection", &time(keep_alive), None);
+    row(
+        "a request body without",
+        &time(stream_idle),
+        Some(Failure::RequestBodyTimeout),
+    );
+    row(
+        "an origin that was asked,",
+        &time(stream_idle),
+        Some(Failure::UpstreamTimeout),
+    );
+    row(
+        "a response body without",
+        &time(stream_idle),
+        Some(Failure::UpstreamBodyTimeout),
+    );
+    row(
+        "a client that does not",
+        &time(write_stall),
+        Some(Failure::ClientStalled),
+    );
+    row(
+        "a connection to one",
+        &time(connect),
+        Some(Failure::ConnectTimeout),
+    );
+    row(
+        "a stream paused",
+        &time(filter_pause),
+        Some(Failure::PluginPauseTimeout),
+    );
+    row("a kept connection to", &time(upstream_idle), None);
+    row(
+        "running exchanges",
+        &time(drain),
+        Some(Failure::DrainDeadline),
+    );
+    row("a client that goes on", &time(linger), None);
+    let SizeLimits {
+        head_bytes,
+        head_fields,
+        buffered_body_bytes,
+        callout_body_bytes,
+        idle_connections_per_endpoint,
+    } = SizeLimits::default();
+    row(
+        "bytes of a request head",
+        &head_bytes.to_string(),
+        Some(Failure::HeadersTooLarge),
+    );
+    row(
+        "bytes of a response head",
+        &head_bytes.to_string(),
+        Some(Failure::UpstreamHeadersTooLarge),
+    );
+    row(
+        "fields of a head",
+        &head_fields.to_string(),
+        Some(Failure::HeadersTooLarge),
+    );
+    let held = buffered_body_bytes.to_string();
+    row(
+        "bytes of a request body",
+        &held,
+        Some(Failure::RequestBufferOverflow),
+    );
+    row(
+        "bytes of a response body",
+        &held,
+        Some(Failure::ResponseBufferOverflow),
+    );
+    row("bytes of an answer", &callout_body_bytes.to_string(), None);
+    row(
+        "kept connections",
+        &idle_connections_per_endpoint.to_string(),
+        None,
+    );
+    let limits = Limits::default();
+    row(
+        "CPU time of one call",
+        &time(limits.call_timeout),
+        Some(Failure::PluginFault),
+    );
+    row("start and configuration", &time(limits.start_timeout), None);
+    row(
+        "memory of a filter",
+        &limits.memory_bytes.to_string(),
+        Some(Failure::PluginFault),
+    );
+}

@@ -80,14 +80,7 @@ pub(crate) fn envoy(
             .map(|header| envoy_filter(module, header))
             .collect(),
     };
-    let endpoint = |address: SocketAddr| {
-        format!(
-            "{{ socket_address: {{ address: {}, port_value: {} }} }}",
-            address.ip(),
-            address.port()
-        )
-    };
-    let (address, origin) = (endpoint(address), endpoint(origin));
+    let (address, cluster) = (envoy_address(address), envoy_cluster(origin));
     format!(
         "static_resources:
   listeners:
@@ -114,13 +107,23 @@ pub(crate) fn envoy(
               \"@type\": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router
               dynamic_stats: false
               suppress_envoy_headers: true
-  clusters:
+{cluster}"
+    )
+}
+
+fn envoy_cluster(origin: SocketAddr) -> String {
+    let origin = envoy_address(origin);
+    format!(
+        "  clusters:
   - name: origin
     type: STATIC
     connect_timeout: 5s
     circuit_breakers:
       thresholds:
-      - {{ max_connections: 100000, max_pending_requests: 100000, max_requests: 100000, max_retries: 100000 }}
+      - max_connections: 100000
+        max_pending_requests: 100000
+        max_requests: 100000
+        max_retries: 100000
     load_assignment:
       cluster_name: origin
       endpoints:
@@ -128,6 +131,11 @@ pub(crate) fn envoy(
         - endpoint: {{ address: {origin} }}
 "
     )
+}
+
+fn envoy_address(address: SocketAddr) -> String {
+    let (host, port) = (address.ip(), address.port());
+    format!("{{ socket_address: {{ address: {host}, port_value: {port} }} }}")
 }
 
 fn envoy_filter(module: &Path, header: &str) -> String {

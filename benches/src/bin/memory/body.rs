@@ -3,7 +3,7 @@
 //! The receiver begins late, so that whatever the gateway is willing to hold is held: without
 //! back-pressure, that would be most of the body.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use tidegate_benches::proc_files::{Memory, memory, reset_peak};
 use tidegate_benches::process::Running;
 use tidegate_benches::{wait, wat_filters};
 
+use crate::message::{read_body, read_head};
 use crate::{Finding, start_gateway};
 
 /// How far memory may grow while a body passes.
@@ -74,19 +75,13 @@ fn upload(to: SocketAddr, bytes: u64) -> Result<()> {
         "POST / HTTP/1.1\r\nhost: {to}\r\ncontent-length: {bytes}\r\n\r\n"
     )?;
     send(&mut stream, bytes)?;
-    let (head, rest) = read_head(&mut stream)?;
-    let length = content_length(&head)?;
-    let mut answer = rest;
-    while (answer.len() as u64) < length {
-        let mut buffer = [0; 64];
-        match stream.read(&mut buffer)? {
-            0 => break,
-            read => answer.extend_from_slice(buffer.get(..read).unwrap_or_default()),
-        }
-    }
-    let answer = String::from_utf8_lossy(&answer).into_owned();
-    if answer != bytes.to_string() {
-        bail!("of {bytes} bytes the origin got {answer:?}:\n{head}");
+    let mut answer = BufReader::new(stream);
+    let head = read_head(&mut answer)?.context("no answer")?;
+    let received = head
+        .lines()
+        .find_map(|line| line.strip_prefix("x-received: "));
+    if received != Some(bytes.to_string().as_str()) {
+        bail!("of {bytes} bytes the origin got {received:?}:\n{head}");
     }
     Ok(())
 }
@@ -95,16 +90,17 @@ fn download(to: SocketAddr, bytes: u64) -> Result<()> {
     let mut stream = connect(to)?;
     write!(stream, "GET /{bytes} HTTP/1.1\r\nhost: {to}\r\n\r\n")?;
     wait::pass(RECEIVER_SLEEPS)?;
-    let (head, rest) = read_head(&mut stream)?;
-    let length = content_length(&head)?;
-    if length != bytes {
-        bail!("{length} bytes were announced, not {bytes}:\n{head}");
+    let mut answer = BufReader::with_capacity(CHUNK, stream);
+    let head = read_head(&mut answer)?.context("no answer")?;
+    let received = read_body(&mut answer, &head)?;
+    if received != bytes {
+        bail!("of {bytes} bytes the client got {received}:\n{head}");
     }
-    receive(&mut stream, bytes - rest.len() as u64)
+    Ok(())
 }
 
 /// An origin that answers GET with as many bytes as the path says, and everything else with the
-/// number of bytes it got.
+/// number of bytes it got, in `x-received`.
 fn start_origin() -> Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
@@ -124,21 +120,18 @@ fn start_origin() -> Result<SocketAddr> {
 
 fn serve_connection(mut stream: TcpStream) -> Result<()> {
     stream.set_nodelay(true)?;
-    while stream.peek(&mut [0])? > 0 {
-        let (head, rest) = read_head(&mut stream)?;
+    let mut requests = BufReader::with_capacity(CHUNK, stream.try_clone()?);
+    while let Some(head) = read_head(&mut requests)? {
         if let Some(path) = head.strip_prefix("GET /") {
             let bytes: u64 = path.split(' ').next().unwrap_or_default().parse()?;
             write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n")?;
             send(&mut stream, bytes)?;
         } else {
-            let length = content_length(&head)?;
             wait::pass(RECEIVER_SLEEPS)?;
-            receive(&mut stream, length - rest.len() as u64)?;
-            let answer = length.to_string();
-            let size = answer.len();
+            let received = read_body(&mut requests, &head)?;
             write!(
                 stream,
-                "HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n{answer}"
+                "HTTP/1.1 200 OK\r\nx-received: {received}\r\ncontent-length: 0\r\n\r\n"
             )?;
         }
     }
@@ -161,42 +154,4 @@ fn send(stream: &mut TcpStream, bytes: u64) -> Result<()> {
             read => stream.write_all(chunk.get(..read).unwrap_or_default())?,
         }
     }
-}
-
-fn receive(stream: &mut TcpStream, bytes: u64) -> Result<()> {
-    let mut left = bytes;
-    let mut chunk = vec![0; CHUNK];
-    while left > 0 {
-        match stream.read(&mut chunk)? {
-            0 => bail!("{left} of {bytes} bytes did not come"),
-            read => left = left.saturating_sub(read as u64),
-        }
-    }
-    Ok(())
-}
-
-/// The next head, and what came with it of the body.
-fn read_head(stream: &mut TcpStream) -> Result<(String, Vec<u8>)> {
-    let mut text = Vec::new();
-    let mut buffer = vec![0; CHUNK];
-    loop {
-        let read = stream.read(&mut buffer)?;
-        if read == 0 {
-            bail!("the connection ended in a head");
-        }
-        text.extend_from_slice(buffer.get(..read).unwrap_or_default());
-        if let Some(end) = text.windows(4).position(|it| it == b"\r\n\r\n") {
-            let rest = text.split_off(end + 4);
-            return Ok((String::from_utf8_lossy(&text).into_owned(), rest));
-        }
-    }
-}
-
-fn content_length(head: &str) -> Result<u64> {
-    let lines = head.lines().filter_map(|line| line.split_once(':'));
-    let mut lengths = lines.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let (_, length) = lengths
-        .next()
-        .with_context(|| format!("no content-length:\n{head}"))?;
-    Ok(length.trim().parse()?)
 }

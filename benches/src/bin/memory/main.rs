@@ -5,6 +5,7 @@
 
 mod body;
 mod idle;
+mod message;
 
 use std::net::SocketAddr;
 use std::path::Path;

@@ -148,21 +148,9 @@ impl Forward<'_> {
             ..
         } = connection;
         let Downstream { reader, writer, .. } = down;
-        let head = SentRequest { forward: self };
         if self.length == BodyLength::Empty {
-            let pump = Pump::new(
-                self.run,
-                Side::Request,
-                Source::Ready(None),
-                BodyLength::Empty,
-                up_writer,
-                head,
-            );
-            match pump.run().await {
-                Ok(()) => {}
-                Err(PumpEnd::Sink(_)) => {}
-                Err(PumpEnd::Stop(stop)) => return Err(stop),
-            }
+            // A sink that broke may have left an answer all the same: look for it.
+            sent(self.upload(Source::Ready(None), up_writer).run().await)?;
             let parsed = self.wait_for_head(up_reader, reader, writer).await?;
             return self.relay(parsed, up_reader, writer).await;
         }
@@ -171,28 +159,16 @@ impl Forward<'_> {
                 reader: &mut *reader,
                 body: &mut *body,
             };
-            let pump = Pump::new(
-                self.run,
-                Side::Request,
-                source,
-                self.length,
-                up_writer,
-                head,
-            );
-            let mut upload = Box::pin(pump.run());
-            let first = {
+            let mut upload = Box::pin(self.upload(source, up_writer).run());
+            let early = {
                 let mut answer = pin!(self.head_or_interim(up_reader, writer));
                 tokio::select! {
                     biased;
-                    uploaded = &mut upload => match uploaded {
-                        // A sink that broke may have left an answer: look for it.
-                        Ok(()) | Err(PumpEnd::Sink(_)) => None,
-                        Err(PumpEnd::Stop(stop)) => return Err(stop),
-                    },
+                    uploaded = &mut upload => { sent(uploaded)?; None }
                     parsed = &mut answer => Some(parsed?),
                 }
             };
-            if let Some(parsed) = first {
+            if let Some(parsed) = early {
                 return self
                     .relay_beside(&mut upload, parsed, up_reader, writer)
                     .await;
@@ -201,14 +177,14 @@ impl Forward<'_> {
         let parsed = self.wait_for_head(up_reader, reader, writer).await?;
         let (next, reuse) = self.relay(parsed, up_reader, writer).await?;
         // A sink that broke leaves a connection that cannot be used again.
-        Ok((
-            next,
-            if body.is_done() && up_writer.out.is_empty() {
-                reuse
-            } else {
-                Reuse::No
-            },
-        ))
+        let whole = body.is_done() && up_writer.out.is_empty();
+        Ok((next, if whole { reuse } else { Reuse::No }))
+    }
+
+    /// The request on its way to the origin.
+    fn upload<'s>(&'s self, source: Source<'s>, sink: &'s mut Writer) -> Pump<'s, SentRequest<'s>> {
+        let head = SentRequest { forward: self };
+        Pump::new(self.run, Side::Request, source, self.length, sink, head)
     }
 
     /// Answers while the request body is still on its way.
@@ -320,6 +296,14 @@ impl Forward<'_> {
         let next = respond.upstream(writer, source, framing.length).await;
         let reusable = keeps && !framing.must_close && body.is_done();
         Ok((next, if reusable { Reuse::Yes } else { Reuse::No }))
+    }
+}
+
+/// Whether a request was sent, as far as its answer is concerned.
+fn sent(uploaded: Result<(), PumpEnd>) -> Result<(), Stop> {
+    match uploaded {
+        Ok(()) | Err(PumpEnd::Sink(_)) => Ok(()),
+        Err(PumpEnd::Stop(stop)) => Err(stop),
     }
 }
 

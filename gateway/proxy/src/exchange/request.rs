@@ -13,8 +13,6 @@ use tidegate_core::request::renormalise;
 use tidegate_host_abi::Side;
 
 use crate::downstream::Downstream;
-use crate::exchange::respond::Client;
-use crate::exchange::state::Phase;
 use crate::filters::run::FilterRun;
 use crate::filters::run::HeadStep;
 use crate::filters::run::Stop;
@@ -32,8 +30,7 @@ pub(crate) struct Admitted {
 pub(crate) async fn admit(
     run: FilterRun<'_>,
     down: &mut Downstream,
-    body: &mut BodyReader,
-    _client: &Client,
+    body: &BodyReader,
 ) -> Result<Admitted, Stop> {
     let mut length = match body.remaining() {
         Some(0) => BodyLength::Empty,
@@ -57,7 +54,6 @@ pub(crate) async fn admit(
         .route(&down.listener, &state.request)
         .ok_or(Failure::NoRoute)?;
     state.facts.backend = Some(backend.name.clone());
-    state.phase = Phase::RequestHeaders;
     Ok(Admitted {
         backend: Arc::clone(backend),
         length,

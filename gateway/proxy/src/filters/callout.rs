@@ -88,18 +88,22 @@ fn failed(failure: Failure) -> CallResponse {
 }
 
 fn synthesized(status: u16, body: &str) -> CallResponse {
-    let pair = |name: &'static str, value: String| {
-        (Bytes::from_static(name.as_bytes()), Bytes::from(value))
-    };
     CallResponse {
         headers: vec![
-            pair(":status", status.to_string()),
-            pair("content-length", body.len().to_string()),
-            pair("content-type", "text/plain".to_owned()),
+            pair(":status", &status.to_string()),
+            pair("content-length", &body.len().to_string()),
+            pair("content-type", "text/plain"),
         ],
         body: Bytes::copy_from_slice(body.as_bytes()),
         trailers: Vec::new(),
     }
+}
+
+fn pair(name: &'static str, value: &str) -> (Bytes, Bytes) {
+    (
+        Bytes::from_static(name.as_bytes()),
+        Bytes::copy_from_slice(value.as_bytes()),
+    )
 }
 
 async fn exchange(worker: &Worker, call: &HttpCall) -> Result<CallResponse, Failure> {
@@ -139,7 +143,48 @@ async fn on_connection(
     call: &HttpCall,
     head: &RequestHead,
 ) -> Result<(CallResponse, Reusable), Failure> {
-    let timeouts = worker.timeouts();
+    send(worker, connection, call, head).await?;
+    let idle = worker.timeouts().stream_idle;
+    let mut parsed = loop {
+        let parsed = connection
+            .reader
+            .response_head(worker.sizes(), idle)
+            .await?;
+        if !parsed.status.is_informational() {
+            break parsed;
+        }
+    };
+    let (version, status) = (parsed.version, parsed.status);
+    let framing = response_framing(&mut parsed.headers, version, &head.method, status)?;
+    let options = hop_by_hop::strip(&mut parsed.headers);
+    let mut body = BodyReader::new(framing.length, worker.sizes());
+    let (content, trailer_map) = collect(worker, connection, &mut body).await?;
+    let mut fields = vec![pair(":status", status.as_str())];
+    append_pairs(&mut fields, &parsed.headers);
+    let mut trailers = Vec::new();
+    append_pairs(&mut trailers, &trailer_map);
+    let reusable = if framing.must_close || options.close {
+        Reusable::No
+    } else {
+        Reusable::Yes
+    };
+    Ok((
+        CallResponse {
+            headers: fields,
+            body: content,
+            trailers,
+        },
+        reusable,
+    ))
+}
+
+async fn send(
+    worker: &Worker,
+    connection: &mut UpstreamConnection,
+    call: &HttpCall,
+    head: &RequestHead,
+) -> Result<(), Failure> {
+    let stall = worker.timeouts().write_stall;
     let trailers = headers(&call.trailers).ok_or(Failure::InvalidHeader)?;
     let length = match call.body.len() as u64 {
         _ if !trailers.is_empty() => BodyLength::Chunked,
@@ -159,55 +204,19 @@ async fn on_connection(
         encoder
             .before(&mut writer.out, &call.body)
             .map_err(|_| Failure::InvalidHeader)?;
-        let sent = writer.send(&call.body, timeouts.write_stall).await;
-        sent.map_err(|_| Failure::UpstreamReset)?;
+        writer
+            .send(&call.body, stall)
+            .await
+            .map_err(|_| Failure::UpstreamReset)?;
         encoder.after(&mut writer.out);
     }
     encoder
         .end(&mut writer.out, Some(&trailers))
         .map_err(|_| Failure::InvalidHeader)?;
     writer
-        .flush(timeouts.write_stall)
+        .flush(stall)
         .await
-        .map_err(|_| Failure::UpstreamReset)?;
-    let mut parsed = loop {
-        let parsed = connection
-            .reader
-            .response_head(worker.sizes(), timeouts.stream_idle)
-            .await?;
-        if !parsed.status.is_informational() {
-            break parsed;
-        }
-    };
-    let framing = response_framing(
-        &mut parsed.headers,
-        parsed.version,
-        &head.method,
-        parsed.status,
-    )?;
-    let options = hop_by_hop::strip(&mut parsed.headers);
-    let mut body = BodyReader::new(framing.length, worker.sizes());
-    let (content, trailers) = collect(worker, connection, &mut body).await?;
-    let mut fields = vec![(
-        Bytes::from_static(b":status"),
-        Bytes::copy_from_slice(parsed.status.as_str().as_bytes()),
-    )];
-    append_pairs(&mut fields, &parsed.headers);
-    let mut trailer_fields = Vec::new();
-    append_pairs(&mut trailer_fields, &trailers);
-    let reusable = if framing.must_close || options.close {
-        Reusable::No
-    } else {
-        Reusable::Yes
-    };
-    Ok((
-        CallResponse {
-            headers: fields,
-            body: content,
-            trailers: trailer_fields,
-        },
-        reusable,
-    ))
+        .map_err(|_| Failure::UpstreamReset)
 }
 
 async fn collect(

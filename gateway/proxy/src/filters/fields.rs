@@ -166,6 +166,11 @@ pub(crate) fn edit(fields: &mut dyn Fields, edit: HeaderEdit<'_>) -> Result<(), 
     }
 }
 
+/// Fields that filters may make a head grow to.
+const MAX_FIELDS: usize = 256;
+/// Bytes of one value that a filter sets.
+const MAX_VALUE_BYTES: usize = 64 * 1024;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Put {
     Append,
@@ -184,16 +189,15 @@ fn put(fields: &mut dyn Fields, name: &[u8], value: &[u8], how: Put) -> Result<(
         tracing::debug!(%name, "a filter's framing or connection field is ignored");
         return Ok(());
     }
-    let value = HeaderValue::from_bytes(value).map_err(|_| Invalid)?;
-    match how {
-        Put::Append => {
-            fields.map_mut().append(name, value);
-        }
-        Put::Replace => {
-            fields.map_mut().insert(name, value);
-        }
+    if fields.map().len() >= MAX_FIELDS || value.len() > MAX_VALUE_BYTES {
+        return Err(Invalid); // No origin takes such a head, and memory is not the guest's.
     }
-    Ok(())
+    let value = HeaderValue::from_bytes(value).map_err(|_| Invalid)?;
+    let put = match how {
+        Put::Append => fields.map_mut().try_append(name, value).map(|_| ()),
+        Put::Replace => fields.map_mut().try_insert(name, value).map(|_| ()),
+    };
+    put.map_err(|_| Invalid)
 }
 
 /// Replaces the whole map. Framing fields that the guest lists are kept as they were; those it
@@ -260,6 +264,24 @@ mod tests {
         ] {
             assert_eq!(edit(&mut head, set(name, value)), Err(Invalid), "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_guest_cannot_grow_a_head_without_end() {
+        let mut head = RequestHead::default();
+        let add = || HeaderEdit::Add {
+            name: b"x",
+            value: b"1",
+        };
+        let fits = (0..100_000)
+            .take_while(|_| edit(&mut head, add()).is_ok())
+            .count();
+        assert_eq!(fits, super::MAX_FIELDS);
+        let long = "a".repeat(super::MAX_VALUE_BYTES + 1);
+        assert_eq!(
+            edit(&mut RequestHead::default(), set("x", &long)),
+            Err(Invalid)
+        );
     }
 
     #[test]

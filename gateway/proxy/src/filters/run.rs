@@ -20,7 +20,7 @@ use crate::exchange::state::State;
 use crate::exchange::state::StreamCell;
 use crate::filters::Chain;
 use crate::filters::Filter;
-use crate::filters::vm::Current;
+use crate::filters::lent::Current;
 use crate::worker::Worker;
 
 /// Why an exchange leaves its path.

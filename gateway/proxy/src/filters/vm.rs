@@ -6,9 +6,6 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::hash::BuildHasherDefault;
-use std::hash::Hasher;
 use std::rc::Rc;
 use std::rc::Weak;
 use std::sync::Arc;
@@ -22,15 +19,17 @@ use tidegate_host_abi::FaultKind;
 use tidegate_host_abi::Instance;
 use tidegate_host_abi::Plugin;
 use tidegate_host_abi::QueueEvent;
-use tidegate_host_abi::StreamHost;
 use tidegate_host_abi::Streams;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use crate::exchange::state::StreamCell;
 use crate::filters::callout;
+use crate::filters::lent::Current;
+use crate::filters::lent::Lent;
+use crate::filters::lent::StreamRef;
+use crate::filters::lent::StreamTable;
 use crate::filters::starter::StartOrder;
-use crate::filters::view::FilterView;
 use crate::worker::Worker;
 
 /// How long a new stream waits for a replacement when there is not even a spare.
@@ -46,16 +45,10 @@ pub(crate) struct Vm {
     spare: RefCell<Option<Instance>>,
     /// Counts instances: what belongs to an older one is lost.
     generation: Cell<u64>,
-    streams: RefCell<HashMap<ContextId, StreamRef, BuildHasherDefault<IdHasher>>>,
+    streams: StreamTable,
     breaker: RefCell<FaultBreaker>,
     arrived: Notify,
     tickers: RefCell<Vec<AbortHandle>>,
-}
-
-#[derive(Debug, Clone)]
-struct StreamRef {
-    stream: Rc<StreamCell>,
-    filter: usize,
 }
 
 /// Why a guest was not entered, or did not come back well. Logged where it happened.
@@ -67,14 +60,6 @@ pub(crate) enum EnterError {
     Faulted,
 }
 
-/// The stream that a callback is about: reached without a look-up.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Current<'a> {
-    pub(crate) context: ContextId,
-    pub(crate) stream: &'a Rc<StreamCell>,
-    pub(crate) filter: usize,
-}
-
 impl Vm {
     pub(crate) fn new(id: usize, plugins: Vec<Arc<Plugin>>, worker: Weak<Worker>) -> Rc<Self> {
         Rc::new(Self {
@@ -84,7 +69,7 @@ impl Vm {
             active: RefCell::new(None),
             spare: RefCell::new(None),
             generation: Cell::new(0),
-            streams: RefCell::default(),
+            streams: StreamTable::default(),
             breaker: RefCell::default(),
             arrived: Notify::new(),
             tickers: RefCell::default(),
@@ -170,7 +155,13 @@ impl Vm {
         let result = {
             let mut active = self.active.borrow_mut();
             let instance = active.as_mut().ok_or(EnterError::Absent)?;
-            call(instance, &mut Lent { vm: self, current })
+            call(
+                instance,
+                &mut Lent {
+                    table: &self.streams,
+                    current,
+                },
+            )
         };
         match result {
             Ok(value) => {
@@ -199,7 +190,7 @@ impl Vm {
             stream: Rc::clone(stream),
             filter,
         };
-        self.streams.borrow_mut().insert(context, known);
+        self.streams.insert(context, known);
         Ok(context)
     }
 
@@ -222,7 +213,7 @@ impl Vm {
         let finished = self.enter(Some(current), |instance, streams| {
             instance.finish_stream(streams, context)
         });
-        self.streams.borrow_mut().remove(&context);
+        self.streams.remove(context);
         if finished.is_ok() && self.breaker.borrow().is_open() {
             self.breaker.borrow_mut().on_success();
         }
@@ -324,13 +315,7 @@ impl Vm {
         drop(self.active.borrow_mut().take());
         self.generation.set(self.generation() + 1);
         // Streams that wait for the lost instance look again and find it gone.
-        let lost: Vec<StreamRef> = self
-            .streams
-            .borrow_mut()
-            .drain()
-            .map(|(_, known)| known)
-            .collect();
-        for known in lost {
+        for known in self.streams.take_all() {
             known.stream.state().wake();
         }
         let spare = self.spare.borrow_mut().take();
@@ -354,59 +339,5 @@ async fn tick_for_ever(vm: Weak<Vm>, generation: u64, root: ContextId, period: D
         {
             return;
         }
-    }
-}
-
-/// The streams of one instance, lent to it for one callback.
-struct Lent<'a> {
-    vm: &'a Vm,
-    current: Option<Current<'a>>,
-}
-
-impl Streams for Lent<'_> {
-    fn with_stream(
-        &mut self,
-        context: ContextId,
-        visit: &mut dyn FnMut(&mut dyn StreamHost),
-    ) -> bool {
-        if let Some(current) = self.current
-            && current.context == context
-        {
-            let mut state = current.stream.state();
-            visit(&mut FilterView {
-                state: &mut state,
-                filter: current.filter,
-            });
-            return true;
-        }
-        let known = self.vm.streams.borrow().get(&context).cloned();
-        let Some(known) = known else { return false };
-        let mut state = known.stream.state();
-        visit(&mut FilterView {
-            state: &mut state,
-            filter: known.filter,
-        });
-        true
-    }
-}
-
-/// Context ids are small numbers, given out in order: they are their own hash.
-#[derive(Debug, Default, Clone, Copy)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        // The table takes its control byte from the top bits.
-        self.0 ^ self.0 << 57
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0 << 8 | u64::from(*byte);
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.0 = u64::from(number);
     }
 }

@@ -237,6 +237,9 @@ const SPARE_FIELDS: usize = 6;
 #[cfg(test)]
 mod tests {
     use bytes::BytesMut;
+    use proptest::collection;
+    use proptest::prelude::any;
+    use proptest::prelude::proptest;
     use tidegate_core::defaults::SizeLimits;
     use tidegate_core::failure::Failure;
 
@@ -300,6 +303,42 @@ mod tests {
         refused(&long, Failure::HeadersTooLarge);
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "x: y\r\n".repeat(101));
         refused(&many, Failure::HeadersTooLarge);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_parser_panic(
+            bytes in collection::vec(any::<u8>(), 0..300), end in any::<bool>(),
+        ) {
+            let mut bytes = bytes;
+            if end {
+                bytes.extend_from_slice(b"\r\n\r\n");
+            }
+            let limits = SizeLimits::default();
+            take_request(&mut BytesMut::from(&bytes[..]), &mut HeadScan::default(), &limits).ok();
+            let status = [b"HTTP/1.1 200 OK\r\n", &bytes[..]].concat();
+            take_response(&mut BytesMut::from(&status[..]), &mut HeadScan::default(), &limits).ok();
+        }
+
+        #[test]
+        fn a_head_means_the_same_in_whatever_pieces_it_comes(
+            fields in collection::vec(("[a-z-]{1,8}", "[ -~]{0,12}"), 0..8), piece in 1usize..40,
+        ) {
+            let mut text = String::from("GET /a HTTP/1.1\r\n");
+            for (name, value) in &fields {
+                text.push_str(&format!("{name}: {value}\r\n"));
+            }
+            text.push_str("\r\n");
+            let whole = request(&text).map(|parsed| parsed.map(|parsed| parsed.headers));
+            let mut buf = BytesMut::new();
+            let mut scan = HeadScan::default();
+            let mut pieces = Ok(None);
+            for part in text.as_bytes().chunks(piece) {
+                buf.extend_from_slice(part);
+                pieces = take_request(&mut buf, &mut scan, &SizeLimits::default());
+            }
+            assert_eq!(whole, pieces.map(|parsed| parsed.map(|parsed| parsed.headers)));
+        }
     }
 
     #[test]

@@ -29,10 +29,6 @@ const READ_SIZE: usize = 8 * 1024;
 /// What one read asks for once a body has proved to be large.
 const LARGE_READ_SIZE: usize = 64 * 1024;
 
-/// How long an idle connection keeps its buffer: giving it back between the requests of a busy one
-/// would cost more than the request's parsing.
-const WARM: Duration = Duration::from_secs(1);
-
 /// The reading half of a connection.
 #[derive(Debug)]
 pub(crate) struct Reader {
@@ -84,23 +80,8 @@ impl Reader {
         end
     }
 
-    /// Waits until a byte can be read. A busy connection keeps its buffer; one that has waited for
-    /// [`WARM`] gives it back. Cancel-safe.
-    pub(crate) async fn idle(&mut self, limit: Duration) -> ReadEnd {
-        if limit <= WARM {
-            return self.readable(limit).await;
-        }
-        match self.readable(WARM).await {
-            ReadEnd::TimedOut => {}
-            end => return end,
-        }
-        if self.buf.is_empty() {
-            self.release();
-        }
-        self.readable(limit - WARM).await
-    }
-
-    async fn readable(&mut self, limit: Duration) -> ReadEnd {
+    /// Waits until a byte can be read. Cancel-safe.
+    pub(crate) async fn readable(&mut self, limit: Duration) -> ReadEnd {
         let half = &self.half;
         let ready = poll_fn(|cx| half.as_ref().poll_read_ready(cx));
         match self.deadline.limit(limit, ready).await {

@@ -6,12 +6,14 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::rc::Weak;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
 use slab::Slab;
 use tidegate_core::snapshot::Listener;
+use tidegate_host_abi::Plugin;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -50,18 +52,9 @@ pub(crate) fn run(setup: Setup) -> std::io::Result<Drained> {
     runtime.block_on(serve(setup))
 }
 
-async fn serve(setup: Setup) -> std::io::Result<Drained> {
-    let Setup {
-        sockets,
-        mut messages,
-        ..
-    } = setup;
-    let setup = Setup {
-        sockets: Vec::new(),
-        messages: tokio::sync::mpsc::unbounded_channel().1,
-        ..setup
-    };
-    let worker = build(setup);
+async fn serve(mut setup: Setup) -> std::io::Result<Drained> {
+    let sockets = std::mem::take(&mut setup.sockets);
+    let (worker, mut messages) = build(setup);
     let turning = worker.wheel.clone();
     tokio::task::spawn_local(async move { turning.run().await });
     tokio::task::spawn_local(housekeeping(Rc::downgrade(&worker)));
@@ -83,44 +76,32 @@ async fn serve(setup: Setup) -> std::io::Result<Drained> {
     Ok(drain(&worker, accepting, messages, &listeners).await)
 }
 
-fn build(setup: Setup) -> Rc<Worker> {
+fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
     let Setup {
         index,
         snapshot,
+        sockets: _,
         vms,
         chain,
         access_log,
         starter,
         inbox,
+        messages,
         peers,
-        ..
     } = setup;
-    let sizes = snapshot.sizes;
+    let (plugins, instances): (Vec<_>, Vec<_>) = vms
+        .into_iter()
+        .map(|StartedVm { plugins, instances }| (plugins, instances))
+        .unzip();
+    let kept = snapshot.sizes.idle_connections_per_endpoint;
     let max_idle = snapshot.timeouts.upstream_idle;
-    let mut instances = Vec::new();
     let worker = Rc::new_cyclic(|this| {
-        let mut built = Vec::new();
-        for (
-            id,
-            StartedVm {
-                plugins,
-                instances: started,
-            },
-        ) in vms.into_iter().enumerate()
-        {
-            built.push(Vm::new(id, plugins, std::rc::Weak::clone(this)));
-            instances.push(started);
-        }
-        let filters = chain.into_iter().filter_map(|(plugin, vm, place)| {
-            let callbacks = plugin.callbacks();
-            built.get(vm).map(|vm| Filter {
-                plugin,
-                vm: Rc::clone(vm),
-                place,
-                callbacks,
-            })
-        });
-        let chain = Chain::new(filters.collect());
+        let vms: Vec<Rc<Vm>> = plugins
+            .into_iter()
+            .enumerate()
+            .map(|(id, plugins)| Vm::new(id, plugins, Weak::clone(this)))
+            .collect();
+        let chain = chain_of(chain, &vms);
         let generation = Generation {
             snapshot: Arc::clone(&snapshot),
             chain,
@@ -128,13 +109,13 @@ fn build(setup: Setup) -> Rc<Worker> {
         Worker {
             index,
             wheel: Wheel::new(),
-            pool: Pool::new(sizes.idle_connections_per_endpoint, max_idle),
+            pool: Pool::new(kept, max_idle),
             ids: IdSource::seeded(),
             access_log,
             starter,
             inbox,
             snapshot,
-            vms: built,
+            vms,
             generation: RefCell::new(Rc::new(generation)),
             peers,
             turn: Cell::new(index),
@@ -151,7 +132,21 @@ fn build(setup: Setup) -> Rc<Worker> {
     for (vm, started) in worker.vms.iter().zip(instances) {
         vm.begin(started);
     }
-    worker
+    (worker, messages)
+}
+
+fn chain_of(places: Vec<(Arc<Plugin>, usize, usize)>, vms: &[Rc<Vm>]) -> Chain {
+    let filters = places.into_iter().filter_map(|(plugin, vm, place)| {
+        let callbacks = plugin.callbacks();
+        let vm = Rc::clone(vms.get(vm)?);
+        Some(Filter {
+            plugin,
+            vm,
+            place,
+            callbacks,
+        })
+    });
+    Chain::new(filters.collect())
 }
 
 fn handle(worker: &Rc<Worker>, message: Message, listeners: &[Arc<Listener>]) {
@@ -258,7 +253,7 @@ async fn cut(worker: &Worker) -> usize {
     tasks.len()
 }
 
-async fn housekeeping(worker: std::rc::Weak<Worker>) {
+async fn housekeeping(worker: Weak<Worker>) {
     loop {
         tokio::time::sleep(HOUSEKEEPING).await;
         let Some(worker) = worker.upgrade() else {
@@ -271,7 +266,7 @@ async fn housekeeping(worker: std::rc::Weak<Worker>) {
     }
 }
 
-async fn finish_late(worker: std::rc::Weak<Worker>) {
+async fn finish_late(worker: Weak<Worker>) {
     loop {
         let Some(strong) = worker.upgrade() else {
             return;

@@ -94,6 +94,16 @@ impl FilterRun<'_> {
                 .apply_policy(filter, at)
                 .map(|_| BodyAction::Continue)?,
         };
+        self.settle_body(at, side, action)
+    }
+
+    /// Does what a filter decided about the body it saw.
+    fn settle_body(
+        &self,
+        at: usize,
+        side: Side,
+        action: BodyAction,
+    ) -> Result<Option<VecDeque<Bytes>>, Stop> {
         let limit = self.worker.sizes().buffered_body_bytes;
         let mut state = self.stream.state();
         check_requests(&state)?;
