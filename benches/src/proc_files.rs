@@ -144,9 +144,11 @@ mod tests {
     #[test]
     fn this_process_uses_memory() {
         let pid = std::process::id();
-        let resident = memory(pid, Memory::Resident).unwrap();
+        // Without children: other tests start some at the same time.
+        let resident = memory_of(pid, Memory::Resident).unwrap();
         assert!(resident > 0);
-        assert!(memory(pid, Memory::Peak).unwrap() >= resident);
+        assert!(memory_of(pid, Memory::Peak).unwrap() >= resident);
+        assert!(memory(pid, Memory::Peak).is_ok());
         assert!(cpu_time(pid).is_ok());
     }
 }

@@ -7,6 +7,8 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::header::CONNECTION;
 use http::header::HeaderName;
+use http::header::PROXY_AUTHENTICATE;
+use http::header::PROXY_AUTHORIZATION;
 use http::header::TE;
 use http::header::UPGRADE;
 
@@ -24,17 +26,26 @@ pub struct ConnectionOptions {
     pub websocket: bool,
 }
 
-const HOP_BY_HOP: [HeaderName; 6] = [
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("proxy-authenticate"),
-    HeaderName::from_static("proxy-authorization"),
-    TE,
-    UPGRADE,
-];
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
+
+/// Whether a field always ends here.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    *name == CONNECTION
+        || *name == TE
+        || *name == UPGRADE
+        || *name == KEEP_ALIVE
+        || *name == PROXY_CONNECTION
+        || *name == PROXY_AUTHENTICATE
+        || *name == PROXY_AUTHORIZATION
+}
 
 /// Removes all fields that end here and returns what they asked for.
 pub fn strip(headers: &mut HeaderMap) -> ConnectionOptions {
+    // Most messages have none: one look at the names is all they pay.
+    if !headers.keys().any(is_hop_by_hop) {
+        return ConnectionOptions::default();
+    }
     let has_connection = headers.contains_key(CONNECTION);
     let mut options = ConnectionOptions {
         trailers: headers
@@ -51,7 +62,12 @@ pub fn strip(headers: &mut HeaderMap) -> ConnectionOptions {
     if has_connection {
         strip_named(headers, &mut options);
     }
-    for name in &HOP_BY_HOP {
+    let left: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| is_hop_by_hop(name))
+        .cloned()
+        .collect();
+    for name in left {
         headers.remove(name);
     }
     options

@@ -8,18 +8,20 @@ pub fn from_random(random: u128) -> HeaderValue {
     const VARIANT: u128 = 0x8000 << 48;
     let bits = random & !(0xf000 << 64) & !(0xc000 << 48) | VERSION_4 | VARIANT;
     let mut text = [b'-'; 36];
-    let mut shift = 128u32;
-    for (at, place) in text.iter_mut().enumerate() {
-        if matches!(at, 8 | 13 | 18 | 23) {
-            continue;
+    let mut places = text.iter_mut();
+    for (at, byte) in bits.to_be_bytes().into_iter().enumerate() {
+        if matches!(at, 4 | 6 | 8 | 10) {
+            places.next(); // The hyphen that is there already.
         }
-        shift -= 4;
-        let nibble = (bits >> shift & 0xf) as u8;
-        *place = if nibble < 10 {
-            b'0' + nibble
-        } else {
-            b'a' + nibble - 10
-        };
+        for nibble in [byte >> 4, byte & 0xf] {
+            if let Some(place) = places.next() {
+                *place = if nibble < 10 {
+                    b'0' + nibble
+                } else {
+                    b'a' + nibble - 10
+                };
+            }
+        }
     }
     HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }

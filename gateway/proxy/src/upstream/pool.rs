@@ -9,6 +9,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use std::time::Instant;
 
+use foldhash::fast::RandomState;
+
 use crate::upstream::UpstreamConnection;
 
 /// A connection that was not used for so long gives its read buffer back.
@@ -17,7 +19,7 @@ const COLD: Duration = Duration::from_secs(1);
 /// Kept connections by endpoint.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    idle: RefCell<HashMap<SocketAddr, Vec<Kept>>>,
+    idle: RefCell<HashMap<SocketAddr, Vec<Kept>, RandomState>>,
     per_endpoint: usize,
     max_idle: Duration,
 }
