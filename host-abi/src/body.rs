@@ -44,6 +44,18 @@ impl BodyBuffer {
         self.chunks.push_back(chunk);
     }
 
+    /// Appends chunks. An empty buffer takes the queue over as it is.
+    pub fn append(&mut self, chunks: VecDeque<Bytes>) {
+        if self.chunks.is_empty() && chunks.iter().all(|chunk| !chunk.is_empty()) {
+            self.len = chunks.iter().map(Bytes::len).sum();
+            self.chunks = chunks;
+            return;
+        }
+        for chunk in chunks {
+            self.push(chunk);
+        }
+    }
+
     /// Takes all chunks out and leaves the buffer empty.
     #[must_use]
     pub fn take(&mut self) -> VecDeque<Bytes> {

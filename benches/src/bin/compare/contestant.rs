@@ -151,7 +151,11 @@ impl Programs {
                 Proxy::Haproxy | Proxy::Nginx => "-v",
                 Proxy::Envoy | Proxy::Tidegate => "--version",
             };
-            Some(format!("{proxy}: {}", process::version(path, flag)))
+            Some(format!(
+                "{proxy}: {} ({})",
+                process::version(path, flag),
+                path.display()
+            ))
         });
         let wrk = format!("wrk: {}", process::version(&self.wrk, "-v"));
         versions.chain([wrk]).collect()

@@ -195,7 +195,8 @@ fn micros(series: &Series) -> Vec<f64> {
 fn circumstances() -> Vec<String> {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     vec![
-        format!("commit: {}", commit()),
+        // The gateway may have been built from another state; its path and version are below.
+        format!("working tree: {}", commit()),
         format!(
             "machine: {}, {cores} cores, {}",
             proc_files::cpu_model(),

@@ -52,7 +52,11 @@ impl FilterRun<'_> {
                 None => return Ok(Passed::Held),
             }
         }
-        out.append(&mut pieces);
+        if out.is_empty() {
+            *out = pieces; // The usual case: nothing to move.
+        } else {
+            out.append(&mut pieces);
+        }
         Ok(if end { Passed::Ended } else { Passed::Open })
     }
 
@@ -71,9 +75,7 @@ impl FilterRun<'_> {
             let Some(known) = state.side(at, side) else {
                 return Ok(Some(pieces));
             };
-            for piece in pieces {
-                known.body.push(piece);
-            }
+            known.body.append(pieces);
             known.body_visible = true;
             known.resume = false;
             known.ended |= end;
