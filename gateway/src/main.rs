@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         }
     };
     let Cli { command, log } = matches;
-    telemetry::start(&log);
+    let _log = telemetry::start(&log);
     let done = match command {
         Command::Proxy(args) => proxy::run(&args),
     };

@@ -68,9 +68,16 @@ impl FromStr for Url {
         if authority.as_str().contains('@') || authority.host().is_empty() {
             return Err(expected.to_owned());
         }
+        // What follows the host and is no port must not become the default one.
+        let has_port = authority.as_str().len() > authority.host().len();
+        let port = match authority.port_u16() {
+            Some(port) if port > 0 => port,
+            None if !has_port => 80,
+            _ => return Err(format!("the port must be 1 to 65535; {expected}")),
+        };
         Ok(Self {
             host: authority.host().to_owned(),
-            port: authority.port_u16().unwrap_or(80),
+            port,
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| expected)?,
         })
     }
@@ -113,6 +120,9 @@ mod tests {
             ("http://a/b", "a path is not supported"),
             ("a:80", "expected http://"),
             ("http://u@a", "expected http://"),
+            ("http://a:99999", "port must be 1 to 65535"),
+            ("http://a:0", "port must be 1 to 65535"),
+            ("http://[::1]:70000", "port must be 1 to 65535"),
             ("", "expected http://"),
         ] {
             let err = bad.parse::<Url>().expect_err(bad);

@@ -82,14 +82,18 @@ fn split_port(authority: &[u8]) -> Result<Parts<'_>, Failure> {
     }
     let (host, port) = authority.split_at(after_bracket + colon);
     let port = port.strip_prefix(b":").unwrap_or_default();
+    // Five digits cannot overflow; more are no port.
     let fits = port.len() <= 5 && port.iter().all(u8::is_ascii_digit);
-    let number = port.iter().fold(0u32, |sum, digit| {
-        sum * 10 + u32::from(digit.wrapping_sub(b'0'))
-    });
-    if !fits || number > u32::from(u16::MAX) {
+    if !fits || decimal(port) > u32::from(u16::MAX) {
         return Err(Failure::BadHost);
     }
     Ok((host, Some(port)))
+}
+
+fn decimal(digits: &[u8]) -> u32 {
+    digits
+        .iter()
+        .fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0'))
 }
 
 fn is_host(host: &[u8]) -> bool {
@@ -137,6 +141,7 @@ mod tests {
             "user@host",
             "a:b",
             "a:99999",
+            "a:99999999999999",
             "[::1",
             "[zz]",
             "[::1]x",

@@ -54,9 +54,6 @@ pub fn apply(headers: &mut HeaderMap, peer: &Peer<'_>) -> IpAddr {
 /// Removes what an untrusted client claims in fields that only proxies write: X-Forwarded-Port,
 /// X-Forwarded-Client-Cert and their kin, and the standard's own Forwarded (RFC 7239 §8.1).
 fn remove_claims(headers: &mut HeaderMap) {
-    let is_claim = |name: &HeaderName| {
-        name.as_str().starts_with("x-forwarded-") || *name == http::header::FORWARDED
-    };
     // Most requests have none: look before collecting.
     if headers.keys().any(is_claim) {
         let claims: Vec<HeaderName> = headers
@@ -69,6 +66,19 @@ fn remove_claims(headers: &mut HeaderMap) {
         }
     }
 }
+
+/// Also with underscores: CGI-like origins cannot tell them from hyphens.
+fn is_claim(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    let prefix = name.get(..X_FORWARDED.len()).unwrap_or_default();
+    let is_forwarded = prefix
+        .bytes()
+        .zip(X_FORWARDED.bytes())
+        .all(|(given, known)| given == known || (given == b'_' && known == b'-'));
+    (is_forwarded && !prefix.is_empty()) || matches!(name, "forwarded" | "x-real-ip" | "x_real_ip")
+}
+
+const X_FORWARDED: &str = "x-forwarded-";
 
 fn forwarded_for(headers: &HeaderMap, peer: &Peer<'_>) -> (HeaderValue, IpAddr) {
     if peer.trusted_hops == 0 {
@@ -156,7 +166,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         for name in [
             "x-forwarded-client-cert",
-            "x-forwarded-port",
+            "x_forwarded_for",
+            "x-real-ip",
             "forwarded",
             "x-kept",
         ] {

@@ -19,7 +19,7 @@ pub struct ConnectionOptions {
     pub close: bool,
     /// `Connection: keep-alive` (HTTP/1.0 clients ask so).
     pub keep_alive: bool,
-    /// `TE: trailers`, named in `Connection`: the sender can take trailers.
+    /// `TE: trailers`: the sender can take trailers.
     pub trailers: bool,
     /// `Upgrade` to `websocket`, named in `Connection`. Other upgrades may be ignored
     /// (RFC 9110 §7.8).
@@ -105,7 +105,7 @@ fn has_token(value: &HeaderValue, token: &[u8]) -> bool {
 /// Whether a trailer field may be forwarded: nothing that frames, routes or authenticates a
 /// message may come after it (RFC 9110 §6.5.1).
 pub fn may_be_trailer(name: &HeaderName) -> bool {
-    const FORBIDDEN: [&str; 15] = [
+    const FORBIDDEN: [&str; 17] = [
         "authorization",
         "connection",
         "content-encoding",
@@ -113,6 +113,7 @@ pub fn may_be_trailer(name: &HeaderName) -> bool {
         "content-range",
         "content-type",
         "cookie",
+        "forwarded",
         "host",
         "keep-alive",
         "proxy-authorization",
@@ -121,8 +122,10 @@ pub fn may_be_trailer(name: &HeaderName) -> bool {
         "trailer",
         "transfer-encoding",
         "upgrade",
+        "x-request-id",
     ];
-    !FORBIDDEN.contains(&name.as_str())
+    let name = name.as_str();
+    !FORBIDDEN.contains(&name) && !name.starts_with("x-forwarded-")
 }
 
 #[cfg(test)]

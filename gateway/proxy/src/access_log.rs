@@ -167,9 +167,9 @@ fn text(out: &mut String, record: &Record<'_>) -> std::fmt::Result {
         Some(endpoint) => write!(out, "{endpoint}")?,
         None => out.push('-'),
     }
-    write!(out, " attempts={attempts} id=")?;
+    write!(out, " attempts={attempts} id=\"")?;
     escape(out, request_id);
-    out.push_str(" host=\"");
+    out.push_str("\" host=\"");
     escape(out, authority);
     out.push_str("\" agent=\"");
     escape(out, user_agent);

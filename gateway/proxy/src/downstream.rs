@@ -18,6 +18,7 @@ use tidegate_core::snapshot::Listener;
 
 use crate::exchange;
 use crate::exchange::Next;
+use crate::exchange::ending::Asked;
 use crate::exchange::state::Facts;
 use crate::http1::head;
 use crate::http1::head::HeadScan;
@@ -76,7 +77,7 @@ impl Downstream {
                 }
                 Wanted::Nothing => Next::Close,
                 Wanted::Refused(failure) => {
-                    exchange::refuse(&mut self, failure, &http::Method::GET, b"").await
+                    exchange::refuse(&mut self, failure, &Asked::NOTHING).await
                 }
             };
             match next {

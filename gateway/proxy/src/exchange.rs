@@ -15,6 +15,7 @@ pub(crate) mod request;
 pub(crate) mod respond;
 pub(crate) mod state;
 
+use std::cell::Cell;
 use std::rc::Rc;
 
 use tidegate_core::failure::Failure;
@@ -28,6 +29,7 @@ use tidegate_core::request::Received;
 use tidegate_core::request::prepare;
 
 use crate::downstream::Downstream;
+use crate::exchange::ending::Asked;
 use crate::exchange::ending::Ending;
 use crate::exchange::local::Answer;
 use crate::exchange::request::Admitted;
@@ -57,8 +59,9 @@ pub(crate) enum Next {
 pub(crate) async fn serve(down: &mut Downstream, parsed: ParsedRequest) -> Next {
     let method = parsed.method.clone();
     let target = parsed.target.clone();
+    let version = parsed.version;
     match receive(down, parsed) {
-        Ok((prepared, framing, version)) => {
+        Ok((prepared, framing)) => {
             let client = Client {
                 version,
                 head_request: method == http::Method::HEAD,
@@ -67,15 +70,19 @@ pub(crate) async fn serve(down: &mut Downstream, parsed: ParsedRequest) -> Next 
             };
             run(down, prepared, framing, &client).await
         }
-        Err(failure) => refuse(down, failure, &method, &target).await,
+        Err(failure) => {
+            let asked = Asked {
+                method: method.as_str(),
+                target: &target,
+                protocol: version.as_str(),
+            };
+            refuse(down, failure, &asked).await
+        }
     }
 }
 
 /// Frames and prepares a request: what is refused here never becomes an exchange.
-fn receive(
-    down: &Downstream,
-    parsed: ParsedRequest,
-) -> Result<(Prepared, Framing, Version), Failure> {
+fn receive(down: &Downstream, parsed: ParsedRequest) -> Result<(Prepared, Framing), Failure> {
     let ParsedRequest {
         method,
         target,
@@ -95,7 +102,7 @@ fn receive(
         trusted_hops: down.listener.trusted_hops,
         random: down.worker.ids.next(),
     };
-    Ok((prepare(received, &arrival)?, framing, version))
+    Ok((prepare(received, &arrival)?, framing))
 }
 
 /// Runs an exchange to its one end.
@@ -121,6 +128,7 @@ async fn run(down: &mut Downstream, prepared: Prepared, framing: Framing, client
                 backend,
                 length,
                 expects_continue,
+                answered: Cell::new(false),
             };
             // Large, and not needed while filters decide.
             Box::pin(forward.drive(down, &mut body)).await
@@ -148,14 +156,9 @@ fn keeps_alive(version: Version, options: ConnectionOptions, must_close: bool) -
 }
 
 /// Answers a request whose head makes no exchange, and logs it.
-pub(crate) async fn refuse(
-    down: &mut Downstream,
-    failure: Failure,
-    method: &http::Method,
-    target: &[u8],
-) -> Next {
+pub(crate) async fn refuse(down: &mut Downstream, failure: Failure, asked: &Asked<'_>) -> Next {
     let verdict = failure.verdict();
-    let head_request = *method == http::Method::HEAD;
+    let head_request = asked.method == "HEAD";
     let before = down.writer.written();
     let mut next = Next::Close;
     if failure.is_answerable() {
@@ -165,7 +168,7 @@ pub(crate) async fn refuse(
         next = Next::Linger;
     }
     let sent = down.writer.written() - before;
-    ending::log_refusal(down, failure, method, target, sent);
+    ending::log_refusal(down, failure, asked, sent);
     next
 }
 

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::SyncSender;
 use std::thread::JoinHandle;
+use std::time::Duration;
+use std::time::Instant;
 
 use tidegate_core::snapshot::Snapshot;
 use tidegate_host_abi::Instance;
@@ -30,6 +32,9 @@ use crate::worker::Message;
 use crate::worker::Peers;
 use crate::worker::Setup;
 use crate::worker::StartedVm;
+
+/// How long the end of the gateway waits for its access log to be read.
+const LOG_PATIENCE: Duration = Duration::from_secs(2);
 
 /// What a gateway is started with.
 pub struct Options {
@@ -180,7 +185,14 @@ impl Gateway {
             thread.join().ok();
         }
         if let Some(thread) = self.log_writer.take() {
-            thread.join().ok();
+            // A reader that has stopped reading must not keep the gateway alive.
+            let patience = Instant::now() + LOG_PATIENCE;
+            while !thread.is_finished() && Instant::now() < patience {
+                std::thread::park_timeout(Duration::from_millis(5));
+            }
+            if !thread.is_finished() {
+                tracing::warn!("access log lines lost: nobody reads the log");
+            }
         }
         ended
     }

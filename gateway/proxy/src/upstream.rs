@@ -29,6 +29,14 @@ pub(crate) struct UpstreamConnection {
     pub(crate) reused: bool,
 }
 
+/// Why there is no connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct ConnectError {
+    pub(crate) failure: Failure,
+    /// The endpoint that was tried last.
+    pub(crate) endpoint: Option<SocketAddr>,
+}
+
 /// Which connections will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
@@ -45,15 +53,18 @@ pub(crate) enum Freshness {
 ///
 /// # Errors
 ///
-/// [`Failure::NoEndpoint`], or how the last attempt failed.
+/// [`Failure::NoEndpoint`], or how the last attempt failed, and where.
 pub(crate) async fn connect(
     worker: &Worker,
     backend: &Backend,
     freshness: Freshness,
-) -> Result<UpstreamConnection, Failure> {
+) -> Result<UpstreamConnection, ConnectError> {
     let timeouts = worker.timeouts();
     let turn = worker.next_turn();
-    let mut failure = Failure::NoEndpoint;
+    let mut error = ConnectError {
+        failure: Failure::NoEndpoint,
+        endpoint: None,
+    };
     for endpoint in try_order(backend, turn) {
         if freshness == Freshness::Any
             && let Some(kept) = worker.pool.take(endpoint)
@@ -62,10 +73,15 @@ pub(crate) async fn connect(
         }
         match open(worker, endpoint, timeouts.connect).await {
             Ok(connection) => return Ok(connection),
-            Err(err) => failure = err,
+            Err(failure) => {
+                error = ConnectError {
+                    failure,
+                    endpoint: Some(endpoint),
+                }
+            }
         }
     }
-    Err(failure)
+    Err(error)
 }
 
 async fn open(
@@ -96,7 +112,7 @@ async fn open(
 impl Pool {
     /// Keeps a connection whose exchange has ended cleanly.
     pub(crate) fn keep(&self, mut connection: UpstreamConnection) {
-        if connection.reader.buf.is_empty() {
+        if connection.reader.buf.is_empty() && connection.writer.is_flushed() {
             connection.writer.release();
             connection.reused = true;
             self.put(connection);

@@ -47,7 +47,7 @@ fn a_line_says_who_what_where_and_how_long() {
     for part in [
         "Z web 127.0.0.1 \"GET /a?b HTTP/1.1\" 404 - in=0 out=",
         &format!(
-            "backend=origin endpoint={} attempts=1 id={id}",
+            "backend=origin endpoint={} attempts=1 id=\"{id}\"",
             origin.address()
         ),
         "host=\"shop.test\" agent=\"me \\\"quoted\\\"\"",

@@ -177,3 +177,25 @@ fn a_slow_client_holds_the_origin_back() {
         .read_exact(&mut some)
         .expect("the answer goes on");
 }
+
+#[test]
+fn a_client_that_disappears_during_its_answer_ends_the_request_to_the_origin() {
+    let closed = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&closed);
+    let origin = Origin::script(move |connection| {
+        connection.request()?;
+        connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nevent\r\n")?;
+        connection.wait_for_close().ok();
+        seen.store(true, Ordering::SeqCst);
+        Ok(())
+    });
+    let gateway = Gateway::to(origin.address()).start();
+    let mut client = gateway.client();
+    client.send("GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.response_head().status(), 200);
+    drop(client);
+    eventually("the origin's connection to be closed", || {
+        closed.load(Ordering::SeqCst).then_some(())
+    });
+    assert!(gateway.log_lines(1)[0].contains(" 200 client_closed "));
+}

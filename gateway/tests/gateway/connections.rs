@@ -142,3 +142,76 @@ fn many_clients_are_spread_over_workers_and_share_nothing() {
     });
     assert_eq!(origin.requests().len(), 240);
 }
+
+#[test]
+fn a_request_that_did_not_leave_completely_does_not_lend_its_connection() {
+    // The origin reads the head only, lets the gateway's writes stall, and answers all the same.
+    let origin = Origin::script(|connection| {
+        let request = connection.request_head()?;
+        if request.start.starts_with("POST") {
+            std::thread::park_timeout(Duration::from_millis(800));
+        }
+        connection.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")?;
+        connection.wait_for_close()
+    });
+    let gateway = Gateway::to(origin.address())
+        .timeouts(|timeouts| timeouts.write_stall = Duration::from_millis(200))
+        .start();
+    let mut client = gateway.client();
+    let body = vec![b'x'; 16 << 20];
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    ));
+    // The gateway stops reading too: what cannot be sent is not what this is about.
+    client.try_send(&body).ok();
+    assert_eq!(client.response().text(), "ok");
+    assert_eq!(gateway.get("/victim").text(), "ok");
+    assert_eq!(
+        origin.connections(),
+        2,
+        "the next request went into the first one's body"
+    );
+}
+
+#[test]
+fn an_answer_to_a_request_that_was_not_sent_is_refused() {
+    let origin = Origin::script(|connection| {
+        connection.send("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\npartial")?;
+        connection.wait_for_close()
+    });
+    let gateway = Gateway::to(origin.address())
+        .plugin(&tidegate_testkit::Wasm::wat(
+            "sees-bodies",
+            "",
+            r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))
+               (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) (i32.const 0))"#,
+        ))
+        .start();
+    let mut client = gateway.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n");
+    // The filter sees the body first, so the head waits for it: the answer comes before the question.
+    assert_eq!(client.response().status(), 502);
+    client.try_send("body").ok();
+    assert_eq!(
+        client.read_to_end().unwrap_or_default(),
+        b"",
+        "one request, one answer"
+    );
+}
+
+#[test]
+fn a_request_is_not_sent_again_after_an_interim_answer() {
+    let origin = Origin::script(|connection| {
+        connection.request()?;
+        connection.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+        connection.request()?;
+        connection.send("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n")
+    });
+    let gateway = Gateway::to(origin.address()).start();
+    let mut client = gateway.client();
+    assert_eq!(client.get("/first").status(), 200);
+    assert_eq!(client.get("/second").status(), 103);
+    assert_eq!(client.response().status(), 502);
+    assert_eq!(origin.requests().len(), 2);
+}

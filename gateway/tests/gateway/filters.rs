@@ -271,9 +271,13 @@ fn a_header_that_cannot_be_sent_fails_the_exchange() {
 
 /// A filter that calls the backend `auth` and resumes when it has answered.
 fn calls_out() -> Wasm {
+    calls_out_by("GET")
+}
+
+fn calls_out_by(method: &str) -> Wasm {
     let mut pairs = Vec::new();
     let fields = [
-        (":method", "GET"),
+        (":method", method),
         (":path", "/check"),
         (":authority", "auth"),
     ];
@@ -349,4 +353,24 @@ fn a_call_out_that_fails_still_calls_its_filter_back() {
         "fine",
         "the call ends by its own limit"
     );
+}
+
+#[test]
+fn a_call_out_that_may_have_had_an_effect_is_not_made_again() {
+    // The second call on each connection is read and met by a close without an answer.
+    let bank = Origin::script(|connection| {
+        connection.request()?;
+        connection.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+        connection.request().map(|_| ())
+    });
+    let origin = Origin::answers(200, "fine");
+    let gateway = Gateway::to(origin.address())
+        .backend("auth", bank.address())
+        .plugin(&calls_out_by("POST"))
+        .start();
+    let mut client = gateway.client();
+    for _ in 0..2 {
+        assert_eq!(client.get("/").text(), "fine");
+    }
+    assert_eq!(bank.requests().len(), 2, "a POST was sent twice");
 }

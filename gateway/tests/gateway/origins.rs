@@ -172,3 +172,14 @@ fn bytes_after_an_answer_do_not_reach_the_next_client() {
     }
     assert_eq!(origin.connections(), 3);
 }
+
+#[test]
+fn an_answer_whose_body_is_garbage_from_the_start_is_502() {
+    let origin = Origin::replies_then_closes(
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\nZZZ\r\n",
+    );
+    let gateway = Gateway::to(origin.address()).start();
+    let (status, line) = answer(&gateway);
+    assert_eq!(status, 502);
+    assert_flag(&line, 502, "upstream_protocol_error");
+}

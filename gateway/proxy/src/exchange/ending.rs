@@ -132,14 +132,25 @@ impl Drop for Ending {
     }
 }
 
+/// What is known of a request that never became an exchange.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked<'a> {
+    pub(crate) method: &'a str,
+    pub(crate) target: &'a [u8],
+    pub(crate) protocol: &'a str,
+}
+
+impl Asked<'_> {
+    /// Its head could not be read.
+    pub(crate) const NOTHING: Self = Self {
+        method: "-",
+        target: b"-",
+        protocol: "-",
+    };
+}
+
 /// Logs a request that never became an exchange.
-pub(crate) fn log_refusal(
-    down: &Downstream,
-    failure: Failure,
-    method: &http::Method,
-    target: &[u8],
-    sent: u64,
-) {
+pub(crate) fn log_refusal(down: &Downstream, failure: Failure, asked: &Asked<'_>, sent: u64) {
     let Some(log) = &down.worker.access_log else {
         return;
     };
@@ -148,10 +159,10 @@ pub(crate) fn log_refusal(
         unix_millis: crate::clock::unix_nanos(std::time::SystemTime::now()) / 1_000_000,
         listener: &down.listener.name,
         client: down.peer.ip(),
-        method: method.as_str(),
+        method: asked.method,
         authority: b"",
-        path: if target.is_empty() { b"-" } else { target },
-        protocol: "HTTP/1.1",
+        path: asked.target,
+        protocol: asked.protocol,
         status: verdict.status.as_u16(),
         flag: verdict.flag,
         details: b"",

@@ -4,6 +4,7 @@
 //! pool. Both directions run in the client connection's own task: nothing is spawned or sent
 //! between tasks.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::sync::Arc;
 
@@ -36,6 +37,7 @@ use crate::http1::head::ParsedResponse;
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
 use crate::upstream;
+use crate::upstream::ConnectError;
 use crate::upstream::Freshness;
 use crate::upstream::UpstreamConnection;
 
@@ -46,6 +48,8 @@ pub(crate) struct Forward<'a> {
     pub(crate) backend: Arc<Backend>,
     pub(crate) length: BodyLength,
     pub(crate) expects_continue: bool,
+    /// An interim response has come: the origin works on the request.
+    pub(crate) answered: Cell<bool>,
 }
 
 /// How one attempt ended.
@@ -103,7 +107,12 @@ impl Forward<'_> {
         let connecting = upstream::connect(self.run.worker, &self.backend, freshness);
         let mut connection = match connecting.await {
             Ok(connection) => connection,
-            Err(failure) => return Attempted::Stopped(failure.into()),
+            Err(ConnectError { failure, endpoint }) => {
+                let mut state = self.run.stream.state();
+                state.facts.endpoint = endpoint;
+                state.facts.attempts += u32::from(endpoint.is_some());
+                return Attempted::Stopped(failure.into());
+            }
         };
         {
             let mut state = self.run.stream.state();
@@ -112,7 +121,7 @@ impl Forward<'_> {
         }
         let before = down.writer.written();
         let attempted = self.on_connection(&mut connection, down, body).await;
-        self.run.stream.state().facts.sent = down.writer.written() - before;
+        self.run.stream.state().facts.sent += down.writer.written() - before;
         match attempted {
             Ok((next, Reuse::Yes)) => {
                 self.run.worker.pool.keep(connection);
@@ -122,7 +131,7 @@ impl Forward<'_> {
             Err(stop) => {
                 let attempt = Attempt {
                     reused: connection.reused,
-                    answered: !connection.reader.buf.is_empty(),
+                    answered: self.answered.get() || !connection.reader.buf.is_empty(),
                     body_started: body.received() > 0,
                 };
                 let method = self.run.stream.state().request.method.clone();
@@ -149,12 +158,10 @@ impl Forward<'_> {
         } = connection;
         let Downstream { reader, writer, .. } = down;
         if self.length == BodyLength::Empty {
-            // A sink that broke may have left an answer all the same: look for it.
-            sent(self.upload(Source::Ready(None), up_writer).run().await)?;
-            let parsed = self.wait_for_head(up_reader, reader, writer).await?;
-            return self.relay(parsed, up_reader, writer).await;
+            let upload = sent(self.upload(Source::Ready(None), up_writer).run().await)?;
+            return self.answer(upload, up_reader, reader, writer).await;
         }
-        {
+        let upload = {
             let source = Source::Socket {
                 reader: &mut *reader,
                 body: &mut *body,
@@ -164,21 +171,58 @@ impl Forward<'_> {
                 let mut answer = pin!(self.head_or_interim(up_reader, writer));
                 tokio::select! {
                     biased;
-                    uploaded = &mut upload => { sent(uploaded)?; None }
-                    parsed = &mut answer => Some(parsed?),
+                    uploaded = &mut upload => Err(sent(uploaded)?),
+                    parsed = &mut answer => Ok(parsed?),
                 }
             };
-            if let Some(parsed) = early {
-                return self
-                    .relay_beside(&mut upload, parsed, up_reader, writer)
-                    .await;
+            match early {
+                Ok(parsed) => {
+                    if self.run.stream.state().phase < Phase::RequestSent {
+                        // It answers what it was not asked.
+                        return Err(Failure::UpstreamProtocol.into());
+                    }
+                    return self
+                        .relay_beside(&mut upload, parsed, up_reader, writer)
+                        .await;
+                }
+                Err(upload) => upload,
             }
-        }
+        };
+        self.answer(upload, up_reader, reader, writer).await
+    }
+
+    /// Waits for the answer to a request that was sent, and passes it on. A client that goes away
+    /// meanwhile is noticed at once.
+    async fn answer(
+        &self,
+        upload: Upload,
+        up_reader: &mut Reader,
+        reader: &mut Reader,
+        writer: &mut Writer,
+    ) -> Result<(Next, Reuse), Stop> {
         let parsed = self.wait_for_head(up_reader, reader, writer).await?;
-        let (next, reuse) = self.relay(parsed, up_reader, writer).await?;
-        // A sink that broke leaves a connection that cannot be used again.
-        let whole = body.is_done() && up_writer.out.is_empty();
-        Ok((next, if whole { reuse } else { Reuse::No }))
+        let keep = self.run.worker.sizes().head_bytes;
+        let (next, reuse) = tokio::select! {
+            biased;
+            relayed = self.relay(parsed, up_reader, writer) => relayed?,
+            _ = reader.gone(keep) => {
+                let verdict = Failure::ClientClosed.verdict();
+                let mut state = self.run.stream.state();
+                state.facts.flag = verdict.flag;
+                if state.phase < Phase::ResponseSent {
+                    state.response.status = verdict.status;
+                }
+                (Next::Abort, Reuse::No)
+            }
+        };
+        Ok((
+            next,
+            if upload == Upload::Whole {
+                reuse
+            } else {
+                Reuse::No
+            },
+        ))
     }
 
     /// The request on its way to the origin.
@@ -247,6 +291,7 @@ impl Forward<'_> {
             if !parsed.status.is_informational() {
                 return Ok(parsed);
             }
+            self.answered.set(true);
             let mut headers = parsed.headers;
             match parsed.status.as_u16() {
                 // Nobody asked the origin to switch.
@@ -299,10 +344,20 @@ impl Forward<'_> {
     }
 }
 
-/// Whether a request was sent, as far as its answer is concerned.
-fn sent(uploaded: Result<(), PumpEnd>) -> Result<(), Stop> {
+/// Whether all of a request has left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upload {
+    /// It has.
+    Whole,
+    /// The origin broke the connection or stopped reading. It may have answered all the same, but
+    /// what was left unsent must never become part of another request.
+    Broken,
+}
+
+fn sent(uploaded: Result<(), PumpEnd>) -> Result<Upload, Stop> {
     match uploaded {
-        Ok(()) | Err(PumpEnd::Sink(_)) => Ok(()),
+        Ok(()) => Ok(Upload::Whole),
+        Err(PumpEnd::Sink(_)) => Ok(Upload::Broken),
         Err(PumpEnd::Stop(stop)) => Err(stop),
     }
 }
@@ -331,7 +386,7 @@ impl PendingHead for SentRequest<'_> {
         };
         let trailers = forward.client.wants_trailers;
         encode::request_head(out, &state.request, host, length, trailers);
-        state.phase = Phase::RequestSent;
+        state.phase = state.phase.max(Phase::RequestSent);
         length
     }
 

@@ -73,7 +73,7 @@ impl<'a> Respond<'a> {
         let unread = !body.is_done();
         let before = down.writer.written();
         let next = self.answer(&mut down.writer, answer, unread).await;
-        self.run.stream.state().facts.sent = down.writer.written() - before;
+        self.run.stream.state().facts.sent += down.writer.written() - before;
         match next {
             Next::KeepAlive if unread => Next::Linger,
             next => next,
@@ -110,6 +110,8 @@ impl<'a> Respond<'a> {
         seen: Seen,
         close: bool,
     ) -> Next {
+        let mark = writer.out.len();
+        let before = writer.written();
         let end = match self.send(writer, source, length, seen, close).await {
             Ok(next) => return next,
             Err(end) => end,
@@ -117,13 +119,13 @@ impl<'a> Respond<'a> {
         let failure = match end {
             PumpEnd::Stop(Stop::Failure(failure)) => failure,
             PumpEnd::Stop(Stop::Local) => {
-                if self.head_is_sent() {
+                if self.head_is_sent(writer, before) {
                     tracing::warn!("a filter answers a response that is on its way: it is reset");
                     self.flag(Failure::PluginClosedStream);
                     return self.cut();
                 }
                 let answer = Answer::of(Stop::Local, self.run.stream);
-                writer.out.clear();
+                writer.forget_after(mark);
                 let (length, source) = self.set_answer(answer);
                 let sent = self
                     .send(writer, source, length, Seen::ByNobody, close)
@@ -134,21 +136,22 @@ impl<'a> Respond<'a> {
             PumpEnd::Sink(WriteError::Broken) => Failure::ClientClosed,
         };
         self.flag(failure);
-        if self.head_is_sent() {
+        if self.head_is_sent(writer, before) {
             return self.cut();
         }
         if !failure.is_answerable() {
             return Next::Abort;
         }
-        writer.out.clear();
+        writer.forget_after(mark);
         let (length, source) = self.set_answer(Answer::failure(failure));
         self.send(writer, source, length, Seen::ByNobody, true)
             .await
             .unwrap_or(Next::Abort)
     }
 
-    fn head_is_sent(&self) -> bool {
-        self.run.stream.state().phase >= Phase::ResponseSent
+    /// Whether any byte of the response may have left: until then another can take its place.
+    fn head_is_sent(&self, writer: &Writer, before: u64) -> bool {
+        writer.written() != before && self.run.stream.state().phase >= Phase::ResponseSent
     }
 
     /// The end of a response that is not complete. A client that counts bytes or chunks sees it

@@ -19,6 +19,9 @@ use tidegate_core::framing::BodyLength;
 use tidegate_core::framing::response_framing;
 use tidegate_core::hop_by_hop;
 use tidegate_core::message::RequestHead;
+use tidegate_core::message::Version;
+use tidegate_core::retry::Attempt;
+use tidegate_core::retry::may_resend;
 use tidegate_host_abi::CallResponse;
 use tidegate_host_abi::HttpCall;
 
@@ -115,7 +118,9 @@ async fn exchange(worker: &Worker, call: &HttpCall) -> Result<CallResponse, Fail
     let head = request_head(call).ok_or(Failure::InvalidHeader)?;
     let mut freshness = Freshness::Any;
     loop {
-        let mut connection = upstream::connect(worker, &backend, freshness).await?;
+        let mut connection = upstream::connect(worker, &backend, freshness)
+            .await
+            .map_err(|err| err.failure)?;
         let reused = connection.reused;
         match on_connection(worker, &mut connection, call, &head).await {
             Ok((response, Reusable::Yes)) => {
@@ -123,7 +128,15 @@ async fn exchange(worker: &Worker, call: &HttpCall) -> Result<CallResponse, Fail
                 return Ok(response);
             }
             Ok((response, Reusable::No)) => return Ok(response),
-            Err(Failure::UpstreamReset) if reused && freshness == Freshness::Any => {
+            Err(Failure::UpstreamReset) if freshness == Freshness::Any => {
+                let attempt = Attempt {
+                    reused,
+                    answered: !connection.reader.buf.is_empty(),
+                    body_started: !call.body.is_empty(),
+                };
+                if !may_resend(&head.method, attempt) {
+                    return Err(Failure::UpstreamReset);
+                }
                 freshness = Freshness::New;
             }
             Err(failure) => return Err(failure),
@@ -145,15 +158,15 @@ async fn on_connection(
 ) -> Result<(CallResponse, Reusable), Failure> {
     send(worker, connection, call, head).await?;
     let idle = worker.timeouts().stream_idle;
-    let mut parsed = loop {
-        let parsed = connection
-            .reader
-            .response_head(worker.sizes(), idle)
-            .await?;
-        if !parsed.status.is_informational() {
-            break parsed;
-        }
-    };
+    let mut parsed = connection
+        .reader
+        .response_head(worker.sizes(), idle)
+        .await?;
+    while parsed.status.is_informational() {
+        let next = connection.reader.response_head(worker.sizes(), idle).await;
+        // An answer has begun: the call must not be made again.
+        parsed = next.map_err(|_| Failure::UpstreamBodyCut)?;
+    }
     let (version, status) = (parsed.version, parsed.status);
     let framing = response_framing(&mut parsed.headers, version, &head.method, status)?;
     let options = hop_by_hop::strip(&mut parsed.headers);
@@ -163,10 +176,14 @@ async fn on_connection(
     append_pairs(&mut fields, &parsed.headers);
     let mut trailers = Vec::new();
     append_pairs(&mut trailers, &trailer_map);
-    let reusable = if framing.must_close || options.close {
-        Reusable::No
-    } else {
+    let keeps = match version {
+        Version::Http11 => !options.close,
+        Version::Http10 => options.keep_alive,
+    };
+    let reusable = if keeps && !framing.must_close {
         Reusable::Yes
+    } else {
+        Reusable::No
     };
     Ok((
         CallResponse {
@@ -230,7 +247,7 @@ async fn collect(
         let next = body
             .next(&mut connection.reader, worker.timeouts().stream_idle)
             .await;
-        match next.map_err(|_| Failure::UpstreamReset)? {
+        match next.map_err(|_| Failure::UpstreamBodyCut)? {
             Frame::Data { bytes, last } => {
                 if content.len() + bytes.len() > limit {
                     tracing::warn!(limit, "the answer to a filter's call is too large");

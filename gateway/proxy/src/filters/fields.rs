@@ -51,6 +51,8 @@ impl Fields for RequestHead {
     fn set_pseudo(&mut self, name: &[u8], value: &[u8]) -> Result<(), Invalid> {
         let parsed = HeaderValue::from_bytes(value).map_err(|_| Invalid);
         match name {
+            // A tunnel is framed otherwise than a request.
+            b":method" if value == b"CONNECT" => return Err(Invalid),
             b":method" => self.method = Method::from_bytes(value).map_err(|_| Invalid)?,
             b":path" => self.path = parsed?,
             b":authority" => self.authority = parsed?,

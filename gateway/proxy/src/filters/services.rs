@@ -4,6 +4,8 @@
 //! own log, escaped, under the target `filter`.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 use std::time::SystemTime;
 
@@ -19,6 +21,7 @@ use tidegate_host_abi::SharedStore;
 pub(crate) struct GatewayServices {
     snapshot: Arc<Snapshot>,
     started: Instant,
+    flood: Flood,
     shared: SharedStore,
     metrics: GuestMetrics,
 }
@@ -29,8 +32,46 @@ impl GatewayServices {
         Self {
             snapshot,
             started: Instant::now(),
+            flood: Flood::default(),
             shared: SharedStore::default(),
             metrics: GuestMetrics::default(),
+        }
+    }
+}
+
+/// Lines of all guests that are logged in one second.
+const LINES_A_SECOND: u64 = 2_000;
+/// Bytes of one guest line that are logged.
+const MAX_LINE: usize = 8 * 1024;
+
+/// Counts guest lines: a filter must not drown the gateway's log.
+#[derive(Debug, Default)]
+struct Flood {
+    /// The second in the upper half, its lines in the lower.
+    window: AtomicU64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Admission {
+    Pass,
+    /// The first that is too many: says so.
+    Last,
+    Drop,
+}
+
+impl Flood {
+    fn admit(&self, second: u64) -> Admission {
+        let before = self.window.load(Ordering::Relaxed);
+        if before >> 32 != second {
+            // Workers that race here let a few lines more pass.
+            self.window.store((second << 32) + 1, Ordering::Relaxed);
+            return Admission::Pass;
+        }
+        let lines = self.window.fetch_add(1, Ordering::Relaxed) & u64::from(u32::MAX);
+        match lines {
+            0..LINES_A_SECOND => Admission::Pass,
+            LINES_A_SECOND => Admission::Last,
+            _ => Admission::Drop,
         }
     }
 }
@@ -43,6 +84,18 @@ impl Services for GatewayServices {
             level,
             message,
         } = *line;
+        match self.flood.admit(self.started.elapsed().as_secs()) {
+            Admission::Pass => {}
+            Admission::Last => {
+                tracing::warn!(
+                    plugin,
+                    "filters log too much: more lines of this second are lost"
+                );
+                return;
+            }
+            Admission::Drop => return,
+        }
+        let message = message.get(..MAX_LINE).unwrap_or(message);
         let message = message.escape_ascii();
         match level {
             LogLevel::Trace => tracing::trace!(target: "filter", plugin, "{message}"),

@@ -307,7 +307,16 @@ impl Vm {
             tracing::debug!(plugin, "guest backtrace:\n{}", fault.backtrace);
         }
         if fault.kind == FaultKind::Deadline {
-            self.breaker.borrow_mut().on_deadline_fault(Instant::now());
+            let mut breaker = self.breaker.borrow_mut();
+            let was_open = breaker.is_open();
+            breaker.on_deadline_fault(Instant::now());
+            if breaker.is_open() && !was_open {
+                tracing::error!(
+                    plugin,
+                    "filter ran out of time again and again: its failure policy answers, with a \
+                     probe every second; a larger call time-out may be what it needs"
+                );
+            }
         }
         for ticker in self.tickers.borrow_mut().drain(..) {
             ticker.abort();

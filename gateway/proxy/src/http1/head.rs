@@ -100,6 +100,10 @@ pub(crate) fn take_request(
     let size = match scan.advance(buf) {
         Scanned::Complete(size) if size <= limits.head_bytes => size,
         Scanned::BareLineFeed => return Err(Failure::MalformedRequest),
+        // TLS to a plain port, and other garbage, need not wait for the time limit.
+        Scanned::Partial if !buf.first().is_none_or(|byte| is_token_start(*byte)) => {
+            return Err(Failure::MalformedRequest);
+        }
         Scanned::Partial if buf.len() < limits.head_bytes => return Ok(None),
         Scanned::Complete(_) | Scanned::Partial => {
             let line_fits = scan.first_line.is_some_and(|end| end <= limits.head_bytes);
@@ -113,6 +117,11 @@ pub(crate) fn take_request(
     *scan = HeadScan::default();
     let head = buf.split_to(size).freeze();
     parse_request(&head, limits).map(Some)
+}
+
+/// Whether a request line may begin so: with a method, or with the empty line that may precede it.
+fn is_token_start(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~\r".contains(&byte)
 }
 
 fn parse_request(head: &Bytes, limits: &SizeLimits) -> Result<ParsedRequest, Failure> {
@@ -293,6 +302,11 @@ mod tests {
             "\x16\x03\x01\x02\x00\x01\r\n\r\n",
             Failure::MalformedRequest,
         );
+    }
+
+    #[test]
+    fn a_tls_client_hello_is_refused_at_its_first_byte() {
+        refused("\x16\x03\x01\x02", Failure::MalformedRequest);
     }
 
     #[test]

@@ -25,8 +25,9 @@ const KEEP: usize = 4 * 1024;
 pub(crate) struct Writer {
     half: OwnedWriteHalf,
     deadline: Deadline,
-    /// Gathered and not written yet.
+    /// Gathered and not written yet, but for the first `sent` bytes.
     pub(crate) out: Vec<u8>,
+    sent: usize,
     written: u64,
 }
 
@@ -45,6 +46,7 @@ impl Writer {
             half,
             deadline,
             out: Vec::new(),
+            sent: 0,
             written: 0,
         }
     }
@@ -79,23 +81,24 @@ impl Writer {
         self.write_out(&Bytes::new(), stall).await
     }
 
+    /// Cancel-safe while there is nothing `more`: what has left is not sent again.
     async fn write_out(&mut self, more: &[u8], stall: Duration) -> Result<(), WriteError> {
-        let total = self.out.len() + more.len();
-        let mut sent = 0;
-        while sent < total {
-            let gathered = self.out.get(sent..).unwrap_or_default();
+        let gathered = self.out.len();
+        let total = gathered + more.len();
+        while self.sent < total {
+            let first = self.out.get(self.sent..).unwrap_or_default();
             let rest = more
-                .get(sent.saturating_sub(self.out.len())..)
+                .get(self.sent.saturating_sub(gathered)..)
                 .unwrap_or_default();
             let half = &mut self.half;
             let write = poll_fn(|cx| {
                 let mut half = Pin::new(&mut *half);
                 let wrote = if rest.is_empty() {
-                    ready!(half.as_mut().poll_write(cx, gathered))
-                } else if gathered.is_empty() {
+                    ready!(half.as_mut().poll_write(cx, first))
+                } else if first.is_empty() {
                     ready!(half.as_mut().poll_write(cx, rest))
                 } else {
-                    let slices = [IoSlice::new(gathered), IoSlice::new(rest)];
+                    let slices = [IoSlice::new(first), IoSlice::new(rest)];
                     ready!(half.as_mut().poll_write_vectored(cx, &slices))
                 };
                 std::task::Poll::Ready(wrote)
@@ -103,14 +106,26 @@ impl Writer {
             match self.deadline.limit(stall, write).await {
                 Ok(Ok(0) | Err(_)) => return Err(WriteError::Broken),
                 Ok(Ok(wrote)) => {
-                    sent += wrote;
+                    self.sent += wrote;
                     self.written += wrote as u64;
                 }
                 Err(_) => return Err(WriteError::Stalled),
             }
         }
         self.out.clear();
+        self.sent = 0;
         Ok(())
+    }
+
+    /// Whether all that was gathered has left.
+    pub(crate) fn is_flushed(&self) -> bool {
+        self.out.is_empty()
+    }
+
+    /// Forgets what was gathered after this mark and has not left; a mark is an earlier length of
+    /// `out`.
+    pub(crate) fn forget_after(&mut self, mark: usize) {
+        self.out.truncate(mark.max(self.sent));
     }
 
     /// Gives the gathering buffer's memory back; it must be empty.
