@@ -96,10 +96,12 @@ pub(crate) struct PluginArg {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "PascalCase")]
 pub(crate) enum PolicyArg {
-    /// They are answered with 503
+    /// Its requests are answered with 503 (the default)
     #[default]
+    #[value(alias = "fail-closed")]
     FailClosed,
-    /// They pass without the filter
+    /// Its requests pass without it
+    #[value(alias = "fail-open")]
     FailOpen,
 }
 
