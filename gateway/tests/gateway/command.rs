@@ -2,11 +2,13 @@
 
 use std::io::BufRead as _;
 use std::io::BufReader;
+use std::io::Lines;
 use std::io::Read as _;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Child;
+use std::process::ChildStderr;
 use std::process::Command;
 use std::process::Stdio;
 
@@ -45,6 +47,14 @@ struct Running {
 
 impl Running {
     fn start(origin: SocketAddr, args: &[&str]) -> Self {
+        let (running, lines) = Self::start_unread(origin, args);
+        // Keep reading, so that it never has to wait for us.
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
+        running
+    }
+
+    /// Starts it and returns its log, of which nothing more is read.
+    fn start_unread(origin: SocketAddr, args: &[&str]) -> (Self, Lines<BufReader<ChildStderr>>) {
         let mut child = tidegate()
             .arg(format!("http://{origin}"))
             .args(["--listen", "127.0.0.1:0"])
@@ -60,9 +70,7 @@ impl Running {
             .map_while(Result::ok)
             .find_map(|line| line.rsplit_once("listening on ")?.1.trim().parse().ok())
             .expect("it says where it listens");
-        // Keep reading, so that it never blocks on a full pipe.
-        std::thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Self { child, address }
+        (Self { child, address }, lines)
     }
 
     fn signal(&self, name: &str) {
@@ -250,6 +258,20 @@ fn a_signal_drains_and_a_second_one_ends_at_once() {
     );
     gateway.signal("TERM");
     assert_eq!(gateway.wait(), Some(1));
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_neither_traffic_nor_the_end() {
+    let nowhere = Origin::nowhere();
+    let (mut gateway, unread) = Running::start_unread(nowhere, &["--log", "debug"]);
+    let mut client = Client::connect(gateway.address);
+    // Each request logs that its origin is down: far more than a pipe holds.
+    for _ in 0..2_000 {
+        assert_eq!(client.get("/").status(), 503);
+    }
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait(), Some(0));
+    drop(unread);
 }
 
 #[test]
