@@ -44,41 +44,11 @@ pub struct Framing {
 /// A [`Failure`] for anything ambiguous: differing lengths, codings other than `chunked` alone.
 /// Both fields together go on by Transfer-Encoding and close afterwards (RFC 9112 §6.3, item 3).
 pub fn request_framing(headers: &mut HeaderMap, version: Version) -> Result<Framing, Failure> {
-    let has_coding = headers.contains_key(TRANSFER_ENCODING);
-    let has_length = headers.contains_key(CONTENT_LENGTH);
-    if has_coding {
-        if version == Version::Http10 {
-            return Err(Failure::BadTransferEncoding);
-        }
-        match coding(headers) {
-            Coding::Chunked => {}
-            Coding::Other => return Err(Failure::UnsupportedTransferCoding),
-            Coding::Malformed => return Err(Failure::BadTransferEncoding),
-        }
-        headers.remove(TRANSFER_ENCODING);
-        headers.remove(CONTENT_LENGTH);
-        return Ok(Framing {
-            length: BodyLength::Chunked,
-            must_close: has_length,
-        });
-    }
-    if !has_length {
-        return Ok(Framing {
-            length: BodyLength::Empty,
-            must_close: false,
-        });
-    }
-    let bytes = content_length(headers).ok_or(Failure::BadContentLength)?;
-    headers.remove(CONTENT_LENGTH);
-    let length = if bytes == 0 {
-        BodyLength::Empty
-    } else {
-        BodyLength::Exactly(bytes)
-    };
-    Ok(Framing {
-        length,
+    let none = Framing {
+        length: BodyLength::Empty,
         must_close: false,
-    })
+    };
+    Ok(by_fields(headers, version)?.unwrap_or(none))
 }
 
 /// Whether a response to `method` with `status` never has a body (RFC 9112 §6.3, item 1).
@@ -101,7 +71,6 @@ pub fn response_framing(
     method: &Method,
     status: StatusCode,
 ) -> Result<Framing, Failure> {
-    let has_coding = headers.contains_key(TRANSFER_ENCODING);
     let has_length = headers.contains_key(CONTENT_LENGTH);
     if is_bodiless(method, status) {
         headers.remove(TRANSFER_ENCODING);
@@ -115,33 +84,46 @@ pub fn response_framing(
             must_close: false,
         });
     }
-    if has_coding {
-        if version == Version::Http10 || !matches!(coding(headers), Coding::Chunked) {
-            return Err(Failure::UpstreamProtocol);
+    let until_close = Framing {
+        length: BodyLength::UntilClose,
+        must_close: true,
+    };
+    match by_fields(headers, version) {
+        Ok(framing) => Ok(framing.unwrap_or(until_close)),
+        Err(_) => Err(Failure::UpstreamProtocol),
+    }
+}
+
+/// The framing that the fields announce, in the terms of a request; `None` if they say nothing.
+fn by_fields(headers: &mut HeaderMap, version: Version) -> Result<Option<Framing>, Failure> {
+    let has_length = headers.contains_key(CONTENT_LENGTH);
+    if headers.contains_key(TRANSFER_ENCODING) {
+        if version == Version::Http10 {
+            return Err(Failure::BadTransferEncoding);
+        }
+        match coding(headers) {
+            Coding::Chunked => {}
+            Coding::Other => return Err(Failure::UnsupportedTransferCoding),
+            Coding::Malformed => return Err(Failure::BadTransferEncoding),
         }
         headers.remove(TRANSFER_ENCODING);
         headers.remove(CONTENT_LENGTH);
-        return Ok(Framing {
+        return Ok(Some(Framing {
             length: BodyLength::Chunked,
             must_close: has_length,
-        });
+        }));
     }
     if !has_length {
-        return Ok(Framing {
-            length: BodyLength::UntilClose,
-            must_close: true,
-        });
+        return Ok(None);
     }
-    let bytes = keep_one_length(headers).ok_or(Failure::UpstreamProtocol)?;
-    let length = if bytes == 0 {
-        BodyLength::Empty
-    } else {
-        BodyLength::Exactly(bytes)
+    let length = match keep_one_length(headers).ok_or(Failure::BadContentLength)? {
+        0 => BodyLength::Empty,
+        bytes => BodyLength::Exactly(bytes),
     };
-    Ok(Framing {
+    Ok(Some(Framing {
         length,
         must_close: false,
-    })
+    }))
 }
 
 /// Folds repeated equal lengths into one field and returns it.
