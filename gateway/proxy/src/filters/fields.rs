@@ -261,6 +261,7 @@ mod tests {
             ("x y", "1"),
             ("", "1"),
             (":method", "A B"),
+            (":method", "CONNECT"),
             (":nope", "1"),
             ("x", "\0"),
         ] {

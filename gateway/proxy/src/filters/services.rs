@@ -143,3 +143,23 @@ impl Services for GatewayServices {
         &self.metrics
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Admission;
+    use super::Flood;
+    use super::LINES_A_SECOND;
+
+    #[test]
+    fn a_flood_of_guest_lines_is_cut_with_one_remark_and_the_next_second_is_free() {
+        let flood = Flood::default();
+        let admit = |second| flood.admit(second);
+        let passed = (0..LINES_A_SECOND)
+            .filter(|_| admit(7) == Admission::Pass)
+            .count();
+        assert_eq!(passed as u64, LINES_A_SECOND);
+        assert_eq!(admit(7), Admission::Last);
+        assert_eq!(admit(7), Admission::Drop);
+        assert_eq!(admit(8), Admission::Pass);
+    }
+}
