@@ -1,8 +1,12 @@
 //! What operators write, parsed: the only crate that knows the configuration format. Level 2:
 //! imports `tidegate-core` at most.
 //!
-//! Today that is the notation of durations and sizes, which command line flags share with the
-//! resources to come. Both follow the Kubernetes APIs, so that one notation is learnt once.
+//! Files become resources, resources become a [`draft::Draft`] with every problem that was found.
+//! The notation of durations and sizes follows the Kubernetes APIs; command line flags share it.
 
+pub mod draft;
 pub mod duration;
+pub mod place;
+pub mod problem;
+pub mod resource;
 pub mod size;

@@ -1,12 +1,16 @@
 //! Backends: named groups of interchangeable endpoints.
 //!
-//! Owns what is configured about them and the order in which endpoints are tried. Connections are
-//! the upstream module's of the proxy.
+//! Owns what is configured about them. Which endpoint an attempt goes to is [`crate::balance`]'s;
+//! connections are the upstream module's of the proxy.
 
+use std::borrow::Borrow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// The name of a backend, cheap to share.
+use crate::balance::LoadBalancer;
+
+/// The name of a backend, cheap to share: `namespace/name`, for a port of a Service
+/// `namespace/name:port`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BackendName(Arc<str>);
 
@@ -23,58 +27,40 @@ impl From<&str> for BackendName {
     }
 }
 
+impl Borrow<str> for BackendName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A backend of a snapshot: its place in [`crate::snapshot::Backends`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BackendId(pub u32);
+
 /// A named group of endpoints that answer alike.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Backend {
     /// What routes and filters call it.
     pub name: BackendName,
-    /// The addresses, in the order they are tried first.
-    pub endpoints: Vec<SocketAddr>,
+    /// Where its requests may go.
+    pub endpoints: Vec<Endpoint>,
     /// The authority for requests that came without one (HTTP/1.0); others keep the client's.
     pub authority: http::HeaderValue,
+    /// How an endpoint is picked.
+    pub load_balancer: LoadBalancer,
 }
 
-/// The endpoints of one request in the order to try them: all, each once, beginning at `turn`.
-pub fn try_order(backend: &Backend, turn: usize) -> impl Iterator<Item = SocketAddr> + '_ {
-    let count = backend.endpoints.len();
-    let first = turn.checked_rem(count).unwrap_or(0);
-    backend
-        .endpoints
-        .iter()
-        .cycle()
-        .skip(first)
-        .take(count)
-        .copied()
+/// One address of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// Where to connect.
+    pub address: SocketAddr,
+    /// Its share among the others; 0 gets nothing.
+    pub weight: u32,
 }
 
-#[cfg(test)]
-mod tests {
-    use std::net::SocketAddr;
-
-    use super::Backend;
-    use super::try_order;
-
-    #[test]
-    fn every_endpoint_is_tried_once_beginning_with_the_one_whose_turn_it_is() {
-        let endpoints: Vec<SocketAddr> = (1..=3)
-            .map(|port| SocketAddr::from(([127, 0, 0, 1], port)))
-            .collect();
-        let backend = Backend {
-            name: "b".into(),
-            endpoints,
-            authority: http::HeaderValue::from_static("b.test"),
-        };
-        let ports = |turn| {
-            try_order(&backend, turn)
-                .map(|e| e.port())
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(ports(0), [1, 2, 3]);
-        assert_eq!(ports(4), [2, 3, 1]);
-        let empty = Backend {
-            endpoints: Vec::new(),
-            ..backend.clone()
-        };
-        assert_eq!(try_order(&empty, 1).count(), 0);
+impl From<SocketAddr> for Endpoint {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, weight: 1 }
     }
 }

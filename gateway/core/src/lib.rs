@@ -9,17 +9,22 @@
 
 pub mod authority;
 pub mod backend;
+pub mod balance;
 pub mod breaker;
 pub mod defaults;
 pub mod failure;
+pub mod filter;
 pub mod forwarded;
 pub mod framing;
 pub mod hop_by_hop;
+pub mod host;
 pub mod message;
 pub mod path;
+pub mod pattern;
 pub mod request;
 pub mod request_id;
 pub mod retry;
+pub mod route;
 pub mod snapshot;
 pub mod target;
 pub mod time;

@@ -1,53 +1,132 @@
 //! The immutable configuration that a running exchange sees from start to end.
 //!
-//! Owns listeners and the rule from request to backend. Today a listener sends everything to one
-//! backend; host and path matching join here.
+//! Owns what is bound, which listener a host belongs to, and the backends by name. Which rule of a
+//! listener a request meets is [`crate::route`]'s.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::backend::Backend;
+use crate::backend::BackendId;
 use crate::backend::BackendName;
 use crate::defaults::SizeLimits;
 use crate::defaults::Timeouts;
-use crate::message::RequestHead;
+use crate::host::HostMap;
+use crate::route::RouteTable;
 
 /// One atomic load of configuration.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Snapshot {
-    /// What is listened to.
-    pub listeners: Vec<Listener>,
+    /// What is bound, each address once.
+    pub binds: Vec<Arc<Bind>>,
     /// All backends, those that only filters call included.
-    pub backends: Vec<Arc<Backend>>,
-    /// How long peers may take.
+    pub backends: Backends,
+    /// The names of all plugins; a [`PluginId`] is a place in this list.
+    pub plugins: Vec<PluginName>,
+    /// How long origins may take, and the drain; what concerns clients is each [`Bind`]'s own.
     pub timeouts: Timeouts,
-    /// How much may be held in memory.
+    /// How much may be held in memory for origins; what concerns clients is each [`Bind`]'s own.
     pub sizes: SizeLimits,
 }
 
-/// An address that is listened on.
-#[derive(Debug, Clone)]
-pub struct Listener {
-    /// What logs and errors call it.
+/// An address that is bound, and the listeners that share it.
+#[derive(Debug)]
+pub struct Bind {
+    /// What logs and errors call it, such as `default/edge:8080`.
     pub name: Arc<str>,
     /// Where to bind; port 0 asks for any free port.
     pub address: SocketAddr,
     /// How many proxies in front of it are ours.
     pub trusted_hops: usize,
-    /// Where its requests go.
-    pub backend: BackendName,
+    /// How long its clients may take.
+    pub timeouts: Timeouts,
+    /// How much may be held in memory for its clients.
+    pub sizes: SizeLimits,
+    /// How its exchanges are logged.
+    pub access_log: AccessLog,
+    /// The listeners, by the host of a request: the most specific one has it alone.
+    pub listeners: HostMap<Arc<Listener>>,
 }
 
-impl Snapshot {
-    /// The backend for a request on a listener, if there is one.
-    pub fn route(&self, listener: &Listener, _request: &RequestHead) -> Option<&Arc<Backend>> {
-        self.backend(listener.backend.as_str())
+/// How exchanges are logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AccessLog {
+    /// Not at all.
+    Off,
+    /// As lines of text.
+    #[default]
+    Text,
+    /// As JSON objects.
+    Json,
+}
+
+/// One listener of a Gateway: hosts, the plugins that all their requests pass, and routes.
+#[derive(Debug)]
+pub struct Listener {
+    /// What logs and errors call it, such as `default/edge/http`.
+    pub name: Arc<str>,
+    /// The plugins that run before a route is matched, in order.
+    pub plugins: Vec<PluginId>,
+    /// The rules that requests are matched against.
+    pub routes: RouteTable,
+}
+
+/// The name of a plugin, `namespace/name`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PluginName(pub Arc<str>);
+
+/// A plugin of a [`Snapshot`]: its place in [`Snapshot::plugins`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PluginId(pub u32);
+
+/// All backends of a snapshot.
+#[derive(Debug, Clone, Default)]
+pub struct Backends {
+    list: Vec<Arc<Backend>>,
+    by_name: HashMap<BackendName, BackendId>,
+}
+
+impl Backends {
+    /// Adds a backend; one of the same name keeps its id and is replaced.
+    ///
+    /// # Panics
+    ///
+    /// Never in practice: with more than `u32::MAX` backends.
+    pub fn insert(&mut self, backend: Arc<Backend>) -> BackendId {
+        if let Some(id) = self.by_name.get(&backend.name)
+            && let Some(place) = self.list.get_mut(id.0 as usize)
+        {
+            *place = backend;
+            return *id;
+        }
+        let id = BackendId(u32::try_from(self.list.len()).unwrap_or(u32::MAX));
+        self.by_name.insert(backend.name.clone(), id);
+        self.list.push(backend);
+        id
     }
 
-    /// The backend of that name.
-    pub fn backend(&self, name: &str) -> Option<&Arc<Backend>> {
-        self.backends
-            .iter()
-            .find(|backend| backend.name.as_str() == name)
+    /// The backend of that id.
+    pub fn get(&self, id: BackendId) -> Option<&Arc<Backend>> {
+        self.list.get(id.0 as usize)
+    }
+
+    /// The id of the backend of that name.
+    pub fn id(&self, name: &str) -> Option<BackendId> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The backend that somebody in `namespace` calls `name`: `namespace/name`, or the name as it
+    /// is if that exists.
+    pub fn named(&self, namespace: &str, name: &str) -> Option<&Arc<Backend>> {
+        let id = self
+            .id(name)
+            .or_else(|| self.id(&format!("{namespace}/{name}")))?;
+        self.get(id)
+    }
+
+    /// All of them, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        self.list.iter()
     }
 }

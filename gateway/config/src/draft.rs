@@ -1,0 +1,126 @@
+//! What one load comes to, before plugins are fetched and started.
+//!
+//! The binary resolves the plugins, adds their problems, and hands snapshot and plugins to the data
+//! plane as one generation.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_core::snapshot::PluginName;
+use tidegate_core::snapshot::Snapshot;
+
+use crate::place::Place;
+use crate::problem::Problem;
+use crate::resource::ResourceId;
+
+/// One load.
+#[derive(Debug)]
+pub struct Draft {
+    /// What requests meet. [`Snapshot::plugins`] and [`Draft::plugins`] are in the same order.
+    pub snapshot: Snapshot,
+    /// The plugins that are to be fetched and started.
+    pub plugins: Vec<PluginDecl>,
+    /// Everything found wrong, in the order of files and lines.
+    pub problems: Vec<Problem>,
+    /// All resources with their conditions.
+    pub resources: Vec<ResourceStatus>,
+    /// Files and folders whose change means a new load: configuration, endpoint files, plugin code.
+    pub watch: Vec<PathBuf>,
+    /// The accepted resources, from which the same draft can be made again; secrets included.
+    pub accepted: Vec<AcceptedDocument>,
+}
+
+/// A plugin as its resource says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginDecl {
+    /// Its resource.
+    pub resource: ResourceId,
+    /// Its name in the snapshot.
+    pub name: PluginName,
+    /// Where its code comes from.
+    pub source: PluginSource,
+    /// Where the source is written.
+    pub source_place: Place,
+    /// Where the configuration is written, for what the plugin says about it.
+    pub config_place: Place,
+    /// Selects one of several filters in a module.
+    pub root_id: String,
+    /// Plugins with the same id share data and queues.
+    pub vm_id: String,
+    /// What `proxy_on_vm_start` reads.
+    pub vm_config: Bytes,
+    /// What `proxy_on_configure` reads.
+    pub config: Bytes,
+    /// Environment variables, resolved.
+    pub env: Vec<(String, String)>,
+    /// What happens to requests that it cannot decide.
+    pub failure_policy: FailurePolicy,
+    /// Bytes of memory that an instance may have.
+    pub memory_bytes: usize,
+    /// CPU time of one call.
+    pub call_timeout: Duration,
+    /// Time to start and configure.
+    pub start_timeout: Duration,
+    /// The backends that it may call, by full name.
+    pub backends: Vec<Arc<str>>,
+}
+
+/// Where a plugin's code comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PluginSource {
+    /// A file, as an absolute path.
+    File(PathBuf),
+}
+
+/// What happens to requests that a plugin cannot decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FailurePolicy {
+    /// They are answered with 503.
+    #[default]
+    FailClosed,
+    /// They pass without it.
+    FailOpen,
+}
+
+/// A resource with what is to be said about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceStatus {
+    /// Which one.
+    pub resource: ResourceId,
+    /// Where it begins; `None` if it is the stored last good version of one that is gone bad.
+    pub place: Option<Place>,
+    /// Whether an older version serves, because the one in the files is refused.
+    pub last_good: bool,
+    /// The conditions, as the Gateway API has them.
+    pub conditions: Vec<Condition>,
+}
+
+/// One condition (Kubernetes `metav1.Condition`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Condition {
+    /// Such as `Accepted`.
+    pub kind: &'static str,
+    /// Whether it holds.
+    pub status: bool,
+    /// Such as `BackendNotFound`.
+    pub reason: &'static str,
+    /// For people.
+    pub message: String,
+    /// Which parent or listener it is about, if the resource has several.
+    pub about: Option<String>,
+}
+
+/// An accepted resource as it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AcceptedDocument {
+    /// Which one.
+    pub resource: ResourceId,
+    /// The file it stands in: relative paths are relative to it.
+    pub file: PathBuf,
+    /// The line its text begins at.
+    pub line: u32,
+    /// Its text.
+    pub text: Arc<str>,
+}
