@@ -8,13 +8,24 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use tidegate_core::backend::Backend;
+use tidegate_core::backend::Endpoint;
+use tidegate_core::balance::LoadBalancer;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
+use tidegate_core::host::HostMap;
+use tidegate_core::host::HostPattern;
+use tidegate_core::snapshot::AccessLog;
+use tidegate_core::snapshot::Backends;
+use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener;
+use tidegate_core::snapshot::PluginId;
+use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Snapshot;
+use tidegate_proxy::Callable;
 use tidegate_proxy::Ended;
-use tidegate_proxy::LogFormat;
+use tidegate_proxy::Generation;
 use tidegate_proxy::Options;
+use tidegate_proxy::PluginSlot;
 use tidegate_proxy::StartError;
 
 use crate::Client;
@@ -32,31 +43,29 @@ pub struct Gateway {
 /// A gateway to be started.
 #[derive(Debug)]
 pub struct Builder {
-    snapshot: Snapshot,
+    origin: Backend,
+    others: Vec<Backend>,
     plugins: Vec<Wasm>,
+    timeouts: Timeouts,
+    sizes: SizeLimits,
+    trusted_hops: usize,
     workers: usize,
-    format: LogFormat,
+    format: AccessLog,
 }
 
 impl Gateway {
     /// A gateway in front of one origin, one worker, no filters, default limits.
     pub fn to(origin: SocketAddr) -> Builder {
-        let snapshot = Snapshot {
-            listeners: vec![Listener {
-                name: "web".into(),
-                address: SocketAddr::from(([127, 0, 0, 1], 0)),
-                trusted_hops: 0,
-                backend: "origin".into(),
-            }],
-            ..Snapshot::default()
-        };
         Builder {
-            snapshot,
+            origin: backend("origin", origin),
+            others: Vec::new(),
             plugins: Vec::new(),
+            timeouts: Timeouts::default(),
+            sizes: SizeLimits::default(),
+            trusted_hops: 0,
             workers: 1,
-            format: LogFormat::Text,
+            format: AccessLog::Text,
         }
-        .backend("origin", origin)
     }
 
     /// Where it listens.
@@ -129,20 +138,14 @@ impl Builder {
     /// Another backend, for calls of filters.
     #[must_use]
     pub fn backend(mut self, name: &str, endpoint: SocketAddr) -> Self {
-        self.snapshot.backends.push(Arc::new(Backend {
-            name: name.into(),
-            endpoints: vec![endpoint],
-            authority: http::HeaderValue::from_static("origin.test"),
-        }));
+        self.others.push(backend(name, endpoint));
         self
     }
 
-    /// The origin has further endpoints.
+    /// The origin has these endpoints.
     #[must_use]
     pub fn endpoints(mut self, endpoints: &[SocketAddr]) -> Self {
-        if let Some(origin) = self.snapshot.backends.first_mut() {
-            Arc::make_mut(origin).endpoints = endpoints.to_vec();
-        }
+        self.origin.endpoints = endpoints.iter().copied().map(Endpoint::from).collect();
         self
     }
 
@@ -156,23 +159,21 @@ impl Builder {
     /// Other time-outs.
     #[must_use]
     pub fn timeouts(mut self, change: impl FnOnce(&mut Timeouts)) -> Self {
-        change(&mut self.snapshot.timeouts);
+        change(&mut self.timeouts);
         self
     }
 
     /// Other limits.
     #[must_use]
     pub fn sizes(mut self, change: impl FnOnce(&mut SizeLimits)) -> Self {
-        change(&mut self.snapshot.sizes);
+        change(&mut self.sizes);
         self
     }
 
     /// So many proxies in front are ours.
     #[must_use]
     pub fn trusted_hops(mut self, hops: usize) -> Self {
-        for listener in &mut self.snapshot.listeners {
-            listener.trusted_hops = hops;
-        }
+        self.trusted_hops = hops;
         self
     }
 
@@ -186,7 +187,7 @@ impl Builder {
     /// Access log lines as JSON.
     #[must_use]
     pub fn json_log(mut self) -> Self {
-        self.format = LogFormat::Json;
+        self.format = AccessLog::Json;
         self
     }
 
@@ -209,18 +210,66 @@ impl Builder {
     #[track_caller]
     pub fn try_start(self) -> Result<Gateway, StartError> {
         let log = SharedLog::default();
+        let workers = self.workers;
         let running = tidegate_proxy::Gateway::start(Options {
-            snapshot: Arc::new(self.snapshot),
-            plugins: self.plugins.iter().map(Wasm::plugin).collect(),
-            workers: self.workers,
-            access_log: Some((self.format, Box::new(log.clone()))),
+            generation: self.generation(),
+            workers,
+            access_log: Some(Box::new(log.clone())),
         })?;
-        let address = *running.addresses().first().expect("one listener");
+        let (_, address) = *running.addresses().first().expect("one listener");
         Ok(Gateway {
             running: Some(running),
             address,
             log,
         })
+    }
+
+    fn generation(self) -> Generation {
+        let mut backends = Backends::default();
+        let origin = backends.insert(Arc::new(self.origin));
+        for other in self.others {
+            backends.insert(Arc::new(other));
+        }
+        let ids = (0_u32..).map(PluginId).take(self.plugins.len()).collect();
+        let mut listeners = HostMap::default();
+        let listener = Listener::to_one_backend("web", ids, origin);
+        listeners.insert(HostPattern::Any, Arc::new(listener));
+        let bind = Bind {
+            name: "web".into(),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            trusted_hops: self.trusted_hops,
+            timeouts: self.timeouts,
+            sizes: self.sizes,
+            access_log: self.format,
+            listeners,
+        };
+        let plugins: Vec<_> = self.plugins.iter().map(Wasm::plugin).collect();
+        let names = plugins.iter().map(|plugin| PluginName(plugin.name().into()));
+        let snapshot = Snapshot {
+            binds: vec![Arc::new(bind)],
+            backends,
+            plugins: names.collect(),
+            timeouts: self.timeouts,
+            sizes: self.sizes,
+        };
+        let ready = |plugin| PluginSlot::Ready {
+            plugin,
+            backends: Callable::All,
+        };
+        Generation {
+            number: 1,
+            snapshot: Arc::new(snapshot),
+            plugins: plugins.into_iter().map(ready).collect(),
+        }
+    }
+}
+
+fn backend(name: &str, endpoint: SocketAddr) -> Backend {
+    Backend {
+        name: name.into(),
+        endpoints: vec![endpoint.into()],
+        authority: http::HeaderValue::from_static("origin.test"),
+        load_balancer: LoadBalancer::RoundRobin,
     }
 }
 

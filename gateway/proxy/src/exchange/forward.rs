@@ -6,9 +6,8 @@
 
 use std::cell::Cell;
 use std::pin::pin;
-use std::sync::Arc;
+use std::rc::Rc;
 
-use tidegate_core::backend::Backend;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
 use tidegate_core::framing::response_framing;
@@ -22,10 +21,12 @@ use tidegate_host_abi::Side;
 use crate::downstream::Downstream;
 use crate::exchange::Next;
 use crate::exchange::local::Answer;
+use crate::exchange::native;
 use crate::exchange::pump::PendingHead;
 use crate::exchange::pump::Pump;
 use crate::exchange::pump::PumpEnd;
 use crate::exchange::pump::Source;
+use crate::exchange::request::Admission;
 use crate::exchange::respond::Client;
 use crate::exchange::respond::Respond;
 use crate::exchange::state::Phase;
@@ -40,12 +41,16 @@ use crate::upstream;
 use crate::upstream::ConnectError;
 use crate::upstream::Freshness;
 use crate::upstream::UpstreamConnection;
+use crate::upstream::balance::BackendState;
+use crate::worker::Door;
 
 /// A request that filters let through.
 pub(crate) struct Forward<'a> {
     pub(crate) run: FilterRun<'a>,
     pub(crate) client: &'a Client,
-    pub(crate) backend: Arc<Backend>,
+    pub(crate) admission: Admission<'a>,
+    pub(crate) door: &'a Door,
+    pub(crate) backend: Rc<BackendState>,
     pub(crate) length: BodyLength,
     pub(crate) expects_continue: bool,
     /// An interim response has come: the origin works on the request.
@@ -68,6 +73,7 @@ impl Forward<'_> {
         let respond = Respond {
             run: self.run,
             client: self.client,
+            door: self.door,
         };
         if self.expects_continue && !body.is_done() && down.reader.buf.is_empty() {
             // Filters have let the head pass: now the body is wanted (RFC 9110 §10.1.1).
@@ -76,7 +82,7 @@ impl Forward<'_> {
                 .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             if down
                 .writer
-                .flush(self.run.worker.timeouts().write_stall)
+                .flush(self.run.timeouts.write_stall)
                 .await
                 .is_err()
             {
@@ -201,7 +207,7 @@ impl Forward<'_> {
         writer: &mut Writer,
     ) -> Result<(Next, Reuse), Stop> {
         let parsed = self.wait_for_head(up_reader, reader, writer).await?;
-        let keep = self.run.worker.sizes().head_bytes;
+        let keep = self.run.sizes.head_bytes;
         let (next, reuse) = tokio::select! {
             biased;
             relayed = self.relay(parsed, up_reader, writer) => relayed?,
@@ -267,7 +273,7 @@ impl Forward<'_> {
         reader: &mut Reader,
         writer: &mut Writer,
     ) -> Result<ParsedResponse, Stop> {
-        let keep = self.run.worker.sizes().head_bytes;
+        let keep = self.run.sizes.head_bytes;
         let stopped = std::future::poll_fn(|cx| self.run.poll_stop(cx));
         tokio::select! {
             biased;
@@ -283,10 +289,10 @@ impl Forward<'_> {
         up_reader: &mut Reader,
         writer: &mut Writer,
     ) -> Result<ParsedResponse, Stop> {
-        let timeouts = self.run.worker.timeouts();
+        let timeouts = self.run.timeouts;
         loop {
             let parsed = up_reader
-                .response_head(self.run.worker.sizes(), timeouts.stream_idle)
+                .response_head(self.run.sizes, timeouts.stream_idle)
                 .await?;
             if !parsed.status.is_informational() {
                 return Ok(parsed);
@@ -328,11 +334,16 @@ impl Forward<'_> {
             Version::Http11 => !options.close,
             Version::Http10 => options.keep_alive,
         };
-        self.run.stream.state().response = ResponseHead { status, headers };
-        let mut body = BodyReader::new(framing.length, self.run.worker.sizes());
+        {
+            let mut state = self.run.stream.state();
+            state.response = ResponseHead { status, headers };
+            native::on_upstream_response(&mut state);
+        }
+        let mut body = BodyReader::new(framing.length, self.run.sizes);
         let respond = Respond {
             run: self.run,
             client: self.client,
+            door: self.door,
         };
         let source = Source::Socket {
             reader: up_reader,
@@ -375,17 +386,27 @@ struct SentRequest<'a> {
 }
 
 impl PendingHead for SentRequest<'_> {
+    fn check(&self) -> Result<(), Failure> {
+        self.forward.admission.confirm()
+    }
+
     fn write(&mut self, out: &mut Vec<u8>, length: BodyLength) -> BodyLength {
         let forward = self.forward;
         let mut state = forward.run.stream.state();
-        let asked = state.request.authority.as_bytes();
-        let host = if asked.is_empty() {
-            forward.backend.authority.as_bytes()
+        let state = &mut *state;
+        // Filters and the log see what the client asked for; the origin what it is rewritten to.
+        let asked = native::rewrite(state);
+        let host = if state.request.authority.is_empty() {
+            forward.backend.backend.authority.as_bytes()
         } else {
-            asked
+            state.request.authority.as_bytes()
         };
         let trailers = forward.client.wants_trailers;
         encode::request_head(out, &state.request, host, length, trailers);
+        if let Some((authority, path)) = asked {
+            state.request.authority = authority;
+            state.request.path = path;
+        }
         state.phase = state.phase.max(Phase::RequestSent);
         length
     }
