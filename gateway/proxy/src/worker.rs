@@ -113,6 +113,8 @@ pub(crate) struct Worker {
     retired: RefCell<Vec<Rc<Vm>>>,
     doors: RefCell<HashMap<BindId, Rc<Door>>>,
     peers: Peers,
+    /// Copies of requests on their way to mirrors.
+    pub(crate) copies: Cell<u32>,
     connections: RefCell<Slab<Connection>>,
     connection_ended: Notify,
     next_connection: Cell<u64>,

@@ -5,22 +5,32 @@
 //! between tasks.
 
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
+use std::time::Duration;
 
+use bytes::Bytes;
+use http::HeaderMap;
 use tidegate_core::failure::Failure;
+use tidegate_core::filter::Filter;
 use tidegate_core::framing::BodyLength;
 use tidegate_core::framing::response_framing;
 use tidegate_core::hop_by_hop;
+use tidegate_core::message::RequestHead;
 use tidegate_core::message::ResponseHead;
 use tidegate_core::message::Version;
 use tidegate_core::retry::Attempt;
 use tidegate_core::retry::may_resend;
+use tidegate_core::route::Rule;
 use tidegate_host_abi::Side;
 
 use crate::downstream::Downstream;
 use crate::exchange::Next;
+use crate::exchange::late;
 use crate::exchange::local::Answer;
+use crate::exchange::mirror::Copy;
+use crate::exchange::mirror::Original;
 use crate::exchange::native;
 use crate::exchange::pump::PendingHead;
 use crate::exchange::pump::Pump;
@@ -52,6 +62,10 @@ pub(crate) struct Forward<'a> {
     pub(crate) door: &'a Door,
     pub(crate) backend: Rc<BackendState>,
     pub(crate) length: BodyLength,
+    /// How long one attempt may take, if that is limited.
+    pub(crate) attempt_limit: Option<Duration>,
+    /// Copies for mirrors; made when the head is first sent, and never twice.
+    pub(crate) copies: RefCell<Option<Vec<Copy>>>,
     pub(crate) expects_continue: bool,
     /// An interim response has come: the origin works on the request.
     pub(crate) answered: Cell<bool>,
@@ -92,7 +106,7 @@ impl Forward<'_> {
         }
         let mut freshness = Freshness::Any;
         loop {
-            let attempted = self.attempt(down, body, freshness).await;
+            let attempted = self.attempt_in_time(down, body, freshness).await;
             match attempted {
                 Attempted::Answered(next) => return next,
                 Attempted::Stale => freshness = Freshness::New,
@@ -100,6 +114,31 @@ impl Forward<'_> {
                     let answer = Answer::of(stop, self.run.stream);
                     return respond.local(down, body, answer).await;
                 }
+            }
+        }
+    }
+
+    async fn attempt_in_time(
+        &self,
+        down: &mut Downstream,
+        body: &mut BodyReader,
+        freshness: Freshness,
+    ) -> Attempted {
+        let Some(limit) = self.attempt_limit else {
+            return self.attempt(down, body, freshness).await;
+        };
+        let before = down.writer.written();
+        let mark = down.writer.out.len();
+        let attempt = self.attempt(down, body, freshness);
+        if let Ok(attempted) = tokio::time::timeout(limit, attempt).await {
+            return attempted;
+        }
+        let failure = Failure::BackendRequestTimeout;
+        match late(self.run.stream, self.client, &down.writer, before, failure) {
+            Some(next) => Attempted::Answered(next),
+            None => {
+                down.writer.forget_after(mark);
+                Attempted::Stopped(failure.into())
             }
         }
     }
@@ -235,6 +274,35 @@ impl Forward<'_> {
     fn upload<'s>(&'s self, source: Source<'s>, sink: &'s mut Writer) -> Pump<'s, SentRequest<'s>> {
         let head = SentRequest { forward: self };
         Pump::new(self.run, Side::Request, source, self.length, sink, head)
+    }
+
+    /// Starts the copies that the rule asks for, of a head as it leaves.
+    fn mirror(&self, head: &RequestHead, length: BodyLength, rule: &Rule) {
+        let mut copies = self.copies.borrow_mut();
+        if copies.is_some() {
+            return; // Another attempt of the same request.
+        }
+        let Admission {
+            worker,
+            generation,
+            draw,
+            ..
+        } = self.admission;
+        let mirrors = rule.filters.iter().filter_map(|filter| match filter {
+            Filter::Mirror(mirror) if mirror.takes(draw) => mirror.backend,
+            _ => None,
+        });
+        let started = mirrors.filter_map(|backend| {
+            let backend = generation.backend(backend, &worker.backends)?;
+            let original = Original {
+                head: head.clone(),
+                length,
+                timeouts: *self.run.timeouts,
+                held_limit: self.run.sizes.buffered_body_bytes,
+            };
+            Copy::start(worker, Rc::clone(backend), original)
+        });
+        *copies = Some(started.collect());
     }
 
     /// Answers while the request body is still on its way.
@@ -403,6 +471,9 @@ impl PendingHead for SentRequest<'_> {
         };
         let trailers = forward.client.wants_trailers;
         encode::request_head(out, &state.request, host, length, trailers);
+        if let Some(routed) = &state.routed {
+            forward.mirror(&state.request, length, &routed.rule);
+        }
         if let Some((authority, path)) = asked {
             state.request.authority = authority;
             state.request.path = path;
@@ -413,5 +484,17 @@ impl PendingHead for SentRequest<'_> {
 
     fn takes_trailers(&self) -> bool {
         true
+    }
+
+    fn on_piece(&mut self, piece: &Bytes) {
+        for copy in self.forward.copies.borrow_mut().iter_mut().flatten() {
+            copy.piece(piece);
+        }
+    }
+
+    fn on_end(&mut self, trailers: Option<&HeaderMap>) {
+        for copy in self.forward.copies.borrow_mut().iter_mut().flatten() {
+            copy.end(trailers);
+        }
     }
 }

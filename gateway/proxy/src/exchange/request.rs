@@ -54,7 +54,7 @@ pub(crate) struct Routed {
 /// A request on its way to a backend.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Admission<'a> {
-    pub(crate) worker: &'a Worker,
+    pub(crate) worker: &'a Rc<Worker>,
     pub(crate) generation: &'a Generation,
     pub(crate) listener: &'a Arc<Listener>,
     pub(crate) stream: &'a Rc<StreamCell>,

@@ -126,7 +126,7 @@ impl<'a> Respond<'a> {
                 if self.head_is_sent(writer, before) {
                     tracing::warn!("a filter answers a response that is on its way: it is reset");
                     self.flag(Failure::PluginClosedStream);
-                    return self.cut();
+                    return cut(self.client);
                 }
                 let answer = Answer::of(Stop::Local, self.run.stream);
                 writer.forget_after(mark);
@@ -141,7 +141,7 @@ impl<'a> Respond<'a> {
         };
         self.flag(failure);
         if self.head_is_sent(writer, before) {
-            return self.cut();
+            return cut(self.client);
         }
         if !failure.is_answerable() {
             return Next::Abort;
@@ -156,15 +156,6 @@ impl<'a> Respond<'a> {
     /// Whether any byte of the response may have left: until then another can take its place.
     fn head_is_sent(&self, writer: &Writer, before: u64) -> bool {
         writer.written() != before && self.run.stream.state().phase >= Phase::ResponseSent
-    }
-
-    /// The end of a response that is not complete. A client that counts bytes or chunks sees it
-    /// missing; one that reads until the close must see a reset.
-    fn cut(&self) -> Next {
-        match self.client.version {
-            Version::Http11 => Next::Close,
-            Version::Http10 => Next::Abort,
-        }
     }
 
     fn flag(&self, failure: Failure) {
@@ -281,6 +272,15 @@ impl<'a> Respond<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// The end of a response that is not complete. A client that counts bytes or chunks sees it
+/// missing; one that reads until the close must see a reset.
+pub(crate) fn cut(client: &Client) -> Next {
+    match client.version {
+        Version::Http11 => Next::Close,
+        Version::Http10 => Next::Abort,
     }
 }
 

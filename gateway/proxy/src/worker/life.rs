@@ -96,6 +96,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         retired: RefCell::default(),
         doors: RefCell::default(),
         peers,
+        copies: Cell::new(0),
         connections: RefCell::new(Slab::new()),
         connection_ended: Notify::new(),
         next_connection: Cell::new(1),
