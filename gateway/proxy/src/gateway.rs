@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
@@ -37,6 +38,8 @@ use crate::generation::VmId;
 use crate::generation::VmPlan;
 use crate::listener;
 use crate::listener::BindError;
+use crate::metrics::Counters;
+use crate::metrics::Metrics;
 use crate::worker;
 use crate::worker::Message;
 use crate::worker::Peers;
@@ -105,6 +108,8 @@ pub struct Gateway {
     ids: Ids,
     addresses: Vec<(BindId, SocketAddr)>,
     inboxes: Arc<[UnboundedSender<Message>]>,
+    counters: Vec<Arc<Counters>>,
+    loads: Arc<[AtomicUsize]>,
     workers: Vec<JoinHandle<std::io::Result<worker::Drained>>>,
     starter: Option<(Starter, JoinHandle<()>)>,
     log_writer: Option<JoinHandle<()>>,
@@ -136,7 +141,12 @@ impl Gateway {
                 (Some(sink), Some(thread))
             }
         };
-        let (inboxes, threads) = spawn_workers(workers, log.as_ref(), &starter)?;
+        let Workers {
+            inboxes,
+            loads,
+            counters,
+            threads,
+        } = spawn_workers(workers, log.as_ref(), &starter)?;
         let mut gateway = Self {
             services,
             plan: Arc::default(),
@@ -144,6 +154,8 @@ impl Gateway {
             ids,
             addresses: Vec::new(),
             inboxes,
+            counters,
+            loads,
             workers: threads,
             starter: Some((starter, starter_thread)),
             log_writer,
@@ -194,6 +206,16 @@ impl Gateway {
     /// The number of the generation that serves.
     pub fn generation(&self) -> u64 {
         self.plan.number
+    }
+
+    /// What was counted since the start.
+    pub fn metrics(&self) -> Metrics {
+        let open = self.loads.iter().map(|load| load.load(Ordering::Relaxed));
+        Metrics {
+            open_connections: open.sum::<usize>() as u64,
+            guests: self.services.metrics().snapshot(),
+            ..Metrics::sum(&self.counters)
+        }
     }
 
     /// Stops accepting and lets what runs finish, until the drain time-out.
@@ -331,10 +353,13 @@ fn start_vm(vm: &VmPlan, services: &Arc<GatewayServices>) -> Result<Vec<Instance
     Ok(instances)
 }
 
-type Workers = (
-    Arc<[UnboundedSender<Message>]>,
-    Vec<JoinHandle<std::io::Result<worker::Drained>>>,
-);
+/// All workers, started and without a generation.
+struct Workers {
+    inboxes: Arc<[UnboundedSender<Message>]>,
+    loads: Arc<[AtomicUsize]>,
+    counters: Vec<Arc<Counters>>,
+    threads: Vec<JoinHandle<std::io::Result<worker::Drained>>>,
+}
 
 fn spawn_workers(
     count: usize,
@@ -346,10 +371,14 @@ fn spawn_workers(
     let inboxes: Arc<[_]> = inboxes.into();
     let loads: Arc<[AtomicUsize]> = (0..count).map(|_| AtomicUsize::new(0)).collect();
     let mut threads = Vec::new();
+    let mut counters = Vec::new();
     let channels = inboxes.iter().cloned().zip(receivers);
     for (index, (inbox, messages)) in channels.enumerate() {
+        let counted = Counters::new();
+        counters.push(Arc::clone(&counted));
         let setup = Setup {
             index,
+            counters: counted,
             access_log: log.map(|sink| AccessLog::new(sink.clone())),
             starter: starter.clone(),
             inbox,
@@ -362,5 +391,10 @@ fn spawn_workers(
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
         threads.push(thread.spawn(move || worker::run(setup))?);
     }
-    Ok((inboxes, threads))
+    Ok(Workers {
+        inboxes,
+        loads,
+        counters,
+        threads,
+    })
 }

@@ -42,6 +42,7 @@ use crate::filters::vm::Vm;
 use crate::generation::BindId;
 use crate::generation::Change;
 use crate::generation::VmId;
+use crate::metrics::Counters;
 use crate::random::IdSource;
 use crate::upstream::balance::BackendStates;
 use crate::upstream::pool::Pool;
@@ -80,6 +81,7 @@ pub(crate) enum Message {
 pub(crate) struct Setup {
     pub(crate) index: usize,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) starter: Starter,
     pub(crate) inbox: UnboundedSender<Message>,
     pub(crate) messages: UnboundedReceiver<Message>,
@@ -103,6 +105,7 @@ pub(crate) struct Worker {
     pub(crate) backends: BackendStates,
     pub(crate) ids: IdSource,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) starter: Starter,
     pub(crate) inbox: UnboundedSender<Message>,
     generation: RefCell<Rc<Generation>>,

@@ -57,6 +57,11 @@ impl Ending {
     }
 
     fn log(&self) {
+        {
+            let state = self.stream.state();
+            let status = state.response.status.as_u16();
+            self.worker.counters.exchange(status, state.facts.flag);
+        }
         let Some(log) = &self.worker.access_log else {
             return;
         };
@@ -151,10 +156,12 @@ pub(crate) fn log_refusal(
     asked: &Asked<'_>,
     sent: u64,
 ) {
+    let verdict = failure.verdict();
+    let counters = &down.worker.counters;
+    counters.exchange(verdict.status.as_u16(), verdict.flag);
     let Some(log) = &down.worker.access_log else {
         return;
     };
-    let verdict = failure.verdict();
     log.record(bind.access_log, &Record {
         unix_millis: crate::clock::unix_nanos(std::time::SystemTime::now()) / 1_000_000,
         listener: &bind.name,

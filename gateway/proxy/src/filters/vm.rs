@@ -314,6 +314,9 @@ impl Vm {
             "filter faulted: {}",
             fault.message
         );
+        if let Some(worker) = self.worker.upgrade() {
+            worker.counters.fault(plugin, fault.kind.as_str());
+        }
         if !fault.backtrace.is_empty() {
             tracing::debug!(plugin, "guest backtrace:\n{}", fault.backtrace);
         }

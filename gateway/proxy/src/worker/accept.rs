@@ -126,6 +126,7 @@ pub(super) fn adopt(
     let idle = Rc::new(Cell::new(false));
     let id = worker.next_connection.get();
     worker.next_connection.set(id + 1);
+    worker.counters.connection();
     let key = worker.connections.borrow_mut().insert(Connection {
         bind: door.id,
         idle: Rc::clone(&idle),

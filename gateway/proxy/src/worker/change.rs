@@ -123,9 +123,10 @@ pub(super) fn hurry_idle(worker: &Worker, of: Option<BindId>) {
 pub(super) fn end_retired(worker: &Worker) {
     let ended: Vec<Rc<Vm>> = {
         let mut retired = worker.retired.borrow_mut();
-        let (held, free) = std::mem::take(&mut *retired)
+        let (held, free): (Vec<_>, Vec<_>) = std::mem::take(&mut *retired)
             .into_iter()
             .partition(|vm| Rc::strong_count(vm) > 1);
+        worker.counters.set_retired(held.len());
         *retired = held;
         free
     };

@@ -72,6 +72,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
     let Setup {
         index,
         access_log,
+        counters,
         starter,
         inbox,
         messages,
@@ -87,6 +88,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         backends: BackendStates::new(ids.draw()),
         ids,
         access_log,
+        counters,
         starter,
         inbox,
         generation: RefCell::new(Rc::new(nothing)),
