@@ -83,7 +83,9 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
         },
         listeners,
     };
-    let names = plugins.iter().map(|plugin| PluginName(plugin.name().into()));
+    let names = plugins
+        .iter()
+        .map(|plugin| PluginName(plugin.name().into()));
     let snapshot = Snapshot {
         binds: vec![Arc::new(bind)],
         backends,

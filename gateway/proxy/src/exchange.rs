@@ -136,9 +136,7 @@ async fn run(
     let facts = down.facts(client.version, prepared.client);
     let host = host_of(prepared.head.authority.as_bytes());
     let listener = bind.listeners.claims(host).next();
-    let chain = listener.map_or_else(Rc::default, |one| {
-        Rc::clone(generation.listener_chain(one))
-    });
+    let chain = listener.map_or_else(Rc::default, |one| Rc::clone(generation.listener_chain(one)));
     let stream = Rc::new(StreamCell::new(State::new(facts, prepared.head, &chain)));
     let name = listener.map_or(&bind.name, |listener| &listener.name);
     let mut ending = Ending::new(&down.worker, scene, name, &stream);

@@ -196,7 +196,11 @@ impl Gateway {
     /// the real one.
     pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
         let bound = |bind: &Arc<Bind>| {
-            let (id, _) = self.plan.binds.iter().find(|(_, it)| Arc::ptr_eq(it, bind))?;
+            let (id, _) = self
+                .plan
+                .binds
+                .iter()
+                .find(|(_, it)| Arc::ptr_eq(it, bind))?;
             let (_, address) = self.addresses.iter().find(|(of, _)| of == id)?;
             Some((Arc::clone(&bind.name), *address))
         };
@@ -276,8 +280,7 @@ impl Gateway {
             };
             waiting += usize::from(inbox.send(Message::Generation(Box::new(change))).is_ok());
         }
-        self.addresses
-            .retain(|(id, _)| plan.bind(*id).is_some());
+        self.addresses.retain(|(id, _)| plan.bind(*id).is_some());
         self.addresses.extend(addresses);
         self.past.push(std::mem::replace(&mut self.plan, plan));
         let patience = Instant::now() + SWAP_PATIENCE;

@@ -112,10 +112,7 @@ impl Metrics {
                 *all.plugin_faults.entry(fault.clone()).or_default() += count;
             }
         }
-        all.requests = (0..)
-            .zip(sums)
-            .filter(|(_, count)| *count > 0)
-            .collect();
+        all.requests = (0..).zip(sums).filter(|(_, count)| *count > 0).collect();
         all
     }
 }

@@ -14,6 +14,7 @@ use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::host::HostMap;
 use tidegate_core::host::HostPattern;
+use tidegate_core::route::RouteTable;
 use tidegate_core::snapshot::AccessLog;
 use tidegate_core::snapshot::Backends;
 use tidegate_core::snapshot::Bind;
@@ -21,6 +22,7 @@ use tidegate_core::snapshot::Listener;
 use tidegate_core::snapshot::PluginId;
 use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Snapshot;
+use tidegate_host_abi::FailurePolicy;
 use tidegate_proxy::Callable;
 use tidegate_proxy::Ended;
 use tidegate_proxy::Generation;
@@ -29,8 +31,10 @@ use tidegate_proxy::PluginSlot;
 use tidegate_proxy::StartError;
 
 use crate::Client;
+use crate::Rule;
 use crate::Wasm;
 use crate::eventually;
+use crate::rule::place;
 
 /// A gateway that runs; drains and ends when dropped.
 #[derive(Debug)]
@@ -46,6 +50,8 @@ pub struct Builder {
     origin: Backend,
     others: Vec<Backend>,
     plugins: Vec<Wasm>,
+    rules: Vec<Rule>,
+    refused: Vec<(String, FailurePolicy)>,
     timeouts: Timeouts,
     sizes: SizeLimits,
     trusted_hops: usize,
@@ -60,6 +66,8 @@ impl Gateway {
             origin: backend("origin", origin),
             others: Vec::new(),
             plugins: Vec::new(),
+            rules: Vec::new(),
+            refused: Vec::new(),
             timeouts: Timeouts::default(),
             sizes: SizeLimits::default(),
             trusted_hops: 0,
@@ -83,6 +91,36 @@ impl Gateway {
     #[track_caller]
     pub fn get(&self, path: &str) -> crate::Message {
         self.client().get(path)
+    }
+
+    /// Serves something else from now on.
+    ///
+    /// # Panics
+    ///
+    /// If that does not start.
+    #[track_caller]
+    pub fn change(&mut self, to: Builder) {
+        self.try_change(to)
+            .unwrap_or_else(|err| panic!("the generation is not taken: {err:?}"));
+    }
+
+    /// Serves something else from now on, or says why not.
+    ///
+    /// # Errors
+    ///
+    /// The gateway's.
+    pub fn try_change(&mut self, to: Builder) -> Result<(), StartError> {
+        let running = self.running.as_mut().expect("it runs");
+        let number = running.generation() + 1;
+        running.apply(to.generation(number))
+    }
+
+    /// What it has counted.
+    pub fn metrics(&self) -> tidegate_proxy::Metrics {
+        let running = self.running.as_ref();
+        running
+            .map(tidegate_proxy::Gateway::metrics)
+            .unwrap_or_default()
     }
 
     /// Begins to drain.
@@ -156,6 +194,20 @@ impl Builder {
         self
     }
 
+    /// A rule; with any, requests that none has are answered with 404.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// The plugin of that name is refused, as one that does not start is.
+    #[must_use]
+    pub fn refused(mut self, plugin: &Wasm, policy: FailurePolicy) -> Self {
+        self.refused.push((plugin.name().to_owned(), policy));
+        self
+    }
+
     /// Other time-outs.
     #[must_use]
     pub fn timeouts(mut self, change: impl FnOnce(&mut Timeouts)) -> Self {
@@ -212,7 +264,7 @@ impl Builder {
         let log = SharedLog::default();
         let workers = self.workers;
         let running = tidegate_proxy::Gateway::start(Options {
-            generation: self.generation(),
+            generation: self.generation(1),
             workers,
             access_log: Some(Box::new(log.clone())),
         })?;
@@ -224,15 +276,28 @@ impl Builder {
         })
     }
 
-    fn generation(self) -> Generation {
+    fn generation(self, number: u64) -> Generation {
         let mut backends = Backends::default();
         let origin = backends.insert(Arc::new(self.origin));
         for other in self.others {
             backends.insert(Arc::new(other));
         }
-        let ids = (0_u32..).map(PluginId).take(self.plugins.len()).collect();
+        let mut plugins = Vec::new();
+        let listener = self.plugins.iter();
+        let listener: Vec<PluginId> = listener.map(|one| place(one, &mut plugins)).collect();
+        let listener = if self.rules.is_empty() {
+            Listener::to_one_backend("web", listener, origin)
+        } else {
+            let rules = (0..).zip(&self.rules);
+            let entries = rules.map(|(id, rule)| rule.entry(id, &backends, &mut plugins));
+            let routes = RouteTable::build(entries.collect());
+            Listener {
+                name: "web".into(),
+                plugins: listener,
+                routes,
+            }
+        };
         let mut listeners = HostMap::default();
-        let listener = Listener::to_one_backend("web", ids, origin);
         listeners.insert(HostPattern::Any, Arc::new(listener));
         let bind = Bind {
             name: "web".into(),
@@ -243,8 +308,9 @@ impl Builder {
             access_log: self.format,
             listeners,
         };
-        let plugins: Vec<_> = self.plugins.iter().map(Wasm::plugin).collect();
-        let names = plugins.iter().map(|plugin| PluginName(plugin.name().into()));
+        let names = plugins
+            .iter()
+            .map(|plugin| PluginName(plugin.name().into()));
         let snapshot = Snapshot {
             binds: vec![Arc::new(bind)],
             backends,
@@ -252,14 +318,20 @@ impl Builder {
             timeouts: self.timeouts,
             sizes: self.sizes,
         };
-        let ready = |plugin| PluginSlot::Ready {
-            plugin,
-            backends: Callable::All,
+        let slot = |wasm: &Wasm| {
+            let refused = self.refused.iter().find(|(name, _)| name == wasm.name());
+            if let Some((_, policy)) = refused {
+                return PluginSlot::Refused(*policy);
+            }
+            PluginSlot::Ready {
+                plugin: wasm.plugin(),
+                backends: Callable::All,
+            }
         };
         Generation {
-            number: 1,
+            number,
             snapshot: Arc::new(snapshot),
-            plugins: plugins.into_iter().map(ready).collect(),
+            plugins: plugins.iter().map(slot).collect(),
         }
     }
 }

@@ -73,30 +73,33 @@ impl Ending {
                 .get(name)
                 .map_or(&b""[..], http::HeaderValue::as_bytes)
         };
-        log.record(self.scene.bind.access_log, &Record {
-            unix_millis: facts.started_unix_nanos / 1_000_000,
-            listener: &self.listener,
-            route: state.routed.as_ref().map_or("", |routed| &routed.rule.name),
-            client: facts.client,
-            method: state.request.method.as_str(),
-            authority: state.request.authority.as_bytes(),
-            path: state.request.path.as_bytes(),
-            protocol: facts.version.as_str(),
-            status: state.response.status.as_u16(),
-            flag: facts.flag,
-            details: &facts.details,
-            received: facts.received,
-            sent: facts.sent,
-            duration: facts.started.elapsed(),
-            backend: facts
-                .backend
-                .as_ref()
-                .map_or("", |backend| backend.as_str()),
-            endpoint: facts.endpoint,
-            attempts: facts.attempts,
-            request_id: bytes(&X_REQUEST_ID),
-            user_agent: bytes(&USER_AGENT),
-        });
+        log.record(
+            self.scene.bind.access_log,
+            &Record {
+                unix_millis: facts.started_unix_nanos / 1_000_000,
+                listener: &self.listener,
+                route: state.routed.as_ref().map_or("", |routed| &routed.rule.name),
+                client: facts.client,
+                method: state.request.method.as_str(),
+                authority: state.request.authority.as_bytes(),
+                path: state.request.path.as_bytes(),
+                protocol: facts.version.as_str(),
+                status: state.response.status.as_u16(),
+                flag: facts.flag,
+                details: &facts.details,
+                received: facts.received,
+                sent: facts.sent,
+                duration: facts.started.elapsed(),
+                backend: facts
+                    .backend
+                    .as_ref()
+                    .map_or("", |backend| backend.as_str()),
+                endpoint: facts.endpoint,
+                attempts: facts.attempts,
+                request_id: bytes(&X_REQUEST_ID),
+                user_agent: bytes(&USER_AGENT),
+            },
+        );
     }
 }
 
@@ -162,27 +165,30 @@ pub(crate) fn log_refusal(
     let Some(log) = &down.worker.access_log else {
         return;
     };
-    log.record(bind.access_log, &Record {
-        unix_millis: crate::clock::unix_nanos(std::time::SystemTime::now()) / 1_000_000,
-        listener: &bind.name,
-        route: "",
-        client: down.peer.ip(),
-        method: asked.method,
-        authority: b"",
-        path: asked.target,
-        protocol: asked.protocol,
-        status: verdict.status.as_u16(),
-        flag: verdict.flag,
-        details: b"",
-        received: 0,
-        sent,
-        duration: down
-            .head_started
-            .map_or_else(Default::default, |since| since.elapsed()),
-        backend: "",
-        endpoint: None,
-        attempts: 0,
-        request_id: b"",
-        user_agent: b"",
-    });
+    log.record(
+        bind.access_log,
+        &Record {
+            unix_millis: crate::clock::unix_nanos(std::time::SystemTime::now()) / 1_000_000,
+            listener: &bind.name,
+            route: "",
+            client: down.peer.ip(),
+            method: asked.method,
+            authority: b"",
+            path: asked.target,
+            protocol: asked.protocol,
+            status: verdict.status.as_u16(),
+            flag: verdict.flag,
+            details: b"",
+            received: 0,
+            sent,
+            duration: down
+                .head_started
+                .map_or_else(Default::default, |since| since.elapsed()),
+            backend: "",
+            endpoint: None,
+            attempts: 0,
+            request_id: b"",
+            user_agent: b"",
+        },
+    );
 }

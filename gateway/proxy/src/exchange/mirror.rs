@@ -113,7 +113,10 @@ impl Counted {
     fn new(worker: &Rc<Worker>) -> Option<Self> {
         let copies = worker.copies.get();
         if copies >= MAX_COPIES {
-            tracing::debug!(limit = MAX_COPIES, "a request is not mirrored: too many are");
+            tracing::debug!(
+                limit = MAX_COPIES,
+                "a request is not mirrored: too many are"
+            );
             return None;
         }
         worker.copies.set(copies + 1);
@@ -161,7 +164,13 @@ async fn upload(
     } else {
         asked
     };
-    encode::request_head(&mut writer.out, &original.head, host, original.length, false);
+    encode::request_head(
+        &mut writer.out,
+        &original.head,
+        host,
+        original.length,
+        false,
+    );
     let mut encoder = BodyEncoder::new(original.length);
     let broken = |_| Failure::UpstreamReset;
     loop {

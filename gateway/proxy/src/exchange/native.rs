@@ -21,11 +21,7 @@ const REDIRECT: &str = "redirect";
 const PREFLIGHT: &str = "cors_preflight";
 
 /// Lets a request pass a filter of its rule, or answers it.
-pub(crate) fn on_request(
-    filter: &Filter,
-    stream: &Rc<StreamCell>,
-    port: u16,
-) -> Result<(), Stop> {
+pub(crate) fn on_request(filter: &Filter, stream: &Rc<StreamCell>, port: u16) -> Result<(), Stop> {
     let mut state = stream.state();
     let state = &mut *state;
     match filter {
@@ -46,7 +42,8 @@ pub(crate) fn on_request(
             }
         }
         // Plugins are steps of their own; the rest happens on the response or when it leaves.
-        Filter::Plugin(_) | Filter::ResponseHeaders(_) | Filter::Rewrite(_) | Filter::Mirror(_) => {}
+        Filter::Plugin(_) | Filter::ResponseHeaders(_) | Filter::Rewrite(_) | Filter::Mirror(_) => {
+        }
     }
     Ok(())
 }
@@ -67,7 +64,9 @@ pub(crate) fn on_response(filter: &Filter, state: &mut State) {
 /// The edits of the share that a response comes from, before all others.
 pub(crate) fn on_upstream_response(state: &mut State) {
     let Some(routed) = &state.routed else { return };
-    let share = routed.share.and_then(|share| routed.rule.backends.get(share));
+    let share = routed
+        .share
+        .and_then(|share| routed.rule.backends.get(share));
     for filter in share.map_or(&[][..], |share| &share.filters) {
         if let Filter::ResponseHeaders(edits) = filter {
             edits.apply(&mut state.response.headers);

@@ -78,7 +78,7 @@ impl Admission<'_> {
         self.steps(run, 0, down, &mut length).await?;
         let first = self.route()?;
         let chain = self.generation.rule_chain(self.listener, &first);
-        if !Rc::ptr_eq(&chain, &self.generation.listener_chain(self.listener)) {
+        if !Rc::ptr_eq(&chain, self.generation.listener_chain(self.listener)) {
             let begin = run.chain.steps.len();
             self.pass(run, chain, begin, down, &mut length).await?;
         }
@@ -170,9 +170,9 @@ impl Admission<'_> {
         let routed = state.routed.as_mut().ok_or(Failure::NoRoute)?;
         let picked = routed.rule.pick(self.draw).ok_or(Failure::NoBackend)?;
         let shares = routed.rule.backends.iter();
-        routed.share = shares.enumerate().find_map(|(place, share)| {
-            std::ptr::eq(share, picked).then_some(place)
-        });
+        routed.share = shares
+            .enumerate()
+            .find_map(|(place, share)| std::ptr::eq(share, picked).then_some(place));
         for filter in &picked.filters {
             if let RuleFilter::RequestHeaders(edits) = filter {
                 edits.apply(&mut state.request.headers);

@@ -31,11 +31,7 @@ const SKEW: usize = 2;
 const LAST_ACCEPTS: Duration = Duration::from_millis(100);
 
 /// Accepts until the door closes, then takes what is still queued and closes.
-pub(super) async fn accept_loop(
-    worker: Rc<Worker>,
-    socket: TcpListener,
-    door: Rc<Door>,
-) {
+pub(super) async fn accept_loop(worker: Rc<Worker>, socket: TcpListener, door: Rc<Door>) {
     while !door.is_closed() {
         tokio::select! {
             biased;
@@ -108,12 +104,7 @@ fn hand_over(
 }
 
 /// Starts serving a connection.
-pub(super) fn adopt(
-    worker: &Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    door: &Rc<Door>,
-) {
+pub(super) fn adopt(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, door: &Rc<Door>) {
     let Ok(local) = stream.local_addr() else {
         return;
     };

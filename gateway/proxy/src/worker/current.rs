@@ -82,10 +82,7 @@ impl Generation {
     }
 
     /// A plugin as a filter here; `Err` is a refused plugin's policy.
-    pub(crate) fn filter(
-        &self,
-        id: PluginId,
-    ) -> Result<&Filter, tidegate_host_abi::FailurePolicy> {
+    pub(crate) fn filter(&self, id: PluginId) -> Result<&Filter, tidegate_host_abi::FailurePolicy> {
         match self.filters.get(id.0 as usize) {
             Some(Ok(filter)) => Ok(filter),
             Some(Err(policy)) => Err(*policy),
