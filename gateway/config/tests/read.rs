@@ -119,7 +119,7 @@ fn a_struct_knows_where_each_value_was_written() {
         ]
     );
     let config = spec.config.expect("given");
-    assert_eq!(config.value.to_string(), r#"{"a":-1.5,"z":[1,null,"x"]}"#);
+    assert_eq!(config.value.to_string(), r#"{"z":[1,null,"x"],"a":-1.5}"#);
     assert_eq!(place(config.span), (15, 11, 1));
     let name = parsed.metadata.name.as_ref().expect("given");
     assert_eq!((name.as_str(), place(name.span)), ("corner", (5, 19, 6)));
