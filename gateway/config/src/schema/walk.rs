@@ -179,7 +179,7 @@ impl Walk<'_> {
         let IntRule { min, max, choices } = rule;
         if !choices.is_empty() && !choices.contains(&value) {
             let all: Vec<String> = choices.iter().map(ToString::to_string).collect();
-            let message = format!("`{name}` must be one of {}, got {value}", all.join(", "));
+            let message = format!("`{name}` must be one of {}; got {value}", all.join(", "));
             return self.add(Finding::new(node.span, message));
         }
         let (low, high) = (
@@ -221,7 +221,7 @@ impl Walk<'_> {
         let got = self.describe(node);
         self.add(Finding::new(
             node.span,
-            format!("`{name}` must be {range}, got {got}"),
+            format!("`{name}` must be {range}; got {got}"),
         ));
     }
 
@@ -257,7 +257,7 @@ impl Walk<'_> {
                 }
                 None => Finding::new(
                     node.span,
-                    format!("`{name}` must match {pattern}, got {got}"),
+                    format!("`{name}` must match {pattern}; got {got}"),
                 ),
             };
             self.add(finding);
@@ -266,13 +266,7 @@ impl Walk<'_> {
 
     fn not_a_choice(&mut self, choices: &[Box<str>], text: &str, node: &Node, name: Name<'_>) {
         let got = self.text(text);
-        let message = match choices {
-            [only] => format!("`{name}` must be `{only}`, got {got}"),
-            _ => {
-                let all: Vec<String> = choices.iter().map(|choice| format!("`{choice}`")).collect();
-                format!("`{name}` must be one of {}; got {got}", all.join(", "))
-            }
-        };
+        let message = format!("`{name}` must be {}; got {got}", one_of(choices));
         let hint = did_you_mean(text, choices.iter().map(AsRef::as_ref));
         self.add(Finding {
             hint,
@@ -305,7 +299,7 @@ impl Walk<'_> {
         };
         self.add(Finding::new(
             span,
-            format!("`{name}` may have {limit}, got {count}"),
+            format!("`{name}` may have {limit}; got {count}"),
         ));
         false
     }
@@ -335,9 +329,11 @@ impl Walk<'_> {
 
     fn mismatch(&mut self, rule: &Rule, node: &Node, name: Name<'_>) {
         let got = self.describe(node);
-        let message = format!("`{name}` must be {}, got {got}", wanted(rule));
+        let message = format!("`{name}` must be {}; got {got}", wanted(rule));
         let hint = match (rule, &node.value) {
-            (Rule::Text(_), Value::Int(_) | Value::Float(_) | Value::Bool(_)) => {
+            (Rule::Text(rule), Value::Int(_) | Value::Float(_) | Value::Bool(_))
+                if rule.choices.is_empty() =>
+            {
                 Some("put it into quotes".to_owned())
             }
             (Rule::Int(_) | Rule::Number { .. }, Value::Str(text))
@@ -385,16 +381,28 @@ impl Walk<'_> {
 }
 
 /// A rule in the words of a message.
-fn wanted(rule: &Rule) -> &'static str {
+fn wanted(rule: &Rule) -> String {
     match rule {
         Rule::Any => "a value",
         Rule::Bool => "true or false",
         Rule::Int(_) => "an integer",
         Rule::Number { .. } => "a number",
+        Rule::Text(rule) if !rule.choices.is_empty() => return one_of(&rule.choices),
         Rule::Text(_) => "a string",
         Rule::IntOrText => "an integer or a string",
         Rule::Seq { .. } => "a sequence",
         Rule::Fields(_) | Rule::Map { .. } => "a mapping",
+    }
+    .to_owned()
+}
+
+fn one_of(choices: &[Box<str>]) -> String {
+    match choices {
+        [only] => format!("`{only}`"),
+        _ => {
+            let all: Vec<String> = choices.iter().map(|choice| format!("`{choice}`")).collect();
+            format!("one of {}", all.join(", "))
+        }
     }
 }
 
