@@ -10,6 +10,7 @@ pub mod de;
 pub mod document;
 pub mod draft;
 pub mod duration;
+pub mod export;
 pub mod metadata;
 pub mod parse;
 pub mod place;

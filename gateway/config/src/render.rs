@@ -5,7 +5,6 @@
 //! documents that declare a Secret are not shown.
 
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -77,16 +76,16 @@ impl Renderer {
         };
         if let Some(place) = &problem.place {
             let file = escape(&place.file.to_string_lossy());
-            let _ = write!(out, "{file}:{}:{}: ", place.line, place.column);
+            out.push_str(&format!("{file}:{}:{}: ", place.line, place.column));
         }
         let what = self.paint(what, style);
-        let _ = writeln!(out, "{what}: {}", escape(&problem.message));
+        out.push_str(&format!("{what}: {}\n", escape(&problem.message)));
         if let Some(place) = &problem.place {
             self.line(place, style, out);
         }
         if let Some(hint) = &problem.hint {
             let help = self.paint("help", "\x1b[1;36m");
-            let _ = writeln!(out, "  {help}: {}", escape(hint));
+            out.push_str(&format!("  {help}: {}\n", escape(hint)));
         }
     }
 
@@ -112,14 +111,13 @@ impl Renderer {
         };
         let carets = self.paint(&"^".repeat(carets), style);
         let number = place.line.to_string();
-        let _ = writeln!(out, "  {number} | {shown}");
-        let _ = writeln!(
-            out,
-            "  {:width$} | {:indent$}{carets}",
+        out.push_str(&format!("  {number} | {shown}\n"));
+        out.push_str(&format!(
+            "  {:width$} | {:indent$}{carets}\n",
             "",
             "",
             width = number.len()
-        );
+        ));
     }
 
     fn paint(&self, text: &str, style: &str) -> String {

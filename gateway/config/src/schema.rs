@@ -24,6 +24,12 @@ use crate::problem::Problem;
 use crate::resource::ResourceId;
 use crate::tree::Node;
 use crate::tree::Value;
+pub(crate) use normal::FREE;
+pub(crate) use normal::INT_OR_STRING;
+pub(crate) use normal::MEANINGS;
+pub(crate) use normal::RULE;
+pub(crate) use normal::UNSUPPORTED;
+
 use rule::Rule;
 use walk::Name;
 use walk::Walk;

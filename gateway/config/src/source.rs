@@ -164,7 +164,7 @@ impl Reader<'_> {
         let text = match read_text(path) {
             Ok(text) => text,
             Err(problem) => {
-                self.problems.push(problem);
+                self.problems.push(*problem);
                 return None;
             }
         };
@@ -198,9 +198,9 @@ impl Reader<'_> {
 /// # Errors
 ///
 /// A [`Problem`] if it is no regular file, is too large, cannot be read or holds bytes that are no text.
-pub fn read_text(path: &Arc<Path>) -> Result<String, Problem> {
+pub fn read_text(path: &Arc<Path>) -> Result<String, Box<Problem>> {
     let bytes = read_bytes(path)?;
-    let text = String::from_utf8(bytes).map_err(|err| not_utf8(path, &err))?;
+    let text = String::from_utf8(bytes).map_err(|err| Box::new(not_utf8(path, &err)))?;
     let text = match text.strip_prefix('\u{feff}') {
         Some(text) => text.to_owned(),
         None => text,
@@ -209,14 +209,15 @@ pub fn read_text(path: &Arc<Path>) -> Result<String, Problem> {
         None => Ok(text),
         Some((offset, message, hint)) => {
             let place = place_of(path, text.as_bytes(), offset);
-            Err(unreadable(Some(place), message).hint(hint))
+            Err(Box::new(unreadable(Some(place), message).hint(hint)))
         }
     }
 }
 
-fn read_bytes(path: &Arc<Path>) -> Result<Vec<u8>, Problem> {
+fn read_bytes(path: &Arc<Path>) -> Result<Vec<u8>, Box<Problem>> {
     let fail = |message: String| unreadable(Some(beginning(path)), message);
-    let cannot = |err: std::io::Error| fail(format!("cannot read the file: {}", plain(&err)));
+    let cannot =
+        |err: std::io::Error| Box::new(fail(format!("cannot read the file: {}", plain(&err))));
     // Without NONBLOCK, opening a pipe waits for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
     let file = rustix::fs::open(&**path, flags, Mode::empty()).map_err(|err| cannot(err.into()))?;
@@ -224,11 +225,15 @@ fn read_bytes(path: &Arc<Path>) -> Result<Vec<u8>, Problem> {
     let metadata = file.metadata().map_err(cannot)?;
     if metadata.is_dir() {
         let problem = fail("this is a folder, not a file".to_owned());
-        return Err(problem.hint("folders inside the configuration folder are not read: rename it"));
+        return Err(Box::new(problem.hint(
+            "folders inside the configuration folder are not read: rename it",
+        )));
     }
     if !metadata.is_file() {
         let problem = fail("this is a pipe, socket or device, not a file".to_owned());
-        return Err(problem.hint("put the configuration into a regular file"));
+        return Err(Box::new(
+            problem.hint("put the configuration into a regular file"),
+        ));
     }
     let limit = u64::try_from(MAX_FILE_BYTES).unwrap_or(u64::MAX);
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(limit)).unwrap_or(0));
@@ -239,7 +244,7 @@ fn read_bytes(path: &Arc<Path>) -> Result<Vec<u8>, Problem> {
     }
     if metadata.len() > limit || bytes.len() > MAX_FILE_BYTES {
         let problem = fail(format!("the file exceeds {} MiB", MAX_FILE_BYTES >> 20));
-        return Err(problem.hint("split it into several files"));
+        return Err(Box::new(problem.hint("split it into several files")));
     }
     Ok(bytes)
 }

@@ -1,5 +1,7 @@
 //! From files to structs and problems: one file a subject.
 
+#[path = "reading/export.rs"]
+mod export;
 #[path = "reading/files.rs"]
 mod files;
 #[path = "reading/fuzz.rs"]
