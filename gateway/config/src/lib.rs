@@ -6,6 +6,7 @@
 
 pub mod draft;
 pub mod duration;
+pub mod kinds;
 pub mod place;
 pub mod problem;
 pub mod resource;
