@@ -18,6 +18,8 @@ use crate::kinds::Body;
 use crate::place::Span;
 use crate::schema::Finding;
 
+pub(crate) use backend::check_endpoints;
+pub(crate) use paths::kind_of as path_kind;
 pub(crate) use plugin::json_bytes;
 
 /// Collects what is wrong.

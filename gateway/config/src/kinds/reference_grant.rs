@@ -7,7 +7,6 @@ use crate::kinds::text::Group;
 use crate::kinds::text::KindName;
 use crate::kinds::text::NamespaceName;
 use crate::kinds::text::ObjectName;
-use crate::place::At;
 
 /// Lets resources of other namespaces refer to resources of this one.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]

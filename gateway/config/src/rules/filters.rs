@@ -53,7 +53,10 @@ pub(super) fn check_rule_filters(rule: &HttpRule, findings: &mut Findings) {
             ),
         );
     }
-    let backend_filters = rule.backend_refs.iter().flat_map(|backend| &backend.filters);
+    let backend_filters = rule
+        .backend_refs
+        .iter()
+        .flat_map(|backend| &backend.filters);
     for filter in rule.filters.iter().chain(backend_filters) {
         for path in replaced_paths(filter) {
             if path.kind.value == PathModifierKind::ReplacePrefixMatch && !has_one_prefix(rule) {
@@ -127,11 +130,18 @@ fn check_filter(filter: &HttpFilter, findings: &mut Findings) {
     let fields = fields(filter);
     for (kind, field, span) in fields.into_iter().flatten() {
         if kind != filter.kind.value {
-            let message = format!("`{field}` does not belong to a filter of type {}", name(filter));
+            let message = format!(
+                "`{field}` does not belong to a filter of type {}",
+                name(filter)
+            );
             findings.error(span, message);
         }
     }
-    if !fields.iter().flatten().any(|(kind, ..)| *kind == filter.kind.value) {
+    if !fields
+        .iter()
+        .flatten()
+        .any(|(kind, ..)| *kind == filter.kind.value)
+    {
         let message = format!(
             "a filter of type {} needs `{}`",
             name(filter),
@@ -171,8 +181,14 @@ fn fields(filter: &HttpFilter) -> [Option<Field>; 7] {
             HttpFilterKind::ResponseHeaderModifier,
             filter.response_header_modifier.as_ref(),
         ),
-        one(HttpFilterKind::RequestMirror, filter.request_mirror.as_ref()),
-        one(HttpFilterKind::RequestRedirect, filter.request_redirect.as_ref()),
+        one(
+            HttpFilterKind::RequestMirror,
+            filter.request_mirror.as_ref(),
+        ),
+        one(
+            HttpFilterKind::RequestRedirect,
+            filter.request_redirect.as_ref(),
+        ),
         one(HttpFilterKind::UrlRewrite, filter.url_rewrite.as_ref()),
         one(HttpFilterKind::Cors, filter.cors.as_ref()),
         one(HttpFilterKind::ExtensionRef, filter.extension_ref.as_ref()),
@@ -311,22 +327,30 @@ fn check_cors(cors: &CorsFilter, findings: &mut Findings) {
         }
     }
     star_alone(
-        cors.allow_origins.iter().map(|one| (one.as_str(), one.span)),
+        cors.allow_origins
+            .iter()
+            .map(|one| (one.as_str(), one.span)),
         "allowOrigins",
         findings,
     );
     star_alone(
-        cors.allow_methods.iter().map(|one| (one.as_str(), one.span)),
+        cors.allow_methods
+            .iter()
+            .map(|one| (one.as_str(), one.span)),
         "allowMethods",
         findings,
     );
     star_alone(
-        cors.allow_headers.iter().map(|one| (one.as_str(), one.span)),
+        cors.allow_headers
+            .iter()
+            .map(|one| (one.as_str(), one.span)),
         "allowHeaders",
         findings,
     );
     star_alone(
-        cors.expose_headers.iter().map(|one| (one.as_str(), one.span)),
+        cors.expose_headers
+            .iter()
+            .map(|one| (one.as_str(), one.span)),
         "exposeHeaders",
         findings,
     );
@@ -337,7 +361,11 @@ fn check_cors(cors: &CorsFilter, findings: &mut Findings) {
         );
         if !is_known && **method != "*" {
             let message = format!("{:?} is not a method", method.value);
-            findings.with_hint(method.span, message, "methods are upper case, such as `GET`");
+            findings.with_hint(
+                method.span,
+                message,
+                "methods are upper case, such as `GET`",
+            );
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use tidegate_core::host::HostPattern;
+
 use super::Findings;
 use super::repeated;
 use crate::kinds::gateway::FromNamespaces;
@@ -9,6 +11,7 @@ use crate::kinds::gateway::Gateway;
 use crate::kinds::gateway::GatewayAddress;
 use crate::kinds::gateway::LabelOperator;
 use crate::kinds::gateway::Listener;
+use crate::place::Span;
 
 pub(super) fn check(gateway: &Gateway, findings: &mut Findings) {
     let spec = &gateway.spec;
@@ -44,7 +47,7 @@ fn check_listener(listener: &Listener, findings: &mut Findings) {
         findings.error(hostname.span, message);
     }
     if let Some(hostname) = &listener.hostname {
-        check_not_address(hostname, hostname.span, findings);
+        check_host(hostname, hostname.span, findings);
     }
     let Some(namespaces) = listener
         .allowed_routes
@@ -108,10 +111,10 @@ fn check_addresses(addresses: &[GatewayAddress], findings: &mut Findings) {
     });
 }
 
-/// Host names are names: the Gateway API allows no addresses.
-pub(super) fn check_not_address(text: &str, span: crate::place::Span, findings: &mut Findings) {
-    if text.parse::<IpAddr>().is_ok() {
-        let message = format!("{text:?} is an IP address, not a host name");
-        findings.with_hint(span, message, "leave the hostname out to take all hosts");
+/// A host must be a host, with or without wildcard.
+pub(super) fn check_host(text: &str, span: Span, findings: &mut Findings) {
+    if let Err(err) = HostPattern::parse(text) {
+        let hint = "a lower-case host without port, such as `shop.test` or `*.shop.test`";
+        findings.with_hint(span, format!("the hostname {text:?} {err}"), hint);
     }
 }

@@ -55,7 +55,10 @@ fn check_literal(value: &At<String>, findings: &mut Findings) {
             '*' => "a prefix needs no `*`: use `type: PathPrefix` without it",
             _ => "percent-encode it",
         };
-        let message = format!("the path {text:?} must not contain `{}`", bad.escape_debug());
+        let message = format!(
+            "the path {text:?} must not contain `{}`",
+            bad.escape_debug()
+        );
         findings.with_hint(value.span, message, hint);
     }
 }
@@ -74,7 +77,10 @@ pub(super) fn check_replacement(value: &At<String>, is_full: bool, findings: &mu
         let message = format!("the path {text:?} does not begin with `/`");
         findings.with_hint(value.span, message, format!("write `/{text}`"));
     } else if let Some(bad) = first_bad(text) {
-        let message = format!("the path {text:?} must not contain `{}`", bad.escape_debug());
+        let message = format!(
+            "the path {text:?} must not contain `{}`",
+            bad.escape_debug()
+        );
         findings.with_hint(
             value.span,
             message,

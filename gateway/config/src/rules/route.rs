@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::Findings;
 use super::filters;
-use super::gateway::check_not_address;
+use super::gateway::check_host;
 use super::paths;
 use super::repeated;
 use crate::duration;
@@ -24,7 +24,7 @@ pub(super) fn check(route: &HttpRoute, findings: &mut Findings) {
     let spec = &route.spec;
     check_parents(&spec.parent_refs, findings);
     for hostname in &spec.hostnames {
-        check_not_address(hostname, hostname.span, findings);
+        check_host(hostname, hostname.span, findings);
     }
     let names = spec.rules.iter().filter_map(|rule| rule.name.as_ref());
     repeated(names.map(|name| (name.as_str(), name)), |name| {
@@ -51,7 +51,12 @@ fn check_parents(parents: &[ParentRef], findings: &mut Findings) {
         let key = (
             part(parent.group.as_ref().map(|group| group.as_str())),
             part(parent.kind.as_ref().map(|kind| kind.as_str())),
-            part(parent.namespace.as_ref().map(|namespace| namespace.as_str())),
+            part(
+                parent
+                    .namespace
+                    .as_ref()
+                    .map(|namespace| namespace.as_str()),
+            ),
             parent.name.as_str(),
         );
         groups.entry(key).or_default().push(parent);
@@ -72,12 +77,15 @@ fn check_parents(parents: &[ParentRef], findings: &mut Findings) {
             findings.error(unnamed.name.span, message);
             continue;
         }
-        repeated(group.iter().map(|parent| (section(parent), *parent)), |parent| {
-            findings.error(
-                parent.name.span,
-                format!("the same listener of `{}` is named twice", *parent.name),
-            );
-        });
+        repeated(
+            group.iter().map(|parent| (section(parent), *parent)),
+            |parent| {
+                findings.error(
+                    parent.name.span,
+                    format!("the same listener of `{}` is named twice", *parent.name),
+                );
+            },
+        );
     }
 }
 
