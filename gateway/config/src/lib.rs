@@ -6,17 +6,20 @@
 //! document, [`schema`] checks it and fills the structs of its kind.
 //! The notation of durations and sizes follows the Kubernetes APIs; command line flags share it.
 
+mod compile;
 pub mod de;
 pub mod document;
 pub mod draft;
 pub mod duration;
 pub mod export;
+pub mod kinds;
 pub mod metadata;
 pub mod parse;
 pub mod place;
 pub mod problem;
 pub mod render;
 pub mod resource;
+mod rules;
 pub mod schema;
 pub mod size;
 pub mod source;
