@@ -262,7 +262,8 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     ) -> Result<Option<K::Value>, DeError> {
         let (skip, skip_null) = (self.skip, self.skip_null);
         let next = self.rest.find(|(key, value)| {
-            !skip.contains(&&*key.name) && !(skip_null && value.value == Value::Null)
+            let is_absent = skip_null && value.value == Value::Null;
+            !is_absent && !skip.contains(&&*key.name)
         });
         let Some(entry) = next else {
             return Ok(None);

@@ -96,7 +96,7 @@ pub(crate) fn check(root: &Node, is_namespaced: bool, findings: &mut Vec<Finding
         Some((key, metadata)) => (key, metadata),
     };
     let Value::Map(entries) = &metadata.value else {
-        let message = format!("`metadata` must be a mapping, got {}", describe(metadata));
+        let message = format!("`metadata` must be a mapping; got {}", describe(metadata));
         return findings.push(Finding::new(metadata.span, message));
     };
     if metadata.field("name").is_none() {
@@ -121,7 +121,7 @@ fn check_field(key: &Key, value: &Node, is_namespaced: bool, findings: &mut Vec<
             {
                 let message = format!("{text:?} is not a name of a resource");
                 findings.push(Finding::new(value.span, message).hint(format!(
-                    "at most {MAX_SUBDOMAIN} lower case letters, digits, `-` and `.`; letters or digits at both ends"
+                    "at most {MAX_SUBDOMAIN} lower-case letters, digits, `-` and `.`; letters or digits at both ends"
                 )));
             }
         }
@@ -135,7 +135,7 @@ fn check_field(key: &Key, value: &Node, is_namespaced: bool, findings: &mut Vec<
             {
                 let message = format!("{text:?} is not a name of a namespace");
                 findings.push(Finding::new(value.span, message).hint(format!(
-                    "at most {MAX_LABEL} lower case letters, digits and `-`; letters or digits at both ends"
+                    "at most {MAX_LABEL} lower-case letters, digits and `-`; letters or digits at both ends"
                 )));
             }
         }
@@ -154,8 +154,15 @@ fn check_field(key: &Key, value: &Node, is_namespaced: bool, findings: &mut Vec<
 fn string<'a>(key: &Key, value: &'a Node, findings: &mut Vec<Finding>) -> Option<&'a str> {
     let text = value.as_str();
     if text.is_none() {
-        let message = format!("`{}` must be a string, got {}", key.name, describe(value));
-        findings.push(Finding::new(value.span, message).hint("put it into quotes"));
+        let message = format!("`{}` must be a string; got {}", key.name, describe(value));
+        let is_plain = matches!(
+            value.value,
+            Value::Int(_) | Value::Float(_) | Value::Bool(_)
+        );
+        findings.push(Finding {
+            hint: is_plain.then(|| "put it into quotes".to_owned()),
+            ..Finding::new(value.span, message)
+        });
     }
     text
 }
@@ -166,7 +173,7 @@ fn strings(key: &Key, value: &Node, findings: &mut Vec<Finding>) {
             let _ = string(key, value, findings);
         }
     } else {
-        let message = format!("`{}` must be a mapping, got {}", key.name, describe(value));
+        let message = format!("`{}` must be a mapping; got {}", key.name, describe(value));
         findings.push(Finding::new(value.span, message));
     }
 }

@@ -98,7 +98,7 @@ impl Parser<'_> {
         }
         if !matches!(root.value, Value::Map(_)) {
             let message = format!(
-                "expected a resource, got {}",
+                "expected a resource; got {}",
                 crate::schema::describe(&root)
             );
             self.problems.push(
@@ -188,7 +188,7 @@ impl Parser<'_> {
             ),
             Some((_, node)) => {
                 let got = crate::schema::describe(node);
-                let message = format!("`{name}` must be a string, got {got}");
+                let message = format!("`{name}` must be a string; got {got}");
                 Problem::error(self.origin.place(node.span), message)
             }
             None => {

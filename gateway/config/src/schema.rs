@@ -5,6 +5,15 @@
 //! resource are found in one walk. The same schema makes the editor schema, CRDs and reference pages
 //! ([`crate::export`]).
 
+mod normal;
+mod rule;
+mod walk;
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+
 use serde::de::DeserializeOwned;
 
 use crate::de;
@@ -15,6 +24,15 @@ use crate::problem::Problem;
 use crate::resource::ResourceId;
 use crate::tree::Node;
 use crate::tree::Value;
+pub(crate) use normal::FREE;
+pub(crate) use normal::INT_OR_STRING;
+pub(crate) use normal::MEANINGS;
+pub(crate) use normal::RULE;
+pub(crate) use normal::UNSUPPORTED;
+
+use rule::Rule;
+use walk::Name;
+use walk::Walk;
 
 /// A kind of resource, as a struct of the fields beside `apiVersion`, `kind`, `metadata` and `status`.
 pub trait Kind: DeserializeOwned + schemars::JsonSchema + 'static {
@@ -54,14 +72,56 @@ impl Finding {
 
 /// The compiled schema of one kind.
 #[derive(Debug)]
-pub struct Checker {}
+pub struct Checker {
+    /// The schema of the fields beside the header, in the plain shape of this crate.
+    pub(crate) schema: serde_json::Value,
+    /// What the schema says that is not checked; a test sees that there is nothing.
+    unknown: Vec<String>,
+    rule: Rule,
+    is_secret: bool,
+}
+
+/// The kind whose values are not shown in messages.
+const SECRET: &str = "Secret";
 
 impl Checker {
     /// The checker of a kind; compiled at its first use.
     #[must_use]
     pub fn of<T: Kind>() -> &'static Self {
-        static CHECKER: Checker = Checker {};
-        &CHECKER
+        static ALL: RwLock<Option<HashMap<TypeId, &'static Checker>>> = RwLock::new(None);
+        let id = TypeId::of::<T>();
+        let known = ALL
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .and_then(|all| all.get(&id).copied());
+        if let Some(checker) = known {
+            return checker;
+        }
+        let mut all = ALL.write().unwrap_or_else(PoisonError::into_inner);
+        // Kept for good: there are as many as there are kinds.
+        all.get_or_insert_default()
+            .entry(id)
+            .or_insert_with(|| Box::leak(Box::new(Self::compile::<T>())))
+    }
+
+    fn compile<T: Kind>() -> Self {
+        let schema = normal::schema_of::<T>();
+        let mut unknown = Vec::new();
+        let rule = rule::compile(&schema, T::KIND, &mut unknown);
+        Self {
+            schema,
+            unknown,
+            rule,
+            is_secret: T::KIND == SECRET,
+        }
+    }
+
+    /// What the schema says in words that are not understood, and so would not be checked. Empty for
+    /// every kind of ours.
+    #[must_use]
+    pub fn not_understood(&self) -> &[String] {
+        &self.unknown
     }
 
     /// Checks a resource and fills its struct. `None` if it has any error; all of them are added to
@@ -69,13 +129,20 @@ impl Checker {
     pub fn read<T: Kind>(&self, parsed: &Parsed, problems: &mut Vec<Problem>) -> Option<T> {
         let mut findings = Vec::new();
         metadata::check(&parsed.root, T::NAMESPACED, &mut findings);
+        self.check(&parsed.root, &mut findings);
         let mut value = None;
         if findings.is_empty() && !parsed.faulty {
             match de::from_resource(&parsed.root) {
                 Ok(read) => value = Some(read),
                 Err(err) => {
                     let span = err.span.unwrap_or(parsed.root.span);
-                    findings.push(Finding::new(span, format!("`{}`: {err}", err.path())));
+                    let path = err.path();
+                    let what = if self.is_secret {
+                        "cannot be read".to_owned()
+                    } else {
+                        err.message
+                    };
+                    findings.push(Finding::new(span, format!("`{path}`: {what}")));
                 }
             }
         }
@@ -85,6 +152,21 @@ impl Checker {
             ..Problem::error(parsed.place(finding.span), finding.message).maybe_hint(finding.hint)
         }));
         value
+    }
+
+    fn check(&self, root: &Node, findings: &mut Vec<Finding>) {
+        let mut walk = Walk {
+            findings,
+            secret: self.is_secret,
+            left_out: None,
+        };
+        if let (Rule::Fields(rule), Value::Map(entries)) = (&self.rule, &root.value) {
+            walk.check_fields(rule, entries, Name::Root, root.span, &de::HEADER);
+        }
+        if let Some((count, span)) = walk.left_out {
+            let message = format!("{count} more problems of this resource are not shown");
+            findings.push(Finding::new(span, message));
+        }
     }
 }
 

@@ -22,6 +22,9 @@ use super::explain;
 use super::scalar;
 use crate::place::Span;
 
+/// Most faults of one document that are reported, the last aside.
+const MAX_FAULTS: usize = 100;
+
 /// What became of a text.
 #[derive(Debug, Default)]
 pub(crate) struct Built {
@@ -66,14 +69,12 @@ pub(crate) fn build(text: &str) -> Built {
             None => break builder.finish(),
             Some(Ok((event, span))) => {
                 if let Err(stop) = builder.on_event(event, &span) {
-                    builder.faults.push(stop);
-                    builder.done = None;
+                    builder.stop(stop);
                     break builder.finish();
                 }
             }
             Some(Err(err)) => {
-                builder.faults.push(explain::explain(&err, text));
-                builder.done = None;
+                builder.stop(explain::explain(&err, text));
                 break builder.finish();
             }
         }
@@ -109,14 +110,39 @@ struct Builder {
     done: Option<Node>,
     documents: usize,
     faults: Vec<Fault>,
+    /// How many faults there are beyond the limit, and where the first of them is.
+    left_out: Option<(usize, Span)>,
 }
 
 impl Builder {
-    fn finish(self) -> Built {
+    fn finish(mut self) -> Built {
+        if let Some((count, span)) = self.left_out {
+            let message = format!("{count} more problems of this document are not shown");
+            self.faults.push(Fault::new(
+                span,
+                message,
+                "repair the first ones, then try again",
+            ));
+        }
         Built {
             root: self.done,
             faults: self.faults,
         }
+    }
+
+    fn fault(&mut self, fault: Fault) {
+        if self.faults.len() < MAX_FAULTS {
+            self.faults.push(fault);
+            return;
+        }
+        let (count, span) = self.left_out.unwrap_or((0, fault.span));
+        self.left_out = Some((count + 1, span));
+    }
+
+    /// Takes a fault that ends the document.
+    fn stop(&mut self, fault: Fault) {
+        self.faults.push(fault);
+        self.done = None;
     }
 
     /// Takes the next event; an error ends the document.
@@ -155,7 +181,7 @@ impl Builder {
             Event::SequenceEnd | Event::MappingEnd => self.on_close(),
             Event::Alias(anchor) => self.on_alias(anchor, span(at)),
             Event::UnresolvedAlias(name) => {
-                self.faults.push(Fault::new(
+                self.fault(Fault::new(
                     span(at),
                     format!("there is no anchor `&{name}` above this alias"),
                     format!(
@@ -222,13 +248,13 @@ impl Builder {
         span: Span,
     ) -> Result<(), Fault> {
         if style == ScalarStyle::Plain && text == "<<" {
-            self.faults.push(Fault::new(
+            self.fault(Fault::new(
                 span,
                 "merge keys (`<<`) are not supported",
                 "write the fields out, or repeat a whole value with an alias",
             ));
-        } else if style == ScalarStyle::Plain && text.is_empty() {
-            self.faults.push(Fault::new(
+        } else if style == ScalarStyle::Plain && matches!(text, "" | "~") {
+            self.fault(Fault::new(
                 span,
                 "a key is missing before the colon",
                 "write the name of a field, or quotes for an empty key",
@@ -350,7 +376,7 @@ impl Builder {
                 "remove one of them",
             );
             fault.earlier = Some(("it is first given", first));
-            self.faults.push(fault);
+            self.fault(fault);
         };
         if entries.len() <= FEW {
             for (index, (key, _)) in entries.iter().enumerate() {
@@ -393,7 +419,7 @@ impl Builder {
         };
         if !is_wanted {
             let tag = wanted.unwrap_or_default();
-            self.faults.push(Fault::new(
+            self.fault(Fault::new(
                 span(at),
                 format!("this is not what its tag `!!{tag}` says"),
                 "remove the tag",
@@ -411,7 +437,7 @@ impl Builder {
             .and_then(|suffix| CORE.into_iter().find(|core| *core == suffix));
         if known.is_none() {
             let place = at.tag_span().map_or_else(|| span(at), |tag| span(&tag));
-            self.faults.push(Fault::new(
+            self.fault(Fault::new(
                 place,
                 format!("the tag `{}` is not supported", tag.original()),
                 "remove it: values need no tags here",

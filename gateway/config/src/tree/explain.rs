@@ -8,6 +8,7 @@ use crate::place::Span;
 
 /// An error of the parser in plain words, at its place.
 pub(super) fn explain(err: &ScanError, text: &str) -> Fault {
+    const TABS: (&str, &str) = ("a tab cannot indent YAML", "indent with spaces");
     let marker = err.marker();
     let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
     let span = Span {
@@ -15,8 +16,65 @@ pub(super) fn explain(err: &ScanError, text: &str) -> Fault {
         column: number(marker.col().saturating_add(1)),
         length: 1,
     };
-    let (message, hint) = words(err.kind(), is_indented_with_tab(text, span));
+    if is_about_tabs(err.kind())
+        && let Some(tab) = indenting_tab(text, span.line, 2)
+    {
+        return Fault::new(tab, TABS.0, TABS.1);
+    }
+    if let Some(tab) = indenting_tab(text, span.line, 1) {
+        return Fault::new(tab, TABS.0, TABS.1);
+    }
+    if *err.kind() == ErrorKind::MappingValueNotAllowed
+        && let Some(key) = first_key(text, span)
+    {
+        return Fault::new(key, "this field is indented deeper than those above", ALIGN);
+    }
+    let (message, hint) = words(err.kind());
     Fault::new(span, message, hint)
+}
+
+const ALIGN: &str =
+    "fields of one mapping begin in the same column; check the indentation here and above";
+
+fn is_about_tabs(kind: &ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::TabNotAllowed
+            | ErrorKind::TabInBlockIndentation
+            | ErrorKind::TabInIndentation
+            | ErrorKind::TabAtBlockScalarStart
+            | ErrorKind::TabInPlainScalar
+    )
+}
+
+/// The first tab that indents one of some lines.
+fn indenting_tab(text: &str, line: u32, lines: usize) -> Option<Span> {
+    let at = usize::try_from(line).ok()?;
+    let mut lines = text.split('\n').enumerate().skip(at).take(lines);
+    lines.find_map(|(index, line)| {
+        let indent = line.chars().take_while(|char| char.is_whitespace());
+        let column = indent.into_iter().position(|char| char == '\t')?;
+        Some(Span {
+            line: u32::try_from(index).ok()?,
+            column: u32::try_from(column + 1).ok()?,
+            length: 1,
+        })
+    })
+}
+
+/// The key before a colon, if it is the first thing on its line.
+fn first_key(text: &str, colon: Span) -> Option<Span> {
+    let line = text.split('\n').nth(usize::try_from(colon.line).ok()?)?;
+    let before = usize::try_from(colon.column).ok()?.checked_sub(1)?;
+    let before: String = line.chars().take(before).collect();
+    let key = before.trim_start();
+    let is_key = !key.is_empty() && !key.contains([':', '{', '[', ',']) && !key.starts_with('-');
+    let indent = before.chars().count() - key.chars().count();
+    (is_key && indent > 0).then_some(Span {
+        line: colon.line,
+        column: u32::try_from(indent + 1).ok()?,
+        length: u32::try_from(key.chars().count()).ok()?,
+    })
 }
 
 /// The same span, moved to the end of the text or of its line if it lies beyond.
@@ -48,27 +106,14 @@ pub(super) fn clamp(span: Span, text: &str) -> Span {
     }
 }
 
-fn is_indented_with_tab(text: &str, span: Span) -> bool {
-    let at = usize::try_from(span.line).unwrap_or(usize::MAX);
-    text.split('\n').nth(at).is_some_and(|line| {
-        line.chars()
-            .take_while(|char| char.is_whitespace())
-            .any(|char| char == '\t')
-    })
-}
-
-fn words(kind: &ErrorKind, has_tab: bool) -> (String, &'static str) {
-    const TABS: &str = "indent with spaces";
+fn words(kind: &ErrorKind) -> (String, &'static str) {
     const QUOTES: &str = "close the quotes, or double a quote that belongs to the text: '' or \\\"";
-    const ALIGN: &str =
-        "fields of one mapping begin in the same column; check the indentation here and above";
     let (message, hint) = match kind {
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
         | ErrorKind::TabAtBlockScalarStart
-        | ErrorKind::TabInPlainScalar => ("a tab cannot indent YAML", TABS),
-        _ if has_tab => ("a tab cannot indent YAML", TABS),
+        | ErrorKind::TabInPlainScalar => ("a tab cannot stand here", "use spaces"),
         ErrorKind::UnclosedQuotedScalar => ("the quotes that begin here are not closed", QUOTES),
         ErrorKind::DocumentIndicatorInQuotedScalar => ("a document ends inside of quotes", QUOTES),
         ErrorKind::InvalidTrailingSingleQuotedScalar

@@ -1,66 +1,10 @@
 //! The way from a text to the struct of a kind.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::sync::Arc;
-
-use schemars::JsonSchema;
-use serde::Deserialize;
-use tidegate_config::document::split;
-use tidegate_config::parse::Parsed;
-use tidegate_config::parse::parse;
-use tidegate_config::place::At;
-use tidegate_config::problem::Problem;
+use crate::support::Door;
+use crate::support::Shop;
+use crate::support::Size;
+use crate::support::parse_all;
 use tidegate_config::schema::Checker;
-use tidegate_config::schema::Kind;
-
-#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Shop {
-    spec: Spec,
-}
-
-#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Spec {
-    port: At<u16>,
-    #[serde(default)]
-    hosts: Vec<At<String>>,
-    size: Option<At<Size>>,
-    door: Option<Door>,
-    #[serde(default)]
-    rooms: BTreeMap<At<String>, At<f64>>,
-    config: Option<At<serde_json::Value>>,
-}
-
-#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
-enum Size {
-    Small,
-    Large,
-}
-
-#[derive(Debug, PartialEq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-enum Door {
-    Open {},
-    Locked { key: At<String> },
-}
-
-impl Kind for Shop {
-    const API_VERSIONS: &'static [&'static str] = &["test/v1"];
-    const KIND: &'static str = "Shop";
-    const NAMESPACED: bool = true;
-}
-
-fn parse_all(file: &str, text: &str) -> (Vec<Parsed>, Vec<Problem>) {
-    let file: Arc<Path> = Path::new(file).into();
-    let mut problems = Vec::new();
-    let parsed = split(&file, text)
-        .iter()
-        .flat_map(|document| parse(document, &mut problems))
-        .collect();
-    (parsed, problems)
-}
 
 const SHOP: &str = r#"# A shop.
 ---
@@ -97,7 +41,7 @@ fn a_struct_knows_where_each_value_was_written() {
     let hosts: Vec<_> = spec
         .hosts
         .iter()
-        .map(|host| (host.as_str(), place(host.span)))
+        .map(|host| (host.0.as_str(), place(host.span)))
         .collect();
     assert_eq!(hosts, [("a.test", (9, 7, 8)), ("b.test", (10, 7, 6))]);
     let size = spec.size.expect("given");
@@ -119,7 +63,7 @@ fn a_struct_knows_where_each_value_was_written() {
         ]
     );
     let config = spec.config.expect("given");
-    assert_eq!(config.value.to_string(), r#"{"a":-1.5,"z":[1,null,"x"]}"#);
+    assert_eq!(config.value.to_string(), r#"{"z":[1,null,"x"],"a":-1.5}"#);
     assert_eq!(place(config.span), (15, 11, 1));
     let name = parsed.metadata.name.as_ref().expect("given");
     assert_eq!((name.as_str(), place(name.span)), ("corner", (5, 19, 6)));
