@@ -30,8 +30,9 @@ use tidegate_core::snapshot::Snapshot;
 
 use crate::draft::PluginDecl;
 use crate::draft::ResourceStatus;
+use report::Report;
 
-pub(crate) use report::Report;
+pub(crate) use plugin_decl::beside;
 pub(crate) use world::Candidate;
 pub(crate) use world::Content;
 pub(crate) use world::EndpointsFile;

@@ -33,6 +33,11 @@ impl Findings {
         self.list.push(Finding::new(span, message));
     }
 
+    /// Everything that was collected.
+    pub(crate) fn into_list(self) -> Vec<Finding> {
+        self.list
+    }
+
     fn with_hint(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
         self.list.push(Finding::new(span, message).hint(hint));
     }

@@ -64,15 +64,7 @@ impl Report {
         self.conditions.remove(id).unwrap_or_default()
     }
 
-    /// The errors of a resource so far.
-    pub(crate) fn errors_of<'a>(&'a self, id: &'a ResourceId) -> impl Iterator<Item = &'a Problem> {
-        self.problems
-            .iter()
-            .filter(move |problem| problem.resource.as_ref() == Some(id))
-            .filter(|problem| problem.severity == crate::problem::Severity::Error)
-    }
-
-    /// All errors, for whoever asks about many resources.
+    /// All problems so far.
     pub(crate) fn problems(&self) -> &[Problem] {
         &self.problems
     }
