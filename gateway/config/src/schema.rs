@@ -44,6 +44,13 @@ pub trait Kind: DeserializeOwned + schemars::JsonSchema + 'static {
     const NAMESPACED: bool;
 }
 
+/// Most findings of one resource: what is wrong everywhere need not be said everywhere.
+const MAX_FINDINGS: usize = 100;
+
+/// With so many problems already, one for each further resource is enough: nobody reads more, and
+/// files full of nonsense must not fill the memory.
+pub(crate) const MANY: usize = 10_000;
+
 /// The namespace of resources that name none.
 pub const DEFAULT_NAMESPACE: &str = "default";
 
@@ -129,7 +136,12 @@ impl Checker {
     pub fn read<T: Kind>(&self, parsed: &Parsed, problems: &mut Vec<Problem>) -> Option<T> {
         let mut findings = Vec::new();
         metadata::check(&parsed.root, T::NAMESPACED, &mut findings);
-        self.check(&parsed.root, &mut findings);
+        let most = if problems.len() < MANY {
+            MAX_FINDINGS
+        } else {
+            1
+        };
+        self.check(&parsed.root, most, &mut findings);
         let mut value = None;
         if findings.is_empty() && !parsed.faulty {
             match de::from_resource(&parsed.root) {
@@ -154,9 +166,10 @@ impl Checker {
         value
     }
 
-    fn check(&self, root: &Node, findings: &mut Vec<Finding>) {
+    fn check(&self, root: &Node, most: usize, findings: &mut Vec<Finding>) {
         let mut walk = Walk {
             findings,
+            most,
             secret: self.is_secret,
             left_out: None,
         };

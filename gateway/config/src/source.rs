@@ -346,7 +346,30 @@ mod tests {
     use proptest::prelude::proptest;
     use proptest::prop_assert;
 
+    use super::MAX_TOTAL_BYTES;
+    use super::Reader;
     use super::decode;
+
+    #[test]
+    fn all_files_together_are_bounded() {
+        let folder = tempfile::TempDir::new().expect("a folder");
+        let file = |name: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "a: 1").expect("writable");
+            path
+        };
+        let mut problems = Vec::new();
+        let mut reader = Reader {
+            problems: &mut problems,
+            bytes: MAX_TOTAL_BYTES - 6,
+            documents: 0,
+            is_full: false,
+        };
+        let read = ["a", "b", "c"].map(|name| reader.file(&file(name)).documents.is_some());
+        assert_eq!(read, [true, false, false]);
+        let messages: Vec<&str> = problems.iter().map(|problem| &*problem.message).collect();
+        assert_eq!(messages, ["all files together exceed 64 MiB"]);
+    }
 
     proptest! {
         #[test]

@@ -17,12 +17,11 @@ use crate::tree::Key;
 use crate::tree::Node;
 use crate::tree::Value;
 
-/// Most findings of one resource; what is wrong everywhere need not be said everywhere.
-pub(crate) const MAX_FINDINGS: usize = 100;
-
 /// Collects findings, up to a limit.
 pub(super) struct Walk<'a> {
     pub(super) findings: &'a mut Vec<Finding>,
+    /// How many findings are kept.
+    pub(super) most: usize,
     /// Whether values may not be shown.
     pub(super) secret: bool,
     /// How many findings went beyond the limit, and where the first of them is.
@@ -49,12 +48,17 @@ impl fmt::Display for Name<'_> {
 
 impl Walk<'_> {
     fn add(&mut self, finding: Finding) {
-        if self.findings.len() < MAX_FINDINGS {
+        if !self.is_full() {
             self.findings.push(finding);
             return;
         }
         let (count, span) = self.left_out.unwrap_or((0, finding.span));
         self.left_out = Some((count + 1, span));
+    }
+
+    /// Whether further findings are only counted, so that hints for them are not worth their time.
+    fn is_full(&self) -> bool {
+        self.findings.len() >= self.most
     }
 
     /// Applies a rule to a value. `here` is where a missing field is reported: the key of the value, or
@@ -158,6 +162,9 @@ impl Walk<'_> {
                 .filter(|field| field.unsupported.is_none())
         };
         let fields = || supported().map(|field| &*field.name);
+        if self.is_full() {
+            return self.add(Finding::new(key.span, "unknown field"));
+        }
         let hint = did_you_mean(&key.name, fields().chain(also.iter().copied())).or_else(|| {
             let count = supported().count();
             (1..=FEW).contains(&count).then(|| {
@@ -267,6 +274,9 @@ impl Walk<'_> {
     fn not_a_choice(&mut self, choices: &[Box<str>], text: &str, node: &Node, name: Name<'_>) {
         let got = self.text(text);
         let message = format!("`{name}` must be {}; got {got}", one_of(choices));
+        if self.is_full() {
+            return self.add(Finding::new(node.span, message));
+        }
         let hint = did_you_mean(text, choices.iter().map(AsRef::as_ref));
         self.add(Finding {
             hint,

@@ -63,7 +63,7 @@ pub(crate) fn build(text: &str) -> Built {
     let mut options = granit_parser::options! { emit_unresolved_aliases: true };
     options.set_emit_comments(false);
     let mut parser = Parser::new_from_str_with_options(text, options);
-    let mut builder = Builder::default();
+    let mut builder = Builder::new(text);
     let mut built = loop {
         match parser.next_event() {
             None => break builder.finish(),
@@ -101,8 +101,8 @@ enum Content {
     },
 }
 
-#[derive(Default)]
-struct Builder {
+struct Builder<'a> {
+    text: &'a str,
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
     nodes: usize,
@@ -114,7 +114,21 @@ struct Builder {
     left_out: Option<(usize, Span)>,
 }
 
-impl Builder {
+impl<'a> Builder<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            nodes: 0,
+            repeated_bytes: 0,
+            done: None,
+            documents: 0,
+            faults: Vec::new(),
+            left_out: None,
+        }
+    }
+
     fn finish(mut self) -> Built {
         if let Some((count, span)) = self.left_out {
             let message = format!("{count} more problems of this document are not shown");
@@ -160,7 +174,12 @@ impl Builder {
                 Ok(())
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let place = span(at);
+                let is_absent = at.start.index() == at.end.index();
+                let place = if is_absent {
+                    before(at, self.text)
+                } else {
+                    span(at)
+                };
                 self.count(1, place)?;
                 if self.expects_key() {
                     self.check_tag(tag.as_deref(), at);
@@ -499,5 +518,30 @@ fn span(at: &granit_parser::Span) -> Span {
         line: number(at.start.line().saturating_sub(1)),
         column: number(at.start.col().saturating_add(1)),
         length: number(length.max(1)),
+    }
+}
+
+/// The last thing before a value that is not there: the parser has gone on to the next one, or to the
+/// end of the line.
+fn before(at: &granit_parser::Span, text: &str) -> Span {
+    let here = span(at);
+    let Some(before) = at.start.byte_offset().and_then(|offset| text.get(..offset)) else {
+        return here;
+    };
+    let kept = before.trim_end();
+    let gap = before.get(kept.len()..).unwrap_or_default();
+    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
+    let lines = gap.matches('\n').count();
+    // Only lines are searched that end here, so that a long line is not searched for each of its values.
+    let column = if lines == 0 {
+        at.start.col().saturating_sub(gap.chars().count())
+    } else {
+        let line = kept.rsplit('\n').next().unwrap_or_default();
+        line.chars().count()
+    };
+    Span {
+        line: here.line.saturating_sub(number(lines)),
+        column: number(column.max(1)),
+        length: 1,
     }
 }
