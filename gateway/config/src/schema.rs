@@ -8,6 +8,7 @@
 mod normal;
 mod rule;
 mod walk;
+mod words;
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -31,8 +32,8 @@ pub(crate) use normal::RULE;
 pub(crate) use normal::UNSUPPORTED;
 
 use rule::Rule;
-use walk::Name;
 use walk::Walk;
+use words::Name;
 
 /// A kind of resource, as a struct of the fields beside `apiVersion`, `kind`, `metadata` and `status`.
 pub trait Kind: DeserializeOwned + schemars::JsonSchema + 'static {

@@ -3,7 +3,7 @@
 use granit_parser::ErrorKind;
 use granit_parser::ScanError;
 
-use super::build::Fault;
+use super::fault::Fault;
 use crate::place::Span;
 
 /// An error of the parser in plain words, at its place.
