@@ -9,6 +9,7 @@ mod explain;
 mod fault;
 mod scalar;
 mod span;
+mod words;
 
 use serde_json::Number;
 
