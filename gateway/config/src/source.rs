@@ -199,7 +199,10 @@ impl Reader<'_> {
 ///
 /// A [`Problem`] if it is no regular file, is too large, cannot be read or holds bytes that are no text.
 pub fn read_text(path: &Arc<Path>) -> Result<String, Box<Problem>> {
-    let bytes = read_bytes(path)?;
+    decode(path, read_bytes(path)?)
+}
+
+fn decode(path: &Arc<Path>, bytes: Vec<u8>) -> Result<String, Box<Problem>> {
     let text = String::from_utf8(bytes).map_err(|err| Box::new(not_utf8(path, &err)))?;
     let text = match text.strip_prefix('\u{feff}') {
         Some(text) => text.to_owned(),
@@ -333,4 +336,33 @@ fn plain(err: &std::io::Error) -> String {
     let text = err.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     text.to_lowercase()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use proptest::prelude::proptest;
+    use proptest::prop_assert;
+
+    use super::decode;
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_text_or_refused_at_a_place_inside(bytes: Vec<u8>, tail in "[a-z\n\r\u{0}ä]{0,20}", begin: bool) {
+            let bytes = if begin { [bytes, tail.into_bytes()].concat() } else { tail.into_bytes() };
+            let path: Arc<Path> = Path::new("a.yaml").into();
+            let lines: Vec<Vec<u8>> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+            match decode(&path, bytes) {
+                Ok(text) => prop_assert!(!text.contains('\0')),
+                Err(problem) => {
+                    let place = problem.place.expect("a place");
+                    let line = usize::try_from(place.line).expect("small") - 1;
+                    let column = usize::try_from(place.column).expect("small");
+                    prop_assert!(lines.get(line).is_some_and(|line| column <= line.len().max(1)));
+                }
+            }
+        }
+    }
 }

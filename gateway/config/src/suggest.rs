@@ -11,7 +11,7 @@ pub fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         return None;
     }
     let lower = name.to_lowercase();
-    let limit = (lower.chars().count() / 3).clamp(1, 4);
+    let limit = (lower.chars().count() / 3).min(4);
     let mut best: Option<(usize, &'a str)> = None;
     for candidate in candidates {
         // A difference of lengths is a lower bound of the distance, and costs nothing.
@@ -57,6 +57,7 @@ mod tests {
         assert_eq!(nearest("filters", NAMES), None);
         assert_eq!(nearest("", NAMES), None);
         assert_eq!(nearest("x", NAMES), None);
+        assert_eq!(nearest("a", ["b", "c"]), None);
         assert_eq!(nearest(&"n".repeat(1_000_000), NAMES), None);
     }
 }
