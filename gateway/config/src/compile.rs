@@ -19,8 +19,8 @@ mod routes;
 mod services;
 mod world;
 
+use foldhash::HashMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use tidegate_core::defaults::SizeLimits;

@@ -71,7 +71,7 @@ fn repeated<K: std::hash::Hash + Eq, T>(
     items: impl IntoIterator<Item = (K, T)>,
     mut on_twice: impl FnMut(T),
 ) {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = foldhash::HashSet::default();
     for (key, item) in items {
         if !seen.insert(key) {
             on_twice(item);

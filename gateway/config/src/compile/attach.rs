@@ -201,7 +201,7 @@ fn check_kind(parent: &ParentRef) -> Result<(), Refusal> {
     Err(Refusal {
         span: by_kind.or(by_group).unwrap_or(parent.name.span),
         reason: "InvalidKind",
-        message: format!("a {kind} as parent is not supported yet"),
+        message: format!("a {kind} of the group {group:?} as parent is not supported yet"),
         hint: Some("the parent of a route is a Gateway".to_owned()),
     })
 }

@@ -1,6 +1,6 @@
 //! Backends and ports of Services as the data plane's backends, and references to them.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ impl<'a> BackendTable<'a> {
             policies,
             backends: Backends::default(),
             services: ServicePorts::new(world),
-            ports: HashMap::new(),
+            ports: HashMap::default(),
         };
         for candidate in world.all("Backend") {
             table.backend(candidate);

@@ -1,7 +1,7 @@
 //! Gateways: which are ours, what their listeners claim, and what is bound in the end.
 
+use foldhash::HashMap;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
@@ -79,7 +79,7 @@ impl<'a> Gateways<'a> {
         let mut all = Self {
             gateways: Vec::new(),
             listeners: Vec::new(),
-            by_name: HashMap::new(),
+            by_name: HashMap::default(),
             claims: BTreeMap::new(),
         };
         for candidate in world.all("Gateway") {
@@ -352,8 +352,8 @@ fn standing(
         None => format!("there is no class `{}`: this Gateway is left alone", **name),
     };
     let known = world.names("GatewayClass", "").chain([OWN_CLASS]);
-    let hint =
-        did_you_mean(name, known).unwrap_or_else(|| format!("the class `{OWN_CLASS}` is ours"));
+    let near = did_you_mean(name, known).filter(|_| class.is_none());
+    let hint = near.unwrap_or_else(|| format!("the class `{OWN_CLASS}` is ours"));
     let refusal = Refusal {
         span: name.span,
         reason: "NotOurs",

@@ -17,6 +17,7 @@ use super::backends::BackendTable;
 use super::backends::Reference;
 use super::filters::filters;
 use super::gateways::Gateways;
+use super::gateways::Standing;
 use super::matches::matches;
 use super::plugins::PluginTable;
 use super::policies;
@@ -119,7 +120,7 @@ pub(crate) fn compile<'a>(
                 plan.attached += 1;
             }
         }
-        conditions(candidate, route, &outcome, report);
+        conditions(candidate, route, gateways, &outcome, report);
     }
 }
 
@@ -228,8 +229,20 @@ fn weighted(
 }
 
 /// `ResolvedRefs` for each parent (Gateway API: `RouteConditionResolvedRefs`).
-fn conditions(candidate: &Candidate, route: &HttpRoute, outcome: &Outcome, report: &mut Report) {
-    for parent in &route.spec.parent_refs {
+fn conditions(
+    candidate: &Candidate,
+    route: &HttpRoute,
+    gateways: &Gateways<'_>,
+    outcome: &Outcome,
+    report: &mut Report,
+) {
+    let ours = route.spec.parent_refs.iter().filter(|parent| {
+        let namespace = parent.namespace.as_ref();
+        let namespace = namespace.map_or(candidate.namespace(), |one| one.as_str());
+        let found = gateways.get(namespace, &parent.name);
+        found.is_some_and(|gateway| gateway.standing != Standing::Foreign)
+    });
+    for parent in ours {
         let about = Some(attach::about(candidate, parent));
         let condition = match &outcome.unresolved {
             None => Condition {

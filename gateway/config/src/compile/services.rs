@@ -1,6 +1,6 @@
 //! Where the ports of Services lead: EndpointSlices.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 
@@ -32,7 +32,7 @@ pub(crate) struct ServicePorts<'a> {
 
 impl<'a> ServicePorts<'a> {
     pub(crate) fn new(world: &World<'a>) -> Self {
-        let mut slices: HashMap<_, Vec<_>> = HashMap::new();
+        let mut slices: HashMap<_, Vec<_>> = HashMap::default();
         for candidate in world.all("EndpointSlice") {
             if let (Some(service), Body::EndpointSlice(slice)) =
                 (service_of(candidate), candidate.body())
@@ -41,7 +41,7 @@ impl<'a> ServicePorts<'a> {
                 slices.entry(key).or_default().push(&**slice);
             }
         }
-        let mut gone: HashMap<_, Vec<_>> = HashMap::new();
+        let mut gone: HashMap<_, Vec<_>> = HashMap::default();
         for candidate in world.gone("EndpointSlice") {
             if let Some(service) = service_of(candidate) {
                 let key = (candidate.namespace(), service);
@@ -160,7 +160,7 @@ fn collect(slices: &[&EndpointSlice], port: &ServicePort, everybody: bool) -> Ve
         }
     }
     let mut chosen = if ready.is_empty() { ending } else { ready };
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = foldhash::HashSet::default();
     chosen.retain(|endpoint| seen.insert(endpoint.address));
     chosen
 }

@@ -1,8 +1,8 @@
 //! The resources of one load, each in the version that is to serve, and how they find each other.
 
+use foldhash::HashMap;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::kinds::Body;

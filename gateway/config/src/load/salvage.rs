@@ -8,7 +8,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::kinds::Body;
-use crate::kinds::backend::NoSettings;
 use crate::kinds::http_route::HttpRoute;
 use crate::kinds::plugin::FailurePolicy;
 use crate::kinds::plugin::Plugin;
@@ -109,9 +108,6 @@ struct PluginTargetsSpec {
     priority: Option<At<i32>>,
     #[serde(default)]
     target_refs: Vec<PolicyTarget>,
-    /// Never there; keeps the schema of an empty struct in use.
-    #[serde(skip)]
-    _none: Option<NoSettings>,
 }
 
 impl Kind for PluginTargets {
@@ -129,10 +125,10 @@ fn plugin(parsed: &Parsed) -> Option<Body> {
         phase: None,
         priority: None,
         target_refs: Vec::new(),
-        _none: None,
     };
     // The more of it can be read, the better; the targets matter most.
-    for fields in [&TARGET_FIELDS[..], &TARGET_FIELDS[..1], &[]] {
+    for count in [TARGET_FIELDS.len(), 2, 1, 0] {
+        let fields = TARGET_FIELDS.get(..count).unwrap_or_default();
         if let Some(spec) = field_mut(&mut reduced.root, "spec") {
             keep(spec, fields);
         }

@@ -27,7 +27,7 @@ pub(super) fn check_targets(
 ) {
     for target in targets {
         let given = (target.group.as_str(), target.kind.as_str());
-        if kinds.contains(&(&*given.0, &*given.1)) {
+        if kinds.contains(&given) {
             continue;
         }
         let names = kinds.iter().map(|(_, kind)| *kind);
