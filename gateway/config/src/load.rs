@@ -190,8 +190,15 @@ impl Loader {
             ..
         } = gathered;
         problems.extend(found);
+        let mut endpoint_files = endpoints::Files::default();
         for input in &mut resources {
-            endpoints::read(input, &self.last_good, &mut watch, &mut problems);
+            endpoints::read(
+                input,
+                &mut endpoint_files,
+                &self.last_good,
+                &mut watch,
+                &mut problems,
+            );
         }
         let seen: HashSet<&ResourceId> = resources.iter().map(|input| &input.id).collect();
         let is_held = |version: &&Arc<Version>| {

@@ -8,6 +8,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::kinds::Body;
+use crate::kinds::OWN_CLASS;
+use crate::kinds::backend::Backend;
+use crate::kinds::backend::BackendSpec;
+use crate::kinds::gateway::Gateway;
+use crate::kinds::gateway::GatewaySpec;
 use crate::kinds::http_route::HttpRoute;
 use crate::kinds::plugin::FailurePolicy;
 use crate::kinds::plugin::Plugin;
@@ -15,6 +20,9 @@ use crate::kinds::plugin::PluginPhase;
 use crate::kinds::plugin::PluginSource;
 use crate::kinds::plugin::PluginSpec;
 use crate::kinds::policy::PolicyTarget;
+use crate::kinds::service::Service;
+use crate::kinds::service::ServiceSpec;
+use crate::kinds::text::ObjectName;
 use crate::parse::Parsed;
 use crate::place::At;
 use crate::rules;
@@ -28,8 +36,40 @@ pub(super) fn body(parsed: &Parsed) -> Option<Body> {
     match parsed.kind.as_str() {
         "HTTPRoute" => route(parsed),
         "Plugin" => plugin(parsed),
-        _ => None,
+        kind => empty(kind),
     }
+}
+
+/// Something that exists without being of use, so that references to it are not called dangling: what
+/// refuses it has been reported.
+fn empty(kind: &str) -> Option<Body> {
+    let body = match kind {
+        "Gateway" => Body::Gateway(Box::new(Gateway {
+            spec: GatewaySpec {
+                gateway_class_name: At::nowhere(ObjectName(OWN_CLASS.to_owned())),
+                listeners: Vec::new(),
+                addresses: Vec::new(),
+                infrastructure: None,
+                allowed_listeners: None,
+                tls: None,
+                default_scope: None,
+            },
+        })),
+        "Backend" => Body::Backend(Box::new(Backend {
+            spec: BackendSpec {
+                endpoints: None,
+                endpoints_file: None,
+                protocol: None,
+            },
+        })),
+        "Service" => Body::Service(Box::new(Service {
+            spec: ServiceSpec::default(),
+        })),
+        "Secret" => Body::Secret(Box::default()),
+        "ConfigMap" => Body::ConfigMap(Box::default()),
+        _ => return None,
+    };
+    Some(body)
 }
 
 /// Parts of an HTTPRoute that matches need.

@@ -173,7 +173,8 @@ fn filter(draft: &Draft, filter: &Filter) -> String {
     match filter {
         Filter::Plugin(id) => {
             let index = usize::try_from(id.0).expect("small");
-            format!("Plugin {}", draft.snapshot.plugins[index].0)
+            let name = draft.snapshot.plugins.get(index).expect("ids are places");
+            format!("Plugin {}", name.0)
         }
         Filter::Mirror(mirror) => {
             let backend = mirror

@@ -281,9 +281,9 @@ fn a_plugin_that_never_started_refuses_its_requests() {
 }
 
 fn file_of(draft: &Draft) -> &Path {
-    match &draft.plugins[0].source {
+    match &draft.plugins.first().expect("one").source {
         PluginSource::File(path) => path,
-        other @ PluginSource::Refused => panic!("{other:?}"),
+        PluginSource::Refused => Path::new("refused"),
     }
 }
 
