@@ -161,25 +161,34 @@ fn attach_to(
         })
         .collect();
     if attachments.is_empty() {
-        let claimed: Vec<String> = allowed
-            .iter()
-            .filter_map(|(_, one)| Some(one.listener.hostname.as_ref()?.to_string()))
-            .collect();
-        return Err(Refusal {
-            span: route
-                .spec
-                .hostnames
-                .first()
-                .map_or(parent.name.span, |host| host.span),
-            reason: "NoMatchingListenerHostname",
-            message: format!(
-                "no listener of Gateway `{}` has any of the route's hostnames",
-                gateway.candidate.full_name()
-            ),
-            hint: Some(format!("its listeners have: {}", claimed.join(", "))),
-        });
+        return Err(no_shared_host(gateway, &allowed, route, parent));
     }
     Ok(Some(attachments))
+}
+
+fn no_shared_host(
+    gateway: &GatewayPlan<'_>,
+    allowed: &[(usize, &ListenerPlan<'_>)],
+    route: &HttpRoute,
+    parent: &ParentRef,
+) -> Refusal {
+    let claimed: Vec<String> = allowed
+        .iter()
+        .filter_map(|(_, one)| Some(one.listener.hostname.as_ref()?.to_string()))
+        .collect();
+    Refusal {
+        span: route
+            .spec
+            .hostnames
+            .first()
+            .map_or(parent.name.span, |host| host.span),
+        reason: "NoMatchingListenerHostname",
+        message: format!(
+            "no listener of Gateway `{}` has any of the route's hostnames",
+            gateway.candidate.full_name()
+        ),
+        hint: Some(format!("its listeners have: {}", claimed.join(", "))),
+    }
 }
 
 fn check_kind(parent: &ParentRef) -> Result<(), Refusal> {

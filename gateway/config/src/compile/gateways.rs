@@ -53,7 +53,7 @@ pub(crate) struct ListenerPlan<'a> {
     pub(crate) listener: &'a Listener,
     pub(crate) host: HostPattern,
     /// What it is bound to; nothing if it cannot be.
-    addresses: Vec<SocketAddr>,
+    pub(crate) addresses: Vec<SocketAddr>,
     /// Whether HTTPRoutes may attach as far as kinds go.
     pub(crate) takes_http: bool,
     pub(crate) entries: Vec<Entry>,
