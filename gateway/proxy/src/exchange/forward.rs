@@ -4,35 +4,31 @@
 //! pool. Both directions run in the client connection's own task: nothing is spawned or sent
 //! between tasks.
 
+mod sent;
+
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::HeaderMap;
 use tidegate_core::failure::Failure;
-use tidegate_core::filter::Filter;
 use tidegate_core::framing::BodyLength;
 use tidegate_core::framing::response_framing;
 use tidegate_core::hop_by_hop;
-use tidegate_core::message::RequestHead;
 use tidegate_core::message::ResponseHead;
 use tidegate_core::message::Version;
 use tidegate_core::retry::Attempt;
 use tidegate_core::retry::may_resend;
-use tidegate_core::route::Rule;
 use tidegate_host_abi::Side;
 
 use crate::downstream::Downstream;
 use crate::exchange::Next;
-use crate::exchange::late;
+use crate::exchange::course::late;
+use crate::exchange::forward::sent::SentRequest;
 use crate::exchange::local::Answer;
 use crate::exchange::mirror::Copy;
-use crate::exchange::mirror::Original;
 use crate::exchange::native;
-use crate::exchange::pump::PendingHead;
 use crate::exchange::pump::Pump;
 use crate::exchange::pump::PumpEnd;
 use crate::exchange::pump::Source;
@@ -276,35 +272,6 @@ impl Forward<'_> {
         Pump::new(self.run, Side::Request, source, self.length, sink, head)
     }
 
-    /// Starts the copies that the rule asks for, of a head as it leaves.
-    fn mirror(&self, head: &RequestHead, length: BodyLength, rule: &Rule) {
-        let mut copies = self.copies.borrow_mut();
-        if copies.is_some() {
-            return; // Another attempt of the same request.
-        }
-        let Admission {
-            worker,
-            generation,
-            draw,
-            ..
-        } = self.admission;
-        let mirrors = rule.filters.iter().filter_map(|filter| match filter {
-            Filter::Mirror(mirror) if mirror.takes(draw) => mirror.backend,
-            _ => None,
-        });
-        let started = mirrors.filter_map(|backend| {
-            let backend = generation.backend(backend, &worker.backends)?;
-            let original = Original {
-                head: head.clone(),
-                length,
-                timeouts: *self.run.timeouts,
-                held_limit: self.run.sizes.buffered_body_bytes,
-            };
-            Copy::start(worker, Rc::clone(backend), original)
-        });
-        *copies = Some(started.collect());
-    }
-
     /// Answers while the request body is still on its way.
     async fn relay_beside(
         &self,
@@ -446,55 +413,4 @@ fn sent(uploaded: Result<(), PumpEnd>) -> Result<Upload, Stop> {
 enum Reuse {
     Yes,
     No,
-}
-
-/// The request head, written when the pump says so.
-struct SentRequest<'a> {
-    forward: &'a Forward<'a>,
-}
-
-impl PendingHead for SentRequest<'_> {
-    fn check(&self) -> Result<(), Failure> {
-        self.forward.admission.confirm()
-    }
-
-    fn write(&mut self, out: &mut Vec<u8>, length: BodyLength) -> BodyLength {
-        let forward = self.forward;
-        let mut state = forward.run.stream.state();
-        let state = &mut *state;
-        // Filters and the log see what the client asked for; the origin what it is rewritten to.
-        let asked = native::rewrite(state);
-        let host = if state.request.authority.is_empty() {
-            forward.backend.backend.authority.as_bytes()
-        } else {
-            state.request.authority.as_bytes()
-        };
-        let trailers = forward.client.wants_trailers;
-        encode::request_head(out, &state.request, host, length, trailers);
-        if let Some(routed) = &state.routed {
-            forward.mirror(&state.request, length, &routed.rule);
-        }
-        if let Some((authority, path)) = asked {
-            state.request.authority = authority;
-            state.request.path = path;
-        }
-        state.phase = state.phase.max(Phase::RequestSent);
-        length
-    }
-
-    fn takes_trailers(&self) -> bool {
-        true
-    }
-
-    fn on_piece(&mut self, piece: &Bytes) {
-        for copy in self.forward.copies.borrow_mut().iter_mut().flatten() {
-            copy.piece(piece);
-        }
-    }
-
-    fn on_end(&mut self, trailers: Option<&HeaderMap>) {
-        for copy in self.forward.copies.borrow_mut().iter_mut().flatten() {
-            copy.end(trailers);
-        }
-    }
 }
