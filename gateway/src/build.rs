@@ -9,9 +9,18 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use tidegate_core::backend::Backend;
 use tidegate_core::backend::BackendName;
+use tidegate_core::backend::Endpoint;
+use tidegate_core::balance::LoadBalancer;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
+use tidegate_core::host::HostMap;
+use tidegate_core::host::HostPattern;
+use tidegate_core::snapshot::AccessLog;
+use tidegate_core::snapshot::Backends;
+use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener;
+use tidegate_core::snapshot::PluginId;
+use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_host_abi::Engine;
 use tidegate_host_abi::EngineConfig;
@@ -20,7 +29,11 @@ use tidegate_host_abi::Limits;
 use tidegate_host_abi::Module;
 use tidegate_host_abi::Plugin;
 use tidegate_host_abi::PluginSpec;
+use tidegate_proxy::Callable;
+use tidegate_proxy::Generation;
+use tidegate_proxy::PluginSlot;
 
+use crate::cli::AccessLogArg;
 use crate::cli::PluginArg;
 use crate::cli::PolicyArg;
 use crate::cli::ProxyArgs;
@@ -31,34 +44,63 @@ const LISTENER: &str = "proxy";
 /// The name of the backend behind `--to`.
 const ORIGIN: &str = "origin";
 
-/// Listeners, backends and limits.
-pub(crate) fn snapshot(args: &ProxyArgs) -> anyhow::Result<Snapshot> {
-    let mut backends = vec![Arc::new(backend(ORIGIN, &args.to)?)];
+/// Everything that `tidegate proxy` serves.
+///
+/// # Errors
+///
+/// A URL that does not resolve, a plugin that cannot be used, by name.
+pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
+    let mut backends = Backends::default();
+    let origin = backends.insert(Arc::new(backend(ORIGIN, &args.to)?));
     for named in &args.backends {
-        if backends
-            .iter()
-            .any(|backend| backend.name.as_str() == named.name)
-        {
-            anyhow::bail!(
-                "--backend {name}: there is a backend {name:?} already; choose another name",
-                name = named.name
-            );
-        }
-        backends.push(Arc::new(backend(&named.name, &named.url)?));
+        anyhow::ensure!(
+            backends.id(&named.name).is_none(),
+            "--backend {name}: there is a backend {name:?} already; choose another name",
+            name = named.name
+        );
+        backends.insert(Arc::new(backend(&named.name, &named.url)?));
     }
-    Ok(Snapshot {
-        listeners: vec![Listener {
-            name: Arc::from(LISTENER),
-            address: args.listen,
-            trusted_hops: args.trusted_hops,
-            backend: BackendName::from(ORIGIN),
-        }],
-        backends,
-        timeouts: Timeouts {
-            drain: args.drain_timeout,
-            ..Timeouts::default()
+    let plugins = plugins(args)?;
+    let ids = (0_u32..).map(PluginId).take(plugins.len()).collect();
+    let mut listeners = HostMap::default();
+    let listener = Listener::to_one_backend(LISTENER, ids, origin);
+    listeners.insert(HostPattern::Any, Arc::new(listener));
+    let timeouts = Timeouts {
+        drain: args.drain_timeout,
+        ..Timeouts::default()
+    };
+    let sizes = SizeLimits::default();
+    let bind = Bind {
+        name: Arc::from(LISTENER),
+        address: args.listen,
+        trusted_hops: args.trusted_hops,
+        timeouts,
+        sizes,
+        access_log: match args.access_log {
+            AccessLogArg::Text => AccessLog::Text,
+            AccessLogArg::Json => AccessLog::Json,
+            AccessLogArg::Off => AccessLog::Off,
         },
-        sizes: SizeLimits::default(),
+        listeners,
+    };
+    let names = plugins
+        .iter()
+        .map(|plugin| PluginName(plugin.name().into()));
+    let snapshot = Snapshot {
+        binds: vec![Arc::new(bind)],
+        backends,
+        plugins: names.collect(),
+        timeouts,
+        sizes,
+    };
+    let ready = |plugin| PluginSlot::Ready {
+        plugin,
+        backends: Callable::All,
+    };
+    Ok(Generation {
+        number: 1,
+        snapshot: Arc::new(snapshot),
+        plugins: plugins.into_iter().map(ready).collect(),
     })
 }
 
@@ -72,13 +114,14 @@ fn backend(name: &str, url: &Url) -> anyhow::Result<Backend> {
     );
     Ok(Backend {
         name: BackendName::from(name),
-        endpoints,
+        endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
         authority: url.authority().clone(),
+        load_balancer: LoadBalancer::default(),
     })
 }
 
 /// The filter chain, compiled.
-pub(crate) fn plugins(args: &ProxyArgs) -> anyhow::Result<Vec<Arc<Plugin>>> {
+fn plugins(args: &ProxyArgs) -> anyhow::Result<Vec<Arc<Plugin>>> {
     if args.plugins.is_empty() {
         return Ok(Vec::new());
     }

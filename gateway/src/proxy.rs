@@ -1,10 +1,7 @@
 //! `tidegate proxy`: one address to one origin, with filters, without a file.
 
-use std::sync::Arc;
-
 use anyhow::Context as _;
 use tidegate_proxy::Gateway;
-use tidegate_proxy::LogFormat;
 use tidegate_proxy::Options;
 
 use crate::build;
@@ -18,24 +15,19 @@ use crate::signals;
 ///
 /// What kept the gateway from starting, or from ending well.
 pub(crate) fn run(args: &ProxyArgs) -> anyhow::Result<()> {
-    let snapshot = Arc::new(build::snapshot(args)?);
-    let plugins = build::plugins(args)?;
+    let generation = build::generation(args)?;
     let workers = args.workers.map_or_else(available_workers, usize::from);
-    let format = match args.access_log {
-        AccessLogArg::Text => Some(LogFormat::Text),
-        AccessLogArg::Json => Some(LogFormat::Json),
-        AccessLogArg::Off => None,
-    };
     raise_descriptor_limit();
-    let names: Vec<&str> = plugins.iter().map(|plugin| plugin.name()).collect();
+    let names = generation.snapshot.plugins.iter();
+    let names: Vec<&str> = names.map(|name| &*name.0).collect();
     tracing::info!(to = %args.to, workers, filters = ?names, "starting");
     let gateway = Gateway::start(Options {
-        snapshot,
-        plugins: plugins.clone(),
+        generation,
         workers,
-        access_log: format.map(|format| (format, Box::new(std::io::stdout()) as _)),
+        access_log: (args.access_log != AccessLogArg::Off)
+            .then(|| Box::new(std::io::stdout()) as _),
     })?;
-    for address in gateway.addresses() {
+    for (_, address) in gateway.addresses() {
         tracing::info!("listening on {address}");
     }
     match signals::serve_until_stopped(gateway).context("cannot receive signals")? {

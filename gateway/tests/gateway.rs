@@ -18,6 +18,8 @@ mod faults;
 mod filters;
 #[path = "gateway/framing.rs"]
 mod framing;
+#[path = "gateway/generations.rs"]
+mod generations;
 #[path = "gateway/headers.rs"]
 mod headers;
 #[path = "gateway/hello_filter.rs"]

@@ -63,6 +63,11 @@ pub fn split(authority: &str) -> HostPort<'_> {
 
 type Parts<'a> = (&'a [u8], Option<&'a [u8]>);
 
+/// The host of a normalised authority, without port: what listeners and routes are compared with.
+pub fn host_of(authority: &[u8]) -> &str {
+    std::str::from_utf8(authority).map_or("", |text| split(text).host)
+}
+
 fn split_port(authority: &[u8]) -> Result<Parts<'_>, Failure> {
     let after_bracket = authority
         .iter()

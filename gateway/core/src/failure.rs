@@ -45,6 +45,8 @@ pub enum Failure {
     RequestBufferOverflow,
     /// No listener rule wants this request.
     NoRoute,
+    /// The rule that has the request leads to no backend: it names none, or one that does not exist.
+    NoBackend,
     /// The backend has no endpoint.
     NoEndpoint,
     /// No endpoint accepted a connection.
@@ -75,6 +77,14 @@ pub enum Failure {
     BodyLengthChanged,
     /// A filter asked for the stream to be closed.
     PluginClosedStream,
+    /// A plugin in the path is missing or refused, and it fails closed.
+    PluginUnavailable,
+    /// A filter's edits moved the request from rule to rule.
+    RouteUnstable,
+    /// The exchange took longer than its route allows.
+    RequestTimeout,
+    /// An attempt took longer than its route allows.
+    BackendRequestTimeout,
     /// The drain deadline passed.
     DrainDeadline,
 }
@@ -133,6 +143,7 @@ impl Failure {
             Self::ClientStalled => (CLIENT_CLOSED_REQUEST, "client_stalled", Downstream, false),
             Self::RequestBufferOverflow => (413, "request_buffer_overflow", Downstream, false),
             Self::NoRoute => (404, "no_route", Gateway, false),
+            Self::NoBackend => (500, "no_backend", Gateway, false),
             Self::NoEndpoint => (503, "no_endpoint", Gateway, false),
             Self::ConnectFailed => (503, "connect_failed", Upstream, true),
             Self::ConnectTimeout => (504, "connect_timeout", Upstream, true),
@@ -148,6 +159,10 @@ impl Failure {
             Self::InvalidHeader => (503, "invalid_header", Plugin, false),
             Self::BodyLengthChanged => (500, "body_length_changed", Plugin, false),
             Self::PluginClosedStream => (503, "plugin_closed_stream", Plugin, false),
+            Self::PluginUnavailable => (503, "plugin_unavailable", Plugin, false),
+            Self::RouteUnstable => (500, "route_unstable", Plugin, false),
+            Self::RequestTimeout => (504, "request_timeout", Upstream, false),
+            Self::BackendRequestTimeout => (504, "backend_request_timeout", Upstream, false),
             Self::DrainDeadline => (503, "drain_deadline", Gateway, false),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

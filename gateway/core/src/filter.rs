@@ -1,7 +1,7 @@
 //! What a rule does to requests and responses, beside sending them on.
 //!
-//! Owns the closed list of filters and what each does, as pure functions on heads. When they run is
-//! the exchange's in the proxy; plugins run there too.
+//! Owns the closed list of filters; what each does is in the module of its name, as pure functions
+//! on heads. When they run is the exchange's in the proxy; plugins run there too.
 
 use http::HeaderName;
 use http::HeaderValue;
@@ -9,6 +9,13 @@ use http::StatusCode;
 
 use crate::backend::BackendId;
 use crate::snapshot::PluginId;
+
+mod cors;
+mod header_edits;
+mod path_edit;
+mod redirect;
+
+pub use header_edits::is_protected;
 
 /// One filter of a rule (Gateway API: `HTTPRouteFilter`).
 #[derive(Debug, Clone)]
@@ -29,7 +36,8 @@ pub enum Filter {
     Cors(Cors),
 }
 
-/// Edits of header fields: set, then add, then remove (Gateway API: `HTTPHeaderFilter`).
+/// Edits of header fields: set, then add, then remove (Gateway API: `HTTPHeaderFilter`). Fields
+/// that are [protected](is_protected) stay as they are.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeaderEdits {
     /// Replaces all lines of a field.
@@ -65,12 +73,13 @@ pub struct Rewrite {
     pub path: Option<PathEdit>,
 }
 
-/// Another path; the query stays.
+/// Another path; the query stays. A text that no path may hold ([`crate::path::normalise`] says
+/// so) changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathEdit {
     /// Instead of the whole path.
     Full(Box<str>),
-    /// Instead of the prefix that matched.
+    /// Instead of the prefix that matched; without a match by prefix nothing changes.
     Prefix(Box<str>),
 }
 
@@ -102,3 +111,18 @@ pub struct Cors {
     /// How many seconds a preflight may be remembered.
     pub max_age: u32,
 }
+
+impl Mirror {
+    /// Whether an exchange is copied.
+    ///
+    /// `draw` is the exchange's 64 random bits; the lower half decides here (see
+    /// [`crate::route::Rule::pick`]). Mirrors of one rule see the same draw: what one with a small
+    /// share copies, one with a larger share copies too.
+    pub fn takes(&self, draw: u64) -> bool {
+        let lower = draw & u64::from(u32::MAX);
+        (lower * u64::from(self.of.max(1))) >> 32 < u64::from(self.share)
+    }
+}
+
+#[cfg(test)]
+mod tests;

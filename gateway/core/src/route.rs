@@ -1,7 +1,8 @@
 //! From a request to the rule that has it.
 //!
-//! Owns the order of precedence and the index that finds the first match without looking at the
-//! others. A route table is built once and never changes.
+//! Owns what a rule is, and the table that finds the first match without looking at the others:
+//! how it is built is `build`'s, how a path is found `index`'s, all else that a request must be
+//! `conditions`'. A route table is built once and never changes.
 //!
 //! Order, as the Gateway API has it (HTTPRouteRule): the most specific host, then an exact path,
 //! a regular expression (the longest first), a prefix (the longest first), then a method, more
@@ -20,18 +21,27 @@ use crate::host::HostPattern;
 use crate::message::RequestHead;
 use crate::pattern::Pattern;
 
+mod build;
+mod conditions;
+mod index;
+mod weights;
+
+use build::Builder;
+use conditions::View;
+use index::HostRoutes;
+
 /// The rules of a listener.
 #[derive(Debug, Default)]
 pub struct RouteTable {
-    hosts: HostMap<Vec<(RequestMatch, Arc<Rule>)>>,
+    hosts: HostMap<HostRoutes>,
 }
 
 /// One rule as it enters a table.
 #[derive(Debug, Clone)]
 pub struct Entry {
-    /// The hosts that it is for.
+    /// The hosts that it is for; none means none.
     pub hosts: Vec<HostPattern>,
-    /// Its matches: any of them will do.
+    /// Its matches: any of them will do, and without any it has no request.
     pub matches: Vec<RequestMatch>,
     /// What to do.
     pub rule: Arc<Rule>,
@@ -127,32 +137,34 @@ pub struct Found<'a> {
 
 impl RouteTable {
     /// A table of these rules; where all else is equal, the earlier one has the request.
+    ///
+    /// Paths are brought into the form that requests have ([`crate::path`]). Of two matches of one
+    /// field or parameter in one [`RequestMatch`], the first counts (Gateway API:
+    /// `HTTPRouteMatch.headers`).
     pub fn build(entries: Vec<Entry>) -> Self {
-        let mut hosts = HostMap::default();
-        let mut lists: std::collections::BTreeMap<HostPattern, Vec<(RequestMatch, Arc<Rule>)>> =
-            std::collections::BTreeMap::new();
+        let mut builder = Builder::default();
         for entry in entries {
-            for host in entry.hosts {
-                let list = lists.entry(host).or_default();
-                for one in &entry.matches {
-                    list.push((one.clone(), Arc::clone(&entry.rule)));
-                }
+            for one in entry.matches {
+                builder.add(&entry.hosts, one, &entry.rule);
             }
         }
-        for (host, list) in lists {
-            hosts.insert(host, list);
+        Self {
+            hosts: builder.finish(),
         }
-        Self { hosts }
     }
 
     /// The rule that has a request. `host` is the request's, lower case and without port.
+    ///
+    /// If no rule of the most specific host matches, those of less specific ones are tried. The
+    /// time does not grow with the number of hosts, exact paths and prefixes; regular expressions
+    /// of one host, and matches of one path that differ in other things, are tried one by one.
     pub fn find(&self, host: &str, request: &RequestHead) -> Option<Found<'_>> {
-        let _ = request;
-        for list in self.hosts.claims(host) {
-            if let Some((_, rule)) = list.first() {
-                return Some(Found { rule, prefix: None });
-            }
-        }
-        None
+        let view = View::new(request);
+        self.hosts
+            .claims(host)
+            .find_map(|routes| routes.find(&view))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,15 @@ use crate::backend::BackendName;
 use crate::defaults::SizeLimits;
 use crate::defaults::Timeouts;
 use crate::host::HostMap;
+use crate::host::HostPattern;
+use crate::route::Entry;
+use crate::route::PathMatch;
+use crate::route::RequestMatch;
 use crate::route::RouteTable;
+use crate::route::RouteTimeouts;
+use crate::route::Rule;
+use crate::route::RuleId;
+use crate::route::WeightedBackend;
 
 /// One atomic load of configuration.
 #[derive(Debug, Default)]
@@ -70,6 +78,40 @@ pub struct Listener {
     pub plugins: Vec<PluginId>,
     /// The rules that requests are matched against.
     pub routes: RouteTable,
+}
+
+impl Listener {
+    /// A listener that sends everything to one backend.
+    pub fn to_one_backend(name: &str, plugins: Vec<PluginId>, backend: BackendId) -> Self {
+        let rule = Rule {
+            id: RuleId(0),
+            name: Arc::from(name),
+            filters: Vec::new(),
+            backends: vec![WeightedBackend {
+                weight: 1,
+                backend: Some(backend),
+                filters: Vec::new(),
+            }],
+            timeouts: RouteTimeouts::default(),
+            buffered_body_bytes: None,
+        };
+        let everything = RequestMatch {
+            path: PathMatch::Prefix("/".into()),
+            method: None,
+            headers: Vec::new(),
+            query: Vec::new(),
+        };
+        let entry = Entry {
+            hosts: vec![HostPattern::Any],
+            matches: vec![everything],
+            rule: Arc::new(rule),
+        };
+        Self {
+            name: Arc::from(name),
+            plugins,
+            routes: RouteTable::build(vec![entry]),
+        }
+    }
 }
 
 /// The name of a plugin, `namespace/name`.

@@ -15,22 +15,16 @@ use std::sync::mpsc::sync_channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use tidegate_core::snapshot::AccessLog as Format;
 use tidegate_core::time::rfc3339;
-
-/// How lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// One line of text, fields in a fixed order.
-    Text,
-    /// One JSON object.
-    Json,
-}
 
 /// What happened in one exchange.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Record<'a> {
     pub(crate) unix_millis: u64,
     pub(crate) listener: &'a str,
+    /// The rule that had it; empty if none.
+    pub(crate) route: &'a str,
     pub(crate) client: IpAddr,
     pub(crate) method: &'a str,
     pub(crate) authority: &'a [u8],
@@ -53,7 +47,6 @@ pub(crate) struct Record<'a> {
 /// A worker's end of the log.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
-    format: LogFormat,
     buffer: RefCell<String>,
     sink: SyncSender<String>,
 }
@@ -64,20 +57,20 @@ const HAND_OVER: usize = 32 * 1024;
 const WAITING: usize = 256;
 
 impl AccessLog {
-    pub(crate) fn new(format: LogFormat, sink: SyncSender<String>) -> Self {
+    pub(crate) fn new(sink: SyncSender<String>) -> Self {
         Self {
-            format,
             buffer: RefCell::default(),
             sink,
         }
     }
 
-    pub(crate) fn record(&self, record: &Record<'_>) {
+    pub(crate) fn record(&self, format: Format, record: &Record<'_>) {
         let mut buffer = self.buffer.borrow_mut();
         // Writing to a String cannot fail.
-        match self.format {
-            LogFormat::Text => text(&mut buffer, record).ok(),
-            LogFormat::Json => json(&mut buffer, record).ok(),
+        match format {
+            Format::Off => return,
+            Format::Text => text(&mut buffer, record).ok(),
+            Format::Json => json(&mut buffer, record).ok(),
         };
         if buffer.len() >= HAND_OVER {
             self.hand_over(&mut buffer);
@@ -133,6 +126,7 @@ fn text(out: &mut String, record: &Record<'_>) -> std::fmt::Result {
     let Record {
         unix_millis,
         listener,
+        route,
         client,
         method,
         authority,
@@ -162,7 +156,12 @@ fn text(out: &mut String, record: &Record<'_>) -> std::fmt::Result {
         "in={received} out={sent} ms={:.3} ",
         duration.as_secs_f64() * 1_000.0
     )?;
-    write!(out, "backend={} endpoint=", or_dash(backend))?;
+    write!(
+        out,
+        "route={} backend={} endpoint=",
+        or_dash(route),
+        or_dash(backend)
+    )?;
     match endpoint {
         Some(endpoint) => write!(out, "{endpoint}")?,
         None => out.push('-'),
@@ -185,6 +184,7 @@ fn json(out: &mut String, record: &Record<'_>) -> std::fmt::Result {
     let Record {
         unix_millis,
         listener,
+        route,
         client,
         method,
         authority,
@@ -225,7 +225,9 @@ fn json(out: &mut String, record: &Record<'_>) -> std::fmt::Result {
         out,
         "\",\"bytes_in\":{received},\"bytes_out\":{sent},\"duration_ms\":{millis:.3}"
     )?;
-    out.push_str(",\"backend\":\"");
+    out.push_str(",\"route\":\"");
+    escape(out, route.as_bytes());
+    out.push_str("\",\"backend\":\"");
     escape(out, backend.as_bytes());
     out.push_str("\",\"endpoint\":");
     match endpoint {

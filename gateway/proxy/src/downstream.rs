@@ -6,15 +6,15 @@
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
 use http::HeaderValue;
+use tidegate_core::defaults::SizeLimits;
+use tidegate_core::defaults::Timeouts;
 use tidegate_core::failure::Failure;
 use tidegate_core::message::Version;
-use tidegate_core::snapshot::Listener;
 
 use crate::exchange;
 use crate::exchange::Next;
@@ -26,7 +26,8 @@ use crate::http1::head::ParsedRequest;
 use crate::http1::reader::ReadEnd;
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
-use crate::worker::Generation;
+use crate::worker::DRAIN_GRACE;
+use crate::worker::Door;
 use crate::worker::Worker;
 
 /// How long an idle connection keeps its buffer: giving it back between the requests of a busy one
@@ -39,9 +40,7 @@ pub(crate) struct Downstream {
     pub(crate) reader: Reader,
     pub(crate) writer: Writer,
     pub(crate) worker: Rc<Worker>,
-    pub(crate) listener: Arc<Listener>,
-    /// The configuration that the current exchange sees.
-    pub(crate) generation: Rc<Generation>,
+    pub(crate) door: Rc<Door>,
     pub(crate) peer: SocketAddr,
     /// The peer's address without port, as text.
     pub(crate) peer_text: HeaderValue,
@@ -61,47 +60,71 @@ enum Wanted {
     Refused(Failure),
 }
 
+/// The limits for the wait for a request.
+struct Wait {
+    timeouts: Timeouts,
+    sizes: SizeLimits,
+}
+
 impl Downstream {
     /// Serves the connection until it ends.
     pub(crate) async fn serve(mut self) {
         let mut first = true;
         loop {
-            let wanted = self.next_request(first).await;
+            let Some(Wait { timeouts, sizes }) = self.wait() else {
+                return;
+            };
+            let wanted = self.next_request(first, &timeouts, &sizes).await;
             first = false;
+            // The exchange sees what is configured when its head is complete.
+            let Some(scene) = self.door.scene(&self.worker) else {
+                return;
+            };
             let next = match wanted {
                 Wanted::Request(parsed) => {
-                    self.generation = self.worker.generation();
                     // The exchange's state is large and short-lived: it is not part of what an
                     // idle connection costs.
-                    Box::pin(exchange::serve(&mut self, *parsed)).await
+                    Box::pin(exchange::serve(&mut self, &scene, *parsed)).await
                 }
                 Wanted::Nothing => Next::Close,
                 Wanted::Refused(failure) => {
-                    exchange::refuse(&mut self, failure, &Asked::NOTHING).await
+                    exchange::refuse(&mut self, &scene.bind, failure, &Asked::NOTHING).await
                 }
             };
+            let linger = scene.bind.timeouts.linger;
+            drop(scene);
             match next {
                 Next::KeepAlive => self.writer.release(),
-                Next::Close => return self.close().await,
-                Next::Linger => return self.linger().await,
+                Next::Close => return self.close(linger).await,
+                Next::Linger => return self.linger(linger).await,
                 Next::Abort => return self.abort(),
             }
         }
     }
 
-    async fn next_request(&mut self, first: bool) -> Wanted {
-        let timeouts = *self.worker.timeouts();
+    /// The limits for the wait for a request. A generation is not held while there is none.
+    fn wait(&self) -> Option<Wait> {
+        let scene = self.door.scene(&self.worker)?;
+        Some(Wait {
+            timeouts: scene.bind.timeouts,
+            sizes: scene.bind.sizes,
+        })
+    }
+
+    async fn next_request(
+        &mut self,
+        first: bool,
+        timeouts: &Timeouts,
+        sizes: &SizeLimits,
+    ) -> Wanted {
         if self.reader.buf.is_empty() {
-            let limit = if first {
-                timeouts.header_read
-            } else {
-                timeouts.keep_alive
-            };
             self.idle.set(!first);
             let limit = if first {
-                limit
+                timeouts.header_read
+            } else if self.door.is_closed() {
+                DRAIN_GRACE.min(timeouts.keep_alive)
             } else {
-                self.worker.idle_limit(limit)
+                timeouts.keep_alive
             };
             let woke = self.wait_for_bytes(limit).await;
             self.idle.set(false);
@@ -114,7 +137,7 @@ impl Downstream {
         self.head_started = Some(started);
         loop {
             head::skip_empty_lines(&mut self.reader.buf);
-            match head::take_request(&mut self.reader.buf, &mut scan, self.worker.sizes()) {
+            match head::take_request(&mut self.reader.buf, &mut scan, sizes) {
                 Ok(Some(parsed)) => return Wanted::Request(Box::new(parsed)),
                 Ok(None) => {}
                 Err(failure) => return Wanted::Refused(failure),
@@ -139,7 +162,7 @@ impl Downstream {
         let woke = self.reader.readable(WARM.min(limit)).await;
         let waits_on = matches!(woke, ReadEnd::TimedOut) && limit > WARM;
         // A drain hurries this wait: then there is no second one.
-        if !waits_on || self.worker.is_draining() {
+        if !waits_on || self.door.is_closed() {
             return woke;
         }
         self.reader.release();
@@ -174,21 +197,16 @@ impl Downstream {
         }
     }
 
-    async fn close(mut self) {
+    async fn close(mut self, linger: Duration) {
         self.writer.shutdown().await;
         if !self.reader.is_quiet() {
             // Unread bytes would turn the close into a reset.
-            self.linger_read().await;
+            self.reader.linger(linger).await;
         }
     }
 
-    async fn linger(mut self) {
+    async fn linger(mut self, limit: Duration) {
         self.writer.shutdown().await;
-        self.linger_read().await;
-    }
-
-    async fn linger_read(&mut self) {
-        let limit = self.worker.timeouts().linger;
         self.reader.linger(limit).await;
     }
 

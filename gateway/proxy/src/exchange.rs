@@ -10,14 +10,21 @@
 pub(crate) mod ending;
 pub(crate) mod forward;
 pub(crate) mod local;
+pub(crate) mod mirror;
+pub(crate) mod native;
 pub(crate) mod pump;
 pub(crate) mod request;
 pub(crate) mod respond;
 pub(crate) mod state;
 
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use tidegate_core::authority::host_of;
+use tidegate_core::defaults::SizeLimits;
+use tidegate_core::defaults::Timeouts;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::Framing;
 use tidegate_core::framing::request_framing;
@@ -27,19 +34,27 @@ use tidegate_core::request::Arrival;
 use tidegate_core::request::Prepared;
 use tidegate_core::request::Received;
 use tidegate_core::request::prepare;
+use tidegate_core::route::RouteTimeouts;
+use tidegate_core::route::Rule;
+use tidegate_core::snapshot::Bind;
+use tidegate_core::snapshot::Listener;
 
 use crate::downstream::Downstream;
 use crate::exchange::ending::Asked;
 use crate::exchange::ending::Ending;
+use crate::exchange::forward::Forward;
 use crate::exchange::local::Answer;
-use crate::exchange::request::Admitted;
+use crate::exchange::request::Admission;
 use crate::exchange::respond::Client;
 use crate::exchange::respond::Respond;
 use crate::exchange::state::State;
+use crate::exchange::state::StreamCell;
 use crate::filters::run::FilterRun;
 use crate::filters::run::Stop;
 use crate::http1::body::BodyReader;
 use crate::http1::head::ParsedRequest;
+use crate::http1::writer::Writer;
+use crate::worker::Scene;
 
 /// What the client's connection does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,11 +71,11 @@ pub(crate) enum Next {
 }
 
 /// Serves one request.
-pub(crate) async fn serve(down: &mut Downstream, parsed: ParsedRequest) -> Next {
+pub(crate) async fn serve(down: &mut Downstream, scene: &Scene, parsed: ParsedRequest) -> Next {
     let method = parsed.method.clone();
     let target = parsed.target.clone();
     let version = parsed.version;
-    match receive(down, parsed) {
+    match receive(down, &scene.bind, parsed) {
         Ok((prepared, framing)) => {
             let client = Client {
                 version,
@@ -68,7 +83,7 @@ pub(crate) async fn serve(down: &mut Downstream, parsed: ParsedRequest) -> Next 
                 wants_trailers: prepared.options.trailers,
                 keep_alive: keeps_alive(version, prepared.options, framing.must_close),
             };
-            run(down, prepared, framing, &client).await
+            run(down, scene, prepared, framing, &client).await
         }
         Err(failure) => {
             let asked = Asked {
@@ -76,13 +91,17 @@ pub(crate) async fn serve(down: &mut Downstream, parsed: ParsedRequest) -> Next 
                 target: &target,
                 protocol: version.as_str(),
             };
-            refuse(down, failure, &asked).await
+            refuse(down, &scene.bind, failure, &asked).await
         }
     }
 }
 
 /// Frames and prepares a request: what is refused here never becomes an exchange.
-fn receive(down: &Downstream, parsed: ParsedRequest) -> Result<(Prepared, Framing), Failure> {
+fn receive(
+    down: &Downstream,
+    bind: &Bind,
+    parsed: ParsedRequest,
+) -> Result<(Prepared, Framing), Failure> {
     let ParsedRequest {
         method,
         target,
@@ -99,43 +118,40 @@ fn receive(down: &Downstream, parsed: ParsedRequest) -> Result<(Prepared, Framin
     let arrival = Arrival {
         peer: down.peer.ip(),
         peer_text: &down.peer_text,
-        trusted_hops: down.listener.trusted_hops,
+        trusted_hops: bind.trusted_hops,
         random: down.worker.ids.next(),
     };
     Ok((prepare(received, &arrival)?, framing))
 }
 
 /// Runs an exchange to its one end.
-async fn run(down: &mut Downstream, prepared: Prepared, framing: Framing, client: &Client) -> Next {
+async fn run(
+    down: &mut Downstream,
+    scene: &Scene,
+    prepared: Prepared,
+    framing: Framing,
+    client: &Client,
+) -> Next {
+    let Scene { generation, bind } = scene;
     let facts = down.facts(client.version, prepared.client);
-    let generation = Rc::clone(&down.generation);
-    let state = State::new(facts, prepared.head, generation.chain.filters.len());
-    let stream = Rc::new(state::StreamCell::new(state));
-    let mut ending = Ending::new(&down.worker, &generation, &down.listener, &stream);
-    let worker = Rc::clone(&down.worker);
-    let run = FilterRun {
-        worker: &worker,
-        chain: &generation.chain,
+    let host = host_of(prepared.head.authority.as_bytes());
+    let listener = bind.listeners.claims(host).next();
+    let chain = listener.map_or_else(Rc::default, |one| Rc::clone(generation.listener_chain(one)));
+    let stream = Rc::new(StreamCell::new(State::new(facts, prepared.head, &chain)));
+    let name = listener.map_or(&bind.name, |listener| &listener.name);
+    let mut ending = Ending::new(&down.worker, scene, name, &stream);
+    let mut body = BodyReader::new(framing.length, &bind.sizes);
+    let exchange = Exchange {
+        scene,
         stream: &stream,
+        client,
+        expects_continue: prepared.expects_continue,
     };
-    let mut body = BodyReader::new(framing.length, worker.sizes());
-    let mut next = match request::admit(run, down, &body).await {
-        Ok(Admitted { backend, length }) => {
-            let expects_continue = prepared.expects_continue;
-            let forward = forward::Forward {
-                run,
-                client,
-                backend,
-                length,
-                expects_continue,
-                answered: Cell::new(false),
-            };
-            // Large, and not needed while filters decide.
-            Box::pin(forward.drive(down, &mut body)).await
-        }
-        Err(stop) => {
-            let answer = Answer::of(stop, &stream);
-            Respond { run, client }.local(down, &mut body, answer).await
+    let mut next = match listener {
+        Some(listener) => exchange.on_listener(down, &mut body, listener).await,
+        None => {
+            let stop = Failure::NoRoute.into();
+            exchange.answer(down, &mut body, stop).await
         }
     };
     stream.state().facts.received = body.received();
@@ -144,6 +160,150 @@ async fn run(down: &mut Downstream, prepared: Prepared, framing: Framing, client
     }
     ending.finish();
     next
+}
+
+/// One exchange, beside the connection it is on.
+#[derive(Clone, Copy)]
+struct Exchange<'a> {
+    scene: &'a Scene,
+    stream: &'a Rc<StreamCell>,
+    client: &'a Client,
+    expects_continue: bool,
+}
+
+impl Exchange<'_> {
+    async fn on_listener(
+        self,
+        down: &mut Downstream,
+        body: &mut BodyReader,
+        listener: &Arc<Listener>,
+    ) -> Next {
+        let Scene { generation, bind } = self.scene;
+        let worker = Rc::clone(&down.worker);
+        let door = Rc::clone(&down.door);
+        let admission = Admission {
+            worker: &worker,
+            generation,
+            listener,
+            stream: self.stream,
+            draw: worker.ids.draw(),
+        };
+        let before = Rc::clone(&self.stream.state().chain);
+        let run = FilterRun {
+            worker: &worker,
+            chain: &before,
+            stream: self.stream,
+            timeouts: &bind.timeouts,
+            sizes: &bind.sizes,
+        };
+        let admitted = match admission.admit(run, down, body).await {
+            Ok(admitted) => admitted,
+            Err(stop) => return self.answer(down, body, stop).await,
+        };
+        let (chain, rule) = {
+            let state = self.stream.state();
+            let rule = state.routed.as_ref().map(|routed| Arc::clone(&routed.rule));
+            (Rc::clone(&state.chain), rule)
+        };
+        let limits = rule.as_ref().and_then(|rule| own_limits(rule, bind));
+        let (timeouts, sizes) = limits
+            .as_ref()
+            .map_or((&bind.timeouts, &bind.sizes), |(timeouts, sizes)| {
+                (timeouts, sizes)
+            });
+        let rule_timeouts = rule.map_or_else(RouteTimeouts::default, |rule| rule.timeouts);
+        let forward = Forward {
+            run: FilterRun {
+                chain: &chain,
+                timeouts,
+                sizes,
+                ..run
+            },
+            attempt_limit: rule_timeouts.backend_request,
+            copies: RefCell::default(),
+            client: self.client,
+            admission,
+            door: &door,
+            backend: admitted.backend,
+            length: admitted.length,
+            expects_continue: self.expects_continue,
+            answered: Cell::new(false),
+        };
+        let before = down.writer.written();
+        let mark = down.writer.out.len();
+        // Large, and not needed while filters decide.
+        let drive = Box::pin(forward.drive(down, body));
+        let Some(limit) = rule_timeouts.request else {
+            return drive.await;
+        };
+        let started = self.stream.state().facts.started;
+        match tokio::time::timeout_at((started + limit).into(), drive).await {
+            Ok(next) => next,
+            Err(_) => {
+                let failure = Failure::RequestTimeout;
+                match late(self.stream, self.client, &down.writer, before, failure) {
+                    Some(next) => next,
+                    None => {
+                        down.writer.forget_after(mark);
+                        self.answer(down, body, failure.into()).await
+                    }
+                }
+            }
+        }
+    }
+
+    /// Answers without a backend.
+    async fn answer(self, down: &mut Downstream, body: &mut BodyReader, stop: Stop) -> Next {
+        let bind = &self.scene.bind;
+        let worker = Rc::clone(&down.worker);
+        let door = Rc::clone(&down.door);
+        let chain = Rc::clone(&self.stream.state().chain);
+        let run = FilterRun {
+            worker: &worker,
+            chain: &chain,
+            stream: self.stream,
+            timeouts: &bind.timeouts,
+            sizes: &bind.sizes,
+        };
+        let respond = Respond {
+            run,
+            client: self.client,
+            door: &door,
+        };
+        let answer = Answer::of(stop, self.stream);
+        respond.local(down, body, answer).await
+    }
+}
+
+/// What a rule allows, if that is not what its listener does.
+fn own_limits(rule: &Rule, bind: &Bind) -> Option<(Timeouts, SizeLimits)> {
+    if rule.timeouts.stream_idle.is_none() && rule.buffered_body_bytes.is_none() {
+        return None;
+    }
+    let (mut timeouts, mut sizes) = (bind.timeouts, bind.sizes);
+    timeouts.stream_idle = rule.timeouts.stream_idle.unwrap_or(timeouts.stream_idle);
+    sizes.buffered_body_bytes = rule
+        .buffered_body_bytes
+        .unwrap_or(sizes.buffered_body_bytes);
+    Some((timeouts, sizes))
+}
+
+/// The end of an exchange that took too long, if its response is on its way: it is cut. `None` if
+/// the client can still be answered.
+fn late(
+    stream: &Rc<StreamCell>,
+    client: &Client,
+    writer: &Writer,
+    before: u64,
+    failure: Failure,
+) -> Option<Next> {
+    let mut state = stream.state();
+    if state.phase < state::Phase::ResponseSent || writer.written() == before {
+        return None;
+    }
+    state.facts.flag = failure.verdict().flag;
+    state.facts.sent += writer.written() - before;
+    Some(respond::cut(client))
 }
 
 fn keeps_alive(version: Version, options: ConnectionOptions, must_close: bool) -> bool {
@@ -156,19 +316,24 @@ fn keeps_alive(version: Version, options: ConnectionOptions, must_close: bool) -
 }
 
 /// Answers a request whose head makes no exchange, and logs it.
-pub(crate) async fn refuse(down: &mut Downstream, failure: Failure, asked: &Asked<'_>) -> Next {
+pub(crate) async fn refuse(
+    down: &mut Downstream,
+    bind: &Bind,
+    failure: Failure,
+    asked: &Asked<'_>,
+) -> Next {
     let verdict = failure.verdict();
     let head_request = asked.method == "HEAD";
     let before = down.writer.written();
     let mut next = Next::Close;
     if failure.is_answerable() {
         local::write_refusal(&mut down.writer, verdict.status, head_request, &down.worker);
-        let stall = down.worker.timeouts().write_stall;
+        let stall = bind.timeouts.write_stall;
         down.writer.flush(stall).await.ok();
         next = Next::Linger;
     }
     let sent = down.writer.written() - before;
-    ending::log_refusal(down, failure, asked, sent);
+    ending::log_refusal(down, bind, failure, asked, sent);
     next
 }
 

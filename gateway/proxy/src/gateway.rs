@@ -1,64 +1,75 @@
 //! A running gateway: the one entry point of this crate.
 //!
-//! Owns the threads. Start binds every listener and starts every filter before the first
-//! connection is accepted, so that a gateway that runs is one that works.
+//! Owns the threads, and the way from one generation to the next. A generation is bound, started
+//! and configured before any worker sees it, so that one that serves is one that works; if that
+//! fails, the one before serves on.
+
+mod plan;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
-use tidegate_core::snapshot::Snapshot;
+use tidegate_core::snapshot::Bind;
 use tidegate_host_abi::Instance;
-use tidegate_host_abi::Plugin;
 use tidegate_host_abi::Services;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::access_log::AccessLog;
-use crate::access_log::LogFormat;
 use crate::access_log::start_writer;
-use crate::filters::by_vm;
 use crate::filters::services::GatewayServices;
+use crate::filters::services::Reach;
 use crate::filters::starter::Starter;
+use crate::gateway::plan::Drawn;
+use crate::gateway::plan::Ids;
+use crate::generation::BindId;
+use crate::generation::Change;
+use crate::generation::Generation;
+use crate::generation::Plan;
+use crate::generation::VmId;
+use crate::generation::VmPlan;
 use crate::listener;
 use crate::listener::BindError;
+use crate::metrics::Counters;
+use crate::metrics::Metrics;
 use crate::worker;
 use crate::worker::Message;
 use crate::worker::Peers;
 use crate::worker::Setup;
-use crate::worker::StartedVm;
 
 /// How long the end of the gateway waits for its access log to be read.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a change waits for workers to take it; a busy one takes it as soon as it can.
+const SWAP_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a gateway is started with.
 pub struct Options {
-    /// Listeners, backends, limits.
-    pub snapshot: Arc<Snapshot>,
-    /// The filter chain of every listener, in order.
-    pub plugins: Vec<Arc<Plugin>>,
+    /// What it serves first.
+    pub generation: Generation,
     /// How many workers; at least one is started.
     pub workers: usize,
-    /// Where access log lines go, and how; `None` writes none.
-    pub access_log: Option<(LogFormat, Box<dyn Write + Send>)>,
+    /// Where access log lines go; `None` writes none. Each bind has its own format.
+    pub access_log: Option<Box<dyn Write + Send>>,
 }
 
 impl std::fmt::Debug for Options {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Options")
-            .field("snapshot", &self.snapshot)
-            .field("plugins", &self.plugins.len())
+            .field("generation", &self.generation)
             .field("workers", &self.workers)
             .finish_non_exhaustive()
     }
 }
 
-/// Why a gateway did not start.
+/// Why a gateway did not start, or a generation was not taken.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -90,8 +101,15 @@ pub struct Ended {
 /// A running gateway.
 #[derive(Debug)]
 pub struct Gateway {
-    addresses: Vec<SocketAddr>,
+    services: Arc<GatewayServices>,
+    plan: Arc<Plan>,
+    /// Plans that streams may still hold: the last owner of a large one must not be a worker.
+    past: Vec<Arc<Plan>>,
+    ids: Ids,
+    addresses: Vec<(BindId, SocketAddr)>,
     inboxes: Arc<[UnboundedSender<Message>]>,
+    counters: Vec<Arc<Counters>>,
+    loads: Arc<[AtomicUsize]>,
     workers: Vec<JoinHandle<std::io::Result<worker::Drained>>>,
     starter: Option<(Starter, JoinHandle<()>)>,
     log_writer: Option<JoinHandle<()>>,
@@ -105,54 +123,103 @@ impl Gateway {
     /// [`StartError`]; nothing is left running then.
     pub fn start(options: Options) -> Result<Self, StartError> {
         let Options {
-            snapshot,
-            plugins,
+            generation,
             workers,
             access_log,
         } = options;
         let workers = workers.max(1);
-        let mut sockets = Vec::new();
-        for listener in &snapshot.listeners {
-            sockets.push(listener::bind(&listener.name, listener.address, workers)?);
-        }
-        let bound = sockets
-            .iter()
-            .filter_map(|sockets| sockets.first()?.local_addr().ok());
-        let addresses = bound.collect();
-        let services: Arc<dyn Services> = Arc::new(GatewayServices::new(Arc::clone(&snapshot)));
-        let mut vms = Vec::new();
-        for _ in 0..workers {
-            vms.push(start_vms(&plugins, &services)?);
-        }
-        let (starter, starter_thread) = Starter::spawn(services)?;
+        let services = Arc::new(GatewayServices::new(Reach::of(&generation)));
+        let mut ids = Ids::default();
+        let drawn = plan::draw(generation, &Plan::default(), &mut ids);
+        let prepared = prepare(&drawn, &services, workers)?;
+        let shared: Arc<dyn Services> = Arc::clone(&services) as _;
+        let (starter, starter_thread) = Starter::spawn(shared)?;
         let (log, log_writer) = match access_log {
             None => (None, None),
-            Some((format, out)) => {
+            Some(out) => {
                 let (sink, thread) = start_writer(out)?;
-                (Some((format, sink)), Some(thread))
+                (Some(sink), Some(thread))
             }
         };
-        let (inboxes, threads) = spawn_workers(Parts {
-            snapshot,
-            plugins: &plugins,
-            sockets,
-            vms,
-            log,
-            starter: &starter,
-        })?;
-        Ok(Self {
-            addresses,
+        let Workers {
             inboxes,
+            loads,
+            counters,
+            threads,
+        } = spawn_workers(workers, log.as_ref(), &starter)?;
+        let mut gateway = Self {
+            services,
+            plan: Arc::default(),
+            past: Vec::new(),
+            ids,
+            addresses: Vec::new(),
+            inboxes,
+            counters,
+            loads,
             workers: threads,
             starter: Some((starter, starter_thread)),
             log_writer,
-        })
+        };
+        gateway.swap(drawn.plan, prepared);
+        Ok(gateway)
     }
 
-    /// Where the listeners listen, in the order of the snapshot; port 0 is replaced by the real
-    /// one.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// Makes another generation the one that new exchanges see; those that run keep theirs.
+    ///
+    /// New addresses are bound and new instances started and configured before anything changes.
+    /// Addresses, instances and connections that the new generation has too are not touched. What
+    /// it no longer has is drained: listeners accept what has arrived, connections end after the
+    /// exchange they are in, instances when their last stream ends.
+    ///
+    /// Returns when all workers have taken it.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing has changed then.
+    pub fn apply(&mut self, generation: Generation) -> Result<(), StartError> {
+        self.past.retain(|plan| Arc::strong_count(plan) > 1);
+        // New instances may ask for calls while they start: they must see what will be.
+        let reach = self.services.set_reach(Reach::of(&generation));
+        let drawn = plan::draw(generation, &self.plan, &mut self.ids);
+        let prepared = match prepare(&drawn, &self.services, self.inboxes.len()) {
+            Ok(prepared) => prepared,
+            Err(err) => {
+                self.services.set_reach(reach);
+                return Err(err);
+            }
+        };
+        self.swap(drawn.plan, prepared);
+        Ok(())
+    }
+
+    /// What each bind listens on, by its name, in the order of the snapshot; port 0 is replaced by
+    /// the real one.
+    pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {
+        let bound = |bind: &Arc<Bind>| {
+            let (id, _) = self
+                .plan
+                .binds
+                .iter()
+                .find(|(_, it)| Arc::ptr_eq(it, bind))?;
+            let (_, address) = self.addresses.iter().find(|(of, _)| of == id)?;
+            Some((Arc::clone(&bind.name), *address))
+        };
+        self.plan.snapshot.binds.iter().filter_map(bound).collect()
+    }
+
+    /// The number of the generation that serves.
+    pub fn generation(&self) -> u64 {
+        self.plan.number
+    }
+
+    /// What was counted since the start.
+    pub fn metrics(&self) -> Metrics {
+        let open = self.loads.iter().map(|load| load.load(Ordering::Relaxed));
+        Metrics {
+            open_connections: open.sum::<usize>() as u64,
+            guests: self.services.metrics().snapshot(),
+            ..Metrics::sum(&self.counters)
+        }
     }
 
     /// Stops accepting and lets what runs finish, until the drain time-out.
@@ -196,6 +263,35 @@ impl Gateway {
         }
         ended
     }
+
+    /// Hands a prepared plan to all workers and waits until they have it.
+    fn swap(&mut self, plan: Plan, prepared: Prepared) {
+        let plan = Arc::new(plan);
+        let Prepared { each, addresses } = prepared;
+        let (done, all_done) = channel();
+        let mut waiting = 0;
+        for (inbox, share) in self.inboxes.iter().zip(each) {
+            let Share { instances, sockets } = share;
+            let change = Change {
+                plan: Arc::clone(&plan),
+                instances,
+                sockets,
+                done: done.clone(),
+            };
+            waiting += usize::from(inbox.send(Message::Generation(Box::new(change))).is_ok());
+        }
+        self.addresses.retain(|(id, _)| plan.bind(*id).is_some());
+        self.addresses.extend(addresses);
+        self.past.push(std::mem::replace(&mut self.plan, plan));
+        let patience = Instant::now() + SWAP_PATIENCE;
+        for _ in 0..waiting {
+            let left = patience.saturating_duration_since(Instant::now());
+            if all_done.recv_timeout(left).is_err() {
+                tracing::warn!("a worker is too busy to take the new generation; it will");
+                return;
+            }
+        }
+    }
 }
 
 impl Drop for Gateway {
@@ -204,49 +300,89 @@ impl Drop for Gateway {
     }
 }
 
-/// What workers are made of.
-struct Parts<'a> {
-    snapshot: Arc<Snapshot>,
-    plugins: &'a [Arc<Plugin>],
-    /// For each listener, a socket for each worker.
-    sockets: Vec<Vec<TcpListener>>,
-    /// For each worker, its started VMs.
-    vms: Vec<Vec<StartedVm>>,
-    log: Option<(LogFormat, SyncSender<String>)>,
-    starter: &'a Starter,
+/// What is new in a generation, bound and started.
+struct Prepared {
+    /// For each worker, its share.
+    each: Vec<Share>,
+    addresses: Vec<(BindId, SocketAddr)>,
 }
 
-type Workers = (
-    Arc<[UnboundedSender<Message>]>,
-    Vec<JoinHandle<std::io::Result<worker::Drained>>>,
-);
+/// One worker's share of what is new.
+#[derive(Default)]
+struct Share {
+    instances: Vec<(VmId, Vec<Instance>)>,
+    sockets: Vec<(BindId, TcpListener)>,
+}
 
-fn spawn_workers(parts: Parts<'_>) -> Result<Workers, StartError> {
-    let Parts {
-        snapshot,
-        plugins,
-        mut sockets,
-        vms,
-        log,
-        starter,
-    } = parts;
-    let channels = vms.iter().map(|_| tokio::sync::mpsc::unbounded_channel());
+fn prepare(
+    drawn: &Drawn,
+    services: &Arc<GatewayServices>,
+    workers: usize,
+) -> Result<Prepared, StartError> {
+    let mut each: Vec<Share> = Vec::new();
+    each.resize_with(workers, Share::default);
+    let mut addresses = Vec::new();
+    for (id, bind) in &drawn.new_binds {
+        let sockets = listener::bind(&bind.name, bind.address, workers)?;
+        if let Some(address) = sockets.first().and_then(|socket| socket.local_addr().ok()) {
+            addresses.push((*id, address));
+        }
+        for (share, socket) in each.iter_mut().zip(sockets) {
+            share.sockets.push((*id, socket));
+        }
+    }
+    for vm in &drawn.new_vms {
+        for share in &mut each {
+            share.instances.push((vm.id, start_vm(vm, services)?));
+        }
+    }
+    Ok(Prepared { each, addresses })
+}
+
+/// An instance and a spare.
+fn start_vm(vm: &VmPlan, services: &Arc<GatewayServices>) -> Result<Vec<Instance>, StartError> {
+    let mut instances = Vec::new();
+    for _ in 0..2 {
+        let services: Arc<dyn Services> = Arc::clone(services) as _;
+        let instance = Instance::start(&vm.plugins, services).map_err(|source| {
+            let plugin = vm.plugins.first().map(|plugin| plugin.spec().name.clone());
+            StartError::Plugin {
+                plugin: plugin.unwrap_or_default(),
+                source: Box::new(source),
+            }
+        })?;
+        instances.push(instance);
+    }
+    Ok(instances)
+}
+
+/// All workers, started and without a generation.
+struct Workers {
+    inboxes: Arc<[UnboundedSender<Message>]>,
+    loads: Arc<[AtomicUsize]>,
+    counters: Vec<Arc<Counters>>,
+    threads: Vec<JoinHandle<std::io::Result<worker::Drained>>>,
+}
+
+fn spawn_workers(
+    count: usize,
+    log: Option<&SyncSender<String>>,
+    starter: &Starter,
+) -> Result<Workers, StartError> {
+    let channels = (0..count).map(|_| tokio::sync::mpsc::unbounded_channel());
     let (inboxes, receivers): (Vec<_>, Vec<_>) = channels.unzip();
     let inboxes: Arc<[_]> = inboxes.into();
-    let loads: Arc<[AtomicUsize]> = vms.iter().map(|_| AtomicUsize::new(0)).collect();
-    let listeners: Vec<_> = snapshot.listeners.iter().cloned().map(Arc::new).collect();
+    let loads: Arc<[AtomicUsize]> = (0..count).map(|_| AtomicUsize::new(0)).collect();
     let mut threads = Vec::new();
+    let mut counters = Vec::new();
     let channels = inboxes.iter().cloned().zip(receivers);
-    for (index, ((inbox, messages), vms)) in channels.zip(vms).enumerate() {
-        let mine = sockets.iter_mut().filter_map(Vec::pop);
-        let log = log.as_ref();
+    for (index, (inbox, messages)) in channels.enumerate() {
+        let counted = Counters::new();
+        counters.push(Arc::clone(&counted));
         let setup = Setup {
             index,
-            snapshot: Arc::clone(&snapshot),
-            sockets: listeners.iter().cloned().zip(mine).collect(),
-            vms,
-            chain: chain(plugins),
-            access_log: log.map(|(format, sink)| AccessLog::new(*format, sink.clone())),
+            counters: counted,
+            access_log: log.map(|sink| AccessLog::new(sink.clone())),
             starter: starter.clone(),
             inbox,
             messages,
@@ -258,40 +394,10 @@ fn spawn_workers(parts: Parts<'_>) -> Result<Workers, StartError> {
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
         threads.push(thread.spawn(move || worker::run(setup))?);
     }
-    Ok((inboxes, threads))
-}
-
-/// An instance and a spare for each VM.
-fn start_vms(
-    plugins: &[Arc<Plugin>],
-    services: &Arc<dyn Services>,
-) -> Result<Vec<StartedVm>, StartError> {
-    let mut vms = Vec::new();
-    for plugins in by_vm(plugins) {
-        let mut instances = Vec::new();
-        for _ in 0..2 {
-            let instance = Instance::start(&plugins, Arc::clone(services)).map_err(|source| {
-                let plugin = plugins.first().map(|plugin| plugin.spec().name.clone());
-                StartError::Plugin {
-                    plugin: plugin.unwrap_or_default(),
-                    source: Box::new(source),
-                }
-            })?;
-            instances.push(instance);
-        }
-        vms.push(StartedVm { plugins, instances });
-    }
-    Ok(vms)
-}
-
-/// Each plugin with its VM and its place there.
-fn chain(plugins: &[Arc<Plugin>]) -> Vec<(Arc<Plugin>, usize, usize)> {
-    let groups = by_vm(plugins);
-    let find = |plugin: &Arc<Plugin>| {
-        groups.iter().enumerate().find_map(|(vm, group)| {
-            let place = group.iter().position(|other| Arc::ptr_eq(plugin, other))?;
-            Some((Arc::clone(plugin), vm, place))
-        })
-    };
-    plugins.iter().filter_map(find).collect()
+    Ok(Workers {
+        inboxes,
+        loads,
+        counters,
+        threads,
+    })
 }

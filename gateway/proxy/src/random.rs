@@ -39,6 +39,11 @@ impl IdSource {
         u128::from(self.next_half()) << 64 | u128::from(self.next_half())
     }
 
+    /// 64 more bits, for choices.
+    pub(crate) fn draw(&self) -> u64 {
+        self.next_half()
+    }
+
     fn next_half(&self) -> u64 {
         let state = self.0.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.0.set(state);

@@ -1,21 +1,23 @@
 //! Connections to origins.
 //!
 //! Owns the way to a usable connection: a kept one if there is one that is still quiet, else a new
-//! one to the first endpoint that accepts. Whether a request may be sent a second time is
-//! `core::retry`'s to decide.
+//! one to the first endpoint that accepts. Which endpoint is tried is `core::balance`'s, whether a
+//! request may be sent a second time `core::retry`'s to decide.
 
+pub(crate) mod balance;
 pub(crate) mod pool;
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate_core::backend::Backend;
-use tidegate_core::backend::try_order;
 use tidegate_core::failure::Failure;
 use tokio::net::TcpStream;
 
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
+use crate::upstream::balance::BackendState;
+use crate::upstream::balance::Lease;
 use crate::upstream::pool::Pool;
 use crate::worker::Worker;
 
@@ -27,6 +29,8 @@ pub(crate) struct UpstreamConnection {
     pub(crate) endpoint: SocketAddr,
     /// It has served another exchange before.
     pub(crate) reused: bool,
+    /// Counts the exchange that uses it.
+    lease: Option<Lease>,
 }
 
 /// Why there is no connection.
@@ -48,32 +52,39 @@ pub(crate) enum Freshness {
 
 /// A connection to an endpoint of the backend.
 ///
-/// Endpoints are tried in order, each once, until one accepts: before a request was sent, trying
-/// the next is always safe.
+/// Endpoints are tried as the load balancer picks them, each once, until one accepts: before a
+/// request was sent, trying the next is always safe.
 ///
 /// # Errors
 ///
 /// [`Failure::NoEndpoint`], or how the last attempt failed, and where.
 pub(crate) async fn connect(
     worker: &Worker,
-    backend: &Backend,
+    backend: &Rc<BackendState>,
     freshness: Freshness,
 ) -> Result<UpstreamConnection, ConnectError> {
-    let timeouts = worker.timeouts();
-    let turn = worker.next_turn();
+    let limit = worker.timeouts().connect;
+    let mut tried = Vec::new();
     let mut error = ConnectError {
         failure: Failure::NoEndpoint,
         endpoint: None,
     };
-    for endpoint in try_order(backend, turn) {
-        if freshness == Freshness::Any
-            && let Some(kept) = worker.pool.take(endpoint)
-        {
-            return Ok(kept);
-        }
-        match open(worker, endpoint, timeouts.connect).await {
-            Ok(connection) => return Ok(connection),
+    while let Some((place, endpoint)) = backend.pick(worker.ids.draw(), &tried) {
+        let kept = match freshness {
+            Freshness::Any => worker.pool.take(endpoint),
+            Freshness::New => None,
+        };
+        let opened = match kept {
+            Some(kept) => Ok(kept),
+            None => open(worker, endpoint, limit).await,
+        };
+        match opened {
+            Ok(mut connection) => {
+                connection.lease = Some(backend.lease(place));
+                return Ok(connection);
+            }
             Err(failure) => {
+                tried.push(place);
                 error = ConnectError {
                     failure,
                     endpoint: Some(endpoint),
@@ -106,12 +117,14 @@ async fn open(
         writer: Writer::new(write, worker.wheel.deadline()),
         endpoint,
         reused: false,
+        lease: None,
     })
 }
 
 impl Pool {
     /// Keeps a connection whose exchange has ended cleanly.
     pub(crate) fn keep(&self, mut connection: UpstreamConnection) {
+        connection.lease = None;
         if connection.reader.buf.is_empty() && connection.writer.is_flushed() {
             connection.writer.release();
             connection.reused = true;

@@ -4,10 +4,14 @@
 //! request path nothing is shared with other workers; control work reaches it as [`Message`]s.
 
 mod accept;
+mod change;
+mod current;
+mod door;
 mod life;
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::net::TcpStream;
 use std::rc::Rc;
@@ -21,11 +25,8 @@ use http::HeaderValue;
 use slab::Slab;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
-use tidegate_core::snapshot::Listener;
-use tidegate_core::snapshot::Snapshot;
 use tidegate_core::time::http_date;
 use tidegate_host_abi::Instance;
-use tidegate_host_abi::Plugin;
 use tidegate_host_abi::QueueEvent;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -36,29 +37,38 @@ use crate::access_log::AccessLog;
 use crate::deadline::Hurrier;
 use crate::deadline::Wheel;
 use crate::exchange::ending::Ending;
-use crate::filters::Chain;
 use crate::filters::starter::Starter;
 use crate::filters::vm::Vm;
+use crate::generation::BindId;
+use crate::generation::Change;
+use crate::generation::VmId;
+use crate::metrics::Counters;
 use crate::random::IdSource;
+use crate::upstream::balance::BackendStates;
 use crate::upstream::pool::Pool;
 
+pub(crate) use current::Generation;
+pub(crate) use door::Door;
+pub(crate) use door::Scene;
 pub(crate) use life::Drained;
 pub(crate) use life::run;
 
 /// How long a kept connection may still bring a request once the gateway drains: long enough for
 /// one that is on its way.
-const DRAIN_GRACE: Duration = Duration::from_millis(500);
+pub(crate) const DRAIN_GRACE: Duration = Duration::from_millis(500);
 
 /// What a worker is told.
 #[derive(Debug)]
 pub(crate) enum Message {
+    /// New exchanges see another generation.
+    Generation(Box<Change>),
     /// An instance was started for one of its VMs.
-    Instance { vm: usize, instance: Box<Instance> },
+    Instance { vm: VmId, instance: Box<Instance> },
     /// Another worker, with more to do, hands a connection over.
     Connection {
         stream: TcpStream,
         peer: SocketAddr,
-        listener: usize,
+        bind: BindId,
     },
     /// A shared queue has a new item; its owner may be here.
     QueueEvent(QueueEvent),
@@ -66,28 +76,16 @@ pub(crate) enum Message {
     Drain,
 }
 
-/// What a worker starts with.
+/// What a worker starts with; listeners, routes and filters come as its first message.
 #[derive(Debug)]
 pub(crate) struct Setup {
     pub(crate) index: usize,
-    pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) sockets: Vec<(Arc<Listener>, std::net::TcpListener)>,
-    /// Started instances with their plugins, as many as there are VMs.
-    pub(crate) vms: Vec<StartedVm>,
-    /// The chain: for each plugin, its VM and its place in it.
-    pub(crate) chain: Vec<(Arc<Plugin>, usize, usize)>,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) starter: Starter,
     pub(crate) inbox: UnboundedSender<Message>,
     pub(crate) messages: UnboundedReceiver<Message>,
     pub(crate) peers: Peers,
-}
-
-/// A VM with the instances it begins with.
-#[derive(Debug)]
-pub(crate) struct StartedVm {
-    pub(crate) plugins: Vec<Arc<Plugin>>,
-    pub(crate) instances: Vec<Instance>,
 }
 
 /// All workers, as each of them sees the others.
@@ -98,30 +96,28 @@ pub(crate) struct Peers {
     pub(crate) inboxes: Arc<[UnboundedSender<Message>]>,
 }
 
-/// The configuration that exchanges see, with the filters that this worker runs for it.
-#[derive(Debug)]
-pub(crate) struct Generation {
-    pub(crate) snapshot: Arc<Snapshot>,
-    pub(crate) chain: Chain,
-}
-
 /// One worker.
 #[derive(Debug)]
 pub(crate) struct Worker {
     index: usize,
     pub(crate) wheel: Wheel,
     pub(crate) pool: Pool,
+    pub(crate) backends: BackendStates,
     pub(crate) ids: IdSource,
     pub(crate) access_log: Option<AccessLog>,
+    pub(crate) counters: Arc<Counters>,
     pub(crate) starter: Starter,
     pub(crate) inbox: UnboundedSender<Message>,
-    snapshot: Arc<Snapshot>,
-    vms: Vec<Rc<Vm>>,
     generation: RefCell<Rc<Generation>>,
+    timeouts: Cell<Timeouts>,
+    sizes: Cell<SizeLimits>,
+    vms: RefCell<HashMap<VmId, Rc<Vm>>>,
+    /// VMs that only older generations have: they end with their last stream.
+    retired: RefCell<Vec<Rc<Vm>>>,
+    doors: RefCell<HashMap<BindId, Rc<Door>>>,
     peers: Peers,
-    turn: Cell<usize>,
-    draining: Cell<bool>,
-    drain_begins: Notify,
+    /// Copies of requests on their way to mirrors.
+    pub(crate) copies: Cell<u32>,
     connections: RefCell<Slab<Connection>>,
     connection_ended: Notify,
     next_connection: Cell<u64>,
@@ -134,47 +130,26 @@ pub(crate) struct Worker {
 /// What the worker knows of an open connection.
 #[derive(Debug)]
 struct Connection {
+    bind: BindId,
     idle: Rc<Cell<bool>>,
     hurrier: Hurrier,
     task: Option<AbortHandle>,
 }
 
 impl Worker {
-    pub(crate) fn timeouts(&self) -> &Timeouts {
-        &self.snapshot.timeouts
+    /// How long origins may take.
+    pub(crate) fn timeouts(&self) -> Timeouts {
+        self.timeouts.get()
     }
 
-    pub(crate) fn sizes(&self) -> &SizeLimits {
-        &self.snapshot.sizes
-    }
-
-    pub(crate) fn snapshot(&self) -> &Snapshot {
-        &self.snapshot
+    /// How much may be held in memory for origins.
+    pub(crate) fn sizes(&self) -> SizeLimits {
+        self.sizes.get()
     }
 
     /// The configuration for a new exchange.
     pub(crate) fn generation(&self) -> Rc<Generation> {
         Rc::clone(&self.generation.borrow())
-    }
-
-    /// A number that grows with every attempt: whose turn it is.
-    pub(crate) fn next_turn(&self) -> usize {
-        let turn = self.turn.get();
-        self.turn.set(turn.wrapping_add(1));
-        turn
-    }
-
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.get()
-    }
-
-    /// How long a kept connection may wait for a request.
-    pub(crate) fn idle_limit(&self, keep_alive: Duration) -> Duration {
-        if self.is_draining() {
-            DRAIN_GRACE.min(keep_alive)
-        } else {
-            keep_alive
-        }
     }
 
     /// The `date` of answers made here; formatted once a second.
@@ -213,6 +188,21 @@ impl Worker {
                 inbox.send(Message::QueueEvent(*event)).ok();
             }
         }
+    }
+
+    /// A VM, also one that only older generations have.
+    fn vm(&self, id: VmId) -> Option<Rc<Vm>> {
+        let current = self.vms.borrow().get(&id).cloned();
+        current.or_else(|| {
+            let retired = self.retired.borrow();
+            retired.iter().find(|vm| vm.id() == id).cloned()
+        })
+    }
+
+    fn all_vms(&self) -> Vec<Rc<Vm>> {
+        let vms = self.vms.borrow();
+        let retired = self.retired.borrow();
+        vms.values().chain(retired.iter()).cloned().collect()
     }
 
     fn load(&self, index: usize) -> usize {

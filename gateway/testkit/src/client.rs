@@ -110,6 +110,18 @@ impl Client {
         Ok(message)
     }
 
+    /// Reads the body of a response whose head was read.
+    ///
+    /// # Panics
+    ///
+    /// If it does not come.
+    #[track_caller]
+    pub fn body(&mut self, response: &mut Message) {
+        self.reader
+            .body(response, Without::UntilClose)
+            .expect("the body comes");
+    }
+
     /// The next response head; its body is left.
     ///
     /// # Panics

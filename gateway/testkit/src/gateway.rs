@@ -8,18 +8,33 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use tidegate_core::backend::Backend;
+use tidegate_core::backend::Endpoint;
+use tidegate_core::balance::LoadBalancer;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
+use tidegate_core::host::HostMap;
+use tidegate_core::host::HostPattern;
+use tidegate_core::route::RouteTable;
+use tidegate_core::snapshot::AccessLog;
+use tidegate_core::snapshot::Backends;
+use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener;
+use tidegate_core::snapshot::PluginId;
+use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Snapshot;
+use tidegate_host_abi::FailurePolicy;
+use tidegate_proxy::Callable;
 use tidegate_proxy::Ended;
-use tidegate_proxy::LogFormat;
+use tidegate_proxy::Generation;
 use tidegate_proxy::Options;
+use tidegate_proxy::PluginSlot;
 use tidegate_proxy::StartError;
 
 use crate::Client;
+use crate::Rule;
 use crate::Wasm;
 use crate::eventually;
+use crate::rule::place;
 
 /// A gateway that runs; drains and ends when dropped.
 #[derive(Debug)]
@@ -32,31 +47,33 @@ pub struct Gateway {
 /// A gateway to be started.
 #[derive(Debug)]
 pub struct Builder {
-    snapshot: Snapshot,
+    origin: Backend,
+    others: Vec<Backend>,
     plugins: Vec<Wasm>,
+    rules: Vec<Rule>,
+    refused: Vec<(String, FailurePolicy)>,
+    timeouts: Timeouts,
+    sizes: SizeLimits,
+    trusted_hops: usize,
     workers: usize,
-    format: LogFormat,
+    format: AccessLog,
 }
 
 impl Gateway {
     /// A gateway in front of one origin, one worker, no filters, default limits.
     pub fn to(origin: SocketAddr) -> Builder {
-        let snapshot = Snapshot {
-            listeners: vec![Listener {
-                name: "web".into(),
-                address: SocketAddr::from(([127, 0, 0, 1], 0)),
-                trusted_hops: 0,
-                backend: "origin".into(),
-            }],
-            ..Snapshot::default()
-        };
         Builder {
-            snapshot,
+            origin: backend("origin", origin),
+            others: Vec::new(),
             plugins: Vec::new(),
+            rules: Vec::new(),
+            refused: Vec::new(),
+            timeouts: Timeouts::default(),
+            sizes: SizeLimits::default(),
+            trusted_hops: 0,
             workers: 1,
-            format: LogFormat::Text,
+            format: AccessLog::Text,
         }
-        .backend("origin", origin)
     }
 
     /// Where it listens.
@@ -74,6 +91,36 @@ impl Gateway {
     #[track_caller]
     pub fn get(&self, path: &str) -> crate::Message {
         self.client().get(path)
+    }
+
+    /// Serves something else from now on.
+    ///
+    /// # Panics
+    ///
+    /// If that does not start.
+    #[track_caller]
+    pub fn change(&mut self, to: Builder) {
+        self.try_change(to)
+            .unwrap_or_else(|err| panic!("the generation is not taken: {err:?}"));
+    }
+
+    /// Serves something else from now on, or says why not.
+    ///
+    /// # Errors
+    ///
+    /// The gateway's.
+    pub fn try_change(&mut self, to: Builder) -> Result<(), StartError> {
+        let running = self.running.as_mut().expect("it runs");
+        let number = running.generation() + 1;
+        running.apply(to.generation(number))
+    }
+
+    /// What it has counted.
+    pub fn metrics(&self) -> tidegate_proxy::Metrics {
+        let running = self.running.as_ref();
+        running
+            .map(tidegate_proxy::Gateway::metrics)
+            .unwrap_or_default()
     }
 
     /// Begins to drain.
@@ -129,20 +176,14 @@ impl Builder {
     /// Another backend, for calls of filters.
     #[must_use]
     pub fn backend(mut self, name: &str, endpoint: SocketAddr) -> Self {
-        self.snapshot.backends.push(Arc::new(Backend {
-            name: name.into(),
-            endpoints: vec![endpoint],
-            authority: http::HeaderValue::from_static("origin.test"),
-        }));
+        self.others.push(backend(name, endpoint));
         self
     }
 
-    /// The origin has further endpoints.
+    /// The origin has these endpoints.
     #[must_use]
     pub fn endpoints(mut self, endpoints: &[SocketAddr]) -> Self {
-        if let Some(origin) = self.snapshot.backends.first_mut() {
-            Arc::make_mut(origin).endpoints = endpoints.to_vec();
-        }
+        self.origin.endpoints = endpoints.iter().copied().map(Endpoint::from).collect();
         self
     }
 
@@ -153,26 +194,38 @@ impl Builder {
         self
     }
 
+    /// A rule; with any, requests that none has are answered with 404.
+    #[must_use]
+    pub fn rule(mut self, rule: Rule) -> Self {
+        self.rules.push(rule);
+        self
+    }
+
+    /// The plugin of that name is refused, as one that does not start is.
+    #[must_use]
+    pub fn refused(mut self, plugin: &Wasm, policy: FailurePolicy) -> Self {
+        self.refused.push((plugin.name().to_owned(), policy));
+        self
+    }
+
     /// Other time-outs.
     #[must_use]
     pub fn timeouts(mut self, change: impl FnOnce(&mut Timeouts)) -> Self {
-        change(&mut self.snapshot.timeouts);
+        change(&mut self.timeouts);
         self
     }
 
     /// Other limits.
     #[must_use]
     pub fn sizes(mut self, change: impl FnOnce(&mut SizeLimits)) -> Self {
-        change(&mut self.snapshot.sizes);
+        change(&mut self.sizes);
         self
     }
 
     /// So many proxies in front are ours.
     #[must_use]
     pub fn trusted_hops(mut self, hops: usize) -> Self {
-        for listener in &mut self.snapshot.listeners {
-            listener.trusted_hops = hops;
-        }
+        self.trusted_hops = hops;
         self
     }
 
@@ -186,7 +239,7 @@ impl Builder {
     /// Access log lines as JSON.
     #[must_use]
     pub fn json_log(mut self) -> Self {
-        self.format = LogFormat::Json;
+        self.format = AccessLog::Json;
         self
     }
 
@@ -209,18 +262,86 @@ impl Builder {
     #[track_caller]
     pub fn try_start(self) -> Result<Gateway, StartError> {
         let log = SharedLog::default();
+        let workers = self.workers;
         let running = tidegate_proxy::Gateway::start(Options {
-            snapshot: Arc::new(self.snapshot),
-            plugins: self.plugins.iter().map(Wasm::plugin).collect(),
-            workers: self.workers,
-            access_log: Some((self.format, Box::new(log.clone()))),
+            generation: self.generation(1),
+            workers,
+            access_log: Some(Box::new(log.clone())),
         })?;
-        let address = *running.addresses().first().expect("one listener");
+        let (_, address) = *running.addresses().first().expect("one listener");
         Ok(Gateway {
             running: Some(running),
             address,
             log,
         })
+    }
+
+    fn generation(self, number: u64) -> Generation {
+        let mut backends = Backends::default();
+        let origin = backends.insert(Arc::new(self.origin));
+        for other in self.others {
+            backends.insert(Arc::new(other));
+        }
+        let mut plugins = Vec::new();
+        let listener = self.plugins.iter();
+        let listener: Vec<PluginId> = listener.map(|one| place(one, &mut plugins)).collect();
+        let listener = if self.rules.is_empty() {
+            Listener::to_one_backend("web", listener, origin)
+        } else {
+            let rules = (0..).zip(&self.rules);
+            let entries = rules.map(|(id, rule)| rule.entry(id, &backends, &mut plugins));
+            let routes = RouteTable::build(entries.collect());
+            Listener {
+                name: "web".into(),
+                plugins: listener,
+                routes,
+            }
+        };
+        let mut listeners = HostMap::default();
+        listeners.insert(HostPattern::Any, Arc::new(listener));
+        let bind = Bind {
+            name: "web".into(),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            trusted_hops: self.trusted_hops,
+            timeouts: self.timeouts,
+            sizes: self.sizes,
+            access_log: self.format,
+            listeners,
+        };
+        let names = plugins
+            .iter()
+            .map(|plugin| PluginName(plugin.name().into()));
+        let snapshot = Snapshot {
+            binds: vec![Arc::new(bind)],
+            backends,
+            plugins: names.collect(),
+            timeouts: self.timeouts,
+            sizes: self.sizes,
+        };
+        let slot = |wasm: &Wasm| {
+            let refused = self.refused.iter().find(|(name, _)| name == wasm.name());
+            if let Some((_, policy)) = refused {
+                return PluginSlot::Refused(*policy);
+            }
+            PluginSlot::Ready {
+                plugin: wasm.plugin(),
+                backends: Callable::All,
+            }
+        };
+        Generation {
+            number,
+            snapshot: Arc::new(snapshot),
+            plugins: plugins.iter().map(slot).collect(),
+        }
+    }
+}
+
+fn backend(name: &str, endpoint: SocketAddr) -> Backend {
+    Backend {
+        name: name.into(),
+        endpoints: vec![endpoint.into()],
+        authority: http::HeaderValue::from_static("origin.test"),
+        load_balancer: LoadBalancer::RoundRobin,
     }
 }
 

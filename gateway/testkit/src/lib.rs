@@ -13,8 +13,10 @@
 pub mod client;
 pub mod eventually;
 pub mod gateway;
+pub mod latch;
 pub mod message;
 pub mod origin;
+pub mod rule;
 pub mod wasm;
 
 use std::time::Duration;
@@ -22,8 +24,10 @@ use std::time::Duration;
 pub use client::Client;
 pub use eventually::eventually;
 pub use gateway::Gateway;
+pub use latch::Latch;
 pub use message::Message;
 pub use origin::Origin;
+pub use rule::Rule;
 pub use wasm::Wasm;
 
 /// How long anything may take before its test fails.

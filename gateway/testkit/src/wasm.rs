@@ -18,6 +18,8 @@ pub struct Wasm {
     name: String,
     bytes: Vec<u8>,
     spec: PluginSpec,
+    /// Compiled once: clones are the same plugin, also for a gateway that changes.
+    compiled: Arc<OnceLock<Arc<Plugin>>>,
 }
 
 /// What every WAT filter needs: memory, an allocator, the ABI marker. Data may be placed below
@@ -59,6 +61,7 @@ impl Wasm {
             name: name.to_owned(),
             bytes,
             spec,
+            compiled: Arc::default(),
         }
     }
 
@@ -90,23 +93,27 @@ impl Wasm {
 
     /// With this plugin configuration.
     #[must_use]
-    pub fn config(mut self, config: &str) -> Self {
-        self.spec.config = Bytes::copy_from_slice(config.as_bytes());
-        self
+    pub fn config(self, config: &str) -> Self {
+        self.with(|spec| spec.config = Bytes::copy_from_slice(config.as_bytes()))
     }
 
     /// Streams pass if the filter cannot decide.
     #[must_use]
-    pub fn fail_open(mut self) -> Self {
-        self.spec.failure_policy = FailurePolicy::FailOpen;
-        self
+    pub fn fail_open(self) -> Self {
+        self.with(|spec| spec.failure_policy = FailurePolicy::FailOpen)
     }
 
     /// With changed settings.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut PluginSpec)) -> Self {
         change(&mut self.spec);
+        self.compiled = Arc::default();
         self
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// The compiled plugin.
@@ -116,9 +123,12 @@ impl Wasm {
     /// If it does not compile.
     #[track_caller]
     pub fn plugin(&self) -> Arc<Plugin> {
-        let module = Module::compile(engine(), &self.name, &self.bytes);
-        let module = module.unwrap_or_else(|err| panic!("{}: {err}", self.name));
-        Arc::new(Plugin::new(Arc::new(module), self.spec.clone()))
+        let compile = || {
+            let module = Module::compile(engine(), &self.name, &self.bytes);
+            let module = module.unwrap_or_else(|err| panic!("{}: {err}", self.name));
+            Arc::new(Plugin::new(Arc::new(module), self.spec.clone()))
+        };
+        Arc::clone(self.compiled.get_or_init(compile))
     }
 }
 

@@ -10,22 +10,22 @@ use std::sync::Arc;
 use http::header::USER_AGENT;
 use tidegate_core::failure::Failure;
 use tidegate_core::forwarded::X_REQUEST_ID;
-use tidegate_core::snapshot::Listener;
+use tidegate_core::snapshot::Bind;
 
 use crate::access_log::Record;
 use crate::downstream::Downstream;
 use crate::exchange::state::Phase;
 use crate::exchange::state::StreamCell;
-use crate::filters::run::FilterRun;
-use crate::worker::Generation;
+use crate::filters::run;
+use crate::worker::Scene;
 use crate::worker::Worker;
 
 /// Ends its exchange once, at the latest when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Ending {
     worker: Rc<Worker>,
-    generation: Rc<Generation>,
-    listener: Arc<Listener>,
+    scene: Scene,
+    listener: Arc<str>,
     stream: Rc<StreamCell>,
     finished: bool,
 }
@@ -33,13 +33,13 @@ pub(crate) struct Ending {
 impl Ending {
     pub(crate) fn new(
         worker: &Rc<Worker>,
-        generation: &Rc<Generation>,
-        listener: &Arc<Listener>,
+        scene: &Scene,
+        listener: &Arc<str>,
         stream: &Rc<StreamCell>,
     ) -> Self {
         Self {
             worker: Rc::clone(worker),
-            generation: Rc::clone(generation),
+            scene: scene.clone(),
             listener: Arc::clone(listener),
             stream: Rc::clone(stream),
             finished: false,
@@ -52,18 +52,16 @@ impl Ending {
             return;
         }
         self.stream.state().phase = Phase::Done;
-        if !self.generation.chain.is_empty() {
-            let run = FilterRun {
-                worker: &self.worker,
-                chain: &self.generation.chain,
-                stream: &self.stream,
-            };
-            run.finish();
-        }
+        run::finish(&self.stream);
         self.log();
     }
 
     fn log(&self) {
+        {
+            let state = self.stream.state();
+            let status = state.response.status.as_u16();
+            self.worker.counters.exchange(status, state.facts.flag);
+        }
         let Some(log) = &self.worker.access_log else {
             return;
         };
@@ -75,29 +73,33 @@ impl Ending {
                 .get(name)
                 .map_or(&b""[..], http::HeaderValue::as_bytes)
         };
-        log.record(&Record {
-            unix_millis: facts.started_unix_nanos / 1_000_000,
-            listener: &self.listener.name,
-            client: facts.client,
-            method: state.request.method.as_str(),
-            authority: state.request.authority.as_bytes(),
-            path: state.request.path.as_bytes(),
-            protocol: facts.version.as_str(),
-            status: state.response.status.as_u16(),
-            flag: facts.flag,
-            details: &facts.details,
-            received: facts.received,
-            sent: facts.sent,
-            duration: facts.started.elapsed(),
-            backend: facts
-                .backend
-                .as_ref()
-                .map_or("", |backend| backend.as_str()),
-            endpoint: facts.endpoint,
-            attempts: facts.attempts,
-            request_id: bytes(&X_REQUEST_ID),
-            user_agent: bytes(&USER_AGENT),
-        });
+        log.record(
+            self.scene.bind.access_log,
+            &Record {
+                unix_millis: facts.started_unix_nanos / 1_000_000,
+                listener: &self.listener,
+                route: state.routed.as_ref().map_or("", |routed| &routed.rule.name),
+                client: facts.client,
+                method: state.request.method.as_str(),
+                authority: state.request.authority.as_bytes(),
+                path: state.request.path.as_bytes(),
+                protocol: facts.version.as_str(),
+                status: state.response.status.as_u16(),
+                flag: facts.flag,
+                details: &facts.details,
+                received: facts.received,
+                sent: facts.sent,
+                duration: facts.started.elapsed(),
+                backend: facts
+                    .backend
+                    .as_ref()
+                    .map_or("", |backend| backend.as_str()),
+                endpoint: facts.endpoint,
+                attempts: facts.attempts,
+                request_id: bytes(&X_REQUEST_ID),
+                user_agent: bytes(&USER_AGENT),
+            },
+        );
     }
 }
 
@@ -119,7 +121,7 @@ impl Drop for Ending {
         }
         let late = Self {
             worker: Rc::clone(&self.worker),
-            generation: Rc::clone(&self.generation),
+            scene: self.scene.clone(),
             listener: Arc::clone(&self.listener),
             stream: Rc::clone(&self.stream),
             finished: false,
@@ -150,31 +152,43 @@ impl Asked<'_> {
 }
 
 /// Logs a request that never became an exchange.
-pub(crate) fn log_refusal(down: &Downstream, failure: Failure, asked: &Asked<'_>, sent: u64) {
+pub(crate) fn log_refusal(
+    down: &Downstream,
+    bind: &Bind,
+    failure: Failure,
+    asked: &Asked<'_>,
+    sent: u64,
+) {
+    let verdict = failure.verdict();
+    let counters = &down.worker.counters;
+    counters.exchange(verdict.status.as_u16(), verdict.flag);
     let Some(log) = &down.worker.access_log else {
         return;
     };
-    let verdict = failure.verdict();
-    log.record(&Record {
-        unix_millis: crate::clock::unix_nanos(std::time::SystemTime::now()) / 1_000_000,
-        listener: &down.listener.name,
-        client: down.peer.ip(),
-        method: asked.method,
-        authority: b"",
-        path: asked.target,
-        protocol: asked.protocol,
-        status: verdict.status.as_u16(),
-        flag: verdict.flag,
-        details: b"",
-        received: 0,
-        sent,
-        duration: down
-            .head_started
-            .map_or_else(Default::default, |since| since.elapsed()),
-        backend: "",
-        endpoint: None,
-        attempts: 0,
-        request_id: b"",
-        user_agent: b"",
-    });
+    log.record(
+        bind.access_log,
+        &Record {
+            unix_millis: crate::clock::unix_nanos(std::time::SystemTime::now()) / 1_000_000,
+            listener: &bind.name,
+            route: "",
+            client: down.peer.ip(),
+            method: asked.method,
+            authority: b"",
+            path: asked.target,
+            protocol: asked.protocol,
+            status: verdict.status.as_u16(),
+            flag: verdict.flag,
+            details: b"",
+            received: 0,
+            sent,
+            duration: down
+                .head_started
+                .map_or_else(Default::default, |since| since.elapsed()),
+            backend: "",
+            endpoint: None,
+            attempts: 0,
+            request_id: b"",
+            user_agent: b"",
+        },
+    );
 }

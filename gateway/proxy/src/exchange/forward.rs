@@ -5,27 +5,38 @@
 //! between tasks.
 
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::pin::pin;
-use std::sync::Arc;
+use std::rc::Rc;
+use std::time::Duration;
 
-use tidegate_core::backend::Backend;
+use bytes::Bytes;
+use http::HeaderMap;
 use tidegate_core::failure::Failure;
+use tidegate_core::filter::Filter;
 use tidegate_core::framing::BodyLength;
 use tidegate_core::framing::response_framing;
 use tidegate_core::hop_by_hop;
+use tidegate_core::message::RequestHead;
 use tidegate_core::message::ResponseHead;
 use tidegate_core::message::Version;
 use tidegate_core::retry::Attempt;
 use tidegate_core::retry::may_resend;
+use tidegate_core::route::Rule;
 use tidegate_host_abi::Side;
 
 use crate::downstream::Downstream;
 use crate::exchange::Next;
+use crate::exchange::late;
 use crate::exchange::local::Answer;
+use crate::exchange::mirror::Copy;
+use crate::exchange::mirror::Original;
+use crate::exchange::native;
 use crate::exchange::pump::PendingHead;
 use crate::exchange::pump::Pump;
 use crate::exchange::pump::PumpEnd;
 use crate::exchange::pump::Source;
+use crate::exchange::request::Admission;
 use crate::exchange::respond::Client;
 use crate::exchange::respond::Respond;
 use crate::exchange::state::Phase;
@@ -40,13 +51,21 @@ use crate::upstream;
 use crate::upstream::ConnectError;
 use crate::upstream::Freshness;
 use crate::upstream::UpstreamConnection;
+use crate::upstream::balance::BackendState;
+use crate::worker::Door;
 
 /// A request that filters let through.
 pub(crate) struct Forward<'a> {
     pub(crate) run: FilterRun<'a>,
     pub(crate) client: &'a Client,
-    pub(crate) backend: Arc<Backend>,
+    pub(crate) admission: Admission<'a>,
+    pub(crate) door: &'a Door,
+    pub(crate) backend: Rc<BackendState>,
     pub(crate) length: BodyLength,
+    /// How long one attempt may take, if that is limited.
+    pub(crate) attempt_limit: Option<Duration>,
+    /// Copies for mirrors; made when the head is first sent, and never twice.
+    pub(crate) copies: RefCell<Option<Vec<Copy>>>,
     pub(crate) expects_continue: bool,
     /// An interim response has come: the origin works on the request.
     pub(crate) answered: Cell<bool>,
@@ -68,6 +87,7 @@ impl Forward<'_> {
         let respond = Respond {
             run: self.run,
             client: self.client,
+            door: self.door,
         };
         if self.expects_continue && !body.is_done() && down.reader.buf.is_empty() {
             // Filters have let the head pass: now the body is wanted (RFC 9110 §10.1.1).
@@ -76,7 +96,7 @@ impl Forward<'_> {
                 .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
             if down
                 .writer
-                .flush(self.run.worker.timeouts().write_stall)
+                .flush(self.run.timeouts.write_stall)
                 .await
                 .is_err()
             {
@@ -86,7 +106,7 @@ impl Forward<'_> {
         }
         let mut freshness = Freshness::Any;
         loop {
-            let attempted = self.attempt(down, body, freshness).await;
+            let attempted = self.attempt_in_time(down, body, freshness).await;
             match attempted {
                 Attempted::Answered(next) => return next,
                 Attempted::Stale => freshness = Freshness::New,
@@ -94,6 +114,31 @@ impl Forward<'_> {
                     let answer = Answer::of(stop, self.run.stream);
                     return respond.local(down, body, answer).await;
                 }
+            }
+        }
+    }
+
+    async fn attempt_in_time(
+        &self,
+        down: &mut Downstream,
+        body: &mut BodyReader,
+        freshness: Freshness,
+    ) -> Attempted {
+        let Some(limit) = self.attempt_limit else {
+            return self.attempt(down, body, freshness).await;
+        };
+        let before = down.writer.written();
+        let mark = down.writer.out.len();
+        let attempt = self.attempt(down, body, freshness);
+        if let Ok(attempted) = tokio::time::timeout(limit, attempt).await {
+            return attempted;
+        }
+        let failure = Failure::BackendRequestTimeout;
+        match late(self.run.stream, self.client, &down.writer, before, failure) {
+            Some(next) => Attempted::Answered(next),
+            None => {
+                down.writer.forget_after(mark);
+                Attempted::Stopped(failure.into())
             }
         }
     }
@@ -201,7 +246,7 @@ impl Forward<'_> {
         writer: &mut Writer,
     ) -> Result<(Next, Reuse), Stop> {
         let parsed = self.wait_for_head(up_reader, reader, writer).await?;
-        let keep = self.run.worker.sizes().head_bytes;
+        let keep = self.run.sizes.head_bytes;
         let (next, reuse) = tokio::select! {
             biased;
             relayed = self.relay(parsed, up_reader, writer) => relayed?,
@@ -229,6 +274,35 @@ impl Forward<'_> {
     fn upload<'s>(&'s self, source: Source<'s>, sink: &'s mut Writer) -> Pump<'s, SentRequest<'s>> {
         let head = SentRequest { forward: self };
         Pump::new(self.run, Side::Request, source, self.length, sink, head)
+    }
+
+    /// Starts the copies that the rule asks for, of a head as it leaves.
+    fn mirror(&self, head: &RequestHead, length: BodyLength, rule: &Rule) {
+        let mut copies = self.copies.borrow_mut();
+        if copies.is_some() {
+            return; // Another attempt of the same request.
+        }
+        let Admission {
+            worker,
+            generation,
+            draw,
+            ..
+        } = self.admission;
+        let mirrors = rule.filters.iter().filter_map(|filter| match filter {
+            Filter::Mirror(mirror) if mirror.takes(draw) => mirror.backend,
+            _ => None,
+        });
+        let started = mirrors.filter_map(|backend| {
+            let backend = generation.backend(backend, &worker.backends)?;
+            let original = Original {
+                head: head.clone(),
+                length,
+                timeouts: *self.run.timeouts,
+                held_limit: self.run.sizes.buffered_body_bytes,
+            };
+            Copy::start(worker, Rc::clone(backend), original)
+        });
+        *copies = Some(started.collect());
     }
 
     /// Answers while the request body is still on its way.
@@ -267,7 +341,7 @@ impl Forward<'_> {
         reader: &mut Reader,
         writer: &mut Writer,
     ) -> Result<ParsedResponse, Stop> {
-        let keep = self.run.worker.sizes().head_bytes;
+        let keep = self.run.sizes.head_bytes;
         let stopped = std::future::poll_fn(|cx| self.run.poll_stop(cx));
         tokio::select! {
             biased;
@@ -283,10 +357,10 @@ impl Forward<'_> {
         up_reader: &mut Reader,
         writer: &mut Writer,
     ) -> Result<ParsedResponse, Stop> {
-        let timeouts = self.run.worker.timeouts();
+        let timeouts = self.run.timeouts;
         loop {
             let parsed = up_reader
-                .response_head(self.run.worker.sizes(), timeouts.stream_idle)
+                .response_head(self.run.sizes, timeouts.stream_idle)
                 .await?;
             if !parsed.status.is_informational() {
                 return Ok(parsed);
@@ -328,11 +402,16 @@ impl Forward<'_> {
             Version::Http11 => !options.close,
             Version::Http10 => options.keep_alive,
         };
-        self.run.stream.state().response = ResponseHead { status, headers };
-        let mut body = BodyReader::new(framing.length, self.run.worker.sizes());
+        {
+            let mut state = self.run.stream.state();
+            state.response = ResponseHead { status, headers };
+            native::on_upstream_response(&mut state);
+        }
+        let mut body = BodyReader::new(framing.length, self.run.sizes);
         let respond = Respond {
             run: self.run,
             client: self.client,
+            door: self.door,
         };
         let source = Source::Socket {
             reader: up_reader,
@@ -375,22 +454,47 @@ struct SentRequest<'a> {
 }
 
 impl PendingHead for SentRequest<'_> {
+    fn check(&self) -> Result<(), Failure> {
+        self.forward.admission.confirm()
+    }
+
     fn write(&mut self, out: &mut Vec<u8>, length: BodyLength) -> BodyLength {
         let forward = self.forward;
         let mut state = forward.run.stream.state();
-        let asked = state.request.authority.as_bytes();
-        let host = if asked.is_empty() {
-            forward.backend.authority.as_bytes()
+        let state = &mut *state;
+        // Filters and the log see what the client asked for; the origin what it is rewritten to.
+        let asked = native::rewrite(state);
+        let host = if state.request.authority.is_empty() {
+            forward.backend.backend.authority.as_bytes()
         } else {
-            asked
+            state.request.authority.as_bytes()
         };
         let trailers = forward.client.wants_trailers;
         encode::request_head(out, &state.request, host, length, trailers);
+        if let Some(routed) = &state.routed {
+            forward.mirror(&state.request, length, &routed.rule);
+        }
+        if let Some((authority, path)) = asked {
+            state.request.authority = authority;
+            state.request.path = path;
+        }
         state.phase = state.phase.max(Phase::RequestSent);
         length
     }
 
     fn takes_trailers(&self) -> bool {
         true
+    }
+
+    fn on_piece(&mut self, piece: &Bytes) {
+        for copy in self.forward.copies.borrow_mut().iter_mut().flatten() {
+            copy.piece(piece);
+        }
+    }
+
+    fn on_end(&mut self, trailers: Option<&HeaderMap>) {
+        for copy in self.forward.copies.borrow_mut().iter_mut().flatten() {
+            copy.end(trailers);
+        }
     }
 }

@@ -16,6 +16,7 @@ use tidegate_core::framing::BodyLength;
 use tidegate_core::message::ResponseHead;
 use tidegate_host_abi::LocalResponse;
 
+use crate::exchange::state::Local;
 use crate::exchange::state::StreamCell;
 use crate::filters::run::Stop;
 use crate::http1::encode;
@@ -36,7 +37,7 @@ pub(crate) struct Answer {
 }
 
 /// The flag of responses that filters make.
-const LOCAL_RESPONSE: &str = "local_response";
+pub(crate) const LOCAL_RESPONSE: &str = "local_response";
 
 impl Answer {
     /// The answer that a stop asks for.
@@ -44,8 +45,8 @@ impl Answer {
         match stop {
             Stop::Failure(failure) => Self::failure(failure),
             Stop::Local => {
-                let response = stream.state().local.take();
-                match response.map(Self::filters) {
+                let local = stream.state().local.take();
+                match local.map(Self::made_here) {
                     Some(Ok(answer)) => answer,
                     Some(Err(failure)) => Self::failure(failure),
                     None => Self::failure(Failure::PluginFault),
@@ -72,7 +73,8 @@ impl Answer {
     }
 
     /// The answer of a filter.
-    fn filters(response: LocalResponse) -> Result<Self, Failure> {
+    fn made_here(local: Local) -> Result<Self, Failure> {
+        let Local { response, flag } = local;
         let LocalResponse {
             status,
             details,
@@ -112,7 +114,7 @@ impl Answer {
             head,
             body,
             failure: None,
-            flag: LOCAL_RESPONSE,
+            flag,
             details,
         })
     }

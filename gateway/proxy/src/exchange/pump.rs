@@ -41,9 +41,17 @@ pub(crate) enum Source<'a> {
 
 /// Writes the head once the body's length is decided, and says how the body is framed then.
 pub(crate) trait PendingHead {
+    /// Whether the head may still go out as it is now.
+    fn check(&self) -> Result<(), Failure> {
+        Ok(())
+    }
     fn write(&mut self, out: &mut Vec<u8>, length: BodyLength) -> BodyLength;
     /// Whether the receiver can be sent trailers.
     fn takes_trailers(&self) -> bool;
+    /// A piece of the body goes out.
+    fn on_piece(&mut self, _piece: &Bytes) {}
+    /// The body is complete.
+    fn on_end(&mut self, _trailers: Option<&HeaderMap>) {}
 }
 
 /// Why a body did not get through.
@@ -162,17 +170,17 @@ impl<'a, H: PendingHead> Pump<'a, H> {
             && (self.run.hold(self.side) != Hold::No
                 || (self.taken == 0 && matches!(self.announced, BodyLength::Exactly(_))));
         if self.encoder.is_none() && !held {
-            self.write_head(false);
+            self.write_head(false)?;
         }
         self.flush().await
     }
 
     async fn wait(&mut self) -> Result<Event, PumpEnd> {
-        let timeouts = *self.run.worker.timeouts();
+        let timeouts = self.run.timeouts;
         let side = self.side;
         let watermark = self.shows && self.run.hold(side) == Hold::Watermark;
         let reads = !self.input_ended && !watermark;
-        let watches = !self.run.chain.is_empty();
+        let watches = !self.run.chain.has_no_plugins();
         let run = self.run;
         let released = poll_fn(|cx| run.poll_released(side, cx));
         let next = async {
@@ -221,7 +229,7 @@ impl<'a, H: PendingHead> Pump<'a, H> {
             Frame::End(Some(trailers)) => {
                 self.input_ended = true;
                 *self.trailers() = Some(trailers);
-                if !self.run.chain.is_empty() {
+                if !self.run.chain.has_no_plugins() {
                     let run = self.run;
                     run.trailers(self.side, &mut self.out)
                         .await
@@ -288,10 +296,12 @@ impl<'a, H: PendingHead> Pump<'a, H> {
         }
     }
 
-    fn write_head(&mut self, ended: bool) {
+    fn write_head(&mut self, ended: bool) -> Result<(), PumpEnd> {
+        self.head.check()?;
         let length = self.outgoing(ended);
         let framed = self.head.write(&mut self.sink.out, length);
         self.encoder = Some(BodyEncoder::new(framed));
+        Ok(())
     }
 
     async fn write_out(&mut self) -> Result<(), PumpEnd> {
@@ -299,13 +309,13 @@ impl<'a, H: PendingHead> Pump<'a, H> {
             if self.out.is_empty() {
                 return Ok(());
             }
-            self.write_head(false);
+            self.write_head(false)?;
         }
         self.write_pieces().await
     }
 
     async fn write_pieces(&mut self) -> Result<(), PumpEnd> {
-        let stall = self.run.worker.timeouts().write_stall;
+        let stall = self.run.timeouts.write_stall;
         let Some(encoder) = &mut self.encoder else {
             return Ok(());
         };
@@ -314,6 +324,7 @@ impl<'a, H: PendingHead> Pump<'a, H> {
                 continue; // A chunk of no bytes would be the end.
             }
             self.passed += piece.len() as u64;
+            self.head.on_piece(&piece);
             encoder
                 .before(&mut self.sink.out, &piece)
                 .map_err(|_| PumpEnd::from(Failure::BodyLengthChanged))?;
@@ -325,7 +336,7 @@ impl<'a, H: PendingHead> Pump<'a, H> {
 
     async fn finish(&mut self) -> Result<(), PumpEnd> {
         if self.encoder.is_none() {
-            self.write_head(true);
+            self.write_head(true)?;
         }
         self.write_pieces().await?;
         let takes_trailers = self.head.takes_trailers();
@@ -335,6 +346,7 @@ impl<'a, H: PendingHead> Pump<'a, H> {
             encoder
                 .end(&mut self.sink.out, sent)
                 .map_err(|_| PumpEnd::from(Failure::BodyLengthChanged))?;
+            self.head.on_end(sent);
         }
         // Filters may still read them when they log.
         *self.trailers() = trailers;
@@ -342,7 +354,7 @@ impl<'a, H: PendingHead> Pump<'a, H> {
     }
 
     async fn flush(&mut self) -> Result<(), PumpEnd> {
-        let stall = self.run.worker.timeouts().write_stall;
+        let stall = self.run.timeouts.write_stall;
         self.sink.flush(stall).await.map_err(PumpEnd::Sink)
     }
 

@@ -1,68 +1,210 @@
-//! From the request head to a backend: filters, then the route.
+//! From the request head to a backend: the listener's filters, the route, the rule's filters.
 //!
 //! Owns the request header phase. No byte has gone upstream when it ends, so that everything a
 //! filter decides here costs the origin nothing.
+//!
+//! A filter that edits the head may move the request to another rule. Then the filters of that rule
+//! run too before the backend: no filter can route around another. Moving once is enough for
+//! anybody; who moves again is refused.
 
 use std::pin::pin;
+use std::rc::Rc;
 use std::sync::Arc;
 
-use tidegate_core::backend::Backend;
+use tidegate_core::authority::host_of;
 use tidegate_core::failure::Failure;
+use tidegate_core::filter::Filter as RuleFilter;
 use tidegate_core::framing::BodyLength;
 use tidegate_core::request::renormalise;
+use tidegate_core::route::Rule;
+use tidegate_core::snapshot::Listener;
 use tidegate_host_abi::Side;
 
 use crate::downstream::Downstream;
+use crate::exchange::native;
+use crate::exchange::state::StreamCell;
+use crate::filters::Chain;
+use crate::filters::Step;
 use crate::filters::run::FilterRun;
 use crate::filters::run::HeadStep;
 use crate::filters::run::Stop;
 use crate::http1::body::BodyReader;
+use crate::upstream::balance::BackendState;
+use crate::worker::Generation;
+use crate::worker::Worker;
 
 /// A request that may go to a backend.
 #[derive(Debug)]
 pub(crate) struct Admitted {
-    pub(crate) backend: Arc<Backend>,
+    pub(crate) backend: Rc<BackendState>,
     /// How the body was framed by the client; [`BodyLength::Empty`] if a filter dropped it.
     pub(crate) length: BodyLength,
 }
 
-/// Shows the head to every filter and finds the backend.
-pub(crate) async fn admit(
-    run: FilterRun<'_>,
-    down: &mut Downstream,
-    body: &BodyReader,
-) -> Result<Admitted, Stop> {
-    let mut length = match body.remaining() {
-        Some(0) => BodyLength::Empty,
-        Some(bytes) => BodyLength::Exactly(bytes),
-        None => BodyLength::Chunked,
-    };
-    for at in 0..run.chain.filters.len() {
-        let end_of_stream = length == BodyLength::Empty;
-        match run.head(at, Side::Request, end_of_stream).await? {
-            HeadStep::Continue => {}
-            HeadStep::EndStream => length = BodyLength::Empty,
-            HeadStep::Pause => wait(run, at, down).await?,
+/// The rule that has an exchange.
+#[derive(Debug, Clone)]
+pub(crate) struct Routed {
+    pub(crate) rule: Arc<Rule>,
+    /// See [`tidegate_core::route::Found::prefix`].
+    pub(crate) prefix: Option<usize>,
+    /// Which of the rule's backends it goes to, once that is decided.
+    pub(crate) share: Option<usize>,
+}
+
+/// A request on its way to a backend.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Admission<'a> {
+    pub(crate) worker: &'a Rc<Worker>,
+    pub(crate) generation: &'a Generation,
+    pub(crate) listener: &'a Arc<Listener>,
+    pub(crate) stream: &'a Rc<StreamCell>,
+    /// The exchange's random bits: one draw, however often it is routed.
+    pub(crate) draw: u64,
+}
+
+impl Admission<'_> {
+    /// Shows the head to every filter, and finds the backend.
+    pub(crate) async fn admit(
+        self,
+        run: FilterRun<'_>,
+        down: &mut Downstream,
+        body: &BodyReader,
+    ) -> Result<Admitted, Stop> {
+        let mut length = match body.remaining() {
+            Some(0) => BodyLength::Empty,
+            Some(bytes) => BodyLength::Exactly(bytes),
+            None => BodyLength::Chunked,
+        };
+        self.steps(run, 0, down, &mut length).await?;
+        let first = self.route()?;
+        let chain = self.generation.rule_chain(self.listener, &first);
+        if !Rc::ptr_eq(&chain, self.generation.listener_chain(self.listener)) {
+            let begin = run.chain.steps.len();
+            self.pass(run, chain, begin, down, &mut length).await?;
         }
+        if self.stream.state().request_edited {
+            let second = self.route()?;
+            if second.id != first.id {
+                let chain = Rc::clone(&self.stream.state().chain);
+                let (chain, begin) = chain.moved_to(&second, self.generation);
+                self.pass(run, Rc::new(chain), begin, down, &mut length)
+                    .await?;
+                if self.stream.state().request_edited && self.route()?.id != second.id {
+                    return Err(Failure::RouteUnstable.into());
+                }
+            }
+        }
+        let backend = self.pick()?;
+        Ok(Admitted { backend, length })
     }
-    let mut state = run.stream.state();
-    if state.request_edited {
-        renormalise(&mut state.request)?;
+
+    /// Lets the head pass what a longer chain adds.
+    async fn pass(
+        self,
+        run: FilterRun<'_>,
+        chain: Rc<Chain>,
+        begin: usize,
+        down: &mut Downstream,
+        length: &mut BodyLength,
+    ) -> Result<(), Stop> {
+        self.stream.state().follow(&chain, begin);
+        let run = FilterRun {
+            chain: &chain,
+            ..run
+        };
+        self.steps(run, begin, down, length).await
     }
-    let snapshot = &down.generation.snapshot;
-    let backend = snapshot
-        .route(&down.listener, &state.request)
-        .ok_or(Failure::NoRoute)?;
-    state.facts.backend = Some(backend.name.clone());
-    Ok(Admitted {
-        backend: Arc::clone(backend),
-        length,
-    })
+
+    async fn steps(
+        self,
+        run: FilterRun<'_>,
+        begin: usize,
+        down: &mut Downstream,
+        length: &mut BodyLength,
+    ) -> Result<(), Stop> {
+        for (place, step) in run.chain.steps.iter().enumerate().skip(begin) {
+            match step {
+                Step::Refused => return Err(Failure::PluginUnavailable.into()),
+                Step::Rule(rule, at) => {
+                    if let Some(filter) = rule.filters.get(*at) {
+                        native::on_request(filter, self.stream, down.local.port())?;
+                    }
+                }
+                Step::Plugin(at) => {
+                    let end_of_stream = *length == BodyLength::Empty;
+                    match run.head(*at, Side::Request, end_of_stream).await? {
+                        HeadStep::Continue => {}
+                        HeadStep::EndStream => *length = BodyLength::Empty,
+                        HeadStep::Pause => wait(run, *at, down).await?,
+                    }
+                }
+            }
+            self.stream.state().passed_steps = place + 1;
+        }
+        Ok(())
+    }
+
+    /// The rule for the head as it is now.
+    fn route(self) -> Result<Arc<Rule>, Failure> {
+        let mut state = self.stream.state();
+        if std::mem::take(&mut state.request_edited) {
+            renormalise(&mut state.request)?;
+        }
+        let host = host_of(state.request.authority.as_bytes());
+        let found = self.listener.routes.find(host, &state.request);
+        let found = found.ok_or(Failure::NoRoute)?;
+        let rule = Arc::clone(found.rule);
+        let prefix = found.prefix;
+        state.routed = Some(Routed {
+            rule: Arc::clone(&rule),
+            prefix,
+            share: None,
+        });
+        Ok(rule)
+    }
+
+    /// The backend for the rule that has the request at last.
+    fn pick(self) -> Result<Rc<BackendState>, Failure> {
+        let mut state = self.stream.state();
+        let state = &mut *state;
+        let routed = state.routed.as_mut().ok_or(Failure::NoRoute)?;
+        let picked = routed.rule.pick(self.draw).ok_or(Failure::NoBackend)?;
+        let shares = routed.rule.backends.iter();
+        routed.share = shares
+            .enumerate()
+            .find_map(|(place, share)| std::ptr::eq(share, picked).then_some(place));
+        for filter in &picked.filters {
+            if let RuleFilter::RequestHeaders(edits) = filter {
+                edits.apply(&mut state.request.headers);
+            }
+        }
+        let backend = picked.backend.ok_or(Failure::NoBackend)?;
+        let backend = self.generation.backend(backend, &self.worker.backends);
+        let backend = backend.ok_or(Failure::NoBackend)?;
+        state.facts.backend = Some(backend.backend.name.clone());
+        Ok(Rc::clone(backend))
+    }
+
+    /// Whether the head, edited after it was let through, still belongs to the rule that has it.
+    pub(crate) fn confirm(self) -> Result<(), Failure> {
+        let before = self.stream.state().routed.clone();
+        let Some(before) = before.filter(|_| self.stream.state().request_edited) else {
+            return Ok(());
+        };
+        if self.route()?.id != before.rule.id {
+            // Its filters can no longer be run: the body has begun.
+            return Err(Failure::RouteUnstable);
+        }
+        if let Some(routed) = &mut self.stream.state().routed {
+            routed.share = before.share;
+        }
+        Ok(())
+    }
 }
 
 /// Waits for a paused filter, and notices if the client goes away meanwhile.
 async fn wait(run: FilterRun<'_>, at: usize, down: &mut Downstream) -> Result<(), Stop> {
-    let keep = run.worker.sizes().head_bytes;
+    let keep = run.sizes.head_bytes;
     let gone = pin!(down.reader.gone(keep));
     let resumed = pin!(run.resumed(at, Side::Request));
     tokio::select! {

@@ -14,11 +14,13 @@ use crate::downstream::Downstream;
 use crate::exchange::Next;
 use crate::exchange::local;
 use crate::exchange::local::Answer;
+use crate::exchange::native;
 use crate::exchange::pump::PendingHead;
 use crate::exchange::pump::Pump;
 use crate::exchange::pump::PumpEnd;
 use crate::exchange::pump::Source;
 use crate::exchange::state::Phase;
+use crate::filters::Step;
 use crate::filters::run::FilterRun;
 use crate::filters::run::HeadStep;
 use crate::filters::run::Stop;
@@ -27,6 +29,7 @@ use crate::http1::encode;
 use crate::http1::encode::After;
 use crate::http1::writer::WriteError;
 use crate::http1::writer::Writer;
+use crate::worker::Door;
 
 /// What the client asked for and can take.
 #[derive(Debug, Clone, Copy)]
@@ -43,6 +46,7 @@ pub(crate) struct Client {
 pub(crate) struct Respond<'a> {
     pub(crate) run: FilterRun<'a>,
     pub(crate) client: &'a Client,
+    pub(crate) door: &'a Door,
 }
 
 /// Whether filters see a response.
@@ -122,7 +126,7 @@ impl<'a> Respond<'a> {
                 if self.head_is_sent(writer, before) {
                     tracing::warn!("a filter answers a response that is on its way: it is reset");
                     self.flag(Failure::PluginClosedStream);
-                    return self.cut();
+                    return cut(self.client);
                 }
                 let answer = Answer::of(Stop::Local, self.run.stream);
                 writer.forget_after(mark);
@@ -137,7 +141,7 @@ impl<'a> Respond<'a> {
         };
         self.flag(failure);
         if self.head_is_sent(writer, before) {
-            return self.cut();
+            return cut(self.client);
         }
         if !failure.is_answerable() {
             return Next::Abort;
@@ -152,15 +156,6 @@ impl<'a> Respond<'a> {
     /// Whether any byte of the response may have left: until then another can take its place.
     fn head_is_sent(&self, writer: &Writer, before: u64) -> bool {
         writer.written() != before && self.run.stream.state().phase >= Phase::ResponseSent
-    }
-
-    /// The end of a response that is not complete. A client that counts bytes or chunks sees it
-    /// missing; one that reads until the close must see a reset.
-    fn cut(&self) -> Next {
-        match self.client.version {
-            Version::Http11 => Next::Close,
-            Version::Http10 => Next::Abort,
-        }
     }
 
     fn flag(&self, failure: Failure) {
@@ -230,16 +225,25 @@ impl<'a> Respond<'a> {
         })
     }
 
-    /// Shows the head to the filters, in reverse order. A filter that answers replaces the
-    /// response for those after it.
+    /// Shows the head to the filters that saw the request, in reverse order. A filter that answers
+    /// replaces the response for those after it.
     async fn filters<'s>(
         &self,
         length: &mut BodyLength,
         source: &mut Source<'s>,
     ) -> Result<(), PumpEnd> {
-        let mut step = 0;
-        while let Some(at) = self.run.chain.at_step(Side::Response, step) {
-            step += 1;
+        let passed = self.run.stream.state().passed_steps;
+        for (place, step) in self.run.chain.steps.iter().enumerate().rev() {
+            let at = match step {
+                Step::Plugin(at) => *at,
+                Step::Refused => continue,
+                Step::Rule(rule, at) => {
+                    if let Some(filter) = rule.filters.get(*at).filter(|_| place < passed) {
+                        native::on_response(filter, &mut self.run.stream.state());
+                    }
+                    continue;
+                }
+            };
             let ends = *length == BodyLength::Empty || self.client.head_request;
             let outcome = match self.run.head(at, Side::Response, ends).await {
                 Ok(HeadStep::Pause) => self
@@ -271,6 +275,15 @@ impl<'a> Respond<'a> {
     }
 }
 
+/// The end of a response that is not complete. A client that counts bytes or chunks sees it
+/// missing; one that reads until the close must see a reset.
+pub(crate) fn cut(client: &Client) -> Next {
+    match client.version {
+        Version::Http11 => Next::Close,
+        Version::Http10 => Next::Abort,
+    }
+}
+
 /// The response head, written when the pump says so.
 struct SentHead<'a> {
     respond: Respond<'a>,
@@ -297,7 +310,7 @@ impl PendingHead for &mut SentHead<'_> {
         let closes = self.close
             || !keep_alive
             || framed == BodyLength::UntilClose
-            || self.respond.run.worker.is_draining();
+            || self.respond.door.is_closed();
         self.after = match (closes, version) {
             (true, _) => After::Close,
             (false, Version::Http10) => After::KeepAliveTold,

@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::cell::RefMut;
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::task::Waker;
 use std::time::Instant;
 
@@ -19,6 +20,9 @@ use tidegate_host_abi::BodyBuffer;
 use tidegate_host_abi::ContextId;
 use tidegate_host_abi::LocalResponse;
 use tidegate_host_abi::Side;
+
+use crate::exchange::request::Routed;
+use crate::filters::Chain;
 
 /// One exchange as filters reach it.
 #[derive(Debug)]
@@ -45,8 +49,14 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     pub(crate) facts: Facts,
     pub(crate) filters: Vec<FilterState>,
+    /// What the exchange passes; grows when a rule has it.
+    pub(crate) chain: Rc<Chain>,
+    /// How many steps of the chain the request head has passed.
+    pub(crate) passed_steps: usize,
+    /// The rule that has it.
+    pub(crate) routed: Option<Routed>,
     /// A response that a filter made and that was not acted on yet.
-    pub(crate) local: Option<LocalResponse>,
+    pub(crate) local: Option<Local>,
     /// A filter asked for the stream to be reset.
     pub(crate) closed: bool,
     /// A filter edited the request head: it is normalised once more.
@@ -57,6 +67,14 @@ pub(crate) struct State {
     pub(crate) properties: Vec<(Vec<u8>, Vec<u8>)>,
     /// The task to wake when a filter asks for something from outside a callback.
     pub(crate) waker: Option<Waker>,
+}
+
+/// A response made here.
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) response: LocalResponse,
+    /// Short reason for the log.
+    pub(crate) flag: &'static str,
 }
 
 /// How far an exchange has come; later phases can no longer edit what earlier ones sent.
@@ -155,10 +173,13 @@ impl FilterState {
 }
 
 impl State {
-    pub(crate) fn new(facts: Facts, request: RequestHead, filters: usize) -> Self {
+    pub(crate) fn new(facts: Facts, request: RequestHead, chain: &Rc<Chain>) -> Self {
         let mut states = Vec::new();
-        states.resize_with(filters, FilterState::default);
+        states.resize_with(chain.filters.len(), FilterState::default);
         Self {
+            chain: Rc::clone(chain),
+            passed_steps: 0,
+            routed: None,
             request,
             request_trailers: None,
             response: ResponseHead::default(),
@@ -173,6 +194,15 @@ impl State {
             properties: Vec::new(),
             waker: None,
         }
+    }
+
+    /// Makes another chain the exchange's, of which it has passed so many steps. The plugins that
+    /// it has met keep their places in it.
+    pub(crate) fn follow(&mut self, chain: &Rc<Chain>, passed_steps: usize) {
+        self.filters
+            .resize_with(chain.filters.len(), FilterState::default);
+        self.chain = Rc::clone(chain);
+        self.passed_steps = passed_steps;
     }
 
     /// One filter's part, if there is such a filter.

@@ -46,7 +46,7 @@ pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
     let vm = Rc::clone(vm);
     // The worker's runtime owns the task; it ends by its time limit.
     tokio::task::spawn_local(async move {
-        let response = answer(&worker, &call).await;
+        let response = answer(&worker, vm.namespace(), &call).await;
         if vm.generation() != generation {
             return; // The instance that asked is gone.
         }
@@ -62,12 +62,12 @@ pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
     });
 }
 
-async fn answer(worker: &Worker, call: &HttpCall) -> CallResponse {
+async fn answer(worker: &Worker, namespace: &str, call: &HttpCall) -> CallResponse {
     let limit = match call.timeout_ms {
         0 => LONGEST_CALL,
         millis => Duration::from_millis(u64::from(millis)),
     };
-    match tokio::time::timeout(limit, exchange(worker, call)).await {
+    match tokio::time::timeout(limit, exchange(worker, namespace, call)).await {
         Ok(Ok(response)) => response,
         Ok(Err(failure)) => failed(failure),
         Err(_) => synthesized(504, "upstream request timeout"),
@@ -109,12 +109,17 @@ fn pair(name: &'static str, value: &str) -> (Bytes, Bytes) {
     )
 }
 
-async fn exchange(worker: &Worker, call: &HttpCall) -> Result<CallResponse, Failure> {
-    let backend = worker
-        .snapshot()
-        .backend(&call.backend)
-        .cloned()
-        .ok_or(Failure::NoEndpoint)?;
+async fn exchange(
+    worker: &Worker,
+    namespace: &str,
+    call: &HttpCall,
+) -> Result<CallResponse, Failure> {
+    let backend = {
+        let generation = worker.generation();
+        let backends = &generation.plan.snapshot.backends;
+        let backend = backends.named(namespace, &call.backend);
+        worker.backends.of(backend.ok_or(Failure::NoEndpoint)?)
+    };
     let head = request_head(call).ok_or(Failure::InvalidHeader)?;
     let mut freshness = Freshness::Any;
     loop {
@@ -160,17 +165,17 @@ async fn on_connection(
     let idle = worker.timeouts().stream_idle;
     let mut parsed = connection
         .reader
-        .response_head(worker.sizes(), idle)
+        .response_head(&worker.sizes(), idle)
         .await?;
     while parsed.status.is_informational() {
-        let next = connection.reader.response_head(worker.sizes(), idle).await;
+        let next = connection.reader.response_head(&worker.sizes(), idle).await;
         // An answer has begun: the call must not be made again.
         parsed = next.map_err(|_| Failure::UpstreamBodyCut)?;
     }
     let (version, status) = (parsed.version, parsed.status);
     let framing = response_framing(&mut parsed.headers, version, &head.method, status)?;
     let options = hop_by_hop::strip(&mut parsed.headers);
-    let mut body = BodyReader::new(framing.length, worker.sizes());
+    let mut body = BodyReader::new(framing.length, &worker.sizes());
     let (content, trailer_map) = collect(worker, connection, &mut body).await?;
     let mut fields = vec![pair(":status", status.as_str())];
     append_pairs(&mut fields, &parsed.headers);

@@ -9,6 +9,8 @@ mod wait;
 
 use std::rc::Rc;
 
+use tidegate_core::defaults::SizeLimits;
+use tidegate_core::defaults::Timeouts;
 use tidegate_core::failure::Failure;
 use tidegate_host_abi::ContextId;
 use tidegate_host_abi::FailurePolicy;
@@ -58,6 +60,10 @@ pub(crate) struct FilterRun<'a> {
     pub(crate) worker: &'a Worker,
     pub(crate) chain: &'a Chain,
     pub(crate) stream: &'a Rc<StreamCell>,
+    /// How long this exchange's peers may take.
+    pub(crate) timeouts: &'a Timeouts,
+    /// How much may be held in memory for it.
+    pub(crate) sizes: &'a SizeLimits,
 }
 
 impl<'a> FilterRun<'a> {
@@ -218,20 +224,18 @@ impl<'a> FilterRun<'a> {
             }
         }
     }
+}
 
-    /// Ends every context of the exchange: done, log, delete. In chain order, once.
-    pub(crate) fn finish(&self) {
-        for (at, filter) in self.chain.filters.iter().enumerate() {
-            let context = self
-                .stream
-                .state()
-                .filter(at)
-                .and_then(|known| known.context.take());
-            if let Some((context, generation)) = context {
-                filter
-                    .vm
-                    .finish_stream(context, generation, self.stream, at);
-            }
+/// Ends every context of an exchange: done, log, delete. In chain order, once.
+pub(crate) fn finish(stream: &Rc<StreamCell>) {
+    let chain = Rc::clone(&stream.state().chain);
+    for (at, filter) in chain.filters.iter().enumerate() {
+        let context = stream
+            .state()
+            .filter(at)
+            .and_then(|known| known.context.take());
+        if let Some((context, generation)) = context {
+            filter.vm.finish_stream(context, generation, stream, at);
         }
     }
 }

@@ -3,7 +3,10 @@
 //! Owns the gateway's implementation of `host-abi`'s `Services`. Guest text goes to the gateway's
 //! own log, escaped, under the target `filter`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::PoisonError;
+use std::sync::RwLock;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -16,26 +19,76 @@ use tidegate_host_abi::LogLevel;
 use tidegate_host_abi::Services;
 use tidegate_host_abi::SharedStore;
 
-/// What all guests of a gateway share.
+use crate::generation::Callable;
+use crate::generation::Generation;
+use crate::generation::PluginSlot;
+
+/// What all guests of a gateway share, through all generations.
 #[derive(Debug)]
 pub(crate) struct GatewayServices {
-    snapshot: Arc<Snapshot>,
+    /// Read when a guest makes a call, written when a generation is applied.
+    reach: RwLock<Arc<Reach>>,
     started: Instant,
     flood: Flood,
     shared: SharedStore,
     metrics: GuestMetrics,
 }
 
+/// What the plugins of a generation may call.
+#[derive(Debug, Default)]
+pub(crate) struct Reach {
+    snapshot: Arc<Snapshot>,
+    /// By plugin name: its namespace, and its backends.
+    plugins: HashMap<String, (String, Callable)>,
+}
+
+impl Reach {
+    /// The reach of a generation's plugins.
+    pub(crate) fn of(generation: &Generation) -> Arc<Self> {
+        let ready = generation.plugins.iter().filter_map(|slot| match slot {
+            PluginSlot::Ready { plugin, backends } => {
+                let spec = plugin.spec();
+                let reach = (spec.namespace.clone(), backends.clone());
+                Some((spec.name.clone(), reach))
+            }
+            PluginSlot::Refused(_) => None,
+        });
+        Arc::new(Self {
+            plugins: ready.collect(),
+            snapshot: Arc::clone(&generation.snapshot),
+        })
+    }
+
+    fn includes(&self, plugin: &str, backend: &str) -> bool {
+        let Some((namespace, callable)) = self.plugins.get(plugin) else {
+            return false;
+        };
+        let Some(backend) = self.snapshot.backends.named(namespace, backend) else {
+            return false;
+        };
+        match callable {
+            Callable::All => true,
+            Callable::Only(names) => names.iter().any(|name| **name == *backend.name.as_str()),
+        }
+    }
+}
+
 impl GatewayServices {
-    /// Services for guests that may call the backends of `snapshot`.
-    pub(crate) fn new(snapshot: Arc<Snapshot>) -> Self {
+    /// Services for guests with that reach.
+    pub(crate) fn new(reach: Arc<Reach>) -> Self {
         Self {
-            snapshot,
+            reach: RwLock::new(reach),
             started: Instant::now(),
             flood: Flood::default(),
             shared: SharedStore::default(),
             metrics: GuestMetrics::default(),
         }
+    }
+
+    /// Changes what guests may call, and returns what it was.
+    pub(crate) fn set_reach(&self, reach: Arc<Reach>) -> Arc<Reach> {
+        let mut current = self.reach.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *current, reach)
     }
 }
 
@@ -131,8 +184,9 @@ impl Services for GatewayServices {
         crate::random::fill(bytes);
     }
 
-    fn may_call(&self, _plugin: &str, backend: &str) -> bool {
-        self.snapshot.backend(backend).is_some()
+    fn may_call(&self, plugin: &str, backend: &str) -> bool {
+        let reach = self.reach.read().unwrap_or_else(PoisonError::into_inner);
+        reach.includes(plugin, backend)
     }
 
     fn shared(&self) -> &SharedStore {

@@ -14,6 +14,7 @@ use tidegate_host_abi::Plugin;
 use tidegate_host_abi::Services;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::generation::VmId;
 use crate::worker::Message;
 
 /// The first pause after a failed start; each further one doubles it.
@@ -25,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct StartOrder {
     /// Which of the worker's VMs wants it.
-    pub(crate) vm: usize,
+    pub(crate) vm: VmId,
     pub(crate) plugins: Vec<Arc<Plugin>>,
     /// Where it goes.
     pub(crate) reply: UnboundedSender<Message>,

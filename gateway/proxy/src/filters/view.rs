@@ -16,6 +16,8 @@ use tidegate_host_abi::Side;
 use tidegate_host_abi::StreamHost;
 use tidegate_host_abi::StreamKind;
 
+use crate::exchange::local::LOCAL_RESPONSE;
+use crate::exchange::state::Local;
 use crate::exchange::state::Phase;
 use crate::exchange::state::State;
 use crate::filters::fields;
@@ -159,7 +161,10 @@ impl StreamHost for FilterView<'_> {
             tracing::warn!("a filter's local response is ignored: the exchange has one already");
             return;
         }
-        self.state.local = Some(response);
+        self.state.local = Some(Local {
+            response,
+            flag: LOCAL_RESPONSE,
+        });
         self.state.wake();
     }
 

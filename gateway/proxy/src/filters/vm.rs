@@ -30,6 +30,7 @@ use crate::filters::lent::Lent;
 use crate::filters::lent::StreamRef;
 use crate::filters::lent::StreamTable;
 use crate::filters::starter::StartOrder;
+use crate::generation::VmId;
 use crate::worker::Worker;
 
 /// How long a new stream waits for a replacement when there is not even a spare.
@@ -38,7 +39,7 @@ const REPLACEMENT_WAIT: Duration = Duration::from_secs(1);
 /// One instance, its spare, and the streams it knows.
 #[derive(Debug)]
 pub(crate) struct Vm {
-    id: usize,
+    id: VmId,
     plugins: Vec<Arc<Plugin>>,
     worker: Weak<Worker>,
     active: RefCell<Option<Instance>>,
@@ -61,7 +62,7 @@ pub(crate) enum EnterError {
 }
 
 impl Vm {
-    pub(crate) fn new(id: usize, plugins: Vec<Arc<Plugin>>, worker: Weak<Worker>) -> Rc<Self> {
+    pub(crate) fn new(id: VmId, plugins: Vec<Arc<Plugin>>, worker: Weak<Worker>) -> Rc<Self> {
         Rc::new(Self {
             id,
             plugins,
@@ -74,6 +75,16 @@ impl Vm {
             arrived: Notify::new(),
             tickers: RefCell::default(),
         })
+    }
+
+    pub(crate) fn id(&self) -> VmId {
+        self.id
+    }
+
+    /// The namespace of its plugins: they share it, or they would not share an instance.
+    pub(crate) fn namespace(&self) -> &str {
+        let first = self.plugins.first();
+        first.map_or("", |plugin| plugin.spec().namespace.as_str())
     }
 
     /// The number of the instance in place.
@@ -303,6 +314,9 @@ impl Vm {
             "filter faulted: {}",
             fault.message
         );
+        if let Some(worker) = self.worker.upgrade() {
+            worker.counters.fault(plugin, fault.kind.as_str());
+        }
         if !fault.backtrace.is_empty() {
             tracing::debug!(plugin, "guest backtrace:\n{}", fault.backtrace);
         }

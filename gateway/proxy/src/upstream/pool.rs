@@ -3,6 +3,7 @@
 //! Owns how many are kept and for how long. The most recently used is taken first, so that the
 //! surplus of a busy minute ages out. Nothing is shared with other workers: no lock, no wake-up.
 
+use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -20,8 +21,8 @@ const COLD: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(crate) struct Pool {
     idle: RefCell<HashMap<SocketAddr, Vec<Kept>, RandomState>>,
-    per_endpoint: usize,
-    max_idle: Duration,
+    per_endpoint: Cell<usize>,
+    max_idle: Cell<Duration>,
 }
 
 #[derive(Debug)]
@@ -34,9 +35,15 @@ impl Pool {
     pub(crate) fn new(per_endpoint: usize, max_idle: Duration) -> Self {
         Self {
             idle: RefCell::default(),
-            per_endpoint,
-            max_idle,
+            per_endpoint: Cell::new(per_endpoint),
+            max_idle: Cell::new(max_idle),
         }
+    }
+
+    /// Other limits, for what comes and for the next sweep.
+    pub(crate) fn set_limits(&self, per_endpoint: usize, max_idle: Duration) {
+        self.per_endpoint.set(per_endpoint);
+        self.max_idle.set(max_idle);
     }
 
     /// A kept connection that its origin has not closed, as far as is known.
@@ -44,7 +51,7 @@ impl Pool {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.get_mut(&endpoint)?;
         while let Some(Kept { connection, since }) = kept.pop() {
-            if since.elapsed() < self.max_idle && connection.reader.is_quiet() {
+            if since.elapsed() < self.max_idle.get() && connection.reader.is_quiet() {
                 return Some(connection);
             }
         }
@@ -55,7 +62,7 @@ impl Pool {
     pub(crate) fn put(&self, connection: UpstreamConnection) {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.entry(connection.endpoint).or_default();
-        if kept.len() < self.per_endpoint {
+        if kept.len() < self.per_endpoint.get() {
             kept.push(Kept {
                 connection,
                 since: Instant::now(),
@@ -72,7 +79,7 @@ impl Pool {
                 if idle > COLD {
                     kept.connection.reader.release();
                 }
-                idle < self.max_idle && kept.connection.reader.is_quiet()
+                idle < self.max_idle.get() && kept.connection.reader.is_quiet()
             });
             !kept.is_empty()
         });

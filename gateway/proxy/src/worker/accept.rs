@@ -6,12 +6,10 @@
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use http::HeaderValue;
-use tidegate_core::snapshot::Listener;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 
@@ -23,6 +21,7 @@ use crate::listener::PRESSURE_PAUSE;
 use crate::listener::classify;
 use crate::listener::refuse_new;
 use crate::worker::Connection;
+use crate::worker::Door;
 use crate::worker::Message;
 use crate::worker::Worker;
 
@@ -31,24 +30,19 @@ const SKEW: usize = 2;
 /// How long a draining listener accepts what the kernel has completed already.
 const LAST_ACCEPTS: Duration = Duration::from_millis(100);
 
-/// Accepts until the worker drains, then takes what is still queued and closes.
-pub(super) async fn accept_loop(
-    worker: Rc<Worker>,
-    socket: TcpListener,
-    place: usize,
-    listener: Arc<Listener>,
-) {
-    while !worker.is_draining() {
+/// Accepts until the door closes, then takes what is still queued and closes.
+pub(super) async fn accept_loop(worker: Rc<Worker>, socket: TcpListener, door: Rc<Door>) {
+    while !door.is_closed() {
         tokio::select! {
             biased;
-            () = worker.drain_begins.notified() => {}
-            accepted = socket.accept() => take(&worker, accepted, place, &listener).await,
+            () = door.until_closed() => {}
+            accepted = socket.accept() => take(&worker, accepted, &door).await,
         }
     }
     refuse_new(&socket);
     let rest = async {
         loop {
-            take(&worker, socket.accept().await, place, &listener).await;
+            take(&worker, socket.accept().await, &door).await;
         }
     };
     // Ends by the limit: there is no moment at which nothing more can come.
@@ -58,19 +52,20 @@ pub(super) async fn accept_loop(
 async fn take(
     worker: &Rc<Worker>,
     accepted: std::io::Result<(TcpStream, SocketAddr)>,
-    place: usize,
-    listener: &Arc<Listener>,
+    door: &Rc<Door>,
 ) {
     match accepted {
         Ok((stream, peer)) => {
-            if let Some(stream) = hand_over(worker, stream, peer, place) {
-                adopt(worker, stream, peer, listener);
+            if let Some(stream) = hand_over(worker, stream, peer, door) {
+                adopt(worker, stream, peer, door);
             }
         }
         Err(err) => match classify(&err) {
             AcceptError::ThatConnection => {}
             AcceptError::Pressure => {
-                tracing::warn!(listener = &*listener.name, %err, "cannot accept connections");
+                let scene = door.scene(worker);
+                let listener = scene.as_ref().map_or("", |scene| &*scene.bind.name);
+                tracing::warn!(listener, %err, "cannot accept connections");
                 tokio::time::sleep(PRESSURE_PAUSE).await;
             }
         },
@@ -82,9 +77,9 @@ fn hand_over(
     worker: &Worker,
     stream: TcpStream,
     peer: SocketAddr,
-    place: usize,
+    door: &Door,
 ) -> Option<TcpStream> {
-    if worker.is_draining() {
+    if door.is_closed() {
         return Some(stream); // The other one may have ended.
     }
     let count = worker.peers.loads.len();
@@ -99,7 +94,7 @@ fn hand_over(
                 .send(Message::Connection {
                     stream,
                     peer,
-                    listener: place,
+                    bind: door.id,
                 })
                 .ok();
         }
@@ -109,12 +104,7 @@ fn hand_over(
 }
 
 /// Starts serving a connection.
-pub(super) fn adopt(
-    worker: &Rc<Worker>,
-    stream: TcpStream,
-    peer: SocketAddr,
-    listener: &Arc<Listener>,
-) {
+pub(super) fn adopt(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, door: &Rc<Door>) {
     let Ok(local) = stream.local_addr() else {
         return;
     };
@@ -127,7 +117,9 @@ pub(super) fn adopt(
     let idle = Rc::new(Cell::new(false));
     let id = worker.next_connection.get();
     worker.next_connection.set(id + 1);
+    worker.counters.connection();
     let key = worker.connections.borrow_mut().insert(Connection {
+        bind: door.id,
         idle: Rc::clone(&idle),
         hurrier: deadline.hurrier(),
         task: None,
@@ -136,8 +128,7 @@ pub(super) fn adopt(
         reader: Reader::new(read, deadline),
         writer: Writer::new(write, worker.wheel.deadline()),
         worker: Rc::clone(worker),
-        listener: Arc::clone(listener),
-        generation: worker.generation(),
+        door: Rc::clone(door),
         peer,
         peer_text: HeaderValue::try_from(peer.ip().to_string())
             .unwrap_or_else(|_| HeaderValue::from_static("unknown")),

@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::rc::Weak;
 use std::sync::Arc;
@@ -12,27 +13,25 @@ use std::time::Duration;
 
 use http::HeaderValue;
 use slab::Slab;
-use tidegate_core::snapshot::Listener;
-use tidegate_host_abi::Plugin;
-use tokio::net::TcpListener;
+use tidegate_core::defaults::SizeLimits;
+use tidegate_core::defaults::Timeouts;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::deadline::Wheel;
-use crate::filters::Chain;
-use crate::filters::Filter;
-use crate::filters::vm::Vm;
 use crate::random::IdSource;
+use crate::upstream::balance::BackendStates;
 use crate::upstream::pool::Pool;
-use crate::worker::DRAIN_GRACE;
 use crate::worker::Generation;
 use crate::worker::Message;
 use crate::worker::Setup;
-use crate::worker::StartedVm;
 use crate::worker::Worker;
-use crate::worker::accept::accept_loop;
 use crate::worker::accept::adopt;
+use crate::worker::change;
+use crate::worker::change::Accepting;
+use crate::worker::change::end_retired;
+use crate::worker::change::hurry_idle;
 
 /// How often gathered log lines are handed over, and kept connections looked at.
 const HOUSEKEEPING: Duration = Duration::from_millis(500);
@@ -52,148 +51,108 @@ pub(crate) fn run(setup: Setup) -> std::io::Result<Drained> {
     runtime.block_on(serve(setup))
 }
 
-async fn serve(mut setup: Setup) -> std::io::Result<Drained> {
-    let sockets = std::mem::take(&mut setup.sockets);
+async fn serve(setup: Setup) -> std::io::Result<Drained> {
     let (worker, mut messages) = build(setup);
     let turning = worker.wheel.clone();
     tokio::task::spawn_local(async move { turning.run().await });
     tokio::task::spawn_local(housekeeping(Rc::downgrade(&worker)));
     tokio::task::spawn_local(finish_late(Rc::downgrade(&worker)));
-    let mut listeners = Vec::new();
-    let mut accepting = Vec::new();
-    for (place, (listener, socket)) in sockets.into_iter().enumerate() {
-        let socket = TcpListener::from_std(socket)?;
-        listeners.push(Arc::clone(&listener));
-        let accept = accept_loop(Rc::clone(&worker), socket, place, listener);
-        accepting.push(tokio::task::spawn_local(accept));
-    }
+    let mut accepting = Accepting::new();
     while let Some(message) = messages.recv().await {
         match message {
             Message::Drain => break,
-            other => handle(&worker, other, &listeners),
+            Message::Generation(change) => change::take(&worker, *change, &mut accepting),
+            other => handle(&worker, other),
         }
     }
-    Ok(drain(&worker, accepting, messages, &listeners).await)
+    Ok(drain(&worker, accepting, messages).await)
 }
 
 fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
     let Setup {
         index,
-        snapshot,
-        sockets: _,
-        vms,
-        chain,
         access_log,
+        counters,
         starter,
         inbox,
         messages,
         peers,
     } = setup;
-    let (plugins, instances): (Vec<_>, Vec<_>) = vms
-        .into_iter()
-        .map(|StartedVm { plugins, instances }| (plugins, instances))
-        .unzip();
-    let kept = snapshot.sizes.idle_connections_per_endpoint;
-    let max_idle = snapshot.timeouts.upstream_idle;
-    let worker = Rc::new_cyclic(|this| {
-        let vms: Vec<Rc<Vm>> = plugins
-            .into_iter()
-            .enumerate()
-            .map(|(id, plugins)| Vm::new(id, plugins, Weak::clone(this)))
-            .collect();
-        let chain = chain_of(chain, &vms);
-        let generation = Generation {
-            snapshot: Arc::clone(&snapshot),
-            chain,
-        };
-        Worker {
-            index,
-            wheel: Wheel::new(),
-            pool: Pool::new(kept, max_idle),
-            ids: IdSource::seeded(),
-            access_log,
-            starter,
-            inbox,
-            snapshot,
-            vms,
-            generation: RefCell::new(Rc::new(generation)),
-            peers,
-            turn: Cell::new(index),
-            draining: Cell::new(false),
-            drain_begins: Notify::new(),
-            connections: RefCell::new(Slab::new()),
-            connection_ended: Notify::new(),
-            next_connection: Cell::new(1),
-            late: RefCell::new(Some(Vec::new())),
-            late_arrived: Notify::new(),
-            date: RefCell::new((0, HeaderValue::from_static(""))),
-        }
-    });
-    for (vm, started) in worker.vms.iter().zip(instances) {
-        vm.begin(started);
-    }
-    (worker, messages)
+    let (timeouts, sizes) = (Timeouts::default(), SizeLimits::default());
+    let ids = IdSource::seeded();
+    let nothing = Generation::new(Arc::default(), &HashMap::new());
+    let worker = Worker {
+        index,
+        wheel: Wheel::new(),
+        pool: Pool::new(sizes.idle_connections_per_endpoint, timeouts.upstream_idle),
+        backends: BackendStates::new(ids.draw()),
+        ids,
+        access_log,
+        counters,
+        starter,
+        inbox,
+        generation: RefCell::new(Rc::new(nothing)),
+        timeouts: Cell::new(timeouts),
+        sizes: Cell::new(sizes),
+        vms: RefCell::default(),
+        retired: RefCell::default(),
+        doors: RefCell::default(),
+        peers,
+        copies: Cell::new(0),
+        connections: RefCell::new(Slab::new()),
+        connection_ended: Notify::new(),
+        next_connection: Cell::new(1),
+        late: RefCell::new(Some(Vec::new())),
+        late_arrived: Notify::new(),
+        date: RefCell::new((0, HeaderValue::from_static(""))),
+    };
+    (Rc::new(worker), messages)
 }
 
-fn chain_of(places: Vec<(Arc<Plugin>, usize, usize)>, vms: &[Rc<Vm>]) -> Chain {
-    let filters = places.into_iter().filter_map(|(plugin, vm, place)| {
-        let callbacks = plugin.callbacks();
-        let vm = Rc::clone(vms.get(vm)?);
-        Some(Filter {
-            plugin,
-            vm,
-            place,
-            callbacks,
-        })
-    });
-    Chain::new(filters.collect())
-}
-
-fn handle(worker: &Rc<Worker>, message: Message, listeners: &[Arc<Listener>]) {
+fn handle(worker: &Rc<Worker>, message: Message) {
     match message {
         Message::Instance { vm, instance } => {
-            if let Some(vm) = worker.vms.get(vm) {
+            let known = worker.vm(vm);
+            if let Some(vm) = known {
                 vm.accept(*instance);
             }
         }
-        Message::Connection {
-            stream,
-            peer,
-            listener,
-        } => {
-            let Some(listener) = listeners.get(listener) else {
+        Message::Connection { stream, peer, bind } => {
+            let door = worker.doors.borrow().get(&bind).cloned();
+            let Some(door) = door else {
+                tracing::warn!("a connection was lost: its listener is gone");
                 return;
             };
             match TcpStream::from_std(stream) {
-                Ok(stream) => adopt(worker, stream, peer, listener),
+                Ok(stream) => adopt(worker, stream, peer, &door),
                 Err(err) => tracing::warn!(%err, "a connection was lost between workers"),
             }
         }
         Message::QueueEvent(event) => {
-            for vm in &worker.vms {
+            for vm in worker.all_vms() {
                 vm.on_queue_event(event);
             }
         }
-        Message::Drain => {}
+        Message::Drain | Message::Generation(_) => {}
     }
 }
 
 async fn drain(
     worker: &Rc<Worker>,
-    accepting: Vec<tokio::task::JoinHandle<()>>,
+    accepting: Accepting,
     mut messages: UnboundedReceiver<Message>,
-    listeners: &[Arc<Listener>],
 ) -> Drained {
-    worker.draining.set(true);
-    worker.drain_begins.notify_waiters();
-    hurry_idle(worker);
+    for door in worker.doors.borrow().values() {
+        door.close(None);
+    }
+    hurry_idle(worker, None);
     let finished = async {
         for accepting in accepting {
             accepting.await.ok();
         }
         loop {
             while let Ok(message) = messages.try_recv() {
-                handle(worker, message, listeners);
+                handle(worker, message);
             }
             if worker.connections.borrow().is_empty() {
                 return;
@@ -202,7 +161,7 @@ async fn drain(
                 () = worker.connection_ended.notified() => {}
                 message = messages.recv() => {
                     if let Some(message) = message {
-                        handle(worker, message, listeners);
+                        handle(worker, message);
                     }
                 }
             }
@@ -218,22 +177,13 @@ async fn drain(
     finish_all_late(worker);
     worker.late.borrow_mut().take();
     worker.pool.clear();
-    for vm in &worker.vms {
+    for vm in worker.all_vms() {
         vm.shutdown();
     }
     if let Some(log) = &worker.access_log {
         log.flush();
     }
     drained
-}
-
-/// Connections that wait for another request get a moment for one that is on its way.
-fn hurry_idle(worker: &Worker) {
-    for (_, connection) in worker.connections.borrow().iter() {
-        if connection.idle.get() {
-            connection.hurrier.hurry(DRAIN_GRACE);
-        }
-    }
 }
 
 async fn cut(worker: &Worker) -> usize {
@@ -260,6 +210,7 @@ async fn housekeeping(worker: Weak<Worker>) {
             return;
         };
         worker.pool.sweep();
+        end_retired(&worker);
         if let Some(log) = &worker.access_log {
             log.flush();
         }

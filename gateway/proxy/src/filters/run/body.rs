@@ -106,7 +106,7 @@ impl FilterRun<'_> {
         side: Side,
         action: BodyAction,
     ) -> Result<Option<VecDeque<Bytes>>, Stop> {
-        let limit = self.worker.sizes().buffered_body_bytes;
+        let limit = self.sizes.buffered_body_bytes;
         let mut state = self.stream.state();
         check_requests(&state)?;
         let Some(known) = state.side(at, side) else {

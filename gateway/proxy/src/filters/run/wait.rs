@@ -47,7 +47,7 @@ impl FilterRun<'_> {
 
     /// Waits for a filter that paused at a head or trailers.
     pub(crate) async fn resumed(&self, at: usize, side: Side) -> Result<(), Stop> {
-        let limit = self.worker.timeouts().filter_pause;
+        let limit = self.timeouts.filter_pause;
         let deadline = self.worker.wheel.deadline();
         let wait = poll_fn(|cx| self.poll_resumed(at, side, cx));
         match deadline.limit(limit, wait).await {
@@ -58,7 +58,7 @@ impl FilterRun<'_> {
 
     /// What filters asked for outside their callbacks, for waits in which none is paused.
     pub(crate) fn poll_stop(&self, cx: &mut Context<'_>) -> Poll<Stop> {
-        if self.chain.is_empty() {
+        if self.chain.has_no_plugins() {
             return Poll::Pending;
         }
         let mut state = self.stream.state();

@@ -1,0 +1,105 @@
+//! One atomic load of everything that traffic meets: configuration, plugins, sockets.
+//!
+//! Owns what a generation is made of, as it is handed to the gateway and as workers get it. A
+//! stream keeps the generation it started with.
+
+use std::sync::Arc;
+
+use tidegate_core::snapshot::Bind;
+use tidegate_core::snapshot::Snapshot;
+use tidegate_host_abi::FailurePolicy;
+use tidegate_host_abi::Instance;
+use tidegate_host_abi::Plugin;
+
+/// What the gateway is started with, and later changed to.
+#[derive(Debug, Clone)]
+pub struct Generation {
+    /// Its number, for logs and metrics.
+    pub number: u64,
+    /// Listeners, routes, backends, limits.
+    pub snapshot: Arc<Snapshot>,
+    /// The plugins, in the order of [`Snapshot::plugins`]. One that did not change must be the same
+    /// `Arc` as before: then its instances stay as they are.
+    pub plugins: Vec<PluginSlot>,
+}
+
+/// A plugin of a generation.
+#[derive(Debug, Clone)]
+pub enum PluginSlot {
+    /// It can be started.
+    Ready {
+        /// The plugin.
+        plugin: Arc<Plugin>,
+        /// What it may call.
+        backends: Callable,
+    },
+    /// It is missing or refused: its requests fail or pass, as its policy says.
+    Refused(FailurePolicy),
+}
+
+/// The backends that a plugin may call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Callable {
+    /// Every backend there is.
+    All,
+    /// These, by full name.
+    Only(Arc<[Arc<str>]>),
+}
+
+/// Names an instance kind with its root contexts through all generations that keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct VmId(pub(crate) u64);
+
+/// Names a bound address through all generations that keep it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct BindId(pub(crate) u64);
+
+/// A generation as all workers share it.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) number: u64,
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// By [`tidegate_core::snapshot::PluginId`].
+    pub(crate) slots: Vec<Slot>,
+    pub(crate) vms: Vec<VmPlan>,
+    /// Sorted by id.
+    pub(crate) binds: Vec<(BindId, Arc<Bind>)>,
+}
+
+/// Where a plugin runs.
+#[derive(Debug, Clone)]
+pub(crate) enum Slot {
+    Ready {
+        plugin: Arc<Plugin>,
+        vm: VmId,
+        /// Its place among the plugins of the instance.
+        place: usize,
+    },
+    Refused(FailurePolicy),
+}
+
+/// The plugins that share an instance.
+#[derive(Debug, Clone)]
+pub(crate) struct VmPlan {
+    pub(crate) id: VmId,
+    pub(crate) plugins: Vec<Arc<Plugin>>,
+}
+
+/// A generation on its way to one worker, with what is new in it.
+#[derive(Debug)]
+pub(crate) struct Change {
+    pub(crate) plan: Arc<Plan>,
+    /// Started instances of VMs that the worker does not have yet: one to serve, one to spare.
+    pub(crate) instances: Vec<(VmId, Vec<Instance>)>,
+    /// Sockets of addresses that it does not listen on yet.
+    pub(crate) sockets: Vec<(BindId, std::net::TcpListener)>,
+    /// Told when new exchanges see the generation.
+    pub(crate) done: std::sync::mpsc::Sender<()>,
+}
+
+impl Plan {
+    pub(crate) fn bind(&self, id: BindId) -> Option<&Arc<Bind>> {
+        let at = self.binds.binary_search_by_key(&id, |(id, _)| *id).ok()?;
+        self.binds.get(at).map(|(_, bind)| bind)
+    }
+}

@@ -1,0 +1,113 @@
+//! What one worker knows of its backends: whose turn it is, and how busy each endpoint is.
+//!
+//! Owns the state behind `core::balance`. A backend that does not change keeps it through
+//! generations.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use tidegate_core::backend::Backend;
+use tidegate_core::backend::BackendName;
+use tidegate_core::balance::Balancer;
+use tidegate_core::snapshot::Backends;
+
+/// One backend on one worker.
+#[derive(Debug)]
+pub(crate) struct BackendState {
+    pub(crate) backend: Arc<Backend>,
+    balancer: RefCell<Balancer>,
+    /// Exchanges of this worker by endpoint.
+    loads: Vec<Cell<u32>>,
+}
+
+impl BackendState {
+    fn new(backend: &Arc<Backend>, seed: u64) -> Self {
+        Self {
+            balancer: RefCell::new(Balancer::new(
+                backend.load_balancer,
+                &backend.endpoints,
+                seed,
+            )),
+            loads: backend.endpoints.iter().map(|_| Cell::new(0)).collect(),
+            backend: Arc::clone(backend),
+        }
+    }
+
+    /// The endpoint for the next attempt; `None` if all have been tried.
+    pub(crate) fn pick(&self, draw: u64, tried: &[usize]) -> Option<(usize, SocketAddr)> {
+        let load = |place: usize| self.loads.get(place).map_or(0, Cell::get);
+        let endpoints = &self.backend.endpoints;
+        let mut balancer = self.balancer.borrow_mut();
+        let place = balancer.pick(endpoints, &load, draw, tried)?;
+        Some((place, endpoints.get(place)?.address))
+    }
+
+    /// Counts an exchange for an endpoint until the lease is dropped.
+    pub(crate) fn lease(self: &Rc<Self>, place: usize) -> Lease {
+        if let Some(load) = self.loads.get(place) {
+            load.set(load.get() + 1);
+        }
+        Lease {
+            state: Rc::clone(self),
+            place,
+        }
+    }
+}
+
+/// One exchange that an endpoint works on.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    state: Rc<BackendState>,
+    place: usize,
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(load) = self.state.loads.get(self.place) {
+            load.set(load.get().saturating_sub(1));
+        }
+    }
+}
+
+/// All backends that a worker has met.
+#[derive(Debug)]
+pub(crate) struct BackendStates {
+    known: RefCell<HashMap<BackendName, Rc<BackendState>, RandomState>>,
+    /// Workers do not march in step.
+    seed: u64,
+}
+
+impl BackendStates {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self {
+            known: RefCell::default(),
+            seed,
+        }
+    }
+
+    /// The state of a backend: the one there is, unless the backend has changed.
+    pub(crate) fn of(&self, backend: &Arc<Backend>) -> Rc<BackendState> {
+        let mut known = self.known.borrow_mut();
+        match known.get(backend.name.as_str()) {
+            Some(state) if state.backend == *backend => Rc::clone(state),
+            _ => {
+                let state = Rc::new(BackendState::new(backend, self.seed));
+                known.insert(backend.name.clone(), Rc::clone(&state));
+                state
+            }
+        }
+    }
+
+    /// Forgets what neither `backends` nor an exchange has any more.
+    pub(crate) fn sweep(&self, backends: &Backends) {
+        self.known.borrow_mut().retain(|name, state| {
+            let current = backends.id(name.as_str()).and_then(|id| backends.get(id));
+            current.is_some_and(|current| state.backend == *current) || Rc::strong_count(state) > 1
+        });
+    }
+}

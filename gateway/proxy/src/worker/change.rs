@@ -1,0 +1,136 @@
+//! The change from one generation to the next, on one worker.
+//!
+//! Owns the order: instances in, sockets in, the new generation in place, then what is gone is
+//! closed or retired. Nothing here waits, and no exchange sees half of it.
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+use crate::filters::vm::Vm;
+use crate::generation::BindId;
+use crate::generation::Change;
+use crate::generation::Plan;
+use crate::worker::DRAIN_GRACE;
+use crate::worker::Door;
+use crate::worker::Generation;
+use crate::worker::Worker;
+use crate::worker::accept::accept_loop;
+
+/// The accept loops of a worker, those of closed doors included.
+pub(super) type Accepting = Vec<JoinHandle<()>>;
+
+/// Takes a generation into service.
+pub(super) fn take(worker: &Rc<Worker>, change: Change, accepting: &mut Accepting) {
+    let Change {
+        plan,
+        instances,
+        sockets,
+        done,
+    } = change;
+    take_vms(worker, &plan, instances);
+    let generation = Generation::new(Arc::clone(&plan), &worker.vms.borrow());
+    let before = worker.generation.replace(Rc::new(generation));
+    let snapshot = &plan.snapshot;
+    worker.timeouts.set(snapshot.timeouts);
+    worker.sizes.set(snapshot.sizes);
+    worker.pool.set_limits(
+        snapshot.sizes.idle_connections_per_endpoint,
+        snapshot.timeouts.upstream_idle,
+    );
+    worker.backends.sweep(&snapshot.backends);
+    close_doors(worker, &plan, &before);
+    accepting.retain(|task| !task.is_finished());
+    for (id, socket) in sockets {
+        open_door(worker, id, socket, accepting);
+    }
+    // Nobody may wait any more; the gateway has logged it then.
+    done.send(()).ok();
+}
+
+fn take_vms(
+    worker: &Rc<Worker>,
+    plan: &Plan,
+    instances: Vec<(crate::generation::VmId, Vec<tidegate_host_abi::Instance>)>,
+) {
+    let mut begun = Vec::new();
+    {
+        let mut vms = worker.vms.borrow_mut();
+        for (id, instances) in instances {
+            let Some(planned) = plan.vms.iter().find(|vm| vm.id == id) else {
+                continue;
+            };
+            let vm = Vm::new(id, planned.plugins.clone(), Rc::downgrade(worker));
+            vms.insert(id, Rc::clone(&vm));
+            begun.push((vm, instances));
+        }
+        let mut retired = worker.retired.borrow_mut();
+        vms.retain(|id, vm| {
+            let stays = plan.vms.iter().any(|planned| planned.id == *id);
+            if !stays {
+                retired.push(Rc::clone(vm));
+            }
+            stays
+        });
+    }
+    // Beginning enters guests, which may reach anything of the worker.
+    for (vm, instances) in begun {
+        vm.begin(instances);
+    }
+}
+
+fn open_door(
+    worker: &Rc<Worker>,
+    id: BindId,
+    socket: std::net::TcpListener,
+    accepting: &mut Accepting,
+) {
+    match TcpListener::from_std(socket) {
+        Ok(socket) => {
+            let door = Door::new(id);
+            worker.doors.borrow_mut().insert(id, Rc::clone(&door));
+            let accept = accept_loop(Rc::clone(worker), socket, door);
+            accepting.push(tokio::task::spawn_local(accept));
+        }
+        Err(err) => tracing::error!(%err, "a worker cannot use a listening socket"),
+    }
+}
+
+fn close_doors(worker: &Rc<Worker>, plan: &Plan, last: &Rc<Generation>) {
+    worker.doors.borrow_mut().retain(|id, door| {
+        let stays = plan.bind(*id).is_some();
+        if !stays {
+            door.close(Some(Rc::clone(last)));
+            hurry_idle(worker, Some(*id));
+        }
+        stays
+    });
+}
+
+/// Connections that wait for another request get a moment for one that is on its way.
+pub(super) fn hurry_idle(worker: &Worker, of: Option<BindId>) {
+    for (_, connection) in worker.connections.borrow().iter() {
+        let concerned = of.is_none_or(|bind| connection.bind == bind);
+        if concerned && connection.idle.get() {
+            connection.hurrier.hurry(DRAIN_GRACE);
+        }
+    }
+}
+
+/// Ends the VMs that no stream and no generation holds any more.
+pub(super) fn end_retired(worker: &Worker) {
+    let ended: Vec<Rc<Vm>> = {
+        let mut retired = worker.retired.borrow_mut();
+        let (held, free): (Vec<_>, Vec<_>) = std::mem::take(&mut *retired)
+            .into_iter()
+            .partition(|vm| Rc::strong_count(vm) > 1);
+        worker.counters.set_retired(held.len());
+        *retired = held;
+        free
+    };
+    for vm in ended {
+        vm.shutdown();
+    }
+}

@@ -1,0 +1,150 @@
+//! A generation as one worker runs it: chains of started filters, backends with their state.
+//!
+//! Owns what is looked up for each exchange. Chains of rules and states of backends are made when
+//! they are first needed: a generation of ten thousand routes must not stop a worker when it
+//! arrives.
+
+use std::cell::OnceCell;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use foldhash::fast::RandomState;
+use tidegate_core::backend::BackendId;
+use tidegate_core::route::Rule;
+use tidegate_core::route::RuleId;
+use tidegate_core::snapshot::Bind;
+use tidegate_core::snapshot::Listener;
+use tidegate_core::snapshot::PluginId;
+
+use crate::filters::Chain;
+use crate::filters::Filter;
+use crate::filters::vm::Vm;
+use crate::generation::BindId;
+use crate::generation::Plan;
+use crate::generation::Slot;
+use crate::generation::VmId;
+use crate::upstream::balance::BackendState;
+use crate::upstream::balance::BackendStates;
+
+/// The configuration that exchanges see, with the filters that this worker runs for it.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    pub(crate) plan: Arc<Plan>,
+    /// By plugin id; `Err` is a refused plugin's policy.
+    filters: Vec<Result<Filter, tidegate_host_abi::FailurePolicy>>,
+    /// By the address of the listener, which the plan keeps alive.
+    listeners: HashMap<*const Listener, Rc<Chain>, RandomState>,
+    rules: RefCell<HashMap<(*const Listener, RuleId), Rc<Chain>, RandomState>>,
+    backends: Vec<OnceCell<Rc<BackendState>>>,
+    no_filters: Rc<Chain>,
+}
+
+impl Generation {
+    /// The generation of `plan`, with the worker's VMs.
+    pub(crate) fn new(plan: Arc<Plan>, vms: &HashMap<VmId, Rc<Vm>>) -> Self {
+        let filters: Vec<_> = plan
+            .slots
+            .iter()
+            .enumerate()
+            .map(|(id, slot)| filter(id, slot, vms))
+            .collect();
+        let mut backends = Vec::new();
+        backends.resize_with(plan.snapshot.backends.iter().count(), OnceCell::new);
+        let mut generation = Self {
+            plan,
+            filters,
+            listeners: HashMap::default(),
+            rules: RefCell::default(),
+            backends,
+            no_filters: Rc::default(),
+        };
+        let plan = Arc::clone(&generation.plan);
+        for (_, bind) in &plan.binds {
+            for listener in bind.listeners.values() {
+                let mut chain = Chain::default();
+                for id in &listener.plugins {
+                    chain.push_plugin(generation.filter(*id));
+                }
+                if !chain.is_empty() {
+                    generation
+                        .listeners
+                        .insert(Arc::as_ptr(listener), Rc::new(chain));
+                }
+            }
+        }
+        generation
+    }
+
+    pub(crate) fn bind(&self, id: BindId) -> Option<&Arc<Bind>> {
+        self.plan.bind(id)
+    }
+
+    /// A plugin as a filter here; `Err` is a refused plugin's policy.
+    pub(crate) fn filter(&self, id: PluginId) -> Result<&Filter, tidegate_host_abi::FailurePolicy> {
+        match self.filters.get(id.0 as usize) {
+            Some(Ok(filter)) => Ok(filter),
+            Some(Err(policy)) => Err(*policy),
+            None => Err(tidegate_host_abi::FailurePolicy::FailClosed),
+        }
+    }
+
+    /// What every request of a listener passes.
+    pub(crate) fn listener_chain(&self, listener: &Arc<Listener>) -> &Rc<Chain> {
+        if self.listeners.is_empty() {
+            return &self.no_filters;
+        }
+        self.listeners
+            .get(&Arc::as_ptr(listener))
+            .unwrap_or(&self.no_filters)
+    }
+
+    /// What a request of a listener passes once a rule has it: the listener's chain, then the
+    /// rule's.
+    pub(crate) fn rule_chain(&self, listener: &Arc<Listener>, rule: &Arc<Rule>) -> Rc<Chain> {
+        let before = self.listener_chain(listener);
+        if rule.filters.is_empty() {
+            return Rc::clone(before);
+        }
+        let key = (Arc::as_ptr(listener), rule.id);
+        let mut rules = self.rules.borrow_mut();
+        let chain = rules.entry(key).or_insert_with(|| {
+            let mut chain = Chain::clone(before);
+            chain.push_rule(rule, self);
+            Rc::new(chain)
+        });
+        Rc::clone(chain)
+    }
+
+    /// The state of a backend here.
+    pub(crate) fn backend(
+        &self,
+        id: BackendId,
+        states: &BackendStates,
+    ) -> Option<&Rc<BackendState>> {
+        let cell = self.backends.get(id.0 as usize)?;
+        let backend = self.plan.snapshot.backends.get(id)?;
+        Some(cell.get_or_init(|| states.of(backend)))
+    }
+}
+
+fn filter(
+    id: usize,
+    slot: &Slot,
+    vms: &HashMap<VmId, Rc<Vm>>,
+) -> Result<Filter, tidegate_host_abi::FailurePolicy> {
+    match slot {
+        Slot::Refused(policy) => Err(*policy),
+        Slot::Ready { plugin, vm, place } => {
+            let vm = vms.get(vm).ok_or(plugin.spec().failure_policy)?;
+            Ok(Filter {
+                id: PluginId(u32::try_from(id).unwrap_or(u32::MAX)),
+                plugin: Arc::clone(plugin),
+                vm: Rc::clone(vm),
+                place: *place,
+                callbacks: plugin.callbacks(),
+            })
+        }
+    }
+}
