@@ -1,12 +1,24 @@
 //! What operators write, parsed: the only crate that knows the configuration format. Level 2:
 //! imports `tidegate-core` at most.
 //!
-//! Files become resources, resources become a [`draft::Draft`] with every problem that was found.
+//! Files become resources, resources become a [`draft::Draft`] with every problem that was found. On
+//! the way, [`source`] reads files, [`document`] splits them, [`parse`] makes a [`tree`] of each
+//! document, [`schema`] checks it and fills the structs of its kind.
 //! The notation of durations and sizes follows the Kubernetes APIs; command line flags share it.
 
+pub mod de;
+pub mod document;
 pub mod draft;
 pub mod duration;
+pub mod export;
+pub mod metadata;
+pub mod parse;
 pub mod place;
 pub mod problem;
+pub mod render;
 pub mod resource;
+pub mod schema;
 pub mod size;
+pub mod source;
+pub mod suggest;
+pub mod tree;
