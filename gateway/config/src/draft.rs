@@ -20,7 +20,8 @@ use crate::resource::ResourceId;
 pub struct Draft {
     /// What requests meet. [`Snapshot::plugins`] and [`Draft::plugins`] are in the same order.
     pub snapshot: Snapshot,
-    /// The plugins that are to be fetched and started.
+    /// The plugins that are to be fetched and started, and those that cannot be
+    /// ([`PluginSource::Refused`]).
     pub plugins: Vec<PluginDecl>,
     /// Everything found wrong, in the order of files and lines.
     pub problems: Vec<Problem>,
@@ -72,6 +73,9 @@ pub struct PluginDecl {
 pub enum PluginSource {
     /// A file, as an absolute path.
     File(PathBuf),
+    /// The resource is refused or missing and has no last good version: there is nothing to fetch.
+    /// Its requests get what [`PluginDecl::failure_policy`] says.
+    Refused,
 }
 
 /// What happens to requests that a plugin cannot decide.
@@ -121,6 +125,8 @@ pub struct AcceptedDocument {
     pub file: PathBuf,
     /// The line its text begins at.
     pub line: u32,
-    /// Its text.
+    /// The text of the document, which may hold other resources too.
     pub text: Arc<str>,
+    /// Files that it names and that were read with it, by the path it names: endpoints.
+    pub files: Vec<(String, Arc<str>)>,
 }

@@ -23,6 +23,10 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::Hir;
 use regex_syntax::hir::Look;
 
+mod literal;
+
+pub use literal::MAX_BEGINNING_BYTES;
+
 /// The longest pattern in bytes; the Gateway API allows no longer path, and values of fields of
 /// this length are no patterns people can read.
 pub const MAX_PATTERN_BYTES: usize = 1024;
@@ -49,6 +53,7 @@ pub struct Pattern(Arc<Compiled>);
 
 struct Compiled {
     text: Box<str>,
+    beginning: Box<[u8]>,
     machine: Machine,
 }
 
@@ -96,10 +101,12 @@ impl Pattern {
             .build()
             .parse(text)
             .map_err(|err| syntax_error(text, &err))?;
+        let beginning = literal::beginning(&parsed);
         let whole = Hir::concat(vec![Hir::look(Look::Start), parsed, Hir::look(Look::End)]);
         let machine = build(&whole).ok_or(PatternError::TooLarge)?;
         Ok(Self(Arc::new(Compiled {
             text: text.into(),
+            beginning,
             machine,
         })))
     }
@@ -118,13 +125,19 @@ impl Pattern {
         &self.0.text
     }
 
+    /// What every value that matches begins with: at most [`MAX_BEGINNING_BYTES`], often all up to
+    /// the first character with a meaning.
+    pub fn beginning(&self) -> &[u8] {
+        &self.0.beginning
+    }
+
     /// Bytes of memory that it keeps, caches of single threads aside.
     pub fn memory_bytes(&self) -> usize {
         let machine = match &self.0.machine {
             Machine::Table(table) => table.memory_usage(),
             Machine::Engine(engine) => engine.memory_usage(),
         };
-        size_of::<Compiled>() + self.0.text.len() + machine
+        size_of::<Compiled>() + self.0.text.len() + self.0.beginning.len() + machine
     }
 }
 

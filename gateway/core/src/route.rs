@@ -22,8 +22,10 @@ use crate::message::RequestHead;
 use crate::pattern::Pattern;
 
 mod build;
+mod candidates;
 mod conditions;
 mod index;
+mod regexes;
 mod weights;
 
 use build::Builder;
@@ -156,8 +158,9 @@ impl RouteTable {
     /// The rule that has a request. `host` is the request's, lower case and without port.
     ///
     /// If no rule of the most specific host matches, those of less specific ones are tried. The
-    /// time does not grow with the number of hosts, exact paths and prefixes; regular expressions
-    /// of one host, and matches of one path that differ in other things, are tried one by one.
+    /// time does not grow with the number of hosts, exact paths and prefixes. Regular expressions of
+    /// one host that begin alike are tried one by one, and so are matches of one path that differ
+    /// in other things than the exact value of a header field.
     pub fn find(&self, host: &str, request: &RequestHead) -> Option<Found<'_>> {
         let view = View::new(request);
         self.hosts

@@ -3,6 +3,9 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use proptest::prelude::proptest;
+
+use super::MAX_BEGINNING_BYTES;
 use super::MAX_PATTERN_BYTES;
 use super::Machine;
 use super::Pattern;
@@ -113,5 +116,35 @@ fn ordinary_patterns_are_small_tables() {
             "{text}: {}",
             pattern.memory_bytes()
         );
+    }
+}
+
+#[test]
+fn every_match_begins_with_the_beginning() {
+    let long = "/".repeat(100);
+    let cut = "/".repeat(MAX_BEGINNING_BYTES);
+    for (pattern, expected) in [
+        ("/a/b", "/a/b"),
+        ("^/a/[0-9]+/b", "/a/"),
+        ("(/a)(/b(/c.*))d", "/a/b/c"),
+        ("/a|/b", ""),
+        ("/a?b", "/"),
+        ("(?i)/a", "/"),
+        (".*a", ""),
+        ("", ""),
+        (&long, &cut),
+    ] {
+        let compiled = Pattern::compile(pattern).expect("a good pattern");
+        assert_eq!(compiled.beginning(), expected.as_bytes(), "{pattern}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_matches_without_the_beginning(pattern in "[ab/.*+?|()]{0,10}", value in "[ab/]{0,6}") {
+        if let Ok(compiled) = Pattern::compile(&pattern) {
+            let begins = value.as_bytes().starts_with(compiled.beginning());
+            assert!(begins || !compiled.matches(value.as_bytes()), "{pattern} / {value}");
+        }
     }
 }

@@ -11,12 +11,14 @@ use std::sync::Arc;
 use super::PathMatch;
 use super::RequestMatch;
 use super::Rule;
+use super::candidates::Candidate;
+use super::candidates::Candidates;
 use super::conditions::Conditions;
 use super::conditions::Rank;
 use super::index::ByPath;
-use super::index::Candidate;
 use super::index::HostRoutes;
 use super::index::Prefixes;
+use super::regexes::Regexes;
 use crate::host::HostMap;
 use crate::host::HostPattern;
 use crate::path;
@@ -137,9 +139,11 @@ impl Drafts {
         let regexes = self.regexes.into_iter();
         HostRoutes {
             exact: sorted(self.exact),
-            regexes: regexes
-                .map(|(pattern, draft)| (pattern, draft.candidate))
-                .collect(),
+            regexes: Regexes::new(
+                regexes
+                    .map(|(pattern, draft)| (pattern, draft.candidate))
+                    .collect(),
+            ),
             prefixes: Prefixes::new(sorted(self.prefixes)),
         }
     }
@@ -155,7 +159,8 @@ impl Draft {
 fn sorted(paths: HashMap<Arc<[u8]>, Vec<Draft>>) -> ByPath {
     let in_order = |mut drafts: Vec<Draft>| {
         drafts.sort_by_cached_key(Draft::rank);
-        drafts.into_iter().map(|draft| draft.candidate).collect()
+        let list = drafts.into_iter().map(|draft| draft.candidate).collect();
+        Candidates::new(list)
     };
     paths
         .into_iter()

@@ -72,6 +72,14 @@ impl Conditions {
                 .all(|(name, value)| view.has_parameter(name, value))
     }
 
+    /// The fields that must have exactly these values.
+    pub(super) fn exact_fields(&self) -> impl Iterator<Item = (&HeaderName, &str)> {
+        self.headers.iter().filter_map(|(name, value)| match value {
+            ValueMatch::Exact(text) => Some((name, &**text)),
+            ValueMatch::Regex(_) => None,
+        })
+    }
+
     fn rank(&self) -> Rank {
         (
             Reverse(self.method.is_some()),
@@ -103,21 +111,25 @@ impl<'r> View<'r> {
         }
     }
 
-    fn has_field(&self, name: &HeaderName, expected: &ValueMatch) -> bool {
+    /// The value of a field, several lines joined with commas (RFC 9110 §5.2). The host is the
+    /// authority.
+    pub(super) fn field(&self, name: &HeaderName) -> Option<Cow<'r, [u8]>> {
         if *name == HOST {
-            return expected.matches(self.request.authority.as_bytes());
+            return Some(Cow::Borrowed(self.request.authority.as_bytes()));
         }
         let mut lines = self.request.headers.get_all(name).iter();
-        let Some(first) = lines.next() else {
-            return false;
-        };
+        let first = lines.next()?;
         let Some(second) = lines.next() else {
-            return expected.matches(first.as_bytes());
+            return Some(Cow::Borrowed(first.as_bytes()));
         };
-        // Several lines are one value (RFC 9110 §5.2).
         let lines = [first, second].into_iter().chain(lines);
         let lines: Vec<&[u8]> = lines.map(HeaderValue::as_bytes).collect();
-        expected.matches(&lines.join(&b','))
+        Some(Cow::Owned(lines.join(&b',')))
+    }
+
+    fn has_field(&self, name: &HeaderName, expected: &ValueMatch) -> bool {
+        self.field(name)
+            .is_some_and(|value| expected.matches(&value))
     }
 
     fn has_parameter(&self, name: &str, expected: &ValueMatch) -> bool {

@@ -1,6 +1,6 @@
 //! From a path to the first rule of one host that has it.
 //!
-//! Owns the order exact, regular expression, prefix, and the look-ups. A prefix is found by asking
+//! Owns the order exact, regular expression, prefix, and the look-ups but for `regexes`. A prefix is found by asking
 //! for each beginning of the path that ends at a slash, the longest first: the number of questions
 //! depends on the path alone, never on how many prefixes there are.
 
@@ -11,29 +11,22 @@ use foldhash::fast::FixedState;
 
 use super::Found;
 use super::Rule;
-use super::conditions::Conditions;
+use super::candidates::Candidates;
 use super::conditions::View;
-use crate::pattern::Pattern;
+use super::regexes::Regexes;
 
 /// Rules by path. Keys are the operator's and never a peer's, so that a fixed hash is safe.
-pub(super) type ByPath = HashMap<Arc<[u8]>, Box<[Candidate]>, FixedState>;
+pub(super) type ByPath = HashMap<Arc<[u8]>, Candidates, FixedState>;
 
 /// The rules of one host pattern.
 #[derive(Debug, Default)]
 pub(super) struct HostRoutes {
     /// By the whole path.
     pub(super) exact: ByPath,
-    /// In order of precedence.
-    pub(super) regexes: Box<[(Pattern, Candidate)]>,
+    /// By regular expression.
+    pub(super) regexes: Regexes,
     /// By prefix, without slash at its end.
     pub(super) prefixes: Prefixes,
-}
-
-/// A rule that has a request if its conditions hold, those on host and path aside.
-#[derive(Debug, Clone)]
-pub(super) struct Candidate {
-    pub(super) rule: Arc<Rule>,
-    pub(super) conditions: Option<Arc<Conditions>>,
 }
 
 /// Rules by prefix.
@@ -41,7 +34,7 @@ pub(super) struct Candidate {
 pub(super) struct Prefixes {
     by_path: ByPath,
     /// Those of `/`, which has every path.
-    root: Box<[Candidate]>,
+    root: Candidates,
     /// How long the longest is.
     longest: usize,
     /// Bit `n` says that there may be a prefix whose length is `n` modulo 64.
@@ -54,7 +47,7 @@ impl HostRoutes {
         let otherwise = |rule| Found { rule, prefix: None };
         self.find_exact(view)
             .map(otherwise)
-            .or_else(|| self.find_regex(view).map(otherwise))
+            .or_else(|| self.regexes.find(view).map(otherwise))
             .or_else(|| self.prefixes.find(view))
     }
 
@@ -62,30 +55,7 @@ impl HostRoutes {
         if self.exact.is_empty() {
             return None;
         }
-        first(self.exact.get(view.path)?, view)
-    }
-
-    fn find_regex(&self, view: &View<'_>) -> Option<&Arc<Rule>> {
-        let mut last: Option<(&Pattern, bool)> = None;
-        self.regexes.iter().find_map(|(pattern, candidate)| {
-            if !candidate.holds(view) {
-                return None;
-            }
-            let matches = match last {
-                Some((previous, matched)) if previous == pattern => matched,
-                _ => pattern.matches(view.path),
-            };
-            last = Some((pattern, matches));
-            matches.then_some(&candidate.rule)
-        })
-    }
-}
-
-impl Candidate {
-    fn holds(&self, view: &View<'_>) -> bool {
-        self.conditions
-            .as_ref()
-            .is_none_or(|conditions| conditions.hold(view))
+        self.exact.get(view.path)?.find(view)
     }
 }
 
@@ -110,14 +80,14 @@ impl Prefixes {
         while !rest.is_empty() {
             if self.lengths & length_bit(rest.len()) != 0
                 && let Some(candidates) = self.by_path.get(rest)
-                && let Some(rule) = first(candidates, view)
+                && let Some(rule) = candidates.find(view)
             {
                 let prefix = Some(rest.len());
                 return Some(Found { rule, prefix });
             }
             rest = before_last_slash(rest);
         }
-        let rule = first(&self.root, view)?;
+        let rule = self.root.find(view)?;
         let prefix = Some(0);
         Some(Found { rule, prefix })
     }
@@ -130,13 +100,6 @@ impl Prefixes {
             None => path,
         }
     }
-}
-
-fn first<'a>(candidates: &'a [Candidate], view: &View<'_>) -> Option<&'a Arc<Rule>> {
-    candidates
-        .iter()
-        .find(|candidate| candidate.holds(view))
-        .map(|candidate| &candidate.rule)
 }
 
 fn before_last_slash(path: &[u8]) -> &[u8] {

@@ -24,9 +24,12 @@ use crate::route::RuleId;
 use crate::route::ValueMatch;
 
 const HOSTS: &[&str] = &["*", "*.t", "*.a.t", "a.t", "b.t", "a.a.t"];
+const NAMES: &[&str] = &["a.t", "b.t", "a.a.t", "b.a.t", "t", "u"];
 const METHODS: &[&str] = &["GET", "POST"];
 const FIELDS: &[&str] = &["x-a", "x-b"];
 const VALUES: &[&str] = &["1", "2"];
+/// So few that many matches share one.
+const PATHS: &[&str] = &["/", "/a", "/a/", "/a/b", "/ab", "//", "/a//"];
 const PATTERNS: &[&str] = &["/.*", "/a.*", "/[ab]/.*", "/(a|b)", "/.*/a"];
 
 /// Precedence among the matches that hold, the smallest first: host, kind of path, its length,
@@ -121,19 +124,23 @@ fn values() -> impl Strategy<Value = ValueMatch> {
     })
 }
 
+fn root() -> impl Strategy<Value = PathMatch> {
+    select(&["/"][..]).prop_map(|path| PathMatch::Prefix(path.into()))
+}
+
 fn paths() -> impl Strategy<Value = PathMatch> {
-    ("(/[ab]?){1,3}", select(PATTERNS), 0..3).prop_map(|(path, pattern, kind)| match kind {
+    (select(PATHS), select(PATTERNS), 0..3).prop_map(|(path, pattern, kind)| match kind {
         0 => PathMatch::Exact(path.into()),
         1 => PathMatch::Prefix(path.into()),
         _ => PathMatch::Regex(Pattern::compile(pattern).expect("a pattern")),
     })
 }
 
-fn matches() -> impl Strategy<Value = RequestMatch> {
+fn matches(paths: impl Strategy<Value = PathMatch>) -> impl Strategy<Value = RequestMatch> {
     let method = proptest::option::of(select(METHODS));
     let headers = vec((select(FIELDS), values()), 0..3);
     let query = vec((select(FIELDS), values()), 0..3);
-    (paths(), method, headers, query).prop_map(|(path, method, mut headers, mut query)| {
+    (paths, method, headers, query).prop_map(|(path, method, mut headers, mut query)| {
         headers.sort_by_key(|(name, _)| *name);
         headers.dedup_by_key(|(name, _)| *name);
         query.sort_by_key(|(name, _)| *name);
@@ -153,9 +160,12 @@ fn matches() -> impl Strategy<Value = RequestMatch> {
     })
 }
 
-fn entries() -> impl Strategy<Value = Vec<Entry>> {
-    let one = (vec(select(HOSTS), 1..3), vec(matches(), 1..4));
-    vec(one, 0..24).prop_map(|all| {
+fn entries(
+    hosts: &'static [&'static str],
+    matches: impl Strategy<Value = RequestMatch>,
+) -> impl Strategy<Value = Vec<Entry>> {
+    let one = (vec(select(hosts), 1..3), vec(matches, 1..4));
+    vec(one, 0..40).prop_map(|all| {
         let entries = (0..).zip(all).map(|(id, (hosts, matches))| {
             entry(id, hosts.into_iter().map(host).collect(), matches)
         });
@@ -185,16 +195,30 @@ fn requests() -> impl Strategy<Value = RequestHead> {
     })
 }
 
+#[track_caller]
+fn compare(entries: Vec<Entry>, requests: Vec<(&str, RequestHead)>) {
+    let table = RouteTable::build(entries.clone());
+    for (name, head) in requests {
+        let found = table.find(name, &head);
+        let found = found.map(|found| (found.rule.id, found.prefix));
+        assert_eq!(found, naive(&entries, name, &head), "{name} {head:?}");
+    }
+}
+
 proptest! {
     #[test]
     fn the_table_finds_what_reading_all_rules_finds(
-        entries in entries(),
-        requests in vec((select(&["a.t", "b.t", "a.a.t", "b.a.t", "t", "u"][..]), requests()), 1..24),
+        entries in entries(HOSTS, matches(paths())),
+        requests in vec((select(NAMES), requests()), 1..24),
     ) {
-        let table = RouteTable::build(entries.clone());
-        for (name, head) in requests {
-            let found = table.find(name, &head).map(|found| (found.rule.id, found.prefix));
-            assert_eq!(found, naive(&entries, name, &head), "{name} {head:?}");
-        }
+        compare(entries, requests);
+    }
+
+    #[test]
+    fn a_path_with_many_rules_is_searched_as_if_it_had_few(
+        entries in entries(&["*"], matches(root())),
+        requests in vec((select(NAMES), requests()), 1..24),
+    ) {
+        compare(entries, requests);
     }
 }

@@ -1,0 +1,129 @@
+//! Resources become a [`Snapshot`], plugin declarations, conditions and problems.
+//!
+//! Everything that needs more than one resource is here: references, attachment, conflicts, order.
+//! It is a pure function of the [`World`] (and the process environment that plugins may read), run
+//! anew for each load. The loader calls it again with older versions where it found errors.
+
+mod attach;
+mod backends;
+mod conditions;
+mod filters;
+mod gateways;
+mod matches;
+mod plugin_decl;
+mod plugins;
+mod policies;
+mod references;
+mod report;
+mod routes;
+mod services;
+mod world;
+
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use tidegate_core::defaults::SizeLimits;
+use tidegate_core::defaults::Timeouts;
+use tidegate_core::pattern::Pattern;
+use tidegate_core::snapshot::Snapshot;
+
+use crate::draft::PluginDecl;
+use crate::draft::ResourceStatus;
+use report::Report;
+
+pub(crate) use plugin_decl::beside;
+pub(crate) use world::Candidate;
+pub(crate) use world::Content;
+pub(crate) use world::EndpointsFile;
+pub(crate) use world::State;
+pub(crate) use world::Version;
+pub(crate) use world::World;
+
+/// What resources come to.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) snapshot: Snapshot,
+    pub(crate) plugins: Vec<PluginDecl>,
+    pub(crate) statuses: Vec<ResourceStatus>,
+    pub(crate) problems: Vec<crate::problem::Problem>,
+    /// Files that resources name.
+    pub(crate) watch: BTreeSet<PathBuf>,
+}
+
+/// What is kept between loads because it is dear to make: compiled regular expressions by text.
+#[derive(Debug, Default)]
+pub(crate) struct Patterns {
+    old: HashMap<String, Pattern>,
+    used: HashMap<String, Pattern>,
+}
+
+impl Patterns {
+    /// Forgets what was not used since the last call.
+    pub(crate) fn begin(&mut self) {
+        self.old = std::mem::take(&mut self.used);
+    }
+
+    /// A pattern, compiled now or before; `None` if it is none (a rule has said so).
+    fn compile(&mut self, text: &str) -> Option<Pattern> {
+        if let Some(pattern) = self.used.get(text) {
+            return Some(pattern.clone());
+        }
+        let pattern = match self.old.remove(text) {
+            Some(pattern) => pattern,
+            None => Pattern::compile(text).ok()?,
+        };
+        self.used.insert(text.to_owned(), pattern.clone());
+        Some(pattern)
+    }
+}
+
+/// The environment that plugins may read, as a function from names.
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Compiles a world.
+pub(crate) fn compile(
+    world: &World<'_>,
+    patterns: &mut Patterns,
+    env: Environment<'_>,
+) -> Compiled {
+    let mut report = Report::default();
+    let policies = policies::Policies::new(world, &mut report);
+    let mut backends = backends::BackendTable::new(world, &policies);
+    let mut plugins = plugins::PluginTable::new(world, &mut backends, env, &mut report);
+    let mut gateways = gateways::Gateways::new(world, &mut report);
+    routes::compile(
+        routes::Tools {
+            world,
+            policies: &policies,
+            backends: &mut backends,
+            plugins: &mut plugins,
+            patterns,
+        },
+        &mut gateways,
+        &mut report,
+    );
+    gateways.report_attached(&mut report);
+    let binds = gateways.into_binds(&policies, &plugins);
+    let (plugin_names, plugins) = plugins.into_parts();
+    let statuses = conditions::statuses(world, &mut report);
+    let mut watch = BTreeSet::new();
+    for plugin in &plugins {
+        if let crate::draft::PluginSource::File(path) = &plugin.source {
+            watch.insert(path.clone());
+        }
+    }
+    Compiled {
+        snapshot: Snapshot {
+            binds,
+            backends: backends.into_backends(),
+            plugins: plugin_names,
+            timeouts: Timeouts::default(),
+            sizes: SizeLimits::default(),
+        },
+        plugins,
+        statuses,
+        problems: report.into_problems(),
+        watch,
+    }
+}

@@ -1,0 +1,323 @@
+//! Which listeners a route attaches to, and for which hosts (Gateway API: `ParentReference`,
+//! `AllowedRoutes`, `HTTPRouteSpec.hostnames`).
+
+use std::collections::BTreeMap;
+
+use tidegate_core::host::HostPattern;
+
+use super::gateways::GatewayPlan;
+use super::gateways::Gateways;
+use super::gateways::ListenerPlan;
+use super::gateways::Standing;
+use super::references::not_found;
+use super::report::Refusal;
+use super::report::Report;
+use super::world::Candidate;
+use super::world::World;
+use crate::draft::Condition;
+use crate::kinds::GATEWAY_GROUP;
+use crate::kinds::gateway::FromNamespaces;
+use crate::kinds::gateway::LabelOperator;
+use crate::kinds::gateway::LabelSelector;
+use crate::kinds::http_route::HttpRoute;
+use crate::kinds::http_route::ParentRef;
+use crate::place::Span;
+use crate::suggest::did_you_mean;
+
+/// The label that every namespace has (Kubernetes).
+const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// A listener that a route attaches to, by its place among all, and the hosts they share.
+pub(crate) type Attachment = (usize, Vec<HostPattern>);
+
+/// Attaches a route to what it names; reports what it cannot attach to.
+pub(crate) fn attach(
+    world: &World<'_>,
+    gateways: &Gateways<'_>,
+    candidate: &Candidate,
+    route: &HttpRoute,
+    report: &mut Report,
+) -> Vec<Attachment> {
+    let hosts: Vec<HostPattern> = route
+        .spec
+        .hostnames
+        .iter()
+        .filter_map(|host| HostPattern::parse(host).ok())
+        .collect();
+    let mut attachments: BTreeMap<usize, Vec<HostPattern>> = BTreeMap::new();
+    for parent in &route.spec.parent_refs {
+        let result = attach_to(world, gateways, candidate, route, &hosts, parent);
+        let about = about(candidate, parent);
+        let condition = match result {
+            Ok(None) => continue,
+            Ok(Some(found)) => {
+                for (listener, hosts) in found {
+                    attachments.entry(listener).or_default().extend(hosts);
+                }
+                accepted(about)
+            }
+            Err(refusal) => {
+                let condition = Condition {
+                    kind: "Accepted",
+                    status: false,
+                    reason: refusal.reason,
+                    message: refusal.message.clone(),
+                    about: Some(about),
+                };
+                report.error(candidate, refusal);
+                condition
+            }
+        };
+        report.condition(candidate, condition);
+    }
+    if route.spec.parent_refs.is_empty() {
+        let refusal = Refusal {
+            span: Span::NONE,
+            reason: "NoMatchingParent",
+            message: "the route names no parent, so it is not used".to_owned(),
+            hint: Some("add `parentRefs` with the name of a Gateway".to_owned()),
+        };
+        report.warning(candidate, refusal);
+    }
+    let attached = attachments.into_iter();
+    attached
+        .map(|(listener, mut hosts)| {
+            hosts.sort_unstable();
+            hosts.dedup();
+            (listener, hosts)
+        })
+        .collect()
+}
+
+fn accepted(about: String) -> Condition {
+    Condition {
+        kind: "Accepted",
+        status: true,
+        reason: "Accepted",
+        message: String::new(),
+        about: Some(about),
+    }
+}
+
+/// What a condition calls a parent: `namespace/name`, its section and port if they are named.
+pub(crate) fn about(candidate: &Candidate, parent: &ParentRef) -> String {
+    let namespace = parent
+        .namespace
+        .as_ref()
+        .map_or(candidate.namespace(), |namespace| namespace.as_str());
+    let mut about = format!("{namespace}/{}", *parent.name);
+    if let Some(section) = &parent.section_name {
+        about = format!("{about}/{}", **section);
+    }
+    if let Some(port) = &parent.port {
+        about = format!("{about}:{}", **port);
+    }
+    about
+}
+
+/// `Ok(None)`: the parent is refused or not ours, which is said elsewhere.
+fn attach_to(
+    world: &World<'_>,
+    gateways: &Gateways<'_>,
+    candidate: &Candidate,
+    route: &HttpRoute,
+    hosts: &[HostPattern],
+    parent: &ParentRef,
+) -> Result<Option<Vec<Attachment>>, Refusal> {
+    check_kind(parent)?;
+    let namespace = parent
+        .namespace
+        .as_ref()
+        .map_or(candidate.namespace(), |namespace| namespace.as_str());
+    let gateway = gateways.get(namespace, &parent.name).ok_or_else(|| {
+        not_found(
+            world,
+            "NoMatchingParent",
+            "Gateway",
+            namespace,
+            &parent.name,
+        )
+    })?;
+    if gateway.standing != Standing::Ours {
+        return Ok(None);
+    }
+    let named = named_listeners(gateways, gateway, parent)?;
+    let is_allowed = |(_, listener): &(usize, &ListenerPlan<'_>)| {
+        listener.takes_http && allows(world, gateway, listener, candidate)
+    };
+    let allowed: Vec<(usize, &ListenerPlan<'_>)> = named.into_iter().filter(is_allowed).collect();
+    if allowed.is_empty() {
+        return Err(Refusal {
+            span: parent.name.span,
+            reason: "NotAllowedByListeners",
+            message: format!(
+                "no listener of Gateway `{}` allows HTTPRoutes of namespace `{}`",
+                gateway.candidate.full_name(),
+                candidate.namespace()
+            ),
+            hint: Some("see `allowedRoutes` of its listeners".to_owned()),
+        });
+    }
+    let attachments: Vec<Attachment> = allowed
+        .iter()
+        .filter_map(|(index, listener)| {
+            let hosts = shared_hosts(&listener.host, hosts);
+            (!hosts.is_empty()).then_some((*index, hosts))
+        })
+        .collect();
+    if attachments.is_empty() {
+        let claimed: Vec<String> = allowed
+            .iter()
+            .filter_map(|(_, one)| Some(one.listener.hostname.as_ref()?.to_string()))
+            .collect();
+        return Err(Refusal {
+            span: route
+                .spec
+                .hostnames
+                .first()
+                .map_or(parent.name.span, |host| host.span),
+            reason: "NoMatchingListenerHostname",
+            message: format!(
+                "no listener of Gateway `{}` has any of the route's hostnames",
+                gateway.candidate.full_name()
+            ),
+            hint: Some(format!("its listeners have: {}", claimed.join(", "))),
+        });
+    }
+    Ok(Some(attachments))
+}
+
+fn check_kind(parent: &ParentRef) -> Result<(), Refusal> {
+    let group = parent
+        .group
+        .as_ref()
+        .map_or(GATEWAY_GROUP, |group| group.as_str());
+    let kind = parent.kind.as_ref().map_or("Gateway", |kind| kind.as_str());
+    if (group, kind) == (GATEWAY_GROUP, "Gateway") {
+        return Ok(());
+    }
+    let by_kind = parent.kind.as_ref().map(|kind| kind.span);
+    let by_group = parent.group.as_ref().map(|group| group.span);
+    Err(Refusal {
+        span: by_kind.or(by_group).unwrap_or(parent.name.span),
+        reason: "InvalidKind",
+        message: format!("a {kind} as parent is not supported yet"),
+        hint: Some("the parent of a route is a Gateway".to_owned()),
+    })
+}
+
+/// The listeners that a reference names by section and port.
+fn named_listeners<'g, 'a>(
+    gateways: &'g Gateways<'a>,
+    gateway: &GatewayPlan<'a>,
+    parent: &ParentRef,
+) -> Result<Vec<(usize, &'g ListenerPlan<'a>)>, Refusal> {
+    let all = || {
+        let listeners = gateways.listeners.iter().enumerate();
+        listeners
+            .skip(gateway.listeners.start)
+            .take(gateway.listeners.len())
+    };
+    let named: Vec<_> = all()
+        .filter(|(_, one)| {
+            parent
+                .section_name
+                .as_ref()
+                .is_none_or(|name| name.value == one.listener.name.value)
+        })
+        .collect();
+    if let (true, Some(section)) = (named.is_empty(), &parent.section_name) {
+        let names = all().map(|(_, one)| one.listener.name.as_str());
+        return Err(Refusal {
+            span: section.span,
+            reason: "NoMatchingParent",
+            message: format!(
+                "Gateway `{}` has no listener `{}`",
+                gateway.candidate.full_name(),
+                **section
+            ),
+            hint: did_you_mean(section, names),
+        });
+    }
+    let on_port: Vec<_> = named
+        .into_iter()
+        .filter(|(_, one)| {
+            let port = parent.port.as_ref();
+            port.is_none_or(|port| port.value == one.listener.port.value)
+        })
+        .collect();
+    match &parent.port {
+        Some(port) if on_port.is_empty() => {
+            let ports: Vec<String> = all()
+                .map(|(_, one)| one.listener.port.to_string())
+                .collect();
+            Err(Refusal {
+                span: port.span,
+                reason: "NoMatchingParent",
+                message: format!(
+                    "Gateway `{}` has no such listener on port {}",
+                    gateway.candidate.full_name(),
+                    port.value
+                ),
+                hint: Some(format!("its listeners have: {}", ports.join(", "))),
+            })
+        }
+        _ => Ok(on_port),
+    }
+}
+
+fn allows(
+    world: &World<'_>,
+    gateway: &GatewayPlan<'_>,
+    listener: &ListenerPlan<'_>,
+    route: &Candidate,
+) -> bool {
+    let allowed = listener.listener.allowed_routes.as_ref();
+    let namespaces = allowed.and_then(|allowed| allowed.namespaces.as_ref());
+    let from = namespaces
+        .and_then(|namespaces| namespaces.from.as_ref())
+        .map_or(FromNamespaces::Same, |from| from.value);
+    match from {
+        FromNamespaces::All => true,
+        FromNamespaces::None => false,
+        FromNamespaces::Same => gateway.candidate.namespace() == route.namespace(),
+        FromNamespaces::Selector => namespaces
+            .and_then(|namespaces| namespaces.selector.as_ref())
+            .is_some_and(|selector| selects(world, selector, route.namespace())),
+    }
+}
+
+/// Whether a namespace has the labels (Kubernetes: `LabelSelector`).
+fn selects(world: &World<'_>, selector: &LabelSelector, namespace: &str) -> bool {
+    let declared = world.get("Namespace", "", namespace);
+    let label = |key: &str| match key {
+        NAMESPACE_LABEL => Some(namespace),
+        _ => declared
+            .and_then(|one| one.version.content.labels.get(key))
+            .map(String::as_str),
+    };
+    let has_labels = selector
+        .match_labels
+        .iter()
+        .all(|(key, value)| label(key) == Some(value));
+    let keeps_rules = selector.match_expressions.iter().all(|rule| {
+        let value = label(&rule.key);
+        let is_listed = value.is_some_and(|value| rule.values.iter().any(|one| one == value));
+        match rule.operator.value {
+            LabelOperator::In => is_listed,
+            LabelOperator::NotIn => !is_listed,
+            LabelOperator::Exists => value.is_some(),
+            LabelOperator::DoesNotExist => value.is_none(),
+        }
+    });
+    has_labels && keeps_rules
+}
+
+/// The hosts that a listener and a route share; the listener's if the route names none.
+fn shared_hosts(listener: &HostPattern, route: &[HostPattern]) -> Vec<HostPattern> {
+    if route.is_empty() {
+        return vec![listener.clone()];
+    }
+    let shared = route.iter().filter_map(|host| listener.intersect(host));
+    shared.collect()
+}

@@ -1,0 +1,248 @@
+//! Backends and ports of Services as the data plane's backends, and references to them.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::HeaderValue;
+use tidegate_core::backend::Backend;
+use tidegate_core::backend::BackendId;
+use tidegate_core::backend::BackendName;
+use tidegate_core::backend::Endpoint;
+use tidegate_core::balance::LoadBalancer;
+use tidegate_core::snapshot::Backends;
+
+use super::policies::Policies;
+use super::references::is_permitted;
+use super::references::not_found;
+use super::references::not_permitted;
+use super::report::Refusal;
+use super::services::ServicePorts;
+use super::world::Candidate;
+use super::world::State;
+use super::world::World;
+use crate::kinds::Body;
+use crate::kinds::GATEWAY_GROUP;
+use crate::kinds::OWN_GROUP;
+use crate::kinds::backend::BackendEndpoint;
+use crate::kinds::text::Group;
+use crate::kinds::text::KindName;
+use crate::kinds::text::NamespaceName;
+use crate::kinds::text::ObjectName;
+use crate::place::At;
+use crate::suggest::did_you_mean;
+
+/// A reference to a backend, of a rule or a mirror.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Reference<'a> {
+    pub(crate) group: Option<&'a At<Group>>,
+    pub(crate) kind: Option<&'a At<KindName>>,
+    pub(crate) namespace: Option<&'a At<NamespaceName>>,
+    pub(crate) name: &'a At<ObjectName>,
+    pub(crate) port: Option<&'a At<u16>>,
+}
+
+/// The backends of a snapshot in the making.
+#[derive(Debug)]
+pub(crate) struct BackendTable<'a> {
+    world: &'a World<'a>,
+    policies: &'a Policies<'a>,
+    backends: Backends,
+    services: ServicePorts<'a>,
+    /// Which port of which Service is which backend.
+    ports: HashMap<(String, u16), BackendId>,
+}
+
+impl<'a> BackendTable<'a> {
+    /// A table with all Backends; ports of Services come in when something refers to them.
+    pub(crate) fn new(world: &'a World<'a>, policies: &'a Policies<'a>) -> Self {
+        let mut table = Self {
+            world,
+            policies,
+            backends: Backends::default(),
+            services: ServicePorts::new(world),
+            ports: HashMap::new(),
+        };
+        for candidate in world.all("Backend") {
+            table.backend(candidate);
+        }
+        table
+    }
+
+    /// Where a reference leads. `Ok(None)`: to something that is refused itself.
+    pub(crate) fn resolve(
+        &mut self,
+        from: &Candidate,
+        reference: Reference<'_>,
+    ) -> Result<Option<BackendId>, Refusal> {
+        let group = reference.group.map_or("", |group| group.as_str());
+        let kind = reference.kind.map_or("Service", |kind| kind.as_str());
+        let namespace = reference
+            .namespace
+            .map_or(from.namespace(), |namespace| namespace.as_str());
+        match (group, kind) {
+            ("", "Service") | (OWN_GROUP, "Backend") => {}
+            _ => return Err(invalid_kind(reference, group, kind)),
+        }
+        let name = reference.name;
+        if !is_permitted(
+            self.world,
+            (GATEWAY_GROUP, from),
+            (group, kind, namespace, name.as_str()),
+        ) {
+            let span = reference.namespace.map_or(name.span, |one| one.span);
+            return Err(not_permitted(span, from, kind, namespace, name.as_str()));
+        }
+        let found = self
+            .world
+            .find(from, kind, namespace, name.as_str())
+            .ok_or_else(|| not_found(self.world, "BackendNotFound", kind, namespace, name))?;
+        match reference.port {
+            _ if found.state == State::Salvaged => Ok(None),
+            Some(port) if kind == "Backend" => Err(Refusal {
+                span: port.span,
+                reason: "BackendNotFound",
+                message: "a Backend has no ports to choose from".to_owned(),
+                hint: Some("remove `port`".to_owned()),
+            }),
+            None if kind == "Backend" => Ok(self.backend(found)),
+            Some(port) => self.port(found, port).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// A Backend in the snapshot.
+    fn backend(&mut self, candidate: &'a Candidate) -> Option<BackendId> {
+        let name = candidate.full_name();
+        if let Some(id) = self.backends.id(&name) {
+            return Some(id);
+        }
+        let Body::Backend(backend) = candidate.body() else {
+            return None;
+        };
+        if candidate.state == State::Salvaged {
+            return None;
+        }
+        let listed = match (&backend.spec.endpoints, &candidate.version.endpoints) {
+            (Some(listed), _) => listed.value.as_slice(),
+            (None, Some(file)) => file.endpoints.as_slice(),
+            (None, None) => &[],
+        };
+        let balancer = self.policies.load_balancer("Backend", candidate);
+        Some(self.insert(&name, endpoints(listed), balancer))
+    }
+
+    /// A port of a Service in the snapshot.
+    fn port(&mut self, service: &'a Candidate, port: &At<u16>) -> Result<BackendId, Refusal> {
+        let name = service.full_name();
+        if let Some(id) = self.ports.get(&(name.clone(), port.value)) {
+            return Ok(*id);
+        }
+        let endpoints = self.services.endpoints(service, port)?;
+        let balancer = self.policies.load_balancer("Service", service);
+        let id = self.insert(&format!("{name}:{}", port.value), endpoints, balancer);
+        self.ports.insert((name, port.value), id);
+        Ok(id)
+    }
+
+    fn insert(&mut self, name: &str, endpoints: Vec<Endpoint>, policy: LoadBalancer) -> BackendId {
+        let authority = endpoints
+            .first()
+            .and_then(|first| HeaderValue::from_str(&first.address.to_string()).ok())
+            .unwrap_or_else(|| HeaderValue::from_static("localhost"));
+        self.backends.insert(Arc::new(Backend {
+            name: BackendName::from(name),
+            endpoints,
+            authority,
+            load_balancer: policy,
+        }))
+    }
+
+    /// What a plugin calls a backend, as the data plane calls it: see `PluginAllow::backends`.
+    pub(crate) fn allowed(
+        &mut self,
+        from: &Candidate,
+        given: &At<String>,
+    ) -> Result<Option<Arc<str>>, Refusal> {
+        let (path, port) = match given.rsplit_once(':') {
+            Some((path, port)) => (path, Some(port)),
+            None => (given.as_str(), None),
+        };
+        let (namespace, name) = path.split_once('/').unwrap_or((from.namespace(), path));
+        let (group, kind) = match port {
+            Some(_) => ("", "Service"),
+            None => (OWN_GROUP, "Backend"),
+        };
+        if !is_permitted(
+            self.world,
+            (OWN_GROUP, from),
+            (group, kind, namespace, name),
+        ) {
+            return Err(not_permitted(given.span, from, kind, namespace, name));
+        }
+        let Some(found) = self.world.find(from, kind, namespace, name) else {
+            return Err(Refusal {
+                hint: did_you_mean(name, self.world.names(kind, namespace)),
+                span: given.span,
+                reason: "BackendNotFound",
+                message: format!("there is no {kind} `{namespace}/{name}`"),
+            });
+        };
+        if found.state == State::Salvaged {
+            return Ok(None);
+        }
+        let Some(port) = port else {
+            self.backend(found);
+            return Ok(Some(format!("{namespace}/{name}").into()));
+        };
+        let port = At {
+            value: port.parse().map_err(|_| Refusal {
+                span: given.span,
+                reason: "BackendNotFound",
+                message: format!("{port:?} is not a port"),
+                hint: None,
+            })?,
+            span: given.span,
+        };
+        self.port(found, &port)?;
+        Ok(Some(format!("{namespace}/{name}:{}", port.value).into()))
+    }
+
+    pub(crate) fn into_backends(self) -> Backends {
+        self.backends
+    }
+}
+
+fn invalid_kind(reference: Reference<'_>, group: &str, kind: &str) -> Refusal {
+    let hint = match kind {
+        "Backend" => format!("write `group: {OWN_GROUP}`"),
+        "Service" => "leave out `group`".to_owned(),
+        _ => "a backend is a Service, or a Backend of the group `tidegate.dev`".to_owned(),
+    };
+    let span = match (reference.kind, reference.group) {
+        (Some(kind), _) if !matches!(kind.as_str(), "Service" | "Backend") => kind.span,
+        (_, Some(group)) => group.span,
+        (Some(kind), None) => kind.span,
+        (None, None) => reference.name.span,
+    };
+    let group = if group.is_empty() { "core" } else { group };
+    Refusal {
+        span,
+        reason: "InvalidKind",
+        message: format!("a {kind} of the group `{group}` is no backend"),
+        hint: Some(hint),
+    }
+}
+
+/// Endpoints as they are written; a rule has refused those that are no addresses.
+fn endpoints(listed: &[BackendEndpoint]) -> Vec<Endpoint> {
+    listed
+        .iter()
+        .filter_map(|one| {
+            Some(Endpoint {
+                address: one.address.parse::<SocketAddr>().ok()?,
+                weight: one.weight.as_ref().map_or(1, |weight| weight.value),
+            })
+        })
+        .collect()
+}

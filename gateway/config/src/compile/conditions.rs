@@ -1,0 +1,80 @@
+//! What is to be said about each resource in the end (Kubernetes: `metav1.Condition`).
+
+use std::collections::HashMap;
+
+use super::report::Report;
+use super::world::Candidate;
+use super::world::State;
+use super::world::World;
+use crate::draft::Condition;
+use crate::draft::ResourceStatus;
+use crate::kinds::Body;
+use crate::kinds::CONTROLLER;
+use crate::problem::Problem;
+use crate::problem::Severity;
+use crate::resource::ResourceId;
+
+/// The status of every resource that serves, by kind, namespace and name.
+pub(super) fn statuses(world: &World<'_>, report: &mut Report) -> Vec<ResourceStatus> {
+    let mut first_errors: HashMap<ResourceId, Problem> = HashMap::new();
+    for problem in report.problems() {
+        if let (Severity::Error, Some(id)) = (problem.severity, &problem.resource) {
+            first_errors
+                .entry(id.clone())
+                .or_insert_with(|| problem.clone());
+        }
+    }
+    world
+        .everything()
+        .map(|candidate| {
+            let mut conditions = report.take_conditions(candidate.id());
+            add_own(candidate, first_errors.get(candidate.id()), &mut conditions);
+            ResourceStatus {
+                resource: candidate.id().clone(),
+                place: (candidate.state != State::LastGood)
+                    .then(|| candidate.place(candidate.version.content.name_span)),
+                last_good: candidate.state == State::LastGood,
+                conditions,
+            }
+        })
+        .collect()
+}
+
+/// Conditions of kinds that nothing else gives any.
+fn add_own(candidate: &Candidate, error: Option<&Problem>, conditions: &mut Vec<Condition>) {
+    match candidate.body() {
+        // Those of another class are somebody else's to judge.
+        Body::Gateway(_) | Body::HttpRoute(_) => return,
+        Body::GatewayClass(class) if class.spec.controller_name.value != CONTROLLER => return,
+        Body::GatewayClass(_)
+        | Body::Backend(_)
+        | Body::BackendPolicy(_)
+        | Body::Plugin(_)
+        | Body::TrafficPolicy(_)
+        | Body::Telemetry(_) => {}
+        // Kubernetes' own kinds have no such conditions.
+        Body::ReferenceGrant(_)
+        | Body::Service(_)
+        | Body::EndpointSlice(_)
+        | Body::Secret(_)
+        | Body::ConfigMap(_)
+        | Body::Namespace(_) => return,
+    }
+    let accepted = match error {
+        None => Condition {
+            kind: "Accepted",
+            status: true,
+            reason: "Accepted",
+            message: String::new(),
+            about: None,
+        },
+        Some(problem) => Condition {
+            kind: "Accepted",
+            status: false,
+            reason: problem.reason,
+            message: problem.message.clone(),
+            about: None,
+        },
+    };
+    conditions.push(accepted);
+}

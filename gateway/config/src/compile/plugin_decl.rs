@@ -1,0 +1,223 @@
+//! One Plugin resource as the declaration that the binary resolves.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use tidegate_core::snapshot::PluginName;
+
+use super::Environment;
+use super::backends::BackendTable;
+use super::references::not_found;
+use super::report::Refusal;
+use super::report::Report;
+use super::world::Candidate;
+use super::world::State;
+use super::world::World;
+use crate::draft::FailurePolicy;
+use crate::draft::PluginDecl;
+use crate::draft::PluginSource;
+use crate::duration;
+use crate::kinds::Body;
+use crate::kinds::plugin;
+use crate::kinds::plugin::EnvVar;
+use crate::kinds::plugin::KeyRef;
+use crate::kinds::plugin::Plugin;
+use crate::kinds::text::DurationText;
+use crate::place::At;
+use crate::rules::json_bytes;
+use crate::size;
+
+/// Memory of an instance, CPU time of a call, time to start: docs/defaults.md.
+const MEMORY_BYTES: usize = 64 << 20;
+const CALL_TIMEOUT: Duration = Duration::from_millis(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The declaration of a plugin; one that cannot be fetched if anything is wrong with it.
+pub(super) fn declare(
+    world: &World<'_>,
+    backends: &mut BackendTable<'_>,
+    candidate: &Candidate,
+    plugin: &Plugin,
+    env: Environment<'_>,
+    report: &mut Report,
+) -> PluginDecl {
+    let spec = &plugin.spec;
+    let mut decl = refused(candidate, plugin);
+    let mut is_good = candidate.state != State::Salvaged;
+    let mut check = |result: Result<(), Refusal>| {
+        if let Err(refusal) = result {
+            is_good = false;
+            report.error(candidate, refusal);
+        }
+    };
+    if candidate.state == State::Salvaged {
+        return decl;
+    }
+    for variable in &spec.env {
+        check(value(world, candidate, variable, env).map(|value| {
+            decl.env.push((variable.name.to_string(), value));
+        }));
+    }
+    let allowed = spec.allow.iter().flat_map(|allow| &allow.backends);
+    for given in allowed {
+        check(backends.allowed(candidate, given).map(|name| {
+            decl.backends.extend(name);
+        }));
+    }
+    if let (true, Some(file)) = (is_good, &spec.source.file) {
+        decl.source = PluginSource::File(beside(&candidate.version.origin.file, file));
+    }
+    decl
+}
+
+/// What a plugin's resource says about itself alone.
+fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
+    let spec = &plugin.spec;
+    let source = spec.source.file.as_ref().map(|file| file.span);
+    let limits = spec.limits.clone().unwrap_or_default();
+    let time = |given: Option<&At<DurationText>>, otherwise| {
+        given
+            .and_then(|given| duration::parse(given).ok())
+            .unwrap_or(otherwise)
+    };
+    let memory = limits.memory.as_ref();
+    PluginDecl {
+        resource: candidate.id().clone(),
+        name: PluginName(candidate.full_name().into()),
+        source: PluginSource::Refused,
+        source_place: candidate.place(source.unwrap_or(spec.source.span)),
+        config_place: candidate.place(
+            spec.config
+                .as_ref()
+                .map_or(candidate.version.content.name_span, |config| config.span),
+        ),
+        root_id: spec.root_id.clone().unwrap_or_default(),
+        vm_id: spec.vm_id.clone().unwrap_or_default(),
+        vm_config: json_bytes(spec.vm_config.as_ref()),
+        config: json_bytes(spec.config.as_ref()),
+        env: Vec::new(),
+        failure_policy: match spec.failure_policy.as_ref().map(|policy| policy.value) {
+            Some(plugin::FailurePolicy::FailOpen) => FailurePolicy::FailOpen,
+            Some(plugin::FailurePolicy::FailClosed) | None => FailurePolicy::FailClosed,
+        },
+        memory_bytes: memory
+            .and_then(|memory| size::parse(memory).ok())
+            .unwrap_or(MEMORY_BYTES),
+        call_timeout: time(limits.call_timeout.as_ref(), CALL_TIMEOUT),
+        start_timeout: time(limits.start_timeout.as_ref(), START_TIMEOUT),
+        backends: Vec::new(),
+    }
+}
+
+/// A plugin that a route asks for and that nobody declares: its requests are refused.
+pub(super) fn missing(from: &Candidate, name: &At<String>) -> PluginDecl {
+    let place = from.place(name.span);
+    PluginDecl {
+        resource: crate::resource::ResourceId {
+            kind: "Plugin",
+            namespace: Arc::clone(&from.id().namespace),
+            name: name.value.as_str().into(),
+        },
+        name: PluginName(format!("{}/{}", from.namespace(), name.value).into()),
+        source: PluginSource::Refused,
+        source_place: place.clone(),
+        config_place: place,
+        root_id: String::new(),
+        vm_id: String::new(),
+        vm_config: Bytes::new(),
+        config: Bytes::new(),
+        env: Vec::new(),
+        failure_policy: FailurePolicy::FailClosed,
+        memory_bytes: MEMORY_BYTES,
+        call_timeout: CALL_TIMEOUT,
+        start_timeout: START_TIMEOUT,
+        backends: Vec::new(),
+    }
+}
+
+/// A path relative to the file that names it, absolute.
+pub(crate) fn beside(file: &Path, path: &str) -> PathBuf {
+    let joined = file
+        .parent()
+        .map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
+    std::path::absolute(&joined).unwrap_or(joined)
+}
+
+fn value(
+    world: &World<'_>,
+    candidate: &Candidate,
+    variable: &EnvVar,
+    env: Environment<'_>,
+) -> Result<String, Refusal> {
+    if let Some(value) = &variable.value {
+        return Ok(value.value.clone());
+    }
+    let Some(source) = &variable.value_from else {
+        return Ok(String::new());
+    };
+    if let Some(name) = &source.env {
+        return env(name).ok_or_else(|| Refusal {
+            span: name.span,
+            reason: "InvalidParameters",
+            message: format!("the gateway has no environment variable `{}`", **name),
+            hint: Some("set it where the gateway is started".to_owned()),
+        });
+    }
+    match (&source.secret_key_ref, &source.config_map_key_ref) {
+        (Some(key), _) => from_map(world, candidate, "Secret", key),
+        (None, Some(key)) => from_map(world, candidate, "ConfigMap", key),
+        (None, None) => Ok(String::new()),
+    }
+}
+
+fn from_map(
+    world: &World<'_>,
+    candidate: &Candidate,
+    kind: &'static str,
+    key: &KeyRef,
+) -> Result<String, Refusal> {
+    let namespace = candidate.namespace();
+    let found = world
+        .find(candidate, kind, namespace, &key.name)
+        .ok_or_else(|| not_found(world, "RefNotFound", kind, namespace, &key.name))?;
+    let refuse = |message: String, hint: Option<String>| Refusal {
+        span: key.key.span,
+        reason: "RefNotFound",
+        message,
+        hint,
+    };
+    let (value, names): (Option<String>, Vec<&str>) = match found.body() {
+        Body::ConfigMap(map) => (
+            map.data.get(key.key.as_str()).map(|one| one.value.clone()),
+            map.data.keys().map(String::as_str).collect(),
+        ),
+        Body::Secret(secret) => {
+            let plain = secret.string_data.get(key.key.as_str());
+            let encoded = secret.data.get(key.key.as_str());
+            let decoded = encoded.and_then(|one| STANDARD.decode(one.trim()).ok());
+            let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
+            if plain.is_none() && encoded.is_some() && decoded.is_none() {
+                let message = format!("the value of `{}` is not text", *key.key);
+                return Err(refuse(message, None));
+            }
+            let names = secret.string_data.keys().chain(secret.data.keys());
+            (
+                plain.map(|one| one.value.clone()).or(decoded),
+                names.map(String::as_str).collect(),
+            )
+        }
+        _ => (None, Vec::new()),
+    };
+    value.ok_or_else(|| {
+        let message = format!(
+            "{kind} `{namespace}/{}` has no key `{}`",
+            *key.name, *key.key
+        );
+        refuse(message, crate::suggest::did_you_mean(&key.key, names))
+    })
+}

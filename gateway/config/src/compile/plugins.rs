@@ -1,0 +1,194 @@
+//! All plugins of a snapshot, and which requests pass which of them.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
+
+use tidegate_core::snapshot::PluginId;
+use tidegate_core::snapshot::PluginName;
+
+use super::Environment;
+use super::backends::BackendTable;
+use super::plugin_decl;
+use super::policies::check_target;
+use super::references::not_found;
+use super::report::Refusal;
+use super::report::Report;
+use super::world::Candidate;
+use super::world::World;
+use crate::draft::PluginDecl;
+use crate::kinds::Body;
+use crate::kinds::OWN_GROUP;
+use crate::kinds::http_filter::ExtensionRef;
+use crate::kinds::plugin::Plugin;
+use crate::kinds::plugin::PluginPhase;
+use crate::place::At;
+
+/// Kind, namespace, name and section of a target.
+type Key<'a> = (&'a str, &'a str, &'a str, Option<&'a str>);
+
+/// Where a plugin runs among those of one target: phases in their order, those without one last;
+/// then by priority, the higher first; then by name.
+type Order = (bool, Option<PluginPhase>, Reverse<i32>, PluginId);
+
+/// The plugins of a snapshot in the making.
+pub(crate) struct PluginTable<'a> {
+    world: &'a World<'a>,
+    env: Environment<'a>,
+    decls: Vec<PluginDecl>,
+    ids: HashMap<String, PluginId>,
+    targets: HashMap<Key<'a>, Vec<(Order, PluginId)>>,
+}
+
+impl<'a> PluginTable<'a> {
+    /// A table with all Plugins, those that nobody uses included: they are checked too.
+    pub(crate) fn new(
+        world: &'a World<'a>,
+        backends: &mut BackendTable<'_>,
+        env: Environment<'a>,
+        report: &mut Report,
+    ) -> Self {
+        let mut table = Self {
+            world,
+            env,
+            decls: Vec::new(),
+            ids: HashMap::new(),
+            targets: HashMap::new(),
+        };
+        for candidate in world.all("Plugin") {
+            if let Body::Plugin(plugin) = candidate.body() {
+                let id = table.declare(candidate, plugin, backends, report);
+                table.attach(candidate, plugin, id, report);
+            }
+        }
+        for list in table.targets.values_mut() {
+            list.sort_unstable();
+        }
+        table
+    }
+
+    fn declare(
+        &mut self,
+        candidate: &Candidate,
+        plugin: &Plugin,
+        backends: &mut BackendTable<'_>,
+        report: &mut Report,
+    ) -> PluginId {
+        let decl = plugin_decl::declare(self.world, backends, candidate, plugin, self.env, report);
+        self.push(decl)
+    }
+
+    fn push(&mut self, decl: PluginDecl) -> PluginId {
+        let id = PluginId(u32::try_from(self.decls.len()).unwrap_or(u32::MAX));
+        self.ids.insert(decl.name.0.as_ref().to_owned(), id);
+        self.decls.push(decl);
+        id
+    }
+
+    fn attach(
+        &mut self,
+        candidate: &'a Candidate,
+        plugin: &'a Plugin,
+        id: PluginId,
+        report: &mut Report,
+    ) {
+        let spec = &plugin.spec;
+        let phase = spec.phase.as_ref().map(|phase| phase.value);
+        let priority = spec.priority.as_ref().map_or(0, |one| one.value);
+        for target in &spec.target_refs {
+            if let Err(refusal) = check_target(self.world, candidate, target) {
+                report.error(candidate, refusal);
+                continue;
+            }
+            let section = target.section_name.as_ref().map(|name| name.as_str());
+            let key = (
+                target.kind.as_str(),
+                candidate.namespace(),
+                target.name.as_str(),
+                section,
+            );
+            let order = (phase.is_none(), phase, Reverse(priority), id);
+            self.targets.entry(key).or_default().push((order, id));
+        }
+    }
+
+    /// The plugins that are for a resource or one part of it, in order.
+    pub(crate) fn of(&self, kind: &str, of: &Candidate, section: Option<&str>) -> Vec<PluginId> {
+        let mut found: Vec<(Order, PluginId)> = Vec::new();
+        let mut sections = vec![None];
+        sections.extend(section.map(Some));
+        for section in sections {
+            let key = (kind, of.namespace(), of.name(), section);
+            found.extend(self.targets.get(&key).into_iter().flatten().copied());
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The plugin that a rule names. One that is missing refuses the rule's requests.
+    pub(crate) fn resolve(
+        &mut self,
+        from: &Candidate,
+        reference: &At<ExtensionRef>,
+        backends: &mut BackendTable<'_>,
+        report: &mut Report,
+    ) -> (PluginId, Option<Refusal>) {
+        let (group, kind) = (reference.group.as_str(), reference.kind.as_str());
+        let name = &reference.name;
+        let refusal = if (group, kind) == (OWN_GROUP, "Plugin") {
+            let full_name = format!("{}/{}", from.namespace(), name.as_str());
+            if let Some(id) = self.ids.get(&full_name) {
+                // One that was missing before is reported again: each rule has its own place.
+                let is_known = self.world.find(from, "Plugin", from.namespace(), name);
+                let missing = is_known.is_none().then(|| self.not_found(from, reference));
+                return (*id, missing);
+            }
+            if let Some(gone) = self.world.find(from, "Plugin", from.namespace(), name)
+                && let Body::Plugin(plugin) = gone.body()
+            {
+                return (self.declare(gone, plugin, backends, report), None);
+            }
+            self.not_found(from, reference)
+        } else {
+            Refusal {
+                span: reference.kind.span,
+                reason: "InvalidKind",
+                message: format!("a {kind} of the group `{group}` is no filter"),
+                hint: Some(format!("write `group: {OWN_GROUP}` and `kind: Plugin`")),
+            }
+        };
+        // What is no Plugin must not be taken for the Plugin of that name.
+        let value = match kind {
+            "Plugin" if group == OWN_GROUP => name.to_string(),
+            _ => format!("{} ({kind} of {group:?})", **name),
+        };
+        let name = At {
+            value,
+            span: name.span,
+        };
+        let known = self
+            .ids
+            .get(&format!("{}/{}", from.namespace(), name.value));
+        let id = match known {
+            Some(id) => *id,
+            None => self.push(plugin_decl::missing(from, &name)),
+        };
+        (id, Some(refusal))
+    }
+
+    fn not_found(&self, from: &Candidate, reference: &ExtensionRef) -> Refusal {
+        not_found(
+            self.world,
+            "InvalidFilter",
+            "Plugin",
+            from.namespace(),
+            &reference.name,
+        )
+    }
+
+    /// Names and declarations, in the order of the ids.
+    pub(crate) fn into_parts(self) -> (Vec<PluginName>, Vec<PluginDecl>) {
+        let names = self.decls.iter().map(|decl| decl.name.clone()).collect();
+        (names, self.decls)
+    }
+}

@@ -1,0 +1,298 @@
+//! Which policy is in force for which resource: TrafficPolicy, Telemetry, BackendPolicy.
+//!
+//! Of several policies for one target the first by namespace and name counts; the others are in
+//! conflict (Gateway API: policy attachment).
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tidegate_core::balance::LoadBalancer;
+use tidegate_core::defaults::SizeLimits;
+use tidegate_core::defaults::Timeouts;
+use tidegate_core::route::RouteTimeouts;
+use tidegate_core::snapshot::AccessLog;
+
+use super::references::not_found;
+use super::report::Refusal;
+use super::report::Report;
+use super::world::Candidate;
+use super::world::State;
+use super::world::World;
+use crate::duration;
+use crate::kinds::Body;
+use crate::kinds::backend::BackendPolicySpec;
+use crate::kinds::http_route::HttpRoute;
+use crate::kinds::policy::AccessLogFormat;
+use crate::kinds::policy::PolicyTarget;
+use crate::kinds::policy::TelemetrySpec;
+use crate::kinds::policy::TrafficPolicySpec;
+use crate::kinds::text::DurationText;
+use crate::kinds::text::SizeText;
+use crate::place::At;
+use crate::size;
+use crate::suggest::did_you_mean;
+
+/// Kind, namespace, name and section of a target.
+type Key<'a> = (&'a str, &'a str, &'a str, Option<&'a str>);
+
+/// All policies by target.
+#[derive(Debug, Default)]
+pub(crate) struct Policies<'a> {
+    traffic: HashMap<Key<'a>, &'a TrafficPolicySpec>,
+    telemetry: HashMap<Key<'a>, &'a TelemetrySpec>,
+    backend: HashMap<Key<'a>, &'a BackendPolicySpec>,
+}
+
+/// What concerns the clients of a Gateway.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ClientSettings {
+    pub(crate) trusted_hops: usize,
+    pub(crate) timeouts: Timeouts,
+    pub(crate) sizes: SizeLimits,
+    pub(crate) access_log: AccessLog,
+}
+
+impl<'a> Policies<'a> {
+    pub(crate) fn new(world: &World<'a>, report: &mut Report) -> Self {
+        let mut policies = Self::default();
+        for one in usable(world, "TrafficPolicy") {
+            if let Body::TrafficPolicy(policy) = one.body() {
+                let targets = &policy.spec.target_refs;
+                attach(
+                    world,
+                    report,
+                    one,
+                    targets,
+                    &policy.spec,
+                    &mut policies.traffic,
+                );
+            }
+        }
+        for one in usable(world, "Telemetry") {
+            if let Body::Telemetry(policy) = one.body() {
+                let targets = &policy.spec.target_refs;
+                attach(
+                    world,
+                    report,
+                    one,
+                    targets,
+                    &policy.spec,
+                    &mut policies.telemetry,
+                );
+            }
+        }
+        for one in usable(world, "BackendPolicy") {
+            if let Body::BackendPolicy(policy) = one.body() {
+                let targets = &policy.spec.target_refs;
+                attach(
+                    world,
+                    report,
+                    one,
+                    targets,
+                    &policy.spec,
+                    &mut policies.backend,
+                );
+            }
+        }
+        policies
+    }
+
+    /// How endpoints of a Backend or Service are picked.
+    pub(crate) fn load_balancer(&self, kind: &str, of: &Candidate) -> LoadBalancer {
+        let policy = self.backend.get(&(kind, of.namespace(), of.name(), None));
+        match policy.and_then(|policy| policy.load_balancer.as_ref()) {
+            Some(chosen) if chosen.round_robin.is_some() => LoadBalancer::RoundRobin,
+            Some(chosen) if chosen.random.is_some() => LoadBalancer::Random,
+            _ => LoadBalancer::default(),
+        }
+    }
+
+    /// What a Gateway's policies say about its clients, defaults elsewhere.
+    pub(crate) fn of_gateway(&self, gateway: &Candidate) -> ClientSettings {
+        let key = ("Gateway", gateway.namespace(), gateway.name(), None);
+        let mut settings = ClientSettings::default();
+        if let Some(policy) = self.traffic.get(&key) {
+            if let Some(hops) = &policy.trusted_hops {
+                settings.trusted_hops = usize::try_from(hops.value).unwrap_or(0);
+            }
+            if let Some(given) = &policy.timeouts {
+                let timeouts = &mut settings.timeouts;
+                set(&mut timeouts.header_read, time(given.header_read.as_ref()));
+                set(&mut timeouts.keep_alive, time(given.keep_alive.as_ref()));
+                set(&mut timeouts.stream_idle, time(given.stream_idle.as_ref()));
+                set(&mut timeouts.write_stall, time(given.write_stall.as_ref()));
+            }
+            if let Some(given) = &policy.limits {
+                let sizes = &mut settings.sizes;
+                let count = given.header_count.as_ref();
+                set(&mut sizes.head_bytes, bytes(given.headers.as_ref()));
+                set(
+                    &mut sizes.head_fields,
+                    count.and_then(|count| usize::try_from(count.value).ok()),
+                );
+                set(
+                    &mut sizes.buffered_body_bytes,
+                    bytes(given.buffered_body.as_ref()),
+                );
+            }
+        }
+        let telemetry = self.telemetry.get(&key);
+        let log = telemetry.and_then(|telemetry| telemetry.access_log.as_ref());
+        if let Some(format) = log.and_then(|log| log.format.as_ref()) {
+            settings.access_log = match format.value {
+                AccessLogFormat::Text => AccessLog::Text,
+                AccessLogFormat::Json => AccessLog::Json,
+                AccessLogFormat::Off => AccessLog::Off,
+            };
+        }
+        settings
+    }
+
+    /// What a route's policies say about one of its rules: that of the rule first, then that of the
+    /// route.
+    pub(crate) fn of_rule(
+        &self,
+        route: &Candidate,
+        rule: Option<&str>,
+    ) -> (RouteTimeouts, Option<usize>) {
+        let mut timeouts = RouteTimeouts::default();
+        let mut body = None;
+        let mut sections = vec![None];
+        sections.extend(rule.map(Some));
+        for section in sections {
+            let key = ("HTTPRoute", route.namespace(), route.name(), section);
+            let Some(policy) = self.traffic.get(&key) else {
+                continue;
+            };
+            if let Some(given) = &policy.timeouts {
+                let idle = time(given.stream_idle.as_ref());
+                timeouts.request = limit(given.request.as_ref(), timeouts.request);
+                timeouts.backend_request =
+                    limit(given.backend_request.as_ref(), timeouts.backend_request);
+                timeouts.stream_idle = idle.or(timeouts.stream_idle);
+            }
+            let limits = policy.limits.as_ref();
+            body = bytes(limits.and_then(|limits| limits.buffered_body.as_ref())).or(body);
+        }
+        (timeouts, body)
+    }
+}
+
+/// A limit that may be given as `0s`, which is none.
+pub(crate) fn limit(
+    given: Option<&At<DurationText>>,
+    otherwise: Option<Duration>,
+) -> Option<Duration> {
+    match time(given) {
+        Some(Duration::ZERO) => None,
+        Some(limit) => Some(limit),
+        None => otherwise,
+    }
+}
+
+fn set<T>(place: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *place = given;
+    }
+}
+
+fn time(given: Option<&At<DurationText>>) -> Option<Duration> {
+    duration::parse(given?).ok()
+}
+
+fn bytes(given: Option<&At<SizeText>>) -> Option<usize> {
+    size::parse(given?).ok()
+}
+
+fn usable<'a>(world: &World<'a>, kind: &str) -> Vec<&'a Candidate> {
+    let all = world.all(kind).iter().copied();
+    all.filter(|one| one.state != State::Salvaged).collect()
+}
+
+fn attach<'a, T>(
+    world: &World<'a>,
+    report: &mut Report,
+    policy: &'a Candidate,
+    targets: &'a [PolicyTarget],
+    spec: &'a T,
+    table: &mut HashMap<Key<'a>, &'a T>,
+) {
+    for target in targets {
+        if let Err(refusal) = check_target(world, policy, target) {
+            report.error(policy, refusal);
+            continue;
+        }
+        let section = target.section_name.as_ref().map(|name| name.as_str());
+        let key = (
+            target.kind.as_str(),
+            policy.namespace(),
+            target.name.as_str(),
+            section,
+        );
+        if table.contains_key(&key) {
+            let refusal = Refusal {
+                span: target.name.span,
+                reason: "Conflicted",
+                message: format!(
+                    "another {} is for {} `{}` already",
+                    policy.id().kind,
+                    *target.kind,
+                    *target.name
+                ),
+                hint: Some("put both into one; the first by name counts".to_owned()),
+            };
+            report.error(policy, refusal);
+            continue;
+        }
+        table.insert(key, spec);
+    }
+}
+
+/// Whether a target exists, its section included.
+pub(crate) fn check_target(
+    world: &World<'_>,
+    policy: &Candidate,
+    target: &PolicyTarget,
+) -> Result<(), Refusal> {
+    let (kind, namespace) = (target.kind.as_str(), policy.namespace());
+    let Some(found) = world.get(kind, namespace, &target.name) else {
+        return Err(not_found(
+            world,
+            "TargetNotFound",
+            kind,
+            namespace,
+            &target.name,
+        ));
+    };
+    let Some(section) = &target.section_name else {
+        return Ok(());
+    };
+    let names: Vec<&str> = match found.body() {
+        _ if found.state == State::Salvaged => return Ok(()),
+        Body::Gateway(gateway) => {
+            let listeners = gateway.spec.listeners.iter();
+            listeners.map(|listener| listener.name.as_str()).collect()
+        }
+        Body::HttpRoute(route) => rule_names(route),
+        _ => Vec::new(),
+    };
+    if names.contains(&section.as_str()) {
+        return Ok(());
+    }
+    Err(Refusal {
+        span: section.span,
+        reason: "TargetNotFound",
+        message: format!(
+            "{kind} `{namespace}/{}` has no part named `{}`",
+            *target.name, **section
+        ),
+        hint: did_you_mean(section, names.iter().copied()),
+    })
+}
+
+fn rule_names(route: &HttpRoute) -> Vec<&str> {
+    let rules = route.spec.rules.iter();
+    rules
+        .filter_map(|rule| Some(rule.name.as_ref()?.as_str()))
+        .collect()
+}

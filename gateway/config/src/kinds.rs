@@ -1,0 +1,117 @@
+//! Every kind of resource as operators write it, without logic: the types are the reference.
+//!
+//! The doc comments become the reference pages and the descriptions in editors; the `schemars`
+//! attributes are what files are checked against. `x-tidegate-unsupported` marks fields that exist
+//! elsewhere and are refused here with that reason. What fields mean together is
+//! [`crate::rules`]'s, what they come to is [`crate::compile`]'s.
+
+pub mod backend;
+pub mod gateway;
+pub mod http_filter;
+pub mod http_route;
+pub mod plugin;
+pub mod policy;
+pub mod reference_grant;
+pub mod service;
+pub mod text;
+pub mod values;
+
+use crate::parse::Parsed;
+use crate::problem::Problem;
+use crate::resource::ResourceId;
+use crate::schema::Checker;
+use crate::schema::Kind;
+use crate::schema::resource;
+
+/// The API group of the Gateway API.
+pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
+/// Our own API group.
+pub const OWN_GROUP: &str = "tidegate.dev";
+/// The class of Gateways that exists undeclared.
+pub const OWN_CLASS: &str = "tidegate";
+/// What GatewayClasses of ours name as their controller.
+pub const CONTROLLER: &str = "tidegate.dev/gateway-controller";
+
+macro_rules! kinds {
+    ($($name:ident, $kind:literal, $scope:ident, [$($version:literal),+], $type:ty;)+) => {
+        /// A resource of one of our kinds.
+        #[derive(Debug, Clone)]
+        #[expect(missing_docs, reason = "each is a kind")]
+        pub enum Body {
+            $($name(Box<$type>),)+
+        }
+
+        $(
+            impl Kind for $type {
+                const API_VERSIONS: &'static [&'static str] = &[$($version),+];
+                const KIND: &'static str = $kind;
+                const NAMESPACED: bool = kinds!(@scope $scope);
+            }
+        )+
+
+        /// All kinds that are read, with the versions of each, the current one first.
+        pub const ALL: &[(&str, &[&str])] = &[$(($kind, &[$($version),+])),+];
+
+        /// Reads a resource as the kind that it says it is.
+        pub(crate) fn read(parsed: &Parsed, problems: &mut Vec<Problem>) -> Option<Read> {
+            match parsed.kind.as_str() {
+                $($kind if <$type>::API_VERSIONS.contains(&parsed.api_version.as_str()) => Some(Read {
+                    id: resource::<$type>(parsed),
+                    body: Checker::of::<$type>()
+                        .read::<$type>(parsed, problems)
+                        .map(|value| Body::$name(Box::new(value))),
+                }),)+
+                _ => None,
+            }
+        }
+    };
+    (@scope namespaced) => { true };
+    (@scope cluster) => { false };
+}
+
+kinds! {
+    GatewayClass, "GatewayClass", cluster,
+        ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"], gateway::GatewayClass;
+    Gateway, "Gateway", namespaced,
+        ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"], gateway::Gateway;
+    HttpRoute, "HTTPRoute", namespaced,
+        ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"], http_route::HttpRoute;
+    ReferenceGrant, "ReferenceGrant", namespaced,
+        ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"],
+        reference_grant::ReferenceGrant;
+    Service, "Service", namespaced, ["v1"], service::Service;
+    EndpointSlice, "EndpointSlice", namespaced, ["discovery.k8s.io/v1"], service::EndpointSlice;
+    Secret, "Secret", namespaced, ["v1"], values::Secret;
+    ConfigMap, "ConfigMap", namespaced, ["v1"], values::ConfigMap;
+    Namespace, "Namespace", cluster, ["v1"], values::Namespace;
+    Backend, "Backend", namespaced, ["tidegate.dev/v1alpha1"], backend::Backend;
+    BackendPolicy, "BackendPolicy", namespaced, ["tidegate.dev/v1alpha1"], backend::BackendPolicy;
+    Plugin, "Plugin", namespaced, ["tidegate.dev/v1alpha1"], plugin::Plugin;
+    TrafficPolicy, "TrafficPolicy", namespaced, ["tidegate.dev/v1alpha1"], policy::TrafficPolicy;
+    Telemetry, "Telemetry", namespaced, ["tidegate.dev/v1alpha1"], policy::Telemetry;
+}
+
+/// What was read of a resource.
+#[derive(Debug)]
+pub(crate) struct Read {
+    /// What it is called, if it has a name.
+    pub(crate) id: Option<ResourceId>,
+    /// What it says; `None` if it is not as its kind wants it.
+    pub(crate) body: Option<Body>,
+}
+
+/// Kinds that others serve and that are to come here, with their API group.
+pub(crate) const NOT_YET: &[(&str, &str)] = &[
+    ("GRPCRoute", GATEWAY_GROUP),
+    ("TLSRoute", GATEWAY_GROUP),
+    ("TCPRoute", GATEWAY_GROUP),
+    ("UDPRoute", GATEWAY_GROUP),
+    ("ListenerSet", GATEWAY_GROUP),
+    ("BackendTLSPolicy", GATEWAY_GROUP),
+    ("Certificate", OWN_GROUP),
+];
+
+/// The API group of an `apiVersion`; empty for the core group.
+pub(crate) fn group_of(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
+}

@@ -1,0 +1,90 @@
+//! Backend and BackendPolicy: endpoints off Kubernetes, and how one of them is picked.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::kinds::policy::PolicyTarget;
+use crate::place::At;
+
+/// A named group of interchangeable endpoints.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Backend {
+    /// Where its endpoints are.
+    pub spec: BackendSpec,
+}
+
+/// See [`Backend`]. Exactly one of `endpoints` and `endpointsFile`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendSpec {
+    /// The endpoints.
+    #[schemars(length(min = 1, max = 10_000))]
+    pub endpoints: Option<At<Vec<BackendEndpoint>>>,
+    /// A YAML or JSON file with a list like `endpoints`, which may be empty. It is watched; put a
+    /// new one in its place by renaming. Relative to the file that names it.
+    #[schemars(length(min = 1, max = 4096))]
+    pub endpoints_file: Option<At<String>>,
+    /// The protocol that the endpoints speak.
+    #[schemars(extend("default" = "Http1"))]
+    pub protocol: Option<At<BackendProtocol>>,
+}
+
+/// One endpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendEndpoint {
+    /// IP address and port, such as `127.0.0.1:9001` or `[::1]:9001`.
+    #[schemars(length(min = 1, max = 64))]
+    pub address: At<String>,
+    /// Its share among the others; 0 gets nothing.
+    #[schemars(range(min = 0, max = 1_000_000), extend("default" = 1))]
+    pub weight: Option<At<u32>>,
+}
+
+/// A protocol of backends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum BackendProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2 without TLS. Not supported yet.
+    Http2,
+    /// gRPC. Not supported yet.
+    Grpc,
+}
+
+/// How requests are spread over the endpoints of Backends and Services.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackendPolicy {
+    /// What it says.
+    pub spec: BackendPolicySpec,
+}
+
+/// See [`BackendPolicy`].
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendPolicySpec {
+    /// The Backends and Services it is for, in its own namespace.
+    #[schemars(length(min = 1, max = 16))]
+    pub target_refs: Vec<PolicyTarget>,
+    /// How an endpoint is picked.
+    pub load_balancer: Option<At<LoadBalancer>>,
+}
+
+/// How an endpoint is picked: exactly one of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LoadBalancer {
+    /// Each in turn, as often as its weight says.
+    pub round_robin: Option<NoSettings>,
+    /// The one with fewer exchanges of two picked at random. This is the default.
+    pub least_request: Option<NoSettings>,
+    /// Any, by weight.
+    pub random: Option<NoSettings>,
+}
+
+/// Nothing to set: `{}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NoSettings {}

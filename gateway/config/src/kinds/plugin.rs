@@ -1,0 +1,169 @@
+//! Plugin: a filter's code with its settings, limits and capabilities.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::kinds::policy::PolicyTarget;
+use crate::kinds::text::DurationText;
+use crate::kinds::text::EnvName;
+use crate::kinds::text::Ignored;
+use crate::kinds::text::ObjectName;
+use crate::kinds::text::SizeText;
+use crate::place::At;
+
+/// A WebAssembly filter (Proxy-Wasm): its code, settings, limits, and what it may reach.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Plugin {
+    /// What it is.
+    pub spec: PluginSpec,
+}
+
+/// See [`Plugin`].
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PluginSpec {
+    /// Where its code comes from.
+    pub source: At<PluginSource>,
+    /// What the filter is told when it starts: an object as JSON, a string as it is.
+    #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
+    pub config: Option<At<Value>>,
+    /// Selects one of several filters in a module.
+    #[schemars(length(max = 253))]
+    pub root_id: Option<String>,
+    /// Plugins of one namespace with the same id share data and queues.
+    #[schemars(length(max = 253))]
+    pub vm_id: Option<String>,
+    /// What the module is told when its VM starts: an object as JSON, a string as it is.
+    #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
+    pub vm_config: Option<At<Value>>,
+    /// Environment variables that the filter sees.
+    #[serde(default)]
+    #[schemars(length(max = 256))]
+    pub env: Vec<EnvVar>,
+    /// What happens to requests that it cannot decide because it failed.
+    #[schemars(extend("default" = "FailClosed"))]
+    pub failure_policy: Option<At<FailurePolicy>>,
+    /// What it may use.
+    pub limits: Option<PluginLimits>,
+    /// What it may reach; nothing else is reachable.
+    pub allow: Option<PluginAllow>,
+    /// When it runs among the plugins of a Gateway; after all phases if absent.
+    pub phase: Option<At<PluginPhase>>,
+    /// Its place within the phase: higher runs first.
+    #[schemars(range(min = -1_000_000, max = 1_000_000), extend("default" = 0))]
+    pub priority: Option<At<i32>>,
+    /// The Gateways, listeners, HTTPRoutes or named rules whose requests all pass it. Rules can also
+    /// name it in an `ExtensionRef` filter.
+    #[serde(default)]
+    #[schemars(length(max = 16))]
+    pub target_refs: Vec<PolicyTarget>,
+}
+
+/// Where a plugin's code comes from: exactly one of these.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PluginSource {
+    /// A `.wasm` file, relative to the file that names it. It is watched.
+    #[schemars(length(min = 1, max = 4096))]
+    pub file: Option<At<String>>,
+    /// A filter that comes with Tidegate.
+    #[schemars(extend("x-tidegate-unsupported" = "only `file` is; others come later"))]
+    pub builtin: Option<Ignored>,
+    /// An OCI registry.
+    #[schemars(extend("x-tidegate-unsupported" = "only `file` is; others come later"))]
+    pub oci: Option<Ignored>,
+    /// An HTTP server.
+    #[schemars(extend("x-tidegate-unsupported" = "only `file` is; others come later"))]
+    pub http: Option<Ignored>,
+}
+
+/// An environment variable: `value` or `valueFrom`.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnvVar {
+    /// Its name.
+    #[schemars(length(min = 1))]
+    pub name: At<EnvName>,
+    /// Its value.
+    #[schemars(length(max = 65536))]
+    pub value: Option<At<String>>,
+    /// Where its value comes from.
+    pub value_from: Option<At<EnvSource>>,
+}
+
+/// Where a value comes from: exactly one of these.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EnvSource {
+    /// A variable of the gateway's own environment, which `allow.env` must name.
+    #[schemars(length(min = 1))]
+    pub env: Option<At<EnvName>>,
+    /// A Secret of the plugin's namespace.
+    pub secret_key_ref: Option<KeyRef>,
+    /// A ConfigMap of the plugin's namespace.
+    pub config_map_key_ref: Option<KeyRef>,
+}
+
+/// One value of a Secret or ConfigMap.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct KeyRef {
+    /// The Secret or ConfigMap.
+    #[schemars(length(min = 1))]
+    pub name: At<ObjectName>,
+    /// The key in it.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: At<String>,
+}
+
+/// What happens to requests that a plugin cannot decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum FailurePolicy {
+    /// They are answered with 503.
+    FailClosed,
+    /// They pass without it.
+    FailOpen,
+}
+
+/// What a plugin may use.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PluginLimits {
+    /// Memory of one instance. 64Ki to 4Gi.
+    #[schemars(extend("default" = "64Mi"))]
+    pub memory: Option<At<SizeText>>,
+    /// CPU time of one call into it. At most 10s.
+    #[schemars(extend("default" = "10ms"))]
+    pub call_timeout: Option<At<DurationText>>,
+    /// Time to start and read its settings. At most 5m.
+    #[schemars(extend("default" = "10s"))]
+    pub start_timeout: Option<At<DurationText>>,
+}
+
+/// What a plugin may reach.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PluginAllow {
+    /// Backends that it may call: `name` for a Backend of its namespace, `namespace/name` for one
+    /// elsewhere (needs a ReferenceGrant there), `name:port` for a port of a Service.
+    #[serde(default)]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
+    pub backends: Vec<At<String>>,
+    /// Variables of the gateway's environment that `env` may hand on.
+    #[serde(default)]
+    #[schemars(length(max = 64))]
+    pub env: Vec<At<EnvName>>,
+}
+
+/// When a plugin runs among those of a Gateway, in this order (Istio's names).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+pub enum PluginPhase {
+    /// First: who is it?
+    Authn,
+    /// Then: may they?
+    Authz,
+    /// Then: counting.
+    Stats,
+}

@@ -1,0 +1,131 @@
+//! TrafficPolicy and Telemetry: limits and logs, attached to Gateways and routes.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::kinds::text::DurationText;
+use crate::kinds::text::Group;
+use crate::kinds::text::KindName;
+use crate::kinds::text::ObjectName;
+use crate::kinds::text::SectionName;
+use crate::kinds::text::SizeText;
+use crate::place::At;
+
+/// What a policy or plugin is for: a resource of its own namespace.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyTarget {
+    /// The API group of the target.
+    pub group: At<Group>,
+    /// The kind of the target.
+    #[schemars(length(min = 1))]
+    pub kind: At<KindName>,
+    /// The name of the target.
+    #[schemars(length(min = 1))]
+    pub name: At<ObjectName>,
+    /// A listener of a Gateway, or a named rule of a route.
+    #[schemars(length(min = 1))]
+    pub section_name: Option<At<SectionName>>,
+}
+
+/// Time-outs and buffer limits of Gateways and HTTPRoutes.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TrafficPolicy {
+    /// What it says.
+    pub spec: TrafficPolicySpec,
+}
+
+/// See [`TrafficPolicy`].
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TrafficPolicySpec {
+    /// The Gateways and HTTPRoutes it is for, in its own namespace.
+    #[schemars(length(min = 1, max = 16))]
+    pub target_refs: Vec<PolicyTarget>,
+    /// How long things may take.
+    pub timeouts: Option<PolicyTimeouts>,
+    /// How much may be held in memory.
+    pub limits: Option<PolicyLimits>,
+    /// How many proxies in front are ours; for Gateways. With 0, what clients say about themselves
+    /// in `x-forwarded-*` is replaced.
+    #[schemars(range(min = 0, max = 16), extend("default" = 0))]
+    pub trusted_hops: Option<At<u32>>,
+}
+
+/// How long things may take.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyTimeouts {
+    /// From the first byte of a request head to its last; for Gateways.
+    #[schemars(extend("default" = "10s"))]
+    pub header_read: Option<At<DurationText>>,
+    /// A kept client connection without a request; for Gateways.
+    #[schemars(extend("default" = "1m"))]
+    pub keep_alive: Option<At<DurationText>>,
+    /// A body, or a backend that was asked, without a byte; for Gateways and HTTPRoutes.
+    #[schemars(extend("default" = "5m"))]
+    pub stream_idle: Option<At<DurationText>>,
+    /// A client that does not read what we write; for Gateways.
+    #[schemars(extend("default" = "30s"))]
+    pub write_stall: Option<At<DurationText>>,
+    /// From the request head to the end of the response, `0s` is no limit; for HTTPRoutes. The
+    /// `timeouts` of a rule win.
+    pub request: Option<At<DurationText>>,
+    /// One attempt at a backend, `0s` is no limit; for HTTPRoutes. The `timeouts` of a rule win.
+    pub backend_request: Option<At<DurationText>>,
+}
+
+/// How much may be held in memory.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyLimits {
+    /// Bytes of one request head; for Gateways. 1Ki to 1Mi.
+    #[schemars(extend("default" = "64Ki"))]
+    pub headers: Option<At<SizeText>>,
+    /// Fields of one request head; for Gateways.
+    #[schemars(range(min = 1, max = 1000), extend("default" = 100))]
+    pub header_count: Option<At<u32>>,
+    /// Bytes of one body that filters may hold back; for Gateways and HTTPRoutes. At most 1Gi.
+    #[schemars(extend("default" = "1Mi"))]
+    pub buffered_body: Option<At<SizeText>>,
+}
+
+/// How the exchanges of a Gateway are logged.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Telemetry {
+    /// What it says.
+    pub spec: TelemetrySpec,
+}
+
+/// See [`Telemetry`].
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TelemetrySpec {
+    /// The Gateways it is for, in its own namespace.
+    #[schemars(length(min = 1, max = 16))]
+    pub target_refs: Vec<PolicyTarget>,
+    /// The access log.
+    pub access_log: Option<AccessLogSettings>,
+}
+
+/// How an access log is written.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AccessLogSettings {
+    /// Its form.
+    #[schemars(extend("default" = "Text"))]
+    pub format: Option<At<AccessLogFormat>>,
+}
+
+/// The form of an access log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum AccessLogFormat {
+    /// Lines of text.
+    Text,
+    /// JSON objects.
+    Json,
+    /// None is written.
+    Off,
+}

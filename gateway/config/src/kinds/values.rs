@@ -1,0 +1,56 @@
+//! Secret, ConfigMap and Namespace as Kubernetes has them: named values and labels.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::kinds::text::Ignored;
+use crate::place::At;
+
+/// Confidential values, which Plugins refer to.
+#[derive(Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Secret {
+    /// Values in base64.
+    #[serde(default)]
+    pub data: BTreeMap<String, At<String>>,
+    /// Values as they are; they win over `data`.
+    #[serde(default)]
+    pub string_data: BTreeMap<String, At<String>>,
+    /// What the values are for; no effect.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
+    /// No effect.
+    pub immutable: Option<bool>,
+}
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Secret")
+            .field("data", &self.data.keys())
+            .field("string_data", &self.string_data.keys())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Values, which Plugins refer to.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMap {
+    /// The values.
+    #[serde(default)]
+    pub data: BTreeMap<String, At<String>>,
+    /// Values in base64; no effect.
+    pub binary_data: Option<Ignored>,
+    /// No effect.
+    pub immutable: Option<bool>,
+}
+
+/// A namespace. It needs no declaration, unless listeners select namespaces by label.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Namespace {
+    /// No effect.
+    pub spec: Option<Ignored>,
+}

@@ -1,0 +1,61 @@
+//! Last good versions as documents, and back: what a restart needs.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::Versions;
+use super::endpoints;
+use super::read::Reading;
+use super::read::read;
+use crate::compile::Version;
+use crate::document::Document;
+use crate::draft::AcceptedDocument;
+
+/// Versions as documents, in the order of their resources.
+pub(super) fn documents(versions: &Versions) -> Vec<AcceptedDocument> {
+    let mut documents: Vec<AcceptedDocument> = versions.values().map(|one| document(one)).collect();
+    documents.sort_unstable_by(|a, b| a.resource.cmp(&b.resource));
+    documents
+}
+
+pub(super) fn document(version: &Version) -> AcceptedDocument {
+    AcceptedDocument {
+        resource: version.content.id.clone(),
+        file: version.origin.file.to_path_buf(),
+        line: version.origin.first_line,
+        text: Arc::clone(&version.text),
+        files: version
+            .endpoints
+            .iter()
+            .map(|file| (file.name.clone(), Arc::clone(&file.text)))
+            .collect(),
+    }
+}
+
+/// Documents as versions. What is not good any more, by the rules of this program, is left out.
+pub(super) fn versions(documents: Vec<AcceptedDocument>) -> Versions {
+    let mut readings: HashMap<(Arc<Path>, u32, Arc<str>), Reading> = HashMap::new();
+    let mut versions = Versions::new();
+    for accepted in documents {
+        let file: Arc<Path> = accepted.file.as_path().into();
+        let key = (Arc::clone(&file), accepted.line, Arc::clone(&accepted.text));
+        let document = Document::new(&file, accepted.line, Arc::clone(&accepted.text));
+        let reading = readings.entry(key).or_insert_with(|| read(&document));
+        let Some(content) = reading.good(&accepted.resource) else {
+            continue;
+        };
+        let endpoints = accepted.files.first().and_then(|(name, text)| {
+            let path = crate::compile::beside(&file, name);
+            endpoints::parse(&path, text, name, &accepted.resource, &mut Vec::new())
+        });
+        let version = Version {
+            content,
+            origin: document.origin,
+            text: accepted.text,
+            endpoints,
+        };
+        versions.insert(accepted.resource, Arc::new(version));
+    }
+    versions
+}

@@ -1,0 +1,1 @@
+//! What serves after good and bad changes.

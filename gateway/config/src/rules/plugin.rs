@@ -1,0 +1,128 @@
+//! The rules of Plugin, and of the Secrets it reads.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::Findings;
+use super::policy::check_duration;
+use super::policy::check_size;
+use super::policy::check_targets;
+use super::repeated;
+use crate::kinds::GATEWAY_GROUP;
+use crate::kinds::plugin::EnvVar;
+use crate::kinds::plugin::Plugin;
+use crate::kinds::values::Secret;
+use crate::place::At;
+
+/// Most bytes of a configuration; more would not fit a guest's memory well.
+const MAX_CONFIG_BYTES: usize = 1 << 20;
+
+pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
+    let spec = &plugin.spec;
+    if spec.source.file.is_none() {
+        findings.with_hint(
+            spec.source.span,
+            "the source names no file",
+            "such as `source: { file: ./filter.wasm }`",
+        );
+    }
+    let kinds = [(GATEWAY_GROUP, "Gateway"), (GATEWAY_GROUP, "HTTPRoute")];
+    check_targets(&spec.target_refs, &kinds, findings);
+    for config in [&spec.config, &spec.vm_config].into_iter().flatten() {
+        if json_bytes(Some(config)).len() > MAX_CONFIG_BYTES {
+            let message = format!("the configuration is larger than {MAX_CONFIG_BYTES} bytes");
+            findings.error(config.span, message);
+        }
+    }
+    let names = spec.env.iter().map(|one| (one.name.as_str(), &one.name));
+    repeated(names, |name| {
+        findings.error(name.span, format!("the variable `{}` is set twice", **name));
+    });
+    for variable in &spec.env {
+        check_variable(plugin, variable, findings);
+    }
+    if let Some(limits) = &spec.limits {
+        check_size(
+            "memory",
+            limits.memory.as_ref(),
+            64 << 10,
+            4 << 30,
+            findings,
+        );
+        let least = Duration::from_millis(1);
+        let most = Duration::from_secs(10);
+        check_duration(
+            "callTimeout",
+            limits.call_timeout.as_ref(),
+            least,
+            most,
+            findings,
+        );
+        let most = Duration::from_secs(300);
+        check_duration(
+            "startTimeout",
+            limits.start_timeout.as_ref(),
+            least,
+            most,
+            findings,
+        );
+    }
+}
+
+fn check_variable(plugin: &Plugin, variable: &EnvVar, findings: &mut Findings) {
+    let source = match (&variable.value, &variable.value_from) {
+        (Some(_), Some(from)) => {
+            return findings.error(from.span, "either `value` or `valueFrom`, not both");
+        }
+        (None, None) => {
+            let message = format!("the variable `{}` has no value", *variable.name);
+            return findings.with_hint(variable.name.span, message, "add `value` or `valueFrom`");
+        }
+        (Some(_), None) => return,
+        (None, Some(source)) => source,
+    };
+    let given = [
+        source.env.is_some(),
+        source.secret_key_ref.is_some(),
+        source.config_map_key_ref.is_some(),
+    ];
+    if given.iter().filter(|given| **given).count() != 1 {
+        findings.error(
+            source.span,
+            "exactly one of `env`, `secretKeyRef` and `configMapKeyRef`",
+        );
+    }
+    let allowed = plugin.spec.allow.iter().flat_map(|allow| &allow.env);
+    if let Some(env) = &source.env
+        && !allowed.into_iter().any(|name| **name == env.value)
+    {
+        let message = format!("`allow.env` does not name `{}`", **env);
+        let hint = format!("add `allow: {{ env: [{}] }}`", **env);
+        findings.with_hint(env.span, message, hint);
+    }
+}
+
+pub(super) fn check_secret(secret: &Secret, findings: &mut Findings) {
+    for (key, value) in &secret.data {
+        if STANDARD.decode(value.trim()).is_err() {
+            findings.with_hint(
+                value.span,
+                format!("the value of `{key}` is not base64"),
+                "write plain text under `stringData`",
+            );
+        }
+    }
+}
+
+/// What a filter is told: a string as it is, anything else as JSON.
+pub(crate) fn json_bytes(config: Option<&At<Value>>) -> Bytes {
+    match config.map(|config| &config.value) {
+        None | Some(Value::Null) => Bytes::new(),
+        Some(Value::String(text)) => Bytes::copy_from_slice(text.as_bytes()),
+        Some(value) => Bytes::from(value.to_string()),
+    }
+}

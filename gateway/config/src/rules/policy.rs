@@ -1,0 +1,211 @@
+//! The rules of TrafficPolicy and Telemetry, and of targets in general.
+
+use std::time::Duration;
+
+use super::Findings;
+use super::repeated;
+use crate::duration;
+use crate::kinds::GATEWAY_GROUP;
+use crate::kinds::policy::PolicyTarget;
+use crate::kinds::policy::Telemetry;
+use crate::kinds::policy::TrafficPolicy;
+use crate::kinds::text::DurationText;
+use crate::kinds::text::SizeText;
+use crate::place::At;
+use crate::place::Span;
+use crate::size;
+use crate::suggest::nearest;
+
+const GATEWAY: (&str, &str) = (GATEWAY_GROUP, "Gateway");
+const ROUTE: (&str, &str) = (GATEWAY_GROUP, "HTTPRoute");
+
+/// Targets must be of kinds that can be targets, each named once.
+pub(super) fn check_targets(
+    targets: &[PolicyTarget],
+    kinds: &[(&str, &str)],
+    findings: &mut Findings,
+) {
+    for target in targets {
+        let given = (target.group.as_str(), target.kind.as_str());
+        if kinds.contains(&(&*given.0, &*given.1)) {
+            continue;
+        }
+        let names = kinds.iter().map(|(_, kind)| *kind);
+        if let Some((group, kind)) = kinds.iter().find(|(_, kind)| *kind == given.1) {
+            let message = format!("{kind} is not of the group {:?}", given.0);
+            findings.with_hint(
+                target.group.span,
+                message,
+                format!("write `group: {group:?}`"),
+            );
+        } else {
+            let all: Vec<&str> = names.clone().collect();
+            let hint = match nearest(given.1, names) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("one of: {}", all.join(", ")),
+            };
+            let message = format!("a {} cannot be a target", given.1);
+            findings.with_hint(target.kind.span, message, hint);
+        }
+    }
+    let key = |target: &PolicyTarget| {
+        let section = target.section_name.as_ref().map(|name| name.to_string());
+        (target.kind.to_string(), target.name.to_string(), section)
+    };
+    repeated(targets.iter().map(|one| (key(one), one)), |one| {
+        findings.error(
+            one.name.span,
+            format!("the target `{}` is named twice", *one.name),
+        );
+    });
+}
+
+/// Where the first target of a kind is, if there is one.
+fn target_of(targets: &[PolicyTarget], kind: &str) -> Option<Span> {
+    let target = targets.iter().find(|target| target.kind.as_str() == kind)?;
+    Some(target.kind.span)
+}
+
+pub(super) fn check(policy: &TrafficPolicy, findings: &mut Findings) {
+    let spec = &policy.spec;
+    check_targets(&spec.target_refs, &[GATEWAY, ROUTE], findings);
+    let has_gateway = target_of(&spec.target_refs, "Gateway").is_some();
+    let has_route = target_of(&spec.target_refs, "HTTPRoute").is_some();
+    for target in &spec.target_refs {
+        if let Some(section) = &target.section_name
+            && target.kind.as_str() == "Gateway"
+        {
+            findings.with_hint(
+                section.span,
+                "a single listener cannot be the target: its port shares the limits",
+                "remove `sectionName`",
+            );
+        }
+    }
+    let mut only = |field: &str, span: Option<Span>, is_for_gateway: bool| {
+        let (fits, kind) = if is_for_gateway {
+            (has_gateway, "Gateways")
+        } else {
+            (has_route, "HTTPRoutes")
+        };
+        if let (Some(span), false) = (span, fits) {
+            let message = format!("`{field}` is for {kind}, and no target is one");
+            findings.error(span, message);
+        }
+    };
+    only(
+        "trustedHops",
+        spec.trusted_hops.as_ref().map(|one| one.span),
+        true,
+    );
+    if let Some(timeouts) = &spec.timeouts {
+        let span = |one: &Option<At<DurationText>>| one.as_ref().map(|one| one.span);
+        only("headerRead", span(&timeouts.header_read), true);
+        only("keepAlive", span(&timeouts.keep_alive), true);
+        only("writeStall", span(&timeouts.write_stall), true);
+        only("request", span(&timeouts.request), false);
+        only("backendRequest", span(&timeouts.backend_request), false);
+        for (name, value) in [
+            ("headerRead", &timeouts.header_read),
+            ("keepAlive", &timeouts.keep_alive),
+            ("streamIdle", &timeouts.stream_idle),
+            ("writeStall", &timeouts.write_stall),
+        ] {
+            let least = Duration::from_millis(1);
+            check_duration(
+                name,
+                value.as_ref(),
+                least,
+                Duration::from_secs(86_400),
+                findings,
+            );
+        }
+    }
+    if let Some(limits) = &spec.limits {
+        let mut only = |field: &str, span: Option<Span>| {
+            if let (Some(span), false) = (span, has_gateway) {
+                findings.error(
+                    span,
+                    format!("`{field}` is for Gateways, and no target is one"),
+                );
+            }
+        };
+        only("headers", limits.headers.as_ref().map(|one| one.span));
+        only(
+            "headerCount",
+            limits.header_count.as_ref().map(|one| one.span),
+        );
+        check_size(
+            "headers",
+            limits.headers.as_ref(),
+            1 << 10,
+            1 << 20,
+            findings,
+        );
+        check_size(
+            "bufferedBody",
+            limits.buffered_body.as_ref(),
+            0,
+            1 << 30,
+            findings,
+        );
+    }
+}
+
+pub(super) fn check_telemetry(telemetry: &Telemetry, findings: &mut Findings) {
+    check_targets(&telemetry.spec.target_refs, &[GATEWAY], findings);
+    for target in &telemetry.spec.target_refs {
+        if let Some(section) = &target.section_name {
+            let message = "a single listener cannot be the target";
+            findings.with_hint(section.span, message, "remove `sectionName`");
+        }
+    }
+}
+
+/// A duration within bounds.
+pub(super) fn check_duration(
+    name: &str,
+    given: Option<&At<DurationText>>,
+    least: Duration,
+    most: Duration,
+    findings: &mut Findings,
+) {
+    let Some(given) = given else {
+        return;
+    };
+    match duration::parse(given) {
+        Err(err) => findings.error(given.span, err.to_string()),
+        Ok(value) if value < least || value > most => {
+            let message = format!(
+                "`{name}` must be from {least:?} to {most:?}, got {}",
+                **given
+            );
+            findings.error(given.span, message);
+        }
+        Ok(_) => {}
+    }
+}
+
+/// A size within bounds.
+pub(super) fn check_size(
+    name: &str,
+    given: Option<&At<SizeText>>,
+    least: usize,
+    most: usize,
+    findings: &mut Findings,
+) {
+    let Some(given) = given else {
+        return;
+    };
+    match size::parse(given) {
+        Err(err) => findings.error(given.span, err.to_string()),
+        Ok(value) if value < least || value > most => {
+            let message = format!(
+                "`{name}` must be from {least} to {most} bytes, got {}",
+                **given
+            );
+            findings.error(given.span, message);
+        }
+        Ok(_) => {}
+    }
+}
