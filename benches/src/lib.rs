@@ -1,6 +1,7 @@
 //! Shared parts of the benchmarks.
 //!
 //! - `benches/host_calls`: criterion micro-benchmarks of calls between host and filter.
+//! - `benches/routing`: criterion micro-benchmarks of the route table.
 //! - `compare`: CPU time per request beside other proxies; `floor` and `origin` are its helpers.
 //! - `memory`: what idle connections and long bodies cost.
 //!

@@ -3,7 +3,8 @@
 //! Owns their syntax and bounds: RE2's, as the Gateway API's implementations have it. Matching is
 //! linear in the input and a pattern's compiled size is limited, so that no pattern can exhaust us.
 //!
-//! A pattern becomes a table that is walked once a byte, without lock, cache or allocation. The few
+//! Literal bytes at the start are compared as they are; the rest of a pattern becomes a table that
+//! is walked once a byte, without lock, cache or allocation. The few
 //! whose table would be large run on the library's engine, which keeps a small cache a thread.
 //! Values are compared byte by byte: `.` is one byte and `\w`, `\d`, `\s`, `(?i)` are about ASCII.
 
@@ -25,11 +26,12 @@ use regex_syntax::hir::Look;
 
 mod literal;
 
-pub use literal::MAX_BEGINNING_BYTES;
-
 /// The longest pattern in bytes; the Gateway API allows no longer path, and values of fields of
 /// this length are no patterns people can read.
 pub const MAX_PATTERN_BYTES: usize = 1024;
+
+/// How much of [`Pattern::beginning`] is shown: more tells patterns hardly better apart.
+pub const MAX_BEGINNING_BYTES: usize = 63;
 
 /// Compiled size that a pattern may reach: far more than any pattern that was written by hand, and
 /// little enough to be refused within milliseconds (`(a{1000}){1000}`).
@@ -53,7 +55,9 @@ pub struct Pattern(Arc<Compiled>);
 
 struct Compiled {
     text: Box<str>,
+    /// Every match begins with it.
     beginning: Box<[u8]>,
+    /// For what follows the beginning, to the end of the value.
     machine: Machine,
 }
 
@@ -101,9 +105,9 @@ impl Pattern {
             .build()
             .parse(text)
             .map_err(|err| syntax_error(text, &err))?;
-        let beginning = literal::beginning(&parsed);
-        let whole = Hir::concat(vec![Hir::look(Look::Start), parsed, Hir::look(Look::End)]);
-        let machine = build(&whole).ok_or(PatternError::TooLarge)?;
+        let (beginning, rest) = literal::split(parsed);
+        let to_the_end = Hir::concat(vec![rest, Hir::look(Look::End)]);
+        let machine = build(&to_the_end).ok_or(PatternError::TooLarge)?;
         Ok(Self(Arc::new(Compiled {
             text: text.into(),
             beginning,
@@ -113,8 +117,15 @@ impl Pattern {
 
     /// Whether the whole of `value` matches.
     pub fn matches(&self, value: &[u8]) -> bool {
-        let input = Input::new(value).anchored(Anchored::Yes).earliest(true);
-        match &self.0.machine {
+        let Self(compiled) = self;
+        if !value.starts_with(&compiled.beginning) {
+            return false;
+        }
+        let input = Input::new(value)
+            .range(compiled.beginning.len()..)
+            .anchored(Anchored::Yes)
+            .earliest(true);
+        match &compiled.machine {
             Machine::Table(table) => matches!(table.try_search_fwd(&input), Ok(Some(_))),
             Machine::Engine(engine) => engine.is_match(input),
         }
@@ -128,7 +139,8 @@ impl Pattern {
     /// What every value that matches begins with: at most [`MAX_BEGINNING_BYTES`], often all up to
     /// the first character with a meaning.
     pub fn beginning(&self) -> &[u8] {
-        &self.0.beginning
+        let all = &self.0.beginning;
+        all.get(..MAX_BEGINNING_BYTES).unwrap_or(all)
     }
 
     /// Bytes of memory that it keeps, caches of single threads aside.
@@ -155,8 +167,8 @@ impl fmt::Debug for Pattern {
     }
 }
 
-fn build(whole: &Hir) -> Option<Machine> {
-    let program = program(whole)?;
+fn build(pattern: &Hir) -> Option<Machine> {
+    let program = program(pattern)?;
     let config = dense::Config::new()
         .start_kind(StartKind::Anchored)
         .accelerate(false)
@@ -167,22 +179,22 @@ fn build(whole: &Hir) -> Option<Machine> {
         .build_from_nfa(&program);
     match table {
         Ok(table) => Some(Machine::Table(table)),
-        Err(_) => engine(whole).map(Machine::Engine),
+        Err(_) => engine(pattern).map(Machine::Engine),
     }
 }
 
-fn program(whole: &Hir) -> Option<NFA> {
+fn program(pattern: &Hir) -> Option<NFA> {
     let config = thompson::Config::new()
         .utf8(false)
         .nfa_size_limit(Some(MAX_PROGRAM_BYTES))
         .which_captures(WhichCaptures::None);
     thompson::Compiler::new()
         .configure(config)
-        .build_from_hir(whole)
+        .build_from_hir(pattern)
         .ok()
 }
 
-fn engine(whole: &Hir) -> Option<meta::Regex> {
+fn engine(pattern: &Hir) -> Option<meta::Regex> {
     let config = meta::Config::new()
         .utf8_empty(false)
         .nfa_size_limit(Some(MAX_PROGRAM_BYTES))
@@ -192,7 +204,7 @@ fn engine(whole: &Hir) -> Option<meta::Regex> {
         .dfa(false);
     meta::Builder::new()
         .configure(config)
-        .build_from_hir(whole)
+        .build_from_hir(pattern)
         .ok()
 }
 

@@ -1,48 +1,39 @@
 //! What all matches of a pattern begin with.
 //!
-//! Owns the reading of it off a parsed pattern, so that a route table need not run patterns whose
-//! beginning a path does not have.
+//! Owns the cut of a parsed pattern into literal bytes and the rest. The bytes are compared as they
+//! are; only the rest needs a machine, which is much smaller then. A route table also files
+//! patterns by them.
 
 use regex_syntax::hir::Hir;
 use regex_syntax::hir::HirKind;
 use regex_syntax::hir::Look;
 
-/// The longest beginning that is kept: more tells patterns hardly better apart.
-pub const MAX_BEGINNING_BYTES: usize = 63;
-
-/// The bytes that every match begins with.
-pub(super) fn beginning(pattern: &Hir) -> Box<[u8]> {
+/// The bytes that every match begins with, and what must follow them.
+pub(super) fn split(pattern: Hir) -> (Box<[u8]>, Hir) {
     let mut bytes = Vec::new();
-    collect(pattern, &mut bytes);
-    bytes.truncate(MAX_BEGINNING_BYTES);
-    bytes.into_boxed_slice()
+    let rest = take(pattern, &mut bytes).unwrap_or_else(Hir::empty);
+    (bytes.into_boxed_slice(), rest)
 }
 
-/// Whether what comes after a part of a pattern may be read on.
-enum Then {
-    GoOn,
-    Stop,
-}
-
-fn collect(pattern: &Hir, bytes: &mut Vec<u8>) -> Then {
-    match pattern.kind() {
-        HirKind::Empty => Then::GoOn,
-        HirKind::Look(Look::Start) => Then::GoOn,
+/// Takes leading literals off; returns what is left, or `None` if nothing is.
+fn take(pattern: Hir, bytes: &mut Vec<u8>) -> Option<Hir> {
+    match pattern.into_kind() {
+        HirKind::Empty => None,
+        // At the start all values start; anywhere else it is a condition that fails.
+        HirKind::Look(Look::Start) if bytes.is_empty() => None,
         HirKind::Literal(literal) => {
             bytes.extend_from_slice(&literal.0);
-            Then::GoOn
+            None
         }
-        HirKind::Capture(group) => collect(&group.sub, bytes),
+        HirKind::Capture(group) => take(*group.sub, bytes),
         HirKind::Concat(parts) => {
-            for part in parts {
-                if let Then::Stop = collect(part, bytes) {
-                    return Then::Stop;
-                }
-            }
-            Then::GoOn
+            let mut parts = parts.into_iter();
+            let rest = parts.find_map(|part| take(part, bytes))?;
+            Some(Hir::concat(std::iter::once(rest).chain(parts).collect()))
         }
-        HirKind::Class(_) | HirKind::Look(_) | HirKind::Repetition(_) | HirKind::Alternation(_) => {
-            Then::Stop
-        }
+        HirKind::Class(class) => Some(Hir::class(class)),
+        HirKind::Look(look) => Some(Hir::look(look)),
+        HirKind::Repetition(repetition) => Some(Hir::repetition(repetition)),
+        HirKind::Alternation(branches) => Some(Hir::alternation(branches)),
     }
 }

@@ -3,7 +3,10 @@
 use std::time::Duration;
 use std::time::Instant;
 
+use proptest::collection::vec;
 use proptest::prelude::proptest;
+use regex_automata::meta;
+use regex_automata::util::syntax;
 
 use super::MAX_BEGINNING_BYTES;
 use super::MAX_PATTERN_BYTES;
@@ -132,6 +135,8 @@ fn every_match_begins_with_the_beginning() {
         ("(?i)/a", "/"),
         (".*a", ""),
         ("", ""),
+        ("a^b", "a"),
+        ("^^a$", "a"),
         (&long, &cut),
     ] {
         let compiled = Pattern::compile(pattern).expect("a good pattern");
@@ -139,12 +144,28 @@ fn every_match_begins_with_the_beginning() {
     }
 }
 
+/// The library alone, told to match from start to end.
+fn reference(pattern: &str) -> Option<meta::Regex> {
+    let syntax = syntax::Config::new().unicode(false).utf8(false);
+    meta::Builder::new()
+        .configure(meta::Config::new().utf8_empty(false))
+        .syntax(syntax)
+        .build(&format!(r"\A(?:{pattern})\z"))
+        .ok()
+}
+
 proptest! {
     #[test]
-    fn nothing_matches_without_the_beginning(pattern in "[ab/.*+?|()]{0,10}", value in "[ab/]{0,6}") {
-        if let Ok(compiled) = Pattern::compile(&pattern) {
-            let begins = value.as_bytes().starts_with(compiled.beginning());
-            assert!(begins || !compiled.matches(value.as_bytes()), "{pattern} / {value}");
+    fn cutting_the_beginning_off_changes_nothing(
+        pattern in r"(a|b|/|\.|\^|\$|\\b|\\B|\(a|\(b\|a|\)|\*|\+|\?|\||\[ab\]|\{2\}){0,9}",
+        values in vec("[ab/]{0,5}", 1..12),
+    ) {
+        if let (Ok(ours), Some(reference)) = (Pattern::compile(&pattern), reference(&pattern)) {
+            for value in values {
+                let expected = reference.is_match(value.as_bytes());
+                assert_eq!(ours.matches(value.as_bytes()), expected, "{pattern} / {value}");
+                assert!(!expected || value.as_bytes().starts_with(ours.beginning()));
+            }
         }
     }
 }
