@@ -31,9 +31,10 @@ use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 
 use crate::admin::access::Access;
-pub(crate) use crate::admin::access::Token;
+use crate::admin::access::Token;
 use crate::admin::access::TokenError;
-use crate::admin::answer::Answers;
+pub(crate) use crate::admin::answer::Answers;
+pub(crate) use crate::admin::answer::Order;
 use crate::admin::unix::UnixSocket;
 
 /// Connections at a time; others wait to be accepted.
@@ -92,7 +93,9 @@ impl fmt::Display for AdminAddress {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AdminError {
     /// The address cannot be had.
-    #[error("the admin API cannot listen on {address}; choose another with --admin, or --admin off")]
+    #[error(
+        "the admin API cannot listen on {address}; choose another with --admin, or --admin off"
+    )]
     Bind {
         address: String,
         source: std::io::Error,
@@ -265,7 +268,10 @@ where
                 let shared = Arc::clone(shared);
                 tokio::spawn(async move {
                     let served = serve(stream, shared);
-                    if tokio::time::timeout(LONGEST_CONNECTION, served).await.is_err() {
+                    if tokio::time::timeout(LONGEST_CONNECTION, served)
+                        .await
+                        .is_err()
+                    {
                         tracing::debug!("an admin connection was cut");
                     }
                     drop(place);
@@ -304,8 +310,3 @@ where
         tracing::debug!(%err, "an admin connection failed");
     }
 }
-
-pub(crate) use crate::admin::answer::Order;
-
-#[cfg(test)]
-mod tests;

@@ -25,11 +25,9 @@ use tidegate_host_abi::PluginSpec;
 use tidegate_host_abi::StartStep;
 
 use crate::plugins::compile::Compiler;
-pub(crate) use crate::plugins::compile::EngineError;
 use crate::plugins::compile::TryError;
 use crate::state::Store;
 use crate::state::StoredPlugin;
-use crate::state::hex;
 
 /// A plugin as it is to serve.
 #[derive(Debug, Clone)]
@@ -45,6 +43,23 @@ pub(crate) enum Slot {
     Refused(FailurePolicy),
 }
 
+impl Slot {
+    /// Whether both are the same, down to the instances that may serve.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Ready { plugin, backends },
+                Self::Ready {
+                    plugin: other,
+                    backends: reach,
+                },
+            ) => Arc::ptr_eq(plugin, other) && backends == reach,
+            (Self::Refused(policy), Self::Refused(other)) => policy == other,
+            _ => false,
+        }
+    }
+}
+
 /// What came of the plugins of a draft.
 #[derive(Debug, Default)]
 pub(crate) struct Resolved {
@@ -52,21 +67,6 @@ pub(crate) struct Resolved {
     pub(crate) slots: Vec<Slot>,
     /// Why plugins are refused.
     pub(crate) problems: Vec<Problem>,
-    /// The refused ones.
-    pub(crate) refused: Vec<Refusal>,
-}
-
-/// A plugin whose declared version is refused.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
-    /// Which one.
-    pub(crate) resource: ResourceId,
-    /// Whether the version before it serves.
-    pub(crate) last_good: bool,
-    /// The reason for its conditions.
-    pub(crate) reason: &'static str,
-    /// The reason for people.
-    pub(crate) message: String,
 }
 
 /// All that tells one version of a plugin from another.
@@ -128,7 +128,13 @@ impl Resolver {
         let mut resolved = Resolved::default();
         self.next.clear();
         for decl in decls {
-            let slot = match self.current(decl, store) {
+            let PluginSource::File(file) = &decl.source else {
+                resolved
+                    .slots
+                    .push(Slot::Refused(policy(decl.failure_policy)));
+                continue;
+            };
+            let slot = match self.current(decl, file, store) {
                 Ok(good) => {
                     let slot = ready(&good);
                     self.next.insert(decl.resource.clone(), good);
@@ -194,20 +200,13 @@ impl Resolver {
         plugins
     }
 
-    /// Name and digest of the plugins that serve.
-    pub(crate) fn serving(&self) -> Vec<(String, String)> {
-        let mut list: Vec<_> = self
-            .good
-            .values()
-            .map(|good| (good.version.spec.name.clone(), hex(&good.version.digest)))
-            .collect();
-        list.sort();
-        list
-    }
-
     /// The declared version, working.
-    fn current(&mut self, decl: &PluginDecl, store: Option<&Store>) -> Result<Good, Reason> {
-        let PluginSource::File(path) = &decl.source;
+    fn current(
+        &mut self,
+        decl: &PluginDecl,
+        path: &Path,
+        store: Option<&Store>,
+    ) -> Result<Good, Reason> {
         let code = tidegate_plugin_store::file::load(path).map_err(|err| Reason {
             reason: "SourceNotReadable",
             message: chain(&err),
@@ -284,12 +283,6 @@ impl Resolver {
         resolved
             .problems
             .push(problem(decl, place, &reason, before.is_some()));
-        resolved.refused.push(Refusal {
-            resource: decl.resource.clone(),
-            last_good: before.is_some(),
-            reason: reason.reason,
-            message: reason.message,
-        });
         if let Some(good) = before {
             self.next.insert(decl.resource.clone(), good);
         }

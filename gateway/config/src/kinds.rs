@@ -52,6 +52,12 @@ macro_rules! kinds {
         /// All kinds that are read, with the versions of each, the current one first.
         pub const ALL: &[(&str, &[&str])] = &[$(($kind, &[$($version),+])),+];
 
+        /// The schemas of all kinds, for editors and clusters.
+        #[must_use]
+        pub fn schemas() -> Vec<crate::export::KindSchema> {
+            vec![$(crate::export::KindSchema::of::<$type>()),+]
+        }
+
         /// Reads a resource as the kind that it says it is.
         pub(crate) fn read(parsed: &Parsed, problems: &mut Vec<Problem>) -> Option<Read> {
             match parsed.kind.as_str() {

@@ -188,7 +188,9 @@ fn names_us(host: &str, bound: IpAddr) -> bool {
     if name.eq_ignore_ascii_case("localhost") || name.eq_ignore_ascii_case("localhost.") {
         return true;
     }
-    let literal = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let literal = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'));
     let Ok(address) = literal.unwrap_or(name).parse::<IpAddr>() else {
         return false;
     };
@@ -203,7 +205,9 @@ fn is_cross_origin(headers: &HeaderMap) -> bool {
     let Some(origin) = headers.get(header::ORIGIN) else {
         return foreign;
     };
-    let host = headers.get(header::HOST).and_then(|host| host.to_str().ok());
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
     let own = host.map(|host| format!("http://{host}"));
     foreign || own.is_none_or(|own| origin.as_bytes() != own.as_bytes())
 }

@@ -72,7 +72,10 @@ impl Answers {
                 "/" | "/help" | "/ready" | "/live" | "/metrics" | "/config_dump" | "/resources"
             );
         if !known {
-            return text(StatusCode::NOT_FOUND, "no such page; GET /help lists them\n");
+            return text(
+                StatusCode::NOT_FOUND,
+                "no such page; GET /help lists them\n",
+            );
         }
         if !allowed {
             let methods = if is_order { "POST" } else { "GET, HEAD" };
@@ -90,7 +93,11 @@ impl Answers {
             "/live" => text(StatusCode::OK, "live\n"),
             "/metrics" => {
                 let numbers = metrics::text(&self.board.read(), &self.board.metrics());
-                typed(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", numbers)
+                typed(
+                    StatusCode::OK,
+                    "text/plain; version=0.0.4; charset=utf-8",
+                    numbers,
+                )
             }
             "/config_dump" => json(dump::config(&self.board.read())),
             "/resources" => json(dump::resources(&self.board.read())),
@@ -148,11 +155,7 @@ fn json(body: Vec<u8>) -> Response<Full<Bytes>> {
     typed(StatusCode::OK, "application/json", body)
 }
 
-fn typed(
-    status: StatusCode,
-    kind: &'static str,
-    body: impl Into<Bytes>,
-) -> Response<Full<Bytes>> {
+fn typed(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     let headers = answer.headers_mut();

@@ -3,12 +3,16 @@
 //! Owns the shapes, and what must not be seen: texts of resources, configuration and environment of
 //! plugins, and values of header edits may hold secrets and never leave.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 use serde_json::json;
 use tidegate_config::draft::Condition;
 use tidegate_config::draft::ResourceStatus;
+use tidegate_config::place::Place;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
+use tidegate_config::resource::ResourceId;
 use tidegate_core::backend::Backend;
 use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener;
@@ -115,10 +119,16 @@ pub(crate) fn resources(status: &Status) -> Vec<u8> {
             "failure": reload.failure,
         })
     });
+    let mut by_resource: HashMap<&ResourceId, Vec<Value>> = HashMap::new();
+    for one in status.problems.iter() {
+        if let Some(resource) = &one.resource {
+            by_resource.entry(resource).or_default().push(problem(one));
+        }
+    }
     let resources: Vec<Value> = status
         .resources
         .iter()
-        .map(|one| resource(one, &status.problems))
+        .map(|one| resource(one, by_resource.remove(&one.resource)))
         .collect();
     let homeless = status.problems.iter().filter(|one| one.resource.is_none());
     page(&json!({
@@ -129,18 +139,15 @@ pub(crate) fn resources(status: &Status) -> Vec<u8> {
     }))
 }
 
-fn resource(status: &ResourceStatus, problems: &[Problem]) -> Value {
-    let own = problems
-        .iter()
-        .filter(|one| one.resource.as_ref() == Some(&status.resource));
+fn resource(status: &ResourceStatus, problems: Option<Vec<Value>>) -> Value {
     json!({
         "kind": status.resource.kind,
         "namespace": status.resource.namespace.as_ref(),
         "name": status.resource.name.as_ref(),
-        "place": status.place.as_ref().map(ToString::to_string),
+        "place": status.place.as_ref().map(place),
         "lastGood": status.last_good,
         "conditions": status.conditions.iter().map(condition).collect::<Vec<_>>(),
-        "problems": own.map(problem).collect::<Vec<_>>(),
+        "problems": problems.unwrap_or_default(),
     })
 }
 
@@ -157,11 +164,18 @@ fn condition(condition: &Condition) -> Value {
 fn problem(problem: &Problem) -> Value {
     json!({
         "severity": severity(problem.severity),
-        "place": problem.place.as_ref().map(ToString::to_string),
+        "place": problem.place.as_ref().map(place),
         "message": problem.message,
         "hint": problem.hint,
         "reason": problem.reason,
     })
+}
+
+fn place(place: &Place) -> String {
+    let Place {
+        file, line, column, ..
+    } = place;
+    format!("{}:{line}:{column}", file.display())
 }
 
 /// The word for a severity.

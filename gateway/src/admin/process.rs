@@ -47,7 +47,12 @@ pub(crate) fn add(out: &mut Exposition) {
     if let Ok(open) = std::fs::read_dir("/proc/self/fd") {
         // One of them lists the others.
         let count = open.count().saturating_sub(1);
-        out.single("process_open_fds", Kind::Gauge, "Open file descriptors.", count);
+        out.single(
+            "process_open_fds",
+            Kind::Gauge,
+            "Open file descriptors.",
+            count,
+        );
     }
     if let Some(most) = rustix::process::getrlimit(rustix::process::Resource::Nofile).current {
         out.single(
@@ -67,6 +72,8 @@ fn exact(number: u64) -> f64 {
 fn start(since_boot: f64) -> Option<f64> {
     let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
     let up: f64 = uptime.split_ascii_whitespace().next()?.parse().ok()?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .ok()?;
     Some(now.as_secs_f64() - up + since_boot)
 }

@@ -9,7 +9,7 @@ use std::sync::Weak;
 
 use tidegate_host_abi::Engine;
 use tidegate_host_abi::EngineConfig;
-pub(crate) use tidegate_host_abi::EngineError;
+use tidegate_host_abi::EngineError;
 use tidegate_host_abi::Instance;
 use tidegate_host_abi::Module;
 use tidegate_host_abi::ModuleError;

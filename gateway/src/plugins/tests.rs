@@ -15,7 +15,6 @@ use tidegate_core::snapshot::PluginName;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Plugin;
 
-use super::Refusal;
 use super::Resolved;
 use super::Resolver;
 use super::Slot;
@@ -102,19 +101,11 @@ fn plugin(resolved: &Resolved) -> Arc<Plugin> {
 /// The one refusal, without its message, and where it is reported.
 #[track_caller]
 fn refusal(resolved: &Resolved) -> (&'static str, bool, u32) {
-    let (
-        [
-            Refusal {
-                reason, last_good, ..
-            },
-        ],
-        [problem],
-    ) = (resolved.refused.as_slice(), resolved.problems.as_slice())
-    else {
-        panic!("one refusal: {resolved:?}");
+    let [problem] = resolved.problems.as_slice() else {
+        panic!("one problem: {resolved:?}");
     };
     let line = problem.place.as_ref().map_or(0, |place| place.line);
-    (reason, *last_good, line)
+    (problem.reason, problem.hint.is_some(), line)
 }
 
 #[test]
@@ -160,7 +151,7 @@ fn what_fails_is_refused_at_its_place_and_the_version_before_serves_on() {
     assert_eq!(refused("{}"), ("SourceNotReadable", true, 1));
     folder.write(&filter(4));
     let repaired = resolver.resolve(&[decl("a", &folder.file, "{}")], None);
-    assert!(repaired.refused.is_empty());
+    assert!(repaired.problems.is_empty());
     assert!(Arc::ptr_eq(&good, &plugin(&repaired)));
 }
 

@@ -3,6 +3,7 @@
 //! The first line has the version and the hash of the second, so that a file that was cut, edited or
 //! written by another version is recognised before any of it is believed.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use sha2::Digest as _;
 use sha2::Sha256;
 use tidegate_config::draft::AcceptedDocument;
+use tidegate_config::kinds::ALL;
 use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Limits;
@@ -25,23 +27,6 @@ use crate::state::StoredPlugin;
 
 /// Another number is another format.
 const VERSION: u32 = 1;
-
-/// The kinds whose resources are stored.
-const KINDS: [&str; 13] = [
-    "Backend",
-    "BackendPolicy",
-    "ConfigMap",
-    "EndpointSlice",
-    "Gateway",
-    "GatewayClass",
-    "HTTPRoute",
-    "Plugin",
-    "ReferenceGrant",
-    "Secret",
-    "Service",
-    "Telemetry",
-    "TrafficPolicy",
-];
 
 /// Why a text is no state.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +43,8 @@ pub(crate) enum FormatError {
     Kind(String),
     #[error("it has a digest that is none")]
     Digest,
+    #[error("it lacks a text that it refers to")]
+    Text,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -69,6 +56,8 @@ struct Head {
 #[derive(Serialize, Deserialize)]
 struct Body {
     generation: u64,
+    /// Each text once: resources may share one, such as all those of a list.
+    texts: Vec<Arc<str>>,
     documents: Vec<Document>,
     plugins: Vec<PluginBody>,
 }
@@ -85,7 +74,10 @@ struct Document {
     resource: Resource,
     file: PathBuf,
     line: u32,
-    text: Arc<str>,
+    /// A place in [`Body::texts`].
+    text: usize,
+    /// Files that it names, by their texts.
+    files: Vec<(String, usize)>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -107,17 +99,47 @@ struct PluginBody {
     backends: Vec<Arc<str>>,
 }
 
+/// Texts, each once.
+#[derive(Default)]
+struct Texts {
+    list: Vec<Arc<str>>,
+    places: HashMap<Arc<str>, usize>,
+}
+
+impl Texts {
+    fn place(&mut self, text: &Arc<str>) -> usize {
+        // Most that are alike are one: compared by address before they are compared by content.
+        if let Some(last) = self.list.last()
+            && Arc::ptr_eq(last, text)
+        {
+            return self.list.len() - 1;
+        }
+        *self.places.entry(Arc::clone(text)).or_insert_with(|| {
+            self.list.push(Arc::clone(text));
+            self.list.len() - 1
+        })
+    }
+}
+
 /// The text of a state.
 pub(crate) fn print(stored: &Stored) -> Result<Vec<u8>, StateError> {
-    let documents = stored.documents.iter().map(|document| Document {
+    let mut texts = Texts::default();
+    let mut document = |document: &AcceptedDocument| Document {
         resource: print_resource(&document.resource),
         file: document.file.clone(),
         line: document.line,
-        text: Arc::clone(&document.text),
-    });
+        text: texts.place(&document.text),
+        files: document
+            .files
+            .iter()
+            .map(|(name, text)| (name.clone(), texts.place(text)))
+            .collect(),
+    };
+    let documents = stored.documents.iter().map(&mut document).collect();
     let body = Body {
         generation: stored.generation,
-        documents: documents.collect(),
+        documents,
+        texts: texts.list,
         plugins: stored.plugins.iter().map(print_plugin).collect(),
     };
     // The one thing here that JSON cannot say is a path that is not text.
@@ -149,12 +171,18 @@ pub(crate) fn parse(text: &[u8]) -> Result<Stored, FormatError> {
         return Err(FormatError::Hash);
     }
     let body: Body = serde_json::from_slice(body)?;
+    let texts = body.texts;
+    let text = |at: usize| texts.get(at).cloned().ok_or(FormatError::Text);
     let document = |document: Document| {
+        let files = document.files.into_iter();
+        let files: Result<Vec<_>, FormatError> =
+            files.map(|(name, at)| Ok((name, text(at)?))).collect();
         Ok(AcceptedDocument {
             resource: parse_resource(document.resource)?,
             file: document.file,
             line: document.line,
-            text: document.text,
+            text: text(document.text)?,
+            files: files?,
         })
     };
     let documents: Result<Vec<_>, FormatError> = body.documents.into_iter().map(document).collect();
@@ -180,8 +208,8 @@ fn parse_resource(resource: Resource) -> Result<ResourceId, FormatError> {
         namespace,
         name,
     } = resource;
-    match KINDS.into_iter().find(|known| *known == kind) {
-        Some(kind) => Ok(ResourceId {
+    match ALL.iter().find(|(known, _)| *known == kind) {
+        Some((kind, _)) => Ok(ResourceId {
             kind,
             namespace,
             name,

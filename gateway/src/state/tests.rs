@@ -37,6 +37,7 @@ fn generation(number: u64, code: &[u8]) -> Stored {
             file: PathBuf::from("/etc/tidegate/routes.yaml"),
             line: 3,
             text: format!("kind: HTTPRoute # {number}\n\"ü\"\n").into(),
+            files: vec![("ends.yaml".to_owned(), Arc::from("[]"))],
         }],
         plugins: vec![StoredPlugin {
             resource: resource("Plugin", "limit"),
