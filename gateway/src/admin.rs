@@ -29,6 +29,7 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 use crate::admin::access::Access;
 use crate::admin::access::Token;
@@ -258,7 +259,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     F: Future<Output = std::io::Result<S>>,
 {
+    let mut connections = JoinSet::new();
     loop {
+        while connections.try_join_next().is_some() {}
         // Never closed, so there is always a place in the end.
         let Ok(place) = Arc::clone(&shared.places).acquire_owned().await else {
             return;
@@ -266,7 +269,7 @@ where
         match next().await {
             Ok(stream) => {
                 let shared = Arc::clone(shared);
-                tokio::spawn(async move {
+                connections.spawn(async move {
                     let served = serve(stream, shared);
                     if tokio::time::timeout(LONGEST_CONNECTION, served)
                         .await

@@ -8,6 +8,7 @@ mod compile;
 mod trial;
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -102,6 +103,8 @@ pub(crate) struct Resolver {
     good: HashMap<ResourceId, Good>,
     /// What will serve once the generation does.
     next: HashMap<ResourceId, Good>,
+    /// All that was declared last.
+    declared: HashSet<ResourceId>,
     /// What was tried in vain, so that it is not compiled again with every load.
     bad: HashMap<ResourceId, (Version, Reason)>,
 }
@@ -127,6 +130,7 @@ impl Resolver {
     pub(crate) fn resolve(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
         let mut resolved = Resolved::default();
         self.next.clear();
+        self.declared = decls.iter().map(|decl| decl.resource.clone()).collect();
         for decl in decls {
             let PluginSource::File(file) = &decl.source else {
                 resolved
@@ -180,7 +184,7 @@ impl Resolver {
     pub(crate) fn commit(&mut self) {
         self.good = std::mem::take(&mut self.next);
         self.bad
-            .retain(|resource, _| self.good.contains_key(resource));
+            .retain(|resource, _| self.declared.contains(resource));
         self.compiler.tidy();
     }
 

@@ -86,7 +86,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     systemd::ready(&format!("generation {number} serves"));
     let stopped = signals::serve_until(signals::Running {
         remote: &remote,
-        events: &events,
+        events: Some(&events),
         orders: &ordered,
         on_stop: &|| {
             board.write(|status| status.draining = true);
@@ -151,7 +151,7 @@ fn refuse_bad(draft: &Draft, args: &RunArgs) -> anyhow::Result<()> {
             (Some(resource), _) => good.any(|status| status.resource == *resource),
             // A broken file is covered if what it last held serves.
             (None, Some(place)) => draft.accepted.iter().any(|one| {
-                one.file == *place.file
+                is_same(&one.file, &place.file)
                     && good.clone().any(|status| status.resource == one.resource)
             }),
             (None, None) => good.next().is_some(),
@@ -169,6 +169,13 @@ fn refuse_bad(draft: &Draft, args: &RunArgs) -> anyhow::Result<()> {
         "{config} is refused: repair it, or start with what is good by --allow-partial \
          (`tidegate check -c {config}` shows problems without starting)"
     )
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    match (std::path::absolute(a), std::path::absolute(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
 }
 
 fn start(

@@ -20,8 +20,8 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) struct Running<'a> {
     /// The gateway.
     pub(crate) remote: &'a Remote,
-    /// The control thread.
-    pub(crate) events: &'a mpsc::Sender<Event>,
+    /// The control thread; without one, SIGHUP ends the process as it does by default.
+    pub(crate) events: Option<&'a mpsc::Sender<Event>>,
     /// Orders of the admin API.
     pub(crate) orders: &'a mpsc::Receiver<Order>,
     /// Called once when the end begins.
@@ -35,11 +35,10 @@ pub(crate) struct Running<'a> {
 ///
 /// The system's, if signals cannot be received.
 pub(crate) fn serve_until_stopped(gateway: Gateway) -> std::io::Result<Option<Ended>> {
-    let (events, _nobody) = mpsc::channel();
     let (_nobody_orders, orders) = mpsc::channel();
     let ended = serve_until(Running {
         remote: &gateway.remote(),
-        events: &events,
+        events: None,
         orders: &orders,
         on_stop: &|| {},
     })?;
@@ -59,17 +58,15 @@ pub(crate) fn serve_until(running: Running<'_>) -> std::io::Result<bool> {
     runtime.block_on(async {
         let mut terminate = signal(SignalKind::terminate())?;
         let mut interrupt = signal(SignalKind::interrupt())?;
-        let mut hangup = signal(SignalKind::hangup())?;
+        let hangup = running.events.map(|_| signal(SignalKind::hangup()));
+        let mut hangup = hangup.transpose()?;
         loop {
             tokio::select! {
                 name = either(&mut terminate, &mut interrupt) => {
                     tracing::info!("{name}: draining; a second signal ends at once");
                     break;
                 }
-                _ = hangup.recv() => {
-                    // Nobody listens to it without a configuration file.
-                    running.events.send(Event::Reload(None)).ok();
-                }
+                () = next(hangup.as_mut()) => tell(&running, Event::Reload(None)),
                 () = tokio::time::sleep(LOOK) => {
                     if running.remote.has_ended() {
                         tracing::error!("all workers have ended");
@@ -105,12 +102,29 @@ fn take_orders(running: &Running<'_>) -> bool {
     while let Ok(order) = running.orders.try_recv() {
         match order {
             Order::Reload(answer) => {
-                running.events.send(Event::Reload(Some(answer))).ok();
+                tell(running, Event::Reload(Some(answer)));
             }
             Order::Drain => drain = true,
         }
     }
     drain
+}
+
+fn tell(running: &Running<'_>, event: Event) {
+    if let Some(events) = running.events {
+        // The thread ends only after the last signal.
+        events.send(event).ok();
+    }
+}
+
+/// The next signal; never, if none is waited for.
+async fn next(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
 }
 
 async fn either(terminate: &mut Signal, interrupt: &mut Signal) -> &'static str {

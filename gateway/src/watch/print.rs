@@ -127,7 +127,6 @@ impl Prints {
         young
     }
 
-    #[expect(clippy::type_complexity, reason = "two maps of paths, used twice here")]
     fn take(
         &mut self,
         paths: &[PathBuf],

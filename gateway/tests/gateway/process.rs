@@ -212,9 +212,9 @@ impl Running {
 
     /// The generation that serves.
     pub(crate) fn generation(&self) -> u64 {
-        self.json("/config_dump")["generation"]
-            .as_u64()
-            .expect("a number")
+        let dump = self.json("/config_dump");
+        let number = dump.get("generation").and_then(Value::as_u64);
+        number.expect("a number")
     }
 
     /// The value of a metric, by its name with labels as they are written.
@@ -232,10 +232,13 @@ impl Running {
     #[track_caller]
     pub(crate) fn resource(&self, kind: &str, name: &str) -> Option<Value> {
         let page = self.json("/resources");
-        let list = page["resources"].as_array().expect("a list");
+        let list = page.get("resources").and_then(Value::as_array);
+        let list = list.expect("a list");
+        let is =
+            |one: &Value, key, value: &str| one.get(key).and_then(Value::as_str) == Some(value);
         let found = list
             .iter()
-            .find(|one| one["kind"] == kind && one["name"] == name);
+            .find(|one| is(one, "kind", kind) && is(one, "name", name));
         found.cloned()
     }
 

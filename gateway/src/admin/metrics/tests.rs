@@ -80,7 +80,7 @@ fn sample(line: &str) -> Sample {
                 }
             };
             assert!(labels.insert(label.to_owned(), value).is_none(), "{line}");
-            let after = &after[end + 1..];
+            let after = after.get(end + 1..).expect("a boundary");
             if let Some(after) = after.strip_prefix('}') {
                 rest = after;
                 break;
