@@ -6,13 +6,13 @@
 
 mod plan;
 mod prepare;
+mod remote;
 mod spawn;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -30,6 +30,7 @@ use crate::gateway::plan::Ids;
 use crate::gateway::prepare::Prepared;
 use crate::gateway::prepare::Share;
 use crate::gateway::prepare::prepare;
+pub use crate::gateway::remote::Remote;
 use crate::gateway::spawn::Workers;
 use crate::gateway::spawn::spawn_workers;
 use crate::generation::BindId;
@@ -211,11 +212,16 @@ impl Gateway {
 
     /// What was counted since the start.
     pub fn metrics(&self) -> Metrics {
-        let open = self.loads.iter().map(|load| load.load(Ordering::Relaxed));
-        Metrics {
-            open_connections: open.sum::<usize>() as u64,
-            guests: self.services.metrics().snapshot(),
-            ..Metrics::sum(&self.counters)
+        self.remote().metrics()
+    }
+
+    /// A handle for threads that look at it while this one changes it.
+    pub fn remote(&self) -> Remote {
+        Remote {
+            services: Arc::clone(&self.services),
+            inboxes: Arc::clone(&self.inboxes),
+            counters: self.counters.as_slice().into(),
+            loads: Arc::clone(&self.loads),
         }
     }
 
