@@ -2,8 +2,8 @@
 //!
 //! The doc comments become the reference pages and the descriptions in editors; the `schemars`
 //! attributes are what files are checked against. `x-tidegate-unsupported` marks fields that exist
-//! elsewhere and are refused here with that reason. What fields mean together is
-//! [`crate::rules`]'s, what they come to is [`crate::compile`]'s.
+//! elsewhere and are refused here with that reason. What fields mean together is said in `rules`, what
+//! they come to in `compile`.
 
 pub mod backend;
 pub mod gateway;
@@ -16,6 +16,7 @@ pub mod service;
 pub mod text;
 pub mod values;
 
+use crate::export::KindSchema;
 use crate::parse::Parsed;
 use crate::problem::Problem;
 use crate::resource::ResourceId;
@@ -52,10 +53,10 @@ macro_rules! kinds {
         /// All kinds that are read, with the versions of each, the current one first.
         pub const ALL: &[(&str, &[&str])] = &[$(($kind, &[$($version),+])),+];
 
-        /// The schemas of all kinds, for editors and clusters.
+        /// The schemas of all kinds, for editors and reference pages.
         #[must_use]
-        pub fn schemas() -> Vec<crate::export::KindSchema> {
-            vec![$(crate::export::KindSchema::of::<$type>()),+]
+        pub fn schemas() -> Vec<KindSchema> {
+            vec![$(KindSchema::of::<$type>()),+]
         }
 
         /// Reads a resource as the kind that it says it is.
@@ -95,6 +96,18 @@ kinds! {
     Plugin, "Plugin", namespaced, ["tidegate.dev/v1alpha1"], plugin::Plugin;
     TrafficPolicy, "TrafficPolicy", namespaced, ["tidegate.dev/v1alpha1"], policy::TrafficPolicy;
     Telemetry, "Telemetry", namespaced, ["tidegate.dev/v1alpha1"], policy::Telemetry;
+}
+
+/// The schemas of our own kinds, for CustomResourceDefinitions.
+#[must_use]
+pub fn own_schemas() -> Vec<KindSchema> {
+    let is_own = |schema: &KindSchema| {
+        schema
+            .api_versions
+            .iter()
+            .any(|one| group_of(one) == OWN_GROUP)
+    };
+    schemas().into_iter().filter(is_own).collect()
 }
 
 /// What was read of a resource.

@@ -4,8 +4,8 @@
 //! world is compiled, resources with errors fall back, and it is compiled again until nothing changes.
 //! Each resource falls back at most once, so this ends.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use foldhash::HashMap;
+use foldhash::HashSet;
 use std::sync::Arc;
 
 use super::Inputs;
@@ -103,7 +103,10 @@ impl Loader {
     fn gone(&self, inputs: &Inputs) -> Vec<Candidate> {
         let in_files = inputs.resources.iter().map(|input| &input.id);
         let held = inputs.held.iter().map(|version| &version.content.id);
-        let there: HashSet<&ResourceId> = in_files.chain(held).collect();
+        let there: HashSet<&ResourceId> = in_files
+            .chain(held)
+            .filter(|id| OUTLIVING.contains(&id.kind))
+            .collect();
         let mut gone: Vec<Candidate> = self
             .last_good
             .iter()
@@ -123,7 +126,7 @@ impl Loader {
     ) -> Draft {
         let with_errors: HashSet<&ResourceId> =
             compiled.problems.iter().filter_map(error_about).collect();
-        let mut pending = Versions::with_capacity(serving.len());
+        let mut pending = Versions::default();
         for candidate in serving {
             let is_good = match candidate.state {
                 State::Current => !with_errors.contains(candidate.id()),
@@ -163,17 +166,19 @@ fn statuses(
     serving: &[&Candidate],
     problems: &[Problem],
 ) -> Vec<ResourceStatus> {
-    let states: HashMap<&ResourceId, State> =
-        serving.iter().map(|one| (one.id(), one.state)).collect();
-    let mut first: HashMap<&ResourceId, &Problem> = HashMap::new();
+    let older: HashSet<&ResourceId> = serving
+        .iter()
+        .filter(|one| one.state != State::Current)
+        .map(|one| one.id())
+        .collect();
+    let mut first: HashMap<&ResourceId, &Problem> = HashMap::default();
     for problem in problems {
         if let Some(id) = error_about(problem) {
             first.entry(id).or_insert(problem);
         }
     }
     for status in &mut statuses {
-        let state = states.get(&status.resource);
-        if state.is_some_and(|state| *state != State::Current) {
+        if older.contains(&status.resource) {
             let problem = first.get(&status.resource).copied();
             status
                 .conditions
@@ -183,10 +188,9 @@ fn statuses(
                 .insert(0, refused(problem, status.last_good));
         }
     }
-    let nothing_left = inputs
-        .resources
-        .iter()
-        .filter(|input| !states.contains_key(&input.id));
+    let nothing_left = inputs.resources.iter().filter(|input| {
+        input.current.is_none() && input.salvaged.is_none() && !older.contains(&input.id)
+    });
     statuses.extend(nothing_left.map(|input| ResourceStatus {
         resource: input.id.clone(),
         place: Some(input.place.clone()),
