@@ -8,6 +8,8 @@ mod fuzz;
 mod golden;
 #[path = "compiling/last_good.rs"]
 mod last_good;
+#[path = "compiling/pages.rs"]
+mod pages;
 #[path = "compiling/schemas.rs"]
 mod schemas;
 #[path = "compiling/ten_mistakes.rs"]
