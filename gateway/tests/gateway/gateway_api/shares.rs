@@ -1,6 +1,7 @@
 //! How requests are spread: over the shares of a rule, and as copies.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use tidegate_testkit::eventually;
 
@@ -8,9 +9,8 @@ use super::cases::Ask;
 use super::replay::Origins;
 use super::replay::Outcome;
 
-/// How many points a share may be off. With 2,000 requests that is four and a half standard
-/// deviations: once in a hundred thousand runs.
-const POINTS: f64 = 5.0;
+/// How many standard deviations a share may be off: more are seen once in a million runs.
+const DEVIATIONS: f64 = 5.0;
 
 /// Everything that is wrong with the shares of a request that was sent often, and with its copies.
 pub(crate) fn check(ask: &Ask, outcomes: &[Outcome], origins: &Origins, id: &str) -> Vec<String> {
@@ -58,7 +58,7 @@ fn check_copies(
         ask.mirrors.iter().all(|(name, share)| {
             let found = found.iter().find(|(one, _)| one == name);
             let count = found.map_or(0, |(_, count)| *count);
-            percent(count, sent) >= least(*share)
+            percent(count, sent) >= *range(*share, sent).start()
         })
     };
     let found = eventually("copies of requests", || {
@@ -82,27 +82,24 @@ fn compare<'a>(
         .collect();
     let is_near = expected.iter().all(|(name, share)| {
         let found = found.get(name.as_str()).copied().unwrap_or_default();
-        (least(*share)..=most(*share)).contains(&found)
+        range(*share, sent).contains(&found)
     });
     let is_expected = found.keys().all(|name| expected.contains_key(*name));
     (!is_near || !is_expected)
         .then(|| format!("expected {what} in percent {expected:?}, got {found:?}"))
 }
 
-/// All and nothing are meant exactly.
-fn least(share: f64) -> f64 {
-    if share >= 100.0 {
-        share
-    } else {
-        share - POINTS
-    }
-}
-
-fn most(share: f64) -> f64 {
-    if share <= 0.0 { share } else { share + POINTS }
+/// The percents that a share may come to. All and nothing are meant exactly.
+fn range(share: f64, sent: usize) -> RangeInclusive<f64> {
+    let part = share / 100.0;
+    let deviation = 100.0 * (part * (1.0 - part) / number(sent)).sqrt();
+    share - DEVIATIONS * deviation..=share + DEVIATIONS * deviation
 }
 
 fn percent(count: usize, of: usize) -> f64 {
-    let number = |count: usize| f64::from(u32::try_from(count).expect("few requests"));
     100.0 * number(count) / number(of)
+}
+
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).expect("few requests"))
 }
