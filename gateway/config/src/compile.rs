@@ -8,8 +8,10 @@ mod attach;
 mod backends;
 mod conditions;
 mod filters;
+mod gateway_parts;
 mod gateways;
 mod matches;
+mod namespaces;
 mod plugin_decl;
 mod plugins;
 mod policies;
@@ -19,8 +21,8 @@ mod routes;
 mod services;
 mod world;
 
+use foldhash::HashMap;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::path::PathBuf;
 
 use tidegate_core::defaults::SizeLimits;

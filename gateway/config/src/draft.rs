@@ -3,6 +3,7 @@
 //! The binary resolves the plugins, adds their problems, and hands snapshot and plugins to the data
 //! plane as one generation.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +34,8 @@ pub struct Draft {
     pub accepted: Vec<AcceptedDocument>,
 }
 
-/// A plugin as its resource says.
-#[derive(Debug, Clone, PartialEq)]
+/// A plugin as its resource says. Its `Debug` shows no configuration and no values of variables.
+#[derive(Clone, PartialEq)]
 pub struct PluginDecl {
     /// Its resource.
     pub resource: ResourceId,
@@ -66,6 +67,19 @@ pub struct PluginDecl {
     pub start_timeout: Duration,
     /// The backends that it may call, by full name.
     pub backends: Vec<Arc<str>>,
+}
+
+impl fmt::Debug for PluginDecl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("PluginDecl")
+            .field("name", &self.name)
+            .field("source", &self.source)
+            .field("failure_policy", &self.failure_policy)
+            .field("env", &variables)
+            .field("backends", &self.backends)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where a plugin's code comes from.
@@ -116,8 +130,8 @@ pub struct Condition {
     pub about: Option<String>,
 }
 
-/// An accepted resource as it was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// An accepted resource as it was written. Its `Debug` shows no text: it may be a Secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct AcceptedDocument {
     /// Which one.
     pub resource: ResourceId,
@@ -129,4 +143,14 @@ pub struct AcceptedDocument {
     pub text: Arc<str>,
     /// Files that it names and that were read with it, by the path it names: endpoints.
     pub files: Vec<(String, Arc<str>)>,
+}
+
+impl fmt::Debug for AcceptedDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AcceptedDocument")
+            .field("resource", &self.resource)
+            .field("file", &self.file)
+            .field("line", &self.line)
+            .finish_non_exhaustive()
+    }
 }

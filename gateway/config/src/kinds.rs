@@ -16,6 +16,7 @@ pub mod service;
 pub mod text;
 pub mod values;
 
+use crate::export::KindSchema;
 use crate::parse::Parsed;
 use crate::problem::Problem;
 use crate::resource::ResourceId;
@@ -51,6 +52,12 @@ macro_rules! kinds {
 
         /// All kinds that are read, with the versions of each, the current one first.
         pub const ALL: &[(&str, &[&str])] = &[$(($kind, &[$($version),+])),+];
+
+        /// The schemas of all kinds, for editors and reference pages.
+        #[must_use]
+        pub fn schemas() -> Vec<KindSchema> {
+            vec![$(KindSchema::of::<$type>()),+]
+        }
 
         /// Reads a resource as the kind that it says it is.
         pub(crate) fn read(parsed: &Parsed, problems: &mut Vec<Problem>) -> Option<Read> {
@@ -89,6 +96,18 @@ kinds! {
     Plugin, "Plugin", namespaced, ["tidegate.dev/v1alpha1"], plugin::Plugin;
     TrafficPolicy, "TrafficPolicy", namespaced, ["tidegate.dev/v1alpha1"], policy::TrafficPolicy;
     Telemetry, "Telemetry", namespaced, ["tidegate.dev/v1alpha1"], policy::Telemetry;
+}
+
+/// The schemas of our own kinds, for CustomResourceDefinitions.
+#[must_use]
+pub fn own_schemas() -> Vec<KindSchema> {
+    let is_own = |schema: &KindSchema| {
+        schema
+            .api_versions
+            .iter()
+            .any(|one| group_of(one) == OWN_GROUP)
+    };
+    schemas().into_iter().filter(is_own).collect()
 }
 
 /// What was read of a resource.

@@ -10,12 +10,10 @@ mod read;
 mod restore;
 mod salvage;
 mod settle;
-#[cfg(test)]
-mod tests;
 
+use foldhash::HashMap;
+use foldhash::HashSet;
 use std::collections::BTreeSet;
-use std::collections::HashMap;
-use std::collections::HashSet;
 use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -34,10 +32,13 @@ use read::Cache;
 /// The last good versions by resource.
 type Versions = HashMap<ResourceId, Arc<Version>>;
 
+/// An environment, as a function from names to values.
+type Variables = Box<dyn Fn(&str) -> Option<String> + Send>;
+
 /// Loads one configuration, as often as it changes.
 pub struct Loader {
     path: PathBuf,
-    env: Box<dyn Fn(&str) -> Option<String> + Send>,
+    env: Variables,
     cache: Cache,
     patterns: Patterns,
     /// What was committed last.
@@ -100,8 +101,8 @@ impl Loader {
             env: Box::new(env),
             cache: Cache::default(),
             patterns: Patterns::default(),
-            last_good: Versions::new(),
-            pending: Versions::new(),
+            last_good: Versions::default(),
+            pending: Versions::default(),
             inputs: None,
         }
     }
@@ -189,8 +190,15 @@ impl Loader {
             ..
         } = gathered;
         problems.extend(found);
+        let mut endpoint_files = endpoints::Files::default();
         for input in &mut resources {
-            endpoints::read(input, &self.last_good, &mut watch, &mut problems);
+            endpoints::read(
+                input,
+                &mut endpoint_files,
+                &self.last_good,
+                &mut watch,
+                &mut problems,
+            );
         }
         let seen: HashSet<&ResourceId> = resources.iter().map(|input| &input.id).collect();
         let is_held = |version: &&Arc<Version>| {

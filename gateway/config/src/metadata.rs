@@ -1,7 +1,7 @@
 //! The part of a resource that all kinds share: name, namespace, labels, annotations.
 //!
 //! [`Metadata::of`] reads what is there and complains of nothing, so that resources of foreign kinds,
-//! whose rules we do not know, can be named; [`check`] applies the rules to those that are ours.
+//! whose rules we do not know, can be named; `check` applies the rules to those that are ours.
 
 use std::collections::BTreeMap;
 

@@ -8,6 +8,7 @@ use crate::place::Origin;
 use crate::place::Place;
 use crate::place::Span;
 use crate::problem::Problem;
+use crate::schema::MANY;
 use crate::tree;
 use crate::tree::Fault;
 use crate::tree::Node;
@@ -51,7 +52,9 @@ pub fn parse(document: &Document, problems: &mut Vec<Problem>) -> Vec<Parsed> {
     let built = tree::build(&document.text);
     let faulty = !built.faults.is_empty();
     let origin = &document.origin;
-    problems.extend(built.faults.into_iter().map(|fault| problem(origin, fault)));
+    let most = if problems.len() < MANY { usize::MAX } else { 1 };
+    let faults = built.faults.into_iter().take(most);
+    problems.extend(faults.map(|fault| problem(origin, fault)));
     let mut parser = Parser {
         origin,
         faulty,

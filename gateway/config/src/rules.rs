@@ -5,6 +5,7 @@
 //! resource: the findings of a document depend on its text alone.
 
 mod backend;
+mod filter_values;
 mod filters;
 mod gateway;
 mod paths;
@@ -71,7 +72,7 @@ fn repeated<K: std::hash::Hash + Eq, T>(
     items: impl IntoIterator<Item = (K, T)>,
     mut on_twice: impl FnMut(T),
 ) {
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = foldhash::HashSet::default();
     for (key, item) in items {
         if !seen.insert(key) {
             on_twice(item);

@@ -8,6 +8,7 @@
 mod normal;
 mod rule;
 mod walk;
+mod words;
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -31,8 +32,8 @@ pub(crate) use normal::RULE;
 pub(crate) use normal::UNSUPPORTED;
 
 use rule::Rule;
-use walk::Name;
 use walk::Walk;
+use words::Name;
 
 /// A kind of resource, as a struct of the fields beside `apiVersion`, `kind`, `metadata` and `status`.
 pub trait Kind: DeserializeOwned + schemars::JsonSchema + 'static {
@@ -43,6 +44,13 @@ pub trait Kind: DeserializeOwned + schemars::JsonSchema + 'static {
     /// Whether its resources belong to namespaces.
     const NAMESPACED: bool;
 }
+
+/// Most findings of one resource: what is wrong everywhere need not be said everywhere.
+const MAX_FINDINGS: usize = 100;
+
+/// With so many problems already, one for each further resource is enough: nobody reads more, and
+/// files full of nonsense must not fill the memory.
+pub(crate) const MANY: usize = 10_000;
 
 /// The namespace of resources that name none.
 pub const DEFAULT_NAMESPACE: &str = "default";
@@ -129,7 +137,12 @@ impl Checker {
     pub fn read<T: Kind>(&self, parsed: &Parsed, problems: &mut Vec<Problem>) -> Option<T> {
         let mut findings = Vec::new();
         metadata::check(&parsed.root, T::NAMESPACED, &mut findings);
-        self.check(&parsed.root, &mut findings);
+        let most = if problems.len() < MANY {
+            MAX_FINDINGS
+        } else {
+            1
+        };
+        self.check(&parsed.root, most, &mut findings);
         let mut value = None;
         if findings.is_empty() && !parsed.faulty {
             match de::from_resource(&parsed.root) {
@@ -154,9 +167,10 @@ impl Checker {
         value
     }
 
-    fn check(&self, root: &Node, findings: &mut Vec<Finding>) {
+    fn check(&self, root: &Node, most: usize, findings: &mut Vec<Finding>) {
         let mut walk = Walk {
             findings,
+            most,
             secret: self.is_secret,
             left_out: None,
         };

@@ -1,18 +1,22 @@
 //! A document as a tree in which each node knows its place.
 //!
 //! Values follow the core schema of YAML 1.2: `yes` and `on` are strings. Keys are strings, as in
-//! JSON. [`build`] makes the tree of a text.
+//! JSON. [`crate::parse`] makes trees of texts.
 
 mod build;
+mod cost;
 mod explain;
+mod fault;
 mod scalar;
+mod span;
+mod words;
 
 use serde_json::Number;
 
 use crate::place::Span;
 
-pub(crate) use build::Fault;
 pub(crate) use build::build;
+pub(crate) use fault::Fault;
 
 /// Most values of one document, those that aliases repeat counted each time.
 pub const MAX_NODES: usize = 100_000;

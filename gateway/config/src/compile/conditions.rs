@@ -1,6 +1,6 @@
 //! What is to be said about each resource in the end (Kubernetes: `metav1.Condition`).
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::report::Report;
 use super::world::Candidate;
@@ -16,7 +16,7 @@ use crate::resource::ResourceId;
 
 /// The status of every resource that serves, by kind, namespace and name.
 pub(super) fn statuses(world: &World<'_>, report: &mut Report) -> Vec<ResourceStatus> {
-    let mut first_errors: HashMap<ResourceId, Problem> = HashMap::new();
+    let mut first_errors: HashMap<ResourceId, Problem> = HashMap::default();
     for problem in report.problems() {
         if let (Severity::Error, Some(id)) = (problem.severity, &problem.resource) {
             first_errors

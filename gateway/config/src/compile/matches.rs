@@ -1,6 +1,6 @@
 //! What requests must be, as the route table wants it.
 
-use std::collections::HashSet;
+use foldhash::HashSet;
 
 use http::HeaderName;
 use http::Method;
@@ -29,7 +29,7 @@ pub(super) fn matches(rule: &HttpRule, patterns: &mut Patterns) -> Vec<RequestMa
 }
 
 fn one(given: &HttpMatch, patterns: &mut Patterns) -> Option<RequestMatch> {
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     let mut headers = Vec::new();
     for field in &given.headers {
         let name = HeaderName::try_from(field.name.as_str()).ok()?;
@@ -38,7 +38,7 @@ fn one(given: &HttpMatch, patterns: &mut Patterns) -> Option<RequestMatch> {
             headers.push((name, value(field, patterns)?));
         }
     }
-    let mut seen = HashSet::new();
+    let mut seen = HashSet::default();
     let mut query = Vec::new();
     for field in &given.query_params {
         if seen.insert(field.name.as_str()) {

@@ -18,6 +18,7 @@ use super::report::Report;
 use super::world::Candidate;
 use super::world::State;
 use super::world::World;
+use crate::draft::Condition;
 use crate::draft::FailurePolicy;
 use crate::draft::PluginDecl;
 use crate::draft::PluginSource;
@@ -58,21 +59,44 @@ pub(super) fn declare(
     if candidate.state == State::Salvaged {
         return decl;
     }
+    let mut is_complete = true;
     for variable in &spec.env {
         check(value(world, candidate, variable, env).map(|value| {
-            decl.env.push((variable.name.to_string(), value));
+            let value = value.map(|value| (variable.name.to_string(), value));
+            is_complete &= value.is_some();
+            decl.env.extend(value);
         }));
     }
     let allowed = spec.allow.iter().flat_map(|allow| &allow.backends);
     for given in allowed {
         check(backends.allowed(candidate, given).map(|name| {
+            is_complete &= name.is_some();
             decl.backends.extend(name);
         }));
     }
-    if let (true, Some(file)) = (is_good, &spec.source.file) {
+    report.condition(candidate, resolved(is_good && is_complete));
+    if let (true, Some(file)) = (is_good && is_complete, &spec.source.file) {
         decl.source = PluginSource::File(beside(&candidate.version.origin.file, file));
     }
     decl
+}
+
+fn resolved(status: bool) -> Condition {
+    Condition {
+        kind: "ResolvedRefs",
+        status,
+        reason: if status {
+            "ResolvedRefs"
+        } else {
+            "RefNotFound"
+        },
+        message: if status {
+            String::new()
+        } else {
+            "something that it refers to is missing or refused".to_owned()
+        },
+        about: None,
+    }
 }
 
 /// What a plugin's resource says about itself alone.
@@ -148,20 +172,21 @@ pub(crate) fn beside(file: &Path, path: &str) -> PathBuf {
     std::path::absolute(&joined).unwrap_or(joined)
 }
 
+/// `Ok(None)`: it comes from something that is refused itself.
 fn value(
     world: &World<'_>,
     candidate: &Candidate,
     variable: &EnvVar,
     env: Environment<'_>,
-) -> Result<String, Refusal> {
+) -> Result<Option<String>, Refusal> {
     if let Some(value) = &variable.value {
-        return Ok(value.value.clone());
+        return Ok(Some(value.value.clone()));
     }
     let Some(source) = &variable.value_from else {
-        return Ok(String::new());
+        return Ok(None);
     };
     if let Some(name) = &source.env {
-        return env(name).ok_or_else(|| Refusal {
+        return env(name).map(Some).ok_or_else(|| Refusal {
             span: name.span,
             reason: "InvalidParameters",
             message: format!("the gateway has no environment variable `{}`", **name),
@@ -171,7 +196,7 @@ fn value(
     match (&source.secret_key_ref, &source.config_map_key_ref) {
         (Some(key), _) => from_map(world, candidate, "Secret", key),
         (None, Some(key)) => from_map(world, candidate, "ConfigMap", key),
-        (None, None) => Ok(String::new()),
+        (None, None) => Ok(None),
     }
 }
 
@@ -180,11 +205,14 @@ fn from_map(
     candidate: &Candidate,
     kind: &'static str,
     key: &KeyRef,
-) -> Result<String, Refusal> {
+) -> Result<Option<String>, Refusal> {
     let namespace = candidate.namespace();
     let found = world
         .find(candidate, kind, namespace, &key.name)
         .ok_or_else(|| not_found(world, "RefNotFound", kind, namespace, &key.name))?;
+    if found.state == State::Salvaged {
+        return Ok(None);
+    }
     let refuse = |message: String, hint: Option<String>| Refusal {
         span: key.key.span,
         reason: "RefNotFound",
@@ -213,7 +241,7 @@ fn from_map(
         }
         _ => (None, Vec::new()),
     };
-    value.ok_or_else(|| {
+    value.map(Some).ok_or_else(|| {
         let message = format!(
             "{kind} `{namespace}/{}` has no key `{}`",
             *key.name, *key.key

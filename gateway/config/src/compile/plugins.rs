@@ -1,7 +1,7 @@
 //! All plugins of a snapshot, and which requests pass which of them.
 
+use foldhash::HashMap;
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
 use tidegate_core::snapshot::PluginId;
 use tidegate_core::snapshot::PluginName;
@@ -51,8 +51,8 @@ impl<'a> PluginTable<'a> {
             world,
             env,
             decls: Vec::new(),
-            ids: HashMap::new(),
-            targets: HashMap::new(),
+            ids: HashMap::default(),
+            targets: HashMap::default(),
         };
         for candidate in world.all("Plugin") {
             if let Body::Plugin(plugin) = candidate.body() {

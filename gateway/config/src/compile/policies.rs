@@ -3,7 +3,7 @@
 //! Of several policies for one target the first by namespace and name counts; the others are in
 //! conflict (Gateway API: policy attachment).
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::time::Duration;
 
 use tidegate_core::balance::LoadBalancer;

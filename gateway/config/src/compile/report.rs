@@ -1,10 +1,11 @@
 //! Collects problems and conditions while resources are compiled.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::world::Candidate;
 use super::world::State;
 use crate::draft::Condition;
+use crate::place::Place;
 use crate::place::Span;
 use crate::problem::Problem;
 use crate::resource::ResourceId;
@@ -31,7 +32,7 @@ impl Report {
     pub(crate) fn error(&mut self, of: &Candidate, refusal: Refusal) {
         if of.state == State::Current {
             self.problems.push(
-                Problem::error(of.place(refusal.span), refusal.message)
+                Problem::error(place(of, refusal.span), refusal.message)
                     .maybe_hint(refusal.hint)
                     .reason(refusal.reason)
                     .about(of.id().clone()),
@@ -43,7 +44,7 @@ impl Report {
     pub(crate) fn warning(&mut self, of: &Candidate, refusal: Refusal) {
         if of.state == State::Current {
             self.problems.push(
-                Problem::warning(of.place(refusal.span), refusal.message)
+                Problem::warning(place(of, refusal.span), refusal.message)
                     .maybe_hint(refusal.hint)
                     .reason(refusal.reason)
                     .about(of.id().clone()),
@@ -71,5 +72,13 @@ impl Report {
 
     pub(crate) fn into_problems(self) -> Vec<Problem> {
         self.problems
+    }
+}
+
+/// What has no place of its own is reported at the name.
+fn place(of: &Candidate, span: Span) -> Place {
+    match span {
+        Span::NONE => of.place(of.version.content.name_span),
+        span => of.place(span),
     }
 }

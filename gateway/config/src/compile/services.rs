@@ -1,6 +1,6 @@
 //! Where the ports of Services lead: EndpointSlices.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::net::IpAddr;
 use std::net::SocketAddr;
 
@@ -32,7 +32,7 @@ pub(crate) struct ServicePorts<'a> {
 
 impl<'a> ServicePorts<'a> {
     pub(crate) fn new(world: &World<'a>) -> Self {
-        let mut slices: HashMap<_, Vec<_>> = HashMap::new();
+        let mut slices: HashMap<_, Vec<_>> = HashMap::default();
         for candidate in world.all("EndpointSlice") {
             if let (Some(service), Body::EndpointSlice(slice)) =
                 (service_of(candidate), candidate.body())
@@ -41,7 +41,7 @@ impl<'a> ServicePorts<'a> {
                 slices.entry(key).or_default().push(&**slice);
             }
         }
-        let mut gone: HashMap<_, Vec<_>> = HashMap::new();
+        let mut gone: HashMap<_, Vec<_>> = HashMap::default();
         for candidate in world.gone("EndpointSlice") {
             if let Some(service) = service_of(candidate) {
                 let key = (candidate.namespace(), service);
@@ -96,6 +96,11 @@ impl<'a> ServicePorts<'a> {
             });
         }
         let everybody = declared.spec.publish_not_ready_addresses == Some(true);
+        Ok(collect(&self.slices_of(service), found, everybody))
+    }
+
+    /// The slices of a Service; for one that is gone, those that are gone with it.
+    fn slices_of(&self, service: &Candidate) -> Vec<&'a EndpointSlice> {
         let key = (service.namespace(), service.name());
         let gone = self.gone.get(&key).into_iter().flatten().filter_map(|one| {
             if !service.used.get() {
@@ -107,15 +112,13 @@ impl<'a> ServicePorts<'a> {
                 _ => None,
             }
         });
-        let slices: Vec<&EndpointSlice> = self
-            .slices
+        self.slices
             .get(&key)
             .into_iter()
             .flatten()
             .copied()
             .chain(gone)
-            .collect();
-        Ok(collect(&slices, found, everybody))
+            .collect()
     }
 }
 
@@ -160,7 +163,7 @@ fn collect(slices: &[&EndpointSlice], port: &ServicePort, everybody: bool) -> Ve
         }
     }
     let mut chosen = if ready.is_empty() { ending } else { ready };
-    let mut seen = std::collections::HashSet::new();
+    let mut seen = foldhash::HashSet::default();
     chosen.retain(|endpoint| seen.insert(endpoint.address));
     chosen
 }

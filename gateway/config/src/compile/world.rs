@@ -1,8 +1,8 @@
 //! The resources of one load, each in the version that is to serve, and how they find each other.
 
+use foldhash::HashMap;
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::kinds::Body;
@@ -107,7 +107,13 @@ pub(crate) struct World<'a> {
     index: Index<'a>,
     /// Resources that are gone from the files, for last good versions that refer to them.
     gone: Index<'a>,
+    /// How many more names may be compared for suggestions.
+    comparisons: Cell<usize>,
 }
+
+/// Most names that one compilation compares for suggestions: thousands of dangling references among
+/// thousands of names must not take minutes.
+const MAX_COMPARISONS: usize = 200_000;
 
 impl<'a> World<'a> {
     /// A world of these resources, each once, and of those that served before and are gone.
@@ -123,6 +129,7 @@ impl<'a> World<'a> {
             sorted,
             index: index(candidates),
             gone: index(gone),
+            comparisons: Cell::new(MAX_COMPARISONS),
         }
     }
 
@@ -169,11 +176,13 @@ impl<'a> World<'a> {
             .filter(move |one| one.id().kind == kind)
     }
 
-    /// The names of all resources of a kind in a namespace, for suggestions.
+    /// The names of all resources of a kind in a namespace, for suggestions; none after too many.
     pub(crate) fn names(&self, kind: &str, namespace: &str) -> impl Iterator<Item = &'a str> {
-        self.all(kind)
-            .iter()
-            .filter(move |one| one.namespace() == namespace)
-            .map(|one| one.name())
+        let all = self.all(kind);
+        let left = self.comparisons.get().checked_sub(all.len());
+        self.comparisons.set(left.unwrap_or(0));
+        let shown = if left.is_some() { all } else { &[] };
+        let of_namespace = shown.iter().filter(move |one| one.namespace() == namespace);
+        of_namespace.map(|one| one.name())
     }
 }

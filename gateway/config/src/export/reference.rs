@@ -147,7 +147,15 @@ fn limits(field: &Json) -> Vec<String> {
     if field.get("enum").is_none() {
         range("minimum", "maximum", ("", ""));
     }
-    range("minLength", "maxLength", (" character", " characters"));
+    let rule = text(field, RULE);
+    // Rules in words mostly name the length too.
+    let says_length = rule.is_some_and(|rule| {
+        let max = number("maxLength").map(|max| format!("at most {max}"));
+        max.is_some_and(|max| rule.contains(&max))
+    });
+    if !says_length {
+        range("minLength", "maxLength", (" character", " characters"));
+    }
     range("minItems", "maxItems", (" item", " items"));
     range("minProperties", "maxProperties", (" entry", " entries"));
     if let Some(choices) = field.get("enum").and_then(Json::as_array) {
@@ -160,7 +168,7 @@ fn limits(field: &Json) -> Vec<String> {
             .collect();
         limits.push(format!("one of {}", choices.join(", ")));
     }
-    match (text(field, RULE), text(field, "pattern")) {
+    match (rule, text(field, "pattern")) {
         (Some(rule), _) => limits.push(rule.to_owned()),
         (None, Some(pattern)) => limits.push(format!("matches `{pattern}`")),
         (None, None) => {}

@@ -9,7 +9,7 @@ use crate::kinds::text::Ignored;
 use crate::place::At;
 
 /// Confidential values, which Plugins refer to.
-#[derive(Clone, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Secret {
     /// Values in base64.
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Secret {
 }
 
 /// Values, which Plugins refer to.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMap {
     /// The values.

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use foldhash::HashMap;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
 use schemars::JsonSchema;
@@ -31,8 +32,10 @@ use crate::tree::Key;
 use crate::tree::Node;
 use crate::tree::Value;
 
-/// Largest file of endpoints, in bytes; most endpoints in it.
+/// Largest file of endpoints, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
+/// Most bytes of all such files together.
+const MAX_TOTAL_BYTES: usize = 64 << 20;
 
 /// A file of endpoints, as if it were a resource: the same checks apply.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -48,9 +51,37 @@ impl Kind for Endpoints {
     const NAMESPACED: bool = true;
 }
 
+/// The files of one load, each read once, however many Backends name it.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    read: HashMap<PathBuf, Result<Arc<str>, String>>,
+    /// Endpoints by file; `None` if the file has problems, which are reported with the first Backend.
+    parsed: HashMap<PathBuf, Option<Arc<Vec<BackendEndpoint>>>>,
+    bytes: usize,
+}
+
+impl Files {
+    fn text(&mut self, path: &Path) -> Result<Arc<str>, String> {
+        if let Some(known) = self.read.get(path) {
+            return known.clone();
+        }
+        let text = if self.bytes > MAX_TOTAL_BYTES {
+            Err(format!(
+                "files of endpoints have more than {MAX_TOTAL_BYTES} bytes together"
+            ))
+        } else {
+            read_text(path).map(Arc::from)
+        };
+        self.bytes += text.as_ref().map_or(0, |text: &Arc<str>| text.len());
+        self.read.insert(path.to_owned(), text.clone());
+        text
+    }
+}
+
 /// Reads the file that a Backend names. One that cannot be used refuses the Backend.
 pub(super) fn read(
     input: &mut Input,
+    files: &mut Files,
     last_good: &Versions,
     watch: &mut BTreeSet<PathBuf>,
     problems: &mut Vec<Problem>,
@@ -66,7 +97,7 @@ pub(super) fn read(
     };
     let path = crate::compile::beside(&current.origin.file, name);
     watch.insert(path.clone());
-    let text = match read_text(&path) {
+    let text = match files.text(&path) {
         Ok(text) => text,
         Err(reason) => {
             let message = format!("cannot read `{}`: {reason}", path.display());
@@ -81,9 +112,25 @@ pub(super) fn read(
         .get(&input.id)
         .and_then(|version| version.endpoints.as_ref())
         .filter(|known| *known.text == *text && known.name == **name);
-    let endpoints = match known {
-        Some(known) => Some(known.clone()),
-        None => parse(&path, &text, name, &input.id, problems),
+    let endpoints = match (known, files.parsed.get(&path)) {
+        (Some(known), _) => Some(known.clone()),
+        (None, Some(Some(endpoints))) => Some(EndpointsFile {
+            name: name.value.clone(),
+            text,
+            endpoints: Arc::clone(endpoints),
+        }),
+        (None, Some(None)) => {
+            let message = format!("`{}` has errors", path.display());
+            let place = current.origin.place(name.span);
+            problems.push(Problem::error(place, message).about(input.id.clone()));
+            None
+        }
+        (None, None) => {
+            let parsed = parse(&path, &text, name, &input.id, problems);
+            let endpoints = parsed.as_ref().map(|file| Arc::clone(&file.endpoints));
+            files.parsed.insert(path, endpoints);
+            parsed
+        }
     };
     input.current = endpoints.map(|endpoints| with(current, endpoints));
 }
@@ -101,7 +148,7 @@ fn with(version: &Version, endpoints: EndpointsFile) -> Arc<Version> {
 /// The endpoints in a text; what is wrong with them is added to `problems`.
 pub(super) fn parse(
     path: &Path,
-    text: &str,
+    text: &Arc<str>,
     name: &str,
     id: &crate::resource::ResourceId,
     problems: &mut Vec<Problem>,
@@ -140,7 +187,7 @@ pub(super) fn parse(
     let read = read.filter(|_| is_good)?;
     Some(EndpointsFile {
         name: name.to_owned(),
-        text: text.into(),
+        text: Arc::clone(text),
         endpoints: Arc::new(read.endpoints),
     })
 }

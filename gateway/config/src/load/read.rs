@@ -1,7 +1,7 @@
 //! Documents as resources, each read once as long as its text stays.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use foldhash::HashMap;
+use foldhash::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -126,12 +126,22 @@ impl Reading {
         let findings = read.body.as_ref().map(rules::check).unwrap_or_default();
         let is_good = findings.is_empty();
         self.problems.extend(findings.into_iter().map(|finding| {
-            Problem::error(parsed.place(finding.span), finding.message)
+            // What has no place of its own is reported at the name.
+            let span = match finding.span {
+                Span::NONE => name_span(parsed),
+                span => span,
+            };
+            Problem::error(parsed.place(span), finding.message)
                 .maybe_hint(finding.hint)
                 .about(id.clone())
         }));
         let (current, salvaged) = match read.body {
             Some(body) if is_good => (Some(content(body)), None),
+            // Which of its parts break a rule is not known: salvaging looks at each.
+            Some(body @ kinds::Body::HttpRoute(_)) => {
+                let left = salvage::body(parsed).unwrap_or(body);
+                (None, Some(content(left)))
+            }
             Some(body) => (None, Some(content(body))),
             None => (None, salvage::body(parsed).map(content)),
         };

@@ -1,6 +1,6 @@
 //! Last good versions as documents, and back: what a restart needs.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ pub(super) fn document(version: &Version) -> AcceptedDocument {
 
 /// Documents as versions. What is not good any more, by the rules of this program, is left out.
 pub(super) fn versions(documents: Vec<AcceptedDocument>) -> Versions {
-    let mut readings: HashMap<(Arc<Path>, u32, Arc<str>), Reading> = HashMap::new();
-    let mut versions = Versions::new();
+    let mut readings: HashMap<(Arc<Path>, u32, Arc<str>), Reading> = HashMap::default();
+    let mut versions = Versions::default();
     for accepted in documents {
         let file: Arc<Path> = accepted.file.as_path().into();
         let key = (Arc::clone(&file), accepted.line, Arc::clone(&accepted.text));

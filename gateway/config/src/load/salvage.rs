@@ -8,7 +8,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::kinds::Body;
-use crate::kinds::backend::NoSettings;
+use crate::kinds::OWN_CLASS;
+use crate::kinds::backend::Backend;
+use crate::kinds::backend::BackendSpec;
+use crate::kinds::gateway::Gateway;
+use crate::kinds::gateway::GatewaySpec;
 use crate::kinds::http_route::HttpRoute;
 use crate::kinds::plugin::FailurePolicy;
 use crate::kinds::plugin::Plugin;
@@ -16,6 +20,9 @@ use crate::kinds::plugin::PluginPhase;
 use crate::kinds::plugin::PluginSource;
 use crate::kinds::plugin::PluginSpec;
 use crate::kinds::policy::PolicyTarget;
+use crate::kinds::service::Service;
+use crate::kinds::service::ServiceSpec;
+use crate::kinds::text::ObjectName;
 use crate::parse::Parsed;
 use crate::place::At;
 use crate::rules;
@@ -29,62 +36,78 @@ pub(super) fn body(parsed: &Parsed) -> Option<Body> {
     match parsed.kind.as_str() {
         "HTTPRoute" => route(parsed),
         "Plugin" => plugin(parsed),
-        _ => None,
+        kind => empty(kind),
     }
+}
+
+/// Something that exists without being of use, so that references to it are not called dangling: what
+/// refuses it has been reported.
+fn empty(kind: &str) -> Option<Body> {
+    let body = match kind {
+        "Gateway" => Body::Gateway(Box::new(Gateway {
+            spec: GatewaySpec {
+                gateway_class_name: At::nowhere(ObjectName(OWN_CLASS.to_owned())),
+                listeners: Vec::new(),
+                addresses: Vec::new(),
+                infrastructure: None,
+                allowed_listeners: None,
+                tls: None,
+                default_scope: None,
+            },
+        })),
+        "Backend" => Body::Backend(Box::new(Backend {
+            spec: BackendSpec {
+                endpoints: None,
+                endpoints_file: None,
+                protocol: None,
+            },
+        })),
+        "Service" => Body::Service(Box::new(Service {
+            spec: ServiceSpec::default(),
+        })),
+        "Secret" => Body::Secret(Box::default()),
+        "ConfigMap" => Body::ConfigMap(Box::default()),
+        _ => return None,
+    };
+    Some(body)
 }
 
 /// Parts of an HTTPRoute that matches need.
 const ROUTE_FIELDS: [&str; 3] = ["parentRefs", "hostnames", "rules"];
-const RULE_FIELDS: [&str; 2] = ["name", "matches"];
+const RULE_FIELDS: [&str; 1] = ["matches"];
+/// Most rules of a route (Gateway API), and so most that are worth a look.
+const MAX_RULES: usize = 16;
 
+/// The rules whose matches can be read; for the others nothing could be answered. A route that has
+/// none of those is left out: without rules it would claim all requests.
 fn route(parsed: &Parsed) -> Option<Body> {
     let mut reduced = header_only(parsed);
     let spec = field_mut(&mut reduced.root, "spec")?;
     keep(spec, &ROUTE_FIELDS);
-    if let Some(Node {
-        value: Value::Seq(rules),
-        ..
-    }) = field_mut(spec, "rules")
-    {
-        for rule in rules.iter_mut() {
-            keep(rule, &RULE_FIELDS);
+    let rules = match field_mut(spec, "rules").map(|rules| &mut rules.value) {
+        Some(Value::Seq(rules)) => std::mem::take(rules),
+        Some(Value::Null) | None => return good_route(&reduced),
+        Some(_) => return None,
+    };
+    let had_rules = !rules.is_empty();
+    let mut good = Vec::new();
+    for mut rule in rules.into_iter().take(MAX_RULES) {
+        keep(&mut rule, &RULE_FIELDS);
+        *rules_mut(&mut reduced.root)? = vec![rule.clone()];
+        if good_route(&reduced).is_some() {
+            good.push(rule);
         }
     }
-    // A rule whose matches cannot be read has none that could be answered for.
-    let mut rule = 0;
-    loop {
-        if let Some(route) = read::<HttpRoute>(&reduced) {
-            let body = Body::HttpRoute(Box::new(route));
-            if rules::check(&body).is_empty() {
-                return Some(body);
-            }
-        }
-        rule = drop_bad_rule(&mut reduced, rule)?;
+    if had_rules && good.is_empty() {
+        return None;
     }
+    *rules_mut(&mut reduced.root)? = good;
+    good_route(&reduced)
 }
 
-/// Takes out the next rule that cannot be read by itself; `None` if there is none.
-fn drop_bad_rule(reduced: &mut Parsed, from: usize) -> Option<usize> {
-    let count = match field(&reduced.root, &["spec", "rules"])?.value {
-        Value::Seq(ref rules) => rules.len(),
-        _ => return None,
-    };
-    for index in from..count {
-        let mut alone = reduced.clone();
-        let rules = rules_mut(&mut alone.root)?;
-        if index >= rules.len() {
-            return None;
-        }
-        let one = rules.swap_remove(index);
-        *rules = vec![one];
-        let is_good = read::<HttpRoute>(&alone)
-            .is_some_and(|route| rules::check(&Body::HttpRoute(Box::new(route))).is_empty());
-        if !is_good {
-            rules_mut(&mut reduced.root)?.remove(index);
-            return Some(index);
-        }
-    }
-    None
+fn good_route(reduced: &Parsed) -> Option<Body> {
+    let body = Body::HttpRoute(Box::new(read::<HttpRoute>(reduced)?));
+    rules::check(&body).is_empty().then_some(body)
 }
 
 fn rules_mut(root: &mut Node) -> Option<&mut Vec<Node>> {
@@ -109,9 +132,6 @@ struct PluginTargetsSpec {
     priority: Option<At<i32>>,
     #[serde(default)]
     target_refs: Vec<PolicyTarget>,
-    /// Never there; keeps the schema of an empty struct in use.
-    #[serde(skip)]
-    _none: Option<NoSettings>,
 }
 
 impl Kind for PluginTargets {
@@ -129,10 +149,10 @@ fn plugin(parsed: &Parsed) -> Option<Body> {
         phase: None,
         priority: None,
         target_refs: Vec::new(),
-        _none: None,
     };
     // The more of it can be read, the better; the targets matter most.
-    for fields in [&TARGET_FIELDS[..], &TARGET_FIELDS[..1], &[]] {
+    for count in [TARGET_FIELDS.len(), 2, 1, 0] {
+        let fields = TARGET_FIELDS.get(..count).unwrap_or_default();
         if let Some(spec) = field_mut(&mut reduced.root, "spec") {
             keep(spec, fields);
         }
@@ -196,8 +216,4 @@ fn field_mut<'a>(node: &'a mut Node, name: &str) -> Option<&'a mut Node> {
             .map(|(_, value)| value),
         _ => None,
     }
-}
-
-fn field<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
-    path.iter().try_fold(node, |node, name| node.field(name))
 }

@@ -4,8 +4,8 @@
 //! world is compiled, resources with errors fall back, and it is compiled again until nothing changes.
 //! Each resource falls back at most once, so this ends.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
+use foldhash::HashMap;
+use foldhash::HashSet;
 use std::sync::Arc;
 
 use super::Inputs;
@@ -123,7 +123,7 @@ impl Loader {
     ) -> Draft {
         let with_errors: HashSet<&ResourceId> =
             compiled.problems.iter().filter_map(error_about).collect();
-        let mut pending = Versions::with_capacity(serving.len());
+        let mut pending = Versions::default();
         for candidate in serving {
             let is_good = match candidate.state {
                 State::Current => !with_errors.contains(candidate.id()),
@@ -165,7 +165,7 @@ fn statuses(
 ) -> Vec<ResourceStatus> {
     let states: HashMap<&ResourceId, State> =
         serving.iter().map(|one| (one.id(), one.state)).collect();
-    let mut first: HashMap<&ResourceId, &Problem> = HashMap::new();
+    let mut first: HashMap<&ResourceId, &Problem> = HashMap::default();
     for problem in problems {
         if let Some(id) = error_about(problem) {
             first.entry(id).or_insert(problem);

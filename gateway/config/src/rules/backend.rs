@@ -20,7 +20,7 @@ pub(super) fn check(backend: &Backend, findings: &mut Findings) {
     let spec = &backend.spec;
     match (&spec.endpoints, &spec.endpoints_file) {
         (Some(_), Some(file)) => {
-            findings.error(file.span, "either `endpoints` or `endpointsFile`, not both")
+            findings.error(file.span, "either `endpoints` or `endpointsFile`, not both");
         }
         (None, None) => findings.with_hint(
             crate::place::Span::NONE,

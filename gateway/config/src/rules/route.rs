@@ -1,6 +1,6 @@
 //! The rules of HTTPRoute, its filters aside (Gateway API: `HTTPRouteSpec`, `HTTPRouteRule`).
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::Findings;
 use super::filters;
@@ -45,7 +45,7 @@ pub(super) fn check(route: &HttpRoute, findings: &mut Findings) {
 
 /// References to one parent must each name another section or port.
 fn check_parents(parents: &[ParentRef], findings: &mut Findings) {
-    let mut groups: HashMap<_, Vec<&ParentRef>> = HashMap::new();
+    let mut groups: HashMap<_, Vec<&ParentRef>> = HashMap::default();
     for parent in parents {
         let part = |text: Option<&str>| text.map(str::to_owned);
         let key = (

@@ -4,57 +4,48 @@ use std::fmt;
 
 use super::Finding;
 use super::describe;
-use super::rule::FieldRule;
 use super::rule::FieldsRule;
 use super::rule::IntRule;
 use super::rule::Length;
 use super::rule::Rule;
 use super::rule::TextRule;
 use super::shorten;
+use super::words::Name;
+use super::words::hint;
+use super::words::names;
+use super::words::one_of;
+use super::words::quoted;
+use super::words::wanted;
 use crate::place::Span;
 use crate::suggest::did_you_mean;
 use crate::tree::Key;
 use crate::tree::Node;
 use crate::tree::Value;
 
-/// Most findings of one resource; what is wrong everywhere need not be said everywhere.
-pub(crate) const MAX_FINDINGS: usize = 100;
-
 /// Collects findings, up to a limit.
 pub(super) struct Walk<'a> {
     pub(super) findings: &'a mut Vec<Finding>,
+    /// How many findings are kept.
+    pub(super) most: usize,
     /// Whether values may not be shown.
     pub(super) secret: bool,
     /// How many findings went beyond the limit, and where the first of them is.
     pub(super) left_out: Option<(usize, Span)>,
 }
 
-/// The name of a value in messages: its field, with positions if it is in a sequence.
-#[derive(Clone, Copy)]
-pub(super) enum Name<'a> {
-    Root,
-    Field(&'a str),
-    Item(&'a Self, usize),
-}
-
-impl fmt::Display for Name<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Root => f.write_str("the resource"),
-            Self::Field(name) => f.write_str(name),
-            Self::Item(parent, index) => write!(f, "{parent}[{index}]"),
-        }
-    }
-}
-
 impl Walk<'_> {
     fn add(&mut self, finding: Finding) {
-        if self.findings.len() < MAX_FINDINGS {
+        if !self.is_full() {
             self.findings.push(finding);
             return;
         }
         let (count, span) = self.left_out.unwrap_or((0, finding.span));
         self.left_out = Some((count + 1, span));
+    }
+
+    /// Whether further findings are only counted, so that hints for them are not worth their time.
+    fn is_full(&self) -> bool {
+        self.findings.len() >= self.most
     }
 
     /// Applies a rule to a value. `here` is where a missing field is reported: the key of the value, or
@@ -158,6 +149,9 @@ impl Walk<'_> {
                 .filter(|field| field.unsupported.is_none())
         };
         let fields = || supported().map(|field| &*field.name);
+        if self.is_full() {
+            return self.add(Finding::new(key.span, "unknown field"));
+        }
         let hint = did_you_mean(&key.name, fields().chain(also.iter().copied())).or_else(|| {
             let count = supported().count();
             (1..=FEW).contains(&count).then(|| {
@@ -267,6 +261,9 @@ impl Walk<'_> {
     fn not_a_choice(&mut self, choices: &[Box<str>], text: &str, node: &Node, name: Name<'_>) {
         let got = self.text(text);
         let message = format!("`{name}` must be {}; got {got}", one_of(choices));
+        if self.is_full() {
+            return self.add(Finding::new(node.span, message));
+        }
         let hint = did_you_mean(text, choices.iter().map(AsRef::as_ref));
         self.add(Finding {
             hint,
@@ -330,34 +327,8 @@ impl Walk<'_> {
     fn mismatch(&mut self, rule: &Rule, node: &Node, name: Name<'_>) {
         let got = self.describe(node);
         let message = format!("`{name}` must be {}; got {got}", wanted(rule));
-        let hint = match (rule, &node.value) {
-            (Rule::Text(rule), Value::Int(_) | Value::Float(_) | Value::Bool(_))
-                if rule.choices.is_empty() =>
-            {
-                Some("put it into quotes".to_owned())
-            }
-            (Rule::Int(_) | Rule::Number { .. }, Value::Str(text))
-                if text.parse::<f64>().is_ok() =>
-            {
-                Some("remove the quotes".to_owned())
-            }
-            (Rule::Bool, Value::Str(text)) => match text.to_ascii_lowercase().as_str() {
-                "yes" | "on" | "y" | "true" => Some("write `true`".to_owned()),
-                "no" | "off" | "n" | "false" => Some("write `false`".to_owned()),
-                _ => None,
-            },
-            (Rule::Seq { .. }, Value::Map(_) | Value::Str(_) | Value::Int(_)) => {
-                Some("begin each item with `- `".to_owned())
-            }
-            (Rule::Fields(rule), Value::Str(text)) => match rule.field(text) {
-                Some(field) => Some(format!("write `{}:` and its fields below", field.name)),
-                None if text.contains(':') => Some("put a space after the colon".to_owned()),
-                None => None,
-            },
-            (_, _) => None,
-        };
         self.add(Finding {
-            hint,
+            hint: hint(rule, node),
             ..Finding::new(node.span, message)
         });
     }
@@ -377,51 +348,5 @@ impl Walk<'_> {
         } else {
             shorten(text)
         }
-    }
-}
-
-/// A rule in the words of a message.
-fn wanted(rule: &Rule) -> String {
-    match rule {
-        Rule::Any => "a value",
-        Rule::Bool => "true or false",
-        Rule::Int(_) => "an integer",
-        Rule::Number { .. } => "a number",
-        Rule::Text(rule) if !rule.choices.is_empty() => return one_of(&rule.choices),
-        Rule::Text(_) => "a string",
-        Rule::IntOrText => "an integer or a string",
-        Rule::Seq { .. } => "a sequence",
-        Rule::Fields(_) | Rule::Map { .. } => "a mapping",
-    }
-    .to_owned()
-}
-
-fn one_of(choices: &[Box<str>]) -> String {
-    match choices {
-        [only] => format!("`{only}`"),
-        _ => {
-            let all: Vec<String> = choices.iter().map(|choice| format!("`{choice}`")).collect();
-            format!("one of {}", all.join(", "))
-        }
-    }
-}
-
-fn names(fields: &[FieldRule]) -> String {
-    let all: Vec<String> = fields
-        .iter()
-        .map(|field| format!("`{}`", field.name))
-        .collect();
-    all.join(", ")
-}
-
-/// A key in backquotes, shortened and escaped where it must be.
-fn quoted(name: &str) -> String {
-    let shown = shorten(name);
-    match shown
-        .strip_prefix('"')
-        .and_then(|shown| shown.strip_suffix('"'))
-    {
-        Some(plain) if plain == name => format!("`{name}`"),
-        _ => shown,
     }
 }

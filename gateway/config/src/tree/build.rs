@@ -14,16 +14,18 @@ use granit_parser::Tag;
 
 use super::Key;
 use super::MAX_DEPTH;
-use super::MAX_NODES;
-use super::MAX_REPEATED_BYTES;
 use super::Node;
 use super::Value;
+use super::cost::Cost;
+use super::cost::too_deep;
+use super::cost::weigh;
 use super::explain;
+use super::fault::Fault;
+use super::fault::Faults;
 use super::scalar;
+use super::span::before;
+use super::span::span;
 use crate::place::Span;
-
-/// Most faults of one document that are reported, the last aside.
-const MAX_FAULTS: usize = 100;
 
 /// What became of a text.
 #[derive(Debug, Default)]
@@ -34,36 +36,12 @@ pub(crate) struct Built {
     pub(crate) faults: Vec<Fault>,
 }
 
-/// Something wrong with a text.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Fault {
-    /// Where.
-    pub(crate) span: Span,
-    /// What.
-    pub(crate) message: String,
-    /// What to do about it.
-    pub(crate) hint: Option<String>,
-    /// An earlier place that belongs to it, and what is there.
-    pub(crate) earlier: Option<(&'static str, Span)>,
-}
-
-impl Fault {
-    pub(super) fn new(span: Span, message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self {
-            span,
-            message: message.into(),
-            hint: Some(hint.into()),
-            earlier: None,
-        }
-    }
-}
-
 /// Reads the text of one document.
 pub(crate) fn build(text: &str) -> Built {
     let mut options = granit_parser::options! { emit_unresolved_aliases: true };
     options.set_emit_comments(false);
     let mut parser = Parser::new_from_str_with_options(text, options);
-    let mut builder = Builder::default();
+    let mut builder = Builder::new(text);
     let mut built = loop {
         match parser.next_event() {
             None => break builder.finish(),
@@ -101,47 +79,39 @@ enum Content {
     },
 }
 
-#[derive(Default)]
-struct Builder {
+struct Builder<'a> {
+    text: &'a str,
     open: Vec<Open>,
     anchors: HashMap<usize, Node>,
-    nodes: usize,
-    repeated_bytes: usize,
+    cost: Cost,
     done: Option<Node>,
     documents: usize,
-    faults: Vec<Fault>,
-    /// How many faults there are beyond the limit, and where the first of them is.
-    left_out: Option<(usize, Span)>,
+    faults: Faults,
 }
 
-impl Builder {
-    fn finish(mut self) -> Built {
-        if let Some((count, span)) = self.left_out {
-            let message = format!("{count} more problems of this document are not shown");
-            self.faults.push(Fault::new(
-                span,
-                message,
-                "repair the first ones, then try again",
-            ));
-        }
-        Built {
-            root: self.done,
-            faults: self.faults,
+impl<'a> Builder<'a> {
+    fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            open: Vec::new(),
+            anchors: HashMap::new(),
+            cost: Cost::default(),
+            done: None,
+            documents: 0,
+            faults: Faults::default(),
         }
     }
 
-    fn fault(&mut self, fault: Fault) {
-        if self.faults.len() < MAX_FAULTS {
-            self.faults.push(fault);
-            return;
+    fn finish(self) -> Built {
+        Built {
+            root: self.done,
+            faults: self.faults.into_all(),
         }
-        let (count, span) = self.left_out.unwrap_or((0, fault.span));
-        self.left_out = Some((count + 1, span));
     }
 
     /// Takes a fault that ends the document.
     fn stop(&mut self, fault: Fault) {
-        self.faults.push(fault);
+        self.faults.add_last(fault);
         self.done = None;
     }
 
@@ -160,8 +130,13 @@ impl Builder {
                 Ok(())
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let place = span(at);
-                self.count(1, place)?;
+                let is_absent = at.start.index() == at.end.index();
+                let place = if is_absent {
+                    before(at, self.text)
+                } else {
+                    span(at)
+                };
+                self.cost.count(1, place)?;
                 if self.expects_key() {
                     self.check_tag(tag.as_deref(), at);
                     return self.on_key(&text, style, anchor, place);
@@ -181,7 +156,7 @@ impl Builder {
             Event::SequenceEnd | Event::MappingEnd => self.on_close(),
             Event::Alias(anchor) => self.on_alias(anchor, span(at)),
             Event::UnresolvedAlias(name) => {
-                self.fault(Fault::new(
+                self.faults.add(Fault::new(
                     span(at),
                     format!("there is no anchor `&{name}` above this alias"),
                     format!(
@@ -208,7 +183,7 @@ impl Builder {
     }
 
     fn on_open(&mut self, content: Content, anchor: usize, span: Span) -> Result<(), Fault> {
-        self.count(1, span)?;
+        self.cost.count(1, span)?;
         if self.open.len() >= MAX_DEPTH {
             return Err(too_deep(span));
         }
@@ -248,13 +223,13 @@ impl Builder {
         span: Span,
     ) -> Result<(), Fault> {
         if style == ScalarStyle::Plain && text == "<<" {
-            self.fault(Fault::new(
+            self.faults.add(Fault::new(
                 span,
                 "merge keys (`<<`) are not supported",
                 "write the fields out, or repeat a whole value with an alias",
             ));
         } else if style == ScalarStyle::Plain && matches!(text, "" | "~") {
-            self.fault(Fault::new(
+            self.faults.add(Fault::new(
                 span,
                 "a key is missing before the colon",
                 "write the name of a field, or quotes for an empty key",
@@ -331,38 +306,14 @@ impl Builder {
             span,
             value: node.value.clone(),
         };
-        self.charge(&weight, span)?;
+        self.cost.charge(&weight, span)?;
         self.on_node(node)
     }
 
     /// Keeps a copy of an anchored node for its aliases.
     fn remember(&mut self, anchor: usize, node: &Node) -> Result<(), Fault> {
-        self.charge(&weigh(node), node.span)?;
+        self.cost.charge(&weigh(node), node.span)?;
         self.anchors.insert(anchor, node.clone());
-        Ok(())
-    }
-
-    fn charge(&mut self, weight: &Weight, span: Span) -> Result<(), Fault> {
-        self.repeated_bytes += weight.bytes;
-        if self.repeated_bytes > MAX_REPEATED_BYTES {
-            return Err(Fault::new(
-                span,
-                format!("aliases repeat more than {MAX_REPEATED_BYTES} bytes of text"),
-                "write fewer or smaller aliases",
-            ));
-        }
-        self.count(weight.nodes, span)
-    }
-
-    fn count(&mut self, nodes: usize, span: Span) -> Result<(), Fault> {
-        self.nodes += nodes;
-        if self.nodes > MAX_NODES {
-            return Err(Fault::new(
-                span,
-                format!("the document holds more than {MAX_NODES} values, repeated ones included"),
-                "split it into several documents, and use fewer aliases",
-            ));
-        }
         Ok(())
     }
 
@@ -376,7 +327,7 @@ impl Builder {
                 "remove one of them",
             );
             fault.earlier = Some(("it is first given", first));
-            self.fault(fault);
+            self.faults.add(fault);
         };
         if entries.len() <= FEW {
             for (index, (key, _)) in entries.iter().enumerate() {
@@ -419,7 +370,7 @@ impl Builder {
         };
         if !is_wanted {
             let tag = wanted.unwrap_or_default();
-            self.fault(Fault::new(
+            self.faults.add(Fault::new(
                 span(at),
                 format!("this is not what its tag `!!{tag}` says"),
                 "remove the tag",
@@ -437,67 +388,12 @@ impl Builder {
             .and_then(|suffix| CORE.into_iter().find(|core| *core == suffix));
         if known.is_none() {
             let place = at.tag_span().map_or_else(|| span(at), |tag| span(&tag));
-            self.fault(Fault::new(
+            self.faults.add(Fault::new(
                 place,
                 format!("the tag `{}` is not supported", tag.original()),
                 "remove it: values need no tags here",
             ));
         }
         known
-    }
-}
-
-fn too_deep(span: Span) -> Fault {
-    Fault::new(
-        span,
-        format!("values are nested more than {MAX_DEPTH} levels deep"),
-        "flatten them",
-    )
-}
-
-/// What a copy of a node costs.
-struct Weight {
-    nodes: usize,
-    bytes: usize,
-    depth: usize,
-}
-
-fn weigh(node: &Node) -> Weight {
-    let is_leaf = !matches!(node.value, Value::Seq(_) | Value::Map(_));
-    let mut weight = Weight {
-        nodes: 1,
-        bytes: 0,
-        depth: usize::from(!is_leaf),
-    };
-    let mut add = |child: &Node| {
-        let child = weigh(child);
-        weight.nodes += child.nodes;
-        weight.bytes += child.bytes;
-        weight.depth = weight.depth.max(child.depth + 1);
-    };
-    match &node.value {
-        Value::Null | Value::Bool(_) | Value::Int(_) | Value::Float(_) => {}
-        Value::Str(text) => weight.bytes = text.len(),
-        Value::Seq(items) => items.iter().for_each(add),
-        Value::Map(entries) => {
-            entries.iter().for_each(|(_, value)| add(value));
-            weight.bytes += entries.iter().map(|(key, _)| key.name.len()).sum::<usize>();
-        }
-    }
-    weight
-}
-
-/// A span of the parser as one of ours.
-fn span(at: &granit_parser::Span) -> Span {
-    let number = |value: usize| u32::try_from(value).unwrap_or(u32::MAX);
-    let length = if at.start.line() == at.end.line() {
-        at.end.col().saturating_sub(at.start.col())
-    } else {
-        1
-    };
-    Span {
-        line: number(at.start.line().saturating_sub(1)),
-        column: number(at.start.col().saturating_add(1)),
-        length: number(length.max(1)),
     }
 }

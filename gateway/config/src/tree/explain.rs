@@ -3,7 +3,9 @@
 use granit_parser::ErrorKind;
 use granit_parser::ScanError;
 
-use super::build::Fault;
+use super::fault::Fault;
+use super::words::ALIGN;
+use super::words::words;
 use crate::place::Span;
 
 /// An error of the parser in plain words, at its place.
@@ -32,9 +34,6 @@ pub(super) fn explain(err: &ScanError, text: &str) -> Fault {
     let (message, hint) = words(err.kind());
     Fault::new(span, message, hint)
 }
-
-const ALIGN: &str =
-    "fields of one mapping begin in the same column; check the indentation here and above";
 
 fn is_about_tabs(kind: &ErrorKind) -> bool {
     matches!(
@@ -104,131 +103,4 @@ pub(super) fn clamp(span: Span, text: &str) -> Span {
         column: width(line.trim_end()).max(1),
         length: 1,
     }
-}
-
-fn words(kind: &ErrorKind) -> (String, &'static str) {
-    const QUOTES: &str = "close the quotes, or double a quote that belongs to the text: '' or \\\"";
-    let (message, hint) = match kind {
-        ErrorKind::TabNotAllowed
-        | ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabInIndentation
-        | ErrorKind::TabAtBlockScalarStart
-        | ErrorKind::TabInPlainScalar => ("a tab cannot stand here", "use spaces"),
-        ErrorKind::UnclosedQuotedScalar => ("the quotes that begin here are not closed", QUOTES),
-        ErrorKind::DocumentIndicatorInQuotedScalar => ("a document ends inside of quotes", QUOTES),
-        ErrorKind::InvalidTrailingSingleQuotedScalar
-        | ErrorKind::InvalidTrailingDoubleQuotedScalar => (
-            "something follows the closing quote",
-            "quote the whole value, or double a quote that belongs to the text",
-        ),
-        ErrorKind::InvalidQuotedScalarIndent | ErrorKind::InvalidFlowScalarIndent => (
-            "this line continues a value but is indented less than it",
-            "indent it deeper than the field it belongs to",
-        ),
-        ErrorKind::UnknownQuotedScalarEscape => (
-            "unknown escape in double quotes",
-            "write \\\\ for a backslash, or use single quotes, which have no escapes",
-        ),
-        ErrorKind::InvalidQuotedScalarHexEscape
-        | ErrorKind::InvalidLowSurrogateHexEscape
-        | ErrorKind::InvalidLowSurrogate
-        | ErrorKind::MissingLowSurrogate
-        | ErrorKind::UnpairedLowSurrogate
-        | ErrorKind::InvalidUnicodeEscape => (
-            "this escape is not a character",
-            "write \\u and four hexadecimal digits, or the character itself",
-        ),
-        ErrorKind::UnclosedFlowCollection { open } => {
-            let close = closing(*open);
-            let message = format!("the `{open}` that begins here has no `{close}`");
-            return (message, "close it, or check the commas and quotes inside");
-        }
-        ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
-            let message = format!("`{close}` closes what `{open}` has opened");
-            return (message, "each `{` needs a `}`, each `[` a `]`");
-        }
-        ErrorKind::MisplacedFlowCollectionEnd => {
-            ("nothing is open that this bracket could close", "remove it")
-        }
-        ErrorKind::UnexpectedEofFlowSequence => ("a `[` is not closed", "add the missing `]`"),
-        ErrorKind::UnexpectedEofFlowMapping | ErrorKind::UnexpectedEofImplicitFlowMapping => {
-            ("a `{` is not closed", "add the missing `}`")
-        }
-        ErrorKind::ExpectedFlowMappingSeparator => (
-            "a comma or `}` is missing here",
-            "entries between `{` and `}` are separated by commas",
-        ),
-        ErrorKind::ExpectedFlowSequenceSeparator => (
-            "a comma or `]` is missing here",
-            "items between `[` and `]` are separated by commas",
-        ),
-        ErrorKind::ExpectedBlockMappingKey => ("expected a field of the mapping above", ALIGN),
-        ErrorKind::ExpectedBlockSequenceEntry => (
-            "expected another `- ` item or less indentation",
-            "items of one list begin with `- ` in the same column",
-        ),
-        ErrorKind::InvalidIndentation => ("the indentation fits nothing above", ALIGN),
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => (
-            "a colon is missing after this key",
-            "write `name: value`; a text with line breaks needs quotes or `|`",
-        ),
-        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => (
-            "a colon cannot stand here",
-            "quote a text that contains `: `; a mapping begins on a line of its own",
-        ),
-        ErrorKind::MappingKeyNotAllowed => ("a field cannot begin here", ALIGN),
-        ErrorKind::BlockSequenceEntryNotAllowed => (
-            "a `- ` item cannot begin here",
-            "begin a list on the line below its field",
-        ),
-        ErrorKind::BlockEntryInFlowCollection => (
-            "a `- ` item cannot stand between brackets",
-            "separate items by commas",
-        ),
-        ErrorKind::InvalidBlockScalarIndent => (
-            "a line of this text is indented less than its first line",
-            "indent all lines of a `|` or `>` text alike",
-        ),
-        ErrorKind::InvalidBlockScalarHeader | ErrorKind::ZeroBlockScalarIndent => (
-            "only `-`, `+` or a digit may follow `|` and `>`",
-            "begin the text on the next line",
-        ),
-        ErrorKind::CommentInterceptedScalar | ErrorKind::CommentNotSeparated => (
-            "a comment cannot begin here",
-            "put a space before `#`, and no comment inside a text of several lines",
-        ),
-        ErrorKind::UnexpectedCharacter { character } => {
-            let message = format!("a value cannot begin with `{}`", character.escape_default());
-            return (message, "put the value into quotes");
-        }
-        ErrorKind::ExpectedNodeContent => ("a value is missing here", "write a value or `null`"),
-        ErrorKind::RecursionLimitExceeded => ("values are nested too deep", "flatten them"),
-        ErrorKind::MissingAnchorOrAliasName => (
-            "a name is missing after `&` or `*`",
-            "quote a text that begins with `&` or `*`",
-        ),
-        ErrorKind::UndeclaredTagHandle => (
-            "tags are not supported",
-            "quote a text that begins with `!`",
-        ),
-        ErrorKind::BomInsideDocument => (
-            "a byte order mark stands inside of the text",
-            "remove the invisible character U+FEFF",
-        ),
-        ErrorKind::InvalidDocumentEnd => (
-            "something follows the end mark `...`",
-            "begin the next document with `---`",
-        ),
-        _ => {
-            return (
-                format!("this is not YAML: {kind}"),
-                "check the quotes, brackets and indentation here and above",
-            );
-        }
-    };
-    (message.to_owned(), hint)
-}
-
-fn closing(open: char) -> char {
-    if open == '[' { ']' } else { '}' }
 }

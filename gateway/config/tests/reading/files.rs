@@ -194,31 +194,6 @@ fn a_file_of_100_megabytes_is_refused_unread() {
 }
 
 #[test]
-fn all_files_together_are_bounded() {
-    let large = "a: 1 \n".repeat((15 << 20) / 6);
-    let folder = folder(&[
-        ("a.yaml", large.as_bytes()),
-        ("b.yaml", large.as_bytes()),
-        ("c.yaml", large.as_bytes()),
-        ("d.yaml", large.as_bytes()),
-        ("e.yaml", large.as_bytes()),
-        ("f.yaml", b"f: 1"),
-    ]);
-    check(
-        folder.path(),
-        &[
-            ("a.yaml", Some(1)),
-            ("b.yaml", Some(1)),
-            ("c.yaml", Some(1)),
-            ("d.yaml", Some(1)),
-            ("e.yaml", None),
-            ("f.yaml", None),
-        ],
-        &["e.yaml:1:1 all files together exceed 64 MiB"],
-    );
-}
-
-#[test]
 fn documents_are_bounded_in_number() {
     let folder = folder(&[("a.yaml", "a: 1\n---\n".repeat(100_001).as_bytes())]);
     check(

@@ -165,6 +165,15 @@ fn large_and_odd_texts_take_no_long_time() {
             .collect::<String>(),
     );
     bounded("one key often", &"k: 1\n".repeat(40_000));
+    let shop = "apiVersion: test/v1\nkind: Shop\nmetadata: {name: a}\nspec:\n  port: 1\n";
+    let fields: String = (0..40_000).map(|n| format!("  hosts{n}: 1\n")).collect();
+    bounded("unknown fields", &format!("{shop}{fields}"));
+    bounded(
+        "wrong items",
+        &format!("{shop}  hosts: [{}]", "A, ".repeat(60_000)),
+    );
+    let wrong = format!("{shop}  color: red\n  size: green\n---\n");
+    bounded("1,000 wrong documents", &wrong.repeat(1_000));
     bounded("nested anchors", &format!("{}x", "&a [".repeat(60)));
     bounded(
         "aliases of a long text",

@@ -1,1 +1,0 @@
-//! What serves after good and bad changes.
