@@ -15,6 +15,7 @@ mod table;
 
 use std::collections::BTreeSet;
 
+use replay::Origins;
 use replay::replay;
 
 macro_rules! replayed {
@@ -33,7 +34,6 @@ macro_rules! replayed {
 
 replayed! {
     backends: "backends";
-    conditions: "conditions";
     cors: "cors";
     gateways: "gateways";
     headers: "headers";
@@ -56,3 +56,61 @@ fn every_file_of_cases_is_replayed() {
     let replayed: BTreeSet<String> = FILES.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(cases::files(), replayed);
 }
+
+#[test]
+fn whatever_is_not_as_a_case_expects_is_reported() {
+    let mut origins = Origins::default();
+    let settings = cases::settings_in("wrong.yaml", WRONG);
+    let found: Vec<String> = settings
+        .iter()
+        .flat_map(|setting| replay::replay_case(setting, &mut origins))
+        .map(|one| one.lines().next().unwrap_or_default().to_owned())
+        .collect();
+    let expected: Vec<&str> = REPORTED.lines().collect();
+    assert_eq!(found, expected);
+}
+
+/// A case in which nothing is right.
+const WRONG: &str = r#"
+kind: Case
+apiVersion: tests.tidegate.dev/v1
+says: Nothing is right.
+features: [HTTPRoute]
+problems: [BackendNotFound]
+requests:
+- { request: GET http://shop.test/, status: 404, from: pears }
+- request: GET http://shop.test/one
+  headers: { x-a: "1" }
+  reply: { x-b: [one, two] }
+  from: apples
+  seen: { method: PUT, path: /two, host: other.test, headers: { x-a: "2", x-c: here }, without: [x-a] }
+  answer: { headers: { x-b: one }, without: [x-b] }
+- { request: GET http://shop.test/, cut: true, from: apples }
+- { request: GET http://shop.test/, times: 10, shares: { apples: 50, pears: 50 } }
+- { request: GET http://shop.test/mirrored, from: apples }
+- { request: "GET http://shop.test:81/" }
+conditions:
+- { of: HTTPRoute default/none, type: Accepted, status: true, reason: Accepted }
+- { of: HTTPRoute default/fruit, type: Accepted, status: false, reason: Accepted }
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: { name: edge }
+spec:
+  gatewayClassName: tidegate
+  listeners: [{ name: http, port: 80, protocol: HTTP }]
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: fruit }
+spec:
+  parentRefs: [{ name: edge }]
+  rules:
+  - backendRefs: [{ name: apples, port: 8080 }]
+  - matches: [{ path: { value: /mirrored } }]
+    filters: [{ type: RequestMirror, requestMirror: { backendRef: { name: pears, port: 8080 } } }]
+    backendRefs: [{ name: apples, port: 8080 }]
+"#;
+
+/// What is said about [`WRONG`].
+const REPORTED: &str = "";

@@ -198,11 +198,14 @@ pub(crate) fn files() -> BTreeSet<String> {
         .collect()
 }
 
+/// The text of a file.
+pub(crate) fn text(name: &str) -> String {
+    fs::read_to_string(folder().join(name)).expect("the file is there")
+}
+
 /// The documents of a file.
-pub(crate) fn documents(name: &str) -> Vec<Document> {
-    let path = folder().join(name);
-    let text = fs::read_to_string(&path).expect("the file is there");
-    split(&Arc::from(Path::new(name)), &text)
+pub(crate) fn documents(name: &str, text: &str) -> Vec<Document> {
+    split(&Arc::from(Path::new(name)), text)
 }
 
 /// Reads a document as `T` if it is of this kind.
@@ -225,10 +228,18 @@ pub(crate) fn read<T: for<'de> Deserialize<'de>>(document: &Document, kind: &str
 /// The cases of a file with their resources.
 pub(crate) fn settings(name: &str) -> Vec<Setting> {
     let name = format!("{name}.yaml");
-    let text = |document: &Document| format!("---\n{}\n", document.text.trim_start_matches("---"));
-    let mut shared: String = documents(EVERYWHERE).iter().map(text).collect();
+    let settings = settings_in(&name, &text(&name));
+    assert!(!settings.is_empty(), "{name} has no case");
+    settings
+}
+
+/// The cases of a text with their resources.
+pub(crate) fn settings_in(name: &str, cases: &str) -> Vec<Setting> {
+    let plain = |document: &Document| format!("---\n{}\n", document.text.trim_start_matches("---"));
+    let everywhere = documents(EVERYWHERE, &text(EVERYWHERE));
+    let mut shared: String = everywhere.iter().map(plain).collect();
     let mut settings: Vec<Setting> = Vec::new();
-    for document in documents(&name) {
+    for document in documents(name, cases) {
         if let Some(case) = read(&document, KIND) {
             settings.push(Setting {
                 place: format!("{name}:{}", document.origin.first_line),
@@ -240,8 +251,7 @@ pub(crate) fn settings(name: &str) -> Vec<Setting> {
         let resources = settings
             .last_mut()
             .map_or(&mut shared, |setting| &mut setting.resources);
-        resources.push_str(&text(&document));
+        resources.push_str(&plain(&document));
     }
-    assert!(!settings.is_empty(), "{name} has no case");
     settings
 }

@@ -48,7 +48,8 @@ pub(crate) fn replay(file: &str) {
     assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
 }
 
-fn replay_case(setting: &Setting, origins: &mut Origins) -> Vec<String> {
+/// Everything that is not as a case expects.
+pub(crate) fn replay_case(setting: &Setting, origins: &mut Origins) -> Vec<String> {
     let folder = tempfile::tempdir().expect("a folder");
     let resources = origins.fill_in(&setting.resources);
     fs::write(folder.path().join("resources.yaml"), resources).expect("writable");
@@ -159,7 +160,9 @@ fn check_condition(expected: &Condition, gateway: &Loaded) -> Option<String> {
                 .as_ref()
                 .is_none_or(|message| *message == one.message)
     });
-    (!is_there).then(|| format!("expected {expected:?}, got {:#?}", resource.conditions))
+    let known = resource.conditions.iter();
+    let known: Vec<String> = known.map(|one| format!("\n      {one:?}")).collect();
+    (!is_there).then(|| format!("expected\n      {expected:?}\n    among{}", known.concat()))
 }
 
 /// What is needed to send requests.
