@@ -47,6 +47,11 @@ impl Echo {
         self.origin.address()
     }
 
+    /// Whether all its connections have ended.
+    pub fn is_idle(&self) -> bool {
+        self.origin.is_idle()
+    }
+
     /// The requests it has read.
     pub fn requests(&self) -> Vec<Message> {
         self.origin.requests()

@@ -86,7 +86,7 @@ requests:
   seen: { method: PUT, path: /two, host: other.test, headers: { x-a: "2", x-c: here }, without: [x-a] }
   answer: { headers: { x-b: one }, without: [x-b] }
 - { request: GET http://shop.test/, cut: true, from: apples }
-- { request: GET http://shop.test/, times: 10, shares: { apples: 50, pears: 50 } }
+- { request: GET http://shop.test/, times: 200, shares: { apples: 50, pears: 50 } }
 - { request: GET http://shop.test/mirrored, from: apples }
 - { request: "GET http://shop.test:81/" }
 conditions:
@@ -113,4 +113,20 @@ spec:
 "#;
 
 /// What is said about [`WRONG`].
-const REPORTED: &str = "";
+const REPORTED: &str = r#"expected problems ["BackendNotFound"], got []
+there is no resource HTTPRoute default/none
+expected
+GET http://shop.test/: expected status "404", got "200"
+GET http://shop.test/: expected an answer from "pears", got "apples"
+GET http://shop.test/one: expected x-b "one", got "one | two"
+GET http://shop.test/one: expected x-b "", got "one | two"
+GET http://shop.test/one: expected the origin to see method "PUT", got "GET"
+GET http://shop.test/one: expected the origin to see path "/two", got "/one"
+GET http://shop.test/one: expected the origin to see host "other.test", got "shop.test"
+GET http://shop.test/one: expected the origin to see x-a "2", got "1"
+GET http://shop.test/one: expected the origin to see x-c "here", got ""
+GET http://shop.test/one: expected the origin to see x-a "", got "1"
+GET http://shop.test/: expected an answer that "breaks off", got "it is whole"
+GET http://shop.test/: expected answers in percent {"apples": 50.0, "pears": 50.0}, got {"apples": 100.0}
+GET http://shop.test:81/: no listener has this port
+GET http://shop.test/mirrored: expected copies in percent {}, got {"pears": 100.0}"#;

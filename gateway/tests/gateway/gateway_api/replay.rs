@@ -13,6 +13,7 @@ use tidegate_testkit::Echo;
 use tidegate_testkit::Loaded;
 use tidegate_testkit::Message;
 use tidegate_testkit::echo;
+use tidegate_testkit::eventually;
 
 use super::cases::Ask;
 use super::cases::Case;
@@ -20,7 +21,7 @@ use super::cases::Condition;
 use super::cases::Lines;
 use super::cases::Setting;
 use super::cases::settings;
-use super::shares;
+use super::shares::Sent;
 
 /// The request field by which copies are known.
 pub(crate) const ID: &str = "x-case";
@@ -64,6 +65,7 @@ pub(crate) fn replay_case(setting: &Setting, origins: &mut Origins) -> Vec<Strin
         gateway: &gateway,
         origins,
         clients: BTreeMap::new(),
+        sent: Vec::new(),
     };
     for ask in &setting.case.requests {
         let found = exchanges.check(ask);
@@ -72,6 +74,16 @@ pub(crate) fn replay_case(setting: &Setting, origins: &mut Origins) -> Vec<Strin
                 .into_iter()
                 .map(|one| format!("{}: {one}", ask.request)),
         );
+    }
+    let Exchanges { clients, sent, .. } = exchanges;
+    // Clients that stay would make the gateway wait for them.
+    drop((clients, gateway));
+    eventually("the ends of all connections", || {
+        origins.all.values().all(Echo::is_idle).then_some(())
+    });
+    for sent in sent {
+        let found = sent.check_copies(origins);
+        wrong.extend(found.map(|one| format!("{}: {one}", sent.ask.request)));
     }
     wrong
 }
@@ -166,10 +178,11 @@ fn check_condition(expected: &Condition, gateway: &Loaded) -> Option<String> {
 }
 
 /// What is needed to send requests.
-struct Exchanges<'a> {
-    gateway: &'a Loaded,
-    origins: &'a mut Origins,
+struct Exchanges<'g, 'c> {
+    gateway: &'g Loaded,
+    origins: &'g mut Origins,
     clients: BTreeMap<SocketAddr, Client>,
+    sent: Vec<Sent<'c>>,
 }
 
 /// What came of one request.
@@ -191,8 +204,8 @@ impl Outcome {
     }
 }
 
-impl Exchanges<'_> {
-    fn check(&mut self, ask: &Ask) -> Vec<String> {
+impl<'c> Exchanges<'_, 'c> {
+    fn check(&mut self, ask: &'c Ask) -> Vec<String> {
         let Some((target, head)) = self.target(ask) else {
             return vec!["no listener has this port".to_owned()];
         };
@@ -201,7 +214,10 @@ impl Exchanges<'_> {
         let outcomes: Vec<Outcome> = (0..ask.times.unwrap_or(1))
             .map(|_| self.send(target, &head))
             .collect();
-        let mut wrong = shares::check(ask, &outcomes, self.origins, &id);
+        let sent = Sent::new(ask, id, &outcomes);
+        sent.wait_for_copies(self.origins);
+        let mut wrong: Vec<String> = sent.check_answers().into_iter().collect();
+        self.sent.push(sent);
         if ask.shares.is_empty() {
             // Of many answers that must all be alike, the first that is not tells enough.
             let checked = outcomes.iter().map(|outcome| self.check_one(ask, outcome));

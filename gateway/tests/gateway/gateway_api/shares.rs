@@ -1,4 +1,7 @@
 //! How requests are spread: over the shares of a rule, and as copies.
+//!
+//! That a copy came is known when it is there; that none came, when all connections of the gateway
+//! have ended.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -12,74 +15,98 @@ use super::replay::Outcome;
 /// How many standard deviations a share may be off: more are seen once in a million runs.
 const DEVIATIONS: f64 = 5.0;
 
-/// Everything that is wrong with the shares of a request that was sent often, and with its copies.
-pub(crate) fn check(ask: &Ask, outcomes: &[Outcome], origins: &Origins, id: &str) -> Vec<String> {
-    let mut answered: BTreeMap<String, usize> = BTreeMap::new();
-    let mut served: BTreeMap<&str, usize> = BTreeMap::new();
-    for outcome in outcomes {
-        let who = match (outcome.origin(), outcome) {
-            (Some(origin), _) => {
-                *served.entry(origin).or_default() += 1;
-                origin.to_owned()
-            }
-            (None, Outcome::Answer(answer)) => answer.status().to_string(),
-            (None, Outcome::Cut) => "cut".to_owned(),
-        };
-        *answered.entry(who).or_default() += 1;
-    }
-    let mut wrong = Vec::new();
-    if !ask.shares.is_empty() {
-        let found = answered.iter().map(|(name, count)| (name.as_str(), *count));
-        wrong.extend(compare("answers", &ask.shares, found, outcomes.len()));
-    }
-    if ask.stall.is_none() {
-        wrong.extend(check_copies(ask, &served, outcomes.len(), origins, id));
-    }
-    wrong
+/// What was sent often, or may have been copied.
+#[derive(Debug)]
+pub(crate) struct Sent<'a> {
+    pub(crate) ask: &'a Ask,
+    /// By which it is known to origins.
+    id: String,
+    count: usize,
+    /// How many answers came from which origin.
+    served: BTreeMap<String, usize>,
+    /// How many answers came from which origin, or had which status.
+    answered: BTreeMap<String, usize>,
 }
 
-/// Copies go on their way unseen: waits until those that must come have come.
-fn check_copies(
-    ask: &Ask,
-    served: &BTreeMap<&str, usize>,
-    sent: usize,
-    origins: &Origins,
-    id: &str,
-) -> Vec<String> {
-    let copies = || -> Vec<(String, usize)> {
-        let reads = origins.reads(id).into_iter();
+impl<'a> Sent<'a> {
+    pub(crate) fn new(ask: &'a Ask, id: String, outcomes: &[Outcome]) -> Self {
+        let mut sent = Self {
+            ask,
+            id,
+            count: outcomes.len(),
+            served: BTreeMap::new(),
+            answered: BTreeMap::new(),
+        };
+        for outcome in outcomes {
+            let who = match (outcome.origin(), outcome) {
+                (Some(origin), _) => {
+                    *sent.served.entry(origin.to_owned()).or_default() += 1;
+                    origin.to_owned()
+                }
+                (None, Outcome::Answer(answer)) => answer.status().to_string(),
+                (None, Outcome::Cut) => "cut".to_owned(),
+            };
+            *sent.answered.entry(who).or_default() += 1;
+        }
+        sent
+    }
+
+    /// What is wrong with the shares of the answers.
+    pub(crate) fn check_answers(&self) -> Option<String> {
+        let Self {
+            ask,
+            answered,
+            count,
+            ..
+        } = self;
+        (!ask.shares.is_empty())
+            .then(|| compare("answers", &ask.shares, answered, *count))
+            .flatten()
+    }
+
+    /// Copies go on their way unseen: waits until those that must come have come.
+    pub(crate) fn wait_for_copies(&self, origins: &Origins) {
+        eventually("copies of requests", || {
+            let copies = self.copies(origins);
+            let has_come = |(name, share): (&String, &f64)| {
+                let found = copies.get(name).copied().unwrap_or_default();
+                percent(found, self.count) >= *range(*share, self.count).start()
+            };
+            self.ask.mirrors.iter().all(has_come).then_some(())
+        });
+    }
+
+    /// What is wrong with the copies, once no more can come.
+    pub(crate) fn check_copies(&self, origins: &Origins) -> Option<String> {
+        let Self { ask, count, .. } = self;
+        // Who has read a request that was not answered is not known.
+        ask.stall
+            .is_none()
+            .then(|| compare("copies", &ask.mirrors, &self.copies(origins), *count))
+            .flatten()
+    }
+
+    /// How many requests each origin has read beside those that it answered.
+    fn copies(&self, origins: &Origins) -> BTreeMap<String, usize> {
+        let reads = origins.reads(&self.id).into_iter();
         let copies = reads.map(|(name, count)| {
-            let own = served.get(name).copied().unwrap_or_default();
+            let own = self.served.get(name).copied().unwrap_or_default();
             (name.to_owned(), count.saturating_sub(own))
         });
         copies.filter(|(_, count)| *count > 0).collect()
-    };
-    let enough = |found: &[(String, usize)]| {
-        ask.mirrors.iter().all(|(name, share)| {
-            let found = found.iter().find(|(one, _)| one == name);
-            let count = found.map_or(0, |(_, count)| *count);
-            percent(count, sent) >= *range(*share, sent).start()
-        })
-    };
-    let found = eventually("copies of requests", || {
-        let found = copies();
-        enough(&found).then_some(found)
-    });
-    let found = found.iter().map(|(name, count)| (name.as_str(), *count));
-    compare("copies", &ask.mirrors, found, sent)
-        .into_iter()
-        .collect()
+    }
 }
 
-fn compare<'a>(
+fn compare(
     what: &str,
     expected: &BTreeMap<String, f64>,
-    found: impl Iterator<Item = (&'a str, usize)>,
+    found: &BTreeMap<String, usize>,
     sent: usize,
 ) -> Option<String> {
-    let found: BTreeMap<&str, f64> = found
-        .map(|(name, count)| (name, percent(count, sent)))
-        .collect();
+    let found = found
+        .iter()
+        .map(|(name, count)| (name.as_str(), percent(*count, sent)));
+    let found: BTreeMap<&str, f64> = found.collect();
     let is_near = expected.iter().all(|(name, share)| {
         let found = found.get(name.as_str()).copied().unwrap_or_default();
         range(*share, sent).contains(&found)
