@@ -214,15 +214,16 @@ pub(crate) fn read<T: for<'de> Deserialize<'de>>(document: &Document, kind: &str
     let parsed = parse(document, &mut problems);
     assert!(problems.is_empty(), "{problems:#?}");
     let parsed = parsed.first().filter(|one| one.kind.value == kind)?;
-    Some(from_resource(&parsed.root).unwrap_or_else(|err| {
+    let read = from_resource(&parsed.root).map_err(|err| {
         let place = parsed.place(err.span.unwrap_or(parsed.root.span));
-        panic!(
+        format!(
             "{}:{}: {}: {err}",
             place.file.display(),
             place.line,
             err.path()
         )
-    }))
+    });
+    Some(read.expect("a document is as its kind wants it"))
 }
 
 /// The cases of a file with their resources.
