@@ -22,6 +22,8 @@ mod faults;
 mod filters;
 #[path = "gateway/framing.rs"]
 mod framing;
+#[path = "gateway/gateway_api.rs"]
+mod gateway_api;
 #[path = "gateway/generations.rs"]
 mod generations;
 #[path = "gateway/headers.rs"]

@@ -42,6 +42,10 @@ impl Findings {
     fn with_hint(&mut self, span: Span, message: impl Into<String>, hint: impl Into<String>) {
         self.list.push(Finding::new(span, message).hint(hint));
     }
+
+    fn push(&mut self, finding: Finding) {
+        self.list.push(finding);
+    }
 }
 
 /// Everything that is wrong within a resource which is as its schema wants it.

@@ -21,6 +21,7 @@ use crate::de;
 use crate::metadata;
 use crate::parse::Parsed;
 use crate::place::Span;
+use crate::problem::INVALID;
 use crate::problem::Problem;
 use crate::resource::ResourceId;
 use crate::tree::Node;
@@ -61,6 +62,8 @@ pub(crate) struct Finding {
     pub(crate) span: Span,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+    /// The reason in the resource's conditions.
+    pub(crate) reason: &'static str,
 }
 
 impl Finding {
@@ -69,11 +72,17 @@ impl Finding {
             span,
             message: message.into(),
             hint: None,
+            reason: INVALID,
         }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn reason(mut self, reason: &'static str) -> Self {
+        self.reason = reason;
         self
     }
 }

@@ -1,4 +1,5 @@
-//! The harness of the tests: [`Gateway`], [`Origin`], [`Client`]. Development only.
+//! The harness of the tests: [`Gateway`], [`Loaded`], [`Origin`], [`Echo`], [`Client`]. Development
+//! only.
 //!
 //! Everything runs over real sockets on port 0, in this process, with blocking calls: a test reads
 //! from top to bottom. The peers here are written without the gateway's own code, so that a mistake
@@ -11,9 +12,11 @@
 )]
 
 pub mod client;
+pub mod echo;
 pub mod eventually;
 pub mod gateway;
 pub mod latch;
+pub mod loaded;
 pub mod message;
 pub mod origin;
 pub mod rule;
@@ -22,9 +25,11 @@ pub mod wasm;
 use std::time::Duration;
 
 pub use client::Client;
+pub use echo::Echo;
 pub use eventually::eventually;
 pub use gateway::Gateway;
 pub use latch::Latch;
+pub use loaded::Loaded;
 pub use message::Message;
 pub use origin::Origin;
 pub use rule::Rule;

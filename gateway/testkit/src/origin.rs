@@ -34,6 +34,7 @@ pub struct Origin {
 #[derive(Debug, Default)]
 struct Seen {
     connections: usize,
+    ended: usize,
     requests: Vec<Message>,
     open: Vec<TcpStream>,
 }
@@ -113,6 +114,7 @@ impl Origin {
                     // A script that fails has lost its peer; the test looks at the other end.
                     script(&mut connection).ok();
                     connection.close();
+                    lock(&connection.seen).ended += 1;
                 });
             }
         });
@@ -138,6 +140,12 @@ impl Origin {
     /// How many connections it has accepted.
     pub fn connections(&self) -> usize {
         lock(&self.seen).connections
+    }
+
+    /// Whether the scripts of all its connections have ended.
+    pub fn is_idle(&self) -> bool {
+        let seen = lock(&self.seen);
+        seen.connections == seen.ended
     }
 
     /// The requests it has read, in the order their last byte came.

@@ -86,22 +86,40 @@ pub(super) fn unsupported_protocol(listener: &Listener) -> Refusal {
     }
 }
 
-pub(super) fn takes_http(candidate: &Candidate, listener: &Listener, report: &mut Report) -> bool {
+/// What a listener says about kinds of routes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RouteKinds {
+    /// HTTPRoutes may attach.
+    pub(super) http: bool,
+    /// All kinds that it names are known: of several, one that is not is said, and the others may
+    /// attach (Gateway API: `ListenerReasonInvalidRouteKinds`).
+    pub(super) all_known: bool,
+}
+
+pub(super) fn route_kinds(
+    candidate: &Candidate,
+    listener: &Listener,
+    report: &mut Report,
+) -> RouteKinds {
     let kinds = listener
         .allowed_routes
         .as_ref()
         .map(|allowed| &allowed.kinds);
     let kinds = kinds.map_or(&[][..], Vec::as_slice);
-    let mut takes = kinds.is_empty();
+    let mut found = RouteKinds {
+        http: kinds.is_empty(),
+        all_known: true,
+    };
     for kind in kinds {
         let group = kind
             .group
             .as_ref()
             .map_or(GATEWAY_GROUP, |group| group.as_str());
         if group == GATEWAY_GROUP && kind.kind.as_str() == "HTTPRoute" {
-            takes = true;
+            found.http = true;
             continue;
         }
+        found.all_known = false;
         let refusal = Refusal {
             span: kind.kind.span,
             reason: "InvalidRouteKinds",
@@ -110,5 +128,5 @@ pub(super) fn takes_http(candidate: &Candidate, listener: &Listener, report: &mu
         };
         report.error(candidate, refusal);
     }
-    takes
+    found
 }

@@ -14,8 +14,8 @@ use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener as CoreListener;
 
 use super::gateway_parts::addresses;
+use super::gateway_parts::route_kinds;
 use super::gateway_parts::standing;
-use super::gateway_parts::takes_http;
 use super::gateway_parts::unsupported_protocol;
 use super::plugins::PluginTable;
 use super::policies::Policies;
@@ -56,6 +56,8 @@ pub(crate) struct ListenerPlan<'a> {
     pub(crate) addresses: Vec<SocketAddr>,
     /// Whether HTTPRoutes may attach as far as kinds go.
     pub(crate) takes_http: bool,
+    /// Whether all kinds of routes that it names are known.
+    knows_kinds: bool,
     pub(crate) entries: Vec<Entry>,
     pub(crate) attached: usize,
     problem: Option<(&'static str, &'static str, String)>,
@@ -121,11 +123,13 @@ impl<'a> Gateways<'a> {
             .hostname
             .as_ref()
             .and_then(|hostname| HostPattern::parse(hostname).ok());
+        let kinds = route_kinds(candidate, listener, report);
         let mut plan = ListenerPlan {
             listener,
             host: host.unwrap_or(HostPattern::Any),
             addresses: Vec::new(),
-            takes_http: takes_http(candidate, listener, report),
+            takes_http: kinds.http,
+            knows_kinds: kinds.all_known,
             entries: Vec::new(),
             attached: 0,
             problem: None,
@@ -304,7 +308,7 @@ impl ListenerPlan<'_> {
             condition("Programmed", is_bound, "Programmed", "Invalid"),
             condition(
                 "ResolvedRefs",
-                self.takes_http,
+                self.knows_kinds,
                 "ResolvedRefs",
                 "InvalidRouteKinds",
             ),

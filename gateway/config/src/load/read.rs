@@ -133,6 +133,7 @@ impl Reading {
             };
             Problem::error(parsed.place(span), finding.message)
                 .maybe_hint(finding.hint)
+                .reason(finding.reason)
                 .about(id.clone())
         }));
         let (current, salvaged) = match read.body {

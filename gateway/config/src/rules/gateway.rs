@@ -12,6 +12,7 @@ use crate::kinds::gateway::GatewayAddress;
 use crate::kinds::gateway::LabelOperator;
 use crate::kinds::gateway::Listener;
 use crate::place::Span;
+use crate::schema::Finding;
 
 pub(super) fn check(gateway: &Gateway, findings: &mut Findings) {
     let spec = &gateway.spec;
@@ -89,7 +90,9 @@ fn check_addresses(addresses: &[GatewayAddress], findings: &mut Findings) {
         match (&address.kind, &address.value) {
             (Some(kind), _) if !is_address(&address) => {
                 let message = format!("the address type `{}` is not supported yet", **kind);
-                findings.with_hint(kind.span, message, "use `IPAddress`");
+                let finding = Finding::new(kind.span, message);
+                // The API's reason for types that an implementation does not know.
+                findings.push(finding.hint("use `IPAddress`").reason("UnsupportedAddress"));
             }
             (_, Some(value)) if value.parse::<IpAddr>().is_err() => {
                 let message = format!("{:?} is not an IP address", value.value);
