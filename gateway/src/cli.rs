@@ -3,6 +3,8 @@
 //! Owns flags, their help and their checks. Values are parsed to what they mean here, so that a
 //! wrong one is wrong usage (exit code 2) with the flag's name.
 
+mod run;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -15,6 +17,9 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 
+pub(crate) use crate::cli::run::CheckArgs;
+pub(crate) use crate::cli::run::CheckFormat;
+pub(crate) use crate::cli::run::RunArgs;
 use crate::url::NamedUrl;
 use crate::url::Url;
 
@@ -37,8 +42,16 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Serve what Gateway API resources in files say, and follow their changes
+    Run(RunArgs),
+    /// Report every problem of such files: exit code 0 if there is none, 1 if there are errors
+    Check(CheckArgs),
     /// Proxy one address to one origin, without any configuration file
     Proxy(ProxyArgs),
+    /// Print the JSON Schema of configuration files, for editors
+    Schema,
+    /// Print the CustomResourceDefinitions of Tidegate's own kinds, for Kubernetes
+    Crds,
 }
 
 /// `tidegate proxy`.
@@ -125,8 +138,9 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Cli, clap::E
     let mut command = Cli::command();
     let matches = command.try_get_matches_from_mut(args)?;
     let mut cli = Cli::from_arg_matches(&matches)?;
-    let Command::Proxy(proxy) = &mut cli.command;
-    if let Some(("proxy", matches)) = matches.subcommand() {
+    if let Command::Proxy(proxy) = &mut cli.command
+        && let Some(("proxy", matches)) = matches.subcommand()
+    {
         proxy.plugins = pair_plugins(proxy, matches).map_err(|flag| {
             command.error(
                 clap::error::ErrorKind::MissingRequiredArgument,
@@ -193,8 +207,10 @@ mod tests {
             .iter()
             .chain(args);
         let cli = parse(line.map(Into::into)).map_err(|err| err.to_string())?;
-        let Command::Proxy(proxy) = cli.command;
-        Ok(proxy.plugins)
+        match cli.command {
+            Command::Proxy(proxy) => Ok(proxy.plugins),
+            other => Err(format!("{other:?}")),
+        }
     }
 
     #[test]

@@ -3,12 +3,21 @@
 //! Owns what a process owns: arguments, exit codes, the log, signals. Everything else is in the
 //! crates below.
 
+mod admin;
 mod build;
+mod check;
 mod cli;
+mod control;
+mod plugins;
 mod proxy;
+mod run;
 mod signals;
+mod state;
+mod status;
+mod systemd;
 mod telemetry;
 mod url;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -31,10 +40,14 @@ fn main() -> ExitCode {
     let Cli { command, log } = matches;
     let _log = telemetry::start(&log);
     let done = match command {
-        Command::Proxy(args) => proxy::run(&args),
+        Command::Run(args) => run::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Check(args) => check::check(&args),
+        Command::Proxy(args) => proxy::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Schema => check::schema(),
+        Command::Crds => check::crds(),
     };
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(err) => {
             tracing::error!("{err:#}");
             ExitCode::FAILURE

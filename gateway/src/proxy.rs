@@ -1,6 +1,7 @@
 //! `tidegate proxy`: one address to one origin, with filters, without a file.
 
 use anyhow::Context as _;
+use tidegate_proxy::Ended;
 use tidegate_proxy::Gateway;
 use tidegate_proxy::Options;
 
@@ -32,26 +33,34 @@ pub(crate) fn run(args: &ProxyArgs) -> anyhow::Result<()> {
     }
     match signals::serve_until_stopped(gateway).context("cannot receive signals")? {
         None => anyhow::bail!("ended by a second signal before exchanges had finished"),
-        Some(ended) => {
-            if ended.cut > 0 {
-                tracing::warn!(connections = ended.cut, "cut at the drain time-out");
-            }
-            anyhow::ensure!(
-                ended.failed_workers == 0,
-                "workers failed; the log says why"
-            );
-            tracing::info!("drained");
-            Ok(())
-        }
+        Some(ended) => end(ended),
     }
 }
 
-fn available_workers() -> usize {
+/// Says how it ended.
+///
+/// # Errors
+///
+/// If workers failed.
+pub(crate) fn end(ended: Ended) -> anyhow::Result<()> {
+    if ended.cut > 0 {
+        tracing::warn!(connections = ended.cut, "cut at the drain time-out");
+    }
+    anyhow::ensure!(
+        ended.failed_workers == 0,
+        "workers failed; the log says why"
+    );
+    tracing::info!("drained");
+    Ok(())
+}
+
+/// One for each core that we may use.
+pub(crate) fn available_workers() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Every connection takes a descriptor, and a proxied one two: take all that the system allows.
-fn raise_descriptor_limit() {
+pub(crate) fn raise_descriptor_limit() {
     use rustix::process::Resource;
     let mut limit = rustix::process::getrlimit(Resource::Nofile);
     if limit.current == limit.maximum {

@@ -2,8 +2,12 @@
 
 #[path = "gateway/access_log.rs"]
 mod access_log;
+#[path = "gateway/admin.rs"]
+mod admin;
 #[path = "gateway/bodies.rs"]
 mod bodies;
+#[path = "gateway/check.rs"]
+mod check;
 #[path = "gateway/clients.rs"]
 mod clients;
 #[path = "gateway/command.rs"]
@@ -26,3 +30,9 @@ mod headers;
 mod hello_filter;
 #[path = "gateway/origins.rs"]
 mod origins;
+#[path = "gateway/process.rs"]
+mod process;
+#[path = "gateway/reload.rs"]
+mod reload;
+#[path = "gateway/run.rs"]
+mod run;

@@ -44,14 +44,59 @@ fn measure(routes: usize) -> Result<(), Box<dyn Error>> {
         write(&folder, files - 1, files, routes, "new\n# one line more")?;
         let draft = timed(&mut loader, "one file changed, all its documents moved");
         loader.commit(&draft, &[]);
-        let draft = timed(&mut loader, "nothing changed");
-        loader.commit(&draft, &[]);
+        for _ in 0..5 {
+            let draft = timed(&mut loader, "nothing changed");
+            loader.commit(&draft, &[]);
+        }
         memory();
         std::fs::remove_dir_all(&folder)?;
         std::fs::create_dir_all(&folder)?;
     }
+    dangling(&folder, routes)?;
     std::fs::remove_dir_all(&folder)?;
     Ok(())
+}
+
+/// All backends are misspelt at once, first with a last good version to fall back to.
+fn dangling(folder: &Path, routes: usize) -> Result<(), Box<dyn Error>> {
+    println!("{routes} routes that lose their backends");
+    write(folder, 0, 1, routes, "old")?;
+    let mut backends = String::new();
+    for number in 0..routes {
+        write!(
+            backends,
+            "---\napiVersion: tidegate.dev/v1alpha1\nkind: Backend\nmetadata: {{ name: backend-{number} }}\n\
+             spec: {{ endpoints: [{{ address: \"127.0.0.1:9001\" }}] }}\n"
+        )?;
+    }
+    std::fs::write(folder.join("backends.yaml"), backends)?;
+    let mut loader = Loader::new(folder);
+    let draft = loader.load();
+    loader.commit(&draft, &[]);
+    let file = folder.join("0.yaml");
+    let text = std::fs::read_to_string(&file)?;
+    std::fs::write(&file, text.replace("name: api0", "name: apo0"))?;
+    count(&mut loader, "with last good versions");
+    count(&mut Loader::new(folder), "without");
+    std::fs::write(
+        &file,
+        text.replace(
+            "kind: Backend\n      name: api0",
+            "kind: Backend\n      name: backnd",
+        ),
+    )?;
+    count(&mut Loader::new(folder), "others near");
+    Ok(())
+}
+
+fn count(loader: &mut Loader, what: &str) {
+    let start = Instant::now();
+    let draft = loader.load();
+    println!(
+        "{what}: {:?}, {} problems",
+        start.elapsed(),
+        draft.problems.len()
+    );
 }
 
 /// Routes of several rules each, in the usual size.

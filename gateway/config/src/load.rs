@@ -200,9 +200,13 @@ impl Loader {
                 &mut problems,
             );
         }
-        let seen: HashSet<&ResourceId> = resources.iter().map(|input| &input.id).collect();
+        // Most loads hold nothing back and need no list of what they have seen.
+        let may_hold = is_unknown || !broken.is_empty();
+        let seen = resources.iter().filter(|_| may_hold);
+        let seen: HashSet<&ResourceId> = seen.map(|input| &input.id).collect();
         let is_held = |version: &&Arc<Version>| {
-            !seen.contains(&version.content.id)
+            may_hold
+                && !seen.contains(&version.content.id)
                 && (is_unknown || broken.contains(&absolute(&version.origin.file)))
         };
         let held = self.last_good.values().filter(is_held).cloned().collect();

@@ -5,6 +5,7 @@
 //! resource: the findings of a document depend on its text alone.
 
 mod backend;
+mod filter_values;
 mod filters;
 mod gateway;
 mod paths;

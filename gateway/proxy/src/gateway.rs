@@ -5,13 +5,13 @@
 //! fails, the one before serves on.
 
 mod plan;
+mod remote;
 
 use std::io::Write;
 use std::net::SocketAddr;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::atomic::Ordering;
 use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
@@ -30,6 +30,7 @@ use crate::filters::services::Reach;
 use crate::filters::starter::Starter;
 use crate::gateway::plan::Drawn;
 use crate::gateway::plan::Ids;
+pub use crate::gateway::remote::Remote;
 use crate::generation::BindId;
 use crate::generation::Change;
 use crate::generation::Generation;
@@ -214,11 +215,16 @@ impl Gateway {
 
     /// What was counted since the start.
     pub fn metrics(&self) -> Metrics {
-        let open = self.loads.iter().map(|load| load.load(Ordering::Relaxed));
-        Metrics {
-            open_connections: open.sum::<usize>() as u64,
-            guests: self.services.metrics().snapshot(),
-            ..Metrics::sum(&self.counters)
+        self.remote().metrics()
+    }
+
+    /// A handle for threads that look at it while this one changes it.
+    pub fn remote(&self) -> Remote {
+        Remote {
+            services: Arc::clone(&self.services),
+            inboxes: Arc::clone(&self.inboxes),
+            counters: self.counters.as_slice().into(),
+            loads: Arc::clone(&self.loads),
         }
     }
 

@@ -23,6 +23,7 @@ mod worker;
 pub use gateway::Ended;
 pub use gateway::Gateway;
 pub use gateway::Options;
+pub use gateway::Remote;
 pub use gateway::StartError;
 pub use generation::Callable;
 pub use generation::Generation;

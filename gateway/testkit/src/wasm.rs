@@ -65,6 +65,11 @@ impl Wasm {
         }
     }
 
+    /// The module's bytes, to be written to a file.
+    pub fn module(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// A filter that `cargo xtask plugins` built.
     ///
     /// # Panics

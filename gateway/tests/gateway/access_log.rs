@@ -79,7 +79,9 @@ fn json_lines_parse_and_have_the_same_fields() {
 fn the_troubleshooting_page_explains_every_flag() {
     let page = include_str!("../../../docs/troubleshooting.md");
     let source = include_str!("../../core/src/failure.rs");
-    let (_, verdicts) = source.split_once("match self {").expect("the match of verdicts");
+    let (_, verdicts) = source
+        .split_once("match self {")
+        .expect("the match of verdicts");
     let (verdicts, _) = verdicts.split_once("};").expect("its end");
     let flags: Vec<&str> = verdicts.split('"').skip(1).step_by(2).collect();
     assert!(flags.len() > 30, "{flags:?}");

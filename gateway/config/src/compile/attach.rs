@@ -9,6 +9,7 @@ use super::gateways::GatewayPlan;
 use super::gateways::Gateways;
 use super::gateways::ListenerPlan;
 use super::gateways::Standing;
+use super::namespaces::allows;
 use super::references::not_found;
 use super::report::Refusal;
 use super::report::Report;
@@ -16,16 +17,10 @@ use super::world::Candidate;
 use super::world::World;
 use crate::draft::Condition;
 use crate::kinds::GATEWAY_GROUP;
-use crate::kinds::gateway::FromNamespaces;
-use crate::kinds::gateway::LabelOperator;
-use crate::kinds::gateway::LabelSelector;
 use crate::kinds::http_route::HttpRoute;
 use crate::kinds::http_route::ParentRef;
 use crate::place::Span;
 use crate::suggest::did_you_mean;
-
-/// The label that every namespace has (Kubernetes).
-const NAMESPACE_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// A listener that a route attaches to, by its place among all, and the hosts they share.
 pub(crate) type Attachment = (usize, Vec<HostPattern>);
@@ -166,25 +161,34 @@ fn attach_to(
         })
         .collect();
     if attachments.is_empty() {
-        let claimed: Vec<String> = allowed
-            .iter()
-            .filter_map(|(_, one)| Some(one.listener.hostname.as_ref()?.to_string()))
-            .collect();
-        return Err(Refusal {
-            span: route
-                .spec
-                .hostnames
-                .first()
-                .map_or(parent.name.span, |host| host.span),
-            reason: "NoMatchingListenerHostname",
-            message: format!(
-                "no listener of Gateway `{}` has any of the route's hostnames",
-                gateway.candidate.full_name()
-            ),
-            hint: Some(format!("its listeners have: {}", claimed.join(", "))),
-        });
+        return Err(no_shared_host(gateway, &allowed, route, parent));
     }
     Ok(Some(attachments))
+}
+
+fn no_shared_host(
+    gateway: &GatewayPlan<'_>,
+    allowed: &[(usize, &ListenerPlan<'_>)],
+    route: &HttpRoute,
+    parent: &ParentRef,
+) -> Refusal {
+    let claimed: Vec<String> = allowed
+        .iter()
+        .filter_map(|(_, one)| Some(one.listener.hostname.as_ref()?.to_string()))
+        .collect();
+    Refusal {
+        span: route
+            .spec
+            .hostnames
+            .first()
+            .map_or(parent.name.span, |host| host.span),
+        reason: "NoMatchingListenerHostname",
+        message: format!(
+            "no listener of Gateway `{}` has any of the route's hostnames",
+            gateway.candidate.full_name()
+        ),
+        hint: Some(format!("its listeners have: {}", claimed.join(", "))),
+    }
 }
 
 fn check_kind(parent: &ParentRef) -> Result<(), Refusal> {
@@ -264,53 +268,6 @@ fn named_listeners<'g, 'a>(
         }
         _ => Ok(on_port),
     }
-}
-
-fn allows(
-    world: &World<'_>,
-    gateway: &GatewayPlan<'_>,
-    listener: &ListenerPlan<'_>,
-    route: &Candidate,
-) -> bool {
-    let allowed = listener.listener.allowed_routes.as_ref();
-    let namespaces = allowed.and_then(|allowed| allowed.namespaces.as_ref());
-    let from = namespaces
-        .and_then(|namespaces| namespaces.from.as_ref())
-        .map_or(FromNamespaces::Same, |from| from.value);
-    match from {
-        FromNamespaces::All => true,
-        FromNamespaces::None => false,
-        FromNamespaces::Same => gateway.candidate.namespace() == route.namespace(),
-        FromNamespaces::Selector => namespaces
-            .and_then(|namespaces| namespaces.selector.as_ref())
-            .is_some_and(|selector| selects(world, selector, route.namespace())),
-    }
-}
-
-/// Whether a namespace has the labels (Kubernetes: `LabelSelector`).
-fn selects(world: &World<'_>, selector: &LabelSelector, namespace: &str) -> bool {
-    let declared = world.get("Namespace", "", namespace);
-    let label = |key: &str| match key {
-        NAMESPACE_LABEL => Some(namespace),
-        _ => declared
-            .and_then(|one| one.version.content.labels.get(key))
-            .map(String::as_str),
-    };
-    let has_labels = selector
-        .match_labels
-        .iter()
-        .all(|(key, value)| label(key) == Some(value));
-    let keeps_rules = selector.match_expressions.iter().all(|rule| {
-        let value = label(&rule.key);
-        let is_listed = value.is_some_and(|value| rule.values.iter().any(|one| one == value));
-        match rule.operator.value {
-            LabelOperator::In => is_listed,
-            LabelOperator::NotIn => !is_listed,
-            LabelOperator::Exists => value.is_some(),
-            LabelOperator::DoesNotExist => value.is_none(),
-        }
-    });
-    has_labels && keeps_rules
 }
 
 /// The hosts that a listener and a route share; the listener's if the route names none.

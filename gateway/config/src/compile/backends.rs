@@ -51,6 +51,8 @@ pub(crate) struct BackendTable<'a> {
     services: ServicePorts<'a>,
     /// Which port of which Service is which backend.
     ports: HashMap<(String, u16), BackendId>,
+    /// Whether a backend has an endpoint that is an address of ours, as far as that was asked.
+    loops: HashMap<(BackendId, SocketAddr), bool>,
 }
 
 impl<'a> BackendTable<'a> {
@@ -62,6 +64,7 @@ impl<'a> BackendTable<'a> {
             backends: Backends::default(),
             services: ServicePorts::new(world),
             ports: HashMap::default(),
+            loops: HashMap::default(),
         };
         for candidate in world.all("Backend") {
             table.backend(candidate);
@@ -156,6 +159,24 @@ impl<'a> BackendTable<'a> {
             authority,
             load_balancer: policy,
         }))
+    }
+
+    /// Whether requests that go to a backend can come back at an address that is listened on.
+    pub(crate) fn leads_to(&mut self, id: BackendId, own: SocketAddr) -> bool {
+        if let Some(known) = self.loops.get(&(id, own)) {
+            return *known;
+        }
+        let is_own = |endpoint: &Endpoint| {
+            let (address, own_ip) = (endpoint.address, own.ip());
+            let is_local = address.ip().is_loopback() || address.ip().is_unspecified();
+            address.port() == own.port()
+                && address.is_ipv4() == own.is_ipv4()
+                && (address.ip() == own_ip || own_ip.is_unspecified() && is_local)
+        };
+        let backend = self.backends.get(id);
+        let leads = backend.is_some_and(|backend| backend.endpoints.iter().any(is_own));
+        self.loops.insert((id, own), leads);
+        leads
     }
 
     /// What a plugin calls a backend, as the data plane calls it: see `PluginAllow::backends`.

@@ -1,5 +1,6 @@
 //! HTTPRoutes as entries of the route tables of the listeners that they attach to.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tidegate_core::backend::BackendId;
@@ -47,6 +48,8 @@ pub(crate) struct Tools<'t, 'a> {
 pub(crate) struct Outcome {
     /// The first reason why one leads nowhere.
     unresolved: Option<(&'static str, String)>,
+    /// The addresses that its requests come in at.
+    own: Vec<SocketAddr>,
 }
 
 impl Outcome {
@@ -91,7 +94,10 @@ pub(crate) fn compile<'a>(
             continue;
         };
         let attachments = attach::attach(tools.world, gateways, candidate, route, report);
-        let mut outcome = Outcome::default();
+        let mut outcome = Outcome {
+            own: addresses(gateways, &attachments),
+            unresolved: None,
+        };
         for (index, given) in route.spec.rules.iter().enumerate() {
             let id = RuleId(next_rule);
             next_rule += 1;
@@ -122,6 +128,15 @@ pub(crate) fn compile<'a>(
         }
         conditions(candidate, route, gateways, &outcome, report);
     }
+}
+
+fn addresses(gateways: &Gateways<'_>, attachments: &[Attachment]) -> Vec<SocketAddr> {
+    let listeners = attachments
+        .iter()
+        .filter_map(|(index, _)| gateways.listeners.get(*index));
+    listeners
+        .flat_map(|one| one.addresses.iter().copied())
+        .collect()
 }
 
 /// The rule of a route without rules: all requests, and nowhere to go (the API's default).
@@ -183,7 +198,15 @@ fn rule(
     if candidate.state != State::Salvaged {
         all.extend(filters(&given.filters, candidate, tools, outcome, report));
         for backend in &given.backend_refs {
-            backends.push(weighted(backend, candidate, tools, outcome, report));
+            let mut weighted = weighted(backend, candidate, tools, outcome, report);
+            if !given
+                .filters
+                .iter()
+                .any(|filter| filter.url_rewrite.is_some())
+            {
+                break_loop(&mut weighted, backend, candidate, tools, outcome, report);
+            }
+            backends.push(weighted);
         }
     }
     if let Some(given) = &given.timeouts {
@@ -226,6 +249,38 @@ fn weighted(
         backend: outcome.backend(resolved, candidate, report),
         filters: filters(&given.filters, candidate, tools, outcome, report),
     }
+}
+
+/// A request that comes back as it went would meet the same rule again, and again.
+fn break_loop(
+    weighted: &mut WeightedBackend,
+    given: &HttpBackendRef,
+    candidate: &Candidate,
+    tools: &mut Tools<'_, '_>,
+    outcome: &mut Outcome,
+    report: &mut Report,
+) {
+    let Some(id) = weighted.backend else {
+        return;
+    };
+    let own = outcome.own.iter().copied();
+    let Some(own) = own
+        .into_iter()
+        .find(|own| tools.backends.leads_to(id, *own))
+    else {
+        return;
+    };
+    weighted.backend = None;
+    let refusal = Refusal {
+        span: given.name.span,
+        reason: "BackendNotFound",
+        message: format!(
+            "`{}` leads back to {own}, where the route's requests come in",
+            *given.name
+        ),
+        hint: Some("name another endpoint or listen on another port".to_owned()),
+    };
+    outcome.refuse(candidate, refusal, report);
 }
 
 /// `ResolvedRefs` for each parent (Gateway API: `RouteConditionResolvedRefs`).

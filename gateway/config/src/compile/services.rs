@@ -96,6 +96,11 @@ impl<'a> ServicePorts<'a> {
             });
         }
         let everybody = declared.spec.publish_not_ready_addresses == Some(true);
+        Ok(collect(&self.slices_of(service), found, everybody))
+    }
+
+    /// The slices of a Service; for one that is gone, those that are gone with it.
+    fn slices_of(&self, service: &Candidate) -> Vec<&'a EndpointSlice> {
         let key = (service.namespace(), service.name());
         let gone = self.gone.get(&key).into_iter().flatten().filter_map(|one| {
             if !service.used.get() {
@@ -107,15 +112,13 @@ impl<'a> ServicePorts<'a> {
                 _ => None,
             }
         });
-        let slices: Vec<&EndpointSlice> = self
-            .slices
+        self.slices
             .get(&key)
             .into_iter()
             .flatten()
             .copied()
             .chain(gone)
-            .collect();
-        Ok(collect(&slices, found, everybody))
+            .collect()
     }
 }
 

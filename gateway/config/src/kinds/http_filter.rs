@@ -20,19 +20,19 @@ pub struct HttpFilter {
     #[serde(rename = "type")]
     pub kind: At<HttpFilterKind>,
     /// For `RequestHeaderModifier`.
-    pub request_header_modifier: Option<At<HeaderModifier>>,
+    pub request_header_modifier: Option<Box<At<HeaderModifier>>>,
     /// For `ResponseHeaderModifier`.
-    pub response_header_modifier: Option<At<HeaderModifier>>,
+    pub response_header_modifier: Option<Box<At<HeaderModifier>>>,
     /// For `RequestMirror`.
-    pub request_mirror: Option<At<RequestMirror>>,
+    pub request_mirror: Option<Box<At<RequestMirror>>>,
     /// For `RequestRedirect`.
-    pub request_redirect: Option<At<RequestRedirect>>,
+    pub request_redirect: Option<Box<At<RequestRedirect>>>,
     /// For `URLRewrite`.
-    pub url_rewrite: Option<At<UrlRewrite>>,
+    pub url_rewrite: Option<Box<At<UrlRewrite>>>,
     /// For `CORS`.
-    pub cors: Option<At<CorsFilter>>,
+    pub cors: Option<Box<At<CorsFilter>>>,
     /// For `ExtensionRef`.
-    pub extension_ref: Option<At<ExtensionRef>>,
+    pub extension_ref: Option<Box<At<ExtensionRef>>>,
     /// For `ExternalAuth`.
     #[schemars(extend("x-tidegate-unsupported" = "it is experimental in the Gateway API; a Plugin can do it"))]
     pub external_auth: Option<Ignored>,

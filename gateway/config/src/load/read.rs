@@ -137,6 +137,11 @@ impl Reading {
         }));
         let (current, salvaged) = match read.body {
             Some(body) if is_good => (Some(content(body)), None),
+            // Which of its parts break a rule is not known: salvaging looks at each.
+            Some(body @ kinds::Body::HttpRoute(_)) => {
+                let left = salvage::body(parsed).unwrap_or(body);
+                (None, Some(content(left)))
+            }
             Some(body) => (None, Some(content(body))),
             None => (None, salvage::body(parsed).map(content)),
         };

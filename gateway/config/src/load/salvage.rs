@@ -74,56 +74,40 @@ fn empty(kind: &str) -> Option<Body> {
 
 /// Parts of an HTTPRoute that matches need.
 const ROUTE_FIELDS: [&str; 3] = ["parentRefs", "hostnames", "rules"];
-const RULE_FIELDS: [&str; 2] = ["name", "matches"];
+const RULE_FIELDS: [&str; 1] = ["matches"];
+/// Most rules of a route (Gateway API), and so most that are worth a look.
+const MAX_RULES: usize = 16;
 
+/// The rules whose matches can be read; for the others nothing could be answered. A route that has
+/// none of those is left out: without rules it would claim all requests.
 fn route(parsed: &Parsed) -> Option<Body> {
     let mut reduced = header_only(parsed);
     let spec = field_mut(&mut reduced.root, "spec")?;
     keep(spec, &ROUTE_FIELDS);
-    if let Some(Node {
-        value: Value::Seq(rules),
-        ..
-    }) = field_mut(spec, "rules")
-    {
-        for rule in rules.iter_mut() {
-            keep(rule, &RULE_FIELDS);
+    let rules = match field_mut(spec, "rules").map(|rules| &mut rules.value) {
+        Some(Value::Seq(rules)) => std::mem::take(rules),
+        Some(Value::Null) | None => return good_route(&reduced),
+        Some(_) => return None,
+    };
+    let had_rules = !rules.is_empty();
+    let mut good = Vec::new();
+    for mut rule in rules.into_iter().take(MAX_RULES) {
+        keep(&mut rule, &RULE_FIELDS);
+        *rules_mut(&mut reduced.root)? = vec![rule.clone()];
+        if good_route(&reduced).is_some() {
+            good.push(rule);
         }
     }
-    // A rule whose matches cannot be read has none that could be answered for.
-    let mut rule = 0;
-    loop {
-        if let Some(route) = read::<HttpRoute>(&reduced) {
-            let body = Body::HttpRoute(Box::new(route));
-            if rules::check(&body).is_empty() {
-                return Some(body);
-            }
-        }
-        rule = drop_bad_rule(&mut reduced, rule)?;
+    if had_rules && good.is_empty() {
+        return None;
     }
+    *rules_mut(&mut reduced.root)? = good;
+    good_route(&reduced)
 }
 
-/// Takes out the next rule that cannot be read by itself; `None` if there is none.
-fn drop_bad_rule(reduced: &mut Parsed, from: usize) -> Option<usize> {
-    let count = match field(&reduced.root, &["spec", "rules"])?.value {
-        Value::Seq(ref rules) => rules.len(),
-        _ => return None,
-    };
-    for index in from..count {
-        let mut alone = reduced.clone();
-        let rules = rules_mut(&mut alone.root)?;
-        if index >= rules.len() {
-            return None;
-        }
-        let one = rules.swap_remove(index);
-        *rules = vec![one];
-        let is_good = read::<HttpRoute>(&alone)
-            .is_some_and(|route| rules::check(&Body::HttpRoute(Box::new(route))).is_empty());
-        if !is_good {
-            rules_mut(&mut reduced.root)?.remove(index);
-            return Some(index);
-        }
-    }
-    None
+fn good_route(reduced: &Parsed) -> Option<Body> {
+    let body = Body::HttpRoute(Box::new(read::<HttpRoute>(reduced)?));
+    rules::check(&body).is_empty().then_some(body)
 }
 
 fn rules_mut(root: &mut Node) -> Option<&mut Vec<Node>> {
@@ -232,8 +216,4 @@ fn field_mut<'a>(node: &'a mut Node, name: &str) -> Option<&'a mut Node> {
             .map(|(_, value)| value),
         _ => None,
     }
-}
-
-fn field<'a>(node: &'a Node, path: &[&str]) -> Option<&'a Node> {
-    path.iter().try_fold(node, |node, name| node.field(name))
 }

@@ -103,7 +103,10 @@ impl Loader {
     fn gone(&self, inputs: &Inputs) -> Vec<Candidate> {
         let in_files = inputs.resources.iter().map(|input| &input.id);
         let held = inputs.held.iter().map(|version| &version.content.id);
-        let there: HashSet<&ResourceId> = in_files.chain(held).collect();
+        let there: HashSet<&ResourceId> = in_files
+            .chain(held)
+            .filter(|id| OUTLIVING.contains(&id.kind))
+            .collect();
         let mut gone: Vec<Candidate> = self
             .last_good
             .iter()
@@ -163,8 +166,11 @@ fn statuses(
     serving: &[&Candidate],
     problems: &[Problem],
 ) -> Vec<ResourceStatus> {
-    let states: HashMap<&ResourceId, State> =
-        serving.iter().map(|one| (one.id(), one.state)).collect();
+    let older: HashSet<&ResourceId> = serving
+        .iter()
+        .filter(|one| one.state != State::Current)
+        .map(|one| one.id())
+        .collect();
     let mut first: HashMap<&ResourceId, &Problem> = HashMap::default();
     for problem in problems {
         if let Some(id) = error_about(problem) {
@@ -172,8 +178,7 @@ fn statuses(
         }
     }
     for status in &mut statuses {
-        let state = states.get(&status.resource);
-        if state.is_some_and(|state| *state != State::Current) {
+        if older.contains(&status.resource) {
             let problem = first.get(&status.resource).copied();
             status
                 .conditions
@@ -183,10 +188,9 @@ fn statuses(
                 .insert(0, refused(problem, status.last_good));
         }
     }
-    let nothing_left = inputs
-        .resources
-        .iter()
-        .filter(|input| !states.contains_key(&input.id));
+    let nothing_left = inputs.resources.iter().filter(|input| {
+        input.current.is_none() && input.salvaged.is_none() && !older.contains(&input.id)
+    });
     statuses.extend(nothing_left.map(|input| ResourceStatus {
         resource: input.id.clone(),
         place: Some(input.place.clone()),

@@ -9,6 +9,7 @@ use crate::kinds::GATEWAY_GROUP;
 use crate::kinds::policy::PolicyTarget;
 use crate::kinds::policy::Telemetry;
 use crate::kinds::policy::TrafficPolicy;
+use crate::kinds::policy::TrafficPolicySpec;
 use crate::kinds::text::DurationText;
 use crate::kinds::text::SizeText;
 use crate::place::At;
@@ -69,8 +70,6 @@ fn target_of(targets: &[PolicyTarget], kind: &str) -> Option<Span> {
 pub(super) fn check(policy: &TrafficPolicy, findings: &mut Findings) {
     let spec = &policy.spec;
     check_targets(&spec.target_refs, &[GATEWAY, ROUTE], findings);
-    let has_gateway = target_of(&spec.target_refs, "Gateway").is_some();
-    let has_route = target_of(&spec.target_refs, "HTTPRoute").is_some();
     for target in &spec.target_refs {
         if let Some(section) = &target.section_name
             && target.kind.as_str() == "Gateway"
@@ -82,59 +81,24 @@ pub(super) fn check(policy: &TrafficPolicy, findings: &mut Findings) {
             );
         }
     }
-    let mut only = |field: &str, span: Option<Span>, is_for_gateway: bool| {
-        let (fits, kind) = if is_for_gateway {
-            (has_gateway, "Gateways")
-        } else {
-            (has_route, "HTTPRoutes")
-        };
-        if let (Some(span), false) = (span, fits) {
-            let message = format!("`{field}` is for {kind}, and no target is one");
+    for (field, span, kind) in restricted(spec) {
+        if let (Some(span), None) = (span, target_of(&spec.target_refs, kind)) {
+            let message = format!("`{field}` is for {kind}s, and no target is one");
             findings.error(span, message);
         }
-    };
-    only(
-        "trustedHops",
-        spec.trusted_hops.as_ref().map(|one| one.span),
-        true,
-    );
+    }
     if let Some(timeouts) = &spec.timeouts {
-        let span = |one: &Option<At<DurationText>>| one.as_ref().map(|one| one.span);
-        only("headerRead", span(&timeouts.header_read), true);
-        only("keepAlive", span(&timeouts.keep_alive), true);
-        only("writeStall", span(&timeouts.write_stall), true);
-        only("request", span(&timeouts.request), false);
-        only("backendRequest", span(&timeouts.backend_request), false);
         for (name, value) in [
             ("headerRead", &timeouts.header_read),
             ("keepAlive", &timeouts.keep_alive),
             ("streamIdle", &timeouts.stream_idle),
             ("writeStall", &timeouts.write_stall),
         ] {
-            let least = Duration::from_millis(1);
-            check_duration(
-                name,
-                value.as_ref(),
-                least,
-                Duration::from_secs(86_400),
-                findings,
-            );
+            let (least, most) = (Duration::from_millis(1), Duration::from_secs(86_400));
+            check_duration(name, value.as_ref(), least, most, findings);
         }
     }
     if let Some(limits) = &spec.limits {
-        let mut only = |field: &str, span: Option<Span>| {
-            if let (Some(span), false) = (span, has_gateway) {
-                findings.error(
-                    span,
-                    format!("`{field}` is for Gateways, and no target is one"),
-                );
-            }
-        };
-        only("headers", limits.headers.as_ref().map(|one| one.span));
-        only(
-            "headerCount",
-            limits.header_count.as_ref().map(|one| one.span),
-        );
         check_size(
             "headers",
             limits.headers.as_ref(),
@@ -150,6 +114,34 @@ pub(super) fn check(policy: &TrafficPolicy, findings: &mut Findings) {
             findings,
         );
     }
+}
+
+/// Fields that mean something for one kind of target only: where they stand, and the kind.
+fn restricted(spec: &TrafficPolicySpec) -> Vec<(&'static str, Option<Span>, &'static str)> {
+    fn span<T>(value: Option<&At<T>>) -> Option<Span> {
+        value.map(|value| value.span)
+    }
+    let mut fields = vec![("trustedHops", span(spec.trusted_hops.as_ref()), "Gateway")];
+    if let Some(timeouts) = &spec.timeouts {
+        fields.extend([
+            ("headerRead", span(timeouts.header_read.as_ref()), "Gateway"),
+            ("keepAlive", span(timeouts.keep_alive.as_ref()), "Gateway"),
+            ("writeStall", span(timeouts.write_stall.as_ref()), "Gateway"),
+            ("request", span(timeouts.request.as_ref()), "HTTPRoute"),
+            (
+                "backendRequest",
+                span(timeouts.backend_request.as_ref()),
+                "HTTPRoute",
+            ),
+        ]);
+    }
+    if let Some(limits) = &spec.limits {
+        fields.extend([
+            ("headers", span(limits.headers.as_ref()), "Gateway"),
+            ("headerCount", span(limits.header_count.as_ref()), "Gateway"),
+        ]);
+    }
+    fields
 }
 
 pub(super) fn check_telemetry(telemetry: &Telemetry, findings: &mut Findings) {

@@ -1,0 +1,146 @@
+//! Rules of all other kinds.
+
+use super::accepted;
+use super::findings;
+use super::refused;
+
+#[test]
+fn listeners_differ_in_name_and_in_what_they_claim() {
+    let gateway = |listeners: &str| {
+        format!("spec: {{ gatewayClassName: tidegate, listeners: [{listeners}] }}")
+    };
+    refused(
+        "Gateway",
+        &gateway("{ name: a, port: 80, protocol: HTTP }, { name: a, port: 81, protocol: HTTP }"),
+        "the listener name `a` is used twice",
+    );
+    refused(
+        "Gateway",
+        &gateway("{ name: a, port: 80, protocol: HTTP }, { name: b, port: 80, protocol: HTTP }"),
+        "an earlier listener has the same port, protocol and hostname",
+    );
+    refused(
+        "Gateway",
+        &gateway("{ name: a, port: 80, protocol: TCP, hostname: a.test }"),
+        "a listener for TCP has no hostname",
+    );
+    refused(
+        "Gateway",
+        &gateway(
+            "{ name: a, port: 80, protocol: HTTP, allowedRoutes: { namespaces: { from: Selector } } }",
+        ),
+        "`from: Selector` needs a `selector`",
+    );
+}
+
+#[test]
+fn addresses_are_addresses_and_differ() {
+    let addresses = |addresses: &str| {
+        format!(
+            "spec: {{ gatewayClassName: tidegate, listeners: [{{ name: a, port: 80, protocol: HTTP }}], addresses: [{addresses}] }}"
+        )
+    };
+    refused(
+        "Gateway",
+        &addresses("{ value: a.test }"),
+        "\"a.test\" is not an IP address",
+    );
+    refused(
+        "Gateway",
+        &addresses("{ type: Hostname, value: a.test }"),
+        "the address type `Hostname` is not supported yet",
+    );
+    refused(
+        "Gateway",
+        &addresses("{ value: '::1' }, { value: '0::1' }"),
+        "the address `0::1` is given twice",
+    );
+}
+
+#[test]
+fn a_backend_has_endpoints_or_a_file_of_them() {
+    refused(
+        "Backend",
+        "spec: {}",
+        "a Backend needs `endpoints` or `endpointsFile`",
+    );
+    refused(
+        "Backend",
+        "spec: { endpoints: [{ address: '127.0.0.1:80' }], endpointsFile: a }",
+        "either `endpoints` or `endpointsFile`, not both",
+    );
+    refused(
+        "Backend",
+        "spec: { endpoints: [{ address: 'a.test:80' }] }",
+        "\"a.test:80\" is not an IP address with a port",
+    );
+    refused(
+        "Backend",
+        "spec: { endpoints: [{ address: '127.0.0.1:80' }, { address: '127.0.0.1:80' }] }",
+        "the endpoint `127.0.0.1:80` is listed twice",
+    );
+    assert_eq!(findings("Backend", "spec: { endpoints: [] }").len(), 1);
+}
+
+#[test]
+fn a_policy_has_one_balancer_and_targets_that_fit() {
+    let policy = |balancer: &str| {
+        format!(
+            "spec: {{ targetRefs: [{{ group: tidegate.dev, kind: Backend, name: a }}], loadBalancer: {{ {balancer} }} }}"
+        )
+    };
+    let message = "exactly one of `roundRobin`, `leastRequest` and `random`";
+    refused("BackendPolicy", &policy(""), message);
+    refused(
+        "BackendPolicy",
+        &policy("roundRobin: {}, random: {}"),
+        message,
+    );
+    refused(
+        "Telemetry",
+        "spec: { targetRefs: [{ group: gateway.networking.k8s.io, kind: Gatway, name: a }] }",
+        "a Gatway cannot be a target",
+    );
+    refused(
+        "TrafficPolicy",
+        "spec: { targetRefs: [{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: a }], trustedHops: 1 }",
+        "`trustedHops` is for Gateways, and no target is one",
+    );
+}
+
+#[test]
+fn a_plugin_says_where_its_variables_come_from() {
+    let env = |env: &str| format!("spec: {{ source: {{ file: a }}, env: [{{ name: A, {env} }}] }}");
+    refused("Plugin", &env(""), "the variable `A` has no value");
+    refused(
+        "Plugin",
+        &env("value: a, valueFrom: { env: A }"),
+        "either `value` or `valueFrom`, not both",
+    );
+    refused(
+        "Plugin",
+        &env("valueFrom: {}"),
+        "exactly one of `env`, `secretKeyRef` and `configMapKeyRef`",
+    );
+    refused(
+        "Plugin",
+        &env("valueFrom: { env: A }"),
+        "`allow.env` does not name `A`",
+    );
+    refused("Plugin", "spec: { source: {} }", "the source names no file");
+    refused(
+        "Plugin",
+        "spec: { source: { file: a }, limits: { callTimeout: 11s } }",
+        "`callTimeout` must be from 1ms to 10s, got 11s",
+    );
+}
+
+#[test]
+fn a_secret_holds_base64_or_text() {
+    refused(
+        "Secret",
+        "data: { a: '!' }",
+        "the value of `a` is not base64",
+    );
+    accepted("Secret", "data: { a: YQ== }\nstringData: { b: '!' }");
+}

@@ -1,0 +1,51 @@
+//! Looking at a gateway while another thread changes it.
+//!
+//! A change may take as long as filters take to start; who asks for numbers, or for the end, must not
+//! wait for it.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
+
+use tidegate_host_abi::Services as _;
+use tokio::sync::mpsc::UnboundedSender;
+
+use crate::filters::services::GatewayServices;
+use crate::metrics::Counters;
+use crate::metrics::Metrics;
+use crate::worker::Message;
+
+/// A handle to a running gateway. Cloning it is cheap.
+#[derive(Debug, Clone)]
+pub struct Remote {
+    pub(crate) services: Arc<GatewayServices>,
+    pub(crate) inboxes: Arc<[UnboundedSender<Message>]>,
+    pub(crate) counters: Arc<[Arc<Counters>]>,
+    pub(crate) loads: Arc<[AtomicUsize]>,
+}
+
+impl Remote {
+    /// What was counted since the start.
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        let open = self.loads.iter().map(|load| load.load(Ordering::Relaxed));
+        Metrics {
+            open_connections: open.sum::<usize>() as u64,
+            guests: self.services.metrics().snapshot(),
+            ..Metrics::sum(&self.counters)
+        }
+    }
+
+    /// Stops accepting and lets what runs finish, until the drain time-out.
+    pub fn drain(&self) {
+        for inbox in self.inboxes.iter() {
+            inbox.send(Message::Drain).ok();
+        }
+    }
+
+    /// Whether all workers have ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.inboxes.iter().all(UnboundedSender::is_closed)
+    }
+}

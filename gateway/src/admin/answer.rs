@@ -1,0 +1,169 @@
+//! What the admin API answers.
+//!
+//! Owns paths and methods. Reading is GET or HEAD; whatever changes something is POST and an order to
+//! the control thread, so that reloads follow each other whoever asks for them.
+
+use std::sync::mpsc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use http::Method;
+use http::Request;
+use http::Response;
+use http::StatusCode;
+use http::header;
+use http_body_util::Full;
+use tokio::sync::oneshot;
+
+use crate::admin::dump;
+use crate::admin::metrics;
+use crate::status::Board;
+use crate::status::Outcome;
+
+/// How long a client that asked for a reload waits for its end.
+const RELOAD_PATIENCE: Duration = Duration::from_secs(50);
+
+/// The page that lists all others.
+const HELP: &str = "\
+tidegate admin API
+
+GET  /ready        200 once traffic is served, 503 with the reason before and while draining
+GET  /live         200 as long as the process answers
+GET  /metrics      numbers in the Prometheus text format
+GET  /config_dump  what serves: generation, addresses, listeners, backends, plugins
+GET  /resources    every resource with its conditions, and all problems of the last load
+POST /reload       read the configuration again now; answers with the result
+POST /drain        stop accepting, finish what runs, end
+GET  /help         this page
+";
+
+/// What the control thread is asked to do.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Read the configuration again, whether it has changed or not; tell when it is done.
+    Reload(oneshot::Sender<Outcome>),
+    /// End in good order.
+    Drain,
+}
+
+/// Everything that is needed to answer.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    /// What there is to tell.
+    pub(crate) board: Board,
+    /// Where orders go.
+    pub(crate) orders: mpsc::Sender<Order>,
+}
+
+impl Answers {
+    /// Answers a request that may be answered.
+    pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
+        let path = request.uri().path();
+        let is_order = matches!(path, "/reload" | "/drain");
+        let allowed = match *request.method() {
+            Method::GET | Method::HEAD => !is_order,
+            Method::POST => is_order,
+            _ => false,
+        };
+        let known = is_order
+            || matches!(
+                path,
+                "/" | "/help" | "/ready" | "/live" | "/metrics" | "/config_dump" | "/resources"
+            );
+        if !known {
+            return text(
+                StatusCode::NOT_FOUND,
+                "no such page; GET /help lists them\n",
+            );
+        }
+        if !allowed {
+            let methods = if is_order { "POST" } else { "GET, HEAD" };
+            let mut answer = text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                format!("{path} takes {methods}\n"),
+            );
+            answer
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static(methods));
+            return answer;
+        }
+        match path {
+            "/ready" => self.ready(),
+            "/live" => text(StatusCode::OK, "live\n"),
+            "/metrics" => {
+                let numbers = metrics::text(&self.board.read(), &self.board.metrics());
+                typed(
+                    StatusCode::OK,
+                    "text/plain; version=0.0.4; charset=utf-8",
+                    numbers,
+                )
+            }
+            "/config_dump" => json(dump::config(&self.board.read())),
+            "/resources" => json(dump::resources(&self.board.read())),
+            "/reload" => self.reload().await,
+            "/drain" => {
+                self.orders.send(Order::Drain).ok();
+                text(StatusCode::ACCEPTED, "draining\n")
+            }
+            _ => text(StatusCode::OK, HELP),
+        }
+    }
+
+    fn ready(&self) -> Response<Full<Bytes>> {
+        match self.board.read().not_ready() {
+            None => text(StatusCode::OK, "ready\n"),
+            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        }
+    }
+
+    async fn reload(&self) -> Response<Full<Bytes>> {
+        let (done, outcome) = oneshot::channel();
+        self.orders.send(Order::Reload(done)).ok();
+        let gone = "the gateway is ending\n";
+        match tokio::time::timeout(RELOAD_PATIENCE, outcome).await {
+            Err(_) => text(
+                StatusCode::ACCEPTED,
+                "the reload goes on; GET /resources has its result\n",
+            ),
+            Ok(Err(_)) => text(StatusCode::SERVICE_UNAVAILABLE, gone),
+            Ok(Ok(outcome)) => {
+                let status = self.board.read();
+                let problems = status.problems.len();
+                let line = format!(
+                    "{}: generation {} serves, {problems} problems\n",
+                    outcome.label(),
+                    status.generation
+                );
+                let code = match outcome {
+                    Outcome::Success => StatusCode::OK,
+                    // The request was fine, the files are not; GET /resources says why.
+                    Outcome::Partial | Outcome::Failure => StatusCode::CONFLICT,
+                };
+                text(code, line)
+            }
+        }
+    }
+}
+
+/// A page of text.
+pub(crate) fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    typed(status, "text/plain; charset=utf-8", body)
+}
+
+fn json(body: Vec<u8>) -> Response<Full<Bytes>> {
+    typed(StatusCode::OK, "application/json", body)
+}
+
+fn typed(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(body.into()));
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    answer
+}

@@ -1,0 +1,194 @@
+//! What serves and what was found wrong, as JSON.
+//!
+//! Owns the shapes, and what must not be seen: texts of resources, configuration and environment of
+//! plugins, and values of header edits may hold secrets and never leave.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+use serde_json::json;
+use tidegate_config::draft::Condition;
+use tidegate_config::draft::ResourceStatus;
+use tidegate_config::place::Place;
+use tidegate_config::problem::Problem;
+use tidegate_config::problem::Severity;
+use tidegate_config::resource::ResourceId;
+use tidegate_core::backend::Backend;
+use tidegate_core::snapshot::Bind;
+use tidegate_core::snapshot::Listener;
+use tidegate_core::snapshot::PluginId;
+use tidegate_core::snapshot::Snapshot;
+
+use crate::status::Status;
+
+/// GET /config_dump.
+pub(crate) fn config(status: &Status) -> Vec<u8> {
+    let plugins: Vec<Value> = status
+        .plugins
+        .iter()
+        .map(|plugin| {
+            let policy = if plugin.fails_open {
+                "FailOpen"
+            } else {
+                "FailClosed"
+            };
+            json!({
+                "name": plugin.name,
+                "digest": plugin.digest,
+                "failurePolicy": policy,
+                "config": "redacted",
+            })
+        })
+        .collect();
+    let resources: Vec<Value> = status
+        .accepted
+        .iter()
+        .map(|one| json!({ "resource": one.resource, "file": one.file.to_string_lossy(), "line": one.line }))
+        .collect();
+    let snapshot = status.snapshot.as_deref();
+    let binds = snapshot.map_or_else(Vec::new, |snapshot| {
+        let bind = |bind| self::bind(bind, snapshot, status);
+        snapshot.binds.iter().map(|one| bind(one)).collect()
+    });
+    let backends: Vec<Value> = snapshot
+        .iter()
+        .flat_map(|snapshot| snapshot.backends.iter())
+        .map(|one| backend(one))
+        .collect();
+    page(&json!({
+        "generation": status.generation,
+        "draining": status.draining,
+        "binds": binds,
+        "backends": backends,
+        "plugins": plugins,
+        "resources": resources,
+    }))
+}
+
+fn bind(bind: &Bind, snapshot: &Snapshot, status: &Status) -> Value {
+    let bound = status.addresses.iter().find(|(name, _)| *name == bind.name);
+    let listeners = bind.listeners.values();
+    json!({
+        "name": bind.name.as_ref(),
+        "address": bound.map_or(bind.address, |(_, address)| *address).to_string(),
+        "listening": bound.is_some(),
+        "trustedHops": bind.trusted_hops,
+        "accessLog": format!("{:?}", bind.access_log),
+        "timeouts": format!("{:?}", bind.timeouts),
+        "sizes": format!("{:?}", bind.sizes),
+        "listeners": listeners.map(|one| listener(one, snapshot)).collect::<Vec<_>>(),
+    })
+}
+
+fn listener(listener: &Listener, snapshot: &Snapshot) -> Value {
+    json!({
+        "name": listener.name.as_ref(),
+        "plugins": plugin_names(&listener.plugins, snapshot),
+    })
+}
+
+fn plugin_names(ids: &[PluginId], snapshot: &Snapshot) -> Vec<String> {
+    ids.iter()
+        .filter_map(|id| {
+            let at = usize::try_from(id.0).ok()?;
+            Some(snapshot.plugins.get(at)?.0.as_ref().to_owned())
+        })
+        .collect()
+}
+
+fn backend(backend: &Backend) -> Value {
+    let endpoints: Vec<Value> = backend
+        .endpoints
+        .iter()
+        .map(|one| json!({ "address": one.address.to_string(), "weight": one.weight }))
+        .collect();
+    json!({
+        "name": backend.name.as_str(),
+        "loadBalancer": format!("{:?}", backend.load_balancer),
+        "endpoints": endpoints,
+    })
+}
+
+/// GET /resources.
+pub(crate) fn resources(status: &Status) -> Vec<u8> {
+    let reload = status.reload.as_ref().map(|reload| {
+        let since = reload.at.duration_since(std::time::SystemTime::UNIX_EPOCH);
+        json!({
+            "result": reload.outcome.label(),
+            "at": since.map_or(0, |since| since.as_secs()),
+            "failure": reload.failure,
+        })
+    });
+    let mut by_resource: HashMap<&ResourceId, Vec<Value>> = HashMap::new();
+    for one in status.problems.iter() {
+        if let Some(resource) = &one.resource {
+            by_resource.entry(resource).or_default().push(problem(one));
+        }
+    }
+    let resources: Vec<Value> = status
+        .resources
+        .iter()
+        .map(|one| resource(one, by_resource.remove(&one.resource)))
+        .collect();
+    let homeless = status.problems.iter().filter(|one| one.resource.is_none());
+    page(&json!({
+        "generation": status.generation,
+        "lastReload": reload,
+        "resources": resources,
+        "problems": homeless.map(problem).collect::<Vec<_>>(),
+    }))
+}
+
+fn resource(status: &ResourceStatus, problems: Option<Vec<Value>>) -> Value {
+    json!({
+        "kind": status.resource.kind,
+        "namespace": status.resource.namespace.as_ref(),
+        "name": status.resource.name.as_ref(),
+        "place": status.place.as_ref().map(place),
+        "lastGood": status.last_good,
+        "conditions": status.conditions.iter().map(condition).collect::<Vec<_>>(),
+        "problems": problems.unwrap_or_default(),
+    })
+}
+
+fn condition(condition: &Condition) -> Value {
+    json!({
+        "type": condition.kind,
+        "status": if condition.status { "True" } else { "False" },
+        "reason": condition.reason,
+        "message": condition.message,
+        "about": condition.about,
+    })
+}
+
+fn problem(problem: &Problem) -> Value {
+    json!({
+        "severity": severity(problem.severity),
+        "place": problem.place.as_ref().map(place),
+        "message": problem.message,
+        "hint": problem.hint,
+        "reason": problem.reason,
+    })
+}
+
+fn place(place: &Place) -> String {
+    let Place {
+        file, line, column, ..
+    } = place;
+    format!("{}:{line}:{column}", file.display())
+}
+
+/// The word for a severity.
+pub(crate) fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+fn page(value: &Value) -> Vec<u8> {
+    // Printing a value that is made of strings and numbers does not fail.
+    let mut page = serde_json::to_vec_pretty(value).unwrap_or_default();
+    page.push(b'\n');
+    page
+}

@@ -1,0 +1,200 @@
+//! The numbers at /metrics.
+//!
+//! Owns names and help texts. Labels come from closed sets, from the configuration, or, for what
+//! plugins count, from plugins, whose number of metrics is limited where they are defined.
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use tidegate_config::problem::Severity;
+use tidegate_proxy::GuestMetric;
+use tidegate_proxy::GuestMetricValue;
+use tidegate_proxy::Metrics;
+
+use crate::admin::exposition::Exposition;
+use crate::admin::exposition::Kind;
+use crate::admin::process;
+use crate::status::Outcome;
+use crate::status::Status;
+
+/// The whole page.
+pub(crate) fn text(status: &Status, proxy: &Metrics) -> String {
+    let mut out = Exposition::default();
+    out.family(
+        "tidegate_build_info",
+        Kind::Gauge,
+        "Always 1; the labels say what runs.",
+    )
+    .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+    config(&mut out, status);
+    traffic(&mut out, proxy);
+    guests(&mut out, &proxy.guests);
+    process::add(&mut out);
+    out.finish()
+}
+
+fn config(out: &mut Exposition, status: &Status) {
+    out.single(
+        "tidegate_config_generation",
+        Kind::Gauge,
+        "Number of the generation that serves; 0 before the first.",
+        status.generation,
+    );
+    let successful = status
+        .reload
+        .as_ref()
+        .is_some_and(|reload| reload.outcome == Outcome::Success);
+    out.single(
+        "tidegate_config_last_reload_successful",
+        Kind::Gauge,
+        "Whether everything in the files of the last load serves.",
+        u8::from(successful),
+    );
+    if let Some(reload) = &status.reload {
+        let since = reload.at.duration_since(SystemTime::UNIX_EPOCH);
+        out.single(
+            "tidegate_config_last_reload_timestamp_seconds",
+            Kind::Gauge,
+            "When the last load ended, in seconds since 1970.",
+            since.map_or(0.0, |since| since.as_secs_f64()),
+        );
+    }
+    let mut reloads = out.family(
+        "tidegate_config_reloads_total",
+        Kind::Counter,
+        "Loads: all serves (success), refused parts keep their last good version (partial), \
+         nothing changed (failure).",
+    );
+    for (outcome, count) in Outcome::ALL.into_iter().zip(status.reloads) {
+        reloads.sample(&[("result", outcome.label())], count);
+    }
+    let mut problems = out.family(
+        "tidegate_config_problems",
+        Kind::Gauge,
+        "Problems that the last load found.",
+    );
+    for (label, severity) in [("error", Severity::Error), ("warning", Severity::Warning)] {
+        problems.sample(&[("severity", label)], status.problems_of(severity));
+    }
+    out.single(
+        "tidegate_config_last_good_resources",
+        Kind::Gauge,
+        "Resources whose last good version serves in place of a refused one.",
+        status.resources.iter().filter(|one| one.last_good).count(),
+    );
+    let mut plugins = out.family(
+        "tidegate_plugin_info",
+        Kind::Gauge,
+        "Always 1 for each plugin that serves; the digest is its code's SHA-256.",
+    );
+    for plugin in status.plugins.iter() {
+        if let Some(digest) = &plugin.digest {
+            plugins.sample(&[("plugin", &plugin.name), ("digest", digest)], 1);
+        }
+    }
+}
+
+fn traffic(out: &mut Exposition, proxy: &Metrics) {
+    // No `..`: whoever counts something new must show it.
+    let Metrics {
+        requests,
+        flags,
+        open_connections,
+        connections,
+        plugin_faults,
+        retired_instances,
+        guests: _,
+    } = proxy;
+    let mut family = out.family(
+        "tidegate_requests_total",
+        Kind::Counter,
+        "Exchanges by the status that the client got.",
+    );
+    for (status, count) in requests {
+        family.sample(&[("status", &status.to_string())], count);
+    }
+    let mut family = out.family(
+        "tidegate_request_flags_total",
+        Kind::Counter,
+        "Exchanges that did not end with a forwarded response, by the access log's flag.",
+    );
+    for (flag, count) in flags {
+        family.sample(&[("flag", flag)], count);
+    }
+    out.single(
+        "tidegate_open_connections",
+        Kind::Gauge,
+        "Client connections that are open.",
+        open_connections,
+    );
+    out.single(
+        "tidegate_connections_total",
+        Kind::Counter,
+        "Client connections accepted.",
+        connections,
+    );
+    let mut family = out.family(
+        "tidegate_plugin_faults_total",
+        Kind::Counter,
+        "Plugin instances that were ended, by kind of fault.",
+    );
+    for ((plugin, kind), count) in plugin_faults {
+        family.sample(&[("plugin", plugin), ("kind", kind)], count);
+    }
+    out.single(
+        "tidegate_plugin_retired_instances",
+        Kind::Gauge,
+        "Plugin instances that only streams of older generations hold.",
+        retired_instances,
+    );
+}
+
+/// What plugins count. Their names may be any bytes, so they are labels and not names of families.
+fn guests(out: &mut Exposition, guests: &[GuestMetric]) {
+    // Names that are no text must not make two samples alike.
+    let mut seen: BTreeMap<(&str, String), Vec<&GuestMetricValue>> = BTreeMap::new();
+    for metric in guests {
+        let name = metric.name.escape_ascii().to_string();
+        let key = (metric.plugin.as_str(), name);
+        seen.entry(key).or_default().push(&metric.value);
+    }
+    let all = || {
+        seen.iter().flat_map(|((plugin, name), values)| {
+            let labels = [("plugin", *plugin), ("metric", name.as_str())];
+            values.iter().map(move |value| (labels, *value))
+        })
+    };
+    let mut family = out.family(
+        "tidegate_plugin_counter_total",
+        Kind::Counter,
+        "Counters that plugins define.",
+    );
+    for (labels, value) in all() {
+        if let GuestMetricValue::Counter(value) = value {
+            family.sample(&labels, value);
+        }
+    }
+    let mut family = out.family(
+        "tidegate_plugin_gauge",
+        Kind::Gauge,
+        "Gauges that plugins define.",
+    );
+    for (labels, value) in all() {
+        if let GuestMetricValue::Gauge(value) = value {
+            family.sample(&labels, value);
+        }
+    }
+    let mut family = out.family(
+        "tidegate_plugin_histogram",
+        Kind::Histogram,
+        "Histograms that plugins define.",
+    );
+    for (labels, value) in all() {
+        if let GuestMetricValue::Histogram { counts, sum } = value {
+            family.histogram(&labels, &tidegate_host_abi::BUCKETS, counts, *sum);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

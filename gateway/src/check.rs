@@ -1,0 +1,111 @@
+//! `tidegate check`: all problems of a configuration, without serving it. Also what editors and
+//! clusters want to know of its kinds.
+
+use std::io::IsTerminal as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use serde_json::json;
+use tidegate_config::export;
+use tidegate_config::kinds;
+use tidegate_config::load::Loader;
+use tidegate_config::problem::Problem;
+use tidegate_config::problem::Severity;
+use tidegate_config::render::Colour;
+use tidegate_config::render::render;
+
+use crate::cli::CheckArgs;
+use crate::cli::CheckFormat;
+use crate::control::Control;
+use crate::control::Settings;
+
+/// Loads, compiles, starts and configures everything once, with every call of plugins refused.
+/// Returns failure if there are errors; warnings are none.
+pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
+    let mut control = Control::new(Loader::new(&args.config), None, Settings::default());
+    let draft = control.load(true).draft;
+    let count = |severity| {
+        let problems = draft.problems.iter();
+        problems
+            .filter(|problem| problem.severity == severity)
+            .count()
+    };
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    let resources = draft.resources.len();
+    let page = match args.format {
+        CheckFormat::Json => json_page(&draft.problems, resources),
+        CheckFormat::Text => {
+            let colour = if std::io::stdout().is_terminal() {
+                Colour::Always
+            } else {
+                Colour::Never
+            };
+            let mut page = render(&draft.problems, colour);
+            page.push_str(&match (errors, warnings) {
+                (0, 0) => format!("{resources} resources, no problems\n"),
+                (errors, 0) => format!("{resources} resources, {errors} errors\n"),
+                (errors, warnings) => {
+                    format!("{resources} resources, {errors} errors, {warnings} warnings\n")
+                }
+            });
+            page
+        }
+    };
+    print(&page)?;
+    Ok(if errors == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn json_page(problems: &[Problem], resources: usize) -> String {
+    let problems: Vec<_> = problems
+        .iter()
+        .map(|problem| {
+            let place = problem.place.as_ref();
+            json!({
+                "severity": match problem.severity {
+                    Severity::Error => "error",
+                    Severity::Warning => "warning",
+                },
+                "file": place.map(|place| place.file.to_string_lossy()),
+                "line": place.map(|place| place.line),
+                "column": place.map(|place| place.column),
+                "length": place.map(|place| place.length),
+                "resource": problem.resource.as_ref().map(ToString::to_string),
+                "reason": problem.reason,
+                "message": problem.message,
+                "hint": problem.hint,
+            })
+        })
+        .collect();
+    format!(
+        "{:#}\n",
+        json!({ "resources": resources, "problems": problems })
+    )
+}
+
+/// `tidegate schema`.
+pub(crate) fn schema() -> anyhow::Result<ExitCode> {
+    let schema = export::json_schema(&kinds::schemas());
+    print(&format!("{schema:#}\n"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `tidegate crds`.
+pub(crate) fn crds() -> anyhow::Result<ExitCode> {
+    let group = format!("{}/", kinds::OWN_GROUP);
+    let mut own = kinds::schemas();
+    own.retain(|kind| kind.api_versions.iter().any(|one| one.starts_with(&group)));
+    print(&export::crds(&own))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints a page; a reader that has seen enough is no error.
+fn print(page: &str) -> anyhow::Result<()> {
+    match std::io::stdout().lock().write_all(page.as_bytes()) {
+        Err(err) if err.kind() != std::io::ErrorKind::BrokenPipe => Err(err.into()),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,59 @@
+//! The flags of the commands that read configuration files.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use clap::ValueEnum;
+
+use crate::admin::AdminAddress;
+use crate::cli::AccessLogArg;
+
+/// `tidegate run`.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// File, or folder of .yaml, .yml and .json files
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) config: PathBuf,
+    /// Where the admin API listens: an address, unix:PATH, or off
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:15000")]
+    pub(crate) admin: AdminAddress,
+    /// File with the token that admin clients must show; needed off loopback
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
+    /// Worker threads; one per core by default
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: Option<u16>,
+    /// Access log on standard output; by default as each Gateway's Telemetry says
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) access_log: Option<AccessLogArg>,
+    /// Start although some resources are refused, with what is good
+    #[arg(long)]
+    pub(crate) allow_partial: bool,
+    /// Folder for the last good generation, which a restart falls back to, or off
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
+    /// How long running exchanges may take once a signal says stop
+    #[arg(long, value_name = "DURATION", value_parser = tidegate_config::duration::parse)]
+    pub(crate) drain_timeout: Option<Duration>,
+}
+
+/// `tidegate check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// File, or folder of .yaml, .yml and .json files
+    #[arg(short, long, value_name = "PATH")]
+    pub(crate) config: PathBuf,
+    /// How problems are printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: CheckFormat,
+}
+
+/// How problems are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CheckFormat {
+    /// For people, with the lines
+    Text,
+    /// As a JSON object
+    Json,
+}

@@ -1,0 +1,371 @@
+//! From files to the generation that serves, at the start and with every change after it.
+//!
+//! Owns the order of steps: load, resolve plugins, hand over, remember. What fails at any step is
+//! refused by resource, and the rest goes on with its last good version; only if the data plane takes
+//! nothing at all does the generation before stay as a whole. All of it happens on one thread that
+//! serves no traffic.
+
+pub(crate) mod publish;
+pub(crate) mod reload;
+
+use std::collections::BTreeSet;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tidegate_config::draft::AcceptedDocument;
+use tidegate_config::draft::Draft;
+use tidegate_config::draft::PluginDecl;
+use tidegate_config::draft::PluginSource;
+use tidegate_config::load::Loader;
+use tidegate_config::problem::Problem;
+use tidegate_config::problem::Severity;
+use tidegate_config::resource::ResourceId;
+use tidegate_core::snapshot::Snapshot;
+use tidegate_proxy::BindError;
+use tidegate_proxy::Callable;
+use tidegate_proxy::Generation;
+use tidegate_proxy::PluginSlot;
+use tidegate_proxy::StartError;
+
+use crate::plugins::Resolver;
+use crate::plugins::Slot;
+use crate::plugins::chain;
+use crate::state::StateError;
+use crate::state::Store;
+use crate::state::Stored;
+
+/// Attempts to find what the data plane takes; each refuses one resource more.
+const MOST_ATTEMPTS: usize = 64;
+
+/// Makes generations.
+#[derive(Debug)]
+pub(crate) struct Control {
+    loader: Loader,
+    resolver: Resolver,
+    store: Option<Store>,
+    settings: Settings,
+    /// The number of the generation made last.
+    number: u64,
+    /// Addresses that could not be bound, to be tried again.
+    unbound: Vec<std::net::SocketAddr>,
+    /// What serves, if nothing was wrong with it.
+    serving: Option<Serving>,
+}
+
+/// What tells whether a load comes to the same as the one before.
+#[derive(Debug)]
+struct Serving {
+    accepted: Vec<AcceptedDocument>,
+    problems: Vec<Problem>,
+    plugins: Vec<PluginDecl>,
+    slots: Vec<Slot>,
+}
+
+/// What the command line says in place of resources.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Settings {
+    /// The format of all access logs.
+    pub(crate) access_log: Option<tidegate_core::snapshot::AccessLog>,
+    /// How long the end may take.
+    pub(crate) drain: Option<std::time::Duration>,
+}
+
+/// What came of a load.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// With the problems of plugins.
+    pub(crate) draft: Draft,
+    /// What is to serve.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// In the order of the snapshot's plugins.
+    pub(crate) slots: Vec<Slot>,
+}
+
+impl Control {
+    pub(crate) fn new(loader: Loader, store: Option<Store>, settings: Settings) -> Self {
+        Self {
+            loader,
+            resolver: Resolver::default(),
+            store,
+            settings,
+            number: 0,
+            unbound: Vec::new(),
+            serving: None,
+        }
+    }
+
+    /// Takes what served before a restart as what to fall back to. A state that cannot be used is
+    /// warned of and left alone.
+    pub(crate) fn restore(&mut self) {
+        let Some(store) = &self.store else {
+            return;
+        };
+        match store.load() {
+            Ok(None) => {}
+            Ok(Some(stored)) => {
+                tracing::debug!(
+                    generation = stored.generation,
+                    "restored the last good state"
+                );
+                self.loader.restore(stored.documents);
+                self.resolver.restore(stored.plugins);
+            }
+            Err(err) => tracing::warn!("the stored state is not used: {}", chain(&err)),
+        }
+    }
+
+    /// Reads everything and finds out what may serve; nothing serves yet. `again` tries also what
+    /// has failed before and did not change.
+    pub(crate) fn load(&mut self, again: bool) -> Loaded {
+        if again {
+            self.resolver.forget_failures();
+        }
+        let draft = self.loader.load();
+        self.resolve(draft, Vec::new())
+    }
+
+    /// Resolves plugins, refusing those that fail, until what is left works.
+    fn resolve(&mut self, mut draft: Draft, mut found: Vec<Problem>) -> Loaded {
+        // Also the files of what is refused: repaired, they must be noticed.
+        let mut watch: BTreeSet<PathBuf> = BTreeSet::new();
+        loop {
+            watch.extend(draft.watch.iter().cloned());
+            watch.extend(draft.plugins.iter().filter_map(file).cloned());
+            let resolved = self.resolver.resolve(&draft.plugins, self.store.as_ref());
+            let fresh: Vec<Problem> = resolved
+                .problems
+                .into_iter()
+                .filter(|new| !found.iter().any(|old| is_about_same(old, new)))
+                .collect();
+            if fresh.is_empty() {
+                draft.watch = watch.into_iter().collect();
+                let mut snapshot = std::mem::take(&mut draft.snapshot);
+                self.settings.apply(&mut snapshot);
+                return Loaded {
+                    draft,
+                    snapshot: Arc::new(snapshot),
+                    slots: resolved.slots,
+                };
+            }
+            found.extend(fresh);
+            draft = self.loader.refuse(found.clone());
+        }
+    }
+
+    /// Offers a load to the data plane until it takes it, refusing what it names as the reason; if
+    /// `strict`, only once.
+    ///
+    /// # Errors
+    ///
+    /// The data plane's last reason; nothing has changed then.
+    pub(crate) fn hand_over<T>(
+        &mut self,
+        mut loaded: Loaded,
+        strict: bool,
+        mut take: impl FnMut(Generation) -> Result<T, StartError>,
+    ) -> Result<(Loaded, T), (Box<Loaded>, StartError)> {
+        let mut found: Vec<Problem> = Vec::new();
+        self.unbound.clear();
+        self.number += 1;
+        for _ in 0..MOST_ATTEMPTS {
+            let err = match take(generation(self.number, &loaded)) {
+                Ok(taken) => {
+                    self.commit(&loaded);
+                    return Ok((loaded, taken));
+                }
+                Err(err) => err,
+            };
+            let blamed = self.blame(&err, &loaded).filter(|_| !strict);
+            let Some(problem) = blamed else {
+                self.number -= 1;
+                return Err((Box::new(loaded), err));
+            };
+            if found.iter().any(|old| is_about_same(old, &problem)) {
+                self.number -= 1;
+                return Err((Box::new(loaded), err));
+            }
+            for late in plugin_problems(&loaded.draft) {
+                if !found.iter().any(|old| is_about_same(old, &late)) {
+                    found.push(late);
+                }
+            }
+            found.push(problem);
+            let draft = self.loader.refuse(found.clone());
+            loaded = self.resolve(draft, found.clone());
+        }
+        self.number -= 1;
+        let err = std::io::Error::other("too many resources are refused");
+        Err((Box::new(loaded), StartError::Thread(err)))
+    }
+
+    /// The resource that keeps a generation from being taken.
+    fn blame(&mut self, err: &StartError, loaded: &Loaded) -> Option<Problem> {
+        match err {
+            StartError::Plugin { plugin, source } => {
+                let message = chain(source.as_ref());
+                let decls = &loaded.draft.plugins;
+                let decl = decls.iter().find(|decl| *decl.name.0 == **plugin)?;
+                if !self.resolver.reject(plugin, message.clone()) {
+                    return None;
+                }
+                Some(
+                    Problem::error(decl.source_place.clone(), message)
+                        .about(decl.resource.clone())
+                        .reason("NotStarted"),
+                )
+            }
+            StartError::Bind(bind) => {
+                let (name, address) = match bind {
+                    BindError::InUse { listener, address }
+                    | BindError::Refused {
+                        listener, address, ..
+                    } => (listener, *address),
+                    _ => return None,
+                };
+                self.unbound.push(address);
+                let (resource, place) = gateway_of(name, &loaded.draft)?;
+                Some(
+                    Problem::error(place, chain(err))
+                        .about(resource)
+                        .reason("AddressNotUsable"),
+                )
+            }
+            _ => None,
+        }
+    }
+
+    /// It serves: what was accepted is what to fall back to, also after a restart.
+    fn commit(&mut self, loaded: &Loaded) {
+        let Loaded {
+            draft,
+            snapshot: _,
+            slots,
+        } = loaded;
+        self.loader.commit(draft, &[]);
+        self.resolver.commit();
+        // With errors it depends on more than what was accepted.
+        let is_good = draft
+            .problems
+            .iter()
+            .all(|problem| problem.severity == Severity::Warning);
+        self.serving = is_good.then(|| Serving {
+            accepted: draft.accepted.clone(),
+            problems: draft.problems.clone(),
+            plugins: draft.plugins.clone(),
+            slots: slots.clone(),
+        });
+        if let Err(err) = self.save() {
+            tracing::warn!("a restart finds an older state: {}", chain(&err));
+        }
+    }
+
+    fn save(&mut self) -> Result<(), StateError> {
+        let Some(store) = &mut self.store else {
+            return Ok(());
+        };
+        store.save(&Stored {
+            generation: self.number,
+            documents: self.loader.accepted(),
+            plugins: self.resolver.stored(),
+        })
+    }
+
+    /// Whether a load comes to exactly what serves already.
+    pub(crate) fn is_serving(&self, loaded: &Loaded) -> bool {
+        let Loaded { draft, slots, .. } = loaded;
+        self.serving.as_ref().is_some_and(|serving| {
+            serving.accepted == draft.accepted
+                && serving.problems == draft.problems
+                && serving.plugins == draft.plugins
+                && serving.slots.len() == slots.len()
+                && serving.slots.iter().zip(slots).all(|(a, b)| a.is(b))
+        })
+    }
+
+    /// The generation that serves.
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Whether an address that could not be bound is free now.
+    pub(crate) fn may_bind_now(&self) -> bool {
+        self.unbound
+            .iter()
+            .any(|address| TcpListener::bind(address).is_ok())
+    }
+}
+
+impl Settings {
+    fn apply(&self, snapshot: &mut Snapshot) {
+        let Self { access_log, drain } = *self;
+        if let Some(drain) = drain {
+            snapshot.timeouts.drain = drain;
+        }
+        if let Some(access_log) = access_log {
+            for bind in &mut snapshot.binds {
+                // Nobody else has it yet.
+                if let Some(bind) = Arc::get_mut(bind) {
+                    bind.access_log = access_log;
+                }
+            }
+        }
+    }
+}
+
+fn file(decl: &PluginDecl) -> Option<&PathBuf> {
+    match &decl.source {
+        PluginSource::File(file) => Some(file),
+        PluginSource::Refused => None,
+    }
+}
+
+fn generation(number: u64, loaded: &Loaded) -> Generation {
+    let slot = |slot: &Slot| match slot {
+        Slot::Ready { plugin, backends } => PluginSlot::Ready {
+            plugin: Arc::clone(plugin),
+            backends: Callable::Only(Arc::clone(backends)),
+        },
+        Slot::Refused(policy) => PluginSlot::Refused(*policy),
+    };
+    Generation {
+        number,
+        snapshot: Arc::clone(&loaded.snapshot),
+        plugins: loaded.slots.iter().map(slot).collect(),
+    }
+}
+
+/// Whether two problems are one: of one resource, for one reason, in one place.
+fn is_about_same(a: &Problem, b: &Problem) -> bool {
+    (&a.resource, a.reason, &a.message) == (&b.resource, b.reason, &b.message)
+}
+
+/// What was found wrong with plugins after the load.
+fn plugin_problems(draft: &Draft) -> Vec<Problem> {
+    let late = [
+        "SourceNotReadable",
+        "InvalidModule",
+        "ConfigRefused",
+        "NotStarted",
+        "NoRuntime",
+        "AddressNotUsable",
+    ];
+    let problems = draft.problems.iter();
+    let problems = problems
+        .filter(|problem| problem.severity == Severity::Error && late.contains(&problem.reason));
+    problems.cloned().collect()
+}
+
+/// The Gateway whose bind is called that: `namespace/name:port` or `namespace/name@address`.
+fn gateway_of(
+    bind: &str,
+    draft: &Draft,
+) -> Option<(ResourceId, Option<tidegate_config::place::Place>)> {
+    let end = bind.find(['@', ':'])?;
+    let name = bind.get(..end)?;
+    let status = draft.resources.iter().find(|status| {
+        let id = &status.resource;
+        id.kind == "Gateway" && format!("{}/{}", id.namespace, id.name) == name
+    })?;
+    Some((status.resource.clone(), status.place.clone()))
+}

@@ -1,0 +1,159 @@
+//! Saying what came of a load: on the board, in the log, to the service manager.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tidegate_config::problem::Problem;
+use tidegate_config::problem::Severity;
+use tidegate_host_abi::FailurePolicy;
+
+use crate::control::Loaded;
+use crate::plugins::Slot;
+use crate::state::hex;
+use crate::status::Accepted;
+use crate::status::Board;
+use crate::status::Outcome;
+use crate::status::PluginStatus;
+
+/// Logs each problem once, until it is gone or another.
+#[derive(Debug, Default)]
+pub(crate) struct Reporter {
+    said: HashSet<String>,
+}
+
+impl Reporter {
+    /// Logs what was not there before.
+    pub(crate) fn report(&mut self, problems: &[Problem]) {
+        let mut said = HashSet::new();
+        for problem in problems {
+            let line = line(problem);
+            if !self.said.contains(&line) && !said.contains(&line) {
+                match problem.severity {
+                    Severity::Error => tracing::error!("{line}"),
+                    Severity::Warning => tracing::warn!("{line}"),
+                }
+            }
+            said.insert(line);
+        }
+        self.said = said;
+    }
+}
+
+/// A problem in one line.
+fn line(problem: &Problem) -> String {
+    let mut line = String::new();
+    if let Some(place) = &problem.place {
+        let file = place.file.display();
+        line = format!("{file}:{}:{}: ", place.line, place.column);
+    }
+    if let Some(resource) = &problem.resource {
+        line.push_str(&format!("{resource}: "));
+    }
+    // Names and texts in it are the operator's, or a guest's.
+    line.extend(problem.message.chars().flat_map(escape));
+    if let Some(hint) = &problem.hint {
+        line.push_str("; ");
+        line.extend(hint.chars().flat_map(escape));
+    }
+    line
+}
+
+fn escape(character: char) -> Vec<char> {
+    if character.is_control() {
+        character.escape_default().collect()
+    } else {
+        vec![character]
+    }
+}
+
+/// Notes on the board that a load serves, and in the log. `addresses` are those it listens on.
+pub(crate) fn serves(
+    board: &Board,
+    number: u64,
+    loaded: Loaded,
+    addresses: Vec<(Arc<str>, SocketAddr)>,
+) -> Outcome {
+    let Loaded {
+        draft,
+        snapshot,
+        slots,
+    } = loaded;
+    let errors = draft.problems.iter();
+    let errors = errors.filter(|problem| problem.severity == Severity::Error);
+    let outcome = if errors.count() == 0 {
+        Outcome::Success
+    } else {
+        Outcome::Partial
+    };
+    let refused: HashSet<_> = draft
+        .problems
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .filter_map(|problem| problem.resource.as_ref())
+        .collect();
+    let (resources, refused) = (draft.resources.len(), refused.len());
+    if outcome == Outcome::Success {
+        tracing::info!("generation {number} serves: {resources} resources");
+    } else {
+        tracing::warn!("generation {number} serves: {resources} resources, {refused} refused");
+    }
+    let before = board.read();
+    for (name, address) in &addresses {
+        if !before.addresses.contains(&(Arc::clone(name), *address)) {
+            tracing::info!("{name}: listening on {address}");
+        }
+    }
+    let plugins: Vec<PluginStatus> = snapshot
+        .plugins
+        .iter()
+        .zip(&slots)
+        .map(|(name, slot)| plugin(&name.0, slot))
+        .collect();
+    let accepted: Vec<Accepted> = draft
+        .accepted
+        .iter()
+        .map(|one| Accepted {
+            resource: one.resource.to_string(),
+            file: one.file.clone(),
+            line: one.line,
+        })
+        .collect();
+    board.write(|status| {
+        status.generation = number;
+        status.snapshot = Some(snapshot);
+        status.addresses = addresses.into();
+        status.plugins = plugins.into();
+        status.accepted = accepted.into();
+        status.resources = draft.resources.into();
+        status.problems = draft.problems.into();
+        status.count(outcome, None);
+    });
+    outcome
+}
+
+/// Notes that nothing came of a load.
+pub(crate) fn failed(board: &Board, loaded: Loaded, failure: String) -> Outcome {
+    let number = board.read().generation;
+    tracing::error!("generation {number} serves on, nothing of the change does: {failure}");
+    board.write(|status| {
+        status.problems = loaded.draft.problems.into();
+        status.count(Outcome::Failure, Some(failure));
+    });
+    Outcome::Failure
+}
+
+fn plugin(name: &str, slot: &Slot) -> PluginStatus {
+    let (digest, policy) = match slot {
+        Slot::Ready { plugin, .. } => (
+            Some(hex(plugin.module().digest())),
+            plugin.spec().failure_policy,
+        ),
+        Slot::Refused(policy) => (None, *policy),
+    };
+    PluginStatus {
+        name: name.to_owned(),
+        digest,
+        fails_open: policy == FailurePolicy::FailOpen,
+    }
+}

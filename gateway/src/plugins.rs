@@ -1,0 +1,414 @@
+//! From declared plugins to plugins that have started once: read, compile, try.
+//!
+//! Owns which version of a plugin serves. What does not load, compile, start or take its
+//! configuration is refused with the reason, and the version before it serves on; one that did not
+//! change stays the same `Arc`, by which the data plane knows that its instances may stay.
+
+mod compile;
+mod trial;
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::Arc;
+
+use tidegate_config::draft;
+use tidegate_config::draft::PluginDecl;
+use tidegate_config::draft::PluginSource;
+use tidegate_config::place::Place;
+use tidegate_config::problem::Problem;
+use tidegate_config::problem::Severity;
+use tidegate_config::resource::ResourceId;
+use tidegate_host_abi::FailurePolicy;
+use tidegate_host_abi::Limits;
+use tidegate_host_abi::Plugin;
+use tidegate_host_abi::PluginSpec;
+use tidegate_host_abi::StartStep;
+
+use crate::plugins::compile::Compiler;
+use crate::plugins::compile::TryError;
+use crate::state::Store;
+use crate::state::StoredPlugin;
+
+/// A plugin as it is to serve.
+#[derive(Debug, Clone)]
+pub(crate) enum Slot {
+    /// It has started once.
+    Ready {
+        /// The plugin.
+        plugin: Arc<Plugin>,
+        /// The backends that it may call, by full name.
+        backends: Arc<[Arc<str>]>,
+    },
+    /// There is no version of it that works.
+    Refused(FailurePolicy),
+}
+
+impl Slot {
+    /// Whether both are the same, down to the instances that may serve.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Ready { plugin, backends },
+                Self::Ready {
+                    plugin: other,
+                    backends: reach,
+                },
+            ) => Arc::ptr_eq(plugin, other) && backends == reach,
+            (Self::Refused(policy), Self::Refused(other)) => policy == other,
+            _ => false,
+        }
+    }
+}
+
+/// What came of the plugins of a draft.
+#[derive(Debug, Default)]
+pub(crate) struct Resolved {
+    /// In the order of the declarations.
+    pub(crate) slots: Vec<Slot>,
+    /// Why plugins are refused.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// All that tells one version of a plugin from another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Version {
+    spec: PluginSpec,
+    digest: [u8; 32],
+}
+
+/// A version that works.
+#[derive(Debug, Clone)]
+struct Good {
+    version: Version,
+    backends: Arc<[Arc<str>]>,
+    /// `None` until it is needed: it comes from a state folder.
+    plugin: Option<Arc<Plugin>>,
+}
+
+/// Why a version is refused.
+#[derive(Debug, Clone)]
+struct Reason {
+    reason: &'static str,
+    message: String,
+    /// Whether what it was told is to blame, not its code.
+    about_config: bool,
+}
+
+/// Finds out which version of each plugin serves.
+#[derive(Debug, Default)]
+pub(crate) struct Resolver {
+    compiler: Compiler,
+    /// What serves.
+    good: HashMap<ResourceId, Good>,
+    /// What will serve once the generation does.
+    next: HashMap<ResourceId, Good>,
+    /// All that was declared last.
+    declared: HashSet<ResourceId>,
+    /// What was tried in vain, so that it is not compiled again with every load.
+    bad: HashMap<ResourceId, (Version, Reason)>,
+}
+
+impl Resolver {
+    /// Takes what served before a restart as versions to fall back to.
+    pub(crate) fn restore(&mut self, plugins: Vec<StoredPlugin>) {
+        for plugin in plugins {
+            let good = Good {
+                version: Version {
+                    spec: plugin.spec,
+                    digest: plugin.digest,
+                },
+                backends: plugin.backends,
+                plugin: None,
+            };
+            self.good.insert(plugin.resource, good);
+        }
+    }
+
+    /// Reads, compiles and tries what is new. Nothing counts as serving until
+    /// [`Resolver::commit`]. Takes as long as compiling does.
+    pub(crate) fn resolve(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
+        let mut resolved = Resolved::default();
+        self.next.clear();
+        self.declared = decls.iter().map(|decl| decl.resource.clone()).collect();
+        for decl in decls {
+            let PluginSource::File(file) = &decl.source else {
+                resolved
+                    .slots
+                    .push(Slot::Refused(policy(decl.failure_policy)));
+                continue;
+            };
+            let slot = match self.current(decl, file, store) {
+                Ok(good) => {
+                    let slot = ready(&good);
+                    self.next.insert(decl.resource.clone(), good);
+                    slot
+                }
+                Err(reason) => self.fall_back(decl, reason, store, &mut resolved),
+            };
+            resolved.slots.push(slot);
+        }
+        resolved
+    }
+
+    /// Tries everything again at the next [`Resolver::resolve`], also what failed.
+    pub(crate) fn forget_failures(&mut self) {
+        self.bad.clear();
+    }
+
+    /// Takes it that a version which [`Resolver::resolve`] let pass does not start after all.
+    /// Returns whether it was a new one: then another [`Resolver::resolve`] falls back.
+    pub(crate) fn reject(&mut self, name: &str, message: String) -> bool {
+        let found = self
+            .next
+            .iter()
+            .find(|(_, good)| good.version.spec.name == name);
+        let Some((resource, good)) = found else {
+            return false;
+        };
+        let serves = self.good.get(resource);
+        if serves.is_some_and(|serves| serves.version == good.version) {
+            return false;
+        }
+        let reason = Reason {
+            reason: "NotStarted",
+            message,
+            about_config: false,
+        };
+        self.bad
+            .insert(resource.clone(), (good.version.clone(), reason));
+        true
+    }
+
+    /// Takes what was resolved last as what serves.
+    pub(crate) fn commit(&mut self) {
+        self.good = std::mem::take(&mut self.next);
+        self.bad
+            .retain(|resource, _| self.declared.contains(resource));
+        self.compiler.tidy();
+    }
+
+    /// What a restart needs to know of the plugins that serve.
+    pub(crate) fn stored(&self) -> Vec<StoredPlugin> {
+        let mut plugins: Vec<StoredPlugin> = self
+            .good
+            .iter()
+            .map(|(resource, good)| StoredPlugin {
+                resource: resource.clone(),
+                digest: good.version.digest,
+                spec: good.version.spec.clone(),
+                backends: Arc::clone(&good.backends),
+            })
+            .collect();
+        plugins.sort_by(|a, b| a.resource.cmp(&b.resource));
+        plugins
+    }
+
+    /// The declared version, working.
+    fn current(
+        &mut self,
+        decl: &PluginDecl,
+        path: &Path,
+        store: Option<&Store>,
+    ) -> Result<Good, Reason> {
+        let code = tidegate_plugin_store::file::load(path).map_err(|err| Reason {
+            reason: "SourceNotReadable",
+            message: chain(&err),
+            about_config: false,
+        })?;
+        let version = Version {
+            spec: spec(decl),
+            digest: code.digest,
+        };
+        let backends: Arc<[Arc<str>]> = Arc::from(decl.backends.as_slice());
+        let known = self.good.get(&decl.resource);
+        if let Some(plugin) = known
+            .filter(|known| known.version == version)
+            .and_then(|known| known.plugin.clone())
+        {
+            return Ok(Good {
+                version,
+                backends,
+                plugin: Some(plugin),
+            });
+        }
+        if let Some((failed, reason)) = self.bad.get(&decl.resource)
+            && *failed == version
+        {
+            return Err(reason.clone());
+        }
+        let tried = self
+            .compiler
+            .plugin(&code.digest, &code.name, &code.bytes, &version.spec);
+        match tried {
+            Ok(plugin) => {
+                self.bad.remove(&decl.resource);
+                if let Some(store) = store
+                    && let Err(err) = store.keep_module(&code.digest, &code.bytes)
+                {
+                    tracing::warn!("a restart may not find this plugin: {}", chain(&err));
+                }
+                Ok(Good {
+                    version,
+                    backends,
+                    plugin: Some(plugin),
+                })
+            }
+            Err(err) => {
+                let reason = refusal(path, &err);
+                self.bad
+                    .insert(decl.resource.clone(), (version, reason.clone()));
+                Err(reason)
+            }
+        }
+    }
+
+    /// The version before, if there is one that works.
+    fn fall_back(
+        &mut self,
+        decl: &PluginDecl,
+        reason: Reason,
+        store: Option<&Store>,
+        resolved: &mut Resolved,
+    ) -> Slot {
+        let before = self
+            .good
+            .get(&decl.resource)
+            .cloned()
+            .and_then(|good| self.revive(good, store));
+        let slot = before
+            .as_ref()
+            .map_or_else(|| Slot::Refused(policy(decl.failure_policy)), ready);
+        let place = if reason.about_config {
+            &decl.config_place
+        } else {
+            &decl.source_place
+        };
+        resolved
+            .problems
+            .push(problem(decl, place, &reason, before.is_some()));
+        if let Some(good) = before {
+            self.next.insert(decl.resource.clone(), good);
+        }
+        slot
+    }
+
+    /// A version that served before a restart, compiled again.
+    fn revive(&mut self, good: Good, store: Option<&Store>) -> Option<Good> {
+        if good.plugin.is_some() {
+            return Some(good);
+        }
+        let Good {
+            version,
+            backends,
+            plugin: _,
+        } = good;
+        let code = match store?.module(&version.digest) {
+            Ok(code) => code,
+            Err(err) => {
+                tracing::warn!("no version to fall back to: {}", chain(&err));
+                return None;
+            }
+        };
+        let name = &version.spec.name;
+        match self
+            .compiler
+            .plugin(&version.digest, name, &code, &version.spec)
+        {
+            Ok(plugin) => Some(Good {
+                version,
+                backends,
+                plugin: Some(plugin),
+            }),
+            Err(err) => {
+                tracing::warn!("the stored version of {name} fails too: {}", chain(&err));
+                None
+            }
+        }
+    }
+}
+
+fn ready(good: &Good) -> Slot {
+    match &good.plugin {
+        Some(plugin) => Slot::Ready {
+            plugin: Arc::clone(plugin),
+            backends: Arc::clone(&good.backends),
+        },
+        // Not reached: what is not compiled is never handed out.
+        None => Slot::Refused(good.version.spec.failure_policy),
+    }
+}
+
+fn problem(decl: &PluginDecl, place: &Place, reason: &Reason, last_good: bool) -> Problem {
+    Problem {
+        severity: Severity::Error,
+        place: Some(place.clone()),
+        resource: Some(decl.resource.clone()),
+        message: reason.message.clone(),
+        hint: last_good.then(|| "the version before it serves on".to_owned()),
+        reason: reason.reason,
+    }
+}
+
+fn refusal(path: &Path, err: &TryError) -> Reason {
+    let (reason, about_config) = match err {
+        TryError::Engine(_) => ("NoRuntime", false),
+        TryError::Module(_) => ("InvalidModule", false),
+        TryError::Start(start) if start.step == StartStep::Configure => ("ConfigRefused", true),
+        TryError::Start(_) => ("NotStarted", false),
+    };
+    let message = match err {
+        // What the guest says about its configuration needs no path.
+        TryError::Start(_) => chain(err),
+        TryError::Engine(_) | TryError::Module(_) => {
+            format!("plugin file {}: {}", path.display(), chain(err))
+        }
+    };
+    Reason {
+        reason,
+        message,
+        about_config,
+    }
+}
+
+fn spec(decl: &PluginDecl) -> PluginSpec {
+    PluginSpec {
+        name: decl.name.0.as_ref().to_owned(),
+        namespace: decl.resource.namespace.as_ref().to_owned(),
+        root_id: decl.root_id.clone(),
+        vm_id: decl.vm_id.clone(),
+        vm_config: decl.vm_config.clone(),
+        config: decl.config.clone(),
+        env: decl.env.clone(),
+        failure_policy: policy(decl.failure_policy),
+        limits: Limits {
+            memory_bytes: decl.memory_bytes,
+            call_timeout: decl.call_timeout,
+            start_timeout: decl.start_timeout,
+            ..Limits::default()
+        },
+        ..PluginSpec::default()
+    }
+}
+
+fn policy(policy: draft::FailurePolicy) -> FailurePolicy {
+    match policy {
+        draft::FailurePolicy::FailClosed => FailurePolicy::FailClosed,
+        draft::FailurePolicy::FailOpen => FailurePolicy::FailOpen,
+    }
+}
+
+/// An error with its causes, in one line.
+pub(crate) fn chain(err: &dyn std::error::Error) -> String {
+    let mut text = err.to_string();
+    let mut cause = err.source();
+    while let Some(err) = cause {
+        text.push_str(": ");
+        text.push_str(&err.to_string());
+        cause = err.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,104 @@
+//! Compiling modules and starting them once, on a thread that yields to the traffic.
+//!
+//! Owns the engine, made when the first plugin needs it, and the compiled modules by digest, kept
+//! for as long as a plugin uses them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Weak;
+
+use tidegate_host_abi::Engine;
+use tidegate_host_abi::EngineConfig;
+use tidegate_host_abi::EngineError;
+use tidegate_host_abi::Instance;
+use tidegate_host_abi::Module;
+use tidegate_host_abi::ModuleError;
+use tidegate_host_abi::Plugin;
+use tidegate_host_abi::PluginSpec;
+use tidegate_host_abi::StartError;
+
+use crate::plugins::trial::TrialServices;
+
+/// How much lower than everything else compilation is scheduled (`nice`).
+const NICE: i32 = 10;
+
+/// Why a version of a plugin does not work.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TryError {
+    /// WebAssembly cannot be run at all.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The code is no module for us.
+    #[error(transparent)]
+    Module(#[from] ModuleError),
+    /// It does not start.
+    #[error(transparent)]
+    Start(Box<StartError>),
+}
+
+/// Compiles; remembers what is in use.
+#[derive(Debug, Default)]
+pub(crate) struct Compiler {
+    engine: Option<Engine>,
+    modules: HashMap<[u8; 32], Weak<Module>>,
+}
+
+impl Compiler {
+    /// A plugin of that code which has been instantiated, started and configured once, with every
+    /// call to the outside refused.
+    ///
+    /// # Errors
+    ///
+    /// [`TryError`] says which step failed.
+    pub(crate) fn plugin(
+        &mut self,
+        digest: &[u8; 32],
+        name: &str,
+        code: &[u8],
+        spec: &PluginSpec,
+    ) -> Result<Arc<Plugin>, TryError> {
+        let engine = match &self.engine {
+            Some(engine) => engine.clone(),
+            None => self
+                .engine
+                .insert(Engine::new(EngineConfig::default())?)
+                .clone(),
+        };
+        let known = self.modules.get(digest).and_then(Weak::upgrade);
+        let plugin = behind_the_traffic(|| {
+            let module = match known {
+                Some(module) => module,
+                None => Arc::new(Module::compile(&engine, name, code)?),
+            };
+            let plugin = Arc::new(Plugin::new(module, spec.clone()));
+            let services = Arc::new(TrialServices::default());
+            Instance::start(&[Arc::clone(&plugin)], services)
+                .map_err(|err| TryError::Start(Box::new(err)))?;
+            Ok::<_, TryError>(plugin)
+        })?;
+        self.modules
+            .insert(*digest, Arc::downgrade(plugin.module()));
+        Ok(plugin)
+    }
+
+    /// Forgets modules that nobody uses.
+    pub(crate) fn tidy(&mut self) {
+        self.modules.retain(|_, module| module.strong_count() > 0);
+    }
+}
+
+/// Runs work on a thread of its own with low priority, and waits for it.
+fn behind_the_traffic<T: Send>(work: impl FnOnce() -> T + Send) -> T {
+    std::thread::scope(|scope| {
+        let thread = scope.spawn(|| {
+            // Linux schedules threads, so this concerns this one alone. It is a courtesy: if it is
+            // not allowed, the work is done all the same.
+            rustix::process::setpriority_process(None, NICE).ok();
+            work()
+        });
+        match thread.join() {
+            Ok(done) => done,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}

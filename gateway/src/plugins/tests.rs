@@ -1,0 +1,212 @@
+//! Which version of a plugin serves.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_config::draft;
+use tidegate_config::draft::PluginDecl;
+use tidegate_config::draft::PluginSource;
+use tidegate_config::place::Place;
+use tidegate_config::resource::ResourceId;
+use tidegate_core::snapshot::PluginName;
+use tidegate_host_abi::FailurePolicy;
+use tidegate_host_abi::Plugin;
+
+use super::Resolved;
+use super::Resolver;
+use super::Slot;
+use crate::state::Store;
+use crate::state::Stored;
+
+/// A filter that takes any configuration as long as it has not more than `most` bytes.
+fn filter(most: usize) -> Vec<u8> {
+    let text = format!(
+        r#"(module (memory (export "memory") 1)
+            (func (export "proxy_abi_version_0_2_1"))
+            (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 0))
+            (func (export "proxy_on_configure") (param i32 i32) (result i32)
+                (i32.le_u (local.get 1) (i32.const {most}))))"#
+    );
+    wat::parse_str(text).expect("WAT")
+}
+
+fn decl(name: &str, file: &Path, config: &str) -> PluginDecl {
+    let place = |line| Place {
+        file: Arc::from(Path::new("gateway.yaml")),
+        line,
+        column: 1,
+        length: 1,
+    };
+    PluginDecl {
+        resource: ResourceId {
+            kind: "Plugin",
+            namespace: Arc::from("default"),
+            name: Arc::from(name),
+        },
+        name: PluginName(format!("default/{name}").into()),
+        source: PluginSource::File(file.to_owned()),
+        source_place: place(1),
+        config_place: place(2),
+        root_id: String::new(),
+        vm_id: String::new(),
+        vm_config: Bytes::new(),
+        config: Bytes::copy_from_slice(config.as_bytes()),
+        env: Vec::new(),
+        failure_policy: draft::FailurePolicy::FailOpen,
+        memory_bytes: 1 << 20,
+        call_timeout: Duration::from_secs(1),
+        start_timeout: Duration::from_secs(10),
+        backends: Vec::new(),
+    }
+}
+
+struct Folder {
+    folder: tempfile::TempDir,
+    file: PathBuf,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("limit.wasm");
+        let this = Self { folder, file };
+        this.write(&filter(4));
+        this
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        std::fs::write(&self.file, bytes).expect("written");
+    }
+}
+
+#[track_caller]
+fn only(resolved: &Resolved) -> &Slot {
+    let [slot] = resolved.slots.as_slice() else {
+        panic!("one slot: {resolved:?}");
+    };
+    slot
+}
+
+#[track_caller]
+fn plugin(resolved: &Resolved) -> Arc<Plugin> {
+    match only(resolved) {
+        Slot::Ready { plugin, .. } => Arc::clone(plugin),
+        Slot::Refused(policy) => panic!("refused ({policy:?}): {resolved:?}"),
+    }
+}
+
+/// The one refusal, without its message, and where it is reported.
+#[track_caller]
+fn refusal(resolved: &Resolved) -> (&'static str, bool, u32) {
+    let [problem] = resolved.problems.as_slice() else {
+        panic!("one problem: {resolved:?}");
+    };
+    let line = problem.place.as_ref().map_or(0, |place| place.line);
+    (problem.reason, problem.hint.is_some(), line)
+}
+
+#[test]
+fn an_unchanged_plugin_stays_the_same_and_a_changed_one_does_not() {
+    let folder = Folder::new();
+    let mut resolver = Resolver::default();
+    let mut resolve = |config| {
+        let resolved = resolver.resolve(&[decl("a", &folder.file, config)], None);
+        resolver.commit();
+        plugin(&resolved)
+    };
+    let first = resolve("{}");
+    folder.write(&filter(4));
+    assert!(Arc::ptr_eq(&first, &resolve("{}")));
+    let configured = resolve("{ }");
+    assert!(!Arc::ptr_eq(&first, &configured));
+    assert!(
+        Arc::ptr_eq(first.module(), configured.module()),
+        "the same code is compiled once"
+    );
+    folder.write(&filter(5));
+    assert!(!Arc::ptr_eq(&configured, &resolve("{ }")));
+}
+
+#[test]
+fn what_fails_is_refused_at_its_place_and_the_version_before_serves_on() {
+    let folder = Folder::new();
+    let mut resolver = Resolver::default();
+    let good = resolver.resolve(&[decl("a", &folder.file, "{}")], None);
+    let good = plugin(&good);
+    resolver.commit();
+    let mut refused = |config: &str| {
+        let resolved = resolver.resolve(&[decl("a", &folder.file, config)], None);
+        resolver.commit();
+        assert!(Arc::ptr_eq(&good, &plugin(&resolved)));
+        refusal(&resolved)
+    };
+    assert_eq!(refused("too long"), ("ConfigRefused", true, 2));
+    assert_eq!(refused("too long"), ("ConfigRefused", true, 2));
+    folder.write(b"\0asm");
+    assert_eq!(refused("{}"), ("InvalidModule", true, 1));
+    std::fs::remove_file(&folder.file).expect("removed");
+    assert_eq!(refused("{}"), ("SourceNotReadable", true, 1));
+    folder.write(&filter(4));
+    let repaired = resolver.resolve(&[decl("a", &folder.file, "{}")], None);
+    assert!(repaired.problems.is_empty());
+    assert!(Arc::ptr_eq(&good, &plugin(&repaired)));
+}
+
+#[test]
+fn without_a_version_before_its_policy_decides() {
+    let folder = Folder::new();
+    let mut resolver = Resolver::default();
+    let resolved = resolver.resolve(&[decl("a", &folder.file, "too long")], None);
+    assert_eq!(refusal(&resolved), ("ConfigRefused", false, 2));
+    assert!(matches!(
+        only(&resolved),
+        Slot::Refused(FailurePolicy::FailOpen)
+    ));
+}
+
+#[test]
+fn what_the_data_plane_rejects_falls_back_once() {
+    let folder = Folder::new();
+    let mut resolver = Resolver::default();
+    let good = plugin(&resolver.resolve(&[decl("a", &folder.file, "{}")], None));
+    resolver.commit();
+    resolver.resolve(&[decl("a", &folder.file, "{ }")], None);
+    assert!(resolver.reject("default/a", "no room".to_owned()));
+    let again = resolver.resolve(&[decl("a", &folder.file, "{ }")], None);
+    assert_eq!(refusal(&again), ("NotStarted", true, 1));
+    assert!(Arc::ptr_eq(&good, &plugin(&again)));
+    assert!(
+        !resolver.reject("default/a", "no room".to_owned()),
+        "there is nothing older"
+    );
+}
+
+#[test]
+fn a_restart_falls_back_to_what_served_before_it() {
+    let folder = Folder::new();
+    let state = folder.folder.path().join("state");
+    let mut store = Store::open(&state).expect("a store");
+    let mut resolver = Resolver::default();
+    resolver.resolve(&[decl("a", &folder.file, "{}")], Some(&store));
+    resolver.commit();
+    let stored = Stored {
+        generation: 1,
+        documents: Vec::new(),
+        plugins: resolver.stored(),
+    };
+    store.save(&stored).expect("saved");
+    folder.write(b"broken");
+
+    let store = Store::open(&state).expect("a store");
+    let stored = store.load().expect("read").expect("something");
+    let mut resolver = Resolver::default();
+    resolver.restore(stored.plugins.clone());
+    let resolved = resolver.resolve(&[decl("a", &folder.file, "too long")], Some(&store));
+    assert_eq!(refusal(&resolved), ("InvalidModule", true, 1));
+    assert_eq!(plugin(&resolved).spec().config, "{}");
+    resolver.commit();
+    assert_eq!(resolver.stored(), stored.plugins, "it stays the fallback");
+}

@@ -1,0 +1,216 @@
+//! `tidegate run`: serves what files say, and follows their changes.
+//!
+//! Owns the order of starting and ending. Nothing is bound before the files are read, no traffic is
+//! accepted before every plugin has started, and nobody is told that it is ready before that.
+
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
+use std::time::SystemTime;
+
+use anyhow::Context as _;
+use tidegate_config::draft::Draft;
+use tidegate_config::load::Loader;
+use tidegate_config::problem::Severity;
+use tidegate_config::render::Colour;
+use tidegate_config::render::render;
+use tidegate_core::snapshot::AccessLog;
+use tidegate_proxy::Gateway;
+use tidegate_proxy::Options;
+
+use crate::admin;
+use crate::admin::Admin;
+use crate::admin::Bound;
+use crate::admin::Order;
+use crate::cli::AccessLogArg;
+use crate::cli::RunArgs;
+use crate::control::Control;
+use crate::control::Loaded;
+use crate::control::Settings;
+use crate::control::publish;
+use crate::control::publish::Reporter;
+use crate::control::reload;
+use crate::control::reload::Event;
+use crate::plugins::chain;
+use crate::proxy;
+use crate::signals;
+use crate::state::Store;
+use crate::state::default_folder;
+use crate::status::Board;
+use crate::systemd;
+use crate::watch::Pace;
+use crate::watch::Watch;
+
+/// Runs until a signal says stop.
+///
+/// # Errors
+///
+/// What kept the gateway from starting, or from ending well.
+pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let bound = admin::bind(&args.admin, args.admin_token_file.as_deref())?;
+    proxy::raise_descriptor_limit();
+    let (events, inbox) = mpsc::channel();
+    let config = std::path::absolute(&args.config).context("no current folder")?;
+    let watch = watch(&config, &events)?;
+    let settings = Settings {
+        access_log: args.access_log.map(access_log),
+        drain: args.drain_timeout,
+    };
+    let mut control = Control::new(Loader::new(&args.config), store(args, &config), settings);
+    control.restore();
+    let read_at = SystemTime::now();
+    let loaded = control.load(true);
+    watch.set(reload::paths(&loaded.draft.watch), read_at);
+    refuse_bad(&loaded.draft, args)?;
+    let (loaded, gateway) = start(&mut control, loaded, args)?;
+    let board = Board::default();
+    board.set_gateway(gateway.remote());
+    let mut reporter = Reporter::default();
+    reporter.report(&loaded.draft.problems);
+    let number = control.number();
+    publish::serves(&board, number, loaded, gateway.addresses());
+    let remote = gateway.remote();
+    let thread = reload::Thread {
+        control,
+        gateway,
+        board: board.clone(),
+        watch,
+        reporter,
+    };
+    let thread = thread.start(inbox).context("cannot start a thread")?;
+    let (orders, ordered) = mpsc::channel();
+    let admin = bound
+        .map(|bound| serve_admin(bound, &board, orders))
+        .transpose()?;
+    systemd::ready(&format!("generation {number} serves"));
+    let stopped = signals::serve_until(signals::Running {
+        remote: &remote,
+        events: Some(&events),
+        orders: &ordered,
+        on_stop: &|| {
+            board.write(|status| status.draining = true);
+            systemd::stopping();
+        },
+    });
+    let ended = stopped.context("cannot receive signals")?;
+    anyhow::ensure!(
+        ended,
+        "ended by a second signal before exchanges had finished"
+    );
+    events.send(Event::End).ok();
+    let ended = end(thread);
+    drop(admin);
+    ended
+}
+
+fn end(thread: JoinHandle<Gateway>) -> anyhow::Result<()> {
+    let Ok(gateway) = thread.join() else {
+        anyhow::bail!("the control thread failed; the log says why");
+    };
+    proxy::end(gateway.join())
+}
+
+fn watch(config: &Path, events: &mpsc::Sender<Event>) -> anyhow::Result<Watch> {
+    let changed = events.clone();
+    let watch = Watch::start(Pace::default(), move || {
+        changed.send(Event::Changed).ok();
+    });
+    let watch = watch.context("cannot start a thread")?;
+    // From before it is read: a change while it is read must not be lost.
+    watch.set(vec![config.to_owned()], SystemTime::now());
+    Ok(watch)
+}
+
+/// The folder for what a restart falls back to; none if there is no place for it.
+fn store(args: &RunArgs, config: &Path) -> Option<Store> {
+    let chosen = args.state_dir.as_deref();
+    let folder = match chosen {
+        Some(folder) if folder == Path::new("off") => return None,
+        Some(folder) => PathBuf::from(folder),
+        None => default_folder(config, |name| std::env::var_os(name))?,
+    };
+    match Store::open(&folder) {
+        Ok(store) => {
+            tracing::debug!("state is kept in {}", store.path().display());
+            Some(store)
+        }
+        Err(err) => {
+            tracing::warn!("no state is kept for a restart: {}", chain(&err));
+            None
+        }
+    }
+}
+
+/// Whether a start may go on: errors are fatal unless something good serves in place of what is bad.
+fn refuse_bad(draft: &Draft, args: &RunArgs) -> anyhow::Result<()> {
+    let is_covered = |problem: &tidegate_config::problem::Problem| {
+        let is_last_good = |status: &&tidegate_config::draft::ResourceStatus| status.last_good;
+        let mut good = draft.resources.iter().filter(is_last_good);
+        match (&problem.resource, &problem.place) {
+            (Some(resource), _) => good.any(|status| status.resource == *resource),
+            // A broken file is covered if what it last held serves.
+            (None, Some(place)) => draft.accepted.iter().any(|one| {
+                is_same(&one.file, &place.file)
+                    && good.clone().any(|status| status.resource == one.resource)
+            }),
+            (None, None) => good.next().is_some(),
+        }
+    };
+    let errors = draft.problems.iter();
+    let mut errors = errors.filter(|problem| problem.severity == Severity::Error);
+    let fatal = errors.any(|problem| !is_covered(problem));
+    if !fatal || args.allow_partial {
+        return Ok(());
+    }
+    eprint!("{}", render(&draft.problems, Colour::Never));
+    let config = args.config.display();
+    anyhow::bail!(
+        "{config} is refused: repair it, or start with what is good by --allow-partial \
+         (`tidegate check -c {config}` shows problems without starting)"
+    )
+}
+
+fn is_same(a: &Path, b: &Path) -> bool {
+    match (std::path::absolute(a), std::path::absolute(b)) {
+        (Ok(a), Ok(b)) => a == b,
+        _ => false,
+    }
+}
+
+fn start(
+    control: &mut Control,
+    loaded: Loaded,
+    args: &RunArgs,
+) -> anyhow::Result<(Loaded, Gateway)> {
+    let workers = args
+        .workers
+        .map_or_else(proxy::available_workers, usize::from);
+    tracing::info!(config = %args.config.display(), workers, "starting");
+    let writes = args.access_log != Some(AccessLogArg::Off);
+    let started = control.hand_over(loaded, !args.allow_partial, |generation| {
+        Gateway::start(Options {
+            generation,
+            workers,
+            access_log: writes.then(|| Box::new(std::io::stdout()) as _),
+        })
+    });
+    started.map_err(|(_, err)| err.into())
+}
+
+fn serve_admin(bound: Bound, board: &Board, orders: mpsc::Sender<Order>) -> anyhow::Result<Admin> {
+    tracing::info!("admin API on {}", bound.name());
+    let answers = admin::Answers {
+        board: board.clone(),
+        orders,
+    };
+    Ok(bound.serve(answers)?)
+}
+
+fn access_log(arg: AccessLogArg) -> AccessLog {
+    match arg {
+        AccessLogArg::Text => AccessLog::Text,
+        AccessLogArg::Json => AccessLog::Json,
+        AccessLogArg::Off => AccessLog::Off,
+    }
+}

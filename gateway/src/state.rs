@@ -1,0 +1,230 @@
+//! The last good generation on disk, so that a restart survives files that went bad meanwhile.
+//!
+//! Owns the folder: `state.json` with the accepted resources and plugins, `modules/` with their
+//! code by digest. The file is replaced as a whole, after the modules that it names and before those
+//! that it no longer names: whoever is killed at any point leaves the old generation or the new one.
+//! The folder holds secrets: it is ours alone, and anything else is refused.
+
+mod folder;
+mod format;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::Digest as _;
+use sha2::Sha256;
+use tidegate_config::draft::AcceptedDocument;
+use tidegate_config::resource::ResourceId;
+use tidegate_host_abi::PluginSpec;
+use tidegate_plugin_store::MAX_MODULE_BYTES;
+
+use crate::state::folder::Folder;
+pub(crate) use crate::state::format::hex;
+
+/// The file that says what the generation is.
+const STATE: &str = "state.json";
+/// The folder of plugin code.
+const MODULES: &str = "modules";
+/// No state is larger: configuration is limited to a quarter of it.
+const MAX_STATE_BYTES: u64 = 256 << 20;
+
+/// What a restart needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Stored {
+    /// Its number.
+    pub(crate) generation: u64,
+    /// The accepted resources as they were written.
+    pub(crate) documents: Vec<AcceptedDocument>,
+    /// The plugins as they served.
+    pub(crate) plugins: Vec<StoredPlugin>,
+}
+
+/// A plugin that served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct StoredPlugin {
+    /// Its resource.
+    pub(crate) resource: ResourceId,
+    /// SHA-256 of its code, which [`Store::module`] has.
+    pub(crate) digest: [u8; 32],
+    /// Everything else about it.
+    pub(crate) spec: PluginSpec,
+    /// The backends that it may call, by full name.
+    pub(crate) backends: Arc<[Arc<str>]>,
+}
+
+/// Why a state folder is not used, or its content.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StateError {
+    /// A step with a file failed.
+    #[error("cannot {action} {path}")]
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    /// The folder is another user's.
+    #[error(
+        "the state folder {path} belongs to user {owner}, not to us: choose another --state-dir"
+    )]
+    NotOurs { path: PathBuf, owner: u32 },
+    /// Others could have written what we would trust.
+    #[error(
+        "others may write to the state folder {path}: `chmod 700` it, once you trust its content"
+    )]
+    Open { path: PathBuf },
+    /// The content is not what we wrote.
+    #[error("{path} is not a state of this version of tidegate: {reason}")]
+    Foreign { path: PathBuf, reason: String },
+    /// A path is not text.
+    #[error("a configuration file has a name that is not UTF-8: its state is not stored")]
+    OddName,
+}
+
+/// An open state folder.
+#[derive(Debug)]
+pub(crate) struct Store {
+    folder: Folder,
+    modules: Folder,
+    path: PathBuf,
+    /// The hash of what was written last.
+    written: Option<[u8; 32]>,
+}
+
+impl Store {
+    /// Opens the folder; makes it if there is none, for us alone.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`], also if the folder is not ours alone.
+    pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
+        let folder = Folder::open(path)?;
+        let modules = Folder::open(&path.join(MODULES))?;
+        Ok(Self {
+            folder,
+            modules,
+            path: path.to_owned(),
+            written: None,
+        })
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What was saved last; `None` if nothing ever was.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] if it cannot be read or is not what was written: then none of it may be used.
+    pub(crate) fn load(&self) -> Result<Option<Stored>, StateError> {
+        let Some(text) = self.folder.read(STATE, MAX_STATE_BYTES)? else {
+            return Ok(None);
+        };
+        let foreign = |reason: String| StateError::Foreign {
+            path: self.path.join(STATE),
+            reason,
+        };
+        let stored = format::parse(&text).map_err(|err| foreign(err.to_string()))?;
+        for plugin in &stored.plugins {
+            // All or nothing: a generation with half its plugins is none that ever served.
+            self.module(&plugin.digest)?;
+        }
+        Ok(Some(stored))
+    }
+
+    /// The code of that digest.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] if it is not there or is not what was written.
+    pub(crate) fn module(&self, digest: &[u8; 32]) -> Result<Bytes, StateError> {
+        let name = module_name(digest);
+        let foreign = |reason: &str| StateError::Foreign {
+            path: self.path.join(MODULES).join(&name),
+            reason: reason.to_owned(),
+        };
+        let code = self.modules.read(&name, MAX_MODULE_BYTES)?;
+        let code = code.ok_or_else(|| foreign("the plugin code is missing"))?;
+        if Sha256::digest(&code).as_slice() != digest {
+            return Err(foreign("the plugin code is not what its name says"));
+        }
+        Ok(Bytes::from(code))
+    }
+
+    /// Keeps plugin code until a state is saved that does not name it.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`] if it cannot be written.
+    pub(crate) fn keep_module(&self, digest: &[u8; 32], code: &[u8]) -> Result<(), StateError> {
+        let name = module_name(digest);
+        if self.modules.has(&name) {
+            return Ok(());
+        }
+        self.modules.replace(&name, code)
+    }
+
+    /// Makes this the state that a restart finds. Its modules must have been kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`]; the state before it stays then.
+    pub(crate) fn save(&mut self, stored: &Stored) -> Result<(), StateError> {
+        let text = format::print(stored)?;
+        let hash: [u8; 32] = Sha256::digest(&text).into();
+        if self.written == Some(hash) {
+            return Ok(());
+        }
+        self.folder.replace(STATE, &text)?;
+        self.written = Some(hash);
+        let used: BTreeSet<String> = stored
+            .plugins
+            .iter()
+            .map(|plugin| module_name(&plugin.digest))
+            .collect();
+        for name in self.modules.names()? {
+            if !used.contains(&name) {
+                self.modules.remove(&name);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn module_name(digest: &[u8; 32]) -> String {
+    format!("{}.wasm", hex(digest))
+}
+
+/// Where the state of the configuration at `config` is kept if nothing was said: in the folder that
+/// systemd gives a service, or in the user's own. `None` if there is neither.
+pub(crate) fn default_folder(
+    config: &Path,
+    variable: impl Fn(&str) -> Option<std::ffi::OsString>,
+) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStrExt as _;
+    let absolute = |name: &str| {
+        let path = PathBuf::from(variable(name)?);
+        path.is_absolute().then_some(path)
+    };
+    // A service may have several, separated by colons.
+    let systemd = variable("STATE_DIRECTORY").and_then(|list| {
+        let first = list.as_bytes().split(|byte| *byte == b':').next()?;
+        let path = PathBuf::from(std::ffi::OsStr::from_bytes(first));
+        path.is_absolute().then_some(path)
+    });
+    let home = || {
+        let state = absolute("XDG_STATE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
+        Some(state.join("tidegate"))
+    };
+    let digest = Sha256::digest(config.as_os_str().as_bytes());
+    let name = hex(digest.get(..8)?);
+    Some(systemd.or_else(home)?.join(name))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,305 @@
+//! How a state is written: a line of JSON that says what follows, and a line that is it.
+//!
+//! The first line has the version and the hash of the second, so that a file that was cut, edited or
+//! written by another version is recognised before any of it is believed.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde::Serialize;
+use sha2::Digest as _;
+use sha2::Sha256;
+use tidegate_config::draft::AcceptedDocument;
+use tidegate_config::kinds::ALL;
+use tidegate_config::resource::ResourceId;
+use tidegate_host_abi::FailurePolicy;
+use tidegate_host_abi::Limits;
+use tidegate_host_abi::PluginSpec;
+
+use crate::state::StateError;
+use crate::state::Stored;
+use crate::state::StoredPlugin;
+
+/// Another number is another format.
+const VERSION: u32 = 1;
+
+/// Why a text is no state.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FormatError {
+    #[error("it has no first line with version and hash")]
+    NoHead,
+    #[error("it has format {0}, this is {VERSION}")]
+    Version(u32),
+    #[error("its content is not what was written")]
+    Hash,
+    #[error("{0}")]
+    Json(#[from] serde_json::Error),
+    #[error("it has a resource of the unknown kind {0:?}")]
+    Kind(String),
+    #[error("it has a digest that is none")]
+    Digest,
+    #[error("it lacks a text that it refers to")]
+    Text,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    format: u32,
+    sha256: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Body {
+    generation: u64,
+    /// Each text once: resources may share one, such as all those of a list.
+    texts: Vec<Arc<str>>,
+    documents: Vec<Document>,
+    plugins: Vec<PluginBody>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Resource {
+    kind: String,
+    namespace: Arc<str>,
+    name: Arc<str>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Document {
+    resource: Resource,
+    file: PathBuf,
+    line: u32,
+    /// A place in [`Body::texts`].
+    text: usize,
+    /// Files that it names, by their texts.
+    files: Vec<(String, usize)>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct PluginBody {
+    resource: Resource,
+    digest: String,
+    name: String,
+    namespace: String,
+    root_id: String,
+    vm_id: String,
+    /// Bytes as hexadecimal digits, for they need not be text.
+    vm_config: String,
+    config: String,
+    env: Vec<(String, String)>,
+    fail_open: bool,
+    memory_bytes: usize,
+    call_timeout: Duration,
+    start_timeout: Duration,
+    backends: Vec<Arc<str>>,
+}
+
+/// Texts, each once.
+#[derive(Default)]
+struct Texts {
+    list: Vec<Arc<str>>,
+    places: HashMap<Arc<str>, usize>,
+}
+
+impl Texts {
+    fn place(&mut self, text: &Arc<str>) -> usize {
+        // Most that are alike are one: compared by address before they are compared by content.
+        if let Some(last) = self.list.last()
+            && Arc::ptr_eq(last, text)
+        {
+            return self.list.len() - 1;
+        }
+        *self.places.entry(Arc::clone(text)).or_insert_with(|| {
+            self.list.push(Arc::clone(text));
+            self.list.len() - 1
+        })
+    }
+}
+
+/// The text of a state.
+pub(crate) fn print(stored: &Stored) -> Result<Vec<u8>, StateError> {
+    let mut texts = Texts::default();
+    let mut document = |document: &AcceptedDocument| Document {
+        resource: print_resource(&document.resource),
+        file: document.file.clone(),
+        line: document.line,
+        text: texts.place(&document.text),
+        files: document
+            .files
+            .iter()
+            .map(|(name, text)| (name.clone(), texts.place(text)))
+            .collect(),
+    };
+    let documents = stored.documents.iter().map(&mut document).collect();
+    let body = Body {
+        generation: stored.generation,
+        documents,
+        texts: texts.list,
+        plugins: stored.plugins.iter().map(print_plugin).collect(),
+    };
+    // The one thing here that JSON cannot say is a path that is not text.
+    let body = serde_json::to_vec(&body).map_err(|_| StateError::OddName)?;
+    let head = Head {
+        format: VERSION,
+        sha256: hex(&Sha256::digest(&body)),
+    };
+    let mut text = serde_json::to_vec(&head).map_err(|_| StateError::OddName)?;
+    text.push(b'\n');
+    text.extend_from_slice(&body);
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// The state that a text is.
+pub(crate) fn parse(text: &[u8]) -> Result<Stored, FormatError> {
+    let end = text.iter().position(|byte| *byte == b'\n');
+    let (head, body) = end
+        .and_then(|end| text.split_at_checked(end))
+        .ok_or(FormatError::NoHead)?;
+    let head: Head = serde_json::from_slice(head).map_err(|_| FormatError::NoHead)?;
+    if head.format != VERSION {
+        return Err(FormatError::Version(head.format));
+    }
+    let body = body.strip_prefix(b"\n").and_then(|b| b.strip_suffix(b"\n"));
+    let body = body.ok_or(FormatError::Hash)?;
+    if hex(&Sha256::digest(body)) != head.sha256 {
+        return Err(FormatError::Hash);
+    }
+    let body: Body = serde_json::from_slice(body)?;
+    let texts = body.texts;
+    let text = |at: usize| texts.get(at).cloned().ok_or(FormatError::Text);
+    let document = |document: Document| {
+        let files = document.files.into_iter();
+        let files: Result<Vec<_>, FormatError> =
+            files.map(|(name, at)| Ok((name, text(at)?))).collect();
+        Ok(AcceptedDocument {
+            resource: parse_resource(document.resource)?,
+            file: document.file,
+            line: document.line,
+            text: text(document.text)?,
+            files: files?,
+        })
+    };
+    let documents: Result<Vec<_>, FormatError> = body.documents.into_iter().map(document).collect();
+    let plugins: Result<Vec<_>, FormatError> = body.plugins.into_iter().map(parse_plugin).collect();
+    Ok(Stored {
+        generation: body.generation,
+        documents: documents?,
+        plugins: plugins?,
+    })
+}
+
+fn print_resource(resource: &ResourceId) -> Resource {
+    Resource {
+        kind: resource.kind.to_owned(),
+        namespace: Arc::clone(&resource.namespace),
+        name: Arc::clone(&resource.name),
+    }
+}
+
+fn parse_resource(resource: Resource) -> Result<ResourceId, FormatError> {
+    let Resource {
+        kind,
+        namespace,
+        name,
+    } = resource;
+    match ALL.iter().find(|(known, _)| *known == kind) {
+        Some((kind, _)) => Ok(ResourceId {
+            kind,
+            namespace,
+            name,
+        }),
+        None => Err(FormatError::Kind(kind)),
+    }
+}
+
+fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
+    // No `..`: whoever adds a field must decide whether a restart needs it.
+    let PluginSpec {
+        name,
+        namespace,
+        root_id,
+        vm_id,
+        vm_config,
+        config,
+        env,
+        failure_policy,
+        limits,
+        // The configuration cannot set these.
+        allowed: _,
+        stop_iteration: _,
+    } = &plugin.spec;
+    PluginBody {
+        resource: print_resource(&plugin.resource),
+        digest: hex(&plugin.digest),
+        name: name.clone(),
+        namespace: namespace.clone(),
+        root_id: root_id.clone(),
+        vm_id: vm_id.clone(),
+        vm_config: hex(vm_config),
+        config: hex(config),
+        env: env.clone(),
+        fail_open: *failure_policy == FailurePolicy::FailOpen,
+        memory_bytes: limits.memory_bytes,
+        call_timeout: limits.call_timeout,
+        start_timeout: limits.start_timeout,
+        backends: plugin.backends.to_vec(),
+    }
+}
+
+fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError> {
+    let digest = unhex(&body.digest).and_then(|bytes| bytes.try_into().ok());
+    let bytes = |text: &str| unhex(text).map(Bytes::from).ok_or(FormatError::Digest);
+    Ok(StoredPlugin {
+        resource: parse_resource(body.resource)?,
+        digest: digest.ok_or(FormatError::Digest)?,
+        spec: PluginSpec {
+            name: body.name,
+            namespace: body.namespace,
+            root_id: body.root_id,
+            vm_id: body.vm_id,
+            vm_config: bytes(&body.vm_config)?,
+            config: bytes(&body.config)?,
+            env: body.env,
+            failure_policy: if body.fail_open {
+                FailurePolicy::FailOpen
+            } else {
+                FailurePolicy::FailClosed
+            },
+            limits: Limits {
+                memory_bytes: body.memory_bytes,
+                call_timeout: body.call_timeout,
+                start_timeout: body.start_timeout,
+                ..Limits::default()
+            },
+            ..PluginSpec::default()
+        },
+        backends: body.backends.into(),
+    })
+}
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        // Writing to a string does not fail.
+        write!(text, "{byte:02x}").ok();
+    }
+    text
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let pairs = text.as_bytes().chunks(2);
+    pairs
+        .map(|pair| match pair {
+            [high, low] => u8::try_from(digit(*high)? * 16 + digit(*low)?).ok(),
+            _ => None,
+        })
+        .collect()
+}

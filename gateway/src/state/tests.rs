@@ -1,0 +1,162 @@
+//! What a restart finds, whatever happened before it.
+
+use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::Digest as _;
+use sha2::Sha256;
+use tidegate_config::draft::AcceptedDocument;
+use tidegate_config::resource::ResourceId;
+use tidegate_host_abi::FailurePolicy;
+use tidegate_host_abi::PluginSpec;
+
+use super::StateError;
+use super::Store;
+use super::Stored;
+use super::StoredPlugin;
+use super::default_folder;
+
+fn resource(kind: &'static str, name: &str) -> ResourceId {
+    ResourceId {
+        kind,
+        namespace: Arc::from("default"),
+        name: Arc::from(name),
+    }
+}
+
+/// A generation whose resource and plugin can be told from those of all others.
+fn generation(number: u64, code: &[u8]) -> Stored {
+    Stored {
+        generation: number,
+        documents: vec![AcceptedDocument {
+            resource: resource("HTTPRoute", "shop"),
+            file: PathBuf::from("/etc/tidegate/routes.yaml"),
+            line: 3,
+            text: format!("kind: HTTPRoute # {number}\n\"ü\"\n").into(),
+            files: vec![("ends.yaml".to_owned(), Arc::from("[]"))],
+        }],
+        plugins: vec![StoredPlugin {
+            resource: resource("Plugin", "limit"),
+            digest: Sha256::digest(code).into(),
+            spec: PluginSpec {
+                name: "default/limit".to_owned(),
+                config: Bytes::from_static(b"\x00\xff{}"),
+                env: vec![("KEY".to_owned(), "secret".to_owned())],
+                failure_policy: FailurePolicy::FailOpen,
+                ..PluginSpec::default()
+            },
+            backends: Arc::from([Arc::from("default/auth")]),
+        }],
+    }
+}
+
+fn save(store: &mut Store, stored: &Stored, code: &[u8]) {
+    let digest = Sha256::digest(code).into();
+    store.keep_module(&digest, code).expect("kept");
+    store.save(stored).expect("saved");
+}
+
+#[test]
+fn what_was_saved_is_found_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("a/b");
+    let mut store = Store::open(&path).expect("opened");
+    assert_eq!(store.load().expect("read"), None);
+    for (number, code) in [(1, b"one"), (2, b"two")] {
+        save(&mut store, &generation(number, code), code);
+        let again = Store::open(&path).expect("opened");
+        let found = again.load().expect("read").expect("something");
+        assert_eq!(found, generation(number, code));
+        let code_again = again.module(&Sha256::digest(code).into()).expect("code");
+        assert_eq!(code_again, &code[..]);
+    }
+    let modules = std::fs::read_dir(path.join("modules")).expect("listed");
+    assert_eq!(modules.count(), 1, "code that nobody names is removed");
+}
+
+#[test]
+fn it_is_for_us_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("state");
+    save(
+        &mut Store::open(&path).expect("opened"),
+        &generation(1, b"x"),
+        b"x",
+    );
+    let mode = |path: &Path| {
+        let metadata = std::fs::metadata(path).expect("there");
+        metadata.permissions().mode() & 0o777
+    };
+    assert_eq!(mode(&path), 0o700);
+    assert_eq!(mode(&path.join("modules")), 0o700);
+    assert_eq!(mode(&path.join("state.json")), 0o600);
+    let set = |mode| {
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    set(0o755);
+    Store::open(&path).expect("what others could only read is closed to them");
+    assert_eq!(mode(&path), 0o700);
+    set(0o777);
+    assert!(matches!(Store::open(&path), Err(StateError::Open { .. })));
+    set(0o700);
+    let link = folder.path().join("link");
+    std::os::unix::fs::symlink(&path, &link).expect("linked");
+    assert!(matches!(Store::open(&link), Err(StateError::Io { .. })));
+}
+
+#[test]
+fn what_is_not_exactly_what_was_written_is_not_believed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut store = Store::open(folder.path()).expect("opened");
+    save(&mut store, &generation(1, b"code"), b"code");
+    let file = folder.path().join("state.json");
+    let good = std::fs::read(&file).expect("read");
+    let refused = |bytes: &[u8]| {
+        std::fs::write(&file, bytes).expect("written");
+        matches!(store.load(), Err(StateError::Foreign { .. }))
+    };
+    for cut in 0..good.len() {
+        assert!(refused(&good[..cut]), "cut to {cut} bytes");
+    }
+    for at in 0..good.len() {
+        let mut bad = good.clone();
+        bad[at] ^= 1;
+        assert!(refused(&bad), "byte {at} changed");
+    }
+    assert!(refused(b"{\"format\":2,\"sha256\":\"\"}\n{}\n"));
+    std::fs::write(&file, &good).expect("written");
+    assert!(store.load().is_ok());
+    let module = super::module_name(&Sha256::digest(b"code").into());
+    std::fs::write(folder.path().join("modules").join(module), b"cod").expect("written");
+    assert!(matches!(store.load(), Err(StateError::Foreign { .. })));
+}
+
+#[test]
+fn its_place_follows_the_surroundings_and_the_configuration() {
+    let place = |pairs: &[(&str, &str)], config: &str| {
+        default_folder(Path::new(config), |name| {
+            let found = pairs.iter().find(|(key, _)| *key == name);
+            found.map(|(_, value)| OsString::from(value))
+        })
+    };
+    let parent = |path: Option<PathBuf>| path.and_then(|path| Some(path.parent()?.to_owned()));
+    let home = ("HOME", "/home/me");
+    assert_eq!(
+        parent(place(&[home], "/a")),
+        Some("/home/me/.local/state/tidegate".into())
+    );
+    assert_eq!(
+        parent(place(&[home, ("XDG_STATE_HOME", "/s")], "/a")),
+        Some("/s/tidegate".into())
+    );
+    assert_eq!(
+        parent(place(&[home, ("STATE_DIRECTORY", "/var/lib/x:/y")], "/a")),
+        Some("/var/lib/x".into())
+    );
+    assert_eq!(place(&[("HOME", "relative")], "/a"), None);
+    assert_ne!(place(&[home], "/a"), place(&[home], "/b"));
+}

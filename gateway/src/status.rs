@@ -1,0 +1,166 @@
+//! What the gateway says about itself: written by the control thread, read by the admin API.
+//!
+//! Owns the one place where both meet. Readers take a snapshot and never wait for a reload.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::time::SystemTime;
+
+use tidegate_config::draft::ResourceStatus;
+use tidegate_config::problem::Problem;
+use tidegate_config::problem::Severity;
+use tidegate_core::snapshot::Snapshot;
+use tidegate_proxy::Metrics;
+use tidegate_proxy::Remote;
+
+/// How a reload ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Everything in the files serves.
+    Success,
+    /// A new generation serves; what is refused keeps its last good version.
+    Partial,
+    /// The generation before serves on.
+    Failure,
+}
+
+impl Outcome {
+    /// All of them.
+    pub(crate) const ALL: [Self; 3] = [Self::Success, Self::Partial, Self::Failure];
+
+    /// The label of the metric.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Partial => "partial",
+            Self::Failure => "failure",
+        }
+    }
+}
+
+/// The last reload.
+#[derive(Debug, Clone)]
+pub(crate) struct Reload {
+    /// How it ended.
+    pub(crate) outcome: Outcome,
+    /// When.
+    pub(crate) at: SystemTime,
+    /// Why no generation came of it, if none did.
+    pub(crate) failure: Option<String>,
+}
+
+/// A plugin of the generation that serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PluginStatus {
+    /// Its name, `namespace/name`.
+    pub(crate) name: String,
+    /// SHA-256 of its code in hexadecimal digits; `None` if no version of it works.
+    pub(crate) digest: Option<String>,
+    /// Whether its requests pass if it cannot decide.
+    pub(crate) fails_open: bool,
+}
+
+/// A resource as it was accepted, without its text, which may hold secrets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Accepted {
+    /// Which one.
+    pub(crate) resource: String,
+    /// The file it stands in.
+    pub(crate) file: PathBuf,
+    /// The line it begins at.
+    pub(crate) line: u32,
+}
+
+/// Everything at one moment.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Status {
+    /// The generation that serves; 0 before the first.
+    pub(crate) generation: u64,
+    /// Whether the gateway is about to end.
+    pub(crate) draining: bool,
+    /// What serves.
+    pub(crate) snapshot: Option<Arc<Snapshot>>,
+    /// Where it listens, by bind.
+    pub(crate) addresses: Arc<[(Arc<str>, SocketAddr)]>,
+    /// The plugins that serve.
+    pub(crate) plugins: Arc<[PluginStatus]>,
+    /// The resources that serve.
+    pub(crate) accepted: Arc<[Accepted]>,
+    /// The resources of the last load, with their conditions.
+    pub(crate) resources: Arc<[ResourceStatus]>,
+    /// The problems of the last load.
+    pub(crate) problems: Arc<[Problem]>,
+    /// The last load.
+    pub(crate) reload: Option<Reload>,
+    /// Loads by how they ended, in the order of [`Outcome::ALL`].
+    pub(crate) reloads: [u64; 3],
+}
+
+impl Status {
+    /// Notes how a load ended.
+    pub(crate) fn count(&mut self, outcome: Outcome, failure: Option<String>) {
+        for (count, of) in self.reloads.iter_mut().zip(Outcome::ALL) {
+            *count += u64::from(of == outcome);
+        }
+        self.reload = Some(Reload {
+            outcome,
+            at: SystemTime::now(),
+            failure,
+        });
+    }
+
+    /// How many problems of that severity the last load has.
+    pub(crate) fn problems_of(&self, severity: Severity) -> usize {
+        let of = |problem: &&Problem| problem.severity == severity;
+        self.problems.iter().filter(of).count()
+    }
+
+    /// Why no traffic should come; `None` if it may.
+    pub(crate) fn not_ready(&self) -> Option<&'static str> {
+        if self.draining {
+            Some("draining")
+        } else if self.generation == 0 {
+            Some("no configuration serves yet")
+        } else {
+            None
+        }
+    }
+}
+
+/// Where the status is published. Cloning it is cheap.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Board {
+    status: Arc<Mutex<Arc<Status>>>,
+    gateway: Arc<Mutex<Option<Remote>>>,
+}
+
+impl Board {
+    /// The status now.
+    pub(crate) fn read(&self) -> Arc<Status> {
+        Arc::clone(&self.status.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes the status.
+    pub(crate) fn write(&self, change: impl FnOnce(&mut Status)) {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Status::clone(&status);
+        change(&mut next);
+        *status = Arc::new(next);
+    }
+
+    /// Takes the gateway whose numbers are to be shown.
+    pub(crate) fn set_gateway(&self, gateway: Remote) {
+        let mut place = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
+        *place = Some(gateway);
+    }
+
+    /// What the data plane has counted; nothing before it runs.
+    pub(crate) fn metrics(&self) -> Metrics {
+        let gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
+        let gateway = gateway.clone();
+        gateway.map_or_else(Metrics::default, |gateway| gateway.metrics())
+    }
+}
