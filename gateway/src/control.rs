@@ -5,6 +5,7 @@
 //! nothing at all does the generation before stay as a whole. All of it happens on one thread that
 //! serves no traffic.
 
+mod blame;
 pub(crate) mod publish;
 pub(crate) mod reload;
 
@@ -20,7 +21,6 @@ use tidegate_config::draft::PluginSource;
 use tidegate_config::load::Loader;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
-use tidegate_config::resource::ResourceId;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_proxy::BindError;
 use tidegate_proxy::Callable;
@@ -28,6 +28,9 @@ use tidegate_proxy::Generation;
 use tidegate_proxy::PluginSlot;
 use tidegate_proxy::StartError;
 
+use crate::control::blame::gateway_of;
+use crate::control::blame::is_about_same;
+use crate::control::blame::plugin_problems;
 use crate::plugins::Resolver;
 use crate::plugins::Slot;
 use crate::plugins::chain;
@@ -333,39 +336,4 @@ fn generation(number: u64, loaded: &Loaded) -> Generation {
         snapshot: Arc::clone(&loaded.snapshot),
         plugins: loaded.slots.iter().map(slot).collect(),
     }
-}
-
-/// Whether two problems are one: of one resource, for one reason, in one place.
-fn is_about_same(a: &Problem, b: &Problem) -> bool {
-    (&a.resource, a.reason, &a.message) == (&b.resource, b.reason, &b.message)
-}
-
-/// What was found wrong with plugins after the load.
-fn plugin_problems(draft: &Draft) -> Vec<Problem> {
-    let late = [
-        "SourceNotReadable",
-        "InvalidModule",
-        "ConfigRefused",
-        "NotStarted",
-        "NoRuntime",
-        "AddressNotUsable",
-    ];
-    let problems = draft.problems.iter();
-    let problems = problems
-        .filter(|problem| problem.severity == Severity::Error && late.contains(&problem.reason));
-    problems.cloned().collect()
-}
-
-/// The Gateway whose bind is called that: `namespace/name:port` or `namespace/name@address`.
-fn gateway_of(
-    bind: &str,
-    draft: &Draft,
-) -> Option<(ResourceId, Option<tidegate_config::place::Place>)> {
-    let end = bind.find(['@', ':'])?;
-    let name = bind.get(..end)?;
-    let status = draft.resources.iter().find(|status| {
-        let id = &status.resource;
-        id.kind == "Gateway" && format!("{}/{}", id.namespace, id.name) == name
-    })?;
-    Some((status.resource.clone(), status.place.clone()))
 }

@@ -5,6 +5,7 @@
 //! change stays the same `Arc`, by which the data plane knows that its instances may stay.
 
 mod compile;
+mod reason;
 mod trial;
 
 use std::collections::HashMap;
@@ -12,21 +13,21 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use tidegate_config::draft;
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::PluginSource;
-use tidegate_config::place::Place;
 use tidegate_config::problem::Problem;
-use tidegate_config::problem::Severity;
 use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::FailurePolicy;
-use tidegate_host_abi::Limits;
 use tidegate_host_abi::Plugin;
 use tidegate_host_abi::PluginSpec;
-use tidegate_host_abi::StartStep;
 
 use crate::plugins::compile::Compiler;
-use crate::plugins::compile::TryError;
+use crate::plugins::reason::Reason;
+pub(crate) use crate::plugins::reason::chain;
+use crate::plugins::reason::policy;
+use crate::plugins::reason::problem;
+use crate::plugins::reason::refusal;
+use crate::plugins::reason::spec;
 use crate::state::Store;
 use crate::state::StoredPlugin;
 
@@ -84,15 +85,6 @@ struct Good {
     backends: Arc<[Arc<str>]>,
     /// `None` until it is needed: it comes from a state folder.
     plugin: Option<Arc<Plugin>>,
-}
-
-/// Why a version is refused.
-#[derive(Debug, Clone)]
-struct Reason {
-    reason: &'static str,
-    message: String,
-    /// Whether what it was told is to blame, not its code.
-    about_config: bool,
 }
 
 /// Finds out which version of each plugin serves.
@@ -337,77 +329,6 @@ fn ready(good: &Good) -> Slot {
         // Not reached: what is not compiled is never handed out.
         None => Slot::Refused(good.version.spec.failure_policy),
     }
-}
-
-fn problem(decl: &PluginDecl, place: &Place, reason: &Reason, last_good: bool) -> Problem {
-    Problem {
-        severity: Severity::Error,
-        place: Some(place.clone()),
-        resource: Some(decl.resource.clone()),
-        message: reason.message.clone(),
-        hint: last_good.then(|| "the version before it serves on".to_owned()),
-        reason: reason.reason,
-    }
-}
-
-fn refusal(path: &Path, err: &TryError) -> Reason {
-    let (reason, about_config) = match err {
-        TryError::Engine(_) => ("NoRuntime", false),
-        TryError::Module(_) => ("InvalidModule", false),
-        TryError::Start(start) if start.step == StartStep::Configure => ("ConfigRefused", true),
-        TryError::Start(_) => ("NotStarted", false),
-    };
-    let message = match err {
-        // What the guest says about its configuration needs no path.
-        TryError::Start(_) => chain(err),
-        TryError::Engine(_) | TryError::Module(_) => {
-            format!("plugin file {}: {}", path.display(), chain(err))
-        }
-    };
-    Reason {
-        reason,
-        message,
-        about_config,
-    }
-}
-
-fn spec(decl: &PluginDecl) -> PluginSpec {
-    PluginSpec {
-        name: decl.name.0.as_ref().to_owned(),
-        namespace: decl.resource.namespace.as_ref().to_owned(),
-        root_id: decl.root_id.clone(),
-        vm_id: decl.vm_id.clone(),
-        vm_config: decl.vm_config.clone(),
-        config: decl.config.clone(),
-        env: decl.env.clone(),
-        failure_policy: policy(decl.failure_policy),
-        limits: Limits {
-            memory_bytes: decl.memory_bytes,
-            call_timeout: decl.call_timeout,
-            start_timeout: decl.start_timeout,
-            ..Limits::default()
-        },
-        ..PluginSpec::default()
-    }
-}
-
-fn policy(policy: draft::FailurePolicy) -> FailurePolicy {
-    match policy {
-        draft::FailurePolicy::FailClosed => FailurePolicy::FailClosed,
-        draft::FailurePolicy::FailOpen => FailurePolicy::FailOpen,
-    }
-}
-
-/// An error with its causes, in one line.
-pub(crate) fn chain(err: &dyn std::error::Error) -> String {
-    let mut text = err.to_string();
-    let mut cause = err.source();
-    while let Some(err) = cause {
-        text.push_str(": ");
-        text.push_str(&err.to_string());
-        cause = err.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //! Invariant: whatever happens, `Ending` runs once: contexts are finished and one access log line
 //! is written, also if the task is dropped.
 
+pub(crate) mod course;
 pub(crate) mod ending;
 pub(crate) mod forward;
 pub(crate) mod local;
@@ -17,14 +18,9 @@ pub(crate) mod request;
 pub(crate) mod respond;
 pub(crate) mod state;
 
-use std::cell::Cell;
-use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use tidegate_core::authority::host_of;
-use tidegate_core::defaults::SizeLimits;
-use tidegate_core::defaults::Timeouts;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::Framing;
 use tidegate_core::framing::request_framing;
@@ -34,26 +30,18 @@ use tidegate_core::request::Arrival;
 use tidegate_core::request::Prepared;
 use tidegate_core::request::Received;
 use tidegate_core::request::prepare;
-use tidegate_core::route::RouteTimeouts;
-use tidegate_core::route::Rule;
 use tidegate_core::snapshot::Bind;
-use tidegate_core::snapshot::Listener;
 
 use crate::downstream::Downstream;
+use crate::exchange::course::Exchange;
 use crate::exchange::ending::Asked;
 use crate::exchange::ending::Ending;
-use crate::exchange::forward::Forward;
-use crate::exchange::local::Answer;
-use crate::exchange::request::Admission;
 use crate::exchange::respond::Client;
-use crate::exchange::respond::Respond;
 use crate::exchange::state::State;
 use crate::exchange::state::StreamCell;
-use crate::filters::run::FilterRun;
 use crate::filters::run::Stop;
 use crate::http1::body::BodyReader;
 use crate::http1::head::ParsedRequest;
-use crate::http1::writer::Writer;
 use crate::worker::Scene;
 
 /// What the client's connection does next.
@@ -160,150 +148,6 @@ async fn run(
     }
     ending.finish();
     next
-}
-
-/// One exchange, beside the connection it is on.
-#[derive(Clone, Copy)]
-struct Exchange<'a> {
-    scene: &'a Scene,
-    stream: &'a Rc<StreamCell>,
-    client: &'a Client,
-    expects_continue: bool,
-}
-
-impl Exchange<'_> {
-    async fn on_listener(
-        self,
-        down: &mut Downstream,
-        body: &mut BodyReader,
-        listener: &Arc<Listener>,
-    ) -> Next {
-        let Scene { generation, bind } = self.scene;
-        let worker = Rc::clone(&down.worker);
-        let door = Rc::clone(&down.door);
-        let admission = Admission {
-            worker: &worker,
-            generation,
-            listener,
-            stream: self.stream,
-            draw: worker.ids.draw(),
-        };
-        let before = Rc::clone(&self.stream.state().chain);
-        let run = FilterRun {
-            worker: &worker,
-            chain: &before,
-            stream: self.stream,
-            timeouts: &bind.timeouts,
-            sizes: &bind.sizes,
-        };
-        let admitted = match admission.admit(run, down, body).await {
-            Ok(admitted) => admitted,
-            Err(stop) => return self.answer(down, body, stop).await,
-        };
-        let (chain, rule) = {
-            let state = self.stream.state();
-            let rule = state.routed.as_ref().map(|routed| Arc::clone(&routed.rule));
-            (Rc::clone(&state.chain), rule)
-        };
-        let limits = rule.as_ref().and_then(|rule| own_limits(rule, bind));
-        let (timeouts, sizes) = limits
-            .as_ref()
-            .map_or((&bind.timeouts, &bind.sizes), |(timeouts, sizes)| {
-                (timeouts, sizes)
-            });
-        let rule_timeouts = rule.map_or_else(RouteTimeouts::default, |rule| rule.timeouts);
-        let forward = Forward {
-            run: FilterRun {
-                chain: &chain,
-                timeouts,
-                sizes,
-                ..run
-            },
-            attempt_limit: rule_timeouts.backend_request,
-            copies: RefCell::default(),
-            client: self.client,
-            admission,
-            door: &door,
-            backend: admitted.backend,
-            length: admitted.length,
-            expects_continue: self.expects_continue,
-            answered: Cell::new(false),
-        };
-        let before = down.writer.written();
-        let mark = down.writer.out.len();
-        // Large, and not needed while filters decide.
-        let drive = Box::pin(forward.drive(down, body));
-        let Some(limit) = rule_timeouts.request else {
-            return drive.await;
-        };
-        let started = self.stream.state().facts.started;
-        match tokio::time::timeout_at((started + limit).into(), drive).await {
-            Ok(next) => next,
-            Err(_) => {
-                let failure = Failure::RequestTimeout;
-                match late(self.stream, self.client, &down.writer, before, failure) {
-                    Some(next) => next,
-                    None => {
-                        down.writer.forget_after(mark);
-                        self.answer(down, body, failure.into()).await
-                    }
-                }
-            }
-        }
-    }
-
-    /// Answers without a backend.
-    async fn answer(self, down: &mut Downstream, body: &mut BodyReader, stop: Stop) -> Next {
-        let bind = &self.scene.bind;
-        let worker = Rc::clone(&down.worker);
-        let door = Rc::clone(&down.door);
-        let chain = Rc::clone(&self.stream.state().chain);
-        let run = FilterRun {
-            worker: &worker,
-            chain: &chain,
-            stream: self.stream,
-            timeouts: &bind.timeouts,
-            sizes: &bind.sizes,
-        };
-        let respond = Respond {
-            run,
-            client: self.client,
-            door: &door,
-        };
-        let answer = Answer::of(stop, self.stream);
-        respond.local(down, body, answer).await
-    }
-}
-
-/// What a rule allows, if that is not what its listener does.
-fn own_limits(rule: &Rule, bind: &Bind) -> Option<(Timeouts, SizeLimits)> {
-    if rule.timeouts.stream_idle.is_none() && rule.buffered_body_bytes.is_none() {
-        return None;
-    }
-    let (mut timeouts, mut sizes) = (bind.timeouts, bind.sizes);
-    timeouts.stream_idle = rule.timeouts.stream_idle.unwrap_or(timeouts.stream_idle);
-    sizes.buffered_body_bytes = rule
-        .buffered_body_bytes
-        .unwrap_or(sizes.buffered_body_bytes);
-    Some((timeouts, sizes))
-}
-
-/// The end of an exchange that took too long, if its response is on its way: it is cut. `None` if
-/// the client can still be answered.
-fn late(
-    stream: &Rc<StreamCell>,
-    client: &Client,
-    writer: &Writer,
-    before: u64,
-    failure: Failure,
-) -> Option<Next> {
-    let mut state = stream.state();
-    if state.phase < state::Phase::ResponseSent || writer.written() == before {
-        return None;
-    }
-    state.facts.flag = failure.verdict().flag;
-    state.facts.sent += writer.written() - before;
-    Some(respond::cut(client))
 }
 
 fn keeps_alive(version: Version, options: ConnectionOptions, must_close: bool) -> bool {

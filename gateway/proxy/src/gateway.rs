@@ -5,46 +5,43 @@
 //! fails, the one before serves on.
 
 mod plan;
+mod prepare;
 mod remote;
+mod spawn;
 
 use std::io::Write;
 use std::net::SocketAddr;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::channel;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
 use tidegate_core::snapshot::Bind;
-use tidegate_host_abi::Instance;
 use tidegate_host_abi::Services;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::access_log::AccessLog;
 use crate::access_log::start_writer;
 use crate::filters::services::GatewayServices;
 use crate::filters::services::Reach;
 use crate::filters::starter::Starter;
-use crate::gateway::plan::Drawn;
 use crate::gateway::plan::Ids;
+use crate::gateway::prepare::Prepared;
+use crate::gateway::prepare::Share;
+use crate::gateway::prepare::prepare;
 pub use crate::gateway::remote::Remote;
+use crate::gateway::spawn::Workers;
+use crate::gateway::spawn::spawn_workers;
 use crate::generation::BindId;
 use crate::generation::Change;
 use crate::generation::Generation;
 use crate::generation::Plan;
-use crate::generation::VmId;
-use crate::generation::VmPlan;
-use crate::listener;
 use crate::listener::BindError;
 use crate::metrics::Counters;
 use crate::metrics::Metrics;
 use crate::worker;
 use crate::worker::Message;
-use crate::worker::Peers;
-use crate::worker::Setup;
 
 /// How long the end of the gateway waits for its access log to be read.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
@@ -304,106 +301,4 @@ impl Drop for Gateway {
     fn drop(&mut self) {
         self.drain();
     }
-}
-
-/// What is new in a generation, bound and started.
-struct Prepared {
-    /// For each worker, its share.
-    each: Vec<Share>,
-    addresses: Vec<(BindId, SocketAddr)>,
-}
-
-/// One worker's share of what is new.
-#[derive(Default)]
-struct Share {
-    instances: Vec<(VmId, Vec<Instance>)>,
-    sockets: Vec<(BindId, TcpListener)>,
-}
-
-fn prepare(
-    drawn: &Drawn,
-    services: &Arc<GatewayServices>,
-    workers: usize,
-) -> Result<Prepared, StartError> {
-    let mut each: Vec<Share> = Vec::new();
-    each.resize_with(workers, Share::default);
-    let mut addresses = Vec::new();
-    for (id, bind) in &drawn.new_binds {
-        let sockets = listener::bind(&bind.name, bind.address, workers)?;
-        if let Some(address) = sockets.first().and_then(|socket| socket.local_addr().ok()) {
-            addresses.push((*id, address));
-        }
-        for (share, socket) in each.iter_mut().zip(sockets) {
-            share.sockets.push((*id, socket));
-        }
-    }
-    for vm in &drawn.new_vms {
-        for share in &mut each {
-            share.instances.push((vm.id, start_vm(vm, services)?));
-        }
-    }
-    Ok(Prepared { each, addresses })
-}
-
-/// An instance and a spare.
-fn start_vm(vm: &VmPlan, services: &Arc<GatewayServices>) -> Result<Vec<Instance>, StartError> {
-    let mut instances = Vec::new();
-    for _ in 0..2 {
-        let services: Arc<dyn Services> = Arc::clone(services) as _;
-        let instance = Instance::start(&vm.plugins, services).map_err(|source| {
-            let plugin = vm.plugins.first().map(|plugin| plugin.spec().name.clone());
-            StartError::Plugin {
-                plugin: plugin.unwrap_or_default(),
-                source: Box::new(source),
-            }
-        })?;
-        instances.push(instance);
-    }
-    Ok(instances)
-}
-
-/// All workers, started and without a generation.
-struct Workers {
-    inboxes: Arc<[UnboundedSender<Message>]>,
-    loads: Arc<[AtomicUsize]>,
-    counters: Vec<Arc<Counters>>,
-    threads: Vec<JoinHandle<std::io::Result<worker::Drained>>>,
-}
-
-fn spawn_workers(
-    count: usize,
-    log: Option<&SyncSender<String>>,
-    starter: &Starter,
-) -> Result<Workers, StartError> {
-    let channels = (0..count).map(|_| tokio::sync::mpsc::unbounded_channel());
-    let (inboxes, receivers): (Vec<_>, Vec<_>) = channels.unzip();
-    let inboxes: Arc<[_]> = inboxes.into();
-    let loads: Arc<[AtomicUsize]> = (0..count).map(|_| AtomicUsize::new(0)).collect();
-    let mut threads = Vec::new();
-    let mut counters = Vec::new();
-    let channels = inboxes.iter().cloned().zip(receivers);
-    for (index, (inbox, messages)) in channels.enumerate() {
-        let counted = Counters::new();
-        counters.push(Arc::clone(&counted));
-        let setup = Setup {
-            index,
-            counters: counted,
-            access_log: log.map(|sink| AccessLog::new(sink.clone())),
-            starter: starter.clone(),
-            inbox,
-            messages,
-            peers: Peers {
-                loads: Arc::clone(&loads),
-                inboxes: Arc::clone(&inboxes),
-            },
-        };
-        let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-        threads.push(thread.spawn(move || worker::run(setup))?);
-    }
-    Ok(Workers {
-        inboxes,
-        loads,
-        counters,
-        threads,
-    })
 }

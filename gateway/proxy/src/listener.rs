@@ -93,7 +93,8 @@ fn socket(address: SocketAddr) -> io::Result<Socket> {
     // Closed connections that linger in the kernel must not keep a restarted gateway out.
     socket.set_reuse_address(true)?;
     if address.is_ipv6() {
-        socket.set_only_v6(false)?;
+        // `[::]` and `0.0.0.0` are two addresses: whoever wants both names both.
+        socket.set_only_v6(true)?;
     }
     Ok(socket)
 }

@@ -28,7 +28,7 @@ pub struct Rule {
 
 #[derive(Debug, Clone)]
 enum Step {
-    Plugin(Wasm),
+    Plugin(Box<Wasm>),
     Native(Filter),
     Mirror(String),
 }
@@ -55,7 +55,7 @@ impl Rule {
     /// With this plugin at the end of its filters.
     #[must_use]
     pub fn plugin(mut self, plugin: &Wasm) -> Self {
-        self.filters.push(Step::Plugin(plugin.clone()));
+        self.filters.push(Step::Plugin(Box::new(plugin.clone())));
         self
     }
 

@@ -1,0 +1,201 @@
+//! One exchange between its listener and its answer, with the time limits that its rule sets.
+//!
+//! Owns the order admission → backend → answer, and what becomes of an exchange that takes too long.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tidegate_core::defaults::SizeLimits;
+use tidegate_core::defaults::Timeouts;
+use tidegate_core::failure::Failure;
+use tidegate_core::route::RouteTimeouts;
+use tidegate_core::route::Rule;
+use tidegate_core::snapshot::Bind;
+use tidegate_core::snapshot::Listener;
+
+use crate::downstream::Downstream;
+use crate::exchange::Next;
+use crate::exchange::forward::Forward;
+use crate::exchange::local::Answer;
+use crate::exchange::request::Admission;
+use crate::exchange::request::Admitted;
+use crate::exchange::respond;
+use crate::exchange::respond::Client;
+use crate::exchange::respond::Respond;
+use crate::exchange::state::Phase;
+use crate::exchange::state::StreamCell;
+use crate::filters::run::FilterRun;
+use crate::filters::run::Stop;
+use crate::http1::body::BodyReader;
+use crate::http1::writer::Writer;
+use crate::worker::Scene;
+
+/// One exchange, beside the connection it is on.
+#[derive(Clone, Copy)]
+pub(super) struct Exchange<'a> {
+    pub(super) scene: &'a Scene,
+    pub(super) stream: &'a Rc<StreamCell>,
+    pub(super) client: &'a Client,
+    pub(super) expects_continue: bool,
+}
+
+impl Exchange<'_> {
+    /// Runs it for the listener that has its host.
+    pub(super) async fn on_listener(
+        self,
+        down: &mut Downstream,
+        body: &mut BodyReader,
+        listener: &Arc<Listener>,
+    ) -> Next {
+        let Scene { generation, bind } = self.scene;
+        let worker = Rc::clone(&down.worker);
+        let admission = Admission {
+            worker: &worker,
+            generation,
+            listener,
+            stream: self.stream,
+            draw: worker.ids.draw(),
+        };
+        let before = Rc::clone(&self.stream.state().chain);
+        let run = FilterRun {
+            worker: &worker,
+            chain: &before,
+            stream: self.stream,
+            timeouts: &bind.timeouts,
+            sizes: &bind.sizes,
+        };
+        let admitted = match admission.admit(run, down, body).await {
+            Ok(admitted) => admitted,
+            Err(stop) => return self.answer(down, body, stop).await,
+        };
+        let rule_timeouts = self.rule_timeouts();
+        let before = down.writer.written();
+        let mark = down.writer.out.len();
+        // Large, and not needed while filters decide.
+        let forward = Box::pin(self.forward(down, body, admission, admitted));
+        let Some(limit) = rule_timeouts.request else {
+            return forward.await;
+        };
+        let started = self.stream.state().facts.started;
+        match tokio::time::timeout_at((started + limit).into(), forward).await {
+            Ok(next) => next,
+            Err(_) => {
+                let failure = Failure::RequestTimeout;
+                match late(self.stream, self.client, &down.writer, before, failure) {
+                    Some(next) => next,
+                    None => {
+                        down.writer.forget_after(mark);
+                        self.answer(down, body, failure.into()).await
+                    }
+                }
+            }
+        }
+    }
+
+    fn rule_timeouts(self) -> RouteTimeouts {
+        let state = self.stream.state();
+        let routed = state.routed.as_ref();
+        routed.map_or_else(RouteTimeouts::default, |routed| routed.rule.timeouts)
+    }
+
+    /// Sends an admitted request to its backend, and the answer back.
+    async fn forward(
+        self,
+        down: &mut Downstream,
+        body: &mut BodyReader,
+        admission: Admission<'_>,
+        admitted: Admitted,
+    ) -> Next {
+        let bind = &self.scene.bind;
+        let door = Rc::clone(&down.door);
+        let (chain, limits) = {
+            let state = self.stream.state();
+            let routed = state.routed.as_ref();
+            let limits = routed.and_then(|routed| own_limits(&routed.rule, bind));
+            (Rc::clone(&state.chain), limits)
+        };
+        let (timeouts, sizes) = match &limits {
+            Some((timeouts, sizes)) => (timeouts, sizes),
+            None => (&bind.timeouts, &bind.sizes),
+        };
+        let forward = Forward {
+            run: FilterRun {
+                worker: admission.worker,
+                chain: &chain,
+                stream: self.stream,
+                timeouts,
+                sizes,
+            },
+            client: self.client,
+            admission,
+            door: &door,
+            backend: admitted.backend,
+            length: admitted.length,
+            attempt_limit: self.rule_timeouts().backend_request,
+            copies: RefCell::default(),
+            expects_continue: self.expects_continue,
+            answered: Cell::new(false),
+        };
+        forward.drive(down, body).await
+    }
+
+    /// Answers without a backend.
+    pub(super) async fn answer(
+        self,
+        down: &mut Downstream,
+        body: &mut BodyReader,
+        stop: Stop,
+    ) -> Next {
+        let bind = &self.scene.bind;
+        let worker = Rc::clone(&down.worker);
+        let door = Rc::clone(&down.door);
+        let chain = Rc::clone(&self.stream.state().chain);
+        let run = FilterRun {
+            worker: &worker,
+            chain: &chain,
+            stream: self.stream,
+            timeouts: &bind.timeouts,
+            sizes: &bind.sizes,
+        };
+        let respond = Respond {
+            run,
+            client: self.client,
+            door: &door,
+        };
+        let answer = Answer::of(stop, self.stream);
+        respond.local(down, body, answer).await
+    }
+}
+
+/// What a rule allows, if that is not what its listener does.
+fn own_limits(rule: &Rule, bind: &Bind) -> Option<(Timeouts, SizeLimits)> {
+    if rule.timeouts.stream_idle.is_none() && rule.buffered_body_bytes.is_none() {
+        return None;
+    }
+    let (mut timeouts, mut sizes) = (bind.timeouts, bind.sizes);
+    timeouts.stream_idle = rule.timeouts.stream_idle.unwrap_or(timeouts.stream_idle);
+    sizes.buffered_body_bytes = rule
+        .buffered_body_bytes
+        .unwrap_or(sizes.buffered_body_bytes);
+    Some((timeouts, sizes))
+}
+
+/// The end of an exchange that took too long, if its response is on its way: it is cut. `None` if
+/// the client can still be answered.
+pub(super) fn late(
+    stream: &Rc<StreamCell>,
+    client: &Client,
+    writer: &Writer,
+    before: u64,
+    failure: Failure,
+) -> Option<Next> {
+    let mut state = stream.state();
+    if state.phase < Phase::ResponseSent || writer.written() == before {
+        return None;
+    }
+    state.facts.flag = failure.verdict().flag;
+    state.facts.sent += writer.written() - before;
+    Some(respond::cut(client))
+}

@@ -1,0 +1,181 @@
+//! The wait for the origin's answer, and its way to the client.
+//!
+//! Owns interim responses, early answers beside an upload, and noticing that a client or a filter
+//! has given up meanwhile.
+
+use std::pin::pin;
+
+use tidegate_core::failure::Failure;
+use tidegate_core::framing::response_framing;
+use tidegate_core::hop_by_hop;
+use tidegate_core::message::ResponseHead;
+use tidegate_core::message::Version;
+
+use crate::exchange::Next;
+use crate::exchange::forward::Forward;
+use crate::exchange::forward::Reuse;
+use crate::exchange::forward::Upload;
+use crate::exchange::native;
+use crate::exchange::pump::PumpEnd;
+use crate::exchange::pump::Source;
+use crate::exchange::respond::Respond;
+use crate::exchange::state::Phase;
+use crate::filters::run::Stop;
+use crate::http1::body::BodyReader;
+use crate::http1::encode;
+use crate::http1::head::ParsedResponse;
+use crate::http1::reader::Reader;
+use crate::http1::writer::Writer;
+
+impl Forward<'_> {
+    /// Waits for the answer to a request that was sent, and passes it on. A client that goes away
+    /// meanwhile is noticed at once.
+    pub(super) async fn answer(
+        &self,
+        upload: Upload,
+        up_reader: &mut Reader,
+        reader: &mut Reader,
+        writer: &mut Writer,
+    ) -> Result<(Next, Reuse), Stop> {
+        let parsed = self.wait_for_head(up_reader, reader, writer).await?;
+        let keep = self.run.sizes.head_bytes;
+        let (next, reuse) = tokio::select! {
+            biased;
+            relayed = self.relay(parsed, up_reader, writer) => relayed?,
+            _ = reader.gone(keep) => {
+                let verdict = Failure::ClientClosed.verdict();
+                let mut state = self.run.stream.state();
+                state.facts.flag = verdict.flag;
+                if state.phase < Phase::ResponseSent {
+                    state.response.status = verdict.status;
+                }
+                (Next::Abort, Reuse::No)
+            }
+        };
+        Ok((
+            next,
+            if upload == Upload::Whole {
+                reuse
+            } else {
+                Reuse::No
+            },
+        ))
+    }
+
+    /// Answers while the request body is still on its way.
+    pub(super) async fn relay_beside(
+        &self,
+        upload: &mut (impl Future<Output = Result<(), PumpEnd>> + Unpin),
+        parsed: ParsedResponse,
+        up_reader: &mut Reader,
+        writer: &mut Writer,
+    ) -> Result<(Next, Reuse), Stop> {
+        let mut relay = pin!(self.relay(parsed, up_reader, writer));
+        tokio::select! {
+            biased;
+            relayed = &mut relay => relayed.map(|(next, _)| (next, Reuse::No)),
+            uploaded = upload => match uploaded {
+                Ok(()) => relay.await,
+                Err(PumpEnd::Sink(_)) => relay.await.map(|(next, _)| (next, Reuse::No)),
+                Err(PumpEnd::Stop(stop)) => {
+                    let sent = self.run.stream.state().phase >= Phase::ResponseSent;
+                    if !sent {
+                        return Err(stop);
+                    }
+                    if let Stop::Failure(failure) = stop {
+                        self.run.stream.state().facts.flag = failure.verdict().flag;
+                    }
+                    Ok((Next::Abort, Reuse::No))
+                }
+            },
+        }
+    }
+
+    /// Waits for the answer, and notices if the client goes away or a filter answers first.
+    async fn wait_for_head(
+        &self,
+        up_reader: &mut Reader,
+        reader: &mut Reader,
+        writer: &mut Writer,
+    ) -> Result<ParsedResponse, Stop> {
+        let keep = self.run.sizes.head_bytes;
+        let stopped = std::future::poll_fn(|cx| self.run.poll_stop(cx));
+        tokio::select! {
+            biased;
+            parsed = self.head_or_interim(up_reader, writer) => parsed,
+            stop = stopped => Err(stop),
+            _ = reader.gone(keep) => Err(Failure::ClientClosed.into()),
+        }
+    }
+
+    /// The final response head; interim ones are passed on (RFC 9110 §15.2).
+    pub(super) async fn head_or_interim(
+        &self,
+        up_reader: &mut Reader,
+        writer: &mut Writer,
+    ) -> Result<ParsedResponse, Stop> {
+        let timeouts = self.run.timeouts;
+        loop {
+            let parsed = up_reader
+                .response_head(self.run.sizes, timeouts.stream_idle)
+                .await?;
+            if !parsed.status.is_informational() {
+                return Ok(parsed);
+            }
+            self.answered.set(true);
+            let mut headers = parsed.headers;
+            match parsed.status.as_u16() {
+                // Nobody asked the origin to switch.
+                101 => return Err(Failure::UpstreamProtocol.into()),
+                // We have answered the client's expectation ourselves.
+                100 => continue,
+                _ if self.client.version == Version::Http10 => continue,
+                _ => {}
+            }
+            hop_by_hop::strip(&mut headers);
+            headers.remove(http::header::TRANSFER_ENCODING);
+            encode::interim_response(&mut writer.out, parsed.status, &headers);
+            let flushed = writer.flush(timeouts.write_stall).await;
+            flushed.map_err(|_| Stop::Failure(Failure::ClientClosed))?;
+        }
+    }
+
+    /// Passes the origin's answer on.
+    async fn relay(
+        &self,
+        parsed: ParsedResponse,
+        up_reader: &mut Reader,
+        writer: &mut Writer,
+    ) -> Result<(Next, Reuse), Stop> {
+        let ParsedResponse {
+            version,
+            status,
+            mut headers,
+        } = parsed;
+        let method = self.run.stream.state().request.method.clone();
+        let framing = response_framing(&mut headers, version, &method, status)?;
+        let options = hop_by_hop::strip(&mut headers);
+        let keeps = match version {
+            Version::Http11 => !options.close,
+            Version::Http10 => options.keep_alive,
+        };
+        {
+            let mut state = self.run.stream.state();
+            state.response = ResponseHead { status, headers };
+            native::on_upstream_response(&mut state);
+        }
+        let mut body = BodyReader::new(framing.length, self.run.sizes);
+        let respond = Respond {
+            run: self.run,
+            client: self.client,
+            door: self.door,
+        };
+        let source = Source::Socket {
+            reader: up_reader,
+            body: &mut body,
+        };
+        let next = respond.upstream(writer, source, framing.length).await;
+        let reusable = keeps && !framing.must_close && body.is_done();
+        Ok((next, if reusable { Reuse::Yes } else { Reuse::No }))
+    }
+}

@@ -1,0 +1,102 @@
+//! The request as it leaves: its head, written at the last moment, and copies for mirrors.
+
+use bytes::Bytes;
+use http::HeaderMap;
+use std::rc::Rc;
+
+use tidegate_core::failure::Failure;
+use tidegate_core::filter::Filter;
+use tidegate_core::framing::BodyLength;
+use tidegate_core::message::RequestHead;
+use tidegate_core::route::Rule;
+
+use crate::exchange::forward::Forward;
+use crate::exchange::mirror::Copy;
+use crate::exchange::mirror::Original;
+use crate::exchange::native;
+use crate::exchange::pump::PendingHead;
+use crate::exchange::request::Admission;
+use crate::exchange::state::Phase;
+use crate::http1::encode;
+
+impl Forward<'_> {
+    /// Starts the copies that the rule asks for, of a head as it leaves.
+    fn mirror(&self, head: &RequestHead, length: BodyLength, rule: &Rule) {
+        let mut copies = self.copies.borrow_mut();
+        if copies.is_some() {
+            return; // Another attempt of the same request.
+        }
+        let Admission {
+            worker,
+            generation,
+            draw,
+            ..
+        } = self.admission;
+        let mirrors = rule.filters.iter().filter_map(|filter| match filter {
+            Filter::Mirror(mirror) if mirror.takes(draw) => mirror.backend,
+            _ => None,
+        });
+        let started = mirrors.filter_map(|backend| {
+            let backend = generation.backend(backend, &worker.backends)?;
+            let original = Original {
+                head: head.clone(),
+                length,
+                timeouts: *self.run.timeouts,
+                held_limit: self.run.sizes.buffered_body_bytes,
+            };
+            Copy::start(worker, Rc::clone(backend), original)
+        });
+        *copies = Some(started.collect());
+    }
+}
+
+/// The request head, written when the pump says so.
+pub(super) struct SentRequest<'a> {
+    pub(super) forward: &'a Forward<'a>,
+}
+
+impl PendingHead for SentRequest<'_> {
+    fn check(&self) -> Result<(), Failure> {
+        self.forward.admission.confirm()
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>, length: BodyLength) -> BodyLength {
+        let forward = self.forward;
+        let mut state = forward.run.stream.state();
+        let state = &mut *state;
+        // Filters and the log see what the client asked for; the origin what it is rewritten to.
+        let asked = native::rewrite(state);
+        let host = if state.request.authority.is_empty() {
+            forward.backend.backend.authority.as_bytes()
+        } else {
+            state.request.authority.as_bytes()
+        };
+        let trailers = forward.client.wants_trailers;
+        encode::request_head(out, &state.request, host, length, trailers);
+        if let Some(routed) = &state.routed {
+            forward.mirror(&state.request, length, &routed.rule);
+        }
+        if let Some((authority, path)) = asked {
+            state.request.authority = authority;
+            state.request.path = path;
+        }
+        state.phase = state.phase.max(Phase::RequestSent);
+        length
+    }
+
+    fn takes_trailers(&self) -> bool {
+        true
+    }
+
+    fn on_piece(&mut self, piece: &Bytes) {
+        for copy in self.forward.copies.borrow_mut().iter_mut().flatten() {
+            copy.piece(piece);
+        }
+    }
+
+    fn on_end(&mut self, trailers: Option<&HeaderMap>) {
+        for copy in self.forward.copies.borrow_mut().iter_mut().flatten() {
+            copy.end(trailers);
+        }
+    }
+}
