@@ -16,6 +16,8 @@ mod command;
 mod connections;
 #[path = "gateway/drain.rs"]
 mod drain;
+#[path = "gateway/examples.rs"]
+mod examples;
 #[path = "gateway/faults.rs"]
 mod faults;
 #[path = "gateway/filters.rs"]
@@ -34,6 +36,8 @@ mod hello_filter;
 mod origins;
 #[path = "gateway/process.rs"]
 mod process;
+#[path = "gateway/readme.rs"]
+mod readme;
 #[path = "gateway/reload.rs"]
 mod reload;
 #[path = "gateway/run.rs"]

@@ -32,9 +32,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Starts demo backends and a gateway with a filter, and prints curl lines to try.
+    /// Starts demo backends and a gateway with a filter, and prints lines to try.
     Demo {
-        /// Runs the printed lines itself, checks the answers, and ends.
+        /// Does what the printed lines do itself, checks the answers, and ends.
         #[arg(long)]
         check: bool,
         /// The cargo profile to build with.

@@ -1,12 +1,13 @@
 //! The backends: `apples` and `pears` say who they are and what they were asked, `auth` says who
 //! may pass.
 //!
-//! They live in this process, on ports of the system's choice. What each answers is in `answer`;
-//! here is only how connections are served.
+//! They live in this process, on the ports that the quickstart names if these are free. What each
+//! answers is in `answer`; here is only how connections are served.
 
 mod answer;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,6 +16,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+
+use crate::ports::{self, Ports};
 
 /// How long to wait after an accept that failed: mostly for a free file descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -42,21 +45,27 @@ pub(crate) struct Backends {
 
 impl Backends {
     /// Starts all of them.
-    pub(crate) async fn start() -> Result<Self> {
+    pub(crate) async fn start(ports: Ports) -> Result<Self> {
         let mut tasks = JoinSet::new();
         Ok(Self {
-            apples: start(&mut tasks, Role::Fruit("apples")).await?,
-            pears: start(&mut tasks, Role::Fruit("pears")).await?,
-            auth: start(&mut tasks, Role::Auth).await?,
+            apples: start(&mut tasks, ports.backend(9001), Role::Fruit("apples")).await?,
+            pears: start(&mut tasks, ports.backend(9002), Role::Fruit("pears")).await?,
+            auth: start(&mut tasks, ports.backend(9003), Role::Auth).await?,
             _tasks: tasks,
         })
     }
 }
 
-async fn start(tasks: &mut JoinSet<()>, role: Role) -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await;
+async fn start(tasks: &mut JoinSet<()>, port: u16, role: Role) -> Result<SocketAddr> {
+    let listener = match TcpListener::bind(ports::local(port)).await {
+        Err(err) if err.kind() == ErrorKind::AddrInUse => TcpListener::bind(ports::local(0)).await,
+        bound => bound,
+    };
     let listener = listener.context("listen for a backend")?;
     let address = listener.local_addr()?;
+    if port != 0 && address.port() != port {
+        ports::say_taken(port, address.port());
+    }
     tasks.spawn(serve(listener, role));
     Ok(address)
 }

@@ -1,10 +1,9 @@
-//! The gateways: real `tidegate` processes, from their command line to their end.
+//! The gateway: a real `tidegate` process, from its command line to its end.
 //!
-//! There are two: one with the filter in front of `apples`, and one without any in front of
-//! `pears`, to compare with. Each is in a process group of its own, so that Ctrl-C reaches this
-//! program alone, which then asks them to drain.
+//! It is in a process group of its own, so that Ctrl-C reaches this program alone, which then asks
+//! it to drain.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,134 +13,54 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-use crate::backends::Backends;
 use crate::client;
+use crate::config::Config;
 use crate::output::{Output, Shown};
 use crate::places::Places;
 use crate::tour::Door;
 
-/// The port people expect; the second gateway takes the one behind it.
-const PORT: u16 = 8080;
-
-/// How many ports are tried.
-const PORTS_TRIED: u16 = 100;
-
-/// Lets the system choose both ports.
-pub(crate) const ANY_PORT: [u16; 2] = [0, 0];
-
 /// How long a gateway may take until it answers: an unoptimised one compiles the filter slowly.
 const START_LIMIT: Duration = Duration::from_secs(60);
 
-/// How long one may take to drain; itself it gives streams 30 s.
+/// How long it may take to drain; itself it gives streams 30 s.
 const STOP_LIMIT: Duration = Duration::from_secs(40);
 
 /// How long its last lines may take after its end.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
-/// Both gateways.
-#[derive(Debug)]
-pub(crate) struct Gateways {
-    /// In front of `apples`, with the filter.
-    filtered: Gateway,
-    /// In front of `pears`, without.
-    plain: Gateway,
-}
-
-/// How a gateway ended.
-#[derive(Debug)]
-pub(crate) struct End {
-    /// Which one.
-    pub(crate) gateway: String,
-    /// How.
-    pub(crate) status: ExitStatus,
-}
-
-/// One running gateway.
+/// A running gateway.
 #[derive(Debug)]
 pub(crate) struct Gateway {
     /// Its command line, as one could type it.
     pub(crate) command: String,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where its admin API is.
+    pub(crate) admin: SocketAddr,
     /// What it writes about each request.
     pub(crate) access_log: Arc<Output>,
-    log: Arc<Output>,
+    /// What it writes about itself.
+    pub(crate) log: Arc<Output>,
     readers: JoinSet<()>,
     child: Child,
 }
 
-impl Gateways {
-    /// Starts both and waits until they answer.
-    pub(crate) async fn start(
-        places: &Places,
-        backends: &Backends,
-        [filtered, plain]: [u16; 2],
-    ) -> Result<Self> {
-        let filtered = [
-            format!("--listen=127.0.0.1:{filtered}"),
-            format!("--to=http://{}", backends.apples),
-            format!("--backend=auth=http://{}", backends.auth),
-            format!("--plugin={}", places.filter.display()),
-            "--access-log=text".into(),
-        ];
-        let plain = [
-            format!("--listen=127.0.0.1:{plain}"),
-            format!("--to=http://{}", backends.pears),
-            "--access-log=json".into(),
-        ];
-        let (filtered, plain) = tokio::try_join!(
-            Gateway::start(places, &filtered),
-            Gateway::start(places, &plain)
-        )?;
-        Ok(Self { filtered, plain })
-    }
-
-    /// The gateway behind a door.
-    pub(crate) const fn at(&self, door: Door) -> &Gateway {
-        match door {
-            Door::Filtered => &self.filtered,
-            Door::Plain => &self.plain,
-        }
-    }
-
-    /// Shows from now on what the gateways print.
-    pub(crate) fn show_output(&self) {
-        for gateway in [&self.filtered, &self.plain] {
-            gateway.access_log.show();
-            gateway.log.show();
-        }
-    }
-
-    /// Prints what they have printed so far.
-    pub(crate) fn print_kept_output(&self) {
-        for gateway in [&self.filtered, &self.plain] {
-            for line in gateway.log.kept().iter().chain(&gateway.access_log.kept()) {
-                eprintln!("{}: {line}", gateway.address);
-            }
-        }
-    }
-
-    /// Waits until one ends by itself.
-    pub(crate) async fn first_end(&mut self) -> End {
-        tokio::select! {
-            end = self.filtered.end() => end,
-            end = self.plain.end() => end,
-        }
-    }
-
-    /// Asks both to drain, and waits until they have.
-    pub(crate) async fn stop(&mut self) -> Result<[End; 2]> {
-        let (filtered, plain) = tokio::join!(self.filtered.stop(), self.plain.stop());
-        Ok([filtered?, plain?])
-    }
-}
-
 impl Gateway {
-    async fn start(places: &Places, arguments: &[String]) -> Result<Self> {
+    /// Starts it and waits until it answers.
+    pub(crate) async fn start(places: &Places, config: &Config, admin: u16) -> Result<Self> {
+        let arguments = [
+            "run".to_owned(),
+            "-c".to_owned(),
+            config.folder.display().to_string(),
+            format!("--admin=127.0.0.1:{admin}"),
+            "--access-log=text".into(),
+            // A demo begins anew each time.
+            "--state-dir=off".into(),
+        ];
         let mut command = Command::new(&places.gateway);
         command
-            .arg("proxy")
-            .args(arguments)
+            .args(&arguments)
+            .env_remove("TIDEGATE_LOG")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -156,13 +75,13 @@ impl Gateway {
             readers.spawn(Arc::clone(&access_log).read(stdout));
             readers.spawn(Arc::clone(&log).read(stderr));
         }
-        let command = format!("tidegate proxy {}", arguments.join(" "));
-        let address = tokio::select! {
-            address = log.wait_for(START_LIMIT, listening_on) => address.context("it does not listen"),
+        let command = format!("tidegate {}", arguments.join(" "));
+        let addresses = tokio::select! {
+            addresses = addresses(&log) => addresses,
             status = child.wait() => Err(anyhow!("it ended, {}", status?)),
         };
-        let address = match address {
-            Ok(address) => address,
+        let (address, admin) = match addresses {
+            Ok(addresses) => addresses,
             Err(problem) => {
                 last_lines(&mut readers).await;
                 return Err(problem
@@ -170,28 +89,49 @@ impl Gateway {
                     .context(format!("start `{command}`")));
             }
         };
-        let gateway = Self {
+        client::wait_until_answered(address, START_LIMIT).await?;
+        Ok(Self {
             command,
             address,
+            admin,
             access_log,
             log,
             readers,
             child,
-        };
-        client::wait_until_answered(gateway.address, START_LIMIT).await?;
-        Ok(gateway)
+        })
     }
 
-    async fn end(&mut self) -> End {
-        let status = self.child.wait().await.unwrap_or_default();
-        last_lines(&mut self.readers).await;
-        End {
-            gateway: format!("the gateway at {}", self.address),
-            status,
+    /// Where a door is.
+    pub(crate) const fn at(&self, door: Door) -> SocketAddr {
+        match door {
+            Door::Traffic => self.address,
+            Door::Admin => self.admin,
         }
     }
 
-    async fn stop(&mut self) -> Result<End> {
+    /// Shows from now on what it prints.
+    pub(crate) fn show_output(&self) {
+        self.access_log.show();
+        self.log.show();
+    }
+
+    /// Prints what it has said about itself so far, not what it and the filter say about requests.
+    pub(crate) fn print_kept_log(&self) {
+        let lines = self.log.kept();
+        for line in lines.iter().filter(|line| !line.contains(" plugin=")) {
+            eprintln!("{line}");
+        }
+    }
+
+    /// Waits until it ends by itself.
+    pub(crate) async fn end(&mut self) -> ExitStatus {
+        let status = self.child.wait().await.unwrap_or_default();
+        last_lines(&mut self.readers).await;
+        status
+    }
+
+    /// Asks it to drain, and waits until it has.
+    pub(crate) async fn stop(&mut self) -> Result<ExitStatus> {
         let id = self
             .child
             .id()
@@ -201,34 +141,26 @@ impl Gateway {
             kill_process(id, Signal::TERM).ok();
         }
         match tokio::time::timeout(STOP_LIMIT, self.end()).await {
-            Ok(end) => Ok(end),
-            Err(_) => bail!(
-                "the gateway at {} does not drain, it is killed",
-                self.address
-            ),
+            Ok(status) => Ok(status),
+            Err(_) => bail!("the gateway does not drain, it is killed"),
         }
     }
 }
 
-/// Two free ports, the usual ones if they are.
-pub(crate) fn free_ports() -> Result<[u16; 2]> {
-    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
-    let mut free = (PORT..PORT + PORTS_TRIED).filter(is_free);
-    let (Some(first), Some(second)) = (free.next(), free.next()) else {
-        bail!(
-            "no two of the ports from {PORT} to {} are free",
-            PORT + PORTS_TRIED - 1
-        );
-    };
-    if first != PORT {
-        println!("Port {PORT} is in use by another program; this demo takes {first}.");
-    }
-    Ok([first, second])
+/// Where it listens, and where its admin API is, as its log says.
+async fn addresses(log: &Output) -> Result<(SocketAddr, SocketAddr)> {
+    let address = log.wait_for(START_LIMIT, |line| address_after(line, "listening on "));
+    let admin = log.wait_for(START_LIMIT, |line| address_after(line, "admin API on "));
+    let (address, admin) = tokio::join!(address, admin);
+    Ok((
+        address.context("it does not listen")?,
+        admin.context("its admin API does not listen")?,
+    ))
 }
 
-/// The address in a log line that ends in `listening on ADDRESS`.
-fn listening_on(line: &str) -> Option<SocketAddr> {
-    let (_, behind) = line.rsplit_once("listening on ")?;
+/// The address at the end of a log line, after these words.
+fn address_after(line: &str, words: &str) -> Option<SocketAddr> {
+    let (_, behind) = line.rsplit_once(words)?;
     behind.trim().parse().ok()
 }
 
@@ -251,8 +183,11 @@ mod tests {
 
     #[test]
     fn the_address_is_at_the_end_of_the_line() {
-        let line = "2026-11-22T10:00:00Z  INFO proxy: listening on 127.0.0.1:8080";
-        assert_eq!(listening_on(line), "127.0.0.1:8080".parse().ok());
-        assert_eq!(listening_on("not listening on anything"), None);
+        let line = "2026-11-22T10:00:00Z  INFO proxy: edge: listening on 127.0.0.1:8080";
+        let found = address_after(line, "listening on ");
+        assert_eq!(found, "127.0.0.1:8080".parse().ok());
+        assert_eq!(address_after(line, "admin API on "), None);
+        let line = "not listening on anything";
+        assert_eq!(address_after(line, "listening on "), None);
     }
 }

@@ -1,28 +1,33 @@
-//! `tidegate-demo`: backends, gateways in front of them, and what to ask of them.
+//! `tidegate-demo`: backends, a gateway in front of them, and what to ask of it.
 //!
 //! Owns the order of things: start everything, then show what to try until somebody presses
-//! Ctrl-C, or try it all itself (`--check`). The gateways are real `tidegate` processes, started by
-//! the command lines that are shown; only the backends live in this process.
+//! Ctrl-C, or try it all itself (`--check`). The gateway is a real `tidegate` process, started by
+//! the command line that is shown; only the backends live in this process.
 
 mod backends;
 mod check;
 mod client;
+mod config;
 mod curl;
 mod gateway;
+mod meanwhile;
 mod output;
 mod page;
 mod places;
+mod ports;
 mod tour;
 
-use std::process::ExitCode;
+use std::process::{ExitCode, ExitStatus};
 
 use anyhow::{Context, Result, bail};
 use clap::Parser;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use backends::Backends;
-use gateway::{End, Gateways};
+use config::Config;
+use gateway::Gateway;
 use places::Places;
+use ports::Ports;
 
 /// Shows what a Tidegate gateway with a filter does.
 #[derive(Debug, Parser)]
@@ -56,33 +61,31 @@ fn main() -> ExitCode {
     }
 }
 
-/// Shows the page until a signal comes or a gateway ends.
+/// Shows the page until a signal comes or the gateway ends.
 async fn show() -> Result<()> {
     let mut signals = Signals::new()?;
     let places = Places::find()?;
-    let backends = Backends::start().await?;
-    let ports = gateway::free_ports()?;
-    let mut gateways = tokio::select! {
-        started = Gateways::start(&places, &backends, ports) => started?,
+    let backends = Backends::start(Ports::Usual).await?;
+    let ports = Ports::Usual.choose()?;
+    let config = Config::copy(&places, &backends, ports.gateway)?;
+    let mut gateway = tokio::select! {
+        started = Gateway::start(&places, &config, ports.admin) => started?,
         () = signals.next() => return Ok(()),
     };
-    page::print(&gateways, &backends);
-    gateways.show_output();
+    page::print(&gateway, &config, &backends);
+    gateway.show_output();
 
     tokio::select! {
-        end = gateways.first_end() => {
-            gateways.stop().await.ok();
-            bail!("{} ended by itself, {}", end.gateway, end.status);
-        }
+        status = gateway.end() => bail!("the gateway ended by itself, {status}"),
         () = signals.next() => {}
     }
-    println!("\nStopping: the gateways finish what they have begun (Ctrl-C again ends them now).");
-    let ends = tokio::select! {
-        ends = gateways.stop() => ends?,
-        // Dropping the gateways kills them.
-        () = signals.next() => bail!("the gateways were ended before they were done"),
+    println!("\nStopping: the gateway finishes what it has begun (Ctrl-C again ends it now).");
+    let status = tokio::select! {
+        status = gateway.stop() => status?,
+        // Dropping the gateway kills it.
+        () = signals.next() => bail!("the gateway was ended before it was done"),
     };
-    all_well(&ends)?;
+    must_be_well(status)?;
     println!("Stopped.");
     Ok(())
 }
@@ -90,24 +93,26 @@ async fn show() -> Result<()> {
 /// Does what the page says, and checks what comes back.
 async fn check() -> Result<()> {
     let places = Places::find()?;
-    let backends = Backends::start().await?;
-    let mut gateways = Gateways::start(&places, &backends, gateway::ANY_PORT).await?;
-    let checked = check::run(&gateways).await;
-    let ends = gateways.stop().await?;
+    let backends = Backends::start(Ports::Any).await?;
+    let ports = Ports::Any.choose()?;
+    let config = Config::copy(&places, &backends, ports.gateway)?;
+    let mut gateway = Gateway::start(&places, &config, ports.admin).await?;
+    let checked = check::run(&gateway, &config).await;
+    let status = gateway.stop().await?;
     if checked.is_err() {
-        gateways.print_kept_output();
+        gateway.print_kept_log();
     }
     checked?;
-    all_well(&ends)?;
-    println!("ok  SIGTERM: both gateways drained and ended with exit code 0");
+    must_be_well(status)?;
+    println!("ok  SIGTERM: the gateway drained and ended with exit code 0");
     Ok(())
 }
 
-fn all_well(ends: &[End]) -> Result<()> {
-    match ends.iter().find(|end| !end.status.success()) {
-        None => Ok(()),
-        Some(end) => bail!("{} did not end well, {}", end.gateway, end.status),
+fn must_be_well(status: ExitStatus) -> Result<()> {
+    if !status.success() {
+        bail!("the gateway did not end well, {status}");
     }
+    Ok(())
 }
 
 /// What asks this program to stop.

@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
 use tokio::sync::Notify;
 
-/// How many lines are kept.
-const KEPT: usize = 1_000;
+/// How many lines are kept: more than the filter logs while the configuration is edited.
+const KEPT: usize = 20_000;
 
 /// Where lines are shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,8 +3,9 @@
 use std::io::IsTerminal;
 
 use crate::backends::Backends;
-use crate::gateway::Gateways;
-use crate::tour::{Door, STEPS};
+use crate::config::{self, Config};
+use crate::gateway::Gateway;
+use crate::tour::STEPS;
 
 /// Terminal styles, empty where the output is no terminal.
 struct Style {
@@ -28,7 +29,7 @@ const UNCOLOURED: Style = Style {
 };
 
 /// Prints the page.
-pub(crate) fn print(gateways: &Gateways, backends: &Backends) {
+pub(crate) fn print(gateway: &Gateway, config: &Config, backends: &Backends) {
     let style = if std::io::stdout().is_terminal() {
         COLOURED
     } else {
@@ -56,14 +57,19 @@ pub(crate) fn print(gateways: &Gateways, backends: &Backends) {
     ] {
         println!("  {name}  http://{address}  {dim}{what}{plain}");
     }
-    println!("\nIn front of them run");
-    for door in [Door::Filtered, Door::Plain] {
-        println!("  {dim}{}{plain}", gateways.at(door).command);
-    }
-    println!("\nType in another terminal:");
+    println!("\nIn front of them runs");
+    println!("  {dim}{}{plain}", gateway.command);
+    println!("\nIts configuration is yours to edit, it follows every change:");
+    println!("  {bold}{}{plain}", config.file.display());
+    println!("\nType in another terminal, or edit the file where a line begins with sed:");
     for step in STEPS {
-        let line = step.curl.line(gateways.at(step.door).address);
-        println!("\n  {bold}{}{plain}\n    {green}{line}{plain}", step.what);
+        println!("\n  {bold}{}{plain}", step.what);
+        if !step.edits.is_empty() {
+            let line = config::sed(step.edits, &config.file);
+            println!("    {green}{line}{plain}");
+        }
+        let line = step.curl.line(gateway.at(step.door));
+        println!("    {green}{line}{plain}");
     }
-    println!("\nCtrl-C stops everything. The logs of the gateways follow.\n");
+    println!("\nCtrl-C stops everything. The logs of the gateway follow.\n");
 }

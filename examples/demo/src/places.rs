@@ -1,4 +1,4 @@
-//! Where the gateway and its filter are.
+//! Where the gateway and its filter are, and where its configuration may be.
 //!
 //! `cargo xtask demo` says so in `TIDEGATE_BIN` and `TIDEGATE_PLUGINS_DIR`; without them both are
 //! looked for where cargo builds them.
@@ -11,21 +11,25 @@ use anyhow::{Context, Result, bail};
 /// The filter this demo is about.
 const FILTER: &str = "hello-filter.wasm";
 
-/// The programs that the demo starts.
+/// The programs that the demo starts, and its folder.
 #[derive(Debug)]
 pub(crate) struct Places {
     /// The `tidegate` program.
     pub(crate) gateway: PathBuf,
     /// The filter's module.
     pub(crate) filter: PathBuf,
+    /// The folder for the configuration: beside that of the filters, in `target`.
+    pub(crate) configs: PathBuf,
 }
 
 impl Places {
-    /// Finds both, or says what to build.
+    /// Finds all, or says what to build.
     pub(crate) fn find() -> Result<Self> {
+        let plugins = std::path::absolute(plugins()).context("no current folder")?;
         let places = Self {
             gateway: gateway()?,
-            filter: plugins().join(FILTER),
+            filter: plugins.join(FILTER),
+            configs: plugins.with_file_name("demo-config"),
         };
         for (file, builder) in [
             (&places.gateway, "cargo build -p tidegate"),

@@ -1,9 +1,11 @@
-//! What there is to see: for each thing a sentence, the curl line, and what must come back.
+//! What there is to see: for each thing a sentence, an edit of the
+//! configuration if it takes one, the curl line, and what must come back.
 //!
 //! The page prints this list and `--check` performs it, so that they cannot disagree.
 
 use std::time::Duration;
 
+use crate::config::Edit;
 use crate::curl::Curl;
 
 /// One thing to see.
@@ -11,7 +13,9 @@ use crate::curl::Curl;
 pub(crate) struct Step {
     /// What it is, in one line.
     pub(crate) what: &'static str,
-    /// Which gateway shows it.
+    /// What is changed in the configuration before.
+    pub(crate) edits: &'static [Edit],
+    /// Who shows it.
     pub(crate) door: Door,
     /// How to see it.
     pub(crate) curl: Curl,
@@ -19,13 +23,13 @@ pub(crate) struct Step {
     pub(crate) expected: &'static [Expected],
 }
 
-/// Which gateway is asked.
+/// Which address of the gateway is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Door {
-    /// The one with the filter, in front of `apples`.
-    Filtered,
-    /// The one without, in front of `pears`.
-    Plain,
+    /// Where it listens.
+    Traffic,
+    /// Its admin API.
+    Admin,
 }
 
 /// One thing that must be true of an answer.
@@ -39,6 +43,8 @@ pub(crate) enum Expected {
     NoHeader(&'static str),
     /// Its body begins so.
     BodyBegins(&'static str),
+    /// Its body has this somewhere.
+    BodyHas(&'static str),
     /// Its body is JSON with this text in this place.
     Text(&'static str, &'static str),
     /// Its body is JSON in which this place is true.
@@ -47,22 +53,22 @@ pub(crate) enum Expected {
     Nothing(&'static str),
     /// Its body came bit by bit, for at least so long.
     Streamed(Duration),
-    /// The access log of the gateway gets a line with this text.
+    /// The access log gets a line with this text.
     Logged(&'static str),
+    /// The gateway's own log gets a line with this text.
+    Said(&'static str),
 }
 
-use Expected::{BodyBegins, Header, Logged, NoHeader, Nothing, Status, Streamed, Text, True};
+use Expected::{
+    BodyBegins, BodyHas, Header, Logged, NoHeader, Nothing, Said, Status, Streamed, Text, True,
+};
 
 /// Everything there is to see, in the order of the page.
 pub(crate) static STEPS: &[Step] = &[
-    Step {
-        what: "No filter: the gateway alone adds x-request-id and x-forwarded-*",
-        door: Door::Plain,
-        curl: Curl {
-            options: &["-i"],
-            path: "/",
-        },
-        expected: &[
+    see(
+        "No filter on this path: the gateway alone adds x-request-id and x-forwarded-*",
+        curl(&["-i"], "/pears"),
+        &[
             Status(200),
             Header("x-powered-by", "pears"),
             NoHeader("x-hello-filter"),
@@ -71,121 +77,209 @@ pub(crate) static STEPS: &[Step] = &[
             Nothing("/headers/x-hello"),
             Nothing("/filtered"),
         ],
-    },
-    Step {
-        what: "With it: x-hello for the backend, x-hello-filter for you, and no x-powered-by",
-        door: Door::Filtered,
-        curl: Curl {
-            options: &["-i"],
-            path: "/",
-        },
-        expected: &[
+    ),
+    see(
+        "Elsewhere there is one: x-hello for the backend, x-hello-filter for you, no x-powered-by",
+        curl(&["-i"], "/"),
+        &[
             Status(200),
             Header("x-hello-filter", "1.0"),
             NoHeader("x-powered-by"),
             Text("/backend", "apples"),
-            Text("/headers/x-hello", "hello from the filter"),
+            Text("/headers/x-hello", "ahoy"),
             Text("/headers/x-forwarded-for", "127.0.0.1"),
         ],
-    },
-    Step {
-        what: "A path that the filter forbids",
-        door: Door::Filtered,
-        curl: Curl {
-            options: &["-i"],
-            path: "/forbidden?please",
-        },
-        expected: &[
+    ),
+    see(
+        "A path that the filter forbids",
+        curl(&["-i"], "/forbidden?please"),
+        &[
             Status(403),
             Header("x-denied-by", "hello-filter"),
             BodyBegins("forbidden by hello-filter"),
         ],
-    },
-    Step {
-        what: "An answer by the filter itself: it counts, in data that all workers share",
-        door: Door::Filtered,
-        curl: Curl {
-            options: &[],
-            path: "/hello",
-        },
-        expected: &[Status(200), BodyBegins("hello number ")],
-    },
-    Step {
-        what: "JSON rewritten both ways: \"seen_by\" in the body sent, \"filtered\" in the answer",
-        door: Door::Filtered,
-        curl: Curl {
-            options: &[
+    ),
+    see(
+        "An answer by the filter itself: it counts, in data that all workers share",
+        curl(&[], "/hello"),
+        &[Status(200), BodyBegins("hello number ")],
+    ),
+    see(
+        "JSON rewritten both ways: \"seen_by\" in the body sent, \"filtered\" in the answer",
+        curl(
+            &[
                 "-H",
                 "content-type: application/json",
                 "-d",
                 r#"{"fruit":"apple"}"#,
             ],
-            path: "/echo",
-        },
-        expected: &[
+            "/echo",
+        ),
+        &[
             Status(200),
             Text("/method", "POST"),
             Text("/body/fruit", "apple"),
             Text("/body/seen_by", "hello-filter"),
             True("/filtered"),
         ],
-    },
-    Step {
-        what: "A question to another backend: the auth server does not know you",
-        door: Door::Filtered,
-        curl: Curl {
-            options: &["-i"],
-            path: "/authorized",
-        },
-        expected: &[Status(401), Text("/error", "unauthorized")],
-    },
-    Step {
-        what: "With its token it does, and apples learns who you are (x-auth-user)",
-        door: Door::Filtered,
-        curl: Curl {
-            options: &["-i", "-H", "authorization: Bearer demo-token"],
-            path: "/authorized",
-        },
-        expected: &[
+    ),
+    see(
+        "A question to another backend: the auth server does not know you",
+        curl(&["-i"], "/authorized"),
+        &[Status(401), Text("/error", "unauthorized")],
+    ),
+    see(
+        "With its token it does, and apples learns who you are (x-auth-user)",
+        curl(
+            &["-i", "-H", "authorization: Bearer demo-token"],
+            "/authorized",
+        ),
+        &[
             Status(200),
             Text("/backend", "apples"),
             Text("/headers/x-auth-user", "ada"),
         ],
-    },
-    Step {
-        what: "Streaming: five lines, 200 ms apart, none held back",
-        door: Door::Filtered,
-        curl: Curl {
-            options: &["-N"],
-            path: "/slow",
-        },
-        expected: &[
+    ),
+    see(
+        "Streaming: five lines, 200 ms apart, none held back",
+        curl(&["-N"], "/slow"),
+        &[
             Status(200),
             Header("x-hello-filter", "1.0"),
             BodyBegins("1 of 5 from apples\n2 of 5 from apples\n"),
             // Four gaps of 200 ms, with room for a busy machine that starts late.
             Streamed(Duration::from_millis(600)),
         ],
+    ),
+    see(
+        "The access log, below: one line per request",
+        curl(&["-s"], "/look-below"),
+        &[Status(200), Logged("/look-below")],
+    ),
+    Step {
+        what: "Change what the filter is told, and save: served at once, and no request fails",
+        edits: &[Edit {
+            from: "greeting: ahoy",
+            to: "greeting: moin",
+        }],
+        door: Door::Traffic,
+        curl: curl(&["-s"], "/"),
+        expected: &[
+            Status(200),
+            Text("/headers/x-hello", "moin"),
+            Said("generation 2 serves"),
+        ],
     },
     Step {
-        what: "The access log, below: one line per request",
-        door: Door::Filtered,
-        curl: Curl {
-            options: &["-s"],
-            path: "/look-below",
-        },
-        expected: &[Status(200), Logged("/look-below")],
+        what: "Two mistakes, one of which only the filter can see: refused; the log says why, and this",
+        edits: &[
+            Edit {
+                from: "value: /pears",
+                to: "vale: /fruit",
+            },
+            Edit {
+                from: "greeting: moin",
+                to: "greting: servus",
+            },
+        ],
+        door: Door::Admin,
+        curl: curl(&["-s"], "/resources"),
+        expected: &[
+            Status(200),
+            BodyHas("\"lastGood\": true"),
+            BodyHas("`path` has no field `vale`"),
+            BodyHas("unknown member"),
+            // The log has them too, with line and column.
+            Said("gateway.yaml:18:"),
+            Said("gateway.yaml:31:"),
+        ],
     },
+    see(
+        "Meanwhile everything is as it was: the route ...",
+        curl(&["-s"], "/pears"),
+        &[
+            Status(200),
+            NoHeader("x-hello-filter"),
+            Text("/backend", "pears"),
+        ],
+    ),
+    see(
+        "... and the filter",
+        curl(&["-s"], "/"),
+        &[Status(200), Text("/headers/x-hello", "moin")],
+    ),
     Step {
-        what: "The access log as JSON, from the second gateway",
-        door: Door::Plain,
-        curl: Curl {
-            options: &["-s"],
-            path: "/look-below-too",
-        },
-        expected: &[Status(200), Logged("\"/look-below-too\"")],
+        what: "Repaired: both changes are there, /fruit leads to pears ...",
+        edits: &[
+            Edit {
+                from: "vale: /fruit",
+                to: "value: /fruit",
+            },
+            Edit {
+                from: "greting: servus",
+                to: "greeting: servus",
+            },
+        ],
+        door: Door::Traffic,
+        curl: curl(&["-s"], "/fruit"),
+        expected: &[Status(200), Text("/backend", "pears")],
     },
+    see(
+        "... and the filter says so",
+        curl(&["-s"], "/"),
+        &[Status(200), Text("/headers/x-hello", "servus")],
+    ),
+    ask(
+        "For load balancers: may traffic come?",
+        curl(&["-i"], "/ready"),
+        &[Status(200), BodyBegins("ready")],
+    ),
+    ask(
+        "What serves now; secrets and what filters are told are left out",
+        curl(&["-s"], "/config_dump"),
+        &[
+            Status(200),
+            Text("/plugins/0/name", "default/hello"),
+            BodyHas("default/pears"),
+        ],
+    ),
+    ask(
+        "Numbers for Prometheus: requests, generation, how the last reload went",
+        curl(&["-s"], "/metrics"),
+        &[
+            Status(200),
+            BodyHas("\ntidegate_requests_total{status=\"200\"} "),
+            BodyHas("\ntidegate_config_last_reload_successful 1\n"),
+            BodyHas("\ntidegate_config_reloads_total{result=\"partial\"} 1\n"),
+        ],
+    ),
 ];
+
+const fn curl(options: &'static [&'static str], path: &'static str) -> Curl {
+    Curl { options, path }
+}
+
+/// A step that asks the gateway.
+const fn see(what: &'static str, curl: Curl, expected: &'static [Expected]) -> Step {
+    Step {
+        what,
+        edits: &[],
+        door: Door::Traffic,
+        curl,
+        expected,
+    }
+}
+
+/// A step that asks its admin API.
+const fn ask(what: &'static str, curl: Curl, expected: &'static [Expected]) -> Step {
+    Step {
+        what,
+        edits: &[],
+        door: Door::Admin,
+        curl,
+        expected,
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,205 @@
+//! The configuration that the gateway follows: a copy of `examples/quickstart`, there to be edited.
+//!
+//! Owns the copy and the edits of the tour. A copy differs from the original in what must differ on
+//! this machine: ports that are taken, and where the filter is. Each start makes a fresh one.
+
+use std::fmt::Write as _;
+use std::fs::{self, File, TryLockError};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use crate::backends::Backends;
+use crate::places::Places;
+
+/// The original. Whoever changes it sees here, at the next start, what no longer fits.
+const QUICKSTART: &str = include_str!("../../quickstart/gateway.yaml");
+
+/// How many demos may run at a time.
+const COPIES: u32 = 16;
+
+/// One text of the configuration in place of another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Edit {
+    /// What stands there, exactly once.
+    pub(crate) from: &'static str,
+    /// What is to stand there.
+    pub(crate) to: &'static str,
+}
+
+/// A folder with a configuration that no other demo uses.
+#[derive(Debug)]
+pub(crate) struct Config {
+    /// The folder.
+    pub(crate) folder: PathBuf,
+    /// The one file in it.
+    pub(crate) file: PathBuf,
+    /// Held as long as the folder is used.
+    _lock: File,
+}
+
+impl Config {
+    /// Copies the quickstart; the gateway is to listen on this port.
+    pub(crate) fn copy(places: &Places, backends: &Backends, port: u16) -> Result<Self> {
+        let (folder, lock) = free_folder(&places.configs)?;
+        let file = folder.join("gateway.yaml");
+        let text = adapted(&places.filter, backends, port)?;
+        fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+        Ok(Self {
+            folder,
+            file,
+            _lock: lock,
+        })
+    }
+
+    /// Does what the line of [`sed`] does, in the way `sed -i` does it: by a new file in place of
+    /// the old one.
+    pub(crate) fn edit(&self, edits: &[Edit]) -> Result<()> {
+        let file = self.file.display();
+        let mut text = fs::read_to_string(&self.file).with_context(|| format!("read {file}"))?;
+        for edit in edits {
+            text = replaced(&text, edit.from, edit.to)?;
+        }
+        let unfinished = self.folder.join(".edited");
+        fs::write(&unfinished, text)
+            .and_then(|()| fs::rename(&unfinished, &self.file))
+            .with_context(|| format!("write {file}"))
+    }
+}
+
+/// The edits as a line to type.
+pub(crate) fn sed(edits: &[Edit], file: &Path) -> String {
+    let mut line = String::from("sed -i");
+    for Edit { from, to } in edits {
+        // Writing to a String does not fail.
+        write!(line, " -e 's|{from}|{to}|'").ok();
+    }
+    write!(line, " {}", file.display()).ok();
+    line
+}
+
+/// The first folder that no running demo uses, empty.
+fn free_folder(first: &Path) -> Result<(PathBuf, File)> {
+    let name = first.file_name().context("the folder has a name")?;
+    for number in 1..=COPIES {
+        let mut name = name.to_owned();
+        if number > 1 {
+            name.push(format!("-{number}"));
+        }
+        let folder = first.with_file_name(&name);
+        name.push(".lock");
+        let lock = first.with_file_name(&name);
+        fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
+        let file = File::create(&lock).with_context(|| format!("make {}", lock.display()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => continue,
+            Err(TryLockError::Error(err)) => {
+                return Err(err).with_context(|| format!("lock {}", lock.display()));
+            }
+        }
+        fs::remove_dir_all(&folder)
+            .and_then(|()| fs::create_dir(&folder))
+            .with_context(|| format!("empty {}", folder.display()))?;
+        return Ok((folder, file));
+    }
+    bail!(
+        "{COPIES} demos run already, as the locks of {} say",
+        first.display()
+    )
+}
+
+/// The quickstart for this machine.
+fn adapted(filter: &Path, backends: &Backends, port: u16) -> Result<String> {
+    // A JSON string is a YAML string, whatever is in the path.
+    let filter = serde_json::to_string(filter).context("the path of the filter is not UTF-8")?;
+    let addresses: [(&str, SocketAddr); 3] = [
+        ("127.0.0.1:9001", backends.apples),
+        ("127.0.0.1:9002", backends.pears),
+        ("127.0.0.1:9003", backends.auth),
+    ];
+    let mut text = replaced(QUICKSTART, "port: 8080", &format!("port: {port}"))?;
+    text = replaced(&text, "../../target/plugins/hello-filter.wasm", &filter)?;
+    // Two steps, because an address that is given may be one that is to be replaced.
+    for (usual, _) in addresses {
+        text = replaced(&text, usual, &format!("<{usual}>"))?;
+    }
+    for (usual, real) in addresses {
+        text = replaced(&text, &format!("<{usual}>"), &real.to_string())?;
+    }
+    Ok(text)
+}
+
+fn replaced(text: &str, from: &str, to: &str) -> Result<String> {
+    match text.matches(from).count() {
+        1 => Ok(text.replace(from, to)),
+        found => bail!("{from:?} stands {found} times in the configuration, not once"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tour::STEPS;
+
+    #[tokio::test]
+    async fn the_copy_leads_to_what_runs_here() {
+        let backends = Backends::start(crate::ports::Ports::Any).await.unwrap();
+        let text = adapted(Path::new("/a b/hello.wasm"), &backends, 0).unwrap();
+        assert!(text.contains("port: 0,"), "{text}");
+        assert!(
+            text.contains(r#"source: { file: "/a b/hello.wasm" }"#),
+            "{text}"
+        );
+        let pears = format!("address: \"{}\"", backends.pears);
+        assert!(text.contains(&pears), "{text}");
+        assert!(!text.contains("127.0.0.1:9002\""), "{text}");
+    }
+
+    #[test]
+    fn every_edit_of_the_tour_finds_its_text_once() {
+        let mut text = QUICKSTART.to_owned();
+        for edit in STEPS.iter().flat_map(|step| step.edits) {
+            text = replaced(&text, edit.from, edit.to).unwrap();
+            // No sign that means something to sed.
+            for part in [edit.from, edit.to] {
+                assert!(!part.contains(['|', '\'', '\\', '.', '*', '[', '&', '^', '$']));
+            }
+        }
+    }
+
+    #[test]
+    fn an_edit_is_shown_as_a_line_to_type() {
+        let edits = [
+            Edit {
+                from: "a: b",
+                to: "a: c",
+            },
+            Edit { from: "d", to: "e" },
+        ];
+        assert_eq!(
+            sed(&edits, Path::new("/x/y.yaml")),
+            "sed -i -e 's|a: b|a: c|' -e 's|d|e|' /x/y.yaml"
+        );
+    }
+
+    #[test]
+    fn two_demos_have_two_folders() {
+        let first = std::env::temp_dir().join(format!("tidegate-demo-{}", std::process::id()));
+        let (one, lock) = free_folder(&first).unwrap();
+        let (two, _other) = free_folder(&first).unwrap();
+        assert_ne!(one, two);
+        fs::write(one.join("left over"), "").unwrap();
+        drop(lock);
+        let (again, _lock) = free_folder(&first).unwrap();
+        assert_eq!(again, one);
+        assert_eq!(fs::read_dir(&again).unwrap().count(), 0);
+        for folder in [one, two] {
+            fs::remove_dir_all(&folder).unwrap();
+            let mut lock = folder.into_os_string();
+            lock.push(".lock");
+            fs::remove_file(lock).unwrap();
+        }
+    }
+}
