@@ -19,13 +19,12 @@ use std::time::Duration;
 use std::time::Instant;
 
 use tidegate_core::snapshot::Bind;
-use tidegate_host_abi::Services;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::access_log::start_writer;
-use crate::filters::services::GatewayServices;
-use crate::filters::services::Reach;
+use crate::filters::services::Commons;
 use crate::filters::starter::Starter;
+use crate::gateway::plan::Drawn;
 use crate::gateway::plan::Ids;
 use crate::gateway::prepare::Prepared;
 use crate::gateway::prepare::Share;
@@ -45,6 +44,8 @@ use crate::worker::Message;
 
 /// How long the end of the gateway waits for its access log to be read.
 const LOG_PATIENCE: Duration = Duration::from_secs(2);
+/// How long the sockets of an address that was left may still be open.
+const CLOSING: Duration = Duration::from_secs(10);
 /// How long a change waits for workers to take it; a busy one takes it as soon as it can.
 const SWAP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -99,12 +100,14 @@ pub struct Ended {
 /// A running gateway.
 #[derive(Debug)]
 pub struct Gateway {
-    services: Arc<GatewayServices>,
+    commons: Arc<Commons>,
     plan: Arc<Plan>,
     /// Plans that streams may still hold: the last owner of a large one must not be a worker.
     past: Vec<Arc<Plan>>,
     ids: Ids,
     addresses: Vec<(BindId, SocketAddr)>,
+    /// Addresses that were left, and when: their sockets may still be taking their last connections.
+    left: Vec<(SocketAddr, Instant)>,
     inboxes: Arc<[UnboundedSender<Message>]>,
     counters: Vec<Arc<Counters>>,
     loads: Arc<[AtomicUsize]>,
@@ -126,12 +129,11 @@ impl Gateway {
             access_log,
         } = options;
         let workers = workers.max(1);
-        let services = Arc::new(GatewayServices::new(Reach::of(&generation)));
+        let commons = Commons::new();
         let mut ids = Ids::default();
-        let drawn = plan::draw(generation, &Plan::default(), &mut ids);
-        let prepared = prepare(&drawn, &services, workers)?;
-        let shared: Arc<dyn Services> = Arc::clone(&services) as _;
-        let (starter, starter_thread) = Starter::spawn(shared)?;
+        let drawn = plan::draw(generation, &Plan::default(), &mut ids, &commons);
+        let prepared = prepare(&drawn, |_| false, workers)?;
+        let (starter, starter_thread) = Starter::spawn()?;
         let (log, log_writer) = match access_log {
             None => (None, None),
             Some(out) => {
@@ -146,8 +148,9 @@ impl Gateway {
             threads,
         } = spawn_workers(workers, log.as_ref(), &starter)?;
         let mut gateway = Self {
-            services,
+            commons,
             plan: Arc::default(),
+            left: Vec::new(),
             past: Vec::new(),
             ids,
             addresses: Vec::new(),
@@ -158,7 +161,7 @@ impl Gateway {
             starter: Some((starter, starter_thread)),
             log_writer,
         };
-        gateway.swap(drawn.plan, prepared);
+        gateway.swap(drawn, prepared);
         Ok(gateway)
     }
 
@@ -176,17 +179,15 @@ impl Gateway {
     /// [`StartError`]; nothing has changed then.
     pub fn apply(&mut self, generation: Generation) -> Result<(), StartError> {
         self.past.retain(|plan| Arc::strong_count(plan) > 1);
-        // New instances may ask for calls while they start: they must see what will be.
-        let reach = self.services.set_reach(Reach::of(&generation));
-        let drawn = plan::draw(generation, &self.plan, &mut self.ids);
-        let prepared = match prepare(&drawn, &self.services, self.inboxes.len()) {
-            Ok(prepared) => prepared,
-            Err(err) => {
-                self.services.set_reach(reach);
-                return Err(err);
-            }
-        };
-        self.swap(drawn.plan, prepared);
+        let now = Instant::now();
+        self.left.retain(|(_, since)| now - *since < CLOSING);
+        let drawn = plan::draw(generation, &self.plan, &mut self.ids, &self.commons);
+        let current = self.plan.binds.iter().map(|(_, bind)| bind.address.port());
+        let left = self.left.iter().map(|(address, _)| address.port());
+        let ports: Vec<u16> = current.chain(left).collect();
+        let is_ours = |address: SocketAddr| ports.contains(&address.port());
+        let prepared = prepare(&drawn, is_ours, self.inboxes.len())?;
+        self.swap(drawn, prepared);
         Ok(())
     }
 
@@ -218,7 +219,7 @@ impl Gateway {
     /// A handle for threads that look at it while this one changes it.
     pub fn remote(&self) -> Remote {
         Remote {
-            services: Arc::clone(&self.services),
+            commons: Arc::clone(&self.commons),
             inboxes: Arc::clone(&self.inboxes),
             counters: self.counters.as_slice().into(),
             loads: Arc::clone(&self.loads),
@@ -268,8 +269,12 @@ impl Gateway {
     }
 
     /// Hands a prepared plan to all workers and waits until they have it.
-    fn swap(&mut self, plan: Plan, prepared: Prepared) {
+    fn swap(&mut self, drawn: Drawn, prepared: Prepared) {
+        let Drawn { plan, reach, .. } = drawn;
         let plan = Arc::new(plan);
+        for vm in &plan.vms {
+            vm.services.set_reach(&reach);
+        }
         let Prepared { each, addresses } = prepared;
         let (done, all_done) = channel();
         let mut waiting = 0;
@@ -283,7 +288,15 @@ impl Gateway {
             };
             waiting += usize::from(inbox.send(Message::Generation(Box::new(change))).is_ok());
         }
-        self.addresses.retain(|(id, _)| plan.bind(*id).is_some());
+        drop(done);
+        let now = Instant::now();
+        self.addresses.retain(|(id, address)| {
+            let stays = plan.bind(*id).is_some();
+            if !stays {
+                self.left.push((*address, now));
+            }
+            stays
+        });
         self.addresses.extend(addresses);
         self.past.push(std::mem::replace(&mut self.plan, plan));
         let patience = Instant::now() + SWAP_PATIENCE;

@@ -11,6 +11,8 @@ use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Instance;
 use tidegate_host_abi::Plugin;
 
+use crate::filters::services::VmServices;
+
 /// What the gateway is started with, and later changed to.
 #[derive(Debug, Clone)]
 pub struct Generation {
@@ -83,6 +85,7 @@ pub(crate) enum Slot {
 pub(crate) struct VmPlan {
     pub(crate) id: VmId,
     pub(crate) plugins: Vec<Arc<Plugin>>,
+    pub(crate) services: Arc<VmServices>,
 }
 
 /// A generation on its way to one worker, with what is new in it.

@@ -45,6 +45,15 @@ pub enum BindError {
     },
 }
 
+/// Whose sockets may be at an address already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Others {
+    /// Somebody else's: then the address is taken.
+    AreStrangers,
+    /// This gateway's, from an overlapping address or one it is leaving.
+    AreOurs,
+}
+
 /// Binds one socket a worker; all have the same address, also for port 0.
 ///
 /// # Errors
@@ -54,6 +63,7 @@ pub(crate) fn bind(
     listener: &str,
     address: SocketAddr,
     workers: usize,
+    others: Others,
 ) -> Result<Vec<TcpListener>, BindError> {
     let failed = |source: io::Error| {
         let listener = listener.to_owned();
@@ -67,7 +77,7 @@ pub(crate) fn bind(
             }
         }
     };
-    if address.port() != 0 {
+    if address.port() != 0 && others == Others::AreStrangers {
         let probe = socket(address).map_err(failed)?;
         probe
             .bind(&address.into())
@@ -168,16 +178,17 @@ mod tests {
 
     use super::AcceptError;
     use super::BindError;
+    use super::Others;
     use super::bind;
     use super::classify;
 
     #[test]
     fn an_address_in_use_is_named_with_its_listener() {
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let first = bind("web", any, 2).expect("a free port");
+        let first = bind("web", any, 2, Others::AreStrangers).expect("a free port");
         let taken = first[0].local_addr().expect("bound");
         assert_eq!(taken, first[1].local_addr().expect("bound"));
-        let err = bind("shop", taken, 1).expect_err("it is taken");
+        let err = bind("shop", taken, 1, Others::AreStrangers).expect_err("it is taken");
         assert!(matches!(&err, BindError::InUse { listener, address }
             if listener == "shop" && *address == taken));
     }

@@ -25,6 +25,7 @@ use tidegate_core::retry::may_resend;
 use tidegate_host_abi::CallResponse;
 use tidegate_host_abi::HttpCall;
 
+use crate::filters::services::Reach;
 use crate::filters::vm::Vm;
 use crate::http1::body::BodyReader;
 use crate::http1::body::Frame;
@@ -43,10 +44,12 @@ const LONGEST_CALL: Duration = Duration::from_secs(300);
 pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
     let Some(worker) = vm.worker() else { return };
     let generation = vm.generation();
+    // The backends of its generation, also if that is an older one.
+    let reach = vm.reach();
     let vm = Rc::clone(vm);
     // The worker's runtime owns the task; it ends by its time limit.
     tokio::task::spawn_local(async move {
-        let response = answer(&worker, vm.namespace(), &call).await;
+        let response = answer(&worker, &reach, vm.namespace(), &call).await;
         if vm.generation() != generation {
             return; // The instance that asked is gone.
         }
@@ -62,12 +65,12 @@ pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
     });
 }
 
-async fn answer(worker: &Worker, namespace: &str, call: &HttpCall) -> CallResponse {
+async fn answer(worker: &Worker, reach: &Reach, namespace: &str, call: &HttpCall) -> CallResponse {
     let limit = match call.timeout_ms {
         0 => LONGEST_CALL,
         millis => Duration::from_millis(u64::from(millis)),
     };
-    match tokio::time::timeout(limit, exchange(worker, namespace, call)).await {
+    match tokio::time::timeout(limit, exchange(worker, reach, namespace, call)).await {
         Ok(Ok(response)) => response,
         Ok(Err(failure)) => failed(failure),
         Err(_) => synthesized(504, "upstream request timeout"),
@@ -111,15 +114,12 @@ fn pair(name: &'static str, value: &str) -> (Bytes, Bytes) {
 
 async fn exchange(
     worker: &Worker,
+    reach: &Reach,
     namespace: &str,
     call: &HttpCall,
 ) -> Result<CallResponse, Failure> {
-    let backend = {
-        let generation = worker.generation();
-        let backends = &generation.plan.snapshot.backends;
-        let backend = backends.named(namespace, &call.backend);
-        worker.backends.of(backend.ok_or(Failure::NoEndpoint)?)
-    };
+    let backend = reach.backend(namespace, &call.backend);
+    let backend = worker.backends.of(backend.ok_or(Failure::NoEndpoint)?);
     let head = request_head(call).ok_or(Failure::InvalidHeader)?;
     let mut freshness = Freshness::Any;
     loop {

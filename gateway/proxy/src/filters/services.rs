@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use tidegate_core::backend::Backend;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_host_abi::GuestLog;
 use tidegate_host_abi::GuestMetrics;
@@ -25,13 +26,35 @@ use crate::generation::PluginSlot;
 
 /// What all guests of a gateway share, through all generations.
 #[derive(Debug)]
-pub(crate) struct GatewayServices {
-    /// Read when a guest makes a call, written when a generation is applied.
-    reach: RwLock<Arc<Reach>>,
+pub(crate) struct Commons {
     started: Instant,
     flood: Flood,
     shared: SharedStore,
     metrics: GuestMetrics,
+}
+
+impl Commons {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            started: Instant::now(),
+            flood: Flood::default(),
+            shared: SharedStore::default(),
+            metrics: GuestMetrics::default(),
+        })
+    }
+
+    /// What guests count themselves.
+    pub(crate) fn metrics(&self) -> &GuestMetrics {
+        &self.metrics
+    }
+}
+
+/// What the guests of one VM reach. One that only older generations have keeps the reach it had.
+#[derive(Debug)]
+pub(crate) struct VmServices {
+    commons: Arc<Commons>,
+    /// Read when a guest makes a call, written when a generation takes the VM over.
+    reach: RwLock<Arc<Reach>>,
 }
 
 /// What the plugins of a generation may call.
@@ -59,6 +82,11 @@ impl Reach {
         })
     }
 
+    /// The backend that a plugin of this namespace calls so.
+    pub(crate) fn backend(&self, namespace: &str, name: &str) -> Option<&Arc<Backend>> {
+        self.snapshot.backends.named(namespace, name)
+    }
+
     fn includes(&self, plugin: &str, backend: &str) -> bool {
         let Some((namespace, callable)) = self.plugins.get(plugin) else {
             return false;
@@ -73,22 +101,25 @@ impl Reach {
     }
 }
 
-impl GatewayServices {
+impl VmServices {
     /// Services for guests with that reach.
-    pub(crate) fn new(reach: Arc<Reach>) -> Self {
-        Self {
-            reach: RwLock::new(reach),
-            started: Instant::now(),
-            flood: Flood::default(),
-            shared: SharedStore::default(),
-            metrics: GuestMetrics::default(),
-        }
+    pub(crate) fn new(commons: &Arc<Commons>, reach: &Arc<Reach>) -> Arc<Self> {
+        Arc::new(Self {
+            commons: Arc::clone(commons),
+            reach: RwLock::new(Arc::clone(reach)),
+        })
     }
 
-    /// Changes what guests may call, and returns what it was.
-    pub(crate) fn set_reach(&self, reach: Arc<Reach>) -> Arc<Reach> {
+    /// Changes what guests may call.
+    pub(crate) fn set_reach(&self, reach: &Arc<Reach>) {
         let mut current = self.reach.write().unwrap_or_else(PoisonError::into_inner);
-        std::mem::replace(&mut *current, reach)
+        *current = Arc::clone(reach);
+    }
+
+    /// What guests may call now.
+    pub(crate) fn reach(&self) -> Arc<Reach> {
+        let reach = self.reach.read().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&reach)
     }
 }
 
@@ -129,7 +160,7 @@ impl Flood {
     }
 }
 
-impl Services for GatewayServices {
+impl Services for VmServices {
     fn log(&self, line: &GuestLog<'_>) {
         let GuestLog {
             plugin,
@@ -137,7 +168,8 @@ impl Services for GatewayServices {
             level,
             message,
         } = *line;
-        match self.flood.admit(self.started.elapsed().as_secs()) {
+        let commons = &self.commons;
+        match commons.flood.admit(commons.started.elapsed().as_secs()) {
             Admission::Pass => {}
             Admission::Last => {
                 tracing::warn!(
@@ -177,7 +209,7 @@ impl Services for GatewayServices {
     }
 
     fn monotonic_nanos(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(self.commons.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
@@ -185,16 +217,15 @@ impl Services for GatewayServices {
     }
 
     fn may_call(&self, plugin: &str, backend: &str) -> bool {
-        let reach = self.reach.read().unwrap_or_else(PoisonError::into_inner);
-        reach.includes(plugin, backend)
+        self.reach().includes(plugin, backend)
     }
 
     fn shared(&self) -> &SharedStore {
-        &self.shared
+        &self.commons.shared
     }
 
     fn metrics(&self) -> &GuestMetrics {
-        &self.metrics
+        &self.commons.metrics
     }
 }
 

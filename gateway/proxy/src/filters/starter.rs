@@ -4,6 +4,8 @@
 //! start that fails is tried again with growing pauses; the last good instance, if any, serves on.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -14,6 +16,7 @@ use tidegate_host_abi::Plugin;
 use tidegate_host_abi::Services;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::filters::services::VmServices;
 use crate::generation::VmId;
 use crate::worker::Message;
 
@@ -28,6 +31,9 @@ pub(crate) struct StartOrder {
     /// Which of the worker's VMs wants it.
     pub(crate) vm: VmId,
     pub(crate) plugins: Vec<Arc<Plugin>>,
+    pub(crate) services: Arc<VmServices>,
+    /// Set when nobody wants it any more.
+    pub(crate) retired: Arc<AtomicBool>,
     /// Where it goes.
     pub(crate) reply: UnboundedSender<Message>,
 }
@@ -38,11 +44,11 @@ pub(crate) struct Starter(mpsc::Sender<StartOrder>);
 
 impl Starter {
     /// Starts the thread.
-    pub(crate) fn spawn(services: Arc<dyn Services>) -> std::io::Result<(Self, JoinHandle<()>)> {
+    pub(crate) fn spawn() -> std::io::Result<(Self, JoinHandle<()>)> {
         let (tx, rx) = mpsc::channel();
         let thread = std::thread::Builder::new()
             .name("plugin-start".to_owned())
-            .spawn(move || serve(&rx, &services))?;
+            .spawn(move || serve(&rx))?;
         Ok((Self(tx), thread))
     }
 
@@ -58,7 +64,7 @@ struct Delayed {
     pause: Duration,
 }
 
-fn serve(orders: &mpsc::Receiver<StartOrder>, services: &Arc<dyn Services>) {
+fn serve(orders: &mpsc::Receiver<StartOrder>) {
     let mut delayed: Vec<Delayed> = Vec::new();
     loop {
         let next = delayed.iter().map(|delayed| delayed.at).min();
@@ -70,7 +76,7 @@ fn serve(orders: &mpsc::Receiver<StartOrder>, services: &Arc<dyn Services>) {
             Some(wait) => orders.recv_timeout(wait),
         };
         match order {
-            Ok(order) => start(order, FIRST_PAUSE, services, &mut delayed),
+            Ok(order) => start(order, FIRST_PAUSE, &mut delayed),
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
             Err(mpsc::RecvTimeoutError::Timeout) => {}
         }
@@ -85,26 +91,17 @@ fn serve(orders: &mpsc::Receiver<StartOrder>, services: &Arc<dyn Services>) {
             pause,
         } in due
         {
-            start(
-                order,
-                (pause * 2).min(LONGEST_PAUSE),
-                services,
-                &mut delayed,
-            );
+            start(order, (pause * 2).min(LONGEST_PAUSE), &mut delayed);
         }
     }
 }
 
-fn start(
-    order: StartOrder,
-    pause: Duration,
-    services: &Arc<dyn Services>,
-    delayed: &mut Vec<Delayed>,
-) {
-    if order.reply.is_closed() {
+fn start(order: StartOrder, pause: Duration, delayed: &mut Vec<Delayed>) {
+    if order.reply.is_closed() || order.retired.load(Ordering::Relaxed) {
         return;
     }
-    match Instance::start(&order.plugins, Arc::clone(services)) {
+    let services: Arc<dyn Services> = Arc::clone(&order.services) as _;
+    match Instance::start(&order.plugins, services) {
         Ok(instance) => {
             order
                 .reply

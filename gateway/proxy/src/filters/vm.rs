@@ -9,6 +9,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::rc::Weak;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -29,8 +31,11 @@ use crate::filters::lent::Current;
 use crate::filters::lent::Lent;
 use crate::filters::lent::StreamRef;
 use crate::filters::lent::StreamTable;
+use crate::filters::services::Reach;
+use crate::filters::services::VmServices;
 use crate::filters::starter::StartOrder;
 use crate::generation::VmId;
+use crate::generation::VmPlan;
 use crate::worker::Worker;
 
 /// How long a new stream waits for a replacement when there is not even a spare.
@@ -41,6 +46,9 @@ const REPLACEMENT_WAIT: Duration = Duration::from_secs(1);
 pub(crate) struct Vm {
     id: VmId,
     plugins: Vec<Arc<Plugin>>,
+    services: Arc<VmServices>,
+    /// Only older generations have it: it gets no replacements.
+    retired: Arc<AtomicBool>,
     worker: Weak<Worker>,
     active: RefCell<Option<Instance>>,
     spare: RefCell<Option<Instance>>,
@@ -62,10 +70,17 @@ pub(crate) enum EnterError {
 }
 
 impl Vm {
-    pub(crate) fn new(id: VmId, plugins: Vec<Arc<Plugin>>, worker: Weak<Worker>) -> Rc<Self> {
+    pub(crate) fn new(plan: &VmPlan, worker: Weak<Worker>) -> Rc<Self> {
+        let VmPlan {
+            id,
+            plugins,
+            services,
+        } = plan.clone();
         Rc::new(Self {
             id,
             plugins,
+            services,
+            retired: Arc::default(),
             worker,
             active: RefCell::new(None),
             spare: RefCell::new(None),
@@ -116,7 +131,9 @@ impl Vm {
     /// Takes a started instance: into service if there is none, else as the spare.
     pub(crate) fn accept(self: &Rc<Self>, instance: Instance) {
         if self.active.borrow().is_some() {
-            *self.spare.borrow_mut() = Some(instance);
+            if !self.retired.load(Ordering::Relaxed) {
+                *self.spare.borrow_mut() = Some(instance);
+            }
             return;
         }
         self.install(instance);
@@ -132,11 +149,27 @@ impl Vm {
         self.settle();
     }
 
+    /// From now on only older generations have it: what it would be replaced by is given back.
+    pub(crate) fn retire(&self) {
+        self.retired.store(true, Ordering::Relaxed);
+        drop(self.spare.borrow_mut().take());
+    }
+
+    /// What its guests may call.
+    pub(crate) fn reach(&self) -> Arc<Reach> {
+        self.services.reach()
+    }
+
     fn order_replacement(&self) {
+        if self.retired.load(Ordering::Relaxed) {
+            return;
+        }
         if let Some(worker) = self.worker.upgrade() {
             worker.starter.order(StartOrder {
                 vm: self.id,
                 plugins: self.plugins.clone(),
+                services: Arc::clone(&self.services),
+                retired: Arc::clone(&self.retired),
                 reply: worker.inbox.clone(),
             });
         }

@@ -11,6 +11,9 @@ use tidegate_core::snapshot::Bind;
 use tidegate_host_abi::Plugin;
 use tidegate_host_abi::VmKey;
 
+use crate::filters::services::Commons;
+use crate::filters::services::Reach;
+use crate::filters::services::VmServices;
 use crate::generation::BindId;
 use crate::generation::Generation;
 use crate::generation::Plan;
@@ -40,6 +43,8 @@ impl BindKey {
 #[derive(Debug)]
 pub(super) struct Drawn {
     pub(super) plan: Plan,
+    /// What plugins may call once the plan is in place.
+    pub(super) reach: Arc<Reach>,
     pub(super) new_vms: Vec<VmPlan>,
     pub(super) new_binds: Vec<(BindId, Arc<Bind>)>,
 }
@@ -56,7 +61,13 @@ impl Ids {
 }
 
 /// Plans `generation` after `before`.
-pub(super) fn draw(generation: Generation, before: &Plan, ids: &mut Ids) -> Drawn {
+pub(super) fn draw(
+    generation: Generation,
+    before: &Plan,
+    ids: &mut Ids,
+    commons: &Arc<Commons>,
+) -> Drawn {
+    let reach = Reach::of(&generation);
     let Generation {
         number,
         snapshot,
@@ -73,6 +84,7 @@ pub(super) fn draw(generation: Generation, before: &Plan, ids: &mut Ids) -> Draw
                 let vm = VmPlan {
                     id: VmId(ids.next()),
                     plugins,
+                    services: VmServices::new(commons, &reach),
                 };
                 new_vms.push(vm.clone());
                 vms.push(vm);
@@ -106,6 +118,7 @@ pub(super) fn draw(generation: Generation, before: &Plan, ids: &mut Ids) -> Draw
             vms,
             binds,
         },
+        reach,
         new_vms,
         new_binds,
     }

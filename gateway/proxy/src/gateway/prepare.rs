@@ -7,13 +7,13 @@ use std::sync::Arc;
 use tidegate_host_abi::Instance;
 use tidegate_host_abi::Services;
 
-use crate::filters::services::GatewayServices;
 use crate::gateway::StartError;
 use crate::gateway::plan::Drawn;
 use crate::generation::BindId;
 use crate::generation::VmId;
 use crate::generation::VmPlan;
 use crate::listener;
+use crate::listener::Others;
 
 /// What is new in a generation, bound and started.
 pub(super) struct Prepared {
@@ -29,21 +29,33 @@ pub(super) struct Share {
     pub(super) sockets: Vec<(BindId, TcpListener)>,
 }
 
-/// Binds and starts what is new, for so many workers.
+/// Binds and starts what is new, for so many workers. `is_ours` says whether an address overlaps one
+/// that this gateway has, or had a moment ago.
 ///
 /// # Errors
 ///
 /// [`StartError`]; what was bound or started before it is closed again.
 pub(super) fn prepare(
     drawn: &Drawn,
-    services: &Arc<GatewayServices>,
+    is_ours: impl Fn(SocketAddr) -> bool,
     workers: usize,
 ) -> Result<Prepared, StartError> {
     let mut each: Vec<Share> = Vec::new();
     each.resize_with(workers, Share::default);
     let mut addresses = Vec::new();
+    for vm in &drawn.new_vms {
+        for share in &mut each {
+            share.instances.push((vm.id, start_vm(vm)?));
+        }
+    }
+    // Last, so that nobody is let in by the kernel before there is somebody to accept.
     for (id, bind) in &drawn.new_binds {
-        let sockets = listener::bind(&bind.name, bind.address, workers)?;
+        let others = if is_ours(bind.address) {
+            Others::AreOurs
+        } else {
+            Others::AreStrangers
+        };
+        let sockets = listener::bind(&bind.name, bind.address, workers, others)?;
         if let Some(address) = sockets.first().and_then(|socket| socket.local_addr().ok()) {
             addresses.push((*id, address));
         }
@@ -51,23 +63,17 @@ pub(super) fn prepare(
             share.sockets.push((*id, socket));
         }
     }
-    for vm in &drawn.new_vms {
-        for share in &mut each {
-            share.instances.push((vm.id, start_vm(vm, services)?));
-        }
-    }
     Ok(Prepared { each, addresses })
 }
 
 /// An instance and a spare.
-fn start_vm(vm: &VmPlan, services: &Arc<GatewayServices>) -> Result<Vec<Instance>, StartError> {
+fn start_vm(vm: &VmPlan) -> Result<Vec<Instance>, StartError> {
     let mut instances = Vec::new();
     for _ in 0..2 {
-        let services: Arc<dyn Services> = Arc::clone(services) as _;
+        let services: Arc<dyn Services> = Arc::clone(&vm.services) as _;
         let instance = Instance::start(&vm.plugins, services).map_err(|source| {
-            let plugin = vm.plugins.first().map(|plugin| plugin.spec().name.clone());
             StartError::Plugin {
-                plugin: plugin.unwrap_or_default(),
+                plugin: source.plugin.clone(),
                 source: Box::new(source),
             }
         })?;

@@ -7,10 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
-use tidegate_host_abi::Services as _;
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::filters::services::GatewayServices;
+use crate::filters::services::Commons;
 use crate::metrics::Counters;
 use crate::metrics::Metrics;
 use crate::worker::Message;
@@ -18,7 +17,7 @@ use crate::worker::Message;
 /// A handle to a running gateway. Cloning it is cheap.
 #[derive(Debug, Clone)]
 pub struct Remote {
-    pub(crate) services: Arc<GatewayServices>,
+    pub(crate) commons: Arc<Commons>,
     pub(crate) inboxes: Arc<[UnboundedSender<Message>]>,
     pub(crate) counters: Arc<[Arc<Counters>]>,
     pub(crate) loads: Arc<[AtomicUsize]>,
@@ -31,7 +30,7 @@ impl Remote {
         let open = self.loads.iter().map(|load| load.load(Ordering::Relaxed));
         Metrics {
             open_connections: open.sum::<usize>() as u64,
-            guests: self.services.metrics().snapshot(),
+            guests: self.commons.metrics().snapshot(),
             ..Metrics::sum(&self.counters)
         }
     }

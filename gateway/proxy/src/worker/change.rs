@@ -62,7 +62,7 @@ fn take_vms(
             let Some(planned) = plan.vms.iter().find(|vm| vm.id == id) else {
                 continue;
             };
-            let vm = Vm::new(id, planned.plugins.clone(), Rc::downgrade(worker));
+            let vm = Vm::new(planned, Rc::downgrade(worker));
             vms.insert(id, Rc::clone(&vm));
             begun.push((vm, instances));
         }
@@ -70,6 +70,7 @@ fn take_vms(
         vms.retain(|id, vm| {
             let stays = plan.vms.iter().any(|planned| planned.id == *id);
             if !stays {
+                vm.retire();
                 retired.push(Rc::clone(vm));
             }
             stays
