@@ -35,7 +35,7 @@ pub struct EngineConfig {
 impl Default for EngineConfig {
     fn default() -> Self {
         Self {
-            instances: 1_000,
+            instances: 4_000,
             max_memory_bytes: 1 << 30,
             max_table_elements: 100_000,
             parallel_compilation: false,

@@ -88,10 +88,10 @@ impl Downstream {
                 }
                 Wanted::Nothing => Next::Close,
                 Wanted::Refused(failure) => {
-                    exchange::refuse(&mut self, &scene.bind, failure, &Asked::NOTHING).await
+                    exchange::refuse(&mut self, scene.bind(), failure, &Asked::NOTHING).await
                 }
             };
-            let linger = scene.bind.timeouts.linger;
+            let linger = scene.bind().timeouts.linger;
             drop(scene);
             match next {
                 Next::KeepAlive => self.writer.release(),
@@ -106,8 +106,8 @@ impl Downstream {
     fn wait(&self) -> Option<Wait> {
         let scene = self.door.scene(&self.worker)?;
         Some(Wait {
-            timeouts: scene.bind.timeouts,
-            sizes: scene.bind.sizes,
+            timeouts: scene.bind().timeouts,
+            sizes: scene.bind().sizes,
         })
     }
 

@@ -63,7 +63,7 @@ pub(crate) async fn serve(down: &mut Downstream, scene: &Scene, parsed: ParsedRe
     let method = parsed.method.clone();
     let target = parsed.target.clone();
     let version = parsed.version;
-    match receive(down, &scene.bind, parsed) {
+    match receive(down, scene.bind(), parsed) {
         Ok((prepared, framing)) => {
             let client = Client {
                 version,
@@ -79,7 +79,7 @@ pub(crate) async fn serve(down: &mut Downstream, scene: &Scene, parsed: ParsedRe
                 target: &target,
                 protocol: version.as_str(),
             };
-            refuse(down, &scene.bind, failure, &asked).await
+            refuse(down, scene.bind(), failure, &asked).await
         }
     }
 }
@@ -120,7 +120,7 @@ async fn run(
     framing: Framing,
     client: &Client,
 ) -> Next {
-    let Scene { generation, bind } = scene;
+    let (generation, bind) = (&scene.generation, scene.bind());
     let facts = down.facts(client.version, prepared.client);
     let host = host_of(prepared.head.authority.as_bytes());
     let listener = bind.listeners.claims(host).next();

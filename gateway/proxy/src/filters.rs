@@ -90,12 +90,11 @@ impl Chain {
         for (at, filter) in rule.filters.iter().enumerate() {
             match filter {
                 RuleFilter::Plugin(id) => self.push_plugin(generation.filter(*id)),
-                RuleFilter::RequestHeaders(_)
-                | RuleFilter::ResponseHeaders(_)
-                | RuleFilter::Redirect(_)
-                | RuleFilter::Cors(_) => self.steps.push(Step::Rule(Arc::clone(rule), at)),
+                RuleFilter::ResponseHeaders(_) | RuleFilter::Redirect(_) | RuleFilter::Cors(_) => {
+                    self.steps.push(Step::Rule(Arc::clone(rule), at));
+                }
                 // These are applied when the request leaves.
-                RuleFilter::Rewrite(_) | RuleFilter::Mirror(_) => {}
+                RuleFilter::RequestHeaders(_) | RuleFilter::Rewrite(_) | RuleFilter::Mirror(_) => {}
             }
         }
     }

@@ -101,8 +101,12 @@ pub(crate) struct Change {
 }
 
 impl Plan {
+    /// Where a bind stands in [`Plan::binds`].
+    pub(crate) fn place_of(&self, id: BindId) -> Option<usize> {
+        self.binds.binary_search_by_key(&id, |(id, _)| *id).ok()
+    }
+
     pub(crate) fn bind(&self, id: BindId) -> Option<&Arc<Bind>> {
-        let at = self.binds.binary_search_by_key(&id, |(id, _)| *id).ok()?;
-        self.binds.get(at).map(|(_, bind)| bind)
+        self.binds.get(self.place_of(id)?).map(|(_, bind)| bind)
     }
 }

@@ -21,6 +21,9 @@ use crate::upstream::balance::Lease;
 use crate::upstream::pool::Pool;
 use crate::worker::Worker;
 
+/// Endpoints that may each use up the time for connecting before a request is given up.
+const MAX_TIMED_OUT: usize = 3;
+
 /// An open connection to an origin, used by one exchange at a time.
 #[derive(Debug)]
 pub(crate) struct UpstreamConnection {
@@ -65,6 +68,7 @@ pub(crate) async fn connect(
 ) -> Result<UpstreamConnection, ConnectError> {
     let limit = worker.timeouts().connect;
     let mut tried = Vec::new();
+    let mut timed_out = 0;
     let mut error = ConnectError {
         failure: Failure::NoEndpoint,
         endpoint: None,
@@ -85,9 +89,13 @@ pub(crate) async fn connect(
             }
             Err(failure) => {
                 tried.push(place);
+                timed_out += usize::from(failure == Failure::ConnectTimeout);
                 error = ConnectError {
                     failure,
                     endpoint: Some(endpoint),
+                };
+                if timed_out == MAX_TIMED_OUT {
+                    break;
                 }
             }
         }

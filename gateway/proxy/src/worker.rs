@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use http::HeaderValue;
@@ -115,6 +116,10 @@ pub(crate) struct Worker {
     /// VMs that only older generations have: they end with their last stream.
     retired: RefCell<Vec<Rc<Vm>>>,
     doors: RefCell<HashMap<BindId, Rc<Door>>>,
+    /// Doors that were closed: a worker that has not heard of it yet may still hand connections over.
+    closed_doors: RefCell<Vec<(Rc<Door>, Instant)>>,
+    /// Connections from a worker that knows of a new address already, while this one does not.
+    parked: RefCell<Vec<(TcpStream, SocketAddr, BindId)>>,
     peers: Peers,
     /// Copies of requests on their way to mirrors.
     pub(crate) copies: Cell<u32>,
@@ -203,6 +208,16 @@ impl Worker {
         let vms = self.vms.borrow();
         let retired = self.retired.borrow();
         vms.values().chain(retired.iter()).cloned().collect()
+    }
+
+    /// The door of an address, also if it was closed a moment ago.
+    fn door(&self, id: BindId) -> Option<Rc<Door>> {
+        let open = self.doors.borrow().get(&id).cloned();
+        open.or_else(|| {
+            let closed = self.closed_doors.borrow();
+            let found = closed.iter().find(|(door, _)| door.id == id);
+            found.map(|(door, _)| Rc::clone(door))
+        })
     }
 
     fn load(&self, index: usize) -> usize {

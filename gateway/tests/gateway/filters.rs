@@ -275,6 +275,15 @@ fn calls_out() -> Wasm {
 }
 
 fn calls_out_by(method: &str) -> Wasm {
+    calls_out_with(method, "proxy_on_request_headers", 0)
+}
+
+/// A filter that pauses in this callback of a direction until a call to `auth` has ended.
+pub(crate) fn calls_out_in(callback: &str, direction: u32) -> Wasm {
+    calls_out_with("GET", callback, direction)
+}
+
+fn calls_out_with(method: &str, callback: &str, direction: u32) -> Wasm {
     let mut pairs = Vec::new();
     let fields = [
         (":method", method),
@@ -302,7 +311,7 @@ fn calls_out_by(method: &str) -> Wasm {
         &format!(
             r#"(data (i32.const 16) "auth") (data (i32.const 32) "{data}")
             (global $waiting (mut i32) (i32.const 0))
-            (func (export "proxy_on_request_headers") (param $context i32) (param i32 i32) (result i32)
+            (func (export "{callback}") (param $context i32) (param i32 i32) (result i32)
                 (global.set $waiting (local.get $context))
                 (drop (call $call (i32.const 16) (i32.const 4) (i32.const 32) (i32.const {})
                     (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
@@ -310,7 +319,7 @@ fn calls_out_by(method: &str) -> Wasm {
                 (i32.const 1))
             (func (export "proxy_on_http_call_response") (param i32 i32 i32 i32 i32)
                 (drop (call $effective (global.get $waiting)))
-                (drop (call $continue (i32.const 0))))"#,
+                (drop (call $continue (i32.const {direction}))))"#,
             pairs.len()
         ),
     )

@@ -365,3 +365,89 @@ fn shares_get_what_their_weights_say_and_dangling_ones_answer_500() {
     assert_eq!(client.get("/none").status(), 500);
     assert_eq!(client.get("/other").status(), 404);
 }
+
+#[test]
+fn header_edits_of_a_rule_reach_the_origin_and_never_decide_routes() {
+    use http::HeaderName;
+    use http::HeaderValue;
+    use tidegate_core::filter::Filter;
+    use tidegate_core::filter::HeaderEdits;
+
+    let (origin, other) = (
+        Origin::answers(200, "first"),
+        Origin::answers(200, "second"),
+    );
+    let secret = Filter::RequestHeaders(HeaderEdits {
+        set: vec![(
+            HeaderName::from_static("x-secret"),
+            HeaderValue::from_static("of the first rule"),
+        )],
+        ..HeaderEdits::default()
+    });
+    let gateway = Gateway::to(origin.address())
+        .backend("other", other.address())
+        .rule(Rule::at("/stay").to("origin", 1).filter(secret.clone()))
+        .rule(
+            Rule::at("/leave")
+                .to("origin", 1)
+                .filter(secret)
+                .plugin(&moves("leaves", "/second")),
+        )
+        .rule(Rule::at("/second").to("other", 1))
+        .start();
+    assert_eq!(gateway.get("/stay").text(), "first");
+    let stayed = origin.only_request();
+    assert_eq!(stayed.field("x-secret"), Some("of the first rule"));
+    assert_eq!(gateway.get("/leave").text(), "second");
+    let left = other.only_request();
+    assert_eq!(
+        left.field("x-secret"),
+        None,
+        "an edit of a rule that was left"
+    );
+}
+
+#[test]
+fn the_time_of_a_request_includes_what_filters_take() {
+    let origin = Origin::answers(200, "fine");
+    let pauses = Wasm::wat(
+        "pauses",
+        "",
+        r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (i32.const 1))"#,
+    );
+    let rule = Rule::at("/").request_timeout(Duration::from_millis(50));
+    let gateway = Gateway::to(origin.address())
+        .rule(rule.to("origin", 1).plugin(&pauses))
+        .start();
+    assert_eq!(gateway.get("/").status(), 504);
+    assert!(gateway.stop_for_log()[0].contains(" request_timeout "));
+}
+
+#[test]
+fn a_filter_of_an_older_generation_calls_the_backends_of_its_own() {
+    let latch = Latch::default();
+    let opened = latch.clone();
+    let origin = Origin::script(move |connection| {
+        while connection.request().is_ok() {
+            opened.wait();
+            connection.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nfine")?;
+        }
+        Ok(())
+    });
+    let auth = Origin::answers(200, "yes");
+    let mut gateway = Gateway::to(origin.address())
+        .backend("auth", auth.address())
+        .plugin(&crate::filters::calls_out_in(
+            "proxy_on_response_headers",
+            1,
+        ))
+        .start();
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n");
+    eventually("the request arrives", || origin_saw(&origin));
+    gateway.change(Gateway::to(origin.address()));
+    latch.open();
+    assert_eq!(client.response().text(), "fine");
+    assert_eq!(auth.requests().len(), 1, "the call was made");
+}

@@ -80,7 +80,8 @@ pub struct HttpRule {
     #[serde(default)]
     #[schemars(length(max = 64))]
     pub matches: Vec<At<HttpMatch>>,
-    /// What is done to requests and responses, in order.
+    /// What is done to requests and responses, in order. Edits of request headers, rewrites and mirrors
+    /// take effect when the request leaves for its backend, after all plugins.
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub filters: Vec<HttpFilter>,

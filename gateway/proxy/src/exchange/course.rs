@@ -10,17 +10,18 @@ use std::sync::Arc;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::failure::Failure;
+use tidegate_core::framing::BodyLength;
 use tidegate_core::route::RouteTimeouts;
 use tidegate_core::route::Rule;
 use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener;
 
+use crate::deadline::Expired;
 use crate::downstream::Downstream;
 use crate::exchange::Next;
 use crate::exchange::forward::Forward;
 use crate::exchange::local::Answer;
 use crate::exchange::request::Admission;
-use crate::exchange::request::Admitted;
 use crate::exchange::respond;
 use crate::exchange::respond::Client;
 use crate::exchange::respond::Respond;
@@ -30,7 +31,9 @@ use crate::filters::run::FilterRun;
 use crate::filters::run::Stop;
 use crate::http1::body::BodyReader;
 use crate::http1::writer::Writer;
+use crate::upstream::balance::BackendState;
 use crate::worker::Scene;
+use crate::worker::Worker;
 
 /// One exchange, beside the connection it is on.
 #[derive(Clone, Copy)]
@@ -49,7 +52,7 @@ impl Exchange<'_> {
         body: &mut BodyReader,
         listener: &Arc<Listener>,
     ) -> Next {
-        let Scene { generation, bind } = self.scene;
+        let (generation, bind) = (&self.scene.generation, self.scene.bind());
         let worker = Rc::clone(&down.worker);
         let admission = Admission {
             worker: &worker,
@@ -66,32 +69,49 @@ impl Exchange<'_> {
             timeouts: &bind.timeouts,
             sizes: &bind.sizes,
         };
-        let admitted = match admission.admit(run, down, body).await {
-            Ok(admitted) => admitted,
+        let mut length = match body.remaining() {
+            Some(0) => BodyLength::Empty,
+            Some(bytes) => BodyLength::Exactly(bytes),
+            None => BodyLength::Chunked,
+        };
+        let rule = match admission.pass_listener(run, down, &mut length).await {
+            Ok(rule) => rule,
             Err(stop) => return self.answer(down, body, stop).await,
         };
-        let rule_timeouts = self.rule_timeouts();
+        let passing = admission.pass_rule(run, &rule, down, &mut length);
+        let passed = match self.within(&worker, passing).await {
+            Ok(passed) => passed,
+            Err(Expired) => Err(Failure::RequestTimeout.into()),
+        };
+        let backend = match passed {
+            Ok(backend) => backend,
+            Err(stop) => return self.answer(down, body, stop).await,
+        };
         let before = down.writer.written();
         let mark = down.writer.out.len();
         // Large, and not needed while filters decide.
-        let forward = Box::pin(self.forward(down, body, admission, admitted));
-        let Some(limit) = rule_timeouts.request else {
-            return forward.await;
-        };
-        let started = self.stream.state().facts.started;
-        match tokio::time::timeout_at((started + limit).into(), forward).await {
-            Ok(next) => next,
-            Err(_) => {
-                let failure = Failure::RequestTimeout;
-                match late(self.stream, self.client, &down.writer, before, failure) {
-                    Some(next) => next,
-                    None => {
-                        down.writer.forget_after(mark);
-                        self.answer(down, body, failure.into()).await
-                    }
-                }
+        let forward = Box::pin(self.forward(down, body, admission, backend, length));
+        if let Ok(next) = self.within(&worker, forward).await {
+            return next;
+        }
+        let failure = Failure::RequestTimeout;
+        match late(self.stream, self.client, &down.writer, before, failure) {
+            Some(next) => next,
+            None => {
+                down.writer.forget_after(mark);
+                self.answer(down, body, failure.into()).await
             }
         }
+    }
+
+    /// Waits for a part of the exchange, as long as its rule allows for all of it.
+    async fn within<T>(self, worker: &Worker, part: impl Future<Output = T>) -> Result<T, Expired> {
+        let Some(limit) = self.rule_timeouts().request else {
+            return Ok(part.await);
+        };
+        let spent = self.stream.state().facts.started.elapsed();
+        let deadline = worker.wheel.deadline();
+        deadline.limit(limit.saturating_sub(spent), part).await
     }
 
     fn rule_timeouts(self) -> RouteTimeouts {
@@ -106,9 +126,10 @@ impl Exchange<'_> {
         down: &mut Downstream,
         body: &mut BodyReader,
         admission: Admission<'_>,
-        admitted: Admitted,
+        backend: Rc<BackendState>,
+        length: BodyLength,
     ) -> Next {
-        let bind = &self.scene.bind;
+        let bind = self.scene.bind();
         let door = Rc::clone(&down.door);
         let (chain, limits) = {
             let state = self.stream.state();
@@ -131,8 +152,8 @@ impl Exchange<'_> {
             client: self.client,
             admission,
             door: &door,
-            backend: admitted.backend,
-            length: admitted.length,
+            backend,
+            length,
             attempt_limit: self.rule_timeouts().backend_request,
             copies: RefCell::default(),
             expects_continue: self.expects_continue,
@@ -148,7 +169,7 @@ impl Exchange<'_> {
         body: &mut BodyReader,
         stop: Stop,
     ) -> Next {
-        let bind = &self.scene.bind;
+        let bind = self.scene.bind();
         let worker = Rc::clone(&down.worker);
         let door = Rc::clone(&down.door);
         let chain = Rc::clone(&self.stream.state().chain);

@@ -74,7 +74,7 @@ impl Ending {
                 .map_or(&b""[..], http::HeaderValue::as_bytes)
         };
         log.record(
-            self.scene.bind.access_log,
+            self.scene.bind().access_log,
             &Record {
                 unix_millis: facts.started_unix_nanos / 1_000_000,
                 listener: &self.listener,

@@ -118,8 +118,9 @@ impl Forward<'_> {
         };
         let before = down.writer.written();
         let mark = down.writer.out.len();
+        let deadline = self.run.worker.wheel.deadline();
         let attempt = self.attempt(down, body, freshness);
-        if let Ok(attempted) = tokio::time::timeout(limit, attempt).await {
+        if let Ok(attempted) = deadline.limit(limit, attempt).await {
             return attempted;
         }
         let failure = Failure::BackendRequestTimeout;
@@ -139,7 +140,13 @@ impl Forward<'_> {
         freshness: Freshness,
     ) -> Attempted {
         let connecting = upstream::connect(self.run.worker, &self.backend, freshness);
-        let mut connection = match connecting.await {
+        let keep = self.run.sizes.head_bytes;
+        let connected = tokio::select! {
+            biased;
+            connected = connecting => connected,
+            _ = down.reader.gone(keep) => return Attempted::Stopped(Failure::ClientClosed.into()),
+        };
+        let mut connection = match connected {
             Ok(connection) => connection,
             Err(ConnectError { failure, endpoint }) => {
                 let mut state = self.run.stream.state();

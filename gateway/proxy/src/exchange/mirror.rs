@@ -5,6 +5,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -31,6 +32,11 @@ use crate::worker::Worker;
 
 /// Copies that one worker has on their way; more are not made.
 const MAX_COPIES: u32 = 1024;
+
+/// How long an answer that nobody wants is read; then its connection is closed.
+const LONGEST_ANSWER: Duration = Duration::from_secs(15);
+/// What a waiting piece takes beside its bytes.
+const PIECE_OVERHEAD: usize = 128;
 
 /// What is copied of a request's head.
 #[derive(Debug)]
@@ -85,7 +91,7 @@ impl Copy {
 
     /// A piece of the body.
     pub(crate) fn piece(&mut self, bytes: &Bytes) {
-        let held = self.held.get() + bytes.len();
+        let held = self.held.get() + bytes.len() + PIECE_OVERHEAD;
         if held > self.held_limit {
             self.pieces = None; // It does not keep up.
             return;
@@ -143,7 +149,9 @@ async fn send(
     let connecting = upstream::connect(worker, backend, Freshness::New).await;
     let mut connection = connecting.map_err(|err| err.failure)?;
     upload(&mut connection, backend, original, coming, held).await?;
-    if discard(worker, &mut connection, original).await? {
+    let deadline = worker.wheel.deadline();
+    let discarded = deadline.limit(LONGEST_ANSWER, discard(worker, &mut connection, original));
+    if discarded.await.map_err(|_| Failure::UpstreamTimeout)?? {
         worker.pool.keep(connection);
     }
     Ok(())
@@ -181,7 +189,7 @@ async fn upload(
                 changed.map_err(|_| Failure::BodyLengthChanged)?;
                 writer.send(&bytes, stall).await.map_err(broken)?;
                 encoder.after(&mut writer.out);
-                held.set(held.get().saturating_sub(bytes.len()));
+                held.set(held.get().saturating_sub(bytes.len() + PIECE_OVERHEAD));
             }
             Some(Piece::End(trailers)) => {
                 let ended = encoder.end(&mut writer.out, trailers.as_ref());

@@ -5,6 +5,7 @@
 use std::rc::Rc;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::HeaderValue;
 use tidegate_core::filter::Filter;
 use tidegate_core::message::ResponseHead;
@@ -25,7 +26,6 @@ pub(crate) fn on_request(filter: &Filter, stream: &Rc<StreamCell>, port: u16) ->
     let mut state = stream.state();
     let state = &mut *state;
     match filter {
-        Filter::RequestHeaders(edits) => edits.apply(&mut state.request.headers),
         Filter::Redirect(redirect) => {
             let prefix = state.routed.as_ref().and_then(|routed| routed.prefix);
             let mut head = ResponseHead {
@@ -42,8 +42,11 @@ pub(crate) fn on_request(filter: &Filter, stream: &Rc<StreamCell>, port: u16) ->
             }
         }
         // Plugins are steps of their own; the rest happens on the response or when it leaves.
-        Filter::Plugin(_) | Filter::ResponseHeaders(_) | Filter::Rewrite(_) | Filter::Mirror(_) => {
-        }
+        Filter::Plugin(_)
+        | Filter::RequestHeaders(_)
+        | Filter::ResponseHeaders(_)
+        | Filter::Rewrite(_)
+        | Filter::Mirror(_) => {}
     }
     Ok(())
 }
@@ -74,17 +77,58 @@ pub(crate) fn on_upstream_response(state: &mut State) {
     }
 }
 
-/// Rewrites the request for the origin; returns the authority and path that it had, if any rewrite
-/// is asked for.
-pub(crate) fn rewrite(state: &mut State) -> Option<(HeaderValue, HeaderValue)> {
+/// What a request said before it was edited for its origin.
+pub(crate) struct Asked {
+    authority: HeaderValue,
+    path: HeaderValue,
+    headers: Option<HeaderMap>,
+}
+
+/// Edits the request for its origin as the rule and the share say: header fields, then host and path.
+/// Returns what it said before, if anything is changed: routing, filters and the log go by that.
+pub(crate) fn edit_for_origin(state: &mut State) -> Option<Asked> {
     let routed = state.routed.as_ref()?;
-    let rewrite = routed.rule.filters.iter().find_map(|filter| match filter {
-        Filter::Rewrite(rewrite) => Some(rewrite),
-        _ => None,
-    })?;
-    let asked = (state.request.authority.clone(), state.request.path.clone());
-    rewrite.apply(&mut state.request, routed.prefix);
+    let rule = &routed.rule;
+    let share = routed.share.and_then(|share| rule.backends.get(share));
+    if rule.filters.is_empty() && share.is_none_or(|share| share.filters.is_empty()) {
+        return None;
+    }
+    let mut asked = Asked {
+        authority: state.request.authority.clone(),
+        path: state.request.path.clone(),
+        headers: None,
+    };
+    let filters = rule.filters.iter();
+    for filter in filters.chain(share.map_or(&[][..], |share| &share.filters)) {
+        match filter {
+            Filter::RequestHeaders(edits) => {
+                let headers = &mut state.request.headers;
+                asked.headers.get_or_insert_with(|| headers.clone());
+                edits.apply(headers);
+            }
+            Filter::Rewrite(rewrite) => rewrite.apply(&mut state.request, routed.prefix),
+            Filter::Plugin(_)
+            | Filter::ResponseHeaders(_)
+            | Filter::Redirect(_)
+            | Filter::Mirror(_)
+            | Filter::Cors(_) => {}
+        }
+    }
     Some(asked)
+}
+
+/// Gives a request back what it said.
+pub(crate) fn restore(state: &mut State, asked: Asked) {
+    let Asked {
+        authority,
+        path,
+        headers,
+    } = asked;
+    state.request.authority = authority;
+    state.request.path = path;
+    if let Some(headers) = headers {
+        state.request.headers = headers;
+    }
 }
 
 fn answer(state: &mut State, head: &ResponseHead, flag: &'static str) -> Stop {

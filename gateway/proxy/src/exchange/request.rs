@@ -13,7 +13,6 @@ use std::sync::Arc;
 
 use tidegate_core::authority::host_of;
 use tidegate_core::failure::Failure;
-use tidegate_core::filter::Filter as RuleFilter;
 use tidegate_core::framing::BodyLength;
 use tidegate_core::request::renormalise;
 use tidegate_core::route::Rule;
@@ -28,23 +27,17 @@ use crate::filters::Step;
 use crate::filters::run::FilterRun;
 use crate::filters::run::HeadStep;
 use crate::filters::run::Stop;
-use crate::http1::body::BodyReader;
 use crate::upstream::balance::BackendState;
 use crate::worker::Generation;
 use crate::worker::Worker;
 
-/// A request that may go to a backend.
-#[derive(Debug)]
-pub(crate) struct Admitted {
-    pub(crate) backend: Rc<BackendState>,
-    /// How the body was framed by the client; [`BodyLength::Empty`] if a filter dropped it.
-    pub(crate) length: BodyLength,
-}
+/// A rule as exchanges of one worker hold it: without touching what other workers count.
+pub(crate) type RuleRef = Rc<Arc<Rule>>;
 
 /// The rule that has an exchange.
 #[derive(Debug, Clone)]
 pub(crate) struct Routed {
-    pub(crate) rule: Arc<Rule>,
+    pub(crate) rule: RuleRef,
     /// See [`tidegate_core::route::Found::prefix`].
     pub(crate) prefix: Option<usize>,
     /// Which of the rule's backends it goes to, once that is decided.
@@ -63,39 +56,42 @@ pub(crate) struct Admission<'a> {
 }
 
 impl Admission<'_> {
-    /// Shows the head to every filter, and finds the backend.
-    pub(crate) async fn admit(
+    /// Shows the head to the filters of the listener, and finds the rule.
+    pub(crate) async fn pass_listener(
         self,
         run: FilterRun<'_>,
         down: &mut Downstream,
-        body: &BodyReader,
-    ) -> Result<Admitted, Stop> {
-        let mut length = match body.remaining() {
-            Some(0) => BodyLength::Empty,
-            Some(bytes) => BodyLength::Exactly(bytes),
-            None => BodyLength::Chunked,
-        };
-        self.steps(run, 0, down, &mut length).await?;
-        let first = self.route()?;
-        let chain = self.generation.rule_chain(self.listener, &first);
+        length: &mut BodyLength,
+    ) -> Result<RuleRef, Stop> {
+        self.steps(run, 0, down, length).await?;
+        Ok(self.route()?)
+    }
+
+    /// Shows the head to the filters of the rule, and finds the backend.
+    pub(crate) async fn pass_rule(
+        self,
+        run: FilterRun<'_>,
+        first: &RuleRef,
+        down: &mut Downstream,
+        length: &mut BodyLength,
+    ) -> Result<Rc<BackendState>, Stop> {
+        let chain = self.generation.rule_chain(self.listener, first);
         if !Rc::ptr_eq(&chain, self.generation.listener_chain(self.listener)) {
             let begin = run.chain.steps.len();
-            self.pass(run, chain, begin, down, &mut length).await?;
+            self.pass(run, chain, begin, down, length).await?;
         }
         if self.stream.state().request_edited {
             let second = self.route()?;
             if second.id != first.id {
                 let chain = Rc::clone(&self.stream.state().chain);
                 let (chain, begin) = chain.moved_to(&second, self.generation);
-                self.pass(run, Rc::new(chain), begin, down, &mut length)
-                    .await?;
+                self.pass(run, Rc::new(chain), begin, down, length).await?;
                 if self.stream.state().request_edited && self.route()?.id != second.id {
                     return Err(Failure::RouteUnstable.into());
                 }
             }
         }
-        let backend = self.pick()?;
-        Ok(Admitted { backend, length })
+        Ok(self.pick()?)
     }
 
     /// Lets the head pass what a longer chain adds.
@@ -145,7 +141,7 @@ impl Admission<'_> {
     }
 
     /// The rule for the head as it is now.
-    fn route(self) -> Result<Arc<Rule>, Failure> {
+    fn route(self) -> Result<RuleRef, Failure> {
         let mut state = self.stream.state();
         if std::mem::take(&mut state.request_edited) {
             renormalise(&mut state.request)?;
@@ -153,10 +149,10 @@ impl Admission<'_> {
         let host = host_of(state.request.authority.as_bytes());
         let found = self.listener.routes.find(host, &state.request);
         let found = found.ok_or(Failure::NoRoute)?;
-        let rule = Arc::clone(found.rule);
+        let rule = self.generation.rule(found.rule);
         let prefix = found.prefix;
         state.routed = Some(Routed {
-            rule: Arc::clone(&rule),
+            rule: Rc::clone(&rule),
             prefix,
             share: None,
         });
@@ -173,11 +169,6 @@ impl Admission<'_> {
         routed.share = shares
             .enumerate()
             .find_map(|(place, share)| std::ptr::eq(share, picked).then_some(place));
-        for filter in &picked.filters {
-            if let RuleFilter::RequestHeaders(edits) = filter {
-                edits.apply(&mut state.request.headers);
-            }
-        }
         let backend = picked.backend.ok_or(Failure::NoBackend)?;
         let backend = self.generation.backend(backend, &self.worker.backends);
         let backend = backend.ok_or(Failure::NoBackend)?;
@@ -187,9 +178,12 @@ impl Admission<'_> {
 
     /// Whether the head, edited after it was let through, still belongs to the rule that has it.
     pub(crate) fn confirm(self) -> Result<(), Failure> {
-        let before = self.stream.state().routed.clone();
-        let Some(before) = before.filter(|_| self.stream.state().request_edited) else {
-            return Ok(());
+        let before = {
+            let state = self.stream.state();
+            match &state.routed {
+                Some(routed) if state.request_edited => routed.clone(),
+                _ => return Ok(()),
+            }
         };
         if self.route()?.id != before.rule.id {
             // Its filters can no longer be run: the body has begun.

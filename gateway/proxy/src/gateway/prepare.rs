@@ -71,12 +71,11 @@ fn start_vm(vm: &VmPlan) -> Result<Vec<Instance>, StartError> {
     let mut instances = Vec::new();
     for _ in 0..2 {
         let services: Arc<dyn Services> = Arc::clone(&vm.services) as _;
-        let instance = Instance::start(&vm.plugins, services).map_err(|source| {
-            StartError::Plugin {
+        let instance =
+            Instance::start(&vm.plugins, services).map_err(|source| StartError::Plugin {
                 plugin: source.plugin.clone(),
                 source: Box::new(source),
-            }
-        })?;
+            })?;
         instances.push(instance);
     }
     Ok(instances)

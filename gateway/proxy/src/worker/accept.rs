@@ -12,6 +12,7 @@ use std::time::Duration;
 use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
+use tokio::sync::mpsc::error::SendError;
 
 use crate::downstream::Downstream;
 use crate::http1::reader::Reader;
@@ -64,7 +65,7 @@ async fn take(
             AcceptError::ThatConnection => {}
             AcceptError::Pressure => {
                 let scene = door.scene(worker);
-                let listener = scene.as_ref().map_or("", |scene| &*scene.bind.name);
+                let listener = scene.as_ref().map_or("", |scene| &*scene.bind().name);
                 tracing::warn!(listener, %err, "cannot accept connections");
                 tokio::time::sleep(PRESSURE_PAUSE).await;
             }
@@ -90,13 +91,11 @@ fn hand_over(
     let inbox = worker.peers.inboxes.get(least)?;
     match stream.into_std() {
         Ok(stream) => {
-            inbox
-                .send(Message::Connection {
-                    stream,
-                    peer,
-                    bind: door.id,
-                })
-                .ok();
+            let bind = door.id;
+            let sent = inbox.send(Message::Connection { stream, peer, bind });
+            if let Err(SendError(Message::Connection { stream, .. })) = sent {
+                return TcpStream::from_std(stream).ok(); // That worker has ended.
+            }
         }
         Err(err) => tracing::warn!(%err, "a connection was lost on its way to another worker"),
     }

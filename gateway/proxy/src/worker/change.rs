@@ -5,6 +5,8 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -18,6 +20,10 @@ use crate::worker::Door;
 use crate::worker::Generation;
 use crate::worker::Worker;
 use crate::worker::accept::accept_loop;
+use crate::worker::life::receive;
+
+/// How long connections may still be handed over for an address that was left.
+const CLOSED_DOORS: Duration = Duration::from_secs(10);
 
 /// The accept loops of a worker, those of closed doors included.
 pub(super) type Accepting = Vec<JoinHandle<()>>;
@@ -45,6 +51,9 @@ pub(super) fn take(worker: &Rc<Worker>, change: Change, accepting: &mut Acceptin
     accepting.retain(|task| !task.is_finished());
     for (id, socket) in sockets {
         open_door(worker, id, socket, accepting);
+    }
+    for (stream, peer, bind) in worker.parked.take() {
+        receive(worker, stream, peer, bind);
     }
     // Nobody may wait any more; the gateway has logged it then.
     done.send(()).ok();
@@ -104,6 +113,8 @@ fn close_doors(worker: &Rc<Worker>, plan: &Plan, last: &Rc<Generation>) {
         let stays = plan.bind(*id).is_some();
         if !stays {
             door.close(Some(Rc::clone(last)));
+            let mut closed = worker.closed_doors.borrow_mut();
+            closed.push((Rc::clone(door), Instant::now()));
             hurry_idle(worker, Some(*id));
         }
         stays
@@ -118,6 +129,12 @@ pub(super) fn hurry_idle(worker: &Worker, of: Option<BindId>) {
             connection.hurrier.hurry(DRAIN_GRACE);
         }
     }
+}
+
+/// Forgets doors that no worker can hand connections over for any more.
+pub(super) fn forget_doors(worker: &Worker) {
+    let mut closed = worker.closed_doors.borrow_mut();
+    closed.retain(|(_, since)| since.elapsed() < CLOSED_DOORS);
 }
 
 /// Ends the VMs that no stream and no generation holds any more.

@@ -18,10 +18,10 @@ use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener;
 use tidegate_core::snapshot::PluginId;
 
+use crate::exchange::request::RuleRef;
 use crate::filters::Chain;
 use crate::filters::Filter;
 use crate::filters::vm::Vm;
-use crate::generation::BindId;
 use crate::generation::Plan;
 use crate::generation::Slot;
 use crate::generation::VmId;
@@ -36,7 +36,8 @@ pub(crate) struct Generation {
     filters: Vec<Result<Filter, tidegate_host_abi::FailurePolicy>>,
     /// By the address of the listener, which the plan keeps alive.
     listeners: HashMap<*const Listener, Rc<Chain>, RandomState>,
-    rules: RefCell<HashMap<(*const Listener, RuleId), Rc<Chain>, RandomState>>,
+    chains: RefCell<HashMap<(*const Listener, RuleId), Rc<Chain>, RandomState>>,
+    rules: RefCell<HashMap<RuleId, RuleRef, RandomState>>,
     backends: Vec<OnceCell<Rc<BackendState>>>,
     no_filters: Rc<Chain>,
 }
@@ -56,6 +57,7 @@ impl Generation {
             plan,
             filters,
             listeners: HashMap::default(),
+            chains: RefCell::default(),
             rules: RefCell::default(),
             backends,
             no_filters: Rc::default(),
@@ -77,8 +79,11 @@ impl Generation {
         generation
     }
 
-    pub(crate) fn bind(&self, id: BindId) -> Option<&Arc<Bind>> {
-        self.plan.bind(id)
+    /// The bind at a place that this generation's plan has given.
+    pub(crate) fn bind_at(&self, place: usize) -> &Bind {
+        let bind = self.plan.binds.get(place);
+        // Scenes are made by `Door::scene` only, from the plan of the same generation.
+        &bind.expect("the place is one of this plan's").1
     }
 
     /// A plugin as a filter here; `Err` is a refused plugin's policy.
@@ -108,13 +113,22 @@ impl Generation {
             return Rc::clone(before);
         }
         let key = (Arc::as_ptr(listener), rule.id);
-        let mut rules = self.rules.borrow_mut();
-        let chain = rules.entry(key).or_insert_with(|| {
+        let mut chains = self.chains.borrow_mut();
+        let chain = chains.entry(key).or_insert_with(|| {
             let mut chain = Chain::clone(before);
             chain.push_rule(rule, self);
             Rc::new(chain)
         });
         Rc::clone(chain)
+    }
+
+    /// A rule as exchanges here hold it.
+    pub(crate) fn rule(&self, rule: &Arc<Rule>) -> RuleRef {
+        let mut rules = self.rules.borrow_mut();
+        let known = rules
+            .entry(rule.id)
+            .or_insert_with(|| Rc::new(Arc::clone(rule)));
+        Rc::clone(known)
     }
 
     /// The state of a backend here.

@@ -6,7 +6,6 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use tidegate_core::snapshot::Bind;
 use tokio::sync::Notify;
@@ -29,7 +28,15 @@ pub(crate) struct Door {
 #[derive(Debug, Clone)]
 pub(crate) struct Scene {
     pub(crate) generation: Rc<Generation>,
-    pub(crate) bind: Arc<Bind>,
+    /// Its place among those of the plan.
+    bind: usize,
+}
+
+impl Scene {
+    /// The address that the connection came to.
+    pub(crate) fn bind(&self) -> &Bind {
+        self.generation.bind_at(self.bind)
+    }
 }
 
 impl Door {
@@ -67,7 +74,7 @@ impl Door {
     /// configured here.
     pub(crate) fn scene(&self, worker: &Worker) -> Option<Scene> {
         let of = |generation: Rc<Generation>| {
-            let bind = Arc::clone(generation.bind(self.id)?);
+            let bind = generation.plan.place_of(self.id)?;
             Some(Scene { generation, bind })
         };
         of(worker.generation()).or_else(|| of(self.last.borrow().clone()?))

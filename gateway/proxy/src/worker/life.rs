@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::rc::Weak;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::deadline::Wheel;
+use crate::generation::BindId;
 use crate::random::IdSource;
 use crate::upstream::balance::BackendStates;
 use crate::upstream::pool::Pool;
@@ -31,6 +33,7 @@ use crate::worker::accept::adopt;
 use crate::worker::change;
 use crate::worker::change::Accepting;
 use crate::worker::change::end_retired;
+use crate::worker::change::forget_doors;
 use crate::worker::change::hurry_idle;
 
 /// How often gathered log lines are handed over, and kept connections looked at.
@@ -97,6 +100,8 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         vms: RefCell::default(),
         retired: RefCell::default(),
         doors: RefCell::default(),
+        closed_doors: RefCell::default(),
+        parked: RefCell::default(),
         peers,
         copies: Cell::new(0),
         connections: RefCell::new(Slab::new()),
@@ -117,23 +122,30 @@ fn handle(worker: &Rc<Worker>, message: Message) {
                 vm.accept(*instance);
             }
         }
-        Message::Connection { stream, peer, bind } => {
-            let door = worker.doors.borrow().get(&bind).cloned();
-            let Some(door) = door else {
-                tracing::warn!("a connection was lost: its listener is gone");
-                return;
-            };
-            match TcpStream::from_std(stream) {
-                Ok(stream) => adopt(worker, stream, peer, &door),
-                Err(err) => tracing::warn!(%err, "a connection was lost between workers"),
-            }
-        }
+        Message::Connection { stream, peer, bind } => receive(worker, stream, peer, bind),
         Message::QueueEvent(event) => {
             for vm in worker.all_vms() {
                 vm.on_queue_event(event);
             }
         }
         Message::Drain | Message::Generation(_) => {}
+    }
+}
+
+/// Takes a connection that another worker has accepted.
+pub(super) fn receive(
+    worker: &Rc<Worker>,
+    stream: std::net::TcpStream,
+    peer: SocketAddr,
+    bind: BindId,
+) {
+    let Some(door) = worker.door(bind) else {
+        worker.parked.borrow_mut().push((stream, peer, bind));
+        return;
+    };
+    match TcpStream::from_std(stream) {
+        Ok(stream) => adopt(worker, stream, peer, &door),
+        Err(err) => tracing::warn!(%err, "a connection was lost between workers"),
     }
 }
 
@@ -211,6 +223,7 @@ async fn housekeeping(worker: Weak<Worker>) {
         };
         worker.pool.sweep();
         end_retired(&worker);
+        forget_doors(&worker);
         if let Some(log) = &worker.access_log {
             log.flush();
         }

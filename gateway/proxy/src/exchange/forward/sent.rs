@@ -65,7 +65,7 @@ impl PendingHead for SentRequest<'_> {
         let mut state = forward.run.stream.state();
         let state = &mut *state;
         // Filters and the log see what the client asked for; the origin what it is rewritten to.
-        let asked = native::rewrite(state);
+        let asked = native::edit_for_origin(state);
         let host = if state.request.authority.is_empty() {
             forward.backend.backend.authority.as_bytes()
         } else {
@@ -76,9 +76,8 @@ impl PendingHead for SentRequest<'_> {
         if let Some(routed) = &state.routed {
             forward.mirror(&state.request, length, &routed.rule);
         }
-        if let Some((authority, path)) = asked {
-            state.request.authority = authority;
-            state.request.path = path;
+        if let Some(asked) = asked {
+            native::restore(state, asked);
         }
         state.phase = state.phase.max(Phase::RequestSent);
         length
