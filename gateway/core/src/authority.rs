@@ -65,7 +65,18 @@ type Parts<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// The host of a normalised authority, without port: what listeners and routes are compared with.
 pub fn host_of(authority: &[u8]) -> &str {
-    std::str::from_utf8(authority).map_or("", |text| split(text).host)
+    // On the way of every request: a normal form has nothing but a port behind its last colon, or it
+    // is an address in brackets.
+    let digits = authority
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit());
+    let before = authority.len() - digits.count();
+    let host = match authority.get(..before).and_then(<[u8]>::split_last) {
+        Some((b':', host)) if before < authority.len() => host,
+        _ => authority,
+    };
+    std::str::from_utf8(host).unwrap_or("")
 }
 
 fn split_port(authority: &[u8]) -> Result<Parts<'_>, Failure> {
@@ -112,6 +123,27 @@ fn is_host(host: &[u8]) -> bool {
     host.iter().all(|byte| {
         byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'!' | b'$')
     })
+}
+
+#[cfg(test)]
+mod host_tests {
+    use super::host_of;
+
+    #[test]
+    fn the_host_of_an_authority_has_no_port() {
+        for (authority, host) in [
+            ("shop.test", "shop.test"),
+            ("shop.test:8080", "shop.test"),
+            ("shop1", "shop1"),
+            ("127.0.0.1", "127.0.0.1"),
+            ("127.0.0.1:80", "127.0.0.1"),
+            ("[::1]", "[::1]"),
+            ("[::1]:80", "[::1]"),
+            ("", ""),
+        ] {
+            assert_eq!(host_of(authority.as_bytes()), host, "{authority}");
+        }
+    }
 }
 
 #[cfg(test)]

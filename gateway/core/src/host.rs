@@ -196,6 +196,12 @@ impl<T> HostMap<T> {
         }
     }
 
+    /// What claims every host, if nothing claims some hosts only: then no host need be looked at.
+    pub fn sole(&self) -> Option<&T> {
+        let others = self.exact.is_empty() && self.wildcard.is_empty();
+        self.any.as_ref().filter(|_| others)
+    }
+
     /// What claims a host, the most specific claim first: the host itself, wildcards from the
     /// longest to the shortest, and what claims every host.
     pub fn claims<'a, 'h>(&'a self, host: &'h str) -> impl Iterator<Item = &'a T> + use<'a, 'h, T> {

@@ -163,9 +163,17 @@ impl RouteTable {
     /// in other things than the exact value of a header field.
     pub fn find(&self, host: &str, request: &RequestHead) -> Option<Found<'_>> {
         let view = View::new(request);
+        if let Some(routes) = self.hosts.sole() {
+            return routes.find(&view);
+        }
         self.hosts
             .claims(host)
             .find_map(|routes| routes.find(&view))
+    }
+
+    /// Whether [`RouteTable::find`] looks at the host at all.
+    pub fn looks_at_hosts(&self) -> bool {
+        self.hosts.sole().is_none()
     }
 }
 

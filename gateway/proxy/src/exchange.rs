@@ -122,8 +122,10 @@ async fn run(
 ) -> Next {
     let (generation, bind) = (&scene.generation, scene.bind());
     let facts = down.facts(client.version, prepared.client);
-    let host = host_of(prepared.head.authority.as_bytes());
-    let listener = bind.listeners.claims(host).next();
+    let listener = bind.listeners.sole().or_else(|| {
+        let host = host_of(prepared.head.authority.as_bytes());
+        bind.listeners.claims(host).next()
+    });
     let chain = listener.map_or_else(Rc::default, |one| Rc::clone(generation.listener_chain(one)));
     let stream = Rc::new(StreamCell::new(State::new(facts, prepared.head, &chain)));
     let name = listener.map_or(&bind.name, |listener| &listener.name);

@@ -18,6 +18,7 @@ use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
+use crate::upstream::balance::Picked;
 use crate::upstream::pool::Pool;
 use crate::worker::Worker;
 
@@ -53,7 +54,38 @@ pub(crate) enum Freshness {
     New,
 }
 
-/// A connection to an endpoint of the backend.
+/// A connection to an endpoint of the backend: [`kept`], or else [`connect_from`].
+///
+/// # Errors
+///
+/// See [`connect_from`].
+pub(crate) async fn connect(
+    worker: &Worker,
+    backend: &Rc<BackendState>,
+    freshness: Freshness,
+) -> Result<UpstreamConnection, ConnectError> {
+    let first = backend.pick(worker.ids.draw(), &[]);
+    if freshness == Freshness::Any
+        && let Some(kept) = kept(worker, backend, first)
+    {
+        return Ok(kept);
+    }
+    connect_from(worker, backend, first, freshness).await
+}
+
+/// A kept connection to the endpoint that was picked, if there is one: nothing has to be waited for.
+pub(crate) fn kept(
+    worker: &Worker,
+    backend: &Rc<BackendState>,
+    picked: Option<Picked>,
+) -> Option<UpstreamConnection> {
+    let (place, endpoint) = picked?;
+    let mut connection = worker.pool.take(endpoint)?;
+    connection.lease = Some(backend.lease(place));
+    Some(connection)
+}
+
+/// A new connection to the endpoint that was picked, or a connection to another one.
 ///
 /// Endpoints are tried as the load balancer picks them, each once, until one accepts: before a
 /// request was sent, trying the next is always safe.
@@ -61,9 +93,10 @@ pub(crate) enum Freshness {
 /// # Errors
 ///
 /// [`Failure::NoEndpoint`], or how the last attempt failed, and where.
-pub(crate) async fn connect(
+pub(crate) async fn connect_from(
     worker: &Worker,
     backend: &Rc<BackendState>,
+    mut picked: Option<Picked>,
     freshness: Freshness,
 ) -> Result<UpstreamConnection, ConnectError> {
     let limit = worker.timeouts().connect;
@@ -73,16 +106,8 @@ pub(crate) async fn connect(
         failure: Failure::NoEndpoint,
         endpoint: None,
     };
-    while let Some((place, endpoint)) = backend.pick(worker.ids.draw(), &tried) {
-        let kept = match freshness {
-            Freshness::Any => worker.pool.take(endpoint),
-            Freshness::New => None,
-        };
-        let opened = match kept {
-            Some(kept) => Ok(kept),
-            None => open(worker, endpoint, limit).await,
-        };
-        match opened {
+    while let Some((place, endpoint)) = picked {
+        match open(worker, endpoint, limit).await {
             Ok(mut connection) => {
                 connection.lease = Some(backend.lease(place));
                 return Ok(connection);
@@ -98,6 +123,12 @@ pub(crate) async fn connect(
                     break;
                 }
             }
+        }
+        picked = backend.pick(worker.ids.draw(), &tried);
+        if freshness == Freshness::Any
+            && let Some(kept) = kept(worker, backend, picked)
+        {
+            return Ok(kept);
         }
     }
     Err(error)

@@ -74,16 +74,12 @@ impl Exchange<'_> {
             Some(bytes) => BodyLength::Exactly(bytes),
             None => BodyLength::Chunked,
         };
-        let rule = match admission.pass_listener(run, down, &mut length).await {
-            Ok(rule) => rule,
-            Err(stop) => return self.answer(down, body, stop).await,
+        let backend = match admission.straight(&before) {
+            Some(backend) => backend.map_err(Stop::Failure),
+            // Large, and not needed where nothing looks at heads.
+            None => Box::pin(self.pass_filters(admission, run, down, &mut length)).await,
         };
-        let passing = admission.pass_rule(run, &rule, down, &mut length);
-        let passed = match self.within(&worker, passing).await {
-            Ok(passed) => passed,
-            Err(Expired) => Err(Failure::RequestTimeout.into()),
-        };
-        let backend = match passed {
+        let backend = match backend {
             Ok(backend) => backend,
             Err(stop) => return self.answer(down, body, stop).await,
         };
@@ -91,6 +87,9 @@ impl Exchange<'_> {
         let mark = down.writer.out.len();
         // Large, and not needed while filters decide.
         let forward = Box::pin(self.forward(down, body, admission, backend, length));
+        if self.rule_timeouts().request.is_none() {
+            return forward.await;
+        }
         if let Ok(next) = self.within(&worker, forward).await {
             return next;
         }
@@ -101,6 +100,23 @@ impl Exchange<'_> {
                 down.writer.forget_after(mark);
                 self.answer(down, body, failure.into()).await
             }
+        }
+    }
+
+    /// Shows the head to the filters of the listener and of the rule, and finds the backend.
+    async fn pass_filters(
+        self,
+        admission: Admission<'_>,
+        run: FilterRun<'_>,
+        down: &mut Downstream,
+        length: &mut BodyLength,
+    ) -> Result<Rc<BackendState>, Stop> {
+        admission.pass_listener(run, down, length).await?;
+        let rule = admission.route()?;
+        let passing = admission.pass_rule(run, &rule, down, length);
+        match self.within(admission.worker, passing).await {
+            Ok(passed) => passed,
+            Err(Expired) => Err(Failure::RequestTimeout.into()),
         }
     }
 

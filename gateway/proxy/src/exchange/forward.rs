@@ -41,6 +41,7 @@ use crate::upstream::ConnectError;
 use crate::upstream::Freshness;
 use crate::upstream::UpstreamConnection;
 use crate::upstream::balance::BackendState;
+use crate::upstream::balance::Picked;
 use crate::worker::Door;
 
 /// A request that filters let through.
@@ -95,7 +96,10 @@ impl Forward<'_> {
         }
         let mut freshness = Freshness::Any;
         loop {
-            let attempted = self.attempt_in_time(down, body, freshness).await;
+            let attempted = match self.attempt_limit {
+                None => self.attempt(down, body, freshness).await,
+                Some(limit) => Box::pin(self.attempt_in_time(limit, down, body, freshness)).await,
+            };
             match attempted {
                 Attempted::Answered(next) => return next,
                 Attempted::Stale => freshness = Freshness::New,
@@ -107,15 +111,38 @@ impl Forward<'_> {
         }
     }
 
+    /// A connection, opened if need be, unless the client goes away meanwhile.
+    async fn connect(
+        &self,
+        down: &mut Downstream,
+        picked: Option<Picked>,
+        freshness: Freshness,
+    ) -> Result<UpstreamConnection, ConnectError> {
+        let keep = self.run.sizes.head_bytes;
+        // Large and rare: it is not part of what every exchange moves about.
+        let connecting = Box::pin(upstream::connect_from(
+            self.run.worker,
+            &self.backend,
+            picked,
+            freshness,
+        ));
+        tokio::select! {
+            biased;
+            connected = connecting => connected,
+            _ = down.reader.gone(keep) => Err(ConnectError {
+                failure: Failure::ClientClosed,
+                endpoint: None,
+            }),
+        }
+    }
+
     async fn attempt_in_time(
         &self,
+        limit: Duration,
         down: &mut Downstream,
         body: &mut BodyReader,
         freshness: Freshness,
     ) -> Attempted {
-        let Some(limit) = self.attempt_limit else {
-            return self.attempt(down, body, freshness).await;
-        };
         let before = down.writer.written();
         let mark = down.writer.out.len();
         let deadline = self.run.worker.wheel.deadline();
@@ -139,12 +166,15 @@ impl Forward<'_> {
         body: &mut BodyReader,
         freshness: Freshness,
     ) -> Attempted {
-        let connecting = upstream::connect(self.run.worker, &self.backend, freshness);
-        let keep = self.run.sizes.head_bytes;
-        let connected = tokio::select! {
-            biased;
-            connected = connecting => connected,
-            _ = down.reader.gone(keep) => return Attempted::Stopped(Failure::ClientClosed.into()),
+        let worker = self.run.worker;
+        let picked = self.backend.pick(worker.ids.draw(), &[]);
+        let kept = match freshness {
+            Freshness::Any => upstream::kept(worker, &self.backend, picked),
+            Freshness::New => None,
+        };
+        let connected = match kept {
+            Some(kept) => Ok(kept),
+            None => self.connect(down, picked, freshness).await,
         };
         let mut connection = match connected {
             Ok(connection) => connection,

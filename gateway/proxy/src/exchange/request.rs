@@ -56,15 +56,27 @@ pub(crate) struct Admission<'a> {
 }
 
 impl Admission<'_> {
-    /// Shows the head to the filters of the listener, and finds the rule.
+    /// Shows the head to the filters of the listener.
     pub(crate) async fn pass_listener(
         self,
         run: FilterRun<'_>,
         down: &mut Downstream,
         length: &mut BodyLength,
-    ) -> Result<RuleRef, Stop> {
-        self.steps(run, 0, down, length).await?;
-        Ok(self.route()?)
+    ) -> Result<(), Stop> {
+        self.steps(run, 0, down, length).await
+    }
+
+    /// The backend, if neither the listener nor the rule has filters; `None` if the head has to pass
+    /// some first.
+    pub(crate) fn straight(self, listener: &Chain) -> Option<Result<Rc<BackendState>, Failure>> {
+        if !listener.is_empty() {
+            return None;
+        }
+        match self.route() {
+            Ok(rule) if rule.filters.is_empty() => Some(self.pick()),
+            Ok(_) => None,
+            Err(failure) => Some(Err(failure)),
+        }
     }
 
     /// Shows the head to the filters of the rule, and finds the backend.
@@ -141,12 +153,16 @@ impl Admission<'_> {
     }
 
     /// The rule for the head as it is now.
-    fn route(self) -> Result<RuleRef, Failure> {
+    pub(crate) fn route(self) -> Result<RuleRef, Failure> {
         let mut state = self.stream.state();
         if std::mem::take(&mut state.request_edited) {
             renormalise(&mut state.request)?;
         }
-        let host = host_of(state.request.authority.as_bytes());
+        let host = if self.listener.routes.looks_at_hosts() {
+            host_of(state.request.authority.as_bytes())
+        } else {
+            ""
+        };
         let found = self.listener.routes.find(host, &state.request);
         let found = found.ok_or(Failure::NoRoute)?;
         let rule = self.generation.rule(found.rule);
@@ -160,7 +176,7 @@ impl Admission<'_> {
     }
 
     /// The backend for the rule that has the request at last.
-    fn pick(self) -> Result<Rc<BackendState>, Failure> {
+    pub(crate) fn pick(self) -> Result<Rc<BackendState>, Failure> {
         let mut state = self.stream.state();
         let state = &mut *state;
         let routed = state.routed.as_mut().ok_or(Failure::NoRoute)?;

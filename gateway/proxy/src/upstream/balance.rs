@@ -16,6 +16,9 @@ use tidegate_core::backend::BackendName;
 use tidegate_core::balance::Balancer;
 use tidegate_core::snapshot::Backends;
 
+/// An endpoint that was picked: its place and its address.
+pub(crate) type Picked = (usize, SocketAddr);
+
 /// One backend on one worker.
 #[derive(Debug)]
 pub(crate) struct BackendState {
@@ -39,9 +42,12 @@ impl BackendState {
     }
 
     /// The endpoint for the next attempt; `None` if all have been tried.
-    pub(crate) fn pick(&self, draw: u64, tried: &[usize]) -> Option<(usize, SocketAddr)> {
+    pub(crate) fn pick(&self, draw: u64, tried: &[usize]) -> Option<Picked> {
         let load = |place: usize| self.loads.get(place).map_or(0, Cell::get);
         let endpoints = &self.backend.endpoints;
+        if let ([only], []) = (endpoints.as_slice(), tried) {
+            return (only.weight > 0).then_some((0, only.address));
+        }
         let mut balancer = self.balancer.borrow_mut();
         let place = balancer.pick(endpoints, &load, draw, tried)?;
         Some((place, endpoints.get(place)?.address))

@@ -22,6 +22,9 @@ use crate::http1::encode;
 impl Forward<'_> {
     /// Starts the copies that the rule asks for, of a head as it leaves.
     fn mirror(&self, head: &RequestHead, length: BodyLength, rule: &Rule) {
+        if rule.filters.is_empty() {
+            return;
+        }
         let mut copies = self.copies.borrow_mut();
         if copies.is_some() {
             return; // Another attempt of the same request.
