@@ -5,6 +5,9 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::SystemTime;
@@ -35,6 +38,7 @@ use crate::control::reload::Event;
 use crate::plugins::chain;
 use crate::proxy;
 use crate::signals;
+use crate::signals::Signals;
 use crate::state::Store;
 use crate::state::default_folder;
 use crate::status::Board;
@@ -48,6 +52,7 @@ use crate::watch::Watch;
 ///
 /// What kept the gateway from starting, or from ending well.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let mut signals = Signals::register(true).context("cannot receive signals")?;
     let bound = admin::bind(&args.admin, args.admin_token_file.as_deref())?;
     proxy::raise_descriptor_limit();
     let (events, inbox) = mpsc::channel();
@@ -62,6 +67,10 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let read_at = SystemTime::now();
     let loaded = control.load(true);
     watch.set(reload::paths(&loaded.draft.watch), read_at);
+    if signals.say_stop() {
+        tracing::info!("told to end before anything served");
+        return Ok(());
+    }
     refuse_bad(&loaded.draft, args)?;
     let (loaded, gateway) = start(&mut control, loaded, args)?;
     let board = Board::default();
@@ -71,12 +80,14 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let number = control.number();
     publish::serves(&board, number, loaded, gateway.addresses());
     let remote = gateway.remote();
+    let stop = Arc::new(AtomicBool::new(false));
     let thread = reload::Thread {
         control,
         gateway,
         board: board.clone(),
         watch,
         reporter,
+        stop: Arc::clone(&stop),
     };
     let thread = thread.start(inbox).context("cannot start a thread")?;
     let (orders, ordered) = mpsc::channel();
@@ -84,24 +95,21 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         .map(|bound| serve_admin(bound, &board, orders))
         .transpose()?;
     systemd::ready(&format!("generation {number} serves"));
-    let stopped = signals::serve_until(signals::Running {
+    let running = signals::Running {
         remote: &remote,
         events: Some(&events),
         orders: &ordered,
         on_stop: &|| {
+            // First of all: no reload may begin after the drain.
+            stop.store(true, Ordering::SeqCst);
+            events.send(Event::End).ok();
             board.write(|status| status.draining = true);
             systemd::stopping();
         },
-    });
-    let ended = stopped.context("cannot receive signals")?;
-    anyhow::ensure!(
-        ended,
-        "ended by a second signal before exchanges had finished"
-    );
-    events.send(Event::End).ok();
-    let ended = end(thread);
+    };
+    let ended = signals.serve_until(running, || end(thread))?;
     drop(admin);
-    ended
+    ended.context(proxy::CUT_SHORT)?
 }
 
 fn end(thread: JoinHandle<Gateway>) -> anyhow::Result<()> {

@@ -143,6 +143,11 @@ fn while_draining_it_is_live_and_not_ready() {
     });
     assert_eq!(answer.text(), "draining\n");
     assert_eq!(gateway.admin("GET /live").status(), 200);
+    let late = gateway.admin("POST /reload");
+    assert_eq!(
+        (late.status(), late.text().as_str()),
+        (503, "the gateway is ending\n")
+    );
 }
 
 #[test]

@@ -36,6 +36,39 @@ fn what_files_say_is_served_and_a_signal_drains() {
 }
 
 #[test]
+fn a_signal_during_a_start_ends_it_in_good_order() {
+    // It holds up the start until its time is over.
+    let slow = r#"(module (memory (export "memory") 1)
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 0))
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+            (loop $for_ever (br $for_ever)) (unreachable)))"#;
+    let plugin = "apiVersion: tidegate.dev/v1alpha1
+kind: Plugin
+metadata: { name: slow }
+spec: { source: { file: slow.wasm }, limits: { startTimeout: 2s } }
+";
+    let folder = Folder::of(&[("gateway.yaml", GATEWAY), ("plugin.yaml", plugin)]);
+    folder.write("slow.wasm", &wat::parse_str(slow).expect("WAT"));
+    let socket = folder.file("admin.sock");
+    let mut command = tidegate();
+    command.arg("run").arg("-c").arg(folder.path());
+    command.args(["--state-dir", "off", "--admin"]);
+    command.arg(format!("unix:{}", socket.display()));
+    command.stderr(Stdio::piped());
+    let child = command.spawn().expect("tidegate starts");
+    eventually("the socket", || socket.exists().then_some(()));
+    let kill = std::process::Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(kill.expect("kill runs").success());
+    let ended = child.wait_with_output().expect("it ends");
+    let err = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(0), "{err}");
+    assert!(err.contains("before anything served"), "{err}");
+}
+
+#[test]
 fn a_bad_configuration_starts_only_if_that_is_wanted() {
     let (folder, _) = ten_mistakes();
     let mut command = tidegate();
