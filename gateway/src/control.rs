@@ -21,6 +21,7 @@ use tidegate_config::draft::PluginSource;
 use tidegate_config::load::Loader;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
+use tidegate_config::resource::ResourceId;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_proxy::BindError;
 use tidegate_proxy::Callable;
@@ -31,6 +32,8 @@ use tidegate_proxy::StartError;
 use crate::control::blame::gateway_of;
 use crate::control::blame::is_about_same;
 use crate::control::blame::plugin_problems;
+use crate::plugins;
+use crate::plugins::Reason;
 use crate::plugins::Resolver;
 use crate::plugins::Slot;
 use crate::plugins::chain;
@@ -98,6 +101,14 @@ impl Control {
         }
     }
 
+    /// One that serves nothing: its problems have also what guests say, which else the log has.
+    pub(crate) fn candid(loader: Loader) -> Self {
+        Self {
+            resolver: Resolver::candid(),
+            ..Self::new(loader, None, Settings::default())
+        }
+    }
+
     /// Takes what served before a restart as what to fall back to. A state that cannot be used is
     /// warned of and left alone.
     pub(crate) fn restore(&mut self) {
@@ -156,8 +167,8 @@ impl Control {
         }
     }
 
-    /// Offers a load to the data plane until it takes it, refusing what it names as the reason; if
-    /// `strict`, only once.
+    /// Offers a load to the data plane until it takes it, refusing what it names as the reason, as
+    /// long as what is left `may_serve`.
     ///
     /// # Errors
     ///
@@ -165,7 +176,7 @@ impl Control {
     pub(crate) fn hand_over<T>(
         &mut self,
         mut loaded: Loaded,
-        strict: bool,
+        may_serve: impl Fn(&Loaded) -> bool,
         mut take: impl FnMut(Generation) -> Result<T, StartError>,
     ) -> Result<(Loaded, T), (Box<Loaded>, StartError)> {
         let mut found: Vec<Problem> = Vec::new();
@@ -179,12 +190,9 @@ impl Control {
                 }
                 Err(err) => err,
             };
-            let blamed = self.blame(&err, &loaded).filter(|_| !strict);
-            let Some(problem) = blamed else {
-                self.number -= 1;
-                return Err((Box::new(loaded), err));
-            };
-            if found.iter().any(|old| is_about_same(old, &problem)) {
+            let mut blamed = self.blame(&err, &loaded);
+            blamed.retain(|new| !found.iter().any(|old| is_about_same(old, new)));
+            if blamed.is_empty() {
                 self.number -= 1;
                 return Err((Box::new(loaded), err));
             }
@@ -193,30 +201,30 @@ impl Control {
                     found.push(late);
                 }
             }
-            found.push(problem);
+            found.append(&mut blamed);
             let draft = self.loader.refuse(found.clone());
             loaded = self.resolve(draft, found.clone());
+            if !may_serve(&loaded) {
+                self.number -= 1;
+                return Err((Box::new(loaded), err));
+            }
         }
         self.number -= 1;
         let err = std::io::Error::other("too many resources are refused");
         Err((Box::new(loaded), StartError::Thread(err)))
     }
 
-    /// The resource that keeps a generation from being taken.
-    fn blame(&mut self, err: &StartError, loaded: &Loaded) -> Option<Problem> {
+    /// The resources that keep a generation from being taken.
+    fn blame(&mut self, err: &StartError, loaded: &Loaded) -> Vec<Problem> {
         match err {
             StartError::Plugin { plugin, source } => {
-                let message = chain(source.as_ref());
+                let refused = self.resolver.reject(plugin, source);
                 let decls = &loaded.draft.plugins;
-                let decl = decls.iter().find(|decl| *decl.name.0 == **plugin)?;
-                if !self.resolver.reject(plugin, message.clone()) {
-                    return None;
-                }
-                Some(
-                    Problem::error(decl.source_place.clone(), message)
-                        .about(decl.resource.clone())
-                        .reason("NotStarted"),
-                )
+                let problem = |(resource, reason): (ResourceId, Reason)| {
+                    let decl = decls.iter().find(|decl| decl.resource == resource)?;
+                    Some(plugins::problem(decl, &reason))
+                };
+                refused.into_iter().filter_map(problem).collect()
             }
             StartError::Bind(bind) => {
                 let (name, address) = match bind {
@@ -224,17 +232,16 @@ impl Control {
                     | BindError::Refused {
                         listener, address, ..
                     } => (listener, *address),
-                    _ => return None,
+                    _ => return Vec::new(),
                 };
                 self.unbound.push(address);
-                let (resource, place) = gateway_of(name, &loaded.draft)?;
-                Some(
-                    Problem::error(place, chain(err))
-                        .about(resource)
-                        .reason("AddressNotUsable"),
-                )
+                let Some((resource, place)) = gateway_of(name, &loaded.draft) else {
+                    return Vec::new();
+                };
+                let problem = Problem::error(place, chain(err)).about(resource);
+                vec![problem.reason("AddressNotUsable")]
             }
-            _ => None,
+            _ => Vec::new(),
         }
     }
 

@@ -14,7 +14,9 @@ use std::time::SystemTime;
 
 use anyhow::Context as _;
 use tidegate_config::draft::Draft;
+use tidegate_config::draft::ResourceStatus;
 use tidegate_config::load::Loader;
+use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
 use tidegate_config::render::Colour;
 use tidegate_config::render::render;
@@ -35,6 +37,7 @@ use crate::control::publish;
 use crate::control::publish::Reporter;
 use crate::control::reload;
 use crate::control::reload::Event;
+use crate::plugins::Slot;
 use crate::plugins::chain;
 use crate::proxy;
 use crate::signals;
@@ -152,8 +155,21 @@ fn store(args: &RunArgs, config: &Path) -> Option<Store> {
 
 /// Whether a start may go on: errors are fatal unless something good serves in place of what is bad.
 fn refuse_bad(draft: &Draft, args: &RunArgs) -> anyhow::Result<()> {
-    let is_covered = |problem: &tidegate_config::problem::Problem| {
-        let is_last_good = |status: &&tidegate_config::draft::ResourceStatus| status.last_good;
+    if args.allow_partial || is_covered(draft) {
+        return Ok(());
+    }
+    eprint!("{}", render(&draft.problems, Colour::Never));
+    let config = args.config.display();
+    anyhow::bail!(
+        "{config} is refused: repair it, or start with what is good by --allow-partial \
+         (`tidegate check -c {config}` shows problems without starting)"
+    )
+}
+
+/// Whether a last good version serves in place of everything that is bad.
+fn is_covered(draft: &Draft) -> bool {
+    let is_covered = |problem: &Problem| {
+        let is_last_good = |status: &&ResourceStatus| status.last_good;
         let mut good = draft.resources.iter().filter(is_last_good);
         match (&problem.resource, &problem.place) {
             (Some(resource), _) => good.any(|status| status.resource == *resource),
@@ -167,16 +183,7 @@ fn refuse_bad(draft: &Draft, args: &RunArgs) -> anyhow::Result<()> {
     };
     let errors = draft.problems.iter();
     let mut errors = errors.filter(|problem| problem.severity == Severity::Error);
-    let fatal = errors.any(|problem| !is_covered(problem));
-    if !fatal || args.allow_partial {
-        return Ok(());
-    }
-    eprint!("{}", render(&draft.problems, Colour::Never));
-    let config = args.config.display();
-    anyhow::bail!(
-        "{config} is refused: repair it, or start with what is good by --allow-partial \
-         (`tidegate check -c {config}` shows problems without starting)"
-    )
+    errors.all(is_covered)
 }
 
 fn is_same(a: &Path, b: &Path) -> bool {
@@ -196,7 +203,11 @@ fn start(
         .map_or_else(proxy::available_workers, usize::from);
     tracing::info!(config = %args.config.display(), workers, "starting");
     let writes = args.access_log != Some(AccessLogArg::Off);
-    let started = control.hand_over(loaded, !args.allow_partial, |generation| {
+    let may_serve = |left: &Loaded| {
+        let is_refused = |slot: &Slot| matches!(slot, Slot::Refused(_));
+        args.allow_partial || (is_covered(&left.draft) && !left.slots.iter().any(is_refused))
+    };
+    let started = control.hand_over(loaded, may_serve, |generation| {
         Gateway::start(Options {
             generation,
             workers,

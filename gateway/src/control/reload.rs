@@ -14,9 +14,9 @@ use tidegate_proxy::StartError;
 use tokio::sync::oneshot;
 
 use crate::control::Control;
+use crate::control::blame;
 use crate::control::publish;
 use crate::control::publish::Reporter;
-use crate::plugins::chain;
 use crate::status::Board;
 use crate::status::Outcome;
 use crate::systemd;
@@ -135,13 +135,17 @@ impl Thread {
             return Outcome::Success;
         }
         let (gateway, stop) = (&mut self.gateway, &self.stop);
-        let taken = self.control.hand_over(loaded, false, |generation| {
-            if stop.load(Ordering::SeqCst) {
-                let ending = std::io::Error::other("the gateway is ending");
-                return Err(StartError::Thread(ending));
-            }
-            gateway.apply(generation)
-        });
+        let taken = self.control.hand_over(
+            loaded,
+            |_| true,
+            |generation| {
+                if stop.load(Ordering::SeqCst) {
+                    let ending = std::io::Error::other("the gateway is ending");
+                    return Err(StartError::Thread(ending));
+                }
+                gateway.apply(generation)
+            },
+        );
         if self.is_ending() {
             // Workers that drain take nothing any more; there is nothing to tell.
             return Outcome::Failure;
@@ -157,7 +161,7 @@ impl Thread {
             }
             Err((loaded, err)) => {
                 self.reporter.report(&loaded.draft.problems);
-                let outcome = publish::failed(&self.board, *loaded, chain(&err));
+                let outcome = publish::failed(&self.board, *loaded, blame::words(&err));
                 systemd::ready("an older generation serves: the last reload failed");
                 outcome
             }

@@ -12,6 +12,7 @@ use tidegate_testkit::Origin;
 use tidegate_testkit::eventually;
 
 use crate::check::picky;
+use crate::check::quoting;
 use crate::process::Folder;
 use crate::process::GATEWAY;
 use crate::process::Running;
@@ -90,6 +91,19 @@ fn every_page_is_there_and_no_page_shows_a_secret() {
     let info = format!("tidegate_plugin_info{{plugin=\"default/picky\",digest=\"{digest}\"}}");
     assert_eq!(gateway.metric(&info), Some(1.0));
     assert!(!gateway.log().iter().any(|line| line.contains(SECRET)));
+}
+
+#[test]
+fn what_a_plugin_says_is_in_the_log_and_on_no_page() {
+    let origin = Origin::answers(200, "apples");
+    let files = folder(&origin);
+    files.write("picky.wasm", &quoting(SECRET));
+    let gateway = Running::start(&files, &["--allow-partial"]);
+    gateway.logs(SECRET);
+    gateway.logs("it refused its configuration");
+    let page = gateway.admin("GET /resources").text();
+    assert!(page.contains("it refused its configuration"), "{page}");
+    assert!(!page.contains(SECRET), "{page}");
 }
 
 #[test]

@@ -138,6 +138,28 @@ fn a_restart_with_broken_files_serves_the_last_good_generation() {
 }
 
 #[test]
+fn a_restart_whose_new_address_is_taken_serves_on_the_last_good_one() {
+    let origin = Origin::answers(200, "apples");
+    let folder = fruit(&origin);
+    let state = tempfile::tempdir().expect("a folder");
+    let state_dir = state.path().join("state");
+    let args = ["--state-dir", state_dir.to_str().expect("text")];
+    let mut gateway = Running::start_with(folder.path(), &args);
+    gateway.logs("generation 1 serves");
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait(), Some(0));
+    let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = taken.local_addr().expect("bound").port();
+    let text = GATEWAY.replace("port: 0", &format!("port: {port}"));
+    folder.write("gateway.yaml", text.as_bytes());
+    let gateway = Running::start_with(folder.path(), &args);
+    gateway.logs("in use");
+    assert_eq!(gateway.get("/").text(), "apples");
+    let status = gateway.resource("Gateway", "edge").expect("it is listed");
+    assert_eq!(status["lastGood"], true, "{status}");
+}
+
+#[test]
 fn a_state_that_is_not_ours_is_warned_of_and_ignored() {
     let origin = Origin::answers(200, "apples");
     let folder = fruit(&origin);
