@@ -21,6 +21,7 @@ use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Plugin;
 use tidegate_host_abi::PluginSpec;
 use tidegate_host_abi::StartError;
+use tidegate_plugin_store::PluginCode;
 
 use crate::plugins::compile::Compiler;
 use crate::plugins::compile::TryError;
@@ -272,6 +273,7 @@ impl Resolver {
             .filter(|known| known.version == version)
             .and_then(|known| known.plugin.clone())
         {
+            keep(store, &code);
             return Ok(Good {
                 version,
                 backends,
@@ -289,11 +291,7 @@ impl Resolver {
         match tried {
             Ok(plugin) => {
                 self.bad.remove(&decl.resource);
-                if let Some(store) = store
-                    && let Err(err) = store.keep_module(&code.digest, &code.bytes)
-                {
-                    tracing::warn!("a restart may not find this plugin: {}", chain(&err));
-                }
+                keep(store, &code);
                 Ok(Good {
                     version,
                     backends,
@@ -375,6 +373,16 @@ impl Resolver {
                 None
             }
         }
+    }
+}
+
+/// Keeps the code of a plugin for a restart.
+fn keep(store: Option<&Store>, code: &PluginCode) {
+    if let Some(store) = store
+        && let Err(err) = store.keep_module(&code.digest, &code.bytes)
+    {
+        let name = &code.name;
+        tracing::warn!("a restart may not find plugin {name}: {}", chain(&err));
     }
 }
 
