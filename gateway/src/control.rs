@@ -10,10 +10,14 @@ pub(crate) mod publish;
 pub(crate) mod reload;
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::net::AddressFamily;
+use rustix::net::SocketFlags;
+use rustix::net::SocketType;
+use rustix::net::sockopt;
 use tidegate_config::draft::AcceptedDocument;
 use tidegate_config::draft::Draft;
 use tidegate_config::draft::PluginDecl;
@@ -54,7 +58,7 @@ pub(crate) struct Control {
     /// The number of the generation made last.
     number: u64,
     /// Addresses that could not be bound, to be tried again.
-    unbound: Vec<std::net::SocketAddr>,
+    unbound: Vec<SocketAddr>,
     /// What serves, if nothing was wrong with it.
     serving: Option<Serving>,
 }
@@ -300,10 +304,31 @@ impl Control {
 
     /// Whether an address that could not be bound is free now.
     pub(crate) fn may_bind_now(&self) -> bool {
-        self.unbound
-            .iter()
-            .any(|address| TcpListener::bind(address).is_ok())
+        self.unbound.iter().any(|address| is_free(*address))
     }
+}
+
+/// Whether an address can be bound. Never listens on it: a client that came just then would be lost.
+fn is_free(address: SocketAddr) -> bool {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let bound = || {
+        let socket = rustix::net::socket_with(
+            family,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            Some(rustix::net::ipproto::TCP),
+        )?;
+        // As listeners are bound: what only lingers in the kernel is no obstacle.
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        if address.is_ipv6() {
+            sockopt::set_ipv6_v6only(&socket, true)?;
+        }
+        rustix::net::bind(&socket, &address)
+    };
+    bound().is_ok()
 }
 
 impl Settings {
@@ -342,5 +367,32 @@ fn generation(number: u64, loaded: &Loaded) -> Generation {
         number,
         snapshot: Arc::clone(&loaded.snapshot),
         plugins: loaded.slots.iter().map(slot).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::is_free;
+
+    #[test]
+    fn an_address_is_free_once_nobody_listens_there_though_its_connections_linger() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(taken) = TcpListener::bind(address) else {
+                // Not every machine has both families.
+                assert_ne!(address, "127.0.0.1:0");
+                continue;
+            };
+            let address = taken.local_addr().expect("bound");
+            assert!(!is_free(address));
+            let client = std::net::TcpStream::connect(address).expect("connected");
+            let (server, _) = taken.accept().expect("accepted");
+            // Whoever closes first is the one whose side lingers.
+            drop(server);
+            drop(client);
+            drop(taken);
+            assert!(is_free(address));
+        }
     }
 }
