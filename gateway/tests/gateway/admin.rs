@@ -107,6 +107,28 @@ fn what_a_plugin_says_is_in_the_log_and_on_no_page() {
 }
 
 #[test]
+fn whoever_holds_all_connections_keeps_no_probe_out() {
+    let origin = Origin::answers(200, "apples");
+    let files = folder(&origin);
+    let gateway = Running::start(&files, &[]);
+    let hold = || {
+        let mut client = tidegate_testkit::Client::connect(gateway.admin_address());
+        client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        (client.response().status() == 200).then_some(client)
+    };
+    let held: Vec<_> = std::iter::from_fn(hold).take(100).collect();
+    assert_eq!(held.len(), 64);
+    for page in ["/live", "/ready"] {
+        assert_eq!(gateway.admin(&format!("GET {page}")).status(), 200);
+    }
+    assert_eq!(gateway.admin("GET /metrics").status(), 503);
+    drop(held);
+    eventually("a place", || {
+        (gateway.admin("GET /metrics").status() == 200).then_some(())
+    });
+}
+
+#[test]
 fn changes_are_posts() {
     let origin = Origin::answers(200, "apples");
     let files = folder(&origin);
