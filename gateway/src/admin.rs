@@ -22,11 +22,13 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use http::StatusCode;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
@@ -34,12 +36,18 @@ use tokio::task::JoinSet;
 use crate::admin::access::Access;
 use crate::admin::access::Token;
 use crate::admin::access::TokenError;
+use crate::admin::access::is_probe;
 pub(crate) use crate::admin::answer::Answers;
 pub(crate) use crate::admin::answer::Order;
 use crate::admin::unix::UnixSocket;
 
-/// Connections at a time; others wait to be accepted.
+/// Connections at a time that may ask for everything.
 const MAX_CONNECTIONS: usize = 64;
+/// Connections beyond those, which may ask only whether the gateway is ready and alive: whoever
+/// decides on that whether it is restarted must not have to wait for others.
+const MAX_PROBES: usize = 16;
+/// From the accept to the end of such a connection.
+const LONGEST_PROBE: Duration = Duration::from_secs(2);
 /// From the accept to the end of a connection: a scraper connects anew after it.
 const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
 /// For a request head.
@@ -200,6 +208,7 @@ impl Bound {
             access,
             answers,
             places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
+            probes: Arc::new(Semaphore::new(MAX_PROBES)),
         });
         let thread = std::thread::Builder::new()
             .name("admin".to_owned())
@@ -233,6 +242,42 @@ struct Shared {
     access: Access,
     answers: Answers,
     places: Arc<Semaphore>,
+    probes: Arc<Semaphore>,
+}
+
+/// A place among the connections.
+#[derive(Debug)]
+struct Place {
+    /// Whether everything may be asked; else only `/ready` and `/live`, once.
+    is_full: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Shared {
+    /// A place once there is one; `None` never, for there is always one in the end.
+    async fn place(&self) -> Option<Place> {
+        let (is_full, permit) = tokio::select! {
+            biased;
+            permit = Arc::clone(&self.places).acquire_owned() => (true, permit),
+            permit = Arc::clone(&self.probes).acquire_owned() => (false, permit),
+        };
+        let permit = permit.ok()?;
+        Some(Place {
+            is_full,
+            _permit: permit,
+        })
+    }
+
+    /// A better place, if one has become free meanwhile.
+    fn better(&self, place: Place) -> Place {
+        match Arc::clone(&self.places).try_acquire_owned() {
+            Ok(permit) if !place.is_full => Place {
+                is_full: true,
+                _permit: permit,
+            },
+            _ => place,
+        }
+    }
 }
 
 async fn accept(socket: Socket, shared: Arc<Shared>) {
@@ -262,19 +307,21 @@ where
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        // Never closed, so there is always a place in the end.
-        let Ok(place) = Arc::clone(&shared.places).acquire_owned().await else {
+        let Some(place) = shared.place().await else {
             return;
         };
         match next().await {
             Ok(stream) => {
                 let shared = Arc::clone(shared);
                 connections.spawn(async move {
-                    let served = serve(stream, shared);
-                    if tokio::time::timeout(LONGEST_CONNECTION, served)
-                        .await
-                        .is_err()
-                    {
+                    let place = shared.better(place);
+                    let longest = if place.is_full {
+                        LONGEST_CONNECTION
+                    } else {
+                        LONGEST_PROBE
+                    };
+                    let served = serve(stream, shared, place.is_full);
+                    if tokio::time::timeout(longest, served).await.is_err() {
                         tracing::debug!("an admin connection was cut");
                     }
                     drop(place);
@@ -288,7 +335,7 @@ where
     }
 }
 
-async fn serve<S>(stream: S, shared: Arc<Shared>)
+async fn serve<S>(stream: S, shared: Arc<Shared>, is_full: bool)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -296,7 +343,11 @@ where
         let shared = Arc::clone(&shared);
         async move {
             let answer = match shared.access.check(&request) {
-                Ok(()) => shared.answers.answer(&request).await,
+                Ok(()) if is_full || is_probe(&request) => shared.answers.answer(&request).await,
+                Ok(()) => answer::text(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    "too many connections to the admin API\n",
+                ),
                 Err(refusal) => refusal.answer(),
             };
             Ok::<_, Infallible>(answer)
@@ -307,6 +358,7 @@ where
         .header_read_timeout(HEAD_TIME)
         .max_buf_size(HEAD_BYTES)
         .max_headers(HEAD_FIELDS)
+        .keep_alive(is_full)
         .serve_connection(TokioIo::new(stream), service)
         .await;
     if let Err(err) = served {

@@ -17,12 +17,11 @@ use tidegate_config::render::render;
 use crate::cli::CheckArgs;
 use crate::cli::CheckFormat;
 use crate::control::Control;
-use crate::control::Settings;
 
 /// Loads, compiles, starts and configures everything once, with every call of plugins refused.
 /// Returns failure if there are errors; warnings are none.
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let mut control = Control::new(Loader::new(&args.config), None, Settings::default());
+    let mut control = Control::candid(Loader::new(&args.config));
     let draft = control.load(true).draft;
     let count = |severity| {
         let problems = draft.problems.iter();

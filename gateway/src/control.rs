@@ -10,10 +10,14 @@ pub(crate) mod publish;
 pub(crate) mod reload;
 
 use std::collections::BTreeSet;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use rustix::net::AddressFamily;
+use rustix::net::SocketFlags;
+use rustix::net::SocketType;
+use rustix::net::sockopt;
 use tidegate_config::draft::AcceptedDocument;
 use tidegate_config::draft::Draft;
 use tidegate_config::draft::PluginDecl;
@@ -21,6 +25,7 @@ use tidegate_config::draft::PluginSource;
 use tidegate_config::load::Loader;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
+use tidegate_config::resource::ResourceId;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_proxy::BindError;
 use tidegate_proxy::Callable;
@@ -31,6 +36,8 @@ use tidegate_proxy::StartError;
 use crate::control::blame::gateway_of;
 use crate::control::blame::is_about_same;
 use crate::control::blame::plugin_problems;
+use crate::plugins;
+use crate::plugins::Reason;
 use crate::plugins::Resolver;
 use crate::plugins::Slot;
 use crate::plugins::chain;
@@ -51,7 +58,7 @@ pub(crate) struct Control {
     /// The number of the generation made last.
     number: u64,
     /// Addresses that could not be bound, to be tried again.
-    unbound: Vec<std::net::SocketAddr>,
+    unbound: Vec<SocketAddr>,
     /// What serves, if nothing was wrong with it.
     serving: Option<Serving>,
 }
@@ -95,6 +102,14 @@ impl Control {
             number: 0,
             unbound: Vec::new(),
             serving: None,
+        }
+    }
+
+    /// One that serves nothing: its problems have also what guests say, which else the log has.
+    pub(crate) fn candid(loader: Loader) -> Self {
+        Self {
+            resolver: Resolver::candid(),
+            ..Self::new(loader, None, Settings::default())
         }
     }
 
@@ -156,8 +171,8 @@ impl Control {
         }
     }
 
-    /// Offers a load to the data plane until it takes it, refusing what it names as the reason; if
-    /// `strict`, only once.
+    /// Offers a load to the data plane until it takes it, refusing what it names as the reason, as
+    /// long as what is left `may_serve`.
     ///
     /// # Errors
     ///
@@ -165,7 +180,7 @@ impl Control {
     pub(crate) fn hand_over<T>(
         &mut self,
         mut loaded: Loaded,
-        strict: bool,
+        may_serve: impl Fn(&Loaded) -> bool,
         mut take: impl FnMut(Generation) -> Result<T, StartError>,
     ) -> Result<(Loaded, T), (Box<Loaded>, StartError)> {
         let mut found: Vec<Problem> = Vec::new();
@@ -179,12 +194,9 @@ impl Control {
                 }
                 Err(err) => err,
             };
-            let blamed = self.blame(&err, &loaded).filter(|_| !strict);
-            let Some(problem) = blamed else {
-                self.number -= 1;
-                return Err((Box::new(loaded), err));
-            };
-            if found.iter().any(|old| is_about_same(old, &problem)) {
+            let mut blamed = self.blame(&err, &loaded);
+            blamed.retain(|new| !found.iter().any(|old| is_about_same(old, new)));
+            if blamed.is_empty() {
                 self.number -= 1;
                 return Err((Box::new(loaded), err));
             }
@@ -193,30 +205,30 @@ impl Control {
                     found.push(late);
                 }
             }
-            found.push(problem);
+            found.append(&mut blamed);
             let draft = self.loader.refuse(found.clone());
             loaded = self.resolve(draft, found.clone());
+            if !may_serve(&loaded) {
+                self.number -= 1;
+                return Err((Box::new(loaded), err));
+            }
         }
         self.number -= 1;
         let err = std::io::Error::other("too many resources are refused");
         Err((Box::new(loaded), StartError::Thread(err)))
     }
 
-    /// The resource that keeps a generation from being taken.
-    fn blame(&mut self, err: &StartError, loaded: &Loaded) -> Option<Problem> {
+    /// The resources that keep a generation from being taken.
+    fn blame(&mut self, err: &StartError, loaded: &Loaded) -> Vec<Problem> {
         match err {
             StartError::Plugin { plugin, source } => {
-                let message = chain(source.as_ref());
+                let refused = self.resolver.reject(plugin, source);
                 let decls = &loaded.draft.plugins;
-                let decl = decls.iter().find(|decl| *decl.name.0 == **plugin)?;
-                if !self.resolver.reject(plugin, message.clone()) {
-                    return None;
-                }
-                Some(
-                    Problem::error(decl.source_place.clone(), message)
-                        .about(decl.resource.clone())
-                        .reason("NotStarted"),
-                )
+                let problem = |(resource, reason): (ResourceId, Reason)| {
+                    let decl = decls.iter().find(|decl| decl.resource == resource)?;
+                    Some(plugins::problem(decl, &reason))
+                };
+                refused.into_iter().filter_map(problem).collect()
             }
             StartError::Bind(bind) => {
                 let (name, address) = match bind {
@@ -224,17 +236,16 @@ impl Control {
                     | BindError::Refused {
                         listener, address, ..
                     } => (listener, *address),
-                    _ => return None,
+                    _ => return Vec::new(),
                 };
                 self.unbound.push(address);
-                let (resource, place) = gateway_of(name, &loaded.draft)?;
-                Some(
-                    Problem::error(place, chain(err))
-                        .about(resource)
-                        .reason("AddressNotUsable"),
-                )
+                let Some((resource, place)) = gateway_of(name, &loaded.draft) else {
+                    return Vec::new();
+                };
+                let problem = Problem::error(place, chain(err)).about(resource);
+                vec![problem.reason("AddressNotUsable")]
             }
-            _ => None,
+            _ => Vec::new(),
         }
     }
 
@@ -293,10 +304,31 @@ impl Control {
 
     /// Whether an address that could not be bound is free now.
     pub(crate) fn may_bind_now(&self) -> bool {
-        self.unbound
-            .iter()
-            .any(|address| TcpListener::bind(address).is_ok())
+        self.unbound.iter().any(|address| is_free(*address))
     }
+}
+
+/// Whether an address can be bound. Never listens on it: a client that came just then would be lost.
+fn is_free(address: SocketAddr) -> bool {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let bound = || {
+        let socket = rustix::net::socket_with(
+            family,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            Some(rustix::net::ipproto::TCP),
+        )?;
+        // As listeners are bound: what only lingers in the kernel is no obstacle.
+        sockopt::set_socket_reuseaddr(&socket, true)?;
+        if address.is_ipv6() {
+            sockopt::set_ipv6_v6only(&socket, true)?;
+        }
+        rustix::net::bind(&socket, &address)
+    };
+    bound().is_ok()
 }
 
 impl Settings {
@@ -335,5 +367,32 @@ fn generation(number: u64, loaded: &Loaded) -> Generation {
         number,
         snapshot: Arc::clone(&loaded.snapshot),
         plugins: loaded.slots.iter().map(slot).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::is_free;
+
+    #[test]
+    fn an_address_is_free_once_nobody_listens_there_though_its_connections_linger() {
+        for address in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(taken) = TcpListener::bind(address) else {
+                // Not every machine has both families.
+                assert_ne!(address, "127.0.0.1:0");
+                continue;
+            };
+            let address = taken.local_addr().expect("bound");
+            assert!(!is_free(address));
+            let client = std::net::TcpStream::connect(address).expect("connected");
+            let (server, _) = taken.accept().expect("accepted");
+            // Whoever closes first is the one whose side lingers.
+            drop(server);
+            drop(client);
+            drop(taken);
+            assert!(is_free(address));
+        }
     }
 }

@@ -20,13 +20,19 @@ use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Plugin;
 use tidegate_host_abi::PluginSpec;
+use tidegate_host_abi::StartError;
+use tidegate_plugin_store::PluginCode;
 
 use crate::plugins::compile::Compiler;
-use crate::plugins::reason::Reason;
+use crate::plugins::compile::TryError;
+pub(crate) use crate::plugins::reason::Reason;
 pub(crate) use crate::plugins::reason::chain;
+pub(crate) use crate::plugins::reason::in_one_line;
+pub(crate) use crate::plugins::reason::not_started;
 use crate::plugins::reason::policy;
-use crate::plugins::reason::problem;
+pub(crate) use crate::plugins::reason::problem;
 use crate::plugins::reason::refusal;
+use crate::plugins::reason::said;
 use crate::plugins::reason::spec;
 use crate::state::Store;
 use crate::state::StoredPlugin;
@@ -99,9 +105,19 @@ pub(crate) struct Resolver {
     declared: HashSet<ResourceId>,
     /// What was tried in vain, so that it is not compiled again with every load.
     bad: HashMap<ResourceId, (Version, Reason)>,
+    /// Whether reasons have what the guest said, instead of the log.
+    candid: bool,
 }
 
 impl Resolver {
+    /// One whose reasons have what guests say, for those who see nothing but reasons.
+    pub(crate) fn candid() -> Self {
+        Self {
+            candid: true,
+            ..Self::default()
+        }
+    }
+
     /// Takes what served before a restart as versions to fall back to.
     pub(crate) fn restore(&mut self, plugins: Vec<StoredPlugin>) {
         for plugin in plugins {
@@ -148,28 +164,67 @@ impl Resolver {
         self.bad.clear();
     }
 
-    /// Takes it that a version which [`Resolver::resolve`] let pass does not start after all.
-    /// Returns whether it was a new one: then another [`Resolver::resolve`] falls back.
-    pub(crate) fn reject(&mut self, name: &str, message: String) -> bool {
-        let found = self
-            .next
-            .iter()
-            .find(|(_, good)| good.version.spec.name == name);
-        let Some((resource, good)) = found else {
-            return false;
+    /// Takes it that a plugin which [`Resolver::resolve`] let pass does not start after all. Returns
+    /// what is refused for it, with the reason: that plugin, if its version is new; else what is new
+    /// among those that share its instance, or anywhere. The next [`Resolver::resolve`] falls back.
+    /// Nothing if nothing is new.
+    pub(crate) fn reject(&mut self, name: &str, err: &StartError) -> Vec<(ResourceId, Reason)> {
+        let mut blamed = self.next.values();
+        let Some(blamed) = blamed.find(|good| good.version.spec.name == name) else {
+            return Vec::new();
         };
-        let serves = self.good.get(resource);
-        if serves.is_some_and(|serves| serves.version == good.version) {
-            return false;
+        self.say(name, err);
+        let key = |good: &Good| good.plugin.as_ref().map(|plugin| plugin.vm_key());
+        let reason = not_started(err, self.candid);
+        let fresh = self.next.iter().filter(|(resource, good)| {
+            let serves = self.good.get(*resource);
+            serves.is_none_or(|serves| serves.version != good.version)
+        });
+        let fresh: Vec<(&ResourceId, &Good)> = fresh.collect();
+        let itself = |good: &Good| good.version.spec.name == name;
+        let beside = |good: &Good| key(good) == key(blamed);
+        let of = |is: &dyn Fn(&Good) -> bool| {
+            let found = fresh.iter().filter(|(_, good)| is(good));
+            found.copied().collect::<Vec<_>>()
+        };
+        let mut refused = of(&itself);
+        if refused.is_empty() {
+            refused = of(&beside);
         }
-        let reason = Reason {
-            reason: "NotStarted",
-            message,
-            about_config: false,
-        };
-        self.bad
-            .insert(resource.clone(), (good.version.clone(), reason));
-        true
+        if refused.is_empty() {
+            refused = of(&|_| true);
+        }
+        let mut refused: Vec<_> = refused
+            .into_iter()
+            .map(|(resource, good)| {
+                let reason = Reason {
+                    reason: "NotStarted",
+                    message: if itself(good) {
+                        reason.message.clone()
+                    } else {
+                        format!("{name} does not start with it: {}", reason.message)
+                    },
+                    about_config: itself(good) && reason.about_config,
+                };
+                (resource.clone(), good.version.clone(), reason)
+            })
+            .collect();
+        refused.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        let refused = refused.into_iter().map(|(resource, version, reason)| {
+            let bad = (version, reason.clone());
+            self.bad.insert(resource.clone(), bad);
+            (resource, reason)
+        });
+        refused.collect()
+    }
+
+    /// Logs what a guest said before its start failed, which is for nobody but the operator.
+    fn say(&self, name: &str, err: &StartError) {
+        if let Some(said) = said(err)
+            && !self.candid
+        {
+            tracing::error!("plugin {name} said: {}", in_one_line(said));
+        }
     }
 
     /// Takes what was resolved last as what serves.
@@ -218,6 +273,7 @@ impl Resolver {
             .filter(|known| known.version == version)
             .and_then(|known| known.plugin.clone())
         {
+            keep(store, &code);
             return Ok(Good {
                 version,
                 backends,
@@ -235,11 +291,7 @@ impl Resolver {
         match tried {
             Ok(plugin) => {
                 self.bad.remove(&decl.resource);
-                if let Some(store) = store
-                    && let Err(err) = store.keep_module(&code.digest, &code.bytes)
-                {
-                    tracing::warn!("a restart may not find this plugin: {}", chain(&err));
-                }
+                keep(store, &code);
                 Ok(Good {
                     version,
                     backends,
@@ -247,7 +299,10 @@ impl Resolver {
                 })
             }
             Err(err) => {
-                let reason = refusal(path, &err);
+                if let TryError::Start(start) = &err {
+                    self.say(&version.spec.name, start);
+                }
+                let reason = refusal(path, &err, self.candid);
                 self.bad
                     .insert(decl.resource.clone(), (version, reason.clone()));
                 Err(reason)
@@ -271,14 +326,11 @@ impl Resolver {
         let slot = before
             .as_ref()
             .map_or_else(|| Slot::Refused(policy(decl.failure_policy)), ready);
-        let place = if reason.about_config {
-            &decl.config_place
-        } else {
-            &decl.source_place
-        };
-        resolved
-            .problems
-            .push(problem(decl, place, &reason, before.is_some()));
+        let mut problem = problem(decl, &reason);
+        if before.is_some() {
+            problem.hint = Some("the version before it serves on".to_owned());
+        }
+        resolved.problems.push(problem);
         if let Some(good) = before {
             self.next.insert(decl.resource.clone(), good);
         }
@@ -313,10 +365,24 @@ impl Resolver {
                 plugin: Some(plugin),
             }),
             Err(err) => {
-                tracing::warn!("the stored version of {name} fails too: {}", chain(&err));
+                if let TryError::Start(start) = &err {
+                    self.say(name, start);
+                }
+                let reason = refusal(Path::new(name), &err, self.candid).message;
+                tracing::warn!("the stored version of {name} fails too: {reason}");
                 None
             }
         }
+    }
+}
+
+/// Keeps the code of a plugin for a restart.
+fn keep(store: Option<&Store>, code: &PluginCode) {
+    if let Some(store) = store
+        && let Err(err) = store.keep_module(&code.digest, &code.bytes)
+    {
+        let name = &code.name;
+        tracing::warn!("a restart may not find plugin {name}: {}", chain(&err));
     }
 }
 

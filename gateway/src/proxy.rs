@@ -1,5 +1,7 @@
 //! `tidegate proxy`: one address to one origin, with filters, without a file.
 
+use std::sync::mpsc;
+
 use anyhow::Context as _;
 use tidegate_proxy::Ended;
 use tidegate_proxy::Gateway;
@@ -8,7 +10,11 @@ use tidegate_proxy::Options;
 use crate::build;
 use crate::cli::AccessLogArg;
 use crate::cli::ProxyArgs;
-use crate::signals;
+use crate::signals::Running;
+use crate::signals::Signals;
+
+/// Why a process ended that was told twice to.
+pub(crate) const CUT_SHORT: &str = "ended by a second signal before exchanges had finished";
 
 /// Runs until a signal says stop.
 ///
@@ -16,6 +22,7 @@ use crate::signals;
 ///
 /// What kept the gateway from starting, or from ending well.
 pub(crate) fn run(args: &ProxyArgs) -> anyhow::Result<()> {
+    let signals = Signals::register(false).context("cannot receive signals")?;
     let generation = build::generation(args)?;
     let workers = args.workers.map_or_else(available_workers, usize::from);
     raise_descriptor_limit();
@@ -31,10 +38,15 @@ pub(crate) fn run(args: &ProxyArgs) -> anyhow::Result<()> {
     for (_, address) in gateway.addresses() {
         tracing::info!("listening on {address}");
     }
-    match signals::serve_until_stopped(gateway).context("cannot receive signals")? {
-        None => anyhow::bail!("ended by a second signal before exchanges had finished"),
-        Some(ended) => end(ended),
-    }
+    let (_nobody_orders, orders) = mpsc::channel();
+    let running = Running {
+        remote: &gateway.remote(),
+        events: None,
+        orders: &orders,
+        on_stop: &|| {},
+    };
+    let ended = signals.serve_until(running, || gateway.join())?;
+    end(ended.context(CUT_SHORT)?)
 }
 
 /// Says how it ended.

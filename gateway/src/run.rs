@@ -5,13 +5,18 @@
 
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
 use tidegate_config::draft::Draft;
+use tidegate_config::draft::ResourceStatus;
 use tidegate_config::load::Loader;
+use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
 use tidegate_config::render::Colour;
 use tidegate_config::render::render;
@@ -32,9 +37,11 @@ use crate::control::publish;
 use crate::control::publish::Reporter;
 use crate::control::reload;
 use crate::control::reload::Event;
+use crate::plugins::Slot;
 use crate::plugins::chain;
 use crate::proxy;
 use crate::signals;
+use crate::signals::Signals;
 use crate::state::Store;
 use crate::state::default_folder;
 use crate::status::Board;
@@ -48,6 +55,7 @@ use crate::watch::Watch;
 ///
 /// What kept the gateway from starting, or from ending well.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
+    let mut signals = Signals::register(true).context("cannot receive signals")?;
     let bound = admin::bind(&args.admin, args.admin_token_file.as_deref())?;
     proxy::raise_descriptor_limit();
     let (events, inbox) = mpsc::channel();
@@ -62,6 +70,10 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let read_at = SystemTime::now();
     let loaded = control.load(true);
     watch.set(reload::paths(&loaded.draft.watch), read_at);
+    if signals.say_stop() {
+        tracing::info!("told to end before anything served");
+        return Ok(());
+    }
     refuse_bad(&loaded.draft, args)?;
     let (loaded, gateway) = start(&mut control, loaded, args)?;
     let board = Board::default();
@@ -71,12 +83,14 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let number = control.number();
     publish::serves(&board, number, loaded, gateway.addresses());
     let remote = gateway.remote();
+    let stop = Arc::new(AtomicBool::new(false));
     let thread = reload::Thread {
         control,
         gateway,
         board: board.clone(),
         watch,
         reporter,
+        stop: Arc::clone(&stop),
     };
     let thread = thread.start(inbox).context("cannot start a thread")?;
     let (orders, ordered) = mpsc::channel();
@@ -84,24 +98,21 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         .map(|bound| serve_admin(bound, &board, orders))
         .transpose()?;
     systemd::ready(&format!("generation {number} serves"));
-    let stopped = signals::serve_until(signals::Running {
+    let running = signals::Running {
         remote: &remote,
         events: Some(&events),
         orders: &ordered,
         on_stop: &|| {
+            // First of all: no reload may begin after the drain.
+            stop.store(true, Ordering::SeqCst);
+            events.send(Event::End).ok();
             board.write(|status| status.draining = true);
             systemd::stopping();
         },
-    });
-    let ended = stopped.context("cannot receive signals")?;
-    anyhow::ensure!(
-        ended,
-        "ended by a second signal before exchanges had finished"
-    );
-    events.send(Event::End).ok();
-    let ended = end(thread);
+    };
+    let ended = signals.serve_until(running, || end(thread))?;
     drop(admin);
-    ended
+    ended.context(proxy::CUT_SHORT)?
 }
 
 fn end(thread: JoinHandle<Gateway>) -> anyhow::Result<()> {
@@ -144,8 +155,21 @@ fn store(args: &RunArgs, config: &Path) -> Option<Store> {
 
 /// Whether a start may go on: errors are fatal unless something good serves in place of what is bad.
 fn refuse_bad(draft: &Draft, args: &RunArgs) -> anyhow::Result<()> {
-    let is_covered = |problem: &tidegate_config::problem::Problem| {
-        let is_last_good = |status: &&tidegate_config::draft::ResourceStatus| status.last_good;
+    if args.allow_partial || is_covered(draft) {
+        return Ok(());
+    }
+    eprint!("{}", render(&draft.problems, Colour::Never));
+    let config = args.config.display();
+    anyhow::bail!(
+        "{config} is refused: repair it, or start with what is good by --allow-partial \
+         (`tidegate check -c {config}` shows problems without starting)"
+    )
+}
+
+/// Whether a last good version serves in place of everything that is bad.
+fn is_covered(draft: &Draft) -> bool {
+    let is_covered = |problem: &Problem| {
+        let is_last_good = |status: &&ResourceStatus| status.last_good;
         let mut good = draft.resources.iter().filter(is_last_good);
         match (&problem.resource, &problem.place) {
             (Some(resource), _) => good.any(|status| status.resource == *resource),
@@ -159,16 +183,7 @@ fn refuse_bad(draft: &Draft, args: &RunArgs) -> anyhow::Result<()> {
     };
     let errors = draft.problems.iter();
     let mut errors = errors.filter(|problem| problem.severity == Severity::Error);
-    let fatal = errors.any(|problem| !is_covered(problem));
-    if !fatal || args.allow_partial {
-        return Ok(());
-    }
-    eprint!("{}", render(&draft.problems, Colour::Never));
-    let config = args.config.display();
-    anyhow::bail!(
-        "{config} is refused: repair it, or start with what is good by --allow-partial \
-         (`tidegate check -c {config}` shows problems without starting)"
-    )
+    errors.all(is_covered)
 }
 
 fn is_same(a: &Path, b: &Path) -> bool {
@@ -188,7 +203,11 @@ fn start(
         .map_or_else(proxy::available_workers, usize::from);
     tracing::info!(config = %args.config.display(), workers, "starting");
     let writes = args.access_log != Some(AccessLogArg::Off);
-    let started = control.hand_over(loaded, !args.allow_partial, |generation| {
+    let may_serve = |left: &Loaded| {
+        let is_refused = |slot: &Slot| matches!(slot, Slot::Refused(_));
+        args.allow_partial || (is_covered(&left.draft) && !left.slots.iter().any(is_refused))
+    };
+    let started = control.hand_over(loaded, may_serve, |generation| {
         Gateway::start(Options {
             generation,
             workers,

@@ -3,8 +3,6 @@
 use std::sync::mpsc;
 use std::time::Duration;
 
-use tidegate_proxy::Ended;
-use tidegate_proxy::Gateway;
 use tidegate_proxy::Remote;
 use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
@@ -16,11 +14,20 @@ use crate::control::reload::Event;
 /// How often the end of the workers, and orders of the admin API, are looked for.
 const LOOK: Duration = Duration::from_millis(20);
 
+/// Signals from now on: none of them ends the process by itself any more.
+#[derive(Debug)]
+pub(crate) struct Signals {
+    runtime: tokio::runtime::Runtime,
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Option<Signal>,
+}
+
 /// What runs and may be told to stop.
 pub(crate) struct Running<'a> {
     /// The gateway.
     pub(crate) remote: &'a Remote,
-    /// The control thread; without one, SIGHUP ends the process as it does by default.
+    /// The control thread, if there is one.
     pub(crate) events: Option<&'a mpsc::Sender<Event>>,
     /// Orders of the admin API.
     pub(crate) orders: &'a mpsc::Receiver<Order>,
@@ -28,72 +35,113 @@ pub(crate) struct Running<'a> {
     pub(crate) on_stop: &'a dyn Fn(),
 }
 
-/// Serves until a signal says stop and everything that ran has ended. Returns `None` if a second
-/// signal cut that short.
-///
-/// # Errors
-///
-/// The system's, if signals cannot be received.
-pub(crate) fn serve_until_stopped(gateway: Gateway) -> std::io::Result<Option<Ended>> {
-    let (_nobody_orders, orders) = mpsc::channel();
-    let ended = serve_until(Running {
-        remote: &gateway.remote(),
-        events: None,
-        orders: &orders,
-        on_stop: &|| {},
-    })?;
-    Ok(ended.then(|| gateway.join()))
+impl Signals {
+    /// Takes signals over. What comes before [`Signals::serve_until`] is kept for it. Without
+    /// `hangup`, SIGHUP ends the process as it does by default.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if signals cannot be received.
+    pub(crate) fn register(hangup: bool) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (terminate, interrupt, hangup) = runtime.block_on(async {
+            let terminate = signal(SignalKind::terminate())?;
+            let interrupt = signal(SignalKind::interrupt())?;
+            let hangup = hangup.then(|| signal(SignalKind::hangup())).transpose()?;
+            Ok::<_, std::io::Error>((terminate, interrupt, hangup))
+        })?;
+        Ok(Self {
+            runtime,
+            terminate,
+            interrupt,
+            hangup,
+        })
+    }
+
+    /// Whether a signal has asked for the end before anything serves.
+    pub(crate) fn say_stop(&mut self) -> bool {
+        let Self {
+            runtime,
+            terminate,
+            interrupt,
+            hangup: _,
+        } = self;
+        // Signals come by a pipe, which is read while there is something to wait for.
+        let look = Duration::from_millis(1);
+        let waiting = async { tokio::time::timeout(look, either(terminate, interrupt)).await };
+        runtime.block_on(waiting).is_ok()
+    }
+
+    /// Serves until a signal or an order says stop and the workers have ended, then runs `finish`.
+    /// Returns `None` if a second signal cut that short.
+    ///
+    /// # Errors
+    ///
+    /// The system's, if it gives no thread.
+    pub(crate) fn serve_until<T: Send + 'static>(
+        self,
+        running: Running<'_>,
+        finish: impl FnOnce() -> T + Send + 'static,
+    ) -> std::io::Result<Option<T>> {
+        let Self {
+            runtime,
+            mut terminate,
+            mut interrupt,
+            mut hangup,
+        } = self;
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    name = either(&mut terminate, &mut interrupt) => {
+                        tracing::info!("{name}: draining; a second signal ends at once");
+                        break;
+                    }
+                    () = next(hangup.as_mut()) => tell(&running, Event::Reload(None)),
+                    () = tokio::time::sleep(LOOK) => {
+                        if running.remote.has_ended() {
+                            tracing::error!("all workers have ended");
+                            break;
+                        }
+                        if take_orders(&running) {
+                            tracing::info!("told by the admin API: draining; a signal ends at once");
+                            break;
+                        }
+                    }
+                }
+            }
+            (running.on_stop)();
+            running.remote.drain();
+            tokio::select! {
+                done = end(&running, finish) => done.map(Some),
+                name = either(&mut terminate, &mut interrupt) => {
+                    tracing::warn!("{name} again: ending now");
+                    Ok(None)
+                }
+            }
+        })
+    }
 }
 
-/// Serves until a signal or an order says stop and the workers have ended. Returns false if a second
-/// signal cut that short.
-///
-/// # Errors
-///
-/// The system's, if signals cannot be received.
-pub(crate) fn serve_until(running: Running<'_>) -> std::io::Result<bool> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let mut terminate = signal(SignalKind::terminate())?;
-        let mut interrupt = signal(SignalKind::interrupt())?;
-        let hangup = running.events.map(|_| signal(SignalKind::hangup()));
-        let mut hangup = hangup.transpose()?;
-        loop {
-            tokio::select! {
-                name = either(&mut terminate, &mut interrupt) => {
-                    tracing::info!("{name}: draining; a second signal ends at once");
-                    break;
-                }
-                () = next(hangup.as_mut()) => tell(&running, Event::Reload(None)),
-                () = tokio::time::sleep(LOOK) => {
-                    if running.remote.has_ended() {
-                        tracing::error!("all workers have ended");
-                        break;
-                    }
-                    if take_orders(&running) {
-                        tracing::info!("told by the admin API: draining; a signal ends at once");
-                        break;
-                    }
-                }
-            }
-        }
-        (running.on_stop)();
-        running.remote.drain();
-        let all_ended = async {
-            while !running.remote.has_ended() {
-                tokio::time::sleep(LOOK).await;
-            }
-        };
-        tokio::select! {
-            () = all_ended => Ok(true),
-            name = either(&mut terminate, &mut interrupt) => {
-                tracing::warn!("{name} again: ending now");
-                Ok(false)
-            }
-        }
-    })
+/// Waits for the workers, then for `finish`. It is run elsewhere, so that a signal is seen meanwhile.
+async fn end<T: Send + 'static>(
+    running: &Running<'_>,
+    finish: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<T> {
+    while !running.remote.has_ended() {
+        tokio::time::sleep(LOOK).await;
+        refuse_orders(running);
+    }
+    let finishing = std::thread::Builder::new()
+        .name("end".to_owned())
+        .spawn(finish)?;
+    while !finishing.is_finished() {
+        tokio::time::sleep(LOOK).await;
+        refuse_orders(running);
+    }
+    let failed = |_| std::io::Error::other("what ends the gateway has failed; the log says why");
+    finishing.join().map_err(failed)
 }
 
 /// Hands orders on; returns whether one of them is to end.
@@ -110,9 +158,14 @@ fn take_orders(running: &Running<'_>) -> bool {
     drain
 }
 
+/// Answers orders that come too late: who asks for a reload sees that there will be none.
+fn refuse_orders(running: &Running<'_>) {
+    while running.orders.try_recv().is_ok() {}
+}
+
 fn tell(running: &Running<'_>, event: Event) {
     if let Some(events) = running.events {
-        // The thread ends only after the last signal.
+        // If the thread is gone, whoever asked learns it from the answer that never comes.
         events.send(event).ok();
     }
 }

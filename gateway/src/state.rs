@@ -8,7 +8,9 @@
 mod folder;
 mod format;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
+use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -78,6 +80,9 @@ pub(crate) enum StateError {
     /// The content is not what we wrote.
     #[error("{path} is not a state of this version of tidegate: {reason}")]
     Foreign { path: PathBuf, reason: String },
+    /// A restart could not start a plugin.
+    #[error("the code of {plugin} is gone from the state folder")]
+    NoModule { plugin: String },
     /// A path is not text.
     #[error("a configuration file has a name that is not UTF-8: its state is not stored")]
     OddName,
@@ -91,6 +96,8 @@ pub(crate) struct Store {
     path: PathBuf,
     /// The hash of what was written last.
     written: Option<[u8; 32]>,
+    /// Modules whose files have been found to be what their names say.
+    checked: RefCell<HashSet<[u8; 32]>>,
 }
 
 impl Store {
@@ -102,11 +109,14 @@ impl Store {
     pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
         let folder = Folder::open(path)?;
         let modules = Folder::open(&path.join(MODULES))?;
+        folder.sweep();
+        modules.sweep();
         Ok(Self {
             folder,
             modules,
             path: path.to_owned(),
             written: None,
+            checked: RefCell::default(),
         })
     }
 
@@ -155,29 +165,41 @@ impl Store {
         Ok(Bytes::from(code))
     }
 
-    /// Keeps plugin code until a state is saved that does not name it.
+    /// Keeps plugin code until a state is saved that does not name it. A file that is there is
+    /// looked at once by its content, so that a bad one is repaired, and later by its size.
     ///
     /// # Errors
     ///
     /// [`StateError`] if it cannot be written.
     pub(crate) fn keep_module(&self, digest: &[u8; 32], code: &[u8]) -> Result<(), StateError> {
         let name = module_name(digest);
-        if self.modules.has(&name) {
-            return Ok(());
+        let is_there = self.modules.size(&name) == u64::try_from(code.len()).ok();
+        let mut checked = self.checked.borrow_mut();
+        let is_good = is_there && (checked.contains(digest) || self.module(digest).is_ok());
+        if !is_good {
+            self.modules.replace(&name, code)?;
         }
-        self.modules.replace(&name, code)
+        checked.insert(*digest);
+        Ok(())
     }
 
     /// Makes this the state that a restart finds. Its modules must have been kept.
     ///
     /// # Errors
     ///
-    /// [`StateError`]; the state before it stays then.
+    /// [`StateError`], also if a module is not there; the state before it stays then.
     pub(crate) fn save(&mut self, stored: &Stored) -> Result<(), StateError> {
         let text = format::print(stored)?;
         let hash: [u8; 32] = Sha256::digest(&text).into();
         if self.written == Some(hash) {
             return Ok(());
+        }
+        for plugin in &stored.plugins {
+            let name = module_name(&plugin.digest);
+            if self.modules.size(&name).is_none() {
+                let plugin = plugin.resource.to_string();
+                return Err(StateError::NoModule { plugin });
+            }
         }
         self.folder.replace(STATE, &text)?;
         self.written = Some(hash);

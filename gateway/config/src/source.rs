@@ -7,6 +7,7 @@
 mod text;
 
 use std::collections::HashSet;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,6 +31,9 @@ pub const MAX_DOCUMENTS: usize = 100_000;
 /// Names of configuration files end in these.
 const EXTENSIONS: [&str; 3] = ["yaml", "yml", "json"];
 
+/// What the name of a JSON Schema ends in, which editors want beside the files that it describes.
+const SCHEMA: &str = ".schema.json";
+
 /// The reason of problems of files, which no resource is to blame for.
 pub const UNREADABLE: &str = "Unreadable";
 
@@ -44,7 +48,7 @@ pub struct SourceFile {
 }
 
 /// Reads a configuration: a file, or a folder's own `*.yaml`, `*.yml` and `*.json` files in the order
-/// of their names. Folders inside it and hidden files are not read; links are followed, but no file is
+/// of their names. Folders inside it, hidden files and `*.schema.json` are not read; links are followed, but no file is
 /// read twice (a mounted ConfigMap holds links to a hidden folder).
 ///
 /// What cannot be read is added to `problems`. `None` if the path itself cannot be read: then nothing is
@@ -96,7 +100,7 @@ fn list(folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<PathBuf>> {
     let mut paths = Vec::new();
     for entry in entries {
         match entry {
-            Ok(entry) if is_configuration(&entry.path()) => paths.push(entry.path()),
+            Ok(entry) if is_configuration(&entry.file_name()) => paths.push(entry.path()),
             Ok(_) => {}
             Err(err) => {
                 problems.push(cannot(&err));
@@ -128,17 +132,13 @@ fn list(folder: &Path, problems: &mut Vec<Problem>) -> Option<Vec<PathBuf>> {
     Some(paths)
 }
 
-fn is_configuration(path: &Path) -> bool {
-    let is_hidden = path
-        .file_name()
-        .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-    let extension = path.extension().and_then(|extension| extension.to_str());
-    !is_hidden
-        && extension.is_some_and(|extension| {
-            EXTENSIONS
-                .iter()
-                .any(|known| extension.eq_ignore_ascii_case(known))
-        })
+/// Whether a folder's file of that name is read: what is hidden is not, nor an editor's schema.
+#[must_use]
+pub fn is_configuration(name: &OsStr) -> bool {
+    let name = name.to_string_lossy().to_lowercase();
+    let extension = Path::new(&name).extension().and_then(OsStr::to_str);
+    let is_known = extension.is_some_and(|extension| EXTENSIONS.contains(&extension));
+    is_known && !name.starts_with('.') && !name.ends_with(SCHEMA)
 }
 
 struct Reader<'a> {

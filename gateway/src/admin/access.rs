@@ -140,10 +140,10 @@ impl Access {
         if is_cross_origin(request.headers()) {
             return Err(Refusal::CrossOrigin);
         }
-        let is_probe = matches!(*request.method(), Method::GET | Method::HEAD)
-            && PROBES.contains(&request.uri().path());
         match &self.token {
-            Some(token) if !is_probe && !shows(request.headers(), token) => Err(Refusal::NoToken),
+            Some(token) if !is_probe(request) && !shows(request.headers(), token) => {
+                Err(Refusal::NoToken)
+            }
             _ => Ok(()),
         }
     }
@@ -174,6 +174,12 @@ impl Refusal {
             }
         }
     }
+}
+
+/// Whether a request only asks whether the gateway is ready or alive.
+pub(crate) fn is_probe<B>(request: &Request<B>) -> bool {
+    matches!(*request.method(), Method::GET | Method::HEAD)
+        && PROBES.contains(&request.uri().path())
 }
 
 /// Whether a Host means this machine or the address that is bound, whatever the port.

@@ -5,6 +5,10 @@ use tidegate_config::place::Place;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
 use tidegate_config::resource::ResourceId;
+use tidegate_proxy::StartError;
+
+use crate::plugins::chain;
+use crate::plugins::not_started;
 
 /// Whether two problems are one: of one resource, for one reason, in one place.
 pub(crate) fn is_about_same(a: &Problem, b: &Problem) -> bool {
@@ -36,4 +40,14 @@ pub(crate) fn gateway_of(bind: &str, draft: &Draft) -> Option<(ResourceId, Optio
         id.kind == "Gateway" && format!("{}/{}", id.namespace, id.name) == name
     })?;
     Some((status.resource.clone(), status.place.clone()))
+}
+
+/// Why nothing of a generation was taken, without what guests said.
+pub(crate) fn words(err: &StartError) -> String {
+    match err {
+        StartError::Plugin { plugin, source } => {
+            format!("{plugin}: {}", not_started(source, false).message)
+        }
+        _ => chain(err),
+    }
 }

@@ -10,6 +10,7 @@ use tidegate_host_abi::FailurePolicy;
 
 use crate::control::Loaded;
 use crate::plugins::Slot;
+use crate::plugins::in_one_line;
 use crate::state::hex;
 use crate::status::Accepted;
 use crate::status::Board;
@@ -50,21 +51,13 @@ fn line(problem: &Problem) -> String {
     if let Some(resource) = &problem.resource {
         line.push_str(&format!("{resource}: "));
     }
-    // Names and texts in it are the operator's, or a guest's.
-    line.extend(problem.message.chars().flat_map(escape));
+    // Names and texts in it are the operator's.
+    line.push_str(&in_one_line(&problem.message));
     if let Some(hint) = &problem.hint {
         line.push_str("; ");
-        line.extend(hint.chars().flat_map(escape));
+        line.push_str(&in_one_line(hint));
     }
     line
-}
-
-fn escape(character: char) -> Vec<char> {
-    if character.is_control() {
-        character.escape_default().collect()
-    } else {
-        vec![character]
-    }
 }
 
 /// Notes on the board that a load serves, and in the log. `addresses` are those it listens on.

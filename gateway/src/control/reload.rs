@@ -1,18 +1,22 @@
 //! The control thread: reloads, one after the other, whoever asks for them.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::SystemTime;
 
 use tidegate_proxy::Gateway;
+use tidegate_proxy::StartError;
 use tokio::sync::oneshot;
 
 use crate::control::Control;
+use crate::control::blame;
 use crate::control::publish;
 use crate::control::publish::Reporter;
-use crate::plugins::chain;
 use crate::status::Board;
 use crate::status::Outcome;
 use crate::systemd;
@@ -40,6 +44,39 @@ pub(crate) struct Thread {
     pub(crate) board: Board,
     pub(crate) watch: Watch,
     pub(crate) reporter: Reporter,
+    /// Set once the gateway ends: no reload begins after that, and none that runs is handed over.
+    pub(crate) stop: Arc<AtomicBool>,
+}
+
+/// What is to be done next: everything asked for by now, in one load.
+#[derive(Debug, Default)]
+struct Work {
+    /// Whether somebody asked, so that also what has failed before is tried.
+    asked: bool,
+    /// Who wants to know how it ends.
+    answers: Vec<oneshot::Sender<Outcome>>,
+    /// Whether it is nothing but to end.
+    end: bool,
+}
+
+impl Work {
+    /// This event and all that wait behind it.
+    fn gather(first: Event, events: &mpsc::Receiver<Event>) -> Self {
+        let mut work = Self::default();
+        let mut next = Some(first);
+        while let Some(event) = next {
+            match event {
+                Event::Changed => {}
+                Event::Reload(answer) => {
+                    work.asked = true;
+                    work.answers.extend(answer);
+                }
+                Event::End => work.end = true,
+            }
+            next = events.try_recv().ok();
+        }
+        work
+    }
 }
 
 impl Thread {
@@ -60,27 +97,33 @@ impl Thread {
     fn run(mut self, events: &mpsc::Receiver<Event>) -> Gateway {
         loop {
             match events.recv_timeout(RETRY) {
-                Ok(Event::Changed) => {
-                    self.reload(false);
-                }
-                Ok(Event::Reload(answer)) => {
-                    systemd::reloading();
-                    let outcome = self.reload(true);
-                    if let Some(answer) = answer {
+                Ok(first) => {
+                    let work = Work::gather(first, events);
+                    // Who waits for an answer then sees that there will be none.
+                    if work.end || self.is_ending() {
+                        return self.gateway;
+                    }
+                    if work.asked {
+                        systemd::reloading();
+                    }
+                    let outcome = self.reload(work.asked);
+                    for answer in work.answers {
                         // Who asked may have left.
                         answer.send(outcome).ok();
                     }
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    if self.control.may_bind_now() {
+                    if !self.is_ending() && self.control.may_bind_now() {
                         self.reload(false);
                     }
                 }
-                Ok(Event::End) | Err(mpsc::RecvTimeoutError::Disconnected) => {
-                    return self.gateway;
-                }
+                Err(mpsc::RecvTimeoutError::Disconnected) => return self.gateway,
             }
         }
+    }
+
+    fn is_ending(&self) -> bool {
+        self.stop.load(Ordering::SeqCst)
     }
 
     fn reload(&mut self, again: bool) -> Outcome {
@@ -91,10 +134,22 @@ impl Thread {
             tracing::debug!("the files say what serves already");
             return Outcome::Success;
         }
-        let gateway = &mut self.gateway;
-        let taken = self
-            .control
-            .hand_over(loaded, false, |generation| gateway.apply(generation));
+        let (gateway, stop) = (&mut self.gateway, &self.stop);
+        let taken = self.control.hand_over(
+            loaded,
+            |_| true,
+            |generation| {
+                if stop.load(Ordering::SeqCst) {
+                    let ending = std::io::Error::other("the gateway is ending");
+                    return Err(StartError::Thread(ending));
+                }
+                gateway.apply(generation)
+            },
+        );
+        if self.is_ending() {
+            // Workers that drain take nothing any more; there is nothing to tell.
+            return Outcome::Failure;
+        }
         match taken {
             Ok((loaded, ())) => {
                 self.reporter.report(&loaded.draft.problems);
@@ -106,7 +161,7 @@ impl Thread {
             }
             Err((loaded, err)) => {
                 self.reporter.report(&loaded.draft.problems);
-                let outcome = publish::failed(&self.board, *loaded, chain(&err));
+                let outcome = publish::failed(&self.board, *loaded, blame::words(&err));
                 systemd::ready("an older generation serves: the last reload failed");
                 outcome
             }
@@ -120,4 +175,35 @@ pub(crate) fn paths(paths: &[PathBuf]) -> Vec<PathBuf> {
         .iter()
         .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tokio::sync::oneshot;
+
+    use super::Event;
+    use super::Work;
+
+    #[test]
+    fn all_that_waits_is_one_load_and_the_end_comes_first() {
+        let (events, inbox) = mpsc::channel();
+        let mut waiting = Vec::new();
+        for _ in 0..5 {
+            let (answer, answered) = oneshot::channel();
+            waiting.push(answered);
+            events.send(Event::Reload(Some(answer))).expect("open");
+            events.send(Event::Reload(None)).expect("open");
+            events.send(Event::Changed).expect("open");
+        }
+        let work = Work::gather(Event::Changed, &inbox);
+        assert!(work.asked && !work.end);
+        assert_eq!(work.answers.len(), waiting.len());
+        assert!(inbox.try_recv().is_err(), "nothing is left");
+        assert!(!Work::gather(Event::Changed, &inbox).asked);
+        events.send(Event::Reload(None)).expect("open");
+        events.send(Event::End).expect("open");
+        assert!(Work::gather(Event::Changed, &inbox).end);
+    }
 }

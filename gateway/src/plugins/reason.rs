@@ -4,12 +4,11 @@ use std::path::Path;
 
 use tidegate_config::draft;
 use tidegate_config::draft::PluginDecl;
-use tidegate_config::place::Place;
 use tidegate_config::problem::Problem;
-use tidegate_config::problem::Severity;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Limits;
 use tidegate_host_abi::PluginSpec;
+use tidegate_host_abi::StartError;
 use tidegate_host_abi::StartStep;
 
 use crate::plugins::compile::TryError;
@@ -23,43 +22,76 @@ pub(crate) struct Reason {
     pub(crate) about_config: bool,
 }
 
-/// A refusal as it is reported.
-pub(crate) fn problem(
-    decl: &PluginDecl,
-    place: &Place,
-    reason: &Reason,
-    last_good: bool,
-) -> Problem {
-    Problem {
-        severity: Severity::Error,
-        place: Some(place.clone()),
-        resource: Some(decl.resource.clone()),
-        message: reason.message.clone(),
-        hint: last_good.then(|| "the version before it serves on".to_owned()),
-        reason: reason.reason,
-    }
+/// A refusal as it is reported, at what is to blame.
+pub(crate) fn problem(decl: &PluginDecl, reason: &Reason) -> Problem {
+    let place = if reason.about_config {
+        &decl.config_place
+    } else {
+        &decl.source_place
+    };
+    Problem::error(place.clone(), reason.message.clone())
+        .about(decl.resource.clone())
+        .reason(reason.reason)
 }
 
-/// Why a version that was tried is refused.
-pub(crate) fn refusal(path: &Path, err: &TryError) -> Reason {
-    let (reason, about_config) = match err {
-        TryError::Engine(_) => ("NoRuntime", false),
-        TryError::Module(_) => ("InvalidModule", false),
-        TryError::Start(start) if start.step == StartStep::Configure => ("ConfigRefused", true),
-        TryError::Start(_) => ("NotStarted", false),
-    };
-    let message = match err {
-        // What the guest says about its configuration needs no path.
-        TryError::Start(_) => chain(err),
-        TryError::Engine(_) | TryError::Module(_) => {
-            format!("plugin file {}: {}", path.display(), chain(err))
-        }
+/// Why a version that was tried is refused; see [`not_started`] for `candid`.
+pub(crate) fn refusal(path: &Path, err: &TryError, candid: bool) -> Reason {
+    let (reason, about_config, message) = match err {
+        // What a guest thinks of its configuration needs no path.
+        TryError::Start(start) => return not_started(start, candid),
+        TryError::Engine(_) => ("NoRuntime", false, chain(err)),
+        TryError::Module(_) => ("InvalidModule", false, chain(err)),
     };
     Reason {
         reason,
+        message: format!("plugin file {}: {message}", path.display()),
+        about_config,
+    }
+}
+
+/// Why an instance did not start. What the guest logged may quote its configuration: it is part of
+/// the reason only if that is `candid`.
+pub(crate) fn not_started(err: &StartError, candid: bool) -> Reason {
+    let about_config = err.step == StartStep::Configure;
+    let mut message = match (&err.fault, about_config) {
+        (None, true) => "it refused its configuration".to_owned(),
+        (None, false) => "it refused to start".to_owned(),
+        (Some(fault), true) => format!("it could not be configured: {fault}"),
+        (Some(fault), false) => format!("it could not start: {fault}"),
+    };
+    match said(err) {
+        Some(said) if candid => message.push_str(&format!("; it said: {said}")),
+        Some(_) => message.push_str("; the log has what it said"),
+        None => {}
+    }
+    Reason {
+        reason: if about_config {
+            "ConfigRefused"
+        } else {
+            "NotStarted"
+        },
         message,
         about_config,
     }
+}
+
+/// The last that the guest logged before its start failed.
+pub(crate) fn said(err: &StartError) -> Option<&str> {
+    let last = err.log.last()?.trim_end();
+    (!last.is_empty()).then_some(last)
+}
+
+/// A text in one line, whatever is in it.
+pub(crate) fn in_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
 }
 
 /// A declaration in the words of the host.

@@ -14,10 +14,14 @@ use tidegate_config::resource::ResourceId;
 use tidegate_core::snapshot::PluginName;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Plugin;
+use tidegate_host_abi::StartError;
+use tidegate_host_abi::StartStep;
 
+use super::Reason;
 use super::Resolved;
 use super::Resolver;
 use super::Slot;
+use super::not_started;
 use crate::state::Store;
 use crate::state::Stored;
 
@@ -167,6 +171,26 @@ fn without_a_version_before_its_policy_decides() {
     ));
 }
 
+/// What the data plane says of a plugin that refused in words of its own.
+fn refused_by_guest(step: StartStep) -> StartError {
+    StartError {
+        step,
+        plugin: "default/a".to_owned(),
+        fault: None,
+        log: vec!["password \"c0ffee\" is wrong\n".to_owned()],
+    }
+}
+
+/// Which plugins are refused, and the reasons.
+fn reject(resolver: &mut Resolver, name: &str) -> Vec<(String, String)> {
+    let rejected = resolver.reject(name, &refused_by_guest(StartStep::VmStart));
+    let words = |(resource, reason): (ResourceId, Reason)| {
+        assert_eq!(reason.reason, "NotStarted");
+        (resource.name.to_string(), reason.message)
+    };
+    rejected.into_iter().map(words).collect()
+}
+
 #[test]
 fn what_the_data_plane_rejects_falls_back_once() {
     let folder = Folder::new();
@@ -174,13 +198,50 @@ fn what_the_data_plane_rejects_falls_back_once() {
     let good = plugin(&resolver.resolve(&[decl("a", &folder.file, "{}")], None));
     resolver.commit();
     resolver.resolve(&[decl("a", &folder.file, "{ }")], None);
-    assert!(resolver.reject("default/a", "no room".to_owned()));
+    let because = "it refused to start; the log has what it said";
+    let itself = [("a".to_owned(), because.to_owned())];
+    assert_eq!(reject(&mut resolver, "default/a"), itself);
     let again = resolver.resolve(&[decl("a", &folder.file, "{ }")], None);
     assert_eq!(refusal(&again), ("NotStarted", true, 1));
     assert!(Arc::ptr_eq(&good, &plugin(&again)));
-    assert!(
-        !resolver.reject("default/a", "no room".to_owned()),
-        "there is nothing older"
+    let nothing_older = reject(&mut resolver, "default/a");
+    assert_eq!(nothing_older, []);
+}
+
+#[test]
+fn for_an_unchanged_plugin_what_is_new_beside_it_is_rejected() {
+    let folder = Folder::new();
+    let mut resolver = Resolver::default();
+    let names = |rejected: Vec<(String, String)>| -> Vec<String> {
+        rejected.into_iter().map(|(name, _)| name).collect()
+    };
+    let unlike = |name: &str, config: &str| PluginDecl {
+        vm_id: "other".to_owned(),
+        ..decl(name, &folder.file, config)
+    };
+    let a = || decl("a", &folder.file, "{}");
+    resolver.resolve(&[a(), unlike("c", "{}")], None);
+    resolver.commit();
+    let b = decl("b", &folder.file, "{}");
+    resolver.resolve(&[a(), b, unlike("c", "{ }")], None);
+    assert_eq!(names(reject(&mut resolver, "default/a")), ["b"]);
+    resolver.resolve(&[a(), unlike("c", "[ ]")], None);
+    assert_eq!(names(reject(&mut resolver, "default/a")), ["c"]);
+    assert_eq!(names(reject(&mut resolver, "default/nobody")), [""; 0]);
+}
+
+#[test]
+fn what_a_guest_said_is_in_the_reason_only_for_those_who_see_no_log() {
+    let err = refused_by_guest(StartStep::Configure);
+    let public = not_started(&err, false).message;
+    assert_eq!(
+        public,
+        "it refused its configuration; the log has what it said"
+    );
+    let candid = not_started(&err, true).message;
+    assert_eq!(
+        candid,
+        "it refused its configuration; it said: password \"c0ffee\" is wrong"
     );
 }
 

@@ -12,8 +12,10 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use rustix::fs::AtFlags;
+use rustix::fs::FileType;
 use rustix::fs::Mode;
 use rustix::fs::OFlags;
+use rustix::process::Pid;
 
 use crate::state::StateError;
 
@@ -89,9 +91,27 @@ impl Folder {
         Ok(Some(bytes))
     }
 
-    /// Whether there is a file of that name.
-    pub(crate) fn has(&self, name: &str) -> bool {
-        rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).is_ok()
+    /// The bytes of the file of that name; `None` if there is no such file.
+    pub(crate) fn size(&self, name: &str) -> Option<u64> {
+        let stat = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+        let is_file = FileType::from_raw_mode(stat.st_mode).is_file();
+        is_file.then(|| u64::try_from(stat.st_size).ok())?
+    }
+
+    /// Removes what processes left unfinished that were killed. Best effort.
+    pub(crate) fn sweep(&self) {
+        for name in self.names().unwrap_or_default() {
+            let writer = name.strip_suffix(UNFINISHED);
+            let writer = writer.and_then(|name| name.rsplit_once('.')?.1.parse().ok());
+            let Some(pid) = writer.and_then(Pid::from_raw) else {
+                continue;
+            };
+            // One of our own number is not ours: we have written nothing yet.
+            let is_ours = pid == rustix::process::getpid();
+            if is_ours || rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH) {
+                self.remove(&name);
+            }
+        }
     }
 
     /// Puts a file in place of what had its name; who looks sees the old or the new, also after a

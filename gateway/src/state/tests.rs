@@ -136,6 +136,52 @@ fn what_is_not_exactly_what_was_written_is_not_believed() {
 }
 
 #[test]
+fn a_state_never_names_code_that_is_not_there_and_bad_code_is_repaired() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut store = Store::open(folder.path()).expect("opened");
+    save(&mut store, &generation(1, b"one"), b"one");
+    let digest: [u8; 32] = Sha256::digest(b"one").into();
+    let file = folder
+        .path()
+        .join("modules")
+        .join(super::module_name(&digest));
+    std::fs::remove_file(&file).expect("removed");
+    let refused = store.save(&generation(2, b"one"));
+    assert!(matches!(refused, Err(StateError::NoModule { .. })));
+    store.keep_module(&digest, b"one").expect("kept");
+    store.save(&generation(3, b"one")).expect("saved");
+    // Of the same size, so that only a look at the content tells.
+    std::fs::write(&file, b"two").expect("written");
+    let store = Store::open(folder.path()).expect("opened");
+    assert!(store.load().is_err());
+    store.keep_module(&digest, b"one").expect("kept");
+    let found = store.load().expect("read").expect("something");
+    assert_eq!(found, generation(3, b"one"));
+}
+
+#[test]
+fn what_was_left_unfinished_is_swept_away_unless_somebody_is_at_it() {
+    let folder = tempfile::tempdir().expect("a folder");
+    drop(Store::open(folder.path()).expect("opened"));
+    let mut other = std::process::Command::new("cat");
+    let mut other = other
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("cat runs");
+    let file = |pid: u32| folder.path().join(format!("modules/a.wasm.{pid}.new"));
+    let (ours, theirs) = (file(std::process::id()), file(other.id()));
+    for file in [&ours, &theirs] {
+        std::fs::write(file, b"half").expect("written");
+    }
+    drop(Store::open(folder.path()).expect("opened"));
+    assert!(!ours.exists() && theirs.exists());
+    drop(other.stdin.take());
+    other.wait().expect("it ends");
+    drop(Store::open(folder.path()).expect("opened"));
+    assert!(!theirs.exists());
+}
+
+#[test]
 fn its_place_follows_the_surroundings_and_the_configuration() {
     let place = |pairs: &[(&str, &str)], config: &str| {
         default_folder(Path::new(config), |name| {

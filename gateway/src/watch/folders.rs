@@ -13,7 +13,7 @@ use std::path::Component;
 use std::path::Path;
 use std::path::PathBuf;
 
-use crate::watch::print::is_document;
+use tidegate_config::source::is_configuration;
 
 /// Links that are followed on one path; what Linux does too.
 const MAX_LINKS: usize = 40;
@@ -81,7 +81,7 @@ impl Folders {
         };
         for entry in entries.map_while(Result::ok) {
             let linked = entry.file_type().is_ok_and(|kind| kind.is_symlink());
-            if linked && is_document(&entry.file_name()) {
+            if linked && is_configuration(&entry.file_name()) {
                 self.walk(&entry.path());
             }
         }

@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::fs::Metadata;
 use std::hash::DefaultHasher;
@@ -20,6 +19,7 @@ use std::time::Duration;
 use std::time::SystemTime;
 
 use rustix::fs::OFlags;
+use tidegate_config::source::is_configuration;
 
 /// Times of a file are believed once it has not changed for this long.
 const SETTLED: Duration = Duration::from_secs(1);
@@ -27,15 +27,6 @@ const SETTLED: Duration = Duration::from_secs(1);
 const MOST_BYTES: u64 = 256 << 20;
 /// Bytes read at a time.
 const CHUNK: usize = 64 * 1024;
-
-/// Whether a folder's load reads a file of that name.
-pub(crate) fn is_document(name: &OsStr) -> bool {
-    let Some(text) = name.to_str() else {
-        return false;
-    };
-    let kind = Path::new(text).extension().and_then(OsStr::to_str);
-    !text.starts_with('.') && matches!(kind, Some("yaml" | "yml" | "json"))
-}
 
 /// What a path leads to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -180,7 +171,7 @@ impl Walk {
         };
         let mut documents = BTreeMap::new();
         for entry in entries.map_while(Result::ok) {
-            if is_document(&entry.file_name()) {
+            if is_configuration(&entry.file_name()) {
                 let path = entry.path();
                 let print = self.path(&path, false);
                 documents.insert(path, print);

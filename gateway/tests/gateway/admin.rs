@@ -12,6 +12,7 @@ use tidegate_testkit::Origin;
 use tidegate_testkit::eventually;
 
 use crate::check::picky;
+use crate::check::quoting;
 use crate::process::Folder;
 use crate::process::GATEWAY;
 use crate::process::Running;
@@ -93,6 +94,41 @@ fn every_page_is_there_and_no_page_shows_a_secret() {
 }
 
 #[test]
+fn what_a_plugin_says_is_in_the_log_and_on_no_page() {
+    let origin = Origin::answers(200, "apples");
+    let files = folder(&origin);
+    files.write("picky.wasm", &quoting(SECRET));
+    let gateway = Running::start(&files, &["--allow-partial"]);
+    gateway.logs(SECRET);
+    gateway.logs("it refused its configuration");
+    let page = gateway.admin("GET /resources").text();
+    assert!(page.contains("it refused its configuration"), "{page}");
+    assert!(!page.contains(SECRET), "{page}");
+}
+
+#[test]
+fn whoever_holds_all_connections_keeps_no_probe_out() {
+    let origin = Origin::answers(200, "apples");
+    let files = folder(&origin);
+    let gateway = Running::start(&files, &[]);
+    let hold = || {
+        let mut client = tidegate_testkit::Client::connect(gateway.admin_address());
+        client.send("GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        (client.response().status() == 200).then_some(client)
+    };
+    let held: Vec<_> = std::iter::from_fn(hold).take(100).collect();
+    assert_eq!(held.len(), 64);
+    for page in ["/live", "/ready"] {
+        assert_eq!(gateway.admin(&format!("GET {page}")).status(), 200);
+    }
+    assert_eq!(gateway.admin("GET /metrics").status(), 503);
+    drop(held);
+    eventually("a place", || {
+        (gateway.admin("GET /metrics").status() == 200).then_some(())
+    });
+}
+
+#[test]
 fn changes_are_posts() {
     let origin = Origin::answers(200, "apples");
     let files = folder(&origin);
@@ -143,6 +179,11 @@ fn while_draining_it_is_live_and_not_ready() {
     });
     assert_eq!(answer.text(), "draining\n");
     assert_eq!(gateway.admin("GET /live").status(), 200);
+    let late = gateway.admin("POST /reload");
+    assert_eq!(
+        (late.status(), late.text().as_str()),
+        (503, "the gateway is ending\n")
+    );
 }
 
 #[test]

@@ -207,6 +207,37 @@ spec:
     }
 }
 
+/// A filter that refuses its configuration and quotes this.
+pub(crate) fn quoting(text: &str) -> Vec<u8> {
+    let length = text.len();
+    let text = format!(
+        r#"(module
+            (import "env" "proxy_log" (func $log (param i32 i32 i32) (result i32)))
+            (memory (export "memory") 1) (data (i32.const 16) "{text}")
+            (func (export "proxy_abi_version_0_2_1"))
+            (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 0))
+            (func (export "proxy_on_configure") (param i32 i32) (result i32)
+                (drop (call $log (i32.const 4) (i32.const 16) (i32.const {length})))
+                (i32.const 0)))"#
+    );
+    wat::parse_str(text).expect("WAT")
+}
+
+#[test]
+fn what_a_plugin_says_about_its_configuration_is_shown() {
+    let plugin = "apiVersion: tidegate.dev/v1alpha1
+kind: Plugin
+metadata: { name: picky }
+spec: { source: { file: picky.wasm } }
+";
+    let folder = Folder::of(&[("a.yaml", GATEWAY), ("p.yaml", plugin)]);
+    folder.write("picky.wasm", &quoting("no 'key' here"));
+    let (exit, out, err) = check(&folder, &[]);
+    assert_eq!(exit, Some(1), "{out}{err}");
+    let expected = "it refused its configuration; it said: no 'key' here";
+    assert!(out.contains(expected), "{out}");
+}
+
 /// A filter whose configuration is accepted or not.
 pub(crate) fn picky(answer: i32) -> Vec<u8> {
     let text = format!(

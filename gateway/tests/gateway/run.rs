@@ -36,6 +36,39 @@ fn what_files_say_is_served_and_a_signal_drains() {
 }
 
 #[test]
+fn a_signal_during_a_start_ends_it_in_good_order() {
+    // It holds up the start until its time is over.
+    let slow = r#"(module (memory (export "memory") 1)
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 0))
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+            (loop $for_ever (br $for_ever)) (unreachable)))"#;
+    let plugin = "apiVersion: tidegate.dev/v1alpha1
+kind: Plugin
+metadata: { name: slow }
+spec: { source: { file: slow.wasm }, limits: { startTimeout: 2s } }
+";
+    let folder = Folder::of(&[("gateway.yaml", GATEWAY), ("plugin.yaml", plugin)]);
+    folder.write("slow.wasm", &wat::parse_str(slow).expect("WAT"));
+    let socket = folder.file("admin.sock");
+    let mut command = tidegate();
+    command.arg("run").arg("-c").arg(folder.path());
+    command.args(["--state-dir", "off", "--admin"]);
+    command.arg(format!("unix:{}", socket.display()));
+    command.stderr(Stdio::piped());
+    let child = command.spawn().expect("tidegate starts");
+    eventually("the socket", || socket.exists().then_some(()));
+    let kill = std::process::Command::new("kill")
+        .args(["-TERM", &child.id().to_string()])
+        .status();
+    assert!(kill.expect("kill runs").success());
+    let ended = child.wait_with_output().expect("it ends");
+    let err = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(0), "{err}");
+    assert!(err.contains("before anything served"), "{err}");
+}
+
+#[test]
 fn a_bad_configuration_starts_only_if_that_is_wanted() {
     let (folder, _) = ten_mistakes();
     let mut command = tidegate();
@@ -102,6 +135,28 @@ fn a_restart_with_broken_files_serves_the_last_good_generation() {
     command.args(["--admin", "off", "--state-dir", "off"]);
     let (code, _, err) = finish(&mut command);
     assert_eq!(code, Some(1), "{err}");
+}
+
+#[test]
+fn a_restart_whose_new_address_is_taken_serves_on_the_last_good_one() {
+    let origin = Origin::answers(200, "apples");
+    let folder = fruit(&origin);
+    let state = tempfile::tempdir().expect("a folder");
+    let state_dir = state.path().join("state");
+    let args = ["--state-dir", state_dir.to_str().expect("text")];
+    let mut gateway = Running::start_with(folder.path(), &args);
+    gateway.logs("generation 1 serves");
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait(), Some(0));
+    let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let port = taken.local_addr().expect("bound").port();
+    let text = GATEWAY.replace("port: 0", &format!("port: {port}"));
+    folder.write("gateway.yaml", text.as_bytes());
+    let gateway = Running::start_with(folder.path(), &args);
+    gateway.logs("in use");
+    assert_eq!(gateway.get("/").text(), "apples");
+    let status = gateway.resource("Gateway", "edge").expect("it is listed");
+    assert_eq!(status["lastGood"], true, "{status}");
 }
 
 #[test]

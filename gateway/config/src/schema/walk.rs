@@ -18,6 +18,7 @@ use super::words::quoted;
 use super::words::wanted;
 use crate::place::Span;
 use crate::suggest::did_you_mean;
+use crate::suggest::nearest;
 use crate::tree::Key;
 use crate::tree::Node;
 use crate::tree::Value;
@@ -123,13 +124,30 @@ impl Walk<'_> {
             let message = format!("`{name}` needs one of {}", names(&rule.fields));
             self.add(Finding::new(here, message));
         }
-        self.missing(rule, entries, name, here);
+        self.missing(rule, entries, name, here, skip);
     }
 
-    fn missing(&mut self, rule: &FieldsRule, entries: &[(Key, Node)], name: Name<'_>, here: Span) {
+    fn missing(
+        &mut self,
+        rule: &FieldsRule,
+        entries: &[(Key, Node)],
+        name: Name<'_>,
+        here: Span,
+        also: &[&str],
+    ) {
         let required = rule.fields.iter().filter(|field| field.required);
         for field in required {
             if entries.iter().any(|(key, _)| key.name == field.name) {
+                continue;
+            }
+            // The hint at a misspelt name says already what is wanted.
+            let is_misspelt = |key: &Key| {
+                !rule.open
+                    && !also.contains(&&*key.name)
+                    && rule.field(&key.name).is_none()
+                    && nearest(&key.name, candidates(rule, also)) == Some(&*field.name)
+            };
+            if !self.is_full() && entries.iter().any(|(key, _)| is_misspelt(key)) {
                 continue;
             }
             let message = match name {
@@ -143,19 +161,15 @@ impl Walk<'_> {
 
     fn unknown(&mut self, rule: &FieldsRule, key: &Key, name: Name<'_>, also: &[&str]) {
         const FEW: usize = 12;
-        let supported = || {
-            rule.fields
-                .iter()
-                .filter(|field| field.unsupported.is_none())
-        };
-        let fields = || supported().map(|field| &*field.name);
         if self.is_full() {
             return self.add(Finding::new(key.span, "unknown field"));
         }
-        let hint = did_you_mean(&key.name, fields().chain(also.iter().copied())).or_else(|| {
-            let count = supported().count();
+        let hint = did_you_mean(&key.name, candidates(rule, also)).or_else(|| {
+            let count = candidates(rule, &[]).count();
             (1..=FEW).contains(&count).then(|| {
-                let all: Vec<String> = fields().map(|name| format!("`{name}`")).collect();
+                let all: Vec<String> = candidates(rule, &[])
+                    .map(|name| format!("`{name}`"))
+                    .collect();
                 format!("its fields are {}", all.join(", "))
             })
         });
@@ -349,4 +363,13 @@ impl Walk<'_> {
             shorten(text)
         }
     }
+}
+
+/// The fields that a name may be meant as: what is supported, and `also`.
+fn candidates<'a>(rule: &'a FieldsRule, also: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
+    let supported = rule.fields.iter();
+    let supported = supported.filter(|field| field.unsupported.is_none());
+    supported
+        .map(|field| &*field.name)
+        .chain(also.iter().copied())
 }

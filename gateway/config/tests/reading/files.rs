@@ -67,6 +67,7 @@ fn a_folder_is_its_own_yaml_and_json_files_in_order() {
         ("c.JSON", b"{}"),
         ("notes.txt", b"no"),
         (".hidden.yaml", b"no: 1"),
+        ("tidegate.schema.json", b"{}"),
         ("empty.yaml", b""),
     ]);
     fs::create_dir(folder.path().join("below")).expect("writable");
