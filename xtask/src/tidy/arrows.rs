@@ -31,7 +31,7 @@ const ANYTHING: &[&str] = &["*"];
 /// Crates of others that only one of ours may know.
 const RESERVED: [(&str, &str); 4] = [
     ("gateway-api", "tidegate-config"),
-    ("serde-saphyr", "tidegate-config"),
+    ("granit-parser", "tidegate-config"),
     ("wasmtime", "tidegate-host-abi"),
     ("wasmtime-environ", "tidegate-host-abi"),
 ];
