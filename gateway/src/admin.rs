@@ -9,6 +9,7 @@ mod answer;
 mod dump;
 mod exposition;
 mod metrics;
+mod places;
 mod process;
 mod unix;
 
@@ -28,8 +29,6 @@ use hyper_util::rt::TokioIo;
 use hyper_util::rt::TokioTimer;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
-use tokio::sync::OwnedSemaphorePermit;
-use tokio::sync::Semaphore;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 
@@ -39,17 +38,13 @@ use crate::admin::access::TokenError;
 use crate::admin::access::is_probe;
 pub(crate) use crate::admin::answer::Answers;
 pub(crate) use crate::admin::answer::Order;
+use crate::admin::places::Places;
 use crate::admin::unix::UnixSocket;
 
-/// Connections at a time that may ask for everything.
-const MAX_CONNECTIONS: usize = 64;
-/// Connections beyond those, which may ask only whether the gateway is ready and alive: whoever
-/// decides on that whether it is restarted must not have to wait for others.
-const MAX_PROBES: usize = 16;
-/// From the accept to the end of such a connection.
-const LONGEST_PROBE: Duration = Duration::from_secs(2);
 /// From the accept to the end of a connection: a scraper connects anew after it.
 const LONGEST_CONNECTION: Duration = Duration::from_secs(60);
+/// The same, for one that asks beyond [`places`].
+const LONGEST_PROBE: Duration = Duration::from_secs(2);
 /// For a request head.
 const HEAD_TIME: Duration = Duration::from_secs(10);
 /// Bytes of a request head.
@@ -207,8 +202,7 @@ impl Bound {
         let shared = Arc::new(Shared {
             access,
             answers,
-            places: Arc::new(Semaphore::new(MAX_CONNECTIONS)),
-            probes: Arc::new(Semaphore::new(MAX_PROBES)),
+            places: Places::default(),
         });
         let thread = std::thread::Builder::new()
             .name("admin".to_owned())
@@ -241,43 +235,7 @@ impl Drop for Admin {
 struct Shared {
     access: Access,
     answers: Answers,
-    places: Arc<Semaphore>,
-    probes: Arc<Semaphore>,
-}
-
-/// A place among the connections.
-#[derive(Debug)]
-struct Place {
-    /// Whether everything may be asked; else only `/ready` and `/live`, once.
-    is_full: bool,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl Shared {
-    /// A place once there is one; `None` never, for there is always one in the end.
-    async fn place(&self) -> Option<Place> {
-        let (is_full, permit) = tokio::select! {
-            biased;
-            permit = Arc::clone(&self.places).acquire_owned() => (true, permit),
-            permit = Arc::clone(&self.probes).acquire_owned() => (false, permit),
-        };
-        let permit = permit.ok()?;
-        Some(Place {
-            is_full,
-            _permit: permit,
-        })
-    }
-
-    /// A better place, if one has become free meanwhile.
-    fn better(&self, place: Place) -> Place {
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(permit) if !place.is_full => Place {
-                is_full: true,
-                _permit: permit,
-            },
-            _ => place,
-        }
-    }
+    places: Places,
 }
 
 async fn accept(socket: Socket, shared: Arc<Shared>) {
@@ -307,14 +265,14 @@ where
     let mut connections = JoinSet::new();
     loop {
         while connections.try_join_next().is_some() {}
-        let Some(place) = shared.place().await else {
+        let Some(place) = shared.places.next().await else {
             return;
         };
         match next().await {
             Ok(stream) => {
                 let shared = Arc::clone(shared);
                 connections.spawn(async move {
-                    let place = shared.better(place);
+                    let place = shared.places.better(place);
                     let longest = if place.is_full {
                         LONGEST_CONNECTION
                     } else {

@@ -6,6 +6,7 @@
 //! serves no traffic.
 
 mod blame;
+mod free;
 pub(crate) mod publish;
 pub(crate) mod reload;
 
@@ -14,10 +15,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustix::net::AddressFamily;
-use rustix::net::SocketFlags;
-use rustix::net::SocketType;
-use rustix::net::sockopt;
 use tidegate_config::draft::AcceptedDocument;
 use tidegate_config::draft::Draft;
 use tidegate_config::draft::PluginDecl;
@@ -36,6 +33,7 @@ use tidegate_proxy::StartError;
 use crate::control::blame::gateway_of;
 use crate::control::blame::is_about_same;
 use crate::control::blame::plugin_problems;
+use crate::control::free::is_free;
 use crate::plugins;
 use crate::plugins::Reason;
 use crate::plugins::Resolver;
@@ -61,6 +59,8 @@ pub(crate) struct Control {
     unbound: Vec<SocketAddr>,
     /// What serves, if nothing was wrong with it.
     serving: Option<Serving>,
+    /// Whether what serves is not stored yet.
+    unsaved: bool,
 }
 
 /// What tells whether a load comes to the same as the one before.
@@ -102,6 +102,7 @@ impl Control {
             number: 0,
             unbound: Vec::new(),
             serving: None,
+            unsaved: false,
         }
     }
 
@@ -172,7 +173,7 @@ impl Control {
     }
 
     /// Offers a load to the data plane until it takes it, refusing what it names as the reason, as
-    /// long as what is left `may_serve`.
+    /// long as what is left `may_serve`. [`Control::keep`] is due then.
     ///
     /// # Errors
     ///
@@ -249,7 +250,7 @@ impl Control {
         }
     }
 
-    /// It serves: what was accepted is what to fall back to, also after a restart.
+    /// It serves: what was accepted is what to fall back to.
     fn commit(&mut self, loaded: &Loaded) {
         let Loaded {
             draft,
@@ -269,6 +270,15 @@ impl Control {
             plugins: draft.plugins.clone(),
             slots: slots.clone(),
         });
+        self.unsaved = true;
+    }
+
+    /// Makes what serves what a restart falls back to. Takes as long as the disk does: for after it
+    /// has been told that it serves.
+    pub(crate) fn keep(&mut self) {
+        if !std::mem::take(&mut self.unsaved) {
+            return;
+        }
         if let Err(err) = self.save() {
             tracing::warn!("a restart finds an older state: {}", chain(&err));
         }
@@ -308,29 +318,6 @@ impl Control {
     }
 }
 
-/// Whether an address can be bound. Never listens on it: a client that came just then would be lost.
-fn is_free(address: SocketAddr) -> bool {
-    let family = match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    };
-    let bound = || {
-        let socket = rustix::net::socket_with(
-            family,
-            SocketType::STREAM,
-            SocketFlags::CLOEXEC,
-            Some(rustix::net::ipproto::TCP),
-        )?;
-        // As listeners are bound: what only lingers in the kernel is no obstacle.
-        sockopt::set_socket_reuseaddr(&socket, true)?;
-        if address.is_ipv6() {
-            sockopt::set_ipv6_v6only(&socket, true)?;
-        }
-        rustix::net::bind(&socket, &address)
-    };
-    bound().is_ok()
-}
-
 impl Settings {
     fn apply(&self, snapshot: &mut Snapshot) {
         let Self { access_log, drain } = *self;
@@ -367,32 +354,5 @@ fn generation(number: u64, loaded: &Loaded) -> Generation {
         number,
         snapshot: Arc::clone(&loaded.snapshot),
         plugins: loaded.slots.iter().map(slot).collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::net::TcpListener;
-
-    use super::is_free;
-
-    #[test]
-    fn an_address_is_free_once_nobody_listens_there_though_its_connections_linger() {
-        for address in ["127.0.0.1:0", "[::1]:0"] {
-            let Ok(taken) = TcpListener::bind(address) else {
-                // Not every machine has both families.
-                assert_ne!(address, "127.0.0.1:0");
-                continue;
-            };
-            let address = taken.local_addr().expect("bound");
-            assert!(!is_free(address));
-            let client = std::net::TcpStream::connect(address).expect("connected");
-            let (server, _) = taken.accept().expect("accepted");
-            // Whoever closes first is the one whose side lingers.
-            drop(server);
-            drop(client);
-            drop(taken);
-            assert!(is_free(address));
-        }
     }
 }

@@ -6,6 +6,7 @@
 
 mod compile;
 mod reason;
+mod reject;
 mod trial;
 
 use std::collections::HashMap;
@@ -20,7 +21,6 @@ use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Plugin;
 use tidegate_host_abi::PluginSpec;
-use tidegate_host_abi::StartError;
 use tidegate_plugin_store::PluginCode;
 
 use crate::plugins::compile::Compiler;
@@ -32,7 +32,6 @@ pub(crate) use crate::plugins::reason::not_started;
 use crate::plugins::reason::policy;
 pub(crate) use crate::plugins::reason::problem;
 use crate::plugins::reason::refusal;
-use crate::plugins::reason::said;
 use crate::plugins::reason::spec;
 use crate::state::Store;
 use crate::state::StoredPlugin;
@@ -162,69 +161,6 @@ impl Resolver {
     /// Tries everything again at the next [`Resolver::resolve`], also what failed.
     pub(crate) fn forget_failures(&mut self) {
         self.bad.clear();
-    }
-
-    /// Takes it that a plugin which [`Resolver::resolve`] let pass does not start after all. Returns
-    /// what is refused for it, with the reason: that plugin, if its version is new; else what is new
-    /// among those that share its instance, or anywhere. The next [`Resolver::resolve`] falls back.
-    /// Nothing if nothing is new.
-    pub(crate) fn reject(&mut self, name: &str, err: &StartError) -> Vec<(ResourceId, Reason)> {
-        let mut blamed = self.next.values();
-        let Some(blamed) = blamed.find(|good| good.version.spec.name == name) else {
-            return Vec::new();
-        };
-        self.say(name, err);
-        let key = |good: &Good| good.plugin.as_ref().map(|plugin| plugin.vm_key());
-        let reason = not_started(err, self.candid);
-        let fresh = self.next.iter().filter(|(resource, good)| {
-            let serves = self.good.get(*resource);
-            serves.is_none_or(|serves| serves.version != good.version)
-        });
-        let fresh: Vec<(&ResourceId, &Good)> = fresh.collect();
-        let itself = |good: &Good| good.version.spec.name == name;
-        let beside = |good: &Good| key(good) == key(blamed);
-        let of = |is: &dyn Fn(&Good) -> bool| {
-            let found = fresh.iter().filter(|(_, good)| is(good));
-            found.copied().collect::<Vec<_>>()
-        };
-        let mut refused = of(&itself);
-        if refused.is_empty() {
-            refused = of(&beside);
-        }
-        if refused.is_empty() {
-            refused = of(&|_| true);
-        }
-        let mut refused: Vec<_> = refused
-            .into_iter()
-            .map(|(resource, good)| {
-                let reason = Reason {
-                    reason: "NotStarted",
-                    message: if itself(good) {
-                        reason.message.clone()
-                    } else {
-                        format!("{name} does not start with it: {}", reason.message)
-                    },
-                    about_config: itself(good) && reason.about_config,
-                };
-                (resource.clone(), good.version.clone(), reason)
-            })
-            .collect();
-        refused.sort_by(|(a, ..), (b, ..)| a.cmp(b));
-        let refused = refused.into_iter().map(|(resource, version, reason)| {
-            let bad = (version, reason.clone());
-            self.bad.insert(resource.clone(), bad);
-            (resource, reason)
-        });
-        refused.collect()
-    }
-
-    /// Logs what a guest said before its start failed, which is for nobody but the operator.
-    fn say(&self, name: &str, err: &StartError) {
-        if let Some(said) = said(err)
-            && !self.candid
-        {
-            tracing::error!("plugin {name} said: {}", in_one_line(said));
-        }
     }
 
     /// Takes what was resolved last as what serves.

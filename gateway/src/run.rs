@@ -76,6 +76,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     }
     refuse_bad(&loaded.draft, args)?;
     let (loaded, gateway) = start(&mut control, loaded, args)?;
+    control.keep();
     let board = Board::default();
     board.set_gateway(gateway.remote());
     let mut reporter = Reporter::default();

@@ -24,8 +24,9 @@ use crate::watch::folders::Folders;
 use crate::watch::folders::Identity;
 use crate::watch::print::Prints;
 
-/// A change counts once nothing has changed for this long: editors and copies write in steps.
-pub(crate) const QUIET: Duration = Duration::from_millis(100);
+/// A change counts once nothing has changed for this long: editors and copies write in steps. What
+/// comes apart all the same costs one load more.
+pub(crate) const QUIET: Duration = Duration::from_millis(50);
 /// A change counts after this long even if more keep coming.
 pub(crate) const LONGEST: Duration = Duration::from_secs(1);
 /// How often everything is looked at without any event.

@@ -14,6 +14,7 @@ use tidegate_proxy::StartError;
 use tokio::sync::oneshot;
 
 use crate::control::Control;
+use crate::control::Loaded;
 use crate::control::blame;
 use crate::control::publish;
 use crate::control::publish::Reporter;
@@ -129,7 +130,15 @@ impl Thread {
     fn reload(&mut self, again: bool) -> Outcome {
         let read_at = SystemTime::now();
         let loaded = self.control.load(again);
-        self.watch.set(paths(&loaded.draft.watch), read_at);
+        let watched = paths(&loaded.draft.watch);
+        let outcome = self.offer(again, loaded);
+        // After it serves: looking at files takes time, and a change since the load is not lost.
+        self.watch.set(watched, read_at);
+        self.control.keep();
+        outcome
+    }
+
+    fn offer(&mut self, again: bool, loaded: Loaded) -> Outcome {
         if !again && self.control.is_serving(&loaded) {
             tracing::debug!("the files say what serves already");
             return Outcome::Success;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::fs::File;
 use std::fs::Metadata;
-use std::hash::DefaultHasher;
+use std::hash::BuildHasher as _;
 use std::hash::Hasher as _;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use std::time::SystemTime;
 
+use foldhash::quality::FixedState;
 use rustix::fs::OFlags;
 use tidegate_config::source::is_configuration;
 
@@ -207,7 +208,7 @@ fn hash(path: &Path) -> Option<u64> {
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).ok()?;
     let file = File::options().read(true).custom_flags(flags).open(path);
     let mut file = file.ok()?.take(MOST_BYTES);
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FixedState::default().build_hasher();
     let mut chunk = vec![0; CHUNK];
     loop {
         match file.read(&mut chunk) {
