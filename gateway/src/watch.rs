@@ -2,7 +2,7 @@
 //!
 //! Owns the thread that waits for the file system's events, and when they count: after a pause of
 //! [`QUIET`], at the latest [`LONGEST`] after the first, and only if the content is another than
-//! before. Events are hints; what decides is [`print`]. Where they cannot be had (network file
+//! before. Events are hints; what decides is [`mod@print`]. Where they cannot be had (network file
 //! systems, no inotify watches left) the slow poll notices all the same.
 
 mod debounce;
