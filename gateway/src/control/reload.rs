@@ -108,6 +108,9 @@ impl Thread {
                         systemd::reloading();
                     }
                     let outcome = self.reload(work.asked);
+                    if self.is_ending() {
+                        return self.gateway;
+                    }
                     for answer in work.answers {
                         // Who asked may have left.
                         answer.send(outcome).ok();
