@@ -188,7 +188,7 @@ pub(crate) static STEPS: &[Step] = &[
             Status(200),
             BodyHas("\"lastGood\": true"),
             BodyHas("`path` has no field `vale`"),
-            BodyHas("unknown member"),
+            BodyHas("it refused its configuration"),
             // The log has them too, with line and column.
             Said("gateway.yaml:18:"),
             Said("gateway.yaml:31:"),

@@ -172,6 +172,13 @@ impl Reader<'_> {
         if self.bytes > MAX_TOTAL_BYTES {
             return self.full(path, format!("all files together exceed {total} MiB"));
         }
+        if text.trim().is_empty() {
+            // A file that is being written, or was cut: nobody deletes so much by saving nothing.
+            let problem = unreadable(Some(beginning(path)), "the file is empty");
+            self.problems
+                .push(problem.hint("remove it to delete what it held"));
+            return None;
+        }
         let documents = split(path, &text);
         self.documents += documents.len();
         if self.documents > MAX_DOCUMENTS {

@@ -17,6 +17,9 @@ use crate::status::Board;
 use crate::status::Outcome;
 use crate::status::PluginStatus;
 
+/// Problems that are logged of one load; the rest is counted, and shown by `check`.
+const MOST_LINES: usize = 100;
+
 /// Logs each problem once, until it is gone or another.
 #[derive(Debug, Default)]
 pub(crate) struct Reporter {
@@ -27,15 +30,22 @@ impl Reporter {
     /// Logs what was not there before.
     pub(crate) fn report(&mut self, problems: &[Problem]) {
         let mut said = HashSet::new();
+        let mut new = 0;
         for problem in problems {
             let line = line(problem);
             if !self.said.contains(&line) && !said.contains(&line) {
+                new += 1;
                 match problem.severity {
+                    _ if new > MOST_LINES => {}
                     Severity::Error => tracing::error!("{line}"),
                     Severity::Warning => tracing::warn!("{line}"),
                 }
             }
             said.insert(line);
+        }
+        if new > MOST_LINES {
+            let more = new - MOST_LINES;
+            tracing::error!("{more} more problems: `tidegate check` prints all of them");
         }
         self.said = said;
     }
@@ -86,12 +96,28 @@ pub(crate) fn serves(
         .filter_map(|problem| problem.resource.as_ref())
         .collect();
     let (resources, refused) = (draft.resources.len(), refused.len());
+    let old = draft.resources.iter().filter(|one| one.last_good).count();
     if outcome == Outcome::Success {
         tracing::info!("generation {number} serves: {resources} resources");
     } else {
-        tracing::warn!("generation {number} serves: {resources} resources, {refused} refused");
+        tracing::warn!(
+            "generation {number} serves: {resources} resources, {refused} refused, {old} of them in \
+             their last good version"
+        );
     }
     let before = board.read();
+    let now: HashSet<_> = draft.resources.iter().map(|one| &one.resource).collect();
+    let gone = before
+        .resources
+        .iter()
+        .filter(|one| !now.contains(&one.resource));
+    let gone: Vec<String> = gone.map(|one| one.resource.to_string()).collect();
+    if let [first, others @ ..] = gone.as_slice() {
+        match others.len() {
+            0 => tracing::warn!("deleted: {first}"),
+            more => tracing::warn!("deleted: {first} and {more} more"),
+        }
+    }
     for (name, address) in &addresses {
         if !before.addresses.contains(&(Arc::clone(name), *address)) {
             tracing::info!("{name}: listening on {address}");

@@ -264,7 +264,11 @@ fn a_header_that_cannot_be_sent_fails_the_exchange() {
         let origin = Origin::answers(200, "reached");
         let gateway = Gateway::to(origin.address()).plugin(&filter).start();
         assert_eq!(gateway.get("/").status(), 503, "{name}: {value}");
-        assert!(gateway.log_lines(1)[0].contains(" 503 invalid_header "));
+        let line = gateway.log_lines(1).remove(0);
+        assert!(line.contains(" 503 invalid_header "), "{line}");
+        let blamed = line.contains("details=\"plugin ");
+        // Paths are looked at when the filter has returned: they may have been fine before.
+        assert!(blamed || name.starts_with(':'), "{line}");
         assert_eq!(origin.connections(), 0);
     }
 }

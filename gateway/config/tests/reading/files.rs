@@ -203,3 +203,16 @@ fn documents_are_bounded_in_number() {
         &["a.yaml:1:1 there are more than 100000 documents"],
     );
 }
+
+#[test]
+fn an_empty_file_is_a_problem_and_deletes_nothing() {
+    let folder = folder(&[("a.yaml", b""), ("b.yaml", b" \n\n")]);
+    check(
+        folder.path(),
+        &[("a.yaml", None), ("b.yaml", None)],
+        &[
+            "a.yaml:1:1 the file is empty",
+            "b.yaml:1:1 the file is empty",
+        ],
+    );
+}

@@ -43,7 +43,14 @@ impl Answer {
     /// The answer that a stop asks for.
     pub(crate) fn of(stop: Stop, stream: &Rc<StreamCell>) -> Self {
         match stop {
-            Stop::Failure(failure) => Self::failure(failure),
+            Stop::Failure(failure) => {
+                let blame = stream.state().blame.take();
+                let blame = blame.filter(|_| failure == Failure::InvalidHeader);
+                Self {
+                    details: blame.map_or_else(Bytes::new, Bytes::from),
+                    ..Self::failure(failure)
+                }
+            }
             Stop::Local => {
                 let local = stream.state().local.take();
                 match local.map(Self::made_here) {

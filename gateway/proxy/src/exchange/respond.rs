@@ -147,7 +147,7 @@ impl<'a> Respond<'a> {
             return Next::Abort;
         }
         writer.forget_after(mark);
-        let (length, source) = self.set_answer(Answer::failure(failure));
+        let (length, source) = self.set_answer(Answer::of(failure.into(), self.run.stream));
         self.send(writer, source, length, Seen::ByNobody, true)
             .await
             .unwrap_or(Next::Abort)

@@ -63,6 +63,8 @@ pub(crate) struct State {
     pub(crate) request_edited: bool,
     /// A filter wrote a header that cannot be sent.
     pub(crate) invalid_header: bool,
+    /// Which filter that was, and which header.
+    pub(crate) blame: Option<String>,
     /// Custom properties that filters set.
     pub(crate) properties: Vec<(Vec<u8>, Vec<u8>)>,
     /// The task to wake when a filter asks for something from outside a callback.
@@ -191,6 +193,7 @@ impl State {
             closed: false,
             request_edited: false,
             invalid_header: false,
+            blame: None,
             properties: Vec::new(),
             waker: None,
         }

@@ -86,6 +86,16 @@ impl FilterView<'_> {
     }
 }
 
+/// The header that an edit is about.
+fn edited_name<'a>(edit: &HeaderEdit<'a>) -> &'a [u8] {
+    match edit {
+        HeaderEdit::Add { name, .. }
+        | HeaderEdit::Set { name, .. }
+        | HeaderEdit::Remove { name } => name,
+        HeaderEdit::ReplaceAll(_) => b"(all of them)",
+    }
+}
+
 impl StreamHost for FilterView<'_> {
     fn field(&self, map: MapKind, name: &[u8]) -> Field<'_> {
         match self.map(map) {
@@ -106,8 +116,13 @@ impl StreamHost for FilterView<'_> {
         let Some(found) = self.map_mut(map) else {
             return Edited::Unavailable;
         };
+        let name = edited_name(&edit);
         if fields::edit(found, edit).is_err() {
             self.state.invalid_header = true;
+            let filter = self.state.chain.filters.get(self.filter);
+            let plugin = filter.map_or("", |filter| filter.plugin.name());
+            let name = name.escape_ascii();
+            self.state.blame = Some(format!("plugin {plugin} set the header {name}"));
         }
         self.state.request_edited |= map == MapKind::RequestHeaders;
         Edited::Done
