@@ -68,7 +68,7 @@ fn a_folder_is_its_own_yaml_and_json_files_in_order() {
         ("notes.txt", b"no"),
         (".hidden.yaml", b"no: 1"),
         ("tidegate.schema.json", b"{}"),
-        ("empty.yaml", b""),
+        ("empty.yaml", b"# nothing yet\n"),
     ]);
     fs::create_dir(folder.path().join("below")).expect("writable");
     fs::write(folder.path().join("below/d.yaml"), "d: 1").expect("writable");
