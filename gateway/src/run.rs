@@ -140,11 +140,22 @@ fn store(args: &RunArgs, config: &Path) -> Option<Store> {
     let folder = match chosen {
         Some(folder) if folder == Path::new("off") => return None,
         Some(folder) => PathBuf::from(folder),
-        None => default_folder(config, |name| std::env::var_os(name))?,
+        None => {
+            let folder = default_folder(config, |name| std::env::var_os(name));
+            if folder.is_none() {
+                tracing::warn!(
+                    "no state is kept for a restart: there is no home for it; --state-dir names one"
+                );
+            }
+            folder?
+        }
     };
     match Store::open(&folder) {
         Ok(store) => {
-            tracing::debug!("state is kept in {}", store.path().display());
+            tracing::info!(
+                "what a restart falls back to is kept in {}",
+                store.path().display()
+            );
             Some(store)
         }
         Err(err) => {

@@ -30,10 +30,11 @@ pub(crate) struct RunArgs {
     /// Start although some resources are refused, with what is good
     #[arg(long)]
     pub(crate) allow_partial: bool,
-    /// Folder for the last good generation, which a restart falls back to, or off
+    /// Folder for the last good generation, which a restart falls back to, or off; by default
+    /// $STATE_DIRECTORY, or below $XDG_STATE_HOME or ~/.local/state
     #[arg(long, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
-    /// How long running exchanges may take once a signal says stop
+    /// How long running exchanges may take once a signal says stop; 30s by default
     #[arg(long, value_name = "DURATION", value_parser = tidegate_config::duration::parse)]
     pub(crate) drain_timeout: Option<Duration>,
 }

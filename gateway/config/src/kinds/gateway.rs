@@ -80,7 +80,7 @@ pub struct GatewayAddress {
     #[serde(rename = "type")]
     #[schemars(length(min = 1, max = 253), extend("default" = "IPAddress"))]
     pub kind: Option<At<String>>,
-    /// The address, such as `127.0.0.1` or `::`.
+    /// The address, such as `127.0.0.1`. `0.0.0.0` is every IPv4 address, `::` every IPv6 address.
     #[schemars(length(max = 253))]
     pub value: Option<At<String>>,
 }
