@@ -111,8 +111,20 @@ impl Exchange<'_> {
         down: &mut Downstream,
         length: &mut BodyLength,
     ) -> Result<Rc<BackendState>, Stop> {
-        admission.pass_listener(run, down, length).await?;
-        let rule = admission.route()?;
+        // Without filters of the listener it is known already.
+        let known = self
+            .stream
+            .state()
+            .routed
+            .as_ref()
+            .map(|it| Rc::clone(&it.rule));
+        let rule = match known {
+            Some(rule) => rule,
+            None => {
+                admission.pass_listener(run, down, length).await?;
+                admission.route()?
+            }
+        };
         let passing = admission.pass_rule(run, &rule, down, length);
         match self.within(admission.worker, passing).await {
             Ok(passed) => passed,
