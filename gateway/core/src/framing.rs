@@ -71,13 +71,12 @@ pub fn response_framing(
     method: &Method,
     status: StatusCode,
 ) -> Result<Framing, Failure> {
-    let has_length = headers.contains_key(CONTENT_LENGTH);
     if is_bodiless(method, status) {
         headers.remove(TRANSFER_ENCODING);
         if status == StatusCode::NO_CONTENT || status.is_informational() {
             headers.remove(CONTENT_LENGTH);
-        } else if has_length {
-            keep_one_length(headers).ok_or(Failure::UpstreamProtocol)?;
+        } else {
+            keep_one_length(headers).map_err(|_| Failure::UpstreamProtocol)?;
         }
         return Ok(Framing {
             length: BodyLength::Empty,
@@ -96,7 +95,6 @@ pub fn response_framing(
 
 /// The framing that the fields announce, in the terms of a request; `None` if they say nothing.
 fn by_fields(headers: &mut HeaderMap, version: Version) -> Result<Option<Framing>, Failure> {
-    let has_length = headers.contains_key(CONTENT_LENGTH);
     if headers.contains_key(TRANSFER_ENCODING) {
         if version == Version::Http10 {
             return Err(Failure::BadTransferEncoding);
@@ -107,36 +105,37 @@ fn by_fields(headers: &mut HeaderMap, version: Version) -> Result<Option<Framing
             Coding::Malformed => return Err(Failure::BadTransferEncoding),
         }
         headers.remove(TRANSFER_ENCODING);
-        headers.remove(CONTENT_LENGTH);
+        let has_length = headers.remove(CONTENT_LENGTH).is_some();
         return Ok(Some(Framing {
             length: BodyLength::Chunked,
             must_close: has_length,
         }));
     }
-    if !has_length {
-        return Ok(None);
-    }
-    let length = match keep_one_length(headers).ok_or(Failure::BadContentLength)? {
-        0 => BodyLength::Empty,
-        bytes => BodyLength::Exactly(bytes),
-    };
-    Ok(Some(Framing {
-        length,
+    let length = keep_one_length(headers).map_err(|_| Failure::BadContentLength)?;
+    Ok(length.map(|bytes| Framing {
+        length: match bytes {
+            0 => BodyLength::Empty,
+            bytes => BodyLength::Exactly(bytes),
+        },
         must_close: false,
     }))
 }
 
-/// Folds repeated equal lengths into one field and returns it.
-fn keep_one_length(headers: &mut HeaderMap) -> Option<u64> {
-    let bytes = content_length(headers)?;
+/// The lengths are no numbers, or do not agree.
+struct BadLength;
+
+/// Folds repeated equal lengths into one field and returns it, if there is one.
+fn keep_one_length(headers: &mut HeaderMap) -> Result<Option<u64>, BadLength> {
     let mut values = headers.get_all(CONTENT_LENGTH).iter();
-    let first_is_plain = values
-        .next()
-        .is_some_and(|value| value.as_bytes().iter().all(u8::is_ascii_digit));
-    if values.next().is_some() || !first_is_plain {
-        headers.insert(CONTENT_LENGTH, bytes.into());
+    let Some(first) = values.next() else {
+        return Ok(None);
+    };
+    if let (None, Some(bytes)) = (values.next(), parse_decimal(first.as_bytes())) {
+        return Ok(Some(bytes)); // The usual case.
     }
-    Some(bytes)
+    let bytes = content_length(headers).ok_or(BadLength)?;
+    headers.insert(CONTENT_LENGTH, bytes.into());
+    Ok(Some(bytes))
 }
 
 enum Coding {
