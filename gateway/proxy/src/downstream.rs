@@ -84,7 +84,7 @@ impl Downstream {
                 Wanted::Request(parsed) => {
                     // The exchange's state is large and short-lived: it is not part of what an
                     // idle connection costs.
-                    Box::pin(exchange::serve(&mut self, &scene, *parsed)).await
+                    Box::pin(exchange::serve(&mut self, &scene, parsed)).await
                 }
                 Wanted::Nothing => Next::Close,
                 Wanted::Refused(failure) => {

@@ -19,7 +19,10 @@ pub(crate) mod respond;
 pub(crate) mod state;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+use bytes::Bytes;
+use http::Method;
 use tidegate_core::authority::host_of;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::Framing;
@@ -31,6 +34,7 @@ use tidegate_core::request::Prepared;
 use tidegate_core::request::Received;
 use tidegate_core::request::prepare;
 use tidegate_core::snapshot::Bind;
+use tidegate_core::snapshot::Listener;
 
 use crate::downstream::Downstream;
 use crate::exchange::course::Exchange;
@@ -59,32 +63,83 @@ pub(crate) enum Next {
 }
 
 /// Serves one request.
-pub(crate) async fn serve(down: &mut Downstream, scene: &Scene, parsed: ParsedRequest) -> Next {
-    let method = parsed.method.clone();
-    let target = parsed.target.clone();
-    let version = parsed.version;
-    match receive(down, scene.bind(), parsed) {
-        Ok((prepared, framing)) => {
-            let client = Client {
-                version,
-                head_request: method == http::Method::HEAD,
-                wants_trailers: prepared.options.trailers,
-                keep_alive: keeps_alive(version, prepared.options, framing.must_close),
-            };
-            run(down, scene, prepared, framing, &client).await
-        }
-        Err(failure) => {
-            let asked = Asked {
-                method: method.as_str(),
-                target: &target,
-                protocol: version.as_str(),
-            };
-            refuse(down, scene.bind(), failure, &asked).await
-        }
+pub(crate) async fn serve(
+    down: &mut Downstream,
+    scene: &Scene,
+    parsed: Box<ParsedRequest>,
+) -> Next {
+    match begin(down, scene, *parsed) {
+        Ok(begun) => run(down, scene, begun).await,
+        // Large and rare: it is not part of what every exchange moves about.
+        Err(refused) => Box::pin(refused.answer(down, scene.bind())).await,
+    }
+}
+
+/// An exchange that has begun: its head is read and in its one form.
+struct Begun<'a> {
+    stream: Rc<StreamCell>,
+    listener: Option<&'a Arc<Listener>>,
+    client: Client,
+    framing: Framing,
+    expects_continue: bool,
+}
+
+/// A request that never becomes an exchange.
+struct Refused {
+    failure: Failure,
+    method: Method,
+    target: Bytes,
+    version: Version,
+}
+
+impl Refused {
+    async fn answer(self, down: &mut Downstream, bind: &Bind) -> Next {
+        let asked = Asked {
+            method: self.method.as_str(),
+            target: &self.target,
+            protocol: self.version.as_str(),
+        };
+        refuse(down, bind, self.failure, &asked).await
     }
 }
 
 /// Frames and prepares a request: what is refused here never becomes an exchange.
+fn begin<'a>(
+    down: &Downstream,
+    scene: &'a Scene,
+    parsed: ParsedRequest,
+) -> Result<Begun<'a>, Refused> {
+    let (method, version) = (parsed.method.clone(), parsed.version);
+    let target = parsed.target.clone();
+    let bind = scene.bind();
+    let (prepared, framing) = receive(down, bind, parsed).map_err(|failure| Refused {
+        failure,
+        method: method.clone(),
+        target,
+        version,
+    })?;
+    let listener = bind.listeners.sole().or_else(|| {
+        let host = host_of(prepared.head.authority.as_bytes());
+        bind.listeners.claims(host).next()
+    });
+    let nothing = Rc::default();
+    let chain = listener.map_or(&nothing, |one| scene.generation.listener_chain(one));
+    let facts = down.facts(version, prepared.client);
+    Ok(Begun {
+        stream: Rc::new(StreamCell::new(State::new(facts, prepared.head, chain))),
+        listener,
+        client: Client {
+            version,
+            head_request: method == Method::HEAD,
+            wants_trailers: prepared.options.trailers,
+            keep_alive: keeps_alive(version, prepared.options, framing.must_close),
+        },
+        framing,
+        expects_continue: prepared.expects_continue,
+    })
+}
+
+/// Takes the framing off a request and brings it into its one form.
 fn receive(
     down: &Downstream,
     bind: &Bind,
@@ -113,29 +168,24 @@ fn receive(
 }
 
 /// Runs an exchange to its one end.
-async fn run(
-    down: &mut Downstream,
-    scene: &Scene,
-    prepared: Prepared,
-    framing: Framing,
-    client: &Client,
-) -> Next {
-    let (generation, bind) = (&scene.generation, scene.bind());
-    let facts = down.facts(client.version, prepared.client);
-    let listener = bind.listeners.sole().or_else(|| {
-        let host = host_of(prepared.head.authority.as_bytes());
-        bind.listeners.claims(host).next()
-    });
-    let chain = listener.map_or_else(Rc::default, |one| Rc::clone(generation.listener_chain(one)));
-    let stream = Rc::new(StreamCell::new(State::new(facts, prepared.head, &chain)));
+async fn run(down: &mut Downstream, scene: &Scene, begun: Begun<'_>) -> Next {
+    let Begun {
+        stream,
+        listener,
+        client,
+        framing,
+        expects_continue,
+    } = begun;
+    let bind = scene.bind();
+    let worker = Rc::clone(&down.worker);
     let name = listener.map_or(&bind.name, |listener| &listener.name);
-    let mut ending = Ending::new(&down.worker, scene, name, &stream);
+    let mut ending = Ending::new(&worker, scene, name, &stream);
     let mut body = BodyReader::new(framing.length, &bind.sizes);
     let exchange = Exchange {
         scene,
         stream: &stream,
-        client,
-        expects_continue: prepared.expects_continue,
+        client: &client,
+        expects_continue,
     };
     let mut next = match listener {
         Some(listener) => exchange.on_listener(down, &mut body, listener).await,

@@ -63,7 +63,7 @@ pub(crate) async fn connect(
     worker: &Worker,
     backend: &Rc<BackendState>,
     freshness: Freshness,
-) -> Result<UpstreamConnection, ConnectError> {
+) -> Result<Box<UpstreamConnection>, ConnectError> {
     let first = backend.pick(worker.ids.draw(), &[]);
     if freshness == Freshness::Any
         && let Some(kept) = kept(worker, backend, first)
@@ -78,7 +78,7 @@ pub(crate) fn kept(
     worker: &Worker,
     backend: &Rc<BackendState>,
     picked: Option<Picked>,
-) -> Option<UpstreamConnection> {
+) -> Option<Box<UpstreamConnection>> {
     let (place, endpoint) = picked?;
     let mut connection = worker.pool.take(endpoint)?;
     connection.lease = Some(backend.lease(place));
@@ -98,7 +98,7 @@ pub(crate) async fn connect_from(
     backend: &Rc<BackendState>,
     mut picked: Option<Picked>,
     freshness: Freshness,
-) -> Result<UpstreamConnection, ConnectError> {
+) -> Result<Box<UpstreamConnection>, ConnectError> {
     let limit = worker.timeouts().connect;
     let mut tried = Vec::new();
     let mut timed_out = 0;
@@ -138,7 +138,7 @@ async fn open(
     worker: &Worker,
     endpoint: SocketAddr,
     limit: Duration,
-) -> Result<UpstreamConnection, Failure> {
+) -> Result<Box<UpstreamConnection>, Failure> {
     let deadline = worker.wheel.deadline();
     let stream = match deadline.limit(limit, TcpStream::connect(endpoint)).await {
         Ok(Ok(stream)) => stream,
@@ -151,18 +151,18 @@ async fn open(
     // Small writes must not wait for acknowledgements; a socket without the option still works.
     stream.set_nodelay(true).ok();
     let (read, write) = stream.into_split();
-    Ok(UpstreamConnection {
+    Ok(Box::new(UpstreamConnection {
         reader: Reader::new(read, deadline),
         writer: Writer::new(write, worker.wheel.deadline()),
         endpoint,
         reused: false,
         lease: None,
-    })
+    }))
 }
 
 impl Pool {
     /// Keeps a connection whose exchange has ended cleanly.
-    pub(crate) fn keep(&self, mut connection: UpstreamConnection) {
+    pub(crate) fn keep(&self, mut connection: Box<UpstreamConnection>) {
         connection.lease = None;
         if connection.reader.buf.is_empty() && connection.writer.is_flushed() {
             connection.writer.release();

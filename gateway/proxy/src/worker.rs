@@ -37,7 +37,7 @@ use tokio::task::AbortHandle;
 use crate::access_log::AccessLog;
 use crate::deadline::Hurrier;
 use crate::deadline::Wheel;
-use crate::exchange::ending::Ending;
+use crate::exchange::ending::LateEnding;
 use crate::filters::starter::Starter;
 use crate::filters::vm::Vm;
 use crate::generation::BindId;
@@ -127,7 +127,7 @@ pub(crate) struct Worker {
     connection_ended: Notify,
     next_connection: Cell<u64>,
     /// Exchanges whose tasks were dropped; `None` once the worker ends.
-    late: RefCell<Option<Vec<Ending>>>,
+    late: RefCell<Option<Vec<LateEnding>>>,
     late_arrived: Notify,
     date: RefCell<(u64, HeaderValue)>,
 }
@@ -172,7 +172,7 @@ impl Worker {
     }
 
     /// Queues the end of an exchange whose task was dropped. Refused once the worker ends.
-    pub(crate) fn finish_later(&self, ending: Ending) -> Result<(), Ending> {
+    pub(crate) fn finish_later(&self, ending: LateEnding) -> Result<(), LateEnding> {
         match self.late.try_borrow_mut() {
             Ok(mut late) => match late.as_mut() {
                 Some(late) => {

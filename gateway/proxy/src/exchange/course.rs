@@ -79,18 +79,31 @@ impl Exchange<'_> {
             // Large, and not needed where nothing looks at heads.
             None => Box::pin(self.pass_filters(admission, run, down, &mut length)).await,
         };
-        let backend = match backend {
-            Ok(backend) => backend,
-            Err(stop) => return self.answer(down, body, stop).await,
-        };
+        match backend {
+            Ok(backend) if self.rule_timeouts().request.is_none() => {
+                self.forward(down, body, admission, backend, length).await
+            }
+            // What most exchanges do not need is not part of what all of them move about.
+            Ok(backend) => {
+                Box::pin(self.forward_in_time(down, body, admission, backend, length)).await
+            }
+            Err(stop) => self.answer(down, body, stop).await,
+        }
+    }
+
+    /// As [`Self::forward`], within the time that the rule allows.
+    async fn forward_in_time(
+        self,
+        down: &mut Downstream,
+        body: &mut BodyReader,
+        admission: Admission<'_>,
+        backend: Rc<BackendState>,
+        length: BodyLength,
+    ) -> Next {
         let before = down.writer.written();
         let mark = down.writer.out.len();
-        // Large, and not needed while filters decide.
-        let forward = Box::pin(self.forward(down, body, admission, backend, length));
-        if self.rule_timeouts().request.is_none() {
-            return forward.await;
-        }
-        if let Ok(next) = self.within(&worker, forward).await {
+        let forward = self.forward(down, body, admission, backend, length);
+        if let Ok(next) = self.within(admission.worker, forward).await {
             return next;
         }
         let failure = Failure::RequestTimeout;
@@ -126,7 +139,10 @@ impl Exchange<'_> {
             }
         };
         let passing = admission.pass_rule(run, &rule, down, length);
-        match self.within(admission.worker, passing).await {
+        if self.rule_timeouts().request.is_none() {
+            return passing.await;
+        }
+        match Box::pin(self.within(admission.worker, passing)).await {
             Ok(passed) => passed,
             Err(Expired) => Err(Failure::RequestTimeout.into()),
         }
@@ -165,7 +181,7 @@ impl Exchange<'_> {
             let limits = routed.and_then(|routed| own_limits(&routed.rule, bind));
             (Rc::clone(&state.chain), limits)
         };
-        let (timeouts, sizes) = match &limits {
+        let (timeouts, sizes) = match limits.as_deref() {
             Some((timeouts, sizes)) => (timeouts, sizes),
             None => (&bind.timeouts, &bind.sizes),
         };
@@ -214,12 +230,13 @@ impl Exchange<'_> {
             door: &door,
         };
         let answer = Answer::of(stop, self.stream);
-        respond.local(down, body, answer).await
+        // Large, and not needed by exchanges that reach a backend.
+        Box::pin(respond.local(down, body, answer)).await
     }
 }
 
 /// What a rule allows, if that is not what its listener does.
-fn own_limits(rule: &Rule, bind: &Bind) -> Option<(Timeouts, SizeLimits)> {
+fn own_limits(rule: &Rule, bind: &Bind) -> Option<Box<(Timeouts, SizeLimits)>> {
     if rule.timeouts.stream_idle.is_none() && rule.buffered_body_bytes.is_none() {
         return None;
     }
@@ -228,7 +245,7 @@ fn own_limits(rule: &Rule, bind: &Bind) -> Option<(Timeouts, SizeLimits)> {
     sizes.buffered_body_bytes = rule
         .buffered_body_bytes
         .unwrap_or(sizes.buffered_body_bytes);
-    Some((timeouts, sizes))
+    Some(Box::new((timeouts, sizes)))
 }
 
 /// The end of an exchange that took too long, if its response is on its way: it is cut. `None` if

@@ -22,26 +22,34 @@ use crate::worker::Worker;
 
 /// Ends its exchange once, at the latest when it is dropped.
 #[derive(Debug)]
-pub(crate) struct Ending {
-    worker: Rc<Worker>,
-    scene: Scene,
-    listener: Arc<str>,
-    stream: Rc<StreamCell>,
+pub(crate) struct Ending<'a> {
+    worker: &'a Worker,
+    scene: &'a Scene,
+    listener: &'a Arc<str>,
+    stream: &'a Rc<StreamCell>,
     finished: bool,
 }
 
-impl Ending {
+/// The end of an exchange whose task was dropped in the middle.
+#[derive(Debug)]
+pub(crate) struct LateEnding {
+    scene: Scene,
+    listener: Arc<str>,
+    stream: Rc<StreamCell>,
+}
+
+impl<'a> Ending<'a> {
     pub(crate) fn new(
-        worker: &Rc<Worker>,
-        scene: &Scene,
-        listener: &Arc<str>,
-        stream: &Rc<StreamCell>,
+        worker: &'a Worker,
+        scene: &'a Scene,
+        listener: &'a Arc<str>,
+        stream: &'a Rc<StreamCell>,
     ) -> Self {
         Self {
-            worker: Rc::clone(worker),
-            scene: scene.clone(),
-            listener: Arc::clone(listener),
-            stream: Rc::clone(stream),
+            worker,
+            scene,
+            listener,
+            stream,
             finished: false,
         }
     }
@@ -52,7 +60,7 @@ impl Ending {
             return;
         }
         self.stream.state().phase = Phase::Done;
-        run::finish(&self.stream);
+        run::finish(self.stream);
         self.log();
     }
 
@@ -77,7 +85,7 @@ impl Ending {
             self.scene.bind().access_log,
             &Record {
                 unix_millis: facts.started_unix_nanos / 1_000_000,
-                listener: &self.listener,
+                listener: self.listener,
                 route: state.routed.as_ref().map_or("", |routed| &routed.rule.name),
                 client: facts.client,
                 method: state.request.method.as_str(),
@@ -93,7 +101,7 @@ impl Ending {
                 backend: facts
                     .backend
                     .as_ref()
-                    .map_or("", |backend| backend.as_str()),
+                    .map_or("", |state| state.backend.name.as_str()),
                 endpoint: facts.endpoint,
                 attempts: facts.attempts,
                 request_id: bytes(&X_REQUEST_ID),
@@ -103,7 +111,14 @@ impl Ending {
     }
 }
 
-impl Drop for Ending {
+impl LateEnding {
+    /// Ends the exchange.
+    pub(crate) fn finish(&self, worker: &Worker) {
+        Ending::new(worker, &self.scene, &self.listener, &self.stream).finish();
+    }
+}
+
+impl Drop for Ending<'_> {
     fn drop(&mut self) {
         if self.finished {
             return;
@@ -119,17 +134,14 @@ impl Drop for Ending {
                 }
             }
         }
-        let late = Self {
-            worker: Rc::clone(&self.worker),
+        let late = LateEnding {
             scene: self.scene.clone(),
-            listener: Arc::clone(&self.listener),
-            stream: Rc::clone(&self.stream),
-            finished: false,
+            listener: Arc::clone(self.listener),
+            stream: Rc::clone(self.stream),
         };
-        if let Err(mut late) = self.worker.finish_later(late) {
+        if self.worker.finish_later(late).is_err() {
             // The worker ends: no guest is entered any more.
-            late.finished = true;
-            late.log();
+            self.log();
         }
     }
 }

@@ -73,25 +73,14 @@ enum Attempted {
 
 impl Forward<'_> {
     /// Sends the request, and the answer back.
-    pub(crate) async fn drive(self, down: &mut Downstream, body: &mut BodyReader) -> Next {
-        let respond = Respond {
-            run: self.run,
-            client: self.client,
-            door: self.door,
-        };
+    pub(crate) async fn drive(&self, down: &mut Downstream, body: &mut BodyReader) -> Next {
         if self.expects_continue && !body.is_done() && down.reader.buf.is_empty() {
             // Filters have let the head pass: now the body is wanted (RFC 9110 §10.1.1).
-            down.writer
-                .out
-                .extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-            if down
-                .writer
-                .flush(self.run.timeouts.write_stall)
-                .await
-                .is_err()
-            {
-                let answer = Answer::failure(Failure::ClientClosed);
-                return respond.local(down, body, answer).await;
+            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+            down.writer.out.extend_from_slice(interim);
+            let flush = Box::pin(down.writer.flush(self.run.timeouts.write_stall));
+            if flush.await.is_err() {
+                return self.give_up(down, body, Failure::ClientClosed.into()).await;
             }
         }
         let mut freshness = Freshness::Any;
@@ -103,12 +92,21 @@ impl Forward<'_> {
             match attempted {
                 Attempted::Answered(next) => return next,
                 Attempted::Stale => freshness = Freshness::New,
-                Attempted::Stopped(stop) => {
-                    let answer = Answer::of(stop, self.run.stream);
-                    return respond.local(down, body, answer).await;
-                }
+                Attempted::Stopped(stop) => return self.give_up(down, body, stop).await,
             }
         }
+    }
+
+    /// Answers without the origin.
+    async fn give_up(&self, down: &mut Downstream, body: &mut BodyReader, stop: Stop) -> Next {
+        let respond = Respond {
+            run: self.run,
+            client: self.client,
+            door: self.door,
+        };
+        let answer = Answer::of(stop, self.run.stream);
+        // Large and rare: it is not part of what every exchange moves about.
+        Box::pin(respond.local(down, body, answer)).await
     }
 
     /// A connection, opened if need be, unless the client goes away meanwhile.
@@ -117,15 +115,9 @@ impl Forward<'_> {
         down: &mut Downstream,
         picked: Option<Picked>,
         freshness: Freshness,
-    ) -> Result<UpstreamConnection, ConnectError> {
+    ) -> Result<Box<UpstreamConnection>, ConnectError> {
         let keep = self.run.sizes.head_bytes;
-        // Large and rare: it is not part of what every exchange moves about.
-        let connecting = Box::pin(upstream::connect_from(
-            self.run.worker,
-            &self.backend,
-            picked,
-            freshness,
-        ));
+        let connecting = upstream::connect_from(self.run.worker, &self.backend, picked, freshness);
         tokio::select! {
             biased;
             connected = connecting => connected,
@@ -174,7 +166,8 @@ impl Forward<'_> {
         };
         let connected = match kept {
             Some(kept) => Ok(kept),
-            None => self.connect(down, picked, freshness).await,
+            // Large and rare, as above.
+            None => Box::pin(self.connect(down, picked, freshness)).await,
         };
         let mut connection = match connected {
             Ok(connection) => connection,
@@ -222,22 +215,40 @@ impl Forward<'_> {
         down: &mut Downstream,
         body: &mut BodyReader,
     ) -> Result<(Next, Reuse), Stop> {
+        if self.length != BodyLength::Empty {
+            // Large, and most requests have none.
+            return Box::pin(self.with_body(connection, down, body)).await;
+        }
+        let UpstreamConnection {
+            reader: up_reader,
+            writer: up_writer,
+            ..
+        } = connection;
+        let upload = sent(self.upload(Source::Ready(None), up_writer).run().await)?;
+        let Downstream { reader, writer, .. } = down;
+        self.answer(upload, up_reader, reader, writer).await
+    }
+
+    /// Sends a request with its body. The origin may answer before it has all of it.
+    async fn with_body(
+        &self,
+        connection: &mut UpstreamConnection,
+        down: &mut Downstream,
+        body: &mut BodyReader,
+    ) -> Result<(Next, Reuse), Stop> {
         let UpstreamConnection {
             reader: up_reader,
             writer: up_writer,
             ..
         } = connection;
         let Downstream { reader, writer, .. } = down;
-        if self.length == BodyLength::Empty {
-            let upload = sent(self.upload(Source::Ready(None), up_writer).run().await)?;
-            return self.answer(upload, up_reader, reader, writer).await;
-        }
         let upload = {
             let source = Source::Socket {
                 reader: &mut *reader,
                 body: &mut *body,
             };
-            let mut upload = Box::pin(self.upload(source, up_writer).run());
+            let mut pump = self.upload(source, up_writer);
+            let mut upload = pin!(pump.run());
             let early = {
                 let mut answer = pin!(self.head_or_interim(up_reader, writer));
                 tokio::select! {

@@ -6,12 +6,13 @@
 //!
 //! Back-pressure is plain: the next frame is read when the last one is written.
 
+mod writing;
+
 use std::collections::VecDeque;
 use std::future::poll_fn;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http::header::CONTENT_LENGTH;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
 use tidegate_host_abi::Side;
@@ -111,17 +112,60 @@ impl<'a, H: PendingHead> Pump<'a, H> {
     }
 
     /// Does not show the body to filters: they answered, or failed.
-    pub(crate) fn unseen(mut self) -> Self {
+    pub(crate) fn hide(&mut self) {
         self.shows = false;
-        self
     }
 
     /// Moves the whole message.
-    pub(crate) async fn run(mut self) -> Result<(), PumpEnd> {
-        if self.announced == BodyLength::Empty {
-            // Header callbacks were told that this is the end.
+    pub(crate) async fn run(&mut self) -> Result<(), PumpEnd> {
+        if self.gather()? {
+            return self.flush().await;
+        }
+        // Large, and not needed by a message that is here.
+        Box::pin(self.stream()).await
+    }
+
+    /// Gathers the whole message if it is here, it is small, and no filter sees more than its head.
+    fn gather(&mut self) -> Result<bool, PumpEnd> {
+        let trailers_are_shown =
+            self.announced == BodyLength::Chunked && !self.run.chain.has_no_plugins();
+        if self.shows || trailers_are_shown {
+            return Ok(false);
+        }
+        self.input_ended = self.announced == BodyLength::Empty;
+        while !self.input_ended {
+            match self.ready()? {
+                Some(Frame::Data { bytes, last }) => {
+                    self.taken += bytes.len() as u64;
+                    self.input_ended = last;
+                    self.out.push_back(bytes);
+                }
+                Some(Frame::End(trailers)) => {
+                    *self.trailers() = trailers;
+                    self.input_ended = true;
+                }
+                None => return Ok(false),
+            }
+        }
+        if !self.sink.gathers(self.out.iter().map(Bytes::len).sum()) {
+            return Ok(false);
+        }
+        self.write_head(true)?;
+        while let Some(piece) = self.next_piece()? {
+            self.sink.out.extend_from_slice(&piece);
+            self.after_piece();
+        }
+        self.write_end()?;
+        Ok(true)
+    }
+
+    /// Moves the message as it comes.
+    async fn stream(&mut self) -> Result<(), PumpEnd> {
+        if self.input_ended || self.announced == BodyLength::Empty {
+            // Header callbacks were told that this is the end, or it is all gathered.
             return self.finish().await;
         }
+        self.write_out().await?;
         loop {
             let event = match self.ready()? {
                 Some(frame) => Event::Frame(frame),
@@ -246,116 +290,12 @@ impl<'a, H: PendingHead> Pump<'a, H> {
             .map_err(PumpEnd::Stop)
     }
 
-    fn trailers(&self) -> std::cell::RefMut<'a, Option<HeaderMap>> {
+    fn trailers(&self) -> std::cell::RefMut<'a, Option<Box<HeaderMap>>> {
         let side = self.side;
         std::cell::RefMut::map(self.run.stream.state(), |state| match side {
             Side::Request => &mut state.request_trailers,
             Side::Response => &mut state.response_trailers,
         })
-    }
-
-    /// The length to announce, from what is known when the head goes out.
-    fn outgoing(&self, ended: bool) -> BodyLength {
-        let sends_trailers = ended
-            && self.head.takes_trailers()
-            && self
-                .trailers()
-                .as_ref()
-                .is_some_and(|trailers| !trailers.is_empty());
-        if sends_trailers {
-            return BodyLength::Chunked;
-        }
-        if !self.shows {
-            return self.announced;
-        }
-        if ended {
-            let bytes: usize = self.out.iter().map(Bytes::len).sum();
-            return match (bytes, self.announced) {
-                (0, BodyLength::Empty) => BodyLength::Empty,
-                (bytes, _) => BodyLength::Exactly(bytes as u64),
-            };
-        }
-        let waiting: usize = self.out.iter().map(Bytes::len).sum();
-        let unchanged = self.taken == self.passed + waiting as u64;
-        if unchanged && self.has_length_field() {
-            self.announced
-        } else {
-            BodyLength::Chunked
-        }
-    }
-
-    /// A filter that removes `content-length` says that it will change the body.
-    fn has_length_field(&self) -> bool {
-        if !matches!(self.announced, BodyLength::Exactly(_)) {
-            return true;
-        }
-        let state = self.run.stream.state();
-        match self.side {
-            Side::Request => state.request.headers.contains_key(CONTENT_LENGTH),
-            Side::Response => state.response.headers.contains_key(CONTENT_LENGTH),
-        }
-    }
-
-    fn write_head(&mut self, ended: bool) -> Result<(), PumpEnd> {
-        self.head.check()?;
-        let length = self.outgoing(ended);
-        let framed = self.head.write(&mut self.sink.out, length);
-        self.encoder = Some(BodyEncoder::new(framed));
-        Ok(())
-    }
-
-    async fn write_out(&mut self) -> Result<(), PumpEnd> {
-        if self.encoder.is_none() {
-            if self.out.is_empty() {
-                return Ok(());
-            }
-            self.write_head(false)?;
-        }
-        self.write_pieces().await
-    }
-
-    async fn write_pieces(&mut self) -> Result<(), PumpEnd> {
-        let stall = self.run.timeouts.write_stall;
-        let Some(encoder) = &mut self.encoder else {
-            return Ok(());
-        };
-        while let Some(piece) = self.out.pop_front() {
-            if piece.is_empty() {
-                continue; // A chunk of no bytes would be the end.
-            }
-            self.passed += piece.len() as u64;
-            self.head.on_piece(&piece);
-            encoder
-                .before(&mut self.sink.out, &piece)
-                .map_err(|_| PumpEnd::from(Failure::BodyLengthChanged))?;
-            self.sink.send(&piece, stall).await.map_err(PumpEnd::Sink)?;
-            encoder.after(&mut self.sink.out);
-        }
-        Ok(())
-    }
-
-    async fn finish(&mut self) -> Result<(), PumpEnd> {
-        if self.encoder.is_none() {
-            self.write_head(true)?;
-        }
-        self.write_pieces().await?;
-        let takes_trailers = self.head.takes_trailers();
-        let trailers = self.trailers().take();
-        if let Some(encoder) = &mut self.encoder {
-            let sent = trailers.as_ref().filter(|_| takes_trailers);
-            encoder
-                .end(&mut self.sink.out, sent)
-                .map_err(|_| PumpEnd::from(Failure::BodyLengthChanged))?;
-            self.head.on_end(sent);
-        }
-        // Filters may still read them when they log.
-        *self.trailers() = trailers;
-        self.flush().await
-    }
-
-    async fn flush(&mut self) -> Result<(), PumpEnd> {
-        let stall = self.run.timeouts.write_stall;
-        self.sink.flush(stall).await.map_err(PumpEnd::Sink)
     }
 
     fn source_failed(&self, err: BodyError) -> PumpEnd {

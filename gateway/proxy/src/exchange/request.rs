@@ -143,7 +143,8 @@ impl Admission<'_> {
                     match run.head(*at, Side::Request, end_of_stream).await? {
                         HeadStep::Continue => {}
                         HeadStep::EndStream => *length = BodyLength::Empty,
-                        HeadStep::Pause => wait(run, *at, down).await?,
+                        // Large, and a pause costs more than this.
+                        HeadStep::Pause => Box::pin(wait(run, *at, down)).await?,
                     }
                 }
             }
@@ -188,7 +189,7 @@ impl Admission<'_> {
         let backend = picked.backend.ok_or(Failure::NoBackend)?;
         let backend = self.generation.backend(backend, &self.worker.backends);
         let backend = backend.ok_or(Failure::NoBackend)?;
-        state.facts.backend = Some(backend.backend.name.clone());
+        state.facts.backend = Some(Rc::clone(backend));
         Ok(Rc::clone(backend))
     }
 

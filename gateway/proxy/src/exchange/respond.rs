@@ -96,14 +96,13 @@ impl<'a> Respond<'a> {
     }
 
     /// Sends the response whose head is in the state.
-    pub(crate) async fn upstream(
+    pub(crate) fn upstream(
         self,
         writer: &mut Writer,
         source: Source<'_>,
         length: BodyLength,
-    ) -> Next {
+    ) -> impl Future<Output = Next> {
         self.send_or_fail(writer, source, length, Seen::ByFilters, false)
-            .await
     }
 
     async fn send_or_fail(
@@ -212,12 +211,10 @@ impl<'a> Respond<'a> {
             close,
             after: After::Close,
         };
-        let pump = Pump::new(self.run, Side::Response, source, length, writer, &mut sent);
-        let pump = if seen == Seen::ByNobody {
-            pump.unseen()
-        } else {
-            pump
-        };
+        let mut pump = Pump::new(self.run, Side::Response, source, length, writer, &mut sent);
+        if seen == Seen::ByNobody {
+            pump.hide();
+        }
         pump.run().await?;
         Ok(match sent.after {
             After::Close => Next::Linger,

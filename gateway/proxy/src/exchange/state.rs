@@ -23,6 +23,7 @@ use tidegate_host_abi::Side;
 
 use crate::exchange::request::Routed;
 use crate::filters::Chain;
+use crate::upstream::balance::BackendState;
 
 /// One exchange as filters reach it.
 #[derive(Debug)]
@@ -43,9 +44,9 @@ impl StreamCell {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) request: RequestHead,
-    pub(crate) request_trailers: Option<HeaderMap>,
+    pub(crate) request_trailers: Option<Box<HeaderMap>>,
     pub(crate) response: ResponseHead,
-    pub(crate) response_trailers: Option<HeaderMap>,
+    pub(crate) response_trailers: Option<Box<HeaderMap>>,
     pub(crate) phase: Phase,
     pub(crate) facts: Facts,
     pub(crate) filters: Vec<FilterState>,
@@ -95,7 +96,7 @@ pub(crate) enum Phase {
 }
 
 /// What does not change, or only ever gets known.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Facts {
     pub(crate) started: Instant,
     pub(crate) started_unix_nanos: u64,
@@ -104,7 +105,7 @@ pub(crate) struct Facts {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
     pub(crate) connection_id: u64,
-    pub(crate) backend: Option<tidegate_core::backend::BackendName>,
+    pub(crate) backend: Option<Rc<BackendState>>,
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) attempts: u32,
     /// Bytes of the request body received.

@@ -263,7 +263,12 @@ async fn collect(
                     return Ok((content.freeze(), HeaderMap::new()));
                 }
             }
-            Frame::End(trailers) => return Ok((content.freeze(), trailers.unwrap_or_default())),
+            Frame::End(trailers) => {
+                return Ok((
+                    content.freeze(),
+                    trailers.map_or_else(HeaderMap::new, |trailers| *trailers),
+                ));
+            }
         }
     }
 }

@@ -89,8 +89,10 @@ fn response<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyVal
         Property::ResponseFlags => PropertyValue::Int(0),
         Property::ResponseHeaders => map(head),
         Property::ResponseHeader(name) => return joined(&head.headers, name),
-        Property::ResponseTrailers => map(state.response_trailers.as_ref()?),
-        Property::ResponseTrailer(name) => return joined(state.response_trailers.as_ref()?, name),
+        Property::ResponseTrailers => map(state.response_trailers.as_deref()?),
+        Property::ResponseTrailer(name) => {
+            return joined(state.response_trailers.as_deref()?, name);
+        }
         Property::ResponseSize | Property::ResponseTotalSize => {
             PropertyValue::Int(int(state.facts.sent))
         }
@@ -113,7 +115,7 @@ fn connection<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyV
         Property::UpstreamAddress => text(facts.endpoint?.to_string()),
         Property::UpstreamPort => PropertyValue::Int(i64::from(facts.endpoint?.port())),
         Property::UpstreamRequestAttemptCount => PropertyValue::Int(i64::from(facts.attempts)),
-        Property::XdsClusterName => bytes(facts.backend.as_ref()?.as_str().as_bytes()),
+        Property::XdsClusterName => bytes(facts.backend.as_ref()?.backend.name.as_str().as_bytes()),
         // Envoy's number for a listener that takes traffic in.
         Property::XdsListenerDirection => PropertyValue::Int(1),
         _ => return None,

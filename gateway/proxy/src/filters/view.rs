@@ -3,7 +3,6 @@
 //! Owns which maps and bodies are there in which phase. What a filter asks for is noted in the
 //! state and acted on by the driver after the callback.
 
-use http::HeaderMap;
 use tidegate_host_abi::BodyBuffer;
 use tidegate_host_abi::Edited;
 use tidegate_host_abi::Field;
@@ -43,12 +42,12 @@ impl FilterView<'_> {
             MapKind::RequestTrailers => self
                 .state
                 .request_trailers
-                .as_ref()
+                .as_deref()
                 .map(|map| map as &dyn Fields),
             MapKind::ResponseTrailers => self
                 .state
                 .response_trailers
-                .as_ref()
+                .as_deref()
                 .map(|map| map as &dyn Fields),
             _ => None,
         }
@@ -80,9 +79,9 @@ impl FilterView<'_> {
             Side::Response => &mut self.state.response_trailers,
         };
         if trailers.is_none() && at_end {
-            *trailers = Some(HeaderMap::new());
+            *trailers = Some(Box::default());
         }
-        trailers.as_mut().map(|map| map as &mut dyn Fields)
+        trailers.as_deref_mut().map(|map| map as &mut dyn Fields)
     }
 }
 

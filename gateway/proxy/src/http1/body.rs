@@ -22,7 +22,7 @@ pub(crate) enum Frame {
     /// Data; nothing follows if `last`.
     Data { bytes: Bytes, last: bool },
     /// The end, with trailers if there were any.
-    End(Option<HeaderMap>),
+    End(Option<Box<HeaderMap>>),
 }
 
 /// Why a body could not be read to its end.
@@ -103,7 +103,7 @@ impl BodyReader {
                     Chunk::Partial => return Ok(None),
                     Chunk::Data { bytes, last } => Frame::Data { bytes, last },
                     Chunk::End(trailers) => {
-                        Frame::End(Some(trailers).filter(|trailers| !trailers.is_empty()))
+                        Frame::End((!trailers.is_empty()).then(|| Box::new(trailers)))
                     }
                 }
             }

@@ -56,13 +56,18 @@ impl Writer {
         self.written
     }
 
+    /// Whether so many more bytes would be gathered and not written at once.
+    pub(crate) fn gathers(&self, more: usize) -> bool {
+        self.out.len() + more <= GATHER
+    }
+
     /// Gathers `bytes`, or writes them with what was gathered.
     ///
     /// # Errors
     ///
     /// The connection broke, or the peer did not read for `stall`.
     pub(crate) async fn send(&mut self, bytes: &Bytes, stall: Duration) -> Result<(), WriteError> {
-        if self.out.len() + bytes.len() <= GATHER {
+        if self.gathers(bytes.len()) {
             self.out.extend_from_slice(bytes);
             return Ok(());
         }

@@ -27,7 +27,7 @@ pub(crate) struct Pool {
 
 #[derive(Debug)]
 struct Kept {
-    connection: UpstreamConnection,
+    connection: Box<UpstreamConnection>,
     since: Instant,
 }
 
@@ -47,7 +47,7 @@ impl Pool {
     }
 
     /// A kept connection that its origin has not closed, as far as is known.
-    pub(crate) fn take(&self, endpoint: SocketAddr) -> Option<UpstreamConnection> {
+    pub(crate) fn take(&self, endpoint: SocketAddr) -> Option<Box<UpstreamConnection>> {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.get_mut(&endpoint)?;
         while let Some(Kept { connection, since }) = kept.pop() {
@@ -59,7 +59,7 @@ impl Pool {
     }
 
     /// Keeps a connection, or drops it if enough are kept.
-    pub(crate) fn put(&self, connection: UpstreamConnection) {
+    pub(crate) fn put(&self, connection: Box<UpstreamConnection>) {
         let mut idle = self.idle.borrow_mut();
         let kept = idle.entry(connection.endpoint).or_default();
         if kept.len() < self.per_endpoint.get() {

@@ -244,7 +244,7 @@ fn finish_all_late(worker: &Worker) {
     loop {
         let next = worker.late.borrow_mut().as_mut().and_then(Vec::pop);
         match next {
-            Some(mut ending) => ending.finish(),
+            Some(ending) => ending.finish(worker),
             None => return,
         }
     }

@@ -6,6 +6,7 @@
 use std::pin::pin;
 
 use tidegate_core::failure::Failure;
+use tidegate_core::framing::BodyLength;
 use tidegate_core::framing::response_framing;
 use tidegate_core::hop_by_hop;
 use tidegate_core::message::ResponseHead;
@@ -27,6 +28,14 @@ use crate::http1::head::ParsedResponse;
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
 
+/// What the head of an origin's answer says about what follows.
+#[derive(Debug, Clone, Copy)]
+struct Framed {
+    length: BodyLength,
+    /// The connection may be used again after the body.
+    keeps: bool,
+}
+
 impl Forward<'_> {
     /// Waits for the answer to a request that was sent, and passes it on. A client that goes away
     /// meanwhile is noticed at once.
@@ -38,10 +47,11 @@ impl Forward<'_> {
         writer: &mut Writer,
     ) -> Result<(Next, Reuse), Stop> {
         let parsed = self.wait_for_head(up_reader, reader, writer).await?;
+        let framed = self.take_head(parsed)?;
         let keep = self.run.sizes.head_bytes;
         let (next, reuse) = tokio::select! {
             biased;
-            relayed = self.relay(parsed, up_reader, writer) => relayed?,
+            relayed = self.relay(framed, up_reader, writer) => relayed,
             _ = reader.gone(keep) => {
                 let verdict = Failure::ClientClosed.verdict();
                 let mut state = self.run.stream.state();
@@ -70,13 +80,14 @@ impl Forward<'_> {
         up_reader: &mut Reader,
         writer: &mut Writer,
     ) -> Result<(Next, Reuse), Stop> {
-        let mut relay = pin!(self.relay(parsed, up_reader, writer));
+        let framed = self.take_head(parsed)?;
+        let mut relay = pin!(self.relay(framed, up_reader, writer));
         tokio::select! {
             biased;
-            relayed = &mut relay => relayed.map(|(next, _)| (next, Reuse::No)),
+            (next, _) = &mut relay => Ok((next, Reuse::No)),
             uploaded = upload => match uploaded {
-                Ok(()) => relay.await,
-                Err(PumpEnd::Sink(_)) => relay.await.map(|(next, _)| (next, Reuse::No)),
+                Ok(()) => Ok(relay.await),
+                Err(PumpEnd::Sink(_)) => Ok((relay.await.0, Reuse::No)),
                 Err(PumpEnd::Stop(stop)) => {
                     let sent = self.run.stream.state().phase >= Phase::ResponseSent;
                     if !sent {
@@ -140,13 +151,8 @@ impl Forward<'_> {
         }
     }
 
-    /// Passes the origin's answer on.
-    async fn relay(
-        &self,
-        parsed: ParsedResponse,
-        up_reader: &mut Reader,
-        writer: &mut Writer,
-    ) -> Result<(Next, Reuse), Stop> {
+    /// Takes the head of the origin's answer: filters and the client see it from here on.
+    fn take_head(&self, parsed: ParsedResponse) -> Result<Framed, Stop> {
         let ParsedResponse {
             version,
             status,
@@ -159,12 +165,23 @@ impl Forward<'_> {
             Version::Http11 => !options.close,
             Version::Http10 => options.keep_alive,
         };
-        {
-            let mut state = self.run.stream.state();
-            state.response = ResponseHead { status, headers };
-            native::on_upstream_response(&mut state);
-        }
-        let mut body = BodyReader::new(framing.length, self.run.sizes);
+        let mut state = self.run.stream.state();
+        state.response = ResponseHead { status, headers };
+        native::on_upstream_response(&mut state);
+        Ok(Framed {
+            length: framing.length,
+            keeps: keeps && !framing.must_close,
+        })
+    }
+
+    /// Passes the origin's answer on, whose head was taken.
+    async fn relay(
+        &self,
+        framed: Framed,
+        up_reader: &mut Reader,
+        writer: &mut Writer,
+    ) -> (Next, Reuse) {
+        let mut body = BodyReader::new(framed.length, self.run.sizes);
         let respond = Respond {
             run: self.run,
             client: self.client,
@@ -174,8 +191,8 @@ impl Forward<'_> {
             reader: up_reader,
             body: &mut body,
         };
-        let next = respond.upstream(writer, source, framing.length).await;
-        let reusable = keeps && !framing.must_close && body.is_done();
-        Ok((next, if reusable { Reuse::Yes } else { Reuse::No }))
+        let next = respond.upstream(writer, source, framed.length).await;
+        let reusable = framed.keeps && body.is_done();
+        (next, if reusable { Reuse::Yes } else { Reuse::No })
     }
 }

@@ -170,8 +170,8 @@ impl FilterRun<'_> {
             let fields = {
                 let state = self.stream.state();
                 let trailers = match side {
-                    Side::Request => state.request_trailers.as_ref(),
-                    Side::Response => state.response_trailers.as_ref(),
+                    Side::Request => state.request_trailers.as_deref(),
+                    Side::Response => state.response_trailers.as_deref(),
                 };
                 u32::try_from(trailers.map_or(0, http::HeaderMap::len)).unwrap_or(u32::MAX)
             };

@@ -1,0 +1,138 @@
+//! What goes out: the head with the length that is announced, pieces with what frames them, the end.
+
+use bytes::Bytes;
+use http::header::CONTENT_LENGTH;
+use tidegate_core::failure::Failure;
+use tidegate_core::framing::BodyLength;
+use tidegate_host_abi::Side;
+
+use crate::exchange::pump::PendingHead;
+use crate::exchange::pump::Pump;
+use crate::exchange::pump::PumpEnd;
+use crate::http1::encode::BodyEncoder;
+
+impl<H: PendingHead> Pump<'_, H> {
+    /// The length to announce, from what is known when the head goes out.
+    fn outgoing(&self, ended: bool) -> BodyLength {
+        let sends_trailers = ended
+            && self.head.takes_trailers()
+            && self
+                .trailers()
+                .as_ref()
+                .is_some_and(|trailers| !trailers.is_empty());
+        if sends_trailers {
+            return BodyLength::Chunked;
+        }
+        if !self.shows {
+            return self.announced;
+        }
+        if ended {
+            let bytes: usize = self.out.iter().map(Bytes::len).sum();
+            return match (bytes, self.announced) {
+                (0, BodyLength::Empty) => BodyLength::Empty,
+                (bytes, _) => BodyLength::Exactly(bytes as u64),
+            };
+        }
+        let waiting: usize = self.out.iter().map(Bytes::len).sum();
+        let unchanged = self.taken == self.passed + waiting as u64;
+        if unchanged && self.has_length_field() {
+            self.announced
+        } else {
+            BodyLength::Chunked
+        }
+    }
+
+    /// A filter that removes `content-length` says that it will change the body.
+    fn has_length_field(&self) -> bool {
+        if !matches!(self.announced, BodyLength::Exactly(_)) {
+            return true;
+        }
+        let state = self.run.stream.state();
+        match self.side {
+            Side::Request => state.request.headers.contains_key(CONTENT_LENGTH),
+            Side::Response => state.response.headers.contains_key(CONTENT_LENGTH),
+        }
+    }
+
+    pub(super) fn write_head(&mut self, ended: bool) -> Result<(), PumpEnd> {
+        self.head.check()?;
+        let length = self.outgoing(ended);
+        let framed = self.head.write(&mut self.sink.out, length);
+        self.encoder = Some(BodyEncoder::new(framed));
+        Ok(())
+    }
+
+    pub(super) async fn write_out(&mut self) -> Result<(), PumpEnd> {
+        if self.encoder.is_none() {
+            if self.out.is_empty() {
+                return Ok(());
+            }
+            self.write_head(false)?;
+        }
+        self.write_pieces().await
+    }
+
+    async fn write_pieces(&mut self) -> Result<(), PumpEnd> {
+        let stall = self.run.timeouts.write_stall;
+        while let Some(piece) = self.next_piece()? {
+            self.sink.send(&piece, stall).await.map_err(PumpEnd::Sink)?;
+            self.after_piece();
+        }
+        Ok(())
+    }
+
+    /// The next piece to write, once the head is; what frames it before is written.
+    pub(super) fn next_piece(&mut self) -> Result<Option<Bytes>, PumpEnd> {
+        let Some(encoder) = &mut self.encoder else {
+            return Ok(None);
+        };
+        // A chunk of no bytes would be the end.
+        let full = std::iter::from_fn(|| self.out.pop_front()).find(|piece| !piece.is_empty());
+        let Some(piece) = full else {
+            return Ok(None);
+        };
+        self.passed += piece.len() as u64;
+        self.head.on_piece(&piece);
+        encoder
+            .before(&mut self.sink.out, &piece)
+            .map_err(|_| PumpEnd::from(Failure::BodyLengthChanged))?;
+        Ok(Some(piece))
+    }
+
+    /// Writes what frames a piece after it.
+    pub(super) fn after_piece(&mut self) {
+        if let Some(encoder) = &self.encoder {
+            encoder.after(&mut self.sink.out);
+        }
+    }
+
+    pub(super) async fn finish(&mut self) -> Result<(), PumpEnd> {
+        if self.encoder.is_none() {
+            self.write_head(true)?;
+        }
+        self.write_pieces().await?;
+        self.write_end()?;
+        self.flush().await
+    }
+
+    /// Writes the end of the body, with trailers if there are some and they may be sent.
+    pub(super) fn write_end(&mut self) -> Result<(), PumpEnd> {
+        let takes_trailers = self.head.takes_trailers();
+        let trailers = self.trailers().take();
+        if let Some(encoder) = &mut self.encoder {
+            let sent = trailers.as_deref().filter(|_| takes_trailers);
+            encoder
+                .end(&mut self.sink.out, sent)
+                .map_err(|_| PumpEnd::from(Failure::BodyLengthChanged))?;
+            self.head.on_end(sent);
+        }
+        // Filters may still read them when they log.
+        *self.trailers() = trailers;
+        Ok(())
+    }
+
+    pub(super) async fn flush(&mut self) -> Result<(), PumpEnd> {
+        let stall = self.run.timeouts.write_stall;
+        self.sink.flush(stall).await.map_err(PumpEnd::Sink)
+    }
+}
