@@ -77,6 +77,9 @@ pub(crate) enum StateError {
         "others may write to the state folder {path}: `chmod 700` it, once you trust its content"
     )]
     Open { path: PathBuf },
+    /// Two would overwrite what the other restarts with.
+    #[error("another tidegate that runs uses the state folder {path}: choose another --state-dir")]
+    InUse { path: PathBuf },
     /// The content is not what we wrote.
     #[error("{path} is not a state of this version of tidegate: {reason}")]
     Foreign { path: PathBuf, reason: String },
@@ -105,9 +108,10 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`StateError`], also if the folder is not ours alone.
+    /// [`StateError`], also if the folder is not ours alone or another process uses it.
     pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
         let folder = Folder::open(path)?;
+        folder.lock()?;
         let modules = Folder::open(&path.join(MODULES))?;
         folder.sweep();
         modules.sweep();

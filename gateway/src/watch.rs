@@ -1,7 +1,7 @@
 //! Notices that files which the configuration is made of have changed.
 //!
 //! Owns the thread that waits for the file system's events, and when they count: after a pause of
-//! [`QUIET`], at the latest [`LONGEST`] after the first, and only if the content is another than
+//! [`QUIET`] or less, at the latest [`LONGEST`] after the first, and only if the content is another than
 //! before. Events are hints; what decides is [`mod@print`]. Where they cannot be had (network file
 //! systems, no inotify watches left) the slow poll notices all the same.
 
@@ -27,6 +27,8 @@ use crate::watch::print::Prints;
 /// A change counts once nothing has changed for this long: editors and copies write in steps. What
 /// comes apart all the same costs one load more.
 pub(crate) const QUIET: Duration = Duration::from_millis(50);
+/// The same after a file was closed or renamed: it is complete.
+pub(crate) const QUIET_WHEN_COMPLETE: Duration = Duration::from_millis(20);
 /// A change counts after this long even if more keep coming.
 pub(crate) const LONGEST: Duration = Duration::from_secs(1);
 /// How often everything is looked at without any event.
@@ -147,7 +149,7 @@ impl<F: FnMut()> Thread<F> {
     }
 
     fn run(&mut self, inbox: &mpsc::Receiver<Note>) {
-        let mut debounce = Debounce::new(QUIET, LONGEST);
+        let mut debounce = Debounce::new(LONGEST);
         let mut next_poll = Instant::now() + self.pace.poll;
         loop {
             let now = Instant::now();
@@ -160,13 +162,14 @@ impl<F: FnMut()> Thread<F> {
             }
             match inbox.recv_timeout(until - now) {
                 Ok(Note::Event(event)) => {
+                    let quiet = quiet_after(&event);
                     if self.concerns(event) {
-                        debounce.on_event(Instant::now());
+                        debounce.on_event(Instant::now(), quiet);
                     }
                 }
                 Ok(Note::Paths(paths, read_at)) => {
                     if self.set(paths, read_at) {
-                        debounce.on_event(Instant::now());
+                        debounce.on_event(Instant::now(), QUIET);
                     }
                 }
                 Ok(Note::End) | Err(mpsc::RecvTimeoutError::Disconnected) => return,
@@ -248,6 +251,21 @@ impl<F: FnMut()> Thread<F> {
                  ({err}); raise fs.inotify.max_user_watches and max_user_instances if it says so"
             );
         }
+    }
+}
+
+/// How long nothing must happen after an event.
+fn quiet_after(event: &notify::Result<notify::Event>) -> Duration {
+    use notify::EventKind;
+    use notify::event::AccessKind;
+    use notify::event::AccessMode;
+    use notify::event::ModifyKind;
+    match event.as_ref().map(|event| event.kind) {
+        Ok(
+            EventKind::Access(AccessKind::Close(AccessMode::Write))
+            | EventKind::Modify(ModifyKind::Name(_)),
+        ) => QUIET_WHEN_COMPLETE,
+        _ => QUIET,
     }
 }
 

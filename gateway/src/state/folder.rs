@@ -70,6 +70,22 @@ impl Folder {
         })
     }
 
+    /// Keeps other processes from using the folder as we do, for as long as it is open.
+    pub(crate) fn lock(&self) -> Result<(), StateError> {
+        use rustix::fs::FlockOperation;
+        match rustix::fs::flock(&self.handle, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(()),
+            Err(rustix::io::Errno::WOULDBLOCK) => Err(StateError::InUse {
+                path: self.path.clone(),
+            }),
+            Err(err) => Err(StateError::Io {
+                action: "lock the folder",
+                path: self.path.clone(),
+                source: err.into(),
+            }),
+        }
+    }
+
     /// A file's content; `None` if there is none.
     pub(crate) fn read(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>, StateError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;

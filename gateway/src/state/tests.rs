@@ -64,10 +64,14 @@ fn save(store: &mut Store, stored: &Stored, code: &[u8]) {
 fn what_was_saved_is_found_again() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("a/b");
-    let mut store = Store::open(&path).expect("opened");
-    assert_eq!(store.load().expect("read"), None);
+    assert_eq!(
+        Store::open(&path).expect("opened").load().expect("read"),
+        None
+    );
     for (number, code) in [(1, b"one"), (2, b"two")] {
+        let mut store = Store::open(&path).expect("opened");
         save(&mut store, &generation(number, code), code);
+        drop(store);
         let again = Store::open(&path).expect("opened");
         let found = again.load().expect("read").expect("something");
         assert_eq!(found, generation(number, code));
@@ -76,6 +80,16 @@ fn what_was_saved_is_found_again() {
     }
     let modules = std::fs::read_dir(path.join("modules")).expect("listed");
     assert_eq!(modules.count(), 1, "code that nobody names is removed");
+}
+
+#[test]
+fn two_processes_do_not_share_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let first = Store::open(folder.path()).expect("opened");
+    let second = Store::open(folder.path());
+    assert!(matches!(second, Err(StateError::InUse { .. })));
+    drop(first);
+    Store::open(folder.path()).expect("free again");
 }
 
 #[test]
@@ -152,6 +166,7 @@ fn a_state_never_names_code_that_is_not_there_and_bad_code_is_repaired() {
     store.save(&generation(3, b"one")).expect("saved");
     // Of the same size, so that only a look at the content tells.
     std::fs::write(&file, b"two").expect("written");
+    drop(store);
     let store = Store::open(folder.path()).expect("opened");
     assert!(store.load().is_err());
     store.keep_module(&digest, b"one").expect("kept");

@@ -89,7 +89,9 @@ fn compare(cli: &Cli) -> Result<Outcome> {
 
     let text = report::markdown(cli, &series, &versions);
     println!("\n{text}");
-    let file = places::root().join("target/compare.md");
+    let target = places::root().join("target");
+    std::fs::create_dir_all(&target).with_context(|| format!("make {}", target.display()))?;
+    let file = target.join("compare.md");
     std::fs::write(&file, &text).with_context(|| format!("write {}", file.display()))?;
     println!("compare: written to {}", file.display());
     Ok(report::outcome(cli, &series))
