@@ -11,9 +11,13 @@
 mod host {
     mod bodies;
     mod calls;
+    mod code_cache;
     mod deadlines;
+    mod dns;
     mod faults;
+    mod foreign;
     mod headers;
+    mod higress;
     mod life;
     mod memory;
     mod misc;
