@@ -18,6 +18,8 @@ mod connections;
 mod drain;
 #[path = "gateway/examples.rs"]
 mod examples;
+#[path = "gateway/extensions.rs"]
+mod extensions;
 #[path = "gateway/faults.rs"]
 mod faults;
 #[path = "gateway/filters.rs"]

@@ -47,7 +47,7 @@ fn a_name_is_looked_up_after_the_callback_and_answered_in_envoys_bytes() {
             .unwrap();
         run.said()
     };
-    let wire = "\u{2}\0\0\0\u{3c}\0\0\0\u{5}\0\0\0192.0.2.1:0\0[::1]:0\0";
+    let wire = "\u{2}\0\0\0\u{3c}\0\0\0\u{5}\0\0\u{0}192.0.2.1:0\0[::1]:0\0";
     assert_eq!(answered(&mut run, Some(&addresses)), ["1", "32", "0", wire]);
     assert!(
         answered(&mut run, None).is_empty(),
