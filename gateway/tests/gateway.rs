@@ -20,6 +20,8 @@ mod drain;
 mod examples;
 #[path = "gateway/extensions.rs"]
 mod extensions;
+#[path = "gateway/families.rs"]
+mod families;
 #[path = "gateway/faults.rs"]
 mod faults;
 #[path = "gateway/filters.rs"]
