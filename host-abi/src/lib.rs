@@ -36,6 +36,7 @@ mod memory;
 mod metrics;
 mod module;
 pub mod pairs;
+mod plain;
 mod plugin;
 mod property;
 mod protobuf;
@@ -62,6 +63,7 @@ pub use kinds::{
 pub use limits::Limits;
 pub use metrics::{BUCKETS, GuestMetrics, MetricSnapshot, MetricValue};
 pub use module::{CodeCache, CompileOptions, ImportProblem, Module, ModuleError, UnknownImports};
+pub use plain::PlainServices;
 pub use plugin::{FailurePolicy, Plugin, PluginSpec, VmKey};
 pub use property::Property;
 pub use services::{

@@ -14,8 +14,10 @@ mod host {
     mod code_cache;
     mod deadlines;
     mod dns;
+    mod embedding;
     mod faults;
     mod foreign;
+    mod fuzz;
     mod headers;
     mod higress;
     mod life;
