@@ -22,6 +22,7 @@ use tidegate_core::snapshot::Listener;
 use tidegate_core::snapshot::PluginId;
 use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Snapshot;
+use tidegate_host_abi::CompileOptions;
 use tidegate_host_abi::Engine;
 use tidegate_host_abi::EngineConfig;
 use tidegate_host_abi::FailurePolicy;
@@ -37,6 +38,7 @@ use crate::cli::AccessLogArg;
 use crate::cli::PluginArg;
 use crate::cli::PolicyArg;
 use crate::cli::ProxyArgs;
+use crate::code_cache::CodeFolder;
 use crate::url::Url;
 
 /// The name of the one listener.
@@ -125,7 +127,18 @@ fn plugins(args: &ProxyArgs) -> anyhow::Result<Vec<Arc<Plugin>>> {
     if args.plugins.is_empty() {
         return Ok(Vec::new());
     }
-    let engine = Engine::new(EngineConfig::default()).context("cannot prepare WebAssembly")?;
+    let config = EngineConfig {
+        // Nothing serves yet: all cores may compile.
+        parallel_compilation: true,
+        ..EngineConfig::default()
+    };
+    let engine = Engine::new(config).context("cannot prepare WebAssembly")?;
+    let cache = args.code_cache.as_deref();
+    let cache = cache.and_then(CodeFolder::open_or_warn);
+    let options = CompileOptions {
+        cache: cache.as_ref().map(|cache| cache as _),
+        ..CompileOptions::default()
+    };
     let mut compiled: Vec<Arc<Module>> = Vec::new();
     let mut plugins = Vec::new();
     for arg in &args.plugins {
@@ -136,7 +149,7 @@ fn plugins(args: &ProxyArgs) -> anyhow::Result<Vec<Arc<Plugin>>> {
         let module = match known {
             Some(module) => Arc::clone(module),
             None => {
-                let module = Module::compile(&engine, &code.name, &code.bytes)
+                let module = Module::compile_with(&engine, &code.name, &code.bytes, options)
                     .with_context(|| format!("plugin file {}", arg.file.display()))?;
                 let module = Arc::new(module);
                 compiled.push(Arc::clone(&module));

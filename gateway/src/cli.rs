@@ -83,6 +83,9 @@ pub(crate) struct ProxyArgs {
     /// Memory that one filter instance may use
     #[arg(long, value_name = "SIZE", default_value = "64Mi", value_parser = tidegate_config::size::parse)]
     pub(crate) plugin_memory: usize,
+    /// Folder for compiled plugins, so that a restart does not compile them again; none by default
+    #[arg(long, value_name = "DIR")]
+    pub(crate) code_cache: Option<PathBuf>,
     /// Worker threads; one per core by default
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) workers: Option<u16>,

@@ -30,6 +30,7 @@ use tidegate_proxy::Generation;
 use tidegate_proxy::PluginSlot;
 use tidegate_proxy::StartError;
 
+use crate::code_cache::CodeFolder;
 use crate::control::blame::gateway_of;
 use crate::control::blame::is_about_same;
 use crate::control::blame::plugin_problems;
@@ -112,6 +113,11 @@ impl Control {
             resolver: Resolver::candid(),
             ..Self::new(loader, None, Settings::default())
         }
+    }
+
+    /// Keeps compiled plugins there.
+    pub(crate) fn set_code_cache(&mut self, cache: CodeFolder) {
+        self.resolver.set_cache(cache);
     }
 
     /// Takes what served before a restart as what to fall back to. A state that cannot be used is

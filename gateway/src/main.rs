@@ -7,6 +7,7 @@ mod admin;
 mod build;
 mod check;
 mod cli;
+mod code_cache;
 mod control;
 mod plugins;
 mod proxy;

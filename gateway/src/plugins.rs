@@ -23,6 +23,7 @@ use tidegate_host_abi::Plugin;
 use tidegate_host_abi::PluginSpec;
 use tidegate_plugin_store::PluginCode;
 
+use crate::code_cache::CodeFolder;
 use crate::plugins::compile::Compiler;
 use crate::plugins::compile::TryError;
 pub(crate) use crate::plugins::reason::Reason;
@@ -117,6 +118,11 @@ impl Resolver {
         }
     }
 
+    /// Keeps compiled code there.
+    pub(crate) fn set_cache(&mut self, cache: CodeFolder) {
+        self.compiler.set_cache(cache);
+    }
+
     /// Takes what served before a restart as versions to fall back to.
     pub(crate) fn restore(&mut self, plugins: Vec<StoredPlugin>) {
         for plugin in plugins {
@@ -169,6 +175,7 @@ impl Resolver {
         self.bad
             .retain(|resource, _| self.declared.contains(resource));
         self.compiler.tidy();
+        self.compiler.yield_to_traffic();
     }
 
     /// What a restart needs to know of the plugins that serve.

@@ -30,6 +30,8 @@ use crate::admin::Bound;
 use crate::admin::Order;
 use crate::cli::AccessLogArg;
 use crate::cli::RunArgs;
+use crate::code_cache;
+use crate::code_cache::CodeFolder;
 use crate::control::Control;
 use crate::control::Loaded;
 use crate::control::Settings;
@@ -66,6 +68,11 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         drain: args.drain_timeout,
     };
     let mut control = Control::new(Loader::new(&args.config), store(args, &config), settings);
+    let cache = code_cache(args, &config);
+    let cached = cache.as_ref().map(|cache| Arc::clone(cache.counts()));
+    if let Some(cache) = cache {
+        control.set_code_cache(cache);
+    }
     control.restore();
     let read_at = SystemTime::now();
     let loaded = control.load(true);
@@ -78,6 +85,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
     let (loaded, gateway) = start(&mut control, loaded, args)?;
     control.keep();
     let board = Board::default();
+    board.write(|status| status.code_cache = cached);
     board.set_gateway(gateway.remote());
     let mut reporter = Reporter::default();
     reporter.report(&loaded.draft.problems);
@@ -163,6 +171,17 @@ fn store(args: &RunArgs, config: &Path) -> Option<Store> {
             None
         }
     }
+}
+
+/// The folder for compiled plugins; none if there is no place for it.
+fn code_cache(args: &RunArgs, config: &Path) -> Option<CodeFolder> {
+    let default = default_folder(config, |name| std::env::var_os(name));
+    let folder = code_cache::folder(
+        args.code_cache.as_deref(),
+        args.state_dir.as_deref(),
+        default.as_deref(),
+    );
+    CodeFolder::open_or_warn(&folder?)
 }
 
 /// Whether a start may go on: errors are fatal unless something good serves in place of what is bad.

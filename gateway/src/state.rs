@@ -5,7 +5,7 @@
 //! that it no longer names: whoever is killed at any point leaves the old generation or the new one.
 //! The folder holds secrets: it is ours alone, and anything else is refused.
 
-mod folder;
+pub(crate) mod folder;
 mod format;
 
 use std::cell::RefCell;
@@ -68,14 +68,10 @@ pub(crate) enum StateError {
         source: std::io::Error,
     },
     /// The folder is another user's.
-    #[error(
-        "the state folder {path} belongs to user {owner}, not to us: choose another --state-dir"
-    )]
+    #[error("the folder {path} belongs to user {owner}, not to us: choose another")]
     NotOurs { path: PathBuf, owner: u32 },
     /// Others could have written what we would trust.
-    #[error(
-        "others may write to the state folder {path}: `chmod 700` it, once you trust its content"
-    )]
+    #[error("others may write to the folder {path}: `chmod 700` it, once you trust its content")]
     Open { path: PathBuf },
     /// Two would overwrite what the other restarts with.
     #[error("another tidegate that runs uses the state folder {path}: choose another --state-dir")]

@@ -16,6 +16,8 @@ use tidegate_core::snapshot::Snapshot;
 use tidegate_proxy::Metrics;
 use tidegate_proxy::Remote;
 
+use crate::code_cache::Counts;
+
 /// How a reload ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -97,6 +99,8 @@ pub(crate) struct Status {
     pub(crate) reload: Option<Reload>,
     /// Loads by how they ended, in the order of [`Outcome::ALL`].
     pub(crate) reloads: [u64; 3],
+    /// What the cache of compiled plugins does, if there is one.
+    pub(crate) code_cache: Option<Arc<Counts>>,
 }
 
 impl Status {

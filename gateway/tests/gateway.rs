@@ -18,6 +18,10 @@ mod connections;
 mod drain;
 #[path = "gateway/examples.rs"]
 mod examples;
+#[path = "gateway/extensions.rs"]
+mod extensions;
+#[path = "gateway/families.rs"]
+mod families;
 #[path = "gateway/faults.rs"]
 mod faults;
 #[path = "gateway/filters.rs"]

@@ -7,8 +7,10 @@
 
 mod ticker;
 
+use std::hash::{Hash as _, Hasher};
 use std::sync::Arc;
 
+use sha2::{Digest as _, Sha256};
 use wasmtime::{
     Config, Enabled, InstanceAllocationStrategy, Linker, OptLevel, PoolingAllocationConfig,
     Strategy, WasmBacktraceDetails,
@@ -28,7 +30,8 @@ pub struct EngineConfig {
     pub max_memory_bytes: usize,
     /// The most table elements any plugin's limits can grant.
     pub max_table_elements: usize,
-    /// Compiles on all cores. Off, because a swap must not take the cores from the traffic.
+    /// Compiles on all threads of rayon's current pool: by default on all cores. An embedder that
+    /// swaps plugins under traffic compiles in a small pool of its own then.
     pub parallel_compilation: bool,
 }
 
@@ -69,6 +72,7 @@ struct Inner {
     linker: Linker<State>,
     ticker: Ticker,
     pooled: bool,
+    compatibility: [u8; 32],
 }
 
 impl Engine {
@@ -83,6 +87,7 @@ impl Engine {
         let ticker = Ticker::start(engine.clone()).map_err(EngineError::Ticker)?;
         Ok(Self {
             inner: Arc::new(Inner {
+                compatibility: compatibility(&engine),
                 engine,
                 linker,
                 ticker,
@@ -104,6 +109,11 @@ impl Engine {
         self.inner.ticker.is_parked()
     }
 
+    /// Names the settings, the version and the machine that compiled code depends on.
+    pub(crate) fn compatibility(&self) -> &[u8; 32] {
+        &self.inner.compatibility
+    }
+
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.inner.engine
     }
@@ -123,6 +133,26 @@ impl std::fmt::Debug for Engine {
             .field("pooled", &self.inner.pooled)
             .finish_non_exhaustive()
     }
+}
+
+fn compatibility(engine: &wasmtime::Engine) -> [u8; 32] {
+    /// What is hashed goes into a digest: std's own hashes may differ from run to run.
+    struct Digest(Sha256);
+
+    impl Hasher for Digest {
+        fn write(&mut self, bytes: &[u8]) {
+            self.0.update(bytes);
+        }
+
+        fn finish(&self) -> u64 {
+            0 // Nobody asks: the digest is the hash.
+        }
+    }
+
+    let mut digest = Digest(Sha256::new());
+    env!("CARGO_PKG_VERSION").hash(&mut digest);
+    engine.precompile_compatibility_hash().hash(&mut digest);
+    digest.0.finalize().into()
 }
 
 fn build(config: &EngineConfig) -> Result<(wasmtime::Engine, bool), EngineError> {

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{Trap, UnknownImportError, WasmBacktrace};
 
 use crate::kinds::Status;
 
@@ -77,7 +77,7 @@ impl Fault {
             FaultKind::Deadline
         } else if error.is::<GuestExit>() {
             FaultKind::Exit
-        } else if error.is::<Trap>() {
+        } else if error.is::<Trap>() || error.is::<UnknownImportError>() {
             FaultKind::Trap
         } else {
             FaultKind::Host

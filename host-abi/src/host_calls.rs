@@ -9,10 +9,12 @@
 mod body;
 mod clock;
 mod context;
-mod foreign;
+mod dns;
+pub(crate) mod foreign;
 mod grpc_call;
 mod guest;
 mod headers;
+mod higress;
 mod http_call;
 mod local_response;
 mod log;
@@ -56,9 +58,11 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     body::link(linker)?;
     clock::link(linker)?;
     context::link(linker)?;
+    dns::link(linker)?;
     foreign::link(linker)?;
     grpc_call::link(linker)?;
     headers::link(linker)?;
+    higress::link(linker)?;
     http_call::link(linker)?;
     local_response::link(linker)?;
     log::link(linker)?;

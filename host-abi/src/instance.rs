@@ -11,6 +11,7 @@
 //! those of plugins.
 
 mod callbacks;
+mod dns;
 mod exports;
 mod root;
 mod start;
@@ -144,6 +145,13 @@ impl Instance {
         let calls = &mut self.store.data_mut().calls;
         calls.queued_bytes = 0;
         std::mem::take(&mut calls.queued)
+    }
+
+    /// Takes whether the guest asked to be replaced by a new instance (Higress's property
+    /// `wasm_need_rebuild`). The embedder does so when no stream is hurt by it, or not at all.
+    #[must_use]
+    pub fn take_rebuild_wish(&mut self) -> bool {
+        std::mem::take(&mut self.store.data_mut().rebuild_wanted)
     }
 
     /// Takes the events of shared queues, which may concern any instance.

@@ -23,6 +23,7 @@
 mod body;
 mod budget;
 mod context;
+mod crypto;
 mod engine;
 mod fault;
 mod functions;
@@ -35,8 +36,10 @@ mod memory;
 mod metrics;
 mod module;
 pub mod pairs;
+mod plain;
 mod plugin;
 mod property;
+mod protobuf;
 mod services;
 mod shared;
 mod state;
@@ -44,9 +47,14 @@ mod stream;
 
 pub use body::BodyBuffer;
 pub use context::ContextId;
+pub use crypto::{Crypto, CryptoError, Hash};
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use fault::{Fault, FaultKind};
-pub use functions::{AbiVersion, Callback, Callbacks};
+pub use functions::{
+    AbiVersion, Callback, Callbacks, GuestFunction, GuestUsage, HostFunction, guest_functions,
+    host_functions,
+};
+pub use host_calls::foreign::FOREIGN_FUNCTIONS;
 pub use instance::{Instance, InstanceId, QueueEvent, RootStatus, StartError, StartStep};
 pub use kinds::{
     BodyAction, BufferKind, HeadersAction, LogLevel, MapKind, MetricKind, Status, StreamKind,
@@ -54,11 +62,15 @@ pub use kinds::{
 };
 pub use limits::Limits;
 pub use metrics::{BUCKETS, GuestMetrics, MetricSnapshot, MetricValue};
-pub use module::{ImportProblem, Module, ModuleError};
+pub use module::{CodeCache, CompileOptions, ImportProblem, Module, ModuleError, UnknownImports};
+pub use plain::PlainServices;
 pub use plugin::{FailurePolicy, Plugin, PluginSpec, VmKey};
 pub use property::Property;
-pub use services::{CallResponse, CalloutToken, GuestLog, HttpCall, Services};
+pub use services::{
+    CallResponse, CalloutToken, DnsAddress, DnsLookup, DnsToken, GuestLog, HttpCall, Services,
+};
 pub use shared::{CasMismatch, SharedStore};
 pub use stream::{
-    Edited, Field, HeaderEdit, LocalResponse, NoStreams, PropertyValue, Side, StreamHost, Streams,
+    Edited, Field, HeaderEdit, HostHealth, Injected, LocalResponse, NoStreams, PropertyValue, Side,
+    StreamHost, Streams, UpstreamHost,
 };

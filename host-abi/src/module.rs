@@ -7,6 +7,7 @@
 //! was compiled.
 
 mod check;
+mod compiled;
 mod error;
 mod outline;
 
@@ -18,6 +19,7 @@ use wasmtime::InstancePre;
 use crate::engine::Engine;
 use crate::functions::{AbiVersion, Callbacks};
 use crate::state::State;
+pub use compiled::CodeCache;
 pub use error::{ImportProblem, ModuleError};
 
 /// A module, ready to be instantiated.
@@ -30,6 +32,35 @@ pub struct Module {
     callbacks: Callbacks,
     edits_bodies: bool,
     unportable: Vec<String>,
+    missing: Vec<String>,
+}
+
+/// How a module is compiled.
+#[derive(Clone, Copy, Default)]
+pub struct CompileOptions<'c> {
+    /// What becomes of function imports that this host does not have.
+    pub unknown_imports: UnknownImports,
+    /// Where compiled code is kept, if anywhere.
+    pub cache: Option<&'c dyn CodeCache>,
+}
+
+impl std::fmt::Debug for CompileOptions<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CompileOptions")
+            .field("unknown_imports", &self.unknown_imports)
+            .field("cache", &self.cache.map(|_| ".."))
+            .finish()
+    }
+}
+
+/// What becomes of function imports that this host does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum UnknownImports {
+    /// The module is refused, all of them by name.
+    #[default]
+    Refuse,
+    /// The module loads, and a guest that calls one is ended by a fault that names it.
+    TrapWhenCalled,
 }
 
 impl Module {
@@ -41,23 +72,46 @@ impl Module {
     /// [`ModuleError`] says what the bytes are instead of a Proxy-Wasm filter, or lists every
     /// import this host cannot give it.
     pub fn compile(engine: &Engine, name: &str, bytes: &[u8]) -> Result<Self, ModuleError> {
-        let outline = outline::read(bytes)?;
-        let checked = check::check(&outline)?;
-        let module = wasmtime::Module::from_binary(engine.wasmtime(), bytes)
-            .map_err(|error| ModuleError::Compile(format!("{error:#}")))?;
-        let ready = engine
-            .linker()
-            .instantiate_pre(&module)
+        Self::compile_with(engine, name, bytes, CompileOptions::default())
+    }
+
+    /// Checks and compiles a module as told; takes it from the cache if it is there.
+    ///
+    /// # Errors
+    /// As [`Module::compile`].
+    pub fn compile_with(
+        engine: &Engine,
+        name: &str,
+        bytes: &[u8],
+        options: CompileOptions<'_>,
+    ) -> Result<Self, ModuleError> {
+        let CompileOptions {
+            unknown_imports,
+            cache,
+        } = options;
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        let keep = cache.map(|cache| (cache, compiled::key(engine, &digest)));
+        let keep = keep.as_ref().map(|(cache, key)| (*cache, key.as_str()));
+        let kept = keep.and_then(|(cache, key)| compiled::load(engine, cache, key));
+        let (module, checked) = if let Some(module) = kept {
+            let checked = check::check(&outline::of(&module), unknown_imports)?;
+            (module, checked)
+        } else {
+            let checked = check::check(&outline::read(bytes)?, unknown_imports)?;
+            (compiled::compile(engine, bytes, keep)?, checked)
+        };
+        let ready = link(engine, &module, !checked.missing.is_empty())
             .map_err(|error| ModuleError::Compile(format!("{error:#}")))?;
         Ok(Self {
             name: name.into(),
             engine: engine.clone(),
             ready,
             abi: checked.abi,
-            digest: Sha256::digest(bytes).into(),
+            digest,
             callbacks: checked.callbacks,
             edits_bodies: checked.edits_bodies,
             unportable: checked.unportable,
+            missing: checked.missing,
         })
     }
 
@@ -99,6 +153,13 @@ impl Module {
         &self.unportable
     }
 
+    /// Imports that this host lacks: a guest that calls one is ended. None unless
+    /// [`UnknownImports::TrapWhenCalled`] was asked for.
+    #[must_use]
+    pub fn missing_imports(&self) -> &[String] {
+        &self.missing
+    }
+
     pub(crate) const fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -106,6 +167,19 @@ impl Module {
     pub(crate) const fn ready(&self) -> &InstancePre<State> {
         &self.ready
     }
+}
+
+fn link(
+    engine: &Engine,
+    module: &wasmtime::Module,
+    lacks_imports: bool,
+) -> wasmtime::Result<InstancePre<State>> {
+    if !lacks_imports {
+        return engine.linker().instantiate_pre(module);
+    }
+    let mut linker = engine.linker().clone();
+    linker.define_unknown_imports_as_traps(module)?;
+    linker.instantiate_pre(module)
 }
 
 impl std::fmt::Debug for Module {

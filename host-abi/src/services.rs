@@ -8,6 +8,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::context::ContextId;
+use crate::crypto::Crypto;
 use crate::kinds::LogLevel;
 use crate::metrics::GuestMetrics;
 use crate::shared::SharedStore;
@@ -37,6 +38,11 @@ pub trait Services: Send + Sync + fmt::Debug {
 
     /// Metrics that guests define.
     fn metrics(&self) -> &GuestMetrics;
+
+    /// Signatures for foreign functions; without them guests find no such functions.
+    fn crypto(&self) -> Option<&dyn Crypto> {
+        None
+    }
 }
 
 /// One log line of a guest.
@@ -75,6 +81,31 @@ pub struct HttpCall {
 /// Names one outstanding call of an instance; never 0, never used twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CalloutToken(pub u32);
+
+/// A name that a guest wants to be resolved (Envoy's `envoy_resolve_dns`); the proxy does it and
+/// answers once by [`crate::Instance::on_resolve_dns`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsLookup {
+    /// Names the lookup in the answer.
+    pub token: DnsToken,
+    /// The root context that is called back.
+    pub root: ContextId,
+    /// The name, at most 254 bytes; it may be no name at all.
+    pub name: String,
+}
+
+/// Names one outstanding lookup of an instance; never 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct DnsToken(pub u32);
+
+/// One address of a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DnsAddress {
+    /// For how many seconds it is good.
+    pub ttl: u32,
+    /// The address with port 0, as Envoy writes it: `192.0.2.1:0`, `[2001:db8::1]:0`.
+    pub address: std::net::SocketAddr,
+}
 
 /// How an HTTP call ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

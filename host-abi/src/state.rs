@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use wasmtime::{Memory, TypedFunc};
 
 use crate::budget::Budget;
@@ -21,7 +22,7 @@ use crate::lent::Lent;
 use crate::limits::{Limits, ResourceUse};
 use crate::metrics::MetricHandle;
 use crate::plugin::Plugin;
-use crate::services::{CallResponse, GuestLog, HttpCall, Services};
+use crate::services::{CallResponse, DnsLookup, GuestLog, HttpCall, Services};
 use crate::stream::StreamHost;
 
 /// How many of a guest's last warnings are kept for an error at its start.
@@ -45,11 +46,14 @@ pub(crate) struct State {
     pub(crate) running: Running,
     pub(crate) guest: GuestHandles,
     pub(crate) calls: Calls,
+    pub(crate) lookups: Lookups,
     pub(crate) queue_events: Vec<QueueEvent>,
     pub(crate) metrics: Vec<MetricHandle>,
     /// Reused for values on their way into the guest.
     pub(crate) scratch: Vec<u8>,
     pub(crate) ticks_changed: bool,
+    /// The guest asked for a new instance in its place (Higress).
+    pub(crate) rebuild_wanted: bool,
     pub(crate) last_lines: VecDeque<String>,
     denied: ImportSet,
     /// What may not be called now: denied imports, and those the phase forbids.
@@ -63,6 +67,16 @@ pub(crate) struct Root {
     pub(crate) context: ContextId,
     pub(crate) tick: Option<Duration>,
     pub(crate) end: RootEnd,
+    /// Properties it declared, few.
+    pub(crate) declared: Vec<Declared>,
+}
+
+/// A property that a plugin declared (Envoy's `declare_property`).
+#[derive(Debug)]
+pub(crate) struct Declared {
+    pub(crate) name: Box<str>,
+    /// It can be set once in a stream.
+    pub(crate) read_only: bool,
 }
 
 /// How far the end of a root context has come.
@@ -96,6 +110,8 @@ pub(crate) enum Input {
     PluginConfiguration,
     /// Buffer 4, maps 6 and 7, and the status.
     CallResponse(CallResponse),
+    /// Buffer 8.
+    CallData(Bytes),
 }
 
 /// Handles into the guest, cached because looking them up by name is slow.
@@ -124,6 +140,28 @@ pub(crate) struct Calls {
     pub(crate) last_token: u32,
 }
 
+/// Names that are looked up for the instance.
+#[derive(Debug, Default)]
+pub(crate) struct Lookups {
+    /// Asked for and not yet taken by the embedder.
+    pub(crate) queued: Vec<DnsLookup>,
+    /// Unanswered ones by token, with the plugin's place.
+    pub(crate) open: HashMap<u32, usize>,
+    last_token: u32,
+}
+
+impl Lookups {
+    /// A token that no open lookup has; never 0. Envoy counts them from 1, apart from calls.
+    pub(crate) fn token(&mut self) -> u32 {
+        loop {
+            self.last_token = self.last_token.wrapping_add(1);
+            if self.last_token != 0 && !self.open.contains_key(&self.last_token) {
+                return self.last_token;
+            }
+        }
+    }
+}
+
 /// The phases of an instance's life as far as host calls differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Phase {
@@ -144,6 +182,7 @@ impl State {
             context: ContextId::VM,
             tick: None,
             end: RootEnd::Alive,
+            declared: Vec::new(),
         };
         Self {
             id,
@@ -161,10 +200,12 @@ impl State {
             },
             guest: GuestHandles::default(),
             calls: Calls::default(),
+            lookups: Lookups::default(),
             queue_events: Vec::new(),
             metrics: Vec::new(),
             scratch: Vec::new(),
             ticks_changed: false,
+            rebuild_wanted: false,
             last_lines: VecDeque::new(),
             denied: lead.denied(),
             forbidden: lead.denied(),

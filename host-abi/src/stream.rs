@@ -76,6 +76,55 @@ pub trait StreamHost {
 
     /// Asks for the route to be chosen anew.
     fn clear_route_cache(&mut self);
+
+    /// The endpoints of the backend that the request is routed to now (Higress's
+    /// `proxy_get_upstream_hosts`); `None` if there is none.
+    fn upstream_hosts(&self) -> Option<Vec<UpstreamHost>> {
+        None
+    }
+
+    /// Chooses the endpoint that the request is tried at first (Higress's
+    /// `proxy_set_upstream_override_host`). False if that is no address.
+    fn override_upstream_host(&mut self, _address: &str) -> bool {
+        false
+    }
+
+    /// Queues bytes for what comes after this filter on the way of the response (Higress's
+    /// `proxy_inject_encoded_data_to_filter_chain`); with `end` they are its last.
+    fn inject_response(&mut self, _data: Bytes, _end: bool) -> Injected {
+        Injected::Unavailable
+    }
+}
+
+/// One endpoint of a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamHost {
+    /// Address and port.
+    pub address: String,
+    /// Whether requests go there.
+    pub health: HostHealth,
+}
+
+/// How well an endpoint is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HostHealth {
+    /// It gets requests.
+    Healthy,
+    /// It gets them if no better one is there.
+    Degraded,
+    /// It gets none.
+    Unhealthy,
+}
+
+/// What came of data for a response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Injected {
+    /// It goes out after the callback.
+    Queued,
+    /// The response is not held by this filter, or has ended.
+    Unavailable,
+    /// More waits already than may be held.
+    TooMuch,
 }
 
 /// Which way a message travels.

@@ -11,9 +11,15 @@
 mod host {
     mod bodies;
     mod calls;
+    mod code_cache;
     mod deadlines;
+    mod dns;
+    mod embedding;
     mod faults;
+    mod foreign;
+    mod fuzz;
     mod headers;
+    mod higress;
     mod life;
     mod memory;
     mod misc;

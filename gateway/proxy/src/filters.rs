@@ -4,7 +4,10 @@
 //! entered is `host-abi`'s. Request callbacks run in chain order, response callbacks in reverse.
 
 pub(crate) mod callout;
+mod crypto;
+pub(crate) mod dns;
 pub(crate) mod fields;
+mod hosts;
 pub(crate) mod lent;
 pub(crate) mod properties;
 pub(crate) mod run;

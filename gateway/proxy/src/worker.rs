@@ -121,6 +121,8 @@ pub(crate) struct Worker {
     /// Connections from a worker that knows of a new address already, while this one does not.
     parked: RefCell<Vec<(TcpStream, SocketAddr, BindId)>>,
     peers: Peers,
+    /// Turns of the resolver for filters' lookups.
+    pub(crate) resolving: Arc<tokio::sync::Semaphore>,
     /// Copies of requests on their way to mirrors.
     pub(crate) copies: Cell<u32>,
     connections: RefCell<Slab<Connection>>,

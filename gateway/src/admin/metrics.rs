@@ -4,6 +4,7 @@
 //! plugins count, from plugins, whose number of metrics is limited where they are defined.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
 use tidegate_config::problem::Severity;
@@ -14,6 +15,7 @@ use tidegate_proxy::Metrics;
 use crate::admin::exposition::Exposition;
 use crate::admin::exposition::Kind;
 use crate::admin::process;
+use crate::code_cache::Counts;
 use crate::status::Outcome;
 use crate::status::Status;
 
@@ -27,6 +29,7 @@ pub(crate) fn text(status: &Status, proxy: &Metrics) -> String {
     )
     .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
     config(&mut out, status);
+    code_cache(&mut out, status);
     traffic(&mut out, proxy);
     guests(&mut out, &proxy.guests);
     process::add(&mut out);
@@ -92,6 +95,34 @@ fn config(out: &mut Exposition, status: &Status) {
             plugins.sample(&[("plugin", &plugin.name), ("digest", digest)], 1);
         }
     }
+}
+
+fn code_cache(out: &mut Exposition, status: &Status) {
+    let Some(counts) = &status.code_cache else {
+        return;
+    };
+    // No `..`: whoever counts something new must show it.
+    let Counts {
+        hits,
+        misses,
+        rejected,
+        evicted,
+    } = &**counts;
+    let mut loads = out.family(
+        "tidegate_code_cache_loads_total",
+        Kind::Counter,
+        "Plugins looked up in the code cache: taken from it (hit), compiled (miss), found damaged or \
+         of another version and compiled (rejected).",
+    );
+    for (result, count) in [("hit", hits), ("miss", misses), ("rejected", rejected)] {
+        loads.sample(&[("result", result)], count.load(Ordering::Relaxed));
+    }
+    out.single(
+        "tidegate_code_cache_evictions_total",
+        Kind::Counter,
+        "Entries of the code cache that were deleted to make room.",
+        evicted.load(Ordering::Relaxed),
+    );
 }
 
 fn traffic(out: &mut Exposition, proxy: &Metrics) {

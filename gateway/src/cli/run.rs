@@ -34,6 +34,10 @@ pub(crate) struct RunArgs {
     /// $STATE_DIRECTORY, or below $XDG_STATE_HOME or ~/.local/state
     #[arg(long, value_name = "DIR")]
     pub(crate) state_dir: Option<PathBuf>,
+    /// Folder for compiled plugins, so that a restart does not compile them again, or off; by default
+    /// with the state
+    #[arg(long, value_name = "DIR")]
+    pub(crate) code_cache: Option<PathBuf>,
     /// How long running exchanges may take once a signal says stop; 30s by default
     #[arg(long, value_name = "DURATION", value_parser = tidegate_config::duration::parse)]
     pub(crate) drain_timeout: Option<Duration>,

@@ -1,4 +1,5 @@
-//! Compiling modules and starting them once, on a thread that yields to the traffic.
+//! Compiling modules and starting them once: on all cores while nothing serves, and later on one
+//! thread that yields to the traffic.
 //!
 //! Owns the engine, made when the first plugin needs it, and the compiled modules by digest, kept
 //! for as long as a plugin uses them.
@@ -7,6 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Weak;
 
+use tidegate_host_abi::CodeCache;
+use tidegate_host_abi::CompileOptions;
 use tidegate_host_abi::Engine;
 use tidegate_host_abi::EngineConfig;
 use tidegate_host_abi::EngineError;
@@ -17,6 +20,7 @@ use tidegate_host_abi::Plugin;
 use tidegate_host_abi::PluginSpec;
 use tidegate_host_abi::StartError;
 
+use crate::code_cache::CodeFolder;
 use crate::plugins::trial::TrialServices;
 
 /// How much lower than everything else compilation is scheduled (`nice`).
@@ -40,10 +44,23 @@ pub(crate) enum TryError {
 #[derive(Debug, Default)]
 pub(crate) struct Compiler {
     engine: Option<Engine>,
+    cache: Option<CodeFolder>,
+    /// Something serves: it comes first.
+    yields: bool,
     modules: HashMap<[u8; 32], Weak<Module>>,
 }
 
 impl Compiler {
+    /// Keeps compiled code there from now on.
+    pub(crate) fn set_cache(&mut self, cache: CodeFolder) {
+        self.cache = Some(cache);
+    }
+
+    /// From now on there is traffic to yield to.
+    pub(crate) fn yield_to_traffic(&mut self) {
+        self.yields = true;
+    }
+
     /// A plugin of that code which has been instantiated, started and configured once, with every
     /// call to the outside refused.
     ///
@@ -61,21 +78,36 @@ impl Compiler {
             Some(engine) => engine.clone(),
             None => self
                 .engine
-                .insert(Engine::new(EngineConfig::default())?)
+                .insert(Engine::new(EngineConfig {
+                    parallel_compilation: true,
+                    ..EngineConfig::default()
+                })?)
                 .clone(),
         };
         let known = self.modules.get(digest).and_then(Weak::upgrade);
-        let plugin = behind_the_traffic(|| {
+        let cache = self.cache.as_ref().map(|cache| cache as &dyn CodeCache);
+        let work = || {
             let module = match known {
                 Some(module) => module,
-                None => Arc::new(Module::compile(&engine, name, code)?),
+                None => {
+                    let options = CompileOptions {
+                        cache,
+                        ..CompileOptions::default()
+                    };
+                    Arc::new(Module::compile_with(&engine, name, code, options)?)
+                }
             };
             let plugin = Arc::new(Plugin::new(module, spec.clone()));
             let services = Arc::new(TrialServices::default());
             Instance::start(&[Arc::clone(&plugin)], services)
                 .map_err(|err| TryError::Start(Box::new(err)))?;
             Ok::<_, TryError>(plugin)
-        })?;
+        };
+        let plugin = if self.yields {
+            behind_the_traffic(work)?
+        } else {
+            work()?
+        };
         self.modules
             .insert(*digest, Arc::downgrade(plugin.module()));
         Ok(plugin)
@@ -87,18 +119,24 @@ impl Compiler {
     }
 }
 
-/// Runs work on a thread of its own with low priority, and waits for it.
+/// Runs work on a thread of its own with low priority, and waits for it. What it compiles is
+/// compiled on that thread alone.
 fn behind_the_traffic<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            // Linux schedules threads, so this concerns this one alone. It is a courtesy: if it is
-            // not allowed, the work is done all the same.
-            rustix::process::setpriority_process(None, NICE).ok();
+    // Linux schedules threads, so this concerns this one alone. It is a courtesy: if it is not
+    // allowed, the work is done all the same.
+    let lower = |_| {
+        rustix::process::setpriority_process(None, NICE).ok();
+    };
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .thread_name(|_| "plugin-compile".to_owned())
+        .start_handler(lower)
+        .build();
+    match pool {
+        Ok(pool) => pool.install(work),
+        Err(err) => {
+            tracing::warn!(%err, "no thread of low priority: a plugin is compiled as it comes");
             work()
-        });
-        match thread.join() {
-            Ok(done) => done,
-            Err(panic) => std::panic::resume_unwind(panic),
         }
-    })
+    }
 }

@@ -29,6 +29,15 @@ pub(crate) struct Folder {
     handle: File,
 }
 
+/// A file of a folder.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) name: String,
+    pub(crate) bytes: u64,
+    /// Seconds and nanoseconds.
+    pub(crate) modified: (i64, u64),
+}
+
 impl Folder {
     /// Opens a folder, made if there is none, and makes sure that only we have access.
     pub(crate) fn open(path: &Path) -> Result<Self, StateError> {
@@ -94,7 +103,9 @@ impl Folder {
             Err(rustix::io::Errno::NOENT) => return Ok(None),
             Err(err) => return Err(self.failed("open", name)(err.into())),
         };
-        let mut bytes = Vec::new();
+        let expected = rustix::fs::fstat(&file).map_or(0, |stat| stat.st_size);
+        let expected = u64::try_from(expected).unwrap_or(0).min(limit);
+        let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
         file.take(limit + 1)
             .read_to_end(&mut bytes)
             .map_err(self.failed("read", name))?;
@@ -112,6 +123,36 @@ impl Folder {
         let stat = rustix::fs::statat(&self.handle, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
         let is_file = FileType::from_raw_mode(stat.st_mode).is_file();
         is_file.then(|| u64::try_from(stat.st_size).ok())?
+    }
+
+    /// Makes a file the one used last. Best effort.
+    pub(crate) fn touch(&self, name: &str) {
+        let now = rustix::fs::Timespec {
+            tv_sec: 0,
+            tv_nsec: rustix::fs::UTIME_NOW,
+        };
+        let times = rustix::fs::Timestamps {
+            last_access: now,
+            last_modification: now,
+        };
+        rustix::fs::utimensat(&self.handle, name, &times, AtFlags::SYMLINK_NOFOLLOW).ok();
+    }
+
+    /// All files, with their sizes and when they were used last.
+    pub(crate) fn entries(&self) -> Result<Vec<Entry>, StateError> {
+        let entries = self.names()?.into_iter().filter_map(|name| {
+            let stat = rustix::fs::statat(&self.handle, name.as_str(), AtFlags::SYMLINK_NOFOLLOW);
+            let stat = stat.ok()?;
+            FileType::from_raw_mode(stat.st_mode)
+                .is_file()
+                .then_some(())?;
+            Some(Entry {
+                bytes: u64::try_from(stat.st_size).ok()?,
+                modified: (stat.st_mtime, stat.st_mtime_nsec),
+                name,
+            })
+        });
+        Ok(entries.collect())
     }
 
     /// Removes what processes left unfinished that were killed. Best effort.

@@ -13,6 +13,7 @@
 
 pub mod client;
 pub mod echo;
+pub mod envoy;
 pub mod eventually;
 pub mod gateway;
 pub mod latch;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 pub use client::Client;
 pub use echo::Echo;
+pub use envoy::Envoy;
 pub use eventually::eventually;
 pub use gateway::Gateway;
 pub use latch::Latch;

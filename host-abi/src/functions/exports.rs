@@ -39,6 +39,8 @@ pub enum Callback {
     Log,
     /// `proxy_on_delete`
     Delete,
+    /// `envoy_on_resolve_dns`
+    ResolveDns,
 }
 
 /// The callbacks a module exports and its plugin is allowed to have.
@@ -184,7 +186,7 @@ pub(crate) static EXPORTS: &[Export] = &[
     on("proxy_on_done", "i", "i", Callback::Done),
     on("proxy_on_log", "i", "", Callback::Log),
     on("proxy_on_delete", "i", "", Callback::Delete),
-    uncalled("envoy_on_resolve_dns", "iii", ""),
+    on("envoy_on_resolve_dns", "iii", "", Callback::ResolveDns),
     uncalled("envoy_on_stats_update", "ii", ""),
     uncalled("proxy_on_redis_call_response", "iiii", ""),
 ];

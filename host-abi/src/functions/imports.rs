@@ -11,6 +11,7 @@ const ALL: &[AbiVersion] = &[V0_1_0, V0_2_0, V0_2_1, Higress];
 const ONLY_0_1: &[AbiVersion] = &[V0_1_0];
 const SINCE_0_2: &[AbiVersion] = &[V0_2_0, V0_2_1, Higress];
 const SINCE_0_2_1: &[AbiVersion] = &[V0_2_1, Higress];
+const HIGRESS: &[AbiVersion] = &[Higress];
 const OUTSIDE: &[AbiVersion] = &[];
 
 const fn env(
@@ -124,12 +125,17 @@ pub(crate) static IMPORTS: &[Import] = &[
     misc("emscripten_notify_memory_growth", "i", "", ALL),
     misc("pthread_equal", "ii", "i", ALL),
     misc("abort", "iiii", "", OUTSIDE),
-    missing("envoy_resolve_dns", "iii"),
+    env("envoy_resolve_dns", "iii", Callbacks, ALL),
     missing("proxy_redis_init", "iiiiiii"),
     missing("proxy_redis_call", "iiiii"),
-    missing("proxy_inject_encoded_data_to_filter_chain", "iii"),
-    missing("proxy_get_upstream_hosts", "ii"),
-    missing("proxy_set_upstream_override_host", "ii"),
+    env(
+        "proxy_inject_encoded_data_to_filter_chain",
+        "iii",
+        Callbacks,
+        HIGRESS,
+    ),
+    env("proxy_get_upstream_hosts", "ii", Callbacks, HIGRESS),
+    env("proxy_set_upstream_override_host", "ii", Callbacks, HIGRESS),
     wasi("args_get", "ii"),
     wasi("args_sizes_get", "ii"),
     wasi("clock_res_get", "ii"),

@@ -71,6 +71,7 @@ fn buffer(state: &State, kind: BufferKind) -> Buffer {
         (BufferKind::CallResponseBody, Input::CallResponse(response)) => {
             Buffer::Fixed(response.body.clone())
         }
+        (BufferKind::ForeignArguments, Input::CallData(bytes)) => Buffer::Fixed(bytes.clone()),
         (BufferKind::VmConfiguration, Input::VmConfiguration) => spec(|spec| &spec.vm_config),
         (BufferKind::PluginConfiguration, Input::PluginConfiguration) => spec(|spec| &spec.config),
         _ => Buffer::None,

@@ -1,12 +1,18 @@
 //! Foreign functions: host features by name, which a host may lack without refusing the module.
 //!
-//! Owns the names. Every other name is NOT_FOUND, which all SDKs take.
+//! Owns the names and where results go. Every other name is NOT_FOUND, which all SDKs take; Envoy's
+//! `expr_create`, `expr_evaluate` and `expr_delete` are among those, because there is no CEL here.
+
+mod compression;
+mod filter_state;
+mod signature;
 
 use wasmtime::Linker;
 
 use super::guest::Guest;
 use super::local_response::on_stream;
 use super::{Answer, env_fn};
+use crate::fault::HostCallError;
 use crate::kinds::Status;
 use crate::memory::{Region, Slot};
 use crate::state::State;
@@ -42,24 +48,92 @@ fn slot(address: u32) -> Option<Slot> {
     (address != 0).then_some(Slot(address))
 }
 
+/// A function the guest means.
+#[derive(Clone, Copy)]
+enum Function {
+    ClearRouteCache,
+    GetLogLevel,
+    Compress,
+    Uncompress,
+    SetFilterState,
+    DeclareProperty,
+    VerifySignature,
+    Sign,
+    Inject,
+}
+
+/// The names that `proxy_call_foreign_function` of ABI 0.2.1 knows here. The specification leaves them
+/// to hosts: these are Envoy's and Higress's.
+pub const FOREIGN_FUNCTIONS: &[&str] = &[
+    "clear_route_cache",
+    "compress",
+    "declare_property",
+    "get_log_level",
+    "inject_encoded_data_to_filter_chain_on_header",
+    "set_envoy_filter_state",
+    "sign",
+    "uncompress",
+    "verify_signature",
+];
+
+fn named(name: &[u8]) -> Option<Function> {
+    Some(match name {
+        b"clear_route_cache" => Function::ClearRouteCache,
+        b"get_log_level" => Function::GetLogLevel,
+        b"compress" => Function::Compress,
+        b"uncompress" => Function::Uncompress,
+        b"set_envoy_filter_state" => Function::SetFilterState,
+        b"declare_property" => Function::DeclareProperty,
+        b"verify_signature" => Function::VerifySignature,
+        b"sign" => Function::Sign,
+        b"inject_encoded_data_to_filter_chain_on_header" => Function::Inject,
+        _ => return None,
+    })
+}
+
 fn call(guest: &mut Guest<'_, '_>, name: Region, args: Region, wanted: Wanted) -> Answer {
-    let (memory, state) = guest.parts()?;
+    let (memory, _) = guest.parts()?;
     for out in [wanted.ptr, wanted.len].into_iter().flatten() {
         out.check(memory, 4)?;
     }
     args.read(memory)?;
-    match name.read(memory)? {
-        b"clear_route_cache" => {
-            on_stream(guest, "clear_route_cache", |stream| {
-                stream.clear_route_cache();
-            })?;
-            give(guest, &[], wanted)
+    let function = named(name.read(memory)?).ok_or(Status::NotFound)?;
+    let mut result = guest.take_scratch();
+    let ran = run(guest, function, args, &mut result);
+    if ran.is_err() {
+        result.clear();
+    }
+    if let Err(HostCallError::Fault(_)) = ran {
+        return ran;
+    }
+    // As in Envoy the guest finds an empty result beside a refusal, not what was there before.
+    let given = give(guest, &result, wanted);
+    guest.keep_scratch(result);
+    given.and(ran)
+}
+
+fn run(
+    guest: &mut Guest<'_, '_>,
+    function: Function,
+    args: Region,
+    result: &mut Vec<u8>,
+) -> Answer {
+    match function {
+        Function::ClearRouteCache => on_stream(guest, "clear_route_cache", |stream| {
+            stream.clear_route_cache();
+        }),
+        Function::GetLogLevel => {
+            let level = u32::from(guest.state().services.log_level());
+            result.extend_from_slice(&level.to_le_bytes());
+            Ok(())
         }
-        b"get_log_level" => {
-            let level = u32::from(state.services.log_level());
-            give(guest, &level.to_le_bytes(), wanted)
-        }
-        _ => Err(Status::NotFound.into()),
+        Function::Compress => compression::compress(guest, args, result),
+        Function::Uncompress => compression::uncompress(guest, args, result),
+        Function::SetFilterState => filter_state::set(guest, args),
+        Function::DeclareProperty => filter_state::declare(guest, args),
+        Function::VerifySignature => signature::verify(guest, args, result),
+        Function::Sign => signature::sign(guest, args, result),
+        Function::Inject => super::higress::inject_on_header(guest, args),
     }
 }
 
@@ -76,4 +150,17 @@ fn give(guest: &mut Guest<'_, '_>, result: &[u8], wanted: Wanted) -> Answer {
         out.write_u32(memory, len)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FOREIGN_FUNCTIONS, named};
+
+    #[test]
+    fn every_listed_name_is_known() {
+        for name in FOREIGN_FUNCTIONS {
+            assert!(named(name.as_bytes()).is_some(), "{name}");
+        }
+        assert!(named(b"expr_create").is_none());
+    }
 }

@@ -35,6 +35,12 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
+/// The bytes of memory the guest has (Higress).
+const VM_MEMORY: &[u8] = b"plugin_vm_memory";
+
+/// What a guest sets to `true` when it wants to be replaced by a new instance (Higress).
+const NEED_REBUILD: &[u8] = b"wasm_need_rebuild";
+
 fn get(guest: &mut Guest<'_, '_>, path: Region, out: OutBytes) -> Answer {
     let mut value = guest.take_scratch();
     let (memory, state) = guest.parts()?;
@@ -46,7 +52,11 @@ fn get(guest: &mut Guest<'_, '_>, path: Region, out: OutBytes) -> Answer {
         Property::PluginVmId => Some(|spec| &spec.vm_id),
         _ => None,
     };
-    let found = if let Some(of) = of_plugin {
+    let found = if property == Property::Other(VM_MEMORY) {
+        let bytes = memory.len() as u64;
+        value.extend_from_slice(&bytes.to_le_bytes());
+        Some(())
+    } else if let Some(of) = of_plugin {
         state
             .root()
             .map(|root| value.extend_from_slice(of(root.plugin.spec()).as_bytes()))
@@ -70,6 +80,12 @@ fn set(guest: &mut Guest<'_, '_>, path: Region, value: Region) -> Answer {
     let (memory, state) = guest.parts()?;
     let (path, value) = (path.read(memory)?, value.read(memory)?);
     let path = path.strip_suffix(b"\0").unwrap_or(path);
+    if path == NEED_REBUILD {
+        state.rebuild_wanted = value == b"true";
+    }
+    if is_taken(state, path) {
+        return Err(Status::BadArgument.into());
+    }
     if state
         .with_stream(|stream| stream.set_property(path, value))
         .is_none()
@@ -77,4 +93,14 @@ fn set(guest: &mut Guest<'_, '_>, path: Region, value: Region) -> Answer {
         super::local_response::no_stream(state, "set_property");
     }
     Ok(())
+}
+
+/// Whether the plugin declared the property to be set once, and the stream has it.
+fn is_taken(state: &mut State, path: &[u8]) -> bool {
+    let once = state.root().is_some_and(|root| {
+        let mut declared = root.declared.iter();
+        declared.any(|known| known.read_only && known.name.as_bytes() == path)
+    });
+    let property = Property::Other(path);
+    once && state.with_stream(|stream| stream.property(&property).is_some()) == Some(true)
 }

@@ -148,7 +148,7 @@ impl Instance {
     }
 
     /// Deletes root contexts for which `proxy_done` was called meanwhile.
-    fn delete_released(&mut self, streams: &mut dyn Streams) -> Result<(), Fault> {
+    pub(super) fn delete_released(&mut self, streams: &mut dyn Streams) -> Result<(), Fault> {
         while let Some(plugin) = self
             .store
             .data()
@@ -180,6 +180,8 @@ impl Instance {
             .calls
             .open
             .retain(|_, plugin| *plugin != context.plugin);
+        let lookups = &mut state.lookups.open;
+        lookups.retain(|_, plugin| *plugin != context.plugin);
         if let Some(root) = state.plugins.get_mut(context.plugin)
             && root.tick.take().is_some()
         {

@@ -3,6 +3,7 @@
 //! Owns the order in which problems are reported: what it is, then what it lacks, then what it
 //! wants, then what does not fit.
 
+use super::UnknownImports;
 use super::error::{ImportProblem, ModuleError};
 use super::outline::{Item, Outline};
 use crate::functions::{AbiVersion, Callbacks, EXPORTS, IMPORTS, Role, spell};
@@ -15,9 +16,11 @@ pub(super) struct Checked {
     pub(super) edits_bodies: bool,
     /// Imports that Envoy would refuse this module for.
     pub(super) unportable: Vec<String>,
+    /// Functions it imports and this host lacks.
+    pub(super) missing: Vec<String>,
 }
 
-pub(super) fn check(outline: &Outline) -> Result<Checked, ModuleError> {
+pub(super) fn check(outline: &Outline, unknown: UnknownImports) -> Result<Checked, ModuleError> {
     let abi = abi_version(outline)?;
     if outline.export("memory") != Some(&Item::Memory) {
         return Err(ModuleError::NoMemory);
@@ -33,7 +36,10 @@ pub(super) fn check(outline: &Outline) -> Result<Checked, ModuleError> {
         .iter()
         .filter_map(|(module, name, found)| import_problem(module, name, found))
         .collect();
-    if !problems.is_empty() {
+    // A function that is there with other types is no missing one.
+    let may_trap = |problem: &ImportProblem| problem.expected.is_none() && problem.is_function;
+    let tolerated = unknown == UnknownImports::TrapWhenCalled && problems.iter().all(may_trap);
+    if !problems.is_empty() && !tolerated {
         return Err(ModuleError::Imports(problems));
     }
     let callbacks = callbacks(outline, abi)?;
@@ -46,6 +52,7 @@ pub(super) fn check(outline: &Outline) -> Result<Checked, ModuleError> {
         callbacks,
         edits_bodies,
         unportable: unportable(outline, abi),
+        missing: problems.into_iter().map(|problem| problem.import).collect(),
     })
 }
 
@@ -88,6 +95,7 @@ fn import_problem(module: &str, name: &str, found: &Item) -> Option<ImportProble
         expected: expected.map(|expected| expected.to_string()),
         found: describe(found),
         unsupported: row.is_some(),
+        is_function: matches!(found, Item::Function { .. }),
     })
 }
 

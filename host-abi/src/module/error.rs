@@ -66,6 +66,8 @@ pub struct ImportProblem {
     pub found: String,
     /// Whether the function is known by name and not supported yet.
     pub unsupported: bool,
+    /// Whether it is a function, which could trap when it is called.
+    pub is_function: bool,
 }
 
 impl fmt::Display for ImportProblem {
@@ -75,6 +77,7 @@ impl fmt::Display for ImportProblem {
             expected,
             found,
             unsupported,
+            is_function: _,
         } = self;
         match expected {
             Some(expected) => write!(f, "{import}: expected {expected}, found {found}"),

@@ -5,6 +5,7 @@
 
 use wasmparser::types::{CoreTypeId, EntityType, Types};
 use wasmparser::{Parser, Payload, ValType, Validator, WasmFeatures};
+use wasmtime::ExternType;
 
 use super::error::ModuleError;
 
@@ -42,6 +43,43 @@ pub(super) fn read(bytes: &[u8]) -> Result<Outline, ModuleError> {
         .validate_all(bytes)
         .map_err(invalid)?;
     surface(bytes, &types).map_err(invalid)
+}
+
+/// The surface of a module that was compiled before, and so was valid.
+pub(super) fn of(module: &wasmtime::Module) -> Outline {
+    Outline {
+        imports: module
+            .imports()
+            .map(|import| {
+                let names = (import.module().to_owned(), import.name().to_owned());
+                (names.0, names.1, compiled_item(&import.ty()))
+            })
+            .collect(),
+        exports: module
+            .exports()
+            .map(|export| (export.name().to_owned(), compiled_item(&export.ty())))
+            .collect(),
+    }
+}
+
+fn compiled_item(ty: &ExternType) -> Item {
+    let letter = |ty: wasmtime::ValType| match ty {
+        wasmtime::ValType::I32 => 'i',
+        wasmtime::ValType::I64 => 'I',
+        wasmtime::ValType::F32 => 'f',
+        wasmtime::ValType::F64 => 'F',
+        wasmtime::ValType::V128 | wasmtime::ValType::Ref(_) => '?',
+    };
+    match ty {
+        ExternType::Func(function) => Item::Function {
+            params: function.params().map(letter).collect(),
+            result: function.results().map(letter).collect(),
+        },
+        ExternType::Memory(_) => Item::Memory,
+        ExternType::Table(_) => Item::Other("a table"),
+        ExternType::Global(_) => Item::Other("a global"),
+        ExternType::Tag(_) => Item::Other("a tag"),
+    }
 }
 
 /// The proposals of the engine: what passes here must compile there.

@@ -1,11 +1,14 @@
 //! What can be wrong with a module.
 
+use std::sync::Arc;
+
 use tidegate_host_abi::{
-    AbiVersion, Callback, Engine, EngineConfig, ImportProblem, Module, ModuleError, Plugin,
-    PluginSpec,
+    AbiVersion, Callback, CompileOptions, Engine, EngineConfig, FaultKind, GuestUsage,
+    ImportProblem, Module, ModuleError, Plugin, PluginSpec, UnknownImports, guest_functions,
+    host_functions,
 };
 
-use super::support::{at_headers, engine, filter, module, old_filter, raw, spec};
+use super::support::{Run, at_headers, engine, filter, module, old_filter, raw, spec};
 
 fn refused(bytes: &[u8]) -> ModuleError {
     Module::compile(engine(), "test", bytes).unwrap_err()
@@ -119,6 +122,7 @@ fn every_import_that_cannot_be_given_is_listed() {
         expected: expected.map(str::to_owned),
         found: found.to_owned(),
         unsupported,
+        is_function: found.starts_with('('),
     };
     assert_eq!(
         refused(&bytes),
@@ -226,7 +230,7 @@ fn the_digest_is_that_of_the_bytes() {
 #[test]
 fn plugins_share_an_instance_only_if_a_guest_could_not_tell() {
     let module = module(&filter(""));
-    let key = |spec: PluginSpec| Plugin::new(std::sync::Arc::clone(&module), spec).vm_key();
+    let key = |spec: PluginSpec| Plugin::new(Arc::clone(&module), spec).vm_key();
     let base = key(spec());
     let same = PluginSpec {
         name: "other".into(),
@@ -298,4 +302,75 @@ fn an_engine_whose_pool_cannot_be_reserved_makes_instances_one_by_one() {
     assert!(!engine.is_pooled());
     assert!(super::support::engine().is_pooled());
     Module::compile(&engine, "test", &filter("")).unwrap();
+}
+
+/// A filter that calls a function no host has if it is a stream's second header callback.
+fn with_unknown_import() -> Vec<u8> {
+    wat(r#"(module
+        (import "env" "proxy_rewind" (func $rewind (param i64) (result i32)))
+        (import "env" "proxy_redis_call" (func (param i32 i32 i32 i32 i32) (result i32)))
+        (memory (export "memory") 1)
+        (func (export "malloc") (param i32) (result i32) i32.const 0)
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (call $rewind (i64.const 1)))
+        (func (export "proxy_abi_version_0_2_0")))"#)
+}
+
+#[test]
+fn an_import_nobody_has_may_be_left_to_trap_when_it_is_called() {
+    let bytes = with_unknown_import();
+    assert!(matches!(refused(&bytes), ModuleError::Imports(_)));
+    let options = CompileOptions {
+        unknown_imports: UnknownImports::TrapWhenCalled,
+        cache: None,
+    };
+    let module = Module::compile_with(engine(), "test", &bytes, options).unwrap();
+    let missing = module.missing_imports();
+    assert!(
+        missing.contains(&"env.proxy_rewind".to_owned()),
+        "{missing:?}"
+    );
+    let plugin = Arc::new(Plugin::new(Arc::new(module), spec()));
+    let mut run = Run::start(&[plugin], Arc::default()).unwrap();
+    let context = run.stream();
+    let fault = run.headers(context).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Trap);
+    assert!(fault.message.contains("proxy_rewind"), "{}", fault.message);
+}
+
+#[test]
+fn an_import_with_other_types_is_refused_also_where_unknown_ones_may_trap() {
+    let bytes = wat(r#"(module
+        (import "env" "proxy_rewind" (func))
+        (import "env" "proxy_log" (func (param i32)))
+        (memory (export "memory") 1)
+        (func (export "malloc") (param i32) (result i32) i32.const 0)
+        (func (export "proxy_abi_version_0_2_0")))"#);
+    let options = CompileOptions {
+        unknown_imports: UnknownImports::TrapWhenCalled,
+        cache: None,
+    };
+    let error = Module::compile_with(engine(), "test", &bytes, options).unwrap_err();
+    assert!(
+        error.to_string().contains("env.proxy_log: expected"),
+        "{error}"
+    );
+}
+
+#[test]
+fn the_abi_table_can_be_read_from_outside() {
+    let dns = host_functions().find(|row| row.name == "envoy_resolve_dns");
+    let dns = dns.unwrap();
+    assert_eq!(
+        (dns.modules, dns.params, dns.result),
+        (&["env"][..], "iii", "i")
+    );
+    let clock = host_functions()
+        .find(|row| row.name == "clock_time_get")
+        .unwrap();
+    assert!(clock.wasi && clock.modules.contains(&"wasi_unstable"));
+    let headers = guest_functions().find(|row| row.name == "proxy_on_request_headers");
+    let headers = headers.unwrap();
+    assert_eq!((headers.params, headers.params_0_1), ("iii", "ii"));
+    assert_eq!(headers.usage, GuestUsage::Callback);
 }

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tidegate_host_abi::{
-    BodyBuffer, ContextId, Edited, Engine, EngineConfig, Fault, Field, GuestLog, GuestMetrics,
-    HeaderEdit, Instance, LocalResponse, LogLevel, MapKind, Module, Plugin, PluginSpec, Property,
-    PropertyValue, Services, SharedStore, Side, StartError, StreamHost, StreamKind, Streams,
+    BodyBuffer, ContextId, Crypto, Edited, Engine, EngineConfig, Fault, Field, GuestLog,
+    GuestMetrics, HeaderEdit, Injected, Instance, LocalResponse, LogLevel, MapKind, Module, Plugin,
+    PluginSpec, Property, PropertyValue, Services, SharedStore, Side, StartError, StreamHost,
+    StreamKind, Streams, UpstreamHost,
 };
 
 /// The signatures of the imports, written down a second time on purpose.
@@ -61,6 +62,10 @@ const IMPORTS: &[(&str, &str, &str)] = &[
     ("proxy_get_property", "iiii", "i"),
     ("proxy_set_property", "iiii", "i"),
     ("proxy_call_foreign_function", "iiiiii", "i"),
+    ("envoy_resolve_dns", "iii", "i"),
+    ("proxy_inject_encoded_data_to_filter_chain", "iii", "i"),
+    ("proxy_get_upstream_hosts", "ii", "i"),
+    ("proxy_set_upstream_override_host", "ii", "i"),
     ("emscripten_notify_memory_growth", "i", ""),
     ("pthread_equal", "ii", "i"),
     ("abort", "iiii", ""),
@@ -152,7 +157,13 @@ fn imports(body: &str) -> String {
             continue;
         }
         let env = name.starts_with("proxy_")
-            || ["emscripten_notify_memory_growth", "pthread_equal", "abort"].contains(name);
+            || [
+                "abort",
+                "emscripten_notify_memory_growth",
+                "envoy_resolve_dns",
+                "pthread_equal",
+            ]
+            .contains(name);
         let module = if env { "env" } else { "wasi_snapshot_preview1" };
         let types = |letters: &str| letters.replace('i', " i32").replace('I', " i64");
         imports += &format!(
@@ -347,6 +358,7 @@ pub(super) struct FakeStream {
     pub(super) request_body: Option<BodyBuffer>,
     pub(super) response_body: Option<BodyBuffer>,
     pub(super) properties: HashMap<String, PropertyValue<'static>>,
+    pub(super) hosts: Option<Vec<UpstreamHost>>,
     pub(super) done: Vec<String>,
     pub(super) local_responses: Vec<LocalResponse>,
 }
@@ -464,6 +476,23 @@ impl StreamHost for FakeStream {
     fn clear_route_cache(&mut self) {
         self.done.push("reroute".to_owned());
     }
+
+    fn upstream_hosts(&self) -> Option<Vec<UpstreamHost>> {
+        self.hosts.clone()
+    }
+
+    fn override_upstream_host(&mut self, address: &str) -> bool {
+        let known = address.contains(':');
+        if known {
+            self.done.push(format!("override {address}"));
+        }
+        known
+    }
+
+    fn inject_response(&mut self, data: Bytes, end: bool) -> Injected {
+        self.done.push(format!("inject {} {end}", text(&data)));
+        Injected::Queued
+    }
 }
 
 /// Services with clocks that stand still and one backend, `web`.
@@ -541,5 +570,9 @@ impl Services for FakeServices {
 
     fn metrics(&self) -> &GuestMetrics {
         &self.metrics
+    }
+
+    fn crypto(&self) -> Option<&dyn Crypto> {
+        Some(&super::foreign::Reversing)
     }
 }

@@ -159,7 +159,10 @@ impl Forward<'_> {
         freshness: Freshness,
     ) -> Attempted {
         let worker = self.run.worker;
-        let picked = self.backend.pick(worker.ids.draw(), &[]);
+        let chosen = self.run.stream.state().chosen_endpoint.clone();
+        let picked = chosen
+            .and_then(|address| self.backend.at(*address))
+            .or_else(|| self.backend.pick(worker.ids.draw(), &[]));
         let kept = match freshness {
             Freshness::Any => upstream::kept(worker, &self.backend, picked),
             Freshness::New => None,

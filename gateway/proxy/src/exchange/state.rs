@@ -24,6 +24,7 @@ use tidegate_host_abi::Side;
 use crate::exchange::request::Routed;
 use crate::filters::Chain;
 use crate::upstream::balance::BackendState;
+use crate::worker::Generation;
 
 /// One exchange as filters reach it.
 #[derive(Debug)]
@@ -66,6 +67,10 @@ pub(crate) struct State {
     pub(crate) invalid_header: bool,
     /// Which filter that was, and which header.
     pub(crate) blame: Option<String>,
+    /// What it was begun with.
+    pub(crate) generation: Option<Rc<Generation>>,
+    /// The endpoint that a filter chose.
+    pub(crate) chosen_endpoint: Option<Box<SocketAddr>>,
     /// Custom properties that filters set.
     pub(crate) properties: Vec<(Vec<u8>, Vec<u8>)>,
     /// The task to wake when a filter asks for something from outside a callback.
@@ -195,6 +200,8 @@ impl State {
             request_edited: false,
             invalid_header: false,
             blame: None,
+            generation: None,
+            chosen_endpoint: None,
             properties: Vec::new(),
             waker: None,
         }

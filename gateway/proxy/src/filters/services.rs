@@ -14,12 +14,14 @@ use std::time::SystemTime;
 
 use tidegate_core::backend::Backend;
 use tidegate_core::snapshot::Snapshot;
+use tidegate_host_abi::Crypto;
 use tidegate_host_abi::GuestLog;
 use tidegate_host_abi::GuestMetrics;
 use tidegate_host_abi::LogLevel;
 use tidegate_host_abi::Services;
 use tidegate_host_abi::SharedStore;
 
+use crate::filters::crypto::AwsLc;
 use crate::generation::Callable;
 use crate::generation::Generation;
 use crate::generation::PluginSlot;
@@ -226,6 +228,10 @@ impl Services for VmServices {
 
     fn metrics(&self) -> &GuestMetrics {
         &self.commons.metrics
+    }
+
+    fn crypto(&self) -> Option<&dyn Crypto> {
+        Some(&AwsLc)
     }
 }
 

@@ -14,6 +14,7 @@ use tidegate_host_abi::PropertyValue;
 use tidegate_host_abi::Side;
 use tidegate_host_abi::StreamHost;
 use tidegate_host_abi::StreamKind;
+use tidegate_host_abi::UpstreamHost;
 
 use crate::exchange::local::LOCAL_RESPONSE;
 use crate::exchange::state::Local;
@@ -21,6 +22,7 @@ use crate::exchange::state::Phase;
 use crate::exchange::state::State;
 use crate::filters::fields;
 use crate::filters::fields::Fields;
+use crate::filters::hosts;
 use crate::filters::properties;
 
 /// Bytes of custom properties that one exchange may hold.
@@ -184,5 +186,20 @@ impl StreamHost for FilterView<'_> {
 
     fn clear_route_cache(&mut self) {
         // The route is chosen after the last filter, from what the head says then.
+    }
+
+    fn upstream_hosts(&self) -> Option<Vec<UpstreamHost>> {
+        let endpoints = hosts::endpoints(self.state)?;
+        Some(endpoints.iter().map(hosts::described).collect())
+    }
+
+    fn override_upstream_host(&mut self, address: &str) -> bool {
+        match address.parse() {
+            Ok(address) => {
+                self.state.chosen_endpoint = Some(Box::new(address));
+                true
+            }
+            Err(_) => false,
+        }
     }
 }

@@ -27,6 +27,7 @@ use tokio::task::AbortHandle;
 
 use crate::exchange::state::StreamCell;
 use crate::filters::callout;
+use crate::filters::dns;
 use crate::filters::lent::Current;
 use crate::filters::lent::Lent;
 use crate::filters::lent::StreamRef;
@@ -56,6 +57,8 @@ pub(crate) struct Vm {
     generation: Cell<u64>,
     streams: StreamTable,
     breaker: RefCell<FaultBreaker>,
+    /// The guest asked for a new instance in its place.
+    renew: Cell<bool>,
     arrived: Notify,
     tickers: RefCell<Vec<AbortHandle>>,
 }
@@ -87,6 +90,7 @@ impl Vm {
             generation: Cell::new(0),
             streams: StreamTable::default(),
             breaker: RefCell::default(),
+            renew: Cell::new(false),
             arrived: Notify::new(),
             tickers: RefCell::default(),
         })
@@ -265,14 +269,18 @@ impl Vm {
 
     /// Does what the guest asked for in its last callback.
     fn settle(self: &Rc<Self>) {
-        let (calls, events, ticks_changed) = {
+        let (calls, lookups, events, ticks_changed) = {
             let mut active = self.active.borrow_mut();
             let Some(instance) = active.as_mut() else {
                 return;
             };
             let events = instance.take_queue_events();
+            if instance.take_rebuild_wish() {
+                self.renew.set(true);
+            }
             (
                 instance.take_http_calls(),
+                instance.take_dns_lookups(),
                 events,
                 instance.tick_periods_changed(),
             )
@@ -283,9 +291,33 @@ impl Vm {
         for call in calls {
             callout::start(self, call);
         }
+        for lookup in lookups {
+            dns::start(self, lookup);
+        }
         if ticks_changed {
             self.restart_tickers();
         }
+        if self.renew.get() {
+            self.renew_if_idle();
+        }
+    }
+
+    /// Puts the spare in place of an instance that asked to be replaced, once it has no streams:
+    /// nobody is hurt by it. Its open calls are forgotten.
+    #[cold]
+    fn renew_if_idle(self: &Rc<Self>) {
+        let is_idle = |instance: &Instance| instance.stream_count() == 0;
+        if !self.active.borrow().as_ref().is_some_and(is_idle) {
+            return;
+        }
+        let Some(spare) = self.spare.borrow_mut().take() else {
+            return; // The next callback looks again.
+        };
+        self.renew.set(false);
+        self.shutdown();
+        self.generation.set(self.generation() + 1);
+        self.install(spare);
+        self.order_replacement();
     }
 
     /// A queue of a root context of ours has a new item.

@@ -53,6 +53,13 @@ impl BackendState {
         Some((place, endpoints.get(place)?.address))
     }
 
+    /// The endpoint of that address, if requests may go there.
+    pub(crate) fn at(&self, address: SocketAddr) -> Option<Picked> {
+        let mut endpoints = self.backend.endpoints.iter();
+        let place = endpoints.position(|one| one.address == address && one.weight > 0)?;
+        Some((place, address))
+    }
+
     /// Counts an exchange for an endpoint until the lease is dropped.
     pub(crate) fn lease(self: &Rc<Self>, place: usize) -> Lease {
         if let Some(load) = self.loads.get(place) {

