@@ -41,6 +41,7 @@ mod services;
 mod shared;
 mod state;
 mod stream;
+mod usage;
 
 pub use body::BodyBuffer;
 pub use context::ContextId;
@@ -55,10 +56,11 @@ pub use kinds::{
 pub use limits::Limits;
 pub use metrics::{BUCKETS, GuestMetrics, MetricSnapshot, MetricValue};
 pub use module::{ImportProblem, Module, ModuleError};
-pub use plugin::{FailurePolicy, Plugin, PluginSpec, VmKey};
+pub use plugin::{FailurePolicy, Isolation, Plugin, PluginKind, PluginSpec, VmKey};
 pub use property::Property;
 pub use services::{CallResponse, CalloutToken, GuestLog, HttpCall, Services};
 pub use shared::{CasMismatch, SharedStore};
 pub use stream::{
     Edited, Field, HeaderEdit, LocalResponse, NoStreams, PropertyValue, Side, StreamHost, Streams,
 };
+pub use usage::{CallbackUsage, Usage};

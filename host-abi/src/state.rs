@@ -16,13 +16,15 @@ use crate::context::{Context, ContextId, Contexts, Kind};
 use crate::engine::Needed;
 use crate::functions::{AbiVersion, ImportSet, Reach};
 use crate::instance::{InstanceId, QueueEvent};
-use crate::kinds::LogLevel;
+use crate::fault::HostCallError;
+use crate::kinds::{LogLevel, Status};
 use crate::lent::Lent;
 use crate::limits::{Limits, ResourceUse};
 use crate::metrics::MetricHandle;
 use crate::plugin::Plugin;
 use crate::services::{CallResponse, GuestLog, HttpCall, Services};
 use crate::stream::StreamHost;
+use crate::usage::Usage;
 
 /// How many of a guest's last warnings are kept for an error at its start.
 const KEPT_LINES: usize = 8;
@@ -51,6 +53,8 @@ pub(crate) struct State {
     pub(crate) scratch: Vec<u8>,
     pub(crate) ticks_changed: bool,
     pub(crate) last_lines: VecDeque<String>,
+    /// Misuse is answered as Envoy answers it.
+    pub(crate) strict: bool,
     denied: ImportSet,
     /// What may not be called now: denied imports, and those the phase forbids.
     pub(crate) forbidden: ImportSet,
@@ -63,6 +67,7 @@ pub(crate) struct Root {
     pub(crate) context: ContextId,
     pub(crate) tick: Option<Duration>,
     pub(crate) end: RootEnd,
+    pub(crate) usage: Usage,
 }
 
 /// How far the end of a root context has come.
@@ -82,7 +87,18 @@ pub(crate) enum RootEnd {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) callback: &'static str,
+    /// The place of the plugin that it is a callback of; its contexts are all it can reach.
+    pub(crate) plugin: usize,
+    /// It has continued this side of its stream: then Envoy gives it that side's maps no more.
+    pub(crate) continued: Continued,
     pub(crate) input: Input,
+}
+
+/// The sides of streams that the running callback has continued.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Continued {
+    pub(crate) request: bool,
+    pub(crate) response: bool,
 }
 
 /// The extra input of some callbacks.
@@ -144,6 +160,7 @@ impl State {
             context: ContextId::VM,
             tick: None,
             end: RootEnd::Alive,
+            usage: Usage::default(),
         };
         Self {
             id,
@@ -157,6 +174,8 @@ impl State {
             needed: lead.module().engine().ticker().needed().clone(),
             running: Running {
                 callback: "start",
+                plugin: 0,
+                continued: Continued::default(),
                 input: Input::None,
             },
             guest: GuestHandles::default(),
@@ -166,6 +185,7 @@ impl State {
             scratch: Vec::new(),
             ticks_changed: false,
             last_lines: VecDeque::new(),
+            strict: lead.spec().strict,
             denied: lead.denied(),
             forbidden: lead.denied(),
         }
@@ -176,6 +196,11 @@ impl State {
         let before = self.forbidden;
         self.forbidden = self.denied.union(forbidden_in(phase));
         before
+    }
+
+    /// What the plugin at this place uses.
+    pub(crate) fn usage(&mut self, plugin: usize) -> Option<&mut Usage> {
+        self.plugins.get_mut(plugin).map(|root| &mut root.usage)
     }
 
     pub(crate) const fn denied(&self) -> ImportSet {
@@ -215,6 +240,14 @@ impl State {
         };
         self.lent.with(|streams| streams.with_stream(id, &mut once));
         result
+    }
+
+    /// What a lenient host answers with OK and Envoy with this status.
+    pub(crate) fn lenient(&self, status: Status) -> Result<(), HostCallError> {
+        if self.strict {
+            return Err(status.into());
+        }
+        Ok(())
     }
 
     /// Hands a line of the guest to the embedder and keeps it if it may explain a failed start.
