@@ -65,9 +65,8 @@ impl Budget {
 
     /// CPU time since the first tick that found the guest running; 0 if none did.
     pub(crate) fn long_nanos(&self) -> u64 {
-        self.started.map_or(0, |started| {
-            cpu_nanos().saturating_sub(started.cpu)
-        })
+        self.started
+            .map_or(0, |started| cpu_nanos().saturating_sub(started.cpu))
     }
 
     /// Decides at a tick whether the guest may go on.

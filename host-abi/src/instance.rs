@@ -235,7 +235,9 @@ impl Instance {
         } = call;
         let state = self.store.data_mut();
         state.budget.begin(self.call_budget);
-        let sample = state.usage(context.plugin).and_then(|usage| usage.begin(callback));
+        let sample = state
+            .usage(context.plugin)
+            .and_then(|usage| usage.begin(callback));
         self.broken = true;
         let result = enter(&mut self.store, streams, call, function, params);
         self.broken = false;

@@ -71,7 +71,10 @@ fn plan(plugins: &[Arc<Plugin>]) -> Result<&Plugin, StartError> {
         .iter()
         .find(|plugin| plugin.vm_key() != lead.vm_key())
     {
-        Some(odd) => Err(error(odd.name(), "it needs an instance of another kind".into())),
+        Some(odd) => Err(error(
+            odd.name(),
+            "it needs an instance of another kind".into(),
+        )),
         None => Ok(lead),
     }
 }

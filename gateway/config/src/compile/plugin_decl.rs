@@ -128,7 +128,10 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
         vm_config: json_bytes(spec.vm_config.as_ref()),
         config: json_bytes(spec.config.as_ref()),
         env: Vec::new(),
-        kind: spec.kind.as_ref().map_or(PluginType::Http, |kind| kind.value),
+        kind: spec
+            .kind
+            .as_ref()
+            .map_or(PluginType::Http, |kind| kind.value),
         isolation: spec
             .isolation
             .as_ref()

@@ -209,7 +209,10 @@ fn service(name: &At<ObjectName>) -> Refusal {
     Refusal {
         span: name.span,
         reason: "InvalidFilter",
-        message: format!("the Plugin `{}` is a service and filters no requests", **name),
+        message: format!(
+            "the Plugin `{}` is a service and filters no requests",
+            **name
+        ),
         hint: Some("name a Plugin of `type: Http`".to_owned()),
     }
 }

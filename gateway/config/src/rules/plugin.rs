@@ -85,7 +85,11 @@ fn check_service(plugin: &Plugin, findings: &mut Findings) {
     }
     let hint = "leave it out, or make it `type: Http`";
     let mut senseless = |span: Span, field: &str| {
-        findings.with_hint(span, format!("a service has no requests for `{field}`"), hint);
+        findings.with_hint(
+            span,
+            format!("a service has no requests for `{field}`"),
+            hint,
+        );
     };
     if let Some(target) = spec.target_refs.first() {
         senseless(target.name.span, "targetRefs");
