@@ -125,6 +125,8 @@ impl<'a, 's> Intake<'a, 's> {
     /// Reads until something may leave, or there is nothing to wait for.
     pub(crate) async fn until_it_leaves(&mut self, announced: BodyLength) -> Result<(), Stop> {
         self.catch_up(Self::END).await?;
+        // Whatever comes in from here on passes all filters.
+        self.progress.step = Self::END;
         while self.progress.out.is_empty() && !self.progress.ended {
             let event = match self.take()? {
                 Some(frame) => Event::Frame(frame),

@@ -35,6 +35,8 @@ pub(crate) struct Commons {
     shared: SharedStore,
     metrics: GuestMetrics,
     faults: Mutex<BTreeMap<String, LastFault>>,
+    /// Plugins whose newest version waits.
+    waiting: Mutex<Vec<String>>,
 }
 
 /// The last fault of a plugin.
@@ -53,7 +55,23 @@ impl Commons {
             shared: SharedStore::default(),
             metrics: GuestMetrics::default(),
             faults: Mutex::default(),
+            waiting: Mutex::default(),
         })
+    }
+
+    /// Plugins whose newest version waits for streams that hold old ones.
+    pub(crate) fn waiting(&self) -> Vec<String> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.clone()
+    }
+
+    pub(crate) fn set_waiting(&self, plugins: Vec<String>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = plugins;
+    }
+
+    /// Drops the data and the queued items of plugins that are gone.
+    pub(crate) fn forget_space(&self, space: &str) {
+        self.shared.remove_space(space);
     }
 
     /// The last fault of each plugin that had one.
