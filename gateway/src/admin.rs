@@ -10,6 +10,7 @@ mod dump;
 mod exposition;
 mod metrics;
 mod places;
+mod plugins;
 mod process;
 mod unix;
 

@@ -179,6 +179,7 @@ fn spec(args: &ProxyArgs, arg: &PluginArg, name: &str) -> anyhow::Result<PluginS
             PolicyArg::FailClosed => FailurePolicy::FailClosed,
             PolicyArg::FailOpen => FailurePolicy::FailOpen,
         },
+        stop_iteration: arg.stop_iteration,
         limits: Limits {
             memory_bytes: args.plugin_memory,
             call_timeout: args.call_timeout,

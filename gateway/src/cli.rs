@@ -75,6 +75,14 @@ pub(crate) struct ProxyArgs {
     /// What happens when the --plugin before it cannot decide
     #[arg(long = "plugin-failure-policy", value_name = "POLICY")]
     plugin_policies: Vec<PolicyArg>,
+    /// The --plugin before it is shown bodies while it holds headers back
+    #[arg(
+        long = "plugin-stop-iteration",
+        action = clap::ArgAction::Append,
+        num_args = 0,
+        default_missing_value = "true"
+    )]
+    plugin_stop_iterations: Vec<bool>,
     #[arg(skip)]
     pub(crate) plugins: Vec<PluginArg>,
     /// CPU time that one call into a filter may take
@@ -106,6 +114,7 @@ pub(crate) struct PluginArg {
     pub(crate) file: PathBuf,
     pub(crate) config: Option<String>,
     pub(crate) policy: PolicyArg,
+    pub(crate) stop_iteration: bool,
 }
 
 /// What happens to streams when a filter cannot decide.
@@ -174,6 +183,7 @@ fn pair_plugins(
             file: file.clone(),
             config: None,
             policy: PolicyArg::default(),
+            stop_iteration: false,
         })
         .collect();
     let configs: Vec<usize> = places("plugin_configs");
@@ -194,6 +204,10 @@ fn pair_plugins(
         if let Some(plugin) = plugins.get_mut(at) {
             plugin.policy = *policy;
         }
+    }
+    for place in places("plugin_stop_iterations") {
+        let plugin = owner(place).and_then(|at| plugins.get_mut(at));
+        plugin.ok_or("--plugin-stop-iteration")?.stop_iteration = true;
     }
     Ok(plugins)
 }
@@ -225,6 +239,7 @@ mod tests {
             "b.wasm",
             "--plugin-config",
             "{}",
+            "--plugin-stop-iteration",
             "--plugin-failure-policy",
             "FailOpen",
         ]);
@@ -232,6 +247,8 @@ mod tests {
             file: file.into(),
             config: config.map(str::to_owned),
             policy,
+            // Only the second one has the flag.
+            stop_iteration: config.is_some(),
         };
         assert_eq!(
             got,

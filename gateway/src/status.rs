@@ -2,6 +2,7 @@
 //!
 //! Owns the one place where both meet. Readers take a snapshot and never wait for a reload.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use tidegate_config::draft::ResourceStatus;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
 use tidegate_core::snapshot::Snapshot;
+use tidegate_proxy::LastFault;
 use tidegate_proxy::Metrics;
 use tidegate_proxy::Remote;
 
@@ -63,6 +65,10 @@ pub(crate) struct PluginStatus {
     pub(crate) digest: Option<String>,
     /// Whether its requests pass if it cannot decide.
     pub(crate) fails_open: bool,
+    /// What it is for: `Http` or `Service`.
+    pub(crate) kind: &'static str,
+    /// How many requests an instance serves: those of a `Worker`, or one `Stream`.
+    pub(crate) isolation: &'static str,
 }
 
 /// A resource as it was accepted, without its text, which may hold secrets.
@@ -159,6 +165,13 @@ impl Board {
     pub(crate) fn set_gateway(&self, gateway: Remote) {
         let mut place = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
         *place = Some(gateway);
+    }
+
+    /// The last fault of each plugin.
+    pub(crate) fn last_faults(&self) -> BTreeMap<String, LastFault> {
+        let gateway = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
+        let gateway = gateway.clone();
+        gateway.map_or_else(BTreeMap::new, |gateway| gateway.last_faults())
     }
 
     /// What the data plane has counted; nothing before it runs.

@@ -36,8 +36,16 @@ mod generations;
 mod headers;
 #[path = "gateway/hello_filter.rs"]
 mod hello_filter;
+#[path = "gateway/isolation.rs"]
+mod isolation;
+#[path = "gateway/lengths.rs"]
+mod lengths;
+#[path = "gateway/local_responses.rs"]
+mod local_responses;
 #[path = "gateway/origins.rs"]
 mod origins;
+#[path = "gateway/pauses.rs"]
+mod pauses;
 #[path = "gateway/process.rs"]
 mod process;
 #[path = "gateway/readme.rs"]
@@ -46,3 +54,5 @@ mod readme;
 mod reload;
 #[path = "gateway/run.rs"]
 mod run;
+#[path = "gateway/tenancy.rs"]
+mod tenancy;

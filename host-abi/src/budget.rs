@@ -32,7 +32,7 @@ struct Clocks {
 impl Clocks {
     fn now() -> Self {
         Self {
-            cpu: nanos(ClockId::ThreadCPUTime),
+            cpu: cpu_nanos(),
             wall: nanos(ClockId::Monotonic),
         }
     }
@@ -56,6 +56,17 @@ impl Budget {
     pub(crate) fn begin_now(&mut self, limit: u64) {
         self.limit = limit;
         self.started = Some(Clocks::now());
+    }
+
+    /// Whether a tick found the guest running since the budget began.
+    pub(crate) const fn was_long(&self) -> bool {
+        self.started.is_some()
+    }
+
+    /// CPU time since the first tick that found the guest running; 0 if none did.
+    pub(crate) fn long_nanos(&self) -> u64 {
+        self.started
+            .map_or(0, |started| cpu_nanos().saturating_sub(started.cpu))
     }
 
     /// Decides at a tick whether the guest may go on.
@@ -90,6 +101,11 @@ fn passed(used: u64, limit: u64, clock: &'static str) -> DeadlinePassed {
         limit_ms: limit / MILLI,
         clock,
     }
+}
+
+/// CPU time of this thread.
+pub(crate) fn cpu_nanos() -> u64 {
+    nanos(ClockId::ThreadCPUTime)
 }
 
 fn nanos(clock: ClockId) -> u64 {

@@ -30,8 +30,9 @@ use crate::functions::{Callback, Callbacks};
 use crate::lent::lend;
 use crate::plugin::{Plugin, VmKey};
 use crate::services::HttpCall;
-use crate::state::State;
+use crate::state::{Continued, State};
 use crate::stream::Streams;
+use crate::usage::Usage;
 use exports::Exports;
 pub use root::RootStatus;
 pub use start_error::{StartError, StartStep};
@@ -177,6 +178,26 @@ impl Instance {
         std::mem::take(&mut self.store.data_mut().ticks_changed)
     }
 
+    /// Takes what the plugin at this place has used since this was last asked.
+    #[must_use]
+    pub fn take_usage(&mut self, plugin_index: usize) -> Usage {
+        let usage = self.store.data_mut().usage(plugin_index);
+        usage.map(std::mem::take).unwrap_or_default()
+    }
+
+    /// How many calls of the plugin at this place wait for an answer.
+    #[must_use]
+    pub fn open_calls(&self, plugin_index: usize) -> usize {
+        let open = self.store.data().calls.open.values();
+        open.filter(|plugin| **plugin == plugin_index).count()
+    }
+
+    /// The place of the plugin whose callback was entered last: the one to blame for a fault.
+    #[must_use]
+    pub fn last_plugin(&self) -> usize {
+        self.store.data().running.plugin
+    }
+
     /// Refuses to enter a guest that was ended.
     fn usable(&mut self) -> Result<(), Fault> {
         if self.broken && self.fault.is_none() {
@@ -217,11 +238,24 @@ impl Instance {
         let Some(function) = function(&self.exports) else {
             return Ok(None);
         };
+        let Call {
+            callback, context, ..
+        } = call;
         let state = self.store.data_mut();
         state.budget.begin(self.call_budget);
+        let sample = state
+            .usage(context.plugin)
+            .and_then(|usage| usage.begin(callback));
         self.broken = true;
         let result = enter(&mut self.store, streams, call, function, params);
         self.broken = false;
+        let state = self.store.data_mut();
+        if sample.is_some() || state.budget.was_long() {
+            let long = state.budget.long_nanos();
+            if let Some(usage) = state.usage(context.plugin) {
+                usage.end(callback, sample, long);
+            }
+        }
         result
             .map(Some)
             .inspect_err(|fault| self.fault = Some(fault.clone()))
@@ -250,6 +284,8 @@ fn enter<P: WasmParams, R: WasmResults>(
     let state = store.data_mut();
     state.contexts.set_effective(context);
     state.running.callback = name;
+    state.running.plugin = context.plugin;
+    state.running.continued = Continued::default();
     state.used.memory_refused = false;
     state.needed.mark();
     store.set_epoch_deadline(1);

@@ -44,6 +44,7 @@ mod services;
 mod shared;
 mod state;
 mod stream;
+mod usage;
 
 pub use body::BodyBuffer;
 pub use context::ContextId;
@@ -64,7 +65,7 @@ pub use limits::Limits;
 pub use metrics::{BUCKETS, GuestMetrics, MetricSnapshot, MetricValue};
 pub use module::{CodeCache, CompileOptions, ImportProblem, Module, ModuleError, UnknownImports};
 pub use plain::PlainServices;
-pub use plugin::{FailurePolicy, Plugin, PluginSpec, VmKey};
+pub use plugin::{FailurePolicy, Isolation, Plugin, PluginKind, PluginSpec, VmKey};
 pub use property::Property;
 pub use services::{
     CallResponse, CalloutToken, DnsAddress, DnsLookup, DnsToken, GuestLog, HttpCall, Services,
@@ -74,3 +75,4 @@ pub use stream::{
     Edited, Field, HeaderEdit, HostHealth, Injected, LocalResponse, NoStreams, PropertyValue, Side,
     StreamHost, Streams, UpstreamHost,
 };
+pub use usage::{CallbackUsage, Usage};

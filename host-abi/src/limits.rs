@@ -20,6 +20,9 @@ pub struct Limits {
     pub start_timeout: Duration,
     /// HTTP calls of one plugin that wait for an answer.
     pub open_calls: usize,
+    /// Instances of a plugin with [`crate::Isolation::Stream`] that may exist at once. This crate
+    /// only keeps it.
+    pub instances: usize,
     /// Bytes of HTTP calls that wait to be taken by the embedder, and of one body a guest edits.
     pub buffered_bytes: usize,
 }
@@ -33,6 +36,7 @@ impl Default for Limits {
             call_timeout: Duration::from_millis(10),
             start_timeout: Duration::from_secs(10),
             open_calls: 1024,
+            instances: 256,
             buffered_bytes: 64 << 20,
         }
     }

@@ -31,6 +31,7 @@ pub struct Module {
     digest: [u8; 32],
     callbacks: Callbacks,
     edits_bodies: bool,
+    needs_stop_iteration: bool,
     unportable: Vec<String>,
     missing: Vec<String>,
 }
@@ -110,6 +111,7 @@ impl Module {
             digest,
             callbacks: checked.callbacks,
             edits_bodies: checked.edits_bodies,
+            needs_stop_iteration: checked.needs_stop_iteration,
             unportable: checked.unportable,
             missing: checked.missing,
         })
@@ -144,6 +146,13 @@ impl Module {
     #[must_use]
     pub const fn may_edit_bodies(&self) -> bool {
         self.edits_bodies
+    }
+
+    /// Whether it says, by exporting a function `tidegate_needs_stop_iteration`, that it wants bodies
+    /// while it holds headers back. Other hosts ignore the export.
+    #[must_use]
+    pub const fn needs_stop_iteration(&self) -> bool {
+        self.needs_stop_iteration
     }
 
     /// Imports that this host has and Envoy lacks for modules of this ABI version: the module loads

@@ -41,6 +41,34 @@ pub struct PluginSpec {
     pub allowed: Option<Vec<String>>,
     /// Delivers bodies while headers are paused, as Higress's ABI does always.
     pub stop_iteration: bool,
+    /// How many streams an instance serves. This crate only keeps it.
+    pub isolation: Isolation,
+    /// What it is for. This crate only keeps it.
+    pub kind: PluginKind,
+    /// Answers misuse with Envoy's statuses where this host is lenient, and refuses imports that
+    /// Envoy does not give.
+    pub strict: bool,
+}
+
+/// How many streams an instance serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Isolation {
+    /// All streams of a worker.
+    #[default]
+    Worker,
+    /// One, and then it is dropped.
+    Stream,
+}
+
+/// What a plugin is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum PluginKind {
+    /// It filters HTTP streams.
+    #[default]
+    Http,
+    /// It has no streams: one instance in the process, for ticks, queues and calls (Envoy:
+    /// singleton `WasmService`).
+    Service,
 }
 
 /// What becomes of a stream that its plugin can no longer decide.
@@ -147,7 +175,9 @@ impl Plugin {
     /// Whether bodies are delivered while headers are paused.
     #[must_use]
     pub fn stop_iteration(&self) -> bool {
-        self.spec.stop_iteration || self.module.abi_version() == AbiVersion::Higress
+        self.spec.stop_iteration
+            || self.module.needs_stop_iteration()
+            || self.module.abi_version() == AbiVersion::Higress
     }
 
     /// Whether it has the callback.
@@ -176,7 +206,7 @@ pub(crate) fn vm_space(namespace: &str, vm_id: &str) -> Arc<str> {
 fn vm_key(module: &Module, spec: &PluginSpec) -> VmKey {
     // No `..`: whoever adds a field must decide whether it separates instances.
     let PluginSpec {
-        name: _,
+        name,
         namespace,
         root_id: _,
         vm_id,
@@ -187,6 +217,9 @@ fn vm_key(module: &Module, spec: &PluginSpec) -> VmKey {
         limits,
         allowed,
         stop_iteration,
+        isolation,
+        kind,
+        strict,
     } = spec;
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {
@@ -197,7 +230,12 @@ fn vm_key(module: &Module, spec: &PluginSpec) -> VmKey {
     part(namespace.as_bytes());
     part(vm_id.as_bytes());
     part(vm_config);
-    part(format!("{failure_policy:?} {limits:?} {stop_iteration}").as_bytes());
+    part(format!("{failure_policy:?} {limits:?} {stop_iteration} {strict}").as_bytes());
+    if (*isolation, *kind) != (Isolation::Worker, PluginKind::Http) {
+        // It shares its instances with nobody.
+        part(format!("{isolation:?} {kind:?}").as_bytes());
+        part(name.as_bytes());
+    }
     part(&(env.len() as u64).to_le_bytes());
     for (name, value) in env {
         part(name.as_bytes());

@@ -80,8 +80,9 @@ impl SharedStore {
         lock(&data).set(key, value, version, || self.new_version())
     }
 
-    /// Drops the data of a space that no plugin uses any more.
+    /// Drops the data and the queued items of a space that no plugin uses any more.
     pub fn remove_space(&self, space: &str) {
+        self.queues().clear_space(space);
         self.spaces
             .write()
             .unwrap_or_else(PoisonError::into_inner)

@@ -15,15 +15,17 @@ use wasmtime::{Memory, TypedFunc};
 use crate::budget::Budget;
 use crate::context::{Context, ContextId, Contexts, Kind};
 use crate::engine::Needed;
+use crate::fault::HostCallError;
 use crate::functions::{AbiVersion, ImportSet, Reach};
 use crate::instance::{InstanceId, QueueEvent};
-use crate::kinds::LogLevel;
+use crate::kinds::{LogLevel, Status};
 use crate::lent::Lent;
 use crate::limits::{Limits, ResourceUse};
 use crate::metrics::MetricHandle;
 use crate::plugin::Plugin;
 use crate::services::{CallResponse, DnsLookup, GuestLog, HttpCall, Services};
 use crate::stream::StreamHost;
+use crate::usage::Usage;
 
 /// How many of a guest's last warnings are kept for an error at its start.
 const KEPT_LINES: usize = 8;
@@ -55,6 +57,8 @@ pub(crate) struct State {
     /// The guest asked for a new instance in its place (Higress).
     pub(crate) rebuild_wanted: bool,
     pub(crate) last_lines: VecDeque<String>,
+    /// Misuse is answered as Envoy answers it.
+    pub(crate) strict: bool,
     denied: ImportSet,
     /// What may not be called now: denied imports, and those the phase forbids.
     pub(crate) forbidden: ImportSet,
@@ -69,6 +73,7 @@ pub(crate) struct Root {
     pub(crate) end: RootEnd,
     /// Properties it declared, few.
     pub(crate) declared: Vec<Declared>,
+    pub(crate) usage: Usage,
 }
 
 /// A property that a plugin declared (Envoy's `declare_property`).
@@ -96,7 +101,18 @@ pub(crate) enum RootEnd {
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) callback: &'static str,
+    /// The place of the plugin that it is a callback of; its contexts are all it can reach.
+    pub(crate) plugin: usize,
+    /// It has continued this side of its stream: then Envoy gives it that side's maps no more.
+    pub(crate) continued: Continued,
     pub(crate) input: Input,
+}
+
+/// The sides of streams that the running callback has continued.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Continued {
+    pub(crate) request: bool,
+    pub(crate) response: bool,
 }
 
 /// The extra input of some callbacks.
@@ -183,6 +199,7 @@ impl State {
             tick: None,
             end: RootEnd::Alive,
             declared: Vec::new(),
+            usage: Usage::default(),
         };
         Self {
             id,
@@ -196,6 +213,8 @@ impl State {
             needed: lead.module().engine().ticker().needed().clone(),
             running: Running {
                 callback: "start",
+                plugin: 0,
+                continued: Continued::default(),
                 input: Input::None,
             },
             guest: GuestHandles::default(),
@@ -207,6 +226,7 @@ impl State {
             ticks_changed: false,
             rebuild_wanted: false,
             last_lines: VecDeque::new(),
+            strict: lead.spec().strict,
             denied: lead.denied(),
             forbidden: lead.denied(),
         }
@@ -217,6 +237,11 @@ impl State {
         let before = self.forbidden;
         self.forbidden = self.denied.union(forbidden_in(phase));
         before
+    }
+
+    /// What the plugin at this place uses.
+    pub(crate) fn usage(&mut self, plugin: usize) -> Option<&mut Usage> {
+        self.plugins.get_mut(plugin).map(|root| &mut root.usage)
     }
 
     pub(crate) const fn denied(&self) -> ImportSet {
@@ -256,6 +281,14 @@ impl State {
         };
         self.lent.with(|streams| streams.with_stream(id, &mut once));
         result
+    }
+
+    /// What a lenient host answers with OK and Envoy with this status.
+    pub(crate) fn lenient(&self, status: Status) -> Result<(), HostCallError> {
+        if self.strict {
+            return Err(status.into());
+        }
+        Ok(())
     }
 
     /// Hands a line of the guest to the embedder and keeps it if it may explain a failed start.

@@ -27,6 +27,8 @@ mod host {
     mod shared;
     mod start;
     mod streams;
+    mod strict;
     mod support;
+    mod tenants;
     mod wasi;
 }

@@ -57,10 +57,20 @@ pub struct PluginDecl {
     pub config: Bytes,
     /// Environment variables, resolved.
     pub env: Vec<(String, String)>,
+    /// What it is for.
+    pub kind: PluginType,
+    /// How many requests one instance serves.
+    pub isolation: PluginIsolation,
+    /// Whether it is shown bodies while it holds headers back.
+    pub stop_iteration: bool,
+    /// Whether host calls are answered exactly as Envoy answers them.
+    pub strict: bool,
     /// What happens to requests that it cannot decide.
     pub failure_policy: FailurePolicy,
     /// Bytes of memory that an instance may have.
     pub memory_bytes: usize,
+    /// Instances that may exist at once, if each serves one request only.
+    pub instances: usize,
     /// CPU time of one call.
     pub call_timeout: Duration,
     /// Time to start and configure.
@@ -91,6 +101,9 @@ pub enum PluginSource {
     /// Its requests get what [`PluginDecl::failure_policy`] says.
     Refused,
 }
+
+pub use crate::kinds::plugin::PluginIsolation;
+pub use crate::kinds::plugin::PluginType;
 
 /// What happens to requests that a plugin cannot decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -1,24 +1,32 @@
 //! When a filter that keeps running out of time is no longer entered.
 //!
-//! A looping filter costs its worker one call time-out per request. After a few such faults the
-//! failure policy answers without entering the guest, with a probe now and then. Traps are cheap
-//! and do not count.
+//! A looping filter costs its worker one call time-out per request. When nothing but such faults
+//! comes of it, the failure policy answers without entering the guest, with a probe now and then.
+//! As long as other streams end well between the faults, it is those streams that are to blame and
+//! not the filter: they fail one by one, and nobody else pays; unless they use up the worker's time.
+//! Traps are cheap and do not count.
 
 use std::time::Duration;
 use std::time::Instant;
 
-/// Deadline faults within [`WINDOW`] that open the breaker.
+/// Deadline faults within [`WINDOW`], with no good stream between them, that open the breaker.
 const FAULTS: usize = 3;
 /// How far back faults count.
 const WINDOW: Duration = Duration::from_secs(10);
+/// Time that faults may use of a [`WINDOW`], whatever else goes well: half of it.
+const MOST_SPENT: Duration = Duration::from_secs(5);
 /// How long the guest rests before one request may probe it.
 const REST: Duration = Duration::from_secs(1);
 
 /// Counts deadline faults of one plugin on one worker.
 #[derive(Debug, Default)]
 pub struct FaultBreaker {
+    /// Faults since a stream last ended well.
     recent: [Option<Instant>; FAULTS],
     next: usize,
+    /// Time that faults have used; it is forgiven at the rate that may be used.
+    spent: Duration,
+    spent_at: Option<Instant>,
     open_until: Option<Instant>,
 }
 
@@ -36,8 +44,8 @@ impl FaultBreaker {
         }
     }
 
-    /// A callback ran out of time.
-    pub fn on_deadline_fault(&mut self, now: Instant) {
+    /// A callback ran out of time, which has cost so much of the worker's.
+    pub fn on_deadline_fault(&mut self, now: Instant, cost: Duration) {
         if let Some(place) = self.recent.get_mut(self.next) {
             *place = Some(now);
         }
@@ -46,15 +54,23 @@ impl FaultBreaker {
             .recent
             .iter()
             .flatten()
-            .filter(|at| now.duration_since(**at) < WINDOW);
-        if self.open_until.is_some() || counted.count() == FAULTS {
+            .filter(|at| now.saturating_duration_since(**at) < WINDOW);
+        let in_a_row = counted.count() == FAULTS;
+        let since = self.spent_at.replace(now).unwrap_or(now);
+        let forgiven = now.saturating_duration_since(since) / 2;
+        self.spent = self.spent.saturating_sub(forgiven).saturating_add(cost);
+        if self.open_until.is_some() || in_a_row || self.spent > MOST_SPENT {
             self.open_until = Some(now + REST);
         }
     }
 
     /// A stream ran to its end: the guest is well.
     pub fn on_success(&mut self) {
-        if self.open_until.is_some() {
+        if self.spent_at.is_none() {
+            return; // The usual case: there never was a fault.
+        }
+        self.recent = [None; FAULTS];
+        if self.open_until.take().is_some() {
             *self = Self::default();
         }
     }
@@ -72,15 +88,17 @@ mod tests {
 
     use super::FaultBreaker;
 
+    const COST: Duration = Duration::from_millis(10);
+
     #[test]
     fn three_deadline_faults_in_ten_seconds_open_it_and_a_good_probe_closes_it() {
         let start = Instant::now();
         let second = |n| start + Duration::from_secs(n);
         let mut breaker = FaultBreaker::default();
-        breaker.on_deadline_fault(second(0));
-        breaker.on_deadline_fault(second(1));
+        breaker.on_deadline_fault(second(0), COST);
+        breaker.on_deadline_fault(second(1), COST);
         assert!(breaker.may_enter(second(1)));
-        breaker.on_deadline_fault(second(2));
+        breaker.on_deadline_fault(second(2), COST);
         assert!(!breaker.may_enter(second(2)));
         assert!(breaker.may_enter(second(4)), "one probe after a rest");
         assert!(!breaker.may_enter(second(4)), "and only one");
@@ -93,8 +111,32 @@ mod tests {
         let start = Instant::now();
         let mut breaker = FaultBreaker::default();
         for n in [0, 6, 12, 18] {
-            breaker.on_deadline_fault(start + Duration::from_secs(n));
+            breaker.on_deadline_fault(start + Duration::from_secs(n), COST);
         }
         assert!(!breaker.is_open());
+    }
+
+    #[test]
+    fn faults_of_some_streams_are_not_blamed_on_others_that_end_well() {
+        let start = Instant::now();
+        let mut breaker = FaultBreaker::default();
+        for n in 0..100 {
+            breaker.on_deadline_fault(start + Duration::from_millis(50 * n), COST);
+            breaker.on_success();
+        }
+        assert!(!breaker.is_open(), "a fifth of the time");
+    }
+
+    #[test]
+    fn faults_that_use_up_the_worker_open_it_whatever_else_goes_well() {
+        let start = Instant::now();
+        let mut breaker = FaultBreaker::default();
+        let opened = (0..20).position(|n| {
+            breaker.on_deadline_fault(start + Duration::from_secs(n), Duration::from_secs(1));
+            let is_open = breaker.is_open();
+            breaker.on_success();
+            is_open
+        });
+        assert_eq!(opened, Some(9), "half of each second is forgiven");
     }
 }

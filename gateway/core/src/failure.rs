@@ -69,6 +69,8 @@ pub enum Failure {
     ResponseBufferOverflow,
     /// A filter trapped, looped or could not be started, and it fails closed.
     PluginFault,
+    /// A filter that has an instance for each stream has none to spare, and it fails closed.
+    PluginExhausted,
     /// A filter paused the stream and did not resume it in time.
     PluginPauseTimeout,
     /// A filter wrote a header that cannot be sent.
@@ -155,6 +157,7 @@ impl Failure {
             Self::UpstreamBodyTimeout => (504, "upstream_body_timeout", Upstream, false),
             Self::ResponseBufferOverflow => (500, "response_buffer_overflow", Upstream, false),
             Self::PluginFault => (503, "plugin_fault", Plugin, false),
+            Self::PluginExhausted => (503, "plugin_exhausted", Plugin, false),
             Self::PluginPauseTimeout => (503, "plugin_pause_timeout", Plugin, false),
             Self::InvalidHeader => (503, "invalid_header", Plugin, false),
             Self::BodyLengthChanged => (500, "body_length_changed", Plugin, false),
@@ -172,6 +175,11 @@ impl Failure {
             blame,
             retryable,
         }
+    }
+
+    /// Whether a filter is to blame.
+    pub fn is_of_plugin(self) -> bool {
+        self.verdict().blame == Blame::Plugin
     }
 
     /// Whether the client can still be told: it is there, and waits for an answer.

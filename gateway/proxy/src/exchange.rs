@@ -2,7 +2,8 @@
 //!
 //! Owns the order of phases and the one way in which each exchange ends. The phases live in their
 //! own files: [`request`] (filters, route), [`forward`] (upstream and both bodies), [`respond`]
-//! (filters on the response, the client's side), [`pump`] (one body through filters to a socket).
+//! (filters on the response, the client's side), [`intake`] and [`pump`] (one body through filters
+//! and to a socket).
 //!
 //! Invariant: whatever happens, `Ending` runs once: contexts are finished and one access log line
 //! is written, also if the task is dropped.
@@ -10,6 +11,7 @@
 pub(crate) mod course;
 pub(crate) mod ending;
 pub(crate) mod forward;
+pub(crate) mod intake;
 pub(crate) mod local;
 pub(crate) mod mirror;
 pub(crate) mod native;
@@ -81,7 +83,6 @@ struct Begun<'a> {
     listener: Option<&'a Arc<Listener>>,
     client: Client,
     framing: Framing,
-    expects_continue: bool,
 }
 
 /// A request that never becomes an exchange.
@@ -127,6 +128,7 @@ fn begin<'a>(
     let facts = down.facts(version, prepared.client);
     let mut state = State::new(facts, prepared.head, chain);
     state.generation = Some(Rc::clone(&scene.generation));
+    state.expects_continue = prepared.expects_continue;
     Ok(Begun {
         stream: Rc::new(StreamCell::new(state)),
         listener,
@@ -137,7 +139,6 @@ fn begin<'a>(
             keep_alive: keeps_alive(version, prepared.options, framing.must_close),
         },
         framing,
-        expects_continue: prepared.expects_continue,
     })
 }
 
@@ -176,7 +177,6 @@ async fn run(down: &mut Downstream, scene: &Scene, begun: Begun<'_>) -> Next {
         listener,
         client,
         framing,
-        expects_continue,
     } = begun;
     let bind = scene.bind();
     let worker = Rc::clone(&down.worker);
@@ -187,7 +187,6 @@ async fn run(down: &mut Downstream, scene: &Scene, begun: Begun<'_>) -> Next {
         scene,
         stream: &stream,
         client: &client,
-        expects_continue,
     };
     let mut next = match listener {
         Some(listener) => exchange.on_listener(down, &mut body, listener).await,

@@ -49,8 +49,22 @@ pub(crate) struct Chain {
     pub(crate) filters: Vec<Filter>,
     /// All that sees heads.
     pub(crate) steps: Vec<Step>,
-    request_body: bool,
-    response_body: bool,
+    request_body: Bodies,
+    response_body: Bodies,
+}
+
+/// What filters do with the bodies of a direction.
+#[derive(Debug, Default, Clone, Copy)]
+struct Bodies {
+    are_seen: bool,
+    may_change: bool,
+}
+
+impl Bodies {
+    fn add(&mut self, filter: &Filter, side: Side) {
+        self.are_seen |= filter.sees_body(side);
+        self.may_change |= filter.edits_body(side);
+    }
 }
 
 /// One step of a head.
@@ -62,6 +76,29 @@ pub(crate) enum Step {
     Refused,
     /// That filter of a rule.
     Rule(Arc<Rule>, usize),
+}
+
+impl Filter {
+    /// Whether it is called for bodies of this direction.
+    pub(crate) fn sees_body(&self, side: Side) -> bool {
+        self.callbacks.has(match side {
+            Side::Request => Callback::RequestBody,
+            Side::Response => Callback::ResponseBody,
+        })
+    }
+
+    /// Whether it is called for trailers of this direction.
+    pub(crate) fn sees_trailers(&self, side: Side) -> bool {
+        self.callbacks.has(match side {
+            Side::Request => Callback::RequestTrailers,
+            Side::Response => Callback::ResponseTrailers,
+        })
+    }
+
+    /// Whether it may change the length of bodies of this direction.
+    fn edits_body(&self, side: Side) -> bool {
+        self.sees_body(side) && self.plugin.module().may_edit_bodies()
+    }
 }
 
 impl Chain {
@@ -78,8 +115,8 @@ impl Chain {
     pub(crate) fn push_plugin(&mut self, filter: Result<&Filter, FailurePolicy>) {
         match filter {
             Ok(filter) => {
-                self.request_body |= filter.callbacks.has(Callback::RequestBody);
-                self.response_body |= filter.callbacks.has(Callback::ResponseBody);
+                self.request_body.add(filter, Side::Request);
+                self.response_body.add(filter, Side::Response);
                 self.steps.push(Step::Plugin(self.filters.len()));
                 self.filters.push(filter.clone());
             }
@@ -129,6 +166,15 @@ impl Chain {
 
     /// Whether any filter wants to see bodies of this direction.
     pub(crate) fn sees_bodies(&self, side: Side) -> bool {
+        self.bodies(side).are_seen
+    }
+
+    /// Whether any filter may change the length of bodies of this direction.
+    pub(crate) fn edits_bodies(&self, side: Side) -> bool {
+        self.bodies(side).may_change
+    }
+
+    fn bodies(&self, side: Side) -> Bodies {
         match side {
             Side::Request => self.request_body,
             Side::Response => self.response_body,

@@ -4,11 +4,13 @@
 //! and configured before any worker sees it, so that one that serves is one that works; if that
 //! fails, the one before serves on.
 
+mod hold_back;
 mod plan;
 mod prepare;
 mod remote;
 mod spawn;
 
+use std::collections::HashSet;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -104,6 +106,10 @@ pub struct Gateway {
     plan: Arc<Plan>,
     /// Plans that streams may still hold: the last owner of a large one must not be a worker.
     past: Vec<Arc<Plan>>,
+    /// The generation asked for last, if some of it waits.
+    wanted: Option<Generation>,
+    /// Where plugins of this and older plans share data.
+    spaces: HashSet<Arc<str>>,
     ids: Ids,
     addresses: Vec<(BindId, SocketAddr)>,
     /// Addresses that were left, and when: their sockets may still be taking their last connections.
@@ -152,6 +158,8 @@ impl Gateway {
             plan: Arc::default(),
             left: Vec::new(),
             past: Vec::new(),
+            wanted: None,
+            spaces: HashSet::new(),
             ids,
             addresses: Vec::new(),
             inboxes,
@@ -172,15 +180,19 @@ impl Gateway {
     /// it no longer has is drained: listeners accept what has arrived, connections end after the
     /// exchange they are in, instances when their last stream ends.
     ///
-    /// Returns when all workers have taken it.
+    /// Returns when all workers have taken it. If long streams hold very many old versions of a
+    /// plugin, its newest waits; see [`Gateway::catch_up`] and [`Metrics::waiting_plugins`].
     ///
     /// # Errors
     ///
     /// [`StartError`]; nothing has changed then.
     pub fn apply(&mut self, generation: Generation) -> Result<(), StartError> {
-        self.past.retain(|plan| Arc::strong_count(plan) > 1);
+        self.sweep();
         let now = Instant::now();
         self.left.retain(|(_, since)| now - *since < CLOSING);
+        let mut generation = generation;
+        let asked = generation.clone();
+        let waiting = self.hold_back(&mut generation);
         let drawn = plan::draw(generation, &self.plan, &mut self.ids, &self.commons);
         let current = self.plan.binds.iter().map(|(_, bind)| bind.address.port());
         let left = self.left.iter().map(|(address, _)| address.port());
@@ -188,6 +200,8 @@ impl Gateway {
         let is_ours = |address: SocketAddr| ports.contains(&address.port());
         let prepared = prepare(&drawn, is_ours, self.inboxes.len())?;
         self.swap(drawn, prepared);
+        self.wanted = (!waiting.is_empty()).then_some(asked);
+        self.commons.set_waiting(waiting);
         Ok(())
     }
 
@@ -299,6 +313,7 @@ impl Gateway {
         });
         self.addresses.extend(addresses);
         self.past.push(std::mem::replace(&mut self.plan, plan));
+        self.note_spaces();
         let patience = Instant::now() + SWAP_PATIENCE;
         for _ in 0..waiting {
             let left = patience.saturating_duration_since(Instant::now());

@@ -20,6 +20,7 @@ mod random;
 mod upstream;
 mod worker;
 
+pub use filters::services::LastFault;
 pub use gateway::Ended;
 pub use gateway::Gateway;
 pub use gateway::Options;
@@ -32,3 +33,5 @@ pub use listener::BindError;
 pub use metrics::GuestMetric;
 pub use metrics::GuestMetricValue;
 pub use metrics::Metrics;
+pub use metrics::PluginGauges;
+pub use metrics::PluginNumbers;

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 pub use tidegate_host_abi::MetricSnapshot as GuestMetric;
 pub use tidegate_host_abi::MetricValue as GuestMetricValue;
+use tidegate_host_abi::Usage;
 
 /// Statuses are three digits; this is one more than the largest.
 const STATUSES: usize = 1000;
@@ -32,8 +33,47 @@ pub struct Metrics {
     pub plugin_faults: BTreeMap<(String, &'static str), u64>,
     /// Instances that only older generations hold, until their last stream ends.
     pub retired_instances: u64,
+    /// What plugins use, by name.
+    pub plugins: BTreeMap<String, PluginNumbers>,
+    /// Plugins whose newest version waits, because too many old ones are held by long streams.
+    pub waiting_plugins: Vec<String>,
     /// What plugins count themselves.
     pub guests: Vec<GuestMetric>,
+}
+
+/// What one plugin uses.
+#[derive(Debug, Clone, Default)]
+pub struct PluginNumbers {
+    /// Calls into it and time in it, as of the last collection, which is every half second.
+    pub usage: Usage,
+    /// How it stood then.
+    pub gauges: PluginGauges,
+    /// Pauses that took too long.
+    pub pause_timeouts: u64,
+    /// Streams that got no instance of their own.
+    pub exhausted: u64,
+}
+
+/// How a plugin stands at a moment.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PluginGauges {
+    /// Instances in service. Plugins that share one count it under the first of them.
+    pub instances: u64,
+    /// Bytes of their memory.
+    pub memory_bytes: u64,
+    /// Calls to backends that wait for an answer.
+    pub open_calls: u64,
+    /// Streams that it holds back.
+    pub paused: u64,
+}
+
+impl PluginGauges {
+    fn add(&mut self, other: Self) {
+        self.instances += other.instances;
+        self.memory_bytes += other.memory_bytes;
+        self.open_calls += other.open_calls;
+        self.paused += other.paused;
+    }
 }
 
 /// What one worker counts.
@@ -44,6 +84,7 @@ pub(crate) struct Counters {
     retired: AtomicU64,
     flags: Mutex<BTreeMap<&'static str, u64>>,
     faults: Mutex<BTreeMap<(String, &'static str), u64>>,
+    plugins: Mutex<BTreeMap<String, PluginNumbers>>,
 }
 
 impl Counters {
@@ -54,6 +95,7 @@ impl Counters {
             retired: AtomicU64::new(0),
             flags: Mutex::default(),
             faults: Mutex::default(),
+            plugins: Mutex::default(),
         })
     }
 
@@ -78,11 +120,49 @@ impl Counters {
         self.retired.store(count as u64, Ordering::Relaxed);
     }
 
+    /// A plugin has used so much more.
+    pub(crate) fn used(&self, plugin: &str, usage: &Usage) {
+        self.plugin(plugin, |numbers| numbers.usage.add(usage));
+    }
+
+    /// A pause of a plugin took too long.
+    pub(crate) fn pause_timeout(&self, plugin: &str) {
+        self.plugin(plugin, |numbers| numbers.pause_timeouts += 1);
+    }
+
+    /// A stream got no instance of its own.
+    pub(crate) fn exhausted(&self, plugin: &str) {
+        self.plugin(plugin, |numbers| numbers.exhausted += 1);
+    }
+
+    /// Notes how all plugins stand: `each` is given what takes one down.
+    pub(crate) fn set_gauges(&self, each: impl FnOnce(&mut dyn FnMut(&str, PluginGauges))) {
+        let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
+        for numbers in plugins.values_mut() {
+            numbers.gauges = PluginGauges::default();
+        }
+        each(&mut |plugin, gauges| {
+            entry(&mut plugins, plugin).gauges.add(gauges);
+        });
+    }
+
+    fn plugin(&self, plugin: &str, change: impl FnOnce(&mut PluginNumbers)) {
+        let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
+        change(entry(&mut plugins, plugin));
+    }
+
     /// An instance was ended.
     pub(crate) fn fault(&self, plugin: &str, kind: &'static str) {
         let mut faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         *faults.entry((plugin.to_owned(), kind)).or_default() += 1;
     }
+}
+
+fn entry<'a>(
+    plugins: &'a mut BTreeMap<String, PluginNumbers>,
+    plugin: &str,
+) -> &'a mut PluginNumbers {
+    plugins.entry(plugin.to_owned()).or_default()
 }
 
 /// Only one thread writes: no locked instruction is needed.
@@ -110,6 +190,18 @@ impl Metrics {
             let faults = worker.faults.lock().unwrap_or_else(PoisonError::into_inner);
             for (fault, count) in faults.iter() {
                 *all.plugin_faults.entry(fault.clone()).or_default() += count;
+            }
+            drop(faults);
+            let plugins = worker
+                .plugins
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            for (plugin, numbers) in plugins.iter() {
+                let sum = all.plugins.entry(plugin.clone()).or_default();
+                sum.usage.add(&numbers.usage);
+                sum.gauges.add(numbers.gauges);
+                sum.pause_timeouts += numbers.pause_timeouts;
+                sum.exhausted += numbers.exhausted;
             }
         }
         all.requests = (0..).zip(sums).filter(|(_, count)| *count > 0).collect();

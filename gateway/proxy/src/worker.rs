@@ -212,6 +212,19 @@ impl Worker {
         vms.values().chain(retired.iter()).cloned().collect()
     }
 
+    /// Brings together what plugins have used and how they stand, for scrapes.
+    fn collect(&self) {
+        let vms = self.all_vms();
+        for vm in &vms {
+            vm.collect();
+        }
+        self.counters.set_gauges(|note| {
+            for vm in &vms {
+                vm.gauges(&mut |plugin, gauges| note(plugin, gauges));
+            }
+        });
+    }
+
     /// The door of an address, also if it was closed a moment ago.
     fn door(&self, id: BindId) -> Option<Rc<Door>> {
         let open = self.doors.borrow().get(&id).cloned();

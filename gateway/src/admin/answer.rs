@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 
 use crate::admin::dump;
 use crate::admin::metrics;
+use crate::admin::plugins;
 use crate::status::Board;
 use crate::status::Outcome;
 
@@ -32,6 +33,7 @@ GET  /ready        200 once traffic is served, 503 with the reason before and wh
 GET  /live         200 as long as the process answers
 GET  /metrics      numbers in the Prometheus text format
 GET  /config_dump  what serves: generation, addresses, listeners, backends, plugins
+GET  /plugins      every plugin: what it uses now, and its last fault with the guest's call stack
 GET  /resources    every resource with its conditions, and all problems of the last load
 POST /reload       read the configuration again now; answers with the result
 POST /drain        stop accepting, finish what runs, end
@@ -69,7 +71,13 @@ impl Answers {
         let known = is_order
             || matches!(
                 path,
-                "/" | "/help" | "/ready" | "/live" | "/metrics" | "/config_dump" | "/resources"
+                "/" | "/help"
+                    | "/ready"
+                    | "/live"
+                    | "/metrics"
+                    | "/config_dump"
+                    | "/plugins"
+                    | "/resources"
             );
         if !known {
             return text(
@@ -100,7 +108,11 @@ impl Answers {
                 )
             }
             "/config_dump" => json(dump::config(&self.board.read())),
-            "/resources" => json(dump::resources(&self.board.read())),
+            "/plugins" => json(plugins::page(&self.board)),
+            "/resources" => {
+                let waiting = self.board.metrics().waiting_plugins;
+                json(dump::resources(&self.board.read(), &waiting))
+            }
             "/reload" => self.reload().await,
             "/drain" => {
                 self.orders.send(Order::Drain).ok();

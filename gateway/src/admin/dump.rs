@@ -36,6 +36,8 @@ pub(crate) fn config(status: &Status) -> Vec<u8> {
                 "name": plugin.name,
                 "digest": plugin.digest,
                 "failurePolicy": policy,
+                "type": plugin.kind,
+                "isolation": plugin.isolation,
                 "config": "redacted",
             })
         })
@@ -110,7 +112,9 @@ fn backend(backend: &Backend) -> Value {
 }
 
 /// GET /resources.
-pub(crate) fn resources(status: &Status) -> Vec<u8> {
+///
+/// `waiting` are plugins whose newest version does not serve yet.
+pub(crate) fn resources(status: &Status, waiting: &[String]) -> Vec<u8> {
     let reload = status.reload.as_ref().map(|reload| {
         let since = reload.at.duration_since(std::time::SystemTime::UNIX_EPOCH);
         json!({
@@ -128,7 +132,7 @@ pub(crate) fn resources(status: &Status) -> Vec<u8> {
     let resources: Vec<Value> = status
         .resources
         .iter()
-        .map(|one| resource(one, by_resource.remove(&one.resource)))
+        .map(|one| resource(one, by_resource.remove(&one.resource), waiting))
         .collect();
     let homeless = status.problems.iter().filter(|one| one.resource.is_none());
     page(&json!({
@@ -139,14 +143,27 @@ pub(crate) fn resources(status: &Status) -> Vec<u8> {
     }))
 }
 
-fn resource(status: &ResourceStatus, problems: Option<Vec<Value>>) -> Value {
+fn resource(status: &ResourceStatus, problems: Option<Vec<Value>>, waiting: &[String]) -> Value {
+    let mut conditions: Vec<Value> = status.conditions.iter().map(condition).collect();
+    let id = &status.resource;
+    let waits = |name: &String| *name == format!("{}/{}", id.namespace, id.name);
+    if id.kind == "Plugin" && waiting.iter().any(waits) {
+        conditions.push(condition(&Condition {
+            kind: "Programmed",
+            status: false,
+            reason: "OldInstancesHeld",
+            message: "streams hold 16 old versions of it: the newest serves when one of them ends"
+                .to_owned(),
+            about: None,
+        }));
+    }
     json!({
         "kind": status.resource.kind,
         "namespace": status.resource.namespace.as_ref(),
         "name": status.resource.name.as_ref(),
         "place": status.place.as_ref().map(place),
         "lastGood": status.last_good,
-        "conditions": status.conditions.iter().map(condition).collect::<Vec<_>>(),
+        "conditions": conditions,
         "problems": problems.unwrap_or_default(),
     })
 }
@@ -186,7 +203,7 @@ pub(crate) fn severity(severity: Severity) -> &'static str {
     }
 }
 
-fn page(value: &Value) -> Vec<u8> {
+pub(super) fn page(value: &Value) -> Vec<u8> {
     // Printing a value that is made of strings and numbers does not fail.
     let mut page = serde_json::to_vec_pretty(value).unwrap_or_default();
     page.push(b'\n');

@@ -5,12 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use tidegate_config::problem::Severity;
 use tidegate_proxy::GuestMetric;
 use tidegate_proxy::GuestMetricValue;
 use tidegate_proxy::Metrics;
+use tidegate_proxy::PluginNumbers;
 
 use crate::admin::exposition::Exposition;
 use crate::admin::exposition::Kind;
@@ -134,6 +136,8 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         connections,
         plugin_faults,
         retired_instances,
+        plugins: used,
+        waiting_plugins,
         guests: _,
     } = proxy;
     let mut family = out.family(
@@ -178,6 +182,85 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         "Plugin instances that only streams of older generations hold.",
         retired_instances,
     );
+    let mut family = out.family(
+        "tidegate_plugin_swap_waiting",
+        Kind::Gauge,
+        "1 for each plugin whose newest version waits, because streams hold too many old ones.",
+    );
+    for plugin in waiting_plugins {
+        family.sample(&[("plugin", plugin)], 1);
+    }
+    plugins(out, used);
+}
+
+/// What plugins use.
+fn plugins(out: &mut Exposition, used: &BTreeMap<String, PluginNumbers>) {
+    let mut family = out.family(
+        "tidegate_plugin_calls_total",
+        Kind::Counter,
+        "Calls into plugins, by callback.",
+    );
+    for (plugin, numbers) in used {
+        for one in numbers.usage.by_callback() {
+            family.sample(&[("plugin", plugin), ("callback", one.callback)], one.calls);
+        }
+    }
+    let mut family = out.family(
+        "tidegate_plugin_cpu_seconds_total",
+        Kind::Counter,
+        "CPU time in plugins, by callback; sampled where calls are many.",
+    );
+    for (plugin, numbers) in used {
+        for one in numbers.usage.by_callback() {
+            let seconds = Duration::from_nanos(one.nanos).as_secs_f64();
+            family.sample(&[("plugin", plugin), ("callback", one.callback)], seconds);
+        }
+    }
+    type Read = fn(&PluginNumbers) -> u64;
+    let families: [(&str, Kind, &str, Read); 6] = [
+        (
+            "tidegate_plugin_instances",
+            Kind::Gauge,
+            "Instances in service; plugins that share one count it under the first of them.",
+            |numbers| numbers.gauges.instances,
+        ),
+        (
+            "tidegate_plugin_memory_bytes",
+            Kind::Gauge,
+            "Memory of the instances in service.",
+            |numbers| numbers.gauges.memory_bytes,
+        ),
+        (
+            "tidegate_plugin_open_calls",
+            Kind::Gauge,
+            "Calls to backends that wait for an answer.",
+            |numbers| numbers.gauges.open_calls,
+        ),
+        (
+            "tidegate_plugin_paused_streams",
+            Kind::Gauge,
+            "Streams that plugins hold back now.",
+            |numbers| numbers.gauges.paused,
+        ),
+        (
+            "tidegate_plugin_pause_timeouts_total",
+            Kind::Counter,
+            "Pauses that took too long.",
+            |numbers| numbers.pause_timeouts,
+        ),
+        (
+            "tidegate_plugin_exhausted_total",
+            Kind::Counter,
+            "Streams that got no instance of their own.",
+            |numbers| numbers.exhausted,
+        ),
+    ];
+    for (name, kind, help, read) in families {
+        let mut family = out.family(name, kind, help);
+        for (plugin, numbers) in used {
+            family.sample(&[("plugin", plugin)], read(numbers));
+        }
+    }
 }
 
 /// What plugins count. Their names may be any bytes, so they are labels and not names of families.

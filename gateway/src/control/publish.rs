@@ -7,6 +7,8 @@ use std::sync::Arc;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
 use tidegate_host_abi::FailurePolicy;
+use tidegate_host_abi::Isolation;
+use tidegate_host_abi::PluginKind;
 
 use crate::control::Loaded;
 use crate::plugins::Slot;
@@ -163,16 +165,25 @@ pub(crate) fn failed(board: &Board, loaded: Loaded, failure: String) -> Outcome 
 }
 
 fn plugin(name: &str, slot: &Slot) -> PluginStatus {
-    let (digest, policy) = match slot {
+    let (digest, policy, spec) = match slot {
         Slot::Ready { plugin, .. } => (
             Some(hex(plugin.module().digest())),
             plugin.spec().failure_policy,
+            Some(plugin.spec()),
         ),
-        Slot::Refused(policy) => (None, *policy),
+        Slot::Refused(policy) => (None, *policy, None),
     };
     PluginStatus {
         name: name.to_owned(),
         digest,
         fails_open: policy == FailurePolicy::FailOpen,
+        kind: match spec.map(|spec| spec.kind) {
+            Some(PluginKind::Service) => "Service",
+            Some(PluginKind::Http) | None => "Http",
+        },
+        isolation: match spec.map(|spec| spec.isolation) {
+            Some(Isolation::Stream) => "Stream",
+            Some(Isolation::Worker) | None => "Worker",
+        },
     }
 }

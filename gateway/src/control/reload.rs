@@ -117,11 +117,27 @@ impl Thread {
                     }
                 }
                 Err(mpsc::RecvTimeoutError::Timeout) => {
-                    if !self.is_ending() && self.control.may_bind_now() {
+                    if self.is_ending() {
+                        continue;
+                    }
+                    if self.control.may_bind_now() {
                         self.reload(false);
                     }
+                    self.catch_up();
                 }
                 Err(mpsc::RecvTimeoutError::Disconnected) => return self.gateway,
+            }
+        }
+    }
+
+    /// Newest versions of plugins that had to wait may serve now.
+    fn catch_up(&mut self) {
+        match self.gateway.catch_up() {
+            Ok(true) => tracing::info!("plugins serve versions that had to wait"),
+            Ok(false) => {}
+            Err(err) => {
+                let words = blame::words(&err);
+                tracing::error!("plugins that had to wait cannot serve yet: {words}");
             }
         }
     }

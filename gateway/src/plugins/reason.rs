@@ -6,7 +6,9 @@ use tidegate_config::draft;
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::problem::Problem;
 use tidegate_host_abi::FailurePolicy;
+use tidegate_host_abi::Isolation;
 use tidegate_host_abi::Limits;
+use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::PluginSpec;
 use tidegate_host_abi::StartError;
 use tidegate_host_abi::StartStep;
@@ -105,8 +107,19 @@ pub(crate) fn spec(decl: &PluginDecl) -> PluginSpec {
         config: decl.config.clone(),
         env: decl.env.clone(),
         failure_policy: policy(decl.failure_policy),
+        stop_iteration: decl.stop_iteration,
+        strict: decl.strict,
+        isolation: match decl.isolation {
+            draft::PluginIsolation::Worker => Isolation::Worker,
+            draft::PluginIsolation::Stream => Isolation::Stream,
+        },
+        kind: match decl.kind {
+            draft::PluginType::Http => PluginKind::Http,
+            draft::PluginType::Service => PluginKind::Service,
+        },
         limits: Limits {
             memory_bytes: decl.memory_bytes,
+            instances: decl.instances,
             call_timeout: decl.call_timeout,
             start_timeout: decl.start_timeout,
             ..Limits::default()

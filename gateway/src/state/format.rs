@@ -18,7 +18,9 @@ use tidegate_config::draft::AcceptedDocument;
 use tidegate_config::kinds::ALL;
 use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::FailurePolicy;
+use tidegate_host_abi::Isolation;
 use tidegate_host_abi::Limits;
+use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::PluginSpec;
 
 use crate::state::StateError;
@@ -93,6 +95,17 @@ struct PluginBody {
     config: String,
     env: Vec<(String, String)>,
     fail_open: bool,
+    /// Absent in states of versions before there was a choice; the same below.
+    #[serde(default)]
+    service: bool,
+    #[serde(default)]
+    isolated: bool,
+    #[serde(default)]
+    stop_iteration: bool,
+    #[serde(default)]
+    strict: bool,
+    #[serde(default = "instances")]
+    instances: usize,
     memory_bytes: usize,
     call_timeout: Duration,
     start_timeout: Duration,
@@ -230,9 +243,12 @@ fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
         env,
         failure_policy,
         limits,
-        // The configuration cannot set these.
+        // The configuration cannot set it.
         allowed: _,
-        stop_iteration: _,
+        stop_iteration,
+        isolation,
+        kind,
+        strict,
     } = &plugin.spec;
     PluginBody {
         resource: print_resource(&plugin.resource),
@@ -245,6 +261,11 @@ fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
         config: hex(config),
         env: env.clone(),
         fail_open: *failure_policy == FailurePolicy::FailOpen,
+        service: *kind == PluginKind::Service,
+        isolated: *isolation == Isolation::Stream,
+        stop_iteration: *stop_iteration,
+        strict: *strict,
+        instances: limits.instances,
         memory_bytes: limits.memory_bytes,
         call_timeout: limits.call_timeout,
         start_timeout: limits.start_timeout,
@@ -271,8 +292,21 @@ fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError> {
             } else {
                 FailurePolicy::FailClosed
             },
+            kind: if body.service {
+                PluginKind::Service
+            } else {
+                PluginKind::Http
+            },
+            isolation: if body.isolated {
+                Isolation::Stream
+            } else {
+                Isolation::Worker
+            },
+            stop_iteration: body.stop_iteration,
+            strict: body.strict,
             limits: Limits {
                 memory_bytes: body.memory_bytes,
+                instances: body.instances,
                 call_timeout: body.call_timeout,
                 start_timeout: body.start_timeout,
                 ..Limits::default()
@@ -281,6 +315,10 @@ fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError> {
         },
         backends: body.backends.into(),
     })
+}
+
+fn instances() -> usize {
+    Limits::default().instances
 }
 
 /// Bytes as lower-case hexadecimal digits.

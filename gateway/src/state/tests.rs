@@ -12,6 +12,8 @@ use sha2::Sha256;
 use tidegate_config::draft::AcceptedDocument;
 use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::FailurePolicy;
+use tidegate_host_abi::Isolation;
+use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::PluginSpec;
 
 use super::StateError;
@@ -47,6 +49,10 @@ fn generation(number: u64, code: &[u8]) -> Stored {
                 config: Bytes::from_static(b"\x00\xff{}"),
                 env: vec![("KEY".to_owned(), "secret".to_owned())],
                 failure_policy: FailurePolicy::FailOpen,
+                isolation: Isolation::Stream,
+                kind: PluginKind::Service,
+                stop_iteration: true,
+                strict: true,
                 ..PluginSpec::default()
             },
             backends: Arc::from([Arc::from("default/auth")]),

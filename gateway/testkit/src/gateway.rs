@@ -50,6 +50,7 @@ pub struct Builder {
     origin: Backend,
     others: Vec<Backend>,
     plugins: Vec<Wasm>,
+    services: Vec<Wasm>,
     rules: Vec<Rule>,
     refused: Vec<(String, FailurePolicy)>,
     timeouts: Timeouts,
@@ -66,6 +67,7 @@ impl Gateway {
             origin: backend("origin", origin),
             others: Vec::new(),
             plugins: Vec::new(),
+            services: Vec::new(),
             rules: Vec::new(),
             refused: Vec::new(),
             timeouts: Timeouts::default(),
@@ -113,6 +115,17 @@ impl Gateway {
         let running = self.running.as_mut().expect("it runs");
         let number = running.generation() + 1;
         running.apply(to.generation(number))
+    }
+
+    /// Takes versions of plugins that had to wait, if they no longer have to; says whether.
+    ///
+    /// # Panics
+    ///
+    /// If they do not start.
+    #[track_caller]
+    pub fn catch_up(&mut self) -> bool {
+        let running = self.running.as_mut().expect("it runs");
+        running.catch_up().expect("they start")
     }
 
     /// What it has counted.
@@ -191,6 +204,13 @@ impl Builder {
     #[must_use]
     pub fn plugin(mut self, plugin: &Wasm) -> Self {
         self.plugins.push(plugin.clone());
+        self
+    }
+
+    /// A plugin that is in nobody's path.
+    #[must_use]
+    pub fn service(mut self, plugin: &Wasm) -> Self {
+        self.services.push(plugin.clone());
         self
     }
 
@@ -297,6 +317,9 @@ impl Builder {
                 routes,
             }
         };
+        for service in &self.services {
+            place(service, &mut plugins);
+        }
         let mut listeners = HostMap::default();
         listeners.insert(HostPattern::Any, Arc::new(listener));
         let bind = Bind {

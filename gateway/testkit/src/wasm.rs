@@ -108,6 +108,13 @@ impl Wasm {
         self.with(|spec| spec.failure_policy = FailurePolicy::FailOpen)
     }
 
+    /// Under another name: beside another filter of the same.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self.with(|spec| name.clone_into(&mut spec.name))
+    }
+
     /// With changed settings.
     #[must_use]
     pub fn with(mut self, change: impl FnOnce(&mut PluginSpec)) -> Self {

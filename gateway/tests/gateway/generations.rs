@@ -451,3 +451,41 @@ fn a_filter_of_an_older_generation_calls_the_backends_of_its_own() {
     assert_eq!(client.response().text(), "fine");
     assert_eq!(auth.requests().len(), 1, "the call was made");
 }
+
+#[test]
+fn beyond_sixteen_old_versions_the_newest_waits_until_a_stream_ends() {
+    let origin = Origin::script(|connection| {
+        connection.request()?;
+        connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n")?;
+        connection.wait_for_close()
+    });
+    let version =
+        |number: usize| Gateway::to(origin.address()).plugin(&signs(&format!("version {number}")));
+    let mut gateway = version(0).start();
+    let mut held = Vec::new();
+    let mut hold = |gateway: &Gateway| -> String {
+        let mut client = gateway.client();
+        client.send("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n");
+        let head = client.response_head();
+        held.push(client);
+        head.field("x-by").unwrap_or_default().to_owned()
+    };
+    for number in 1..=16 {
+        hold(&gateway);
+        gateway.change(version(number));
+        assert!(gateway.metrics().waiting_plugins.is_empty(), "{number}");
+    }
+    assert_eq!(hold(&gateway), "version 16", "sixteen old ones are held");
+    for number in 17..=19 {
+        gateway.change(version(number));
+        assert_eq!(gateway.metrics().waiting_plugins, ["signs"]);
+        assert_eq!(hold(&gateway), "version 16");
+    }
+    assert!(!gateway.catch_up(), "nothing has ended");
+    held.remove(0);
+    eventually("an old version ends", || gateway.catch_up().then_some(()));
+    assert!(gateway.metrics().waiting_plugins.is_empty());
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nhost: a.test\r\n\r\n");
+    assert_eq!(client.response_head().field("x-by"), Some("version 19"));
+}

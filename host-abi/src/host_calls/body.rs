@@ -138,17 +138,24 @@ fn set(guest: &mut Guest<'_, '_>, kind: u32, range: Range, bytes: Region) -> Ans
         | BufferKind::ForeignArguments => return Err(Status::BadArgument.into()),
     };
     let limit = state.limits().map_or(0, |limits| limits.buffered_bytes);
+    let strict = state.strict;
     let edited = state.with_stream(|stream| {
         let body = stream.body(side)?;
+        let start = range.start as usize;
+        if strict && start > 0 && start < body.len() {
+            return Some(Edit::InTheMiddle);
+        }
         let fits = body.len().saturating_add(bytes.len()) <= limit;
         if fits {
-            body.set(range.start as usize, range.len as usize, bytes);
+            body.set(start, range.len as usize, bytes);
         }
-        Some(fits)
+        Some(if fits { Edit::Done } else { Edit::TooLarge })
     });
     match edited.flatten() {
-        Some(true) => Ok(()),
-        Some(false) => {
+        Some(Edit::Done) => Ok(()),
+        // Envoy prepends, replaces from the beginning, or appends.
+        Some(Edit::InTheMiddle) => Err(Status::BadArgument.into()),
+        Some(Edit::TooLarge) => {
             state.note(
                 LogLevel::Error,
                 format_args!("a body may not grow over {limit} bytes"),
@@ -165,7 +172,14 @@ fn no_effect(state: &State, kind: u32) -> Answer {
         LogLevel::Debug,
         format_args!("an edit of buffer {kind} has no effect now"),
     );
-    Ok(())
+    state.lenient(Status::NotFound)
+}
+
+/// What came of an edit of a body.
+enum Edit {
+    Done,
+    TooLarge,
+    InTheMiddle,
 }
 
 fn status(guest: &mut Guest<'_, '_>, kind: u32, size_out: Slot, flags_out: Slot) -> Answer {

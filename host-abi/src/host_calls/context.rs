@@ -8,7 +8,7 @@ use wasmtime::Linker;
 use super::guest::Guest;
 use super::{Answer, env_fn};
 use crate::context::{ContextId, Kind};
-use crate::kinds::Status;
+use crate::kinds::{LogLevel, Status};
 use crate::state::{RootEnd, State};
 
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
@@ -21,11 +21,20 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     Ok(())
 }
 
-/// Makes later calls of this callback act on another live context of the instance.
+/// Makes later calls of this callback act on another live context of the plugin it belongs to.
 fn set_effective(guest: &mut Guest<'_, '_>, id: ContextId) -> Answer {
-    let contexts = &mut guest.state().contexts;
-    let context = contexts.get(id).ok_or(Status::BadArgument)?;
-    contexts.set_effective(context);
+    let state = guest.state();
+    let own = state.running.plugin;
+    let context = state.contexts.get(id).ok_or(Status::BadArgument)?;
+    if context.plugin != own {
+        // Plugins that share an instance are still strangers.
+        state.note(
+            LogLevel::Warn,
+            format_args!("context {id} is another plugin's"),
+        );
+        return Err(Status::BadArgument.into());
+    }
+    state.contexts.set_effective(context);
     Ok(())
 }
 

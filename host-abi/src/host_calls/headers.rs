@@ -118,39 +118,84 @@ fn get(guest: &mut Guest<'_, '_>, map: u32, name: Region, out: OutBytes) -> Answ
     out.check(memory)?;
     let name = name.read(memory)?;
     let whose = whose(map)?;
-    let found = if let Whose::Stream(kind) = whose {
-        state.with_stream(|stream| match stream.field(kind, name) {
-            Field::Value(bytes) => {
-                value.extend_from_slice(bytes);
-                true
-            }
-            Field::Absent | Field::Unavailable => false,
-        })
-    } else {
-        let mut fields = call_map(state, &whose).unwrap_or_default().iter();
-        let field = fields.find(|(other, _)| other.eq_ignore_ascii_case(name));
-        field.map(|(_, bytes)| {
-            value.extend_from_slice(bytes);
-            true
-        })
+    let found = find(state, &whose, name, &mut value);
+    let refusal = match found {
+        Found::Yes => None,
+        Found::NoMap if state.strict => Some(Status::BadArgument),
+        // In 0.1.0 a missing field is an empty one.
+        Found::NoMap | Found::NoField if state.abi == AbiVersion::V0_1_0 => None,
+        Found::NoMap | Found::NoField => Some(Status::NotFound),
     };
-    // In 0.1.0 a missing field is an empty one.
-    if found != Some(true) && state.abi != AbiVersion::V0_1_0 {
+    if let Some(status) = refusal {
         guest.keep_scratch(value);
-        return Err(Status::NotFound.into());
+        return Err(status.into());
     }
     guest.give_scratch(value, out)
 }
 
-/// Calls `visit` with every pair; nothing for a map that is not available.
-fn visit(state: &mut State, whose: &Whose, visit: &mut dyn FnMut(&[u8], &[u8])) {
+/// What a look-up found.
+enum Found {
+    Yes,
+    NoField,
+    NoMap,
+}
+
+/// Copies the first value of a field.
+fn find(state: &mut State, whose: &Whose, name: &[u8], value: &mut Vec<u8>) -> Found {
     if let Whose::Stream(kind) = whose {
-        state.with_stream(|stream| stream.visit_fields(*kind, visit));
-    } else {
-        for (name, value) in call_map(state, whose).unwrap_or_default() {
-            visit(name, value);
+        if is_gone(state, *kind) {
+            return Found::NoMap;
         }
+        let found = state.with_stream(|stream| match stream.field(*kind, name) {
+            Field::Value(bytes) => {
+                value.extend_from_slice(bytes);
+                Found::Yes
+            }
+            Field::Absent => Found::NoField,
+            Field::Unavailable => Found::NoMap,
+        });
+        return found.unwrap_or(Found::NoMap);
     }
+    let Some(map) = call_map(state, whose) else {
+        return Found::NoMap;
+    };
+    let field = map
+        .iter()
+        .find(|(other, _)| other.eq_ignore_ascii_case(name));
+    match field {
+        Some((_, bytes)) => {
+            value.extend_from_slice(bytes);
+            Found::Yes
+        }
+        None => Found::NoField,
+    }
+}
+
+/// Whether a strict guest has given a map out of its hands by continuing the stream.
+fn is_gone(state: &State, kind: MapKind) -> bool {
+    let continued = state.running.continued;
+    state.strict
+        && match kind {
+            MapKind::RequestHeaders | MapKind::RequestTrailers => continued.request,
+            MapKind::ResponseHeaders | MapKind::ResponseTrailers => continued.response,
+            _ => false,
+        }
+}
+
+/// Calls `visit` with every pair; nothing for a map that is not available. Says whether it is.
+fn visit(state: &mut State, whose: &Whose, visit: &mut dyn FnMut(&[u8], &[u8])) -> bool {
+    if let Whose::Stream(kind) = whose {
+        if is_gone(state, *kind) {
+            return false;
+        }
+        let visited = state.with_stream(|stream| stream.visit_fields(*kind, visit));
+        return visited == Some(true);
+    }
+    let map = call_map(state, whose);
+    for (name, value) in map.unwrap_or_default() {
+        visit(name, value);
+    }
+    map.is_some()
 }
 
 fn get_pairs(guest: &mut Guest<'_, '_>, map: u32, out: OutBytes) -> Answer {
@@ -158,7 +203,9 @@ fn get_pairs(guest: &mut Guest<'_, '_>, map: u32, out: OutBytes) -> Answer {
     let (memory, state) = guest.parts()?;
     out.check(memory)?;
     let whose = whose(map)?;
-    pairs::encode(&mut wire, &mut |pair| visit(state, &whose, pair));
+    pairs::encode(&mut wire, &mut |pair| {
+        visit(state, &whose, pair);
+    });
     guest.give_scratch(wire, out)
 }
 
@@ -167,9 +214,12 @@ fn size(guest: &mut Guest<'_, '_>, map: u32, out: Slot) -> Answer {
     let (memory, state) = guest.parts()?;
     out.check(memory, 4)?;
     let mut bytes = 0_usize;
-    visit(state, &whose(map)?, &mut |name, value| {
+    let is_there = visit(state, &whose(map)?, &mut |name, value| {
         bytes += name.len() + value.len();
     });
+    if !is_there {
+        state.lenient(Status::BadArgument)?;
+    }
     Ok(out.write_u32(memory, u32::try_from(bytes).unwrap_or(u32::MAX))?)
 }
 
@@ -199,10 +249,13 @@ fn edit(state: &mut State, map: u32, edit: HeaderEdit<'_>) -> Answer {
             LogLevel::Debug,
             format_args!("an edit of read-only map {map} has no effect"),
         );
-        return Ok(());
+        return state.lenient(Status::BadArgument);
     };
+    if is_gone(state, kind) {
+        return Err(Status::BadArgument.into());
+    }
     match state.with_stream(|stream| stream.edit(kind, edit)) {
-        Some(Edited::Done) => {}
+        Some(Edited::Done) => return Ok(()),
         Some(Edited::Unavailable) => state.note(
             LogLevel::Debug,
             format_args!("an edit of {kind:?} has no effect, the map is not there now"),
@@ -212,5 +265,5 @@ fn edit(state: &mut State, map: u32, edit: HeaderEdit<'_>) -> Answer {
             format_args!("an edit of {kind:?} has no effect, the context is no stream"),
         ),
     }
-    Ok(())
+    state.lenient(Status::BadArgument)
 }

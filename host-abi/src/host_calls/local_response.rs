@@ -9,7 +9,7 @@ use wasmtime::Linker;
 
 use super::guest::Guest;
 use super::{Answer, env_fn};
-use crate::kinds::{LogLevel, StreamKind};
+use crate::kinds::{LogLevel, Status, StreamKind};
 use crate::memory::{OutBytes, Region, Slot};
 use crate::pairs;
 use crate::state::{Input, State};
@@ -18,21 +18,17 @@ use crate::stream::{LocalResponse, StreamHost};
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     env_fn!(linker, "proxy_continue_stream", |guest, kind: u32| {
         let kind = StreamKind::try_from(kind)?;
-        on_stream(guest, "continue_stream", |stream| {
-            stream.continue_stream(kind);
-        })
+        resume(guest, "continue_stream", kind)
     });
     env_fn!(linker, "proxy_close_stream", |guest, kind: u32| {
         let kind = StreamKind::try_from(kind)?;
         on_stream(guest, "close_stream", |stream| stream.close_stream(kind))
     });
     env_fn!(linker, "proxy_continue_request", |guest| {
-        let resume = |stream: &mut dyn StreamHost| stream.continue_stream(StreamKind::Request);
-        on_stream(guest, "continue_request", resume)
+        resume(guest, "continue_request", StreamKind::Request)
     });
     env_fn!(linker, "proxy_continue_response", |guest| {
-        let resume = |stream: &mut dyn StreamHost| stream.continue_stream(StreamKind::Response);
-        on_stream(guest, "continue_response", resume)
+        resume(guest, "continue_response", StreamKind::Response)
     });
     env_fn!(linker, "proxy_clear_route_cache", |guest| {
         on_stream(guest, "clear_route_cache", |stream| {
@@ -74,6 +70,19 @@ struct Regions {
     details: Region,
     body: Region,
     headers: Region,
+}
+
+/// Queues the resumption of one direction.
+fn resume(guest: &mut Guest<'_, '_>, what: &str, kind: StreamKind) -> Answer {
+    let state = guest.state();
+    match kind {
+        StreamKind::Request => state.running.continued.request = true,
+        StreamKind::Response => state.running.continued.response = true,
+        StreamKind::Downstream => {}
+        // Envoy has no such function; a Rust guest cannot represent the answer.
+        StreamKind::Upstream => state.lenient(Status::Unimplemented)?,
+    }
+    on_stream(guest, what, |stream| stream.continue_stream(kind))
 }
 
 /// Runs an action on the effective stream, or warns that there is none.

@@ -27,9 +27,13 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         linker,
         "proxy_increment_metric",
         |guest, id: u32, delta: i64| {
-            Ok(handle(guest.state(), id)?
-                .increment(delta)
-                .map_err(wrong_kind)?)
+            let state = guest.state();
+            let handle = handle(state, id)?;
+            handle.increment(delta).map_err(wrong_kind)?;
+            if delta == 0 && handle.kind() == MetricKind::Counter {
+                state.lenient(Status::BadArgument)?;
+            }
+            Ok(())
         }
     );
     env_fn!(

@@ -91,6 +91,7 @@ fn set(guest: &mut Guest<'_, '_>, path: Region, value: Region) -> Answer {
         .is_none()
     {
         super::local_response::no_stream(state, "set_property");
+        state.lenient(Status::NotFound)?;
     }
     Ok(())
 }

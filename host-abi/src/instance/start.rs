@@ -53,7 +53,7 @@ impl Instance {
 
 /// The plugin whose limits and permissions count, which are the same for all.
 fn plan(plugins: &[Arc<Plugin>]) -> Result<&Plugin, StartError> {
-    let error = |plugin: &str, why: &'static str| StartError {
+    let error = |plugin: &str, why: Arc<str>| StartError {
         step: StartStep::Plan,
         plugin: plugin.to_owned(),
         fault: Some(Fault::host("start", why)),
@@ -61,12 +61,20 @@ fn plan(plugins: &[Arc<Plugin>]) -> Result<&Plugin, StartError> {
     };
     let lead = plugins
         .first()
-        .ok_or_else(|| error("", "no plugin was given"))?;
+        .ok_or_else(|| error("", "no plugin was given".into()))?;
+    let unportable = lead.module().unportable_imports();
+    if lead.spec().strict && !unportable.is_empty() {
+        let why = format!("Envoy does not give it {}", unportable.join(", "));
+        return Err(error(lead.name(), why.into()));
+    }
     match plugins
         .iter()
         .find(|plugin| plugin.vm_key() != lead.vm_key())
     {
-        Some(odd) => Err(error(odd.name(), "it needs an instance of another kind")),
+        Some(odd) => Err(error(
+            odd.name(),
+            "it needs an instance of another kind".into(),
+        )),
         None => Ok(lead),
     }
 }

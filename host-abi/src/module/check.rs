@@ -8,12 +8,17 @@ use super::error::{ImportProblem, ModuleError};
 use super::outline::{Item, Outline};
 use crate::functions::{AbiVersion, Callbacks, EXPORTS, IMPORTS, Role, spell};
 
+/// The export by which a module declares that it wants bodies while it holds headers back. An
+/// export, as ABI versions are: tools that strip custom sections leave it alone.
+const NEEDS_STOP_ITERATION: &str = "tidegate_needs_stop_iteration";
+
 /// What the check found out.
 #[derive(Debug)]
 pub(super) struct Checked {
     pub(super) abi: AbiVersion,
     pub(super) callbacks: Callbacks,
     pub(super) edits_bodies: bool,
+    pub(super) needs_stop_iteration: bool,
     /// Imports that Envoy would refuse this module for.
     pub(super) unportable: Vec<String>,
     /// Functions it imports and this host lacks.
@@ -51,6 +56,7 @@ pub(super) fn check(outline: &Outline, unknown: UnknownImports) -> Result<Checke
         abi,
         callbacks,
         edits_bodies,
+        needs_stop_iteration: outline.export(NEEDS_STOP_ITERATION).is_some(),
         unportable: unportable(outline, abi),
         missing: problems.into_iter().map(|problem| problem.import).collect(),
     })

@@ -133,6 +133,18 @@ impl Queues {
         Ok(item)
     }
 
+    /// Drops all items of a space. Its queues keep their numbers.
+    pub(super) fn clear_space(&mut self, space: &str) {
+        if let Some(found) = self.spaces.get_mut(space) {
+            found.bytes = 0;
+            for queue in &mut self.queues {
+                if &*queue.space == space {
+                    queue.items = VecDeque::new();
+                }
+            }
+        }
+    }
+
     fn find(&mut self, tenant: &str, token: QueueToken) -> Option<(&mut Queue, &mut Space)> {
         let queue = self.queues.get_mut(index(token)?)?;
         if &*queue.tenant != tenant {

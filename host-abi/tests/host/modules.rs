@@ -277,6 +277,10 @@ fn plugins_share_an_instance_only_if_a_guest_could_not_tell() {
             ..spec()
         },
         PluginSpec {
+            strict: true,
+            ..spec()
+        },
+        PluginSpec {
             limits: tidegate_host_abi::Limits {
                 open_calls: 1,
                 ..Default::default()

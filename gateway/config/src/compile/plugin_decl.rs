@@ -21,7 +21,9 @@ use super::world::World;
 use crate::draft::Condition;
 use crate::draft::FailurePolicy;
 use crate::draft::PluginDecl;
+use crate::draft::PluginIsolation;
 use crate::draft::PluginSource;
+use crate::draft::PluginType;
 use crate::duration;
 use crate::kinds::Body;
 use crate::kinds::plugin;
@@ -33,8 +35,9 @@ use crate::place::At;
 use crate::rules::json_bytes;
 use crate::size;
 
-/// Memory of an instance, CPU time of a call, time to start: docs/defaults.md.
+/// Memory of an instance, instances that serve one request each, CPU time of a call, time to start: docs/defaults.md.
 const MEMORY_BYTES: usize = 64 << 20;
+const INSTANCES: usize = 256;
 const CALL_TIMEOUT: Duration = Duration::from_millis(10);
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -125,6 +128,16 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
         vm_config: json_bytes(spec.vm_config.as_ref()),
         config: json_bytes(spec.config.as_ref()),
         env: Vec::new(),
+        kind: spec
+            .kind
+            .as_ref()
+            .map_or(PluginType::Http, |kind| kind.value),
+        isolation: spec
+            .isolation
+            .as_ref()
+            .map_or(PluginIsolation::Worker, |isolation| isolation.value),
+        stop_iteration: spec.stop_iteration == Some(true),
+        strict: spec.strict == Some(true),
         failure_policy: match spec.failure_policy.as_ref().map(|policy| policy.value) {
             Some(plugin::FailurePolicy::FailOpen) => FailurePolicy::FailOpen,
             Some(plugin::FailurePolicy::FailClosed) | None => FailurePolicy::FailClosed,
@@ -132,6 +145,11 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
         memory_bytes: memory
             .and_then(|memory| size::parse(memory).ok())
             .unwrap_or(MEMORY_BYTES),
+        instances: limits
+            .instances
+            .as_ref()
+            .and_then(|instances| usize::try_from(instances.value).ok())
+            .unwrap_or(INSTANCES),
         call_timeout: time(limits.call_timeout.as_ref(), CALL_TIMEOUT),
         start_timeout: time(limits.start_timeout.as_ref(), START_TIMEOUT),
         backends: Vec::new(),
@@ -156,8 +174,13 @@ pub(super) fn missing(from: &Candidate, name: &At<String>) -> PluginDecl {
         vm_config: Bytes::new(),
         config: Bytes::new(),
         env: Vec::new(),
+        kind: PluginType::Http,
+        isolation: PluginIsolation::Worker,
+        stop_iteration: false,
+        strict: false,
         failure_policy: FailurePolicy::FailClosed,
         memory_bytes: MEMORY_BYTES,
+        instances: INSTANCES,
         call_timeout: CALL_TIMEOUT,
         start_timeout: START_TIMEOUT,
         backends: Vec::new(),

@@ -16,11 +16,13 @@ use super::report::Report;
 use super::world::Candidate;
 use super::world::World;
 use crate::draft::PluginDecl;
+use crate::draft::PluginType;
 use crate::kinds::Body;
 use crate::kinds::OWN_GROUP;
 use crate::kinds::http_filter::ExtensionRef;
 use crate::kinds::plugin::Plugin;
 use crate::kinds::plugin::PluginPhase;
+use crate::kinds::text::ObjectName;
 use crate::place::At;
 
 /// Kind, namespace, name and section of a target.
@@ -140,8 +142,12 @@ impl<'a> PluginTable<'a> {
             if let Some(id) = self.ids.get(&full_name) {
                 // One that was missing before is reported again: each rule has its own place.
                 let is_known = self.world.find(from, "Plugin", from.namespace(), name);
-                let missing = is_known.is_none().then(|| self.not_found(from, reference));
-                return (*id, missing);
+                let id = *id;
+                let refusal = match is_known {
+                    None => Some(self.not_found(from, reference)),
+                    Some(_) => self.is_service(id).then(|| service(name)),
+                };
+                return (id, refusal);
             }
             if let Some(gone) = self.world.find(from, "Plugin", from.namespace(), name)
                 && let Body::Plugin(plugin) = gone.body()
@@ -186,9 +192,27 @@ impl<'a> PluginTable<'a> {
         )
     }
 
+    fn is_service(&self, id: PluginId) -> bool {
+        let at = usize::try_from(id.0).ok();
+        let decl = at.and_then(|at| self.decls.get(at));
+        decl.is_some_and(|decl| decl.kind == PluginType::Service)
+    }
+
     /// Names and declarations, in the order of the ids.
     pub(crate) fn into_parts(self) -> (Vec<PluginName>, Vec<PluginDecl>) {
         let names = self.decls.iter().map(|decl| decl.name.clone()).collect();
         (names, self.decls)
+    }
+}
+
+fn service(name: &At<ObjectName>) -> Refusal {
+    Refusal {
+        span: name.span,
+        reason: "InvalidFilter",
+        message: format!(
+            "the Plugin `{}` is a service and filters no requests",
+            **name
+        ),
+        hint: Some("name a Plugin of `type: Http`".to_owned()),
     }
 }

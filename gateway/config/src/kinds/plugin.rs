@@ -42,6 +42,20 @@ pub struct PluginSpec {
     #[serde(default)]
     #[schemars(length(max = 256))]
     pub env: Vec<EnvVar>,
+    /// What it is for. A `Service` has no requests: it is attached to nothing, and one instance of
+    /// it runs in the gateway.
+    #[serde(rename = "type")]
+    #[schemars(extend("default" = "Http"))]
+    pub kind: Option<At<PluginType>>,
+    /// How many requests one instance of it serves.
+    #[schemars(extend("default" = "Worker"))]
+    pub isolation: Option<At<PluginIsolation>>,
+    /// Whether it is shown bodies while it holds headers back. Modules can declare it themselves.
+    #[schemars(extend("default" = false))]
+    pub stop_iteration: Option<bool>,
+    /// Whether host calls are answered exactly as Envoy answers them, where Tidegate is lenient.
+    #[schemars(extend("default" = false))]
+    pub strict: Option<bool>,
     /// What happens to requests that it cannot decide because it failed.
     #[schemars(extend("default" = "FailClosed"))]
     pub failure_policy: Option<At<FailurePolicy>>,
@@ -127,6 +141,24 @@ pub enum FailurePolicy {
     FailOpen,
 }
 
+/// What a plugin is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum PluginType {
+    /// It filters requests and responses.
+    Http,
+    /// It works beside them: timers, queues, calls.
+    Service,
+}
+
+/// How many requests one instance of a plugin serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum PluginIsolation {
+    /// All of a worker, one after the other and those that wait beside each other.
+    Worker,
+    /// One: no request can learn anything of another through the filter's memory.
+    Stream,
+}
+
 /// What a plugin may use.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -134,6 +166,10 @@ pub struct PluginLimits {
     /// Memory of one instance. 64Ki to 4Gi.
     #[schemars(extend("default" = "64Mi"))]
     pub memory: Option<At<SizeText>>,
+    /// Instances that may exist at once with `isolation: Stream`: as many requests can be in it. 1
+    /// to 2000.
+    #[schemars(range(min = 1, max = 2000), extend("default" = 256))]
+    pub instances: Option<At<u32>>,
     /// CPU time of one call into it. At most 10s.
     #[schemars(extend("default" = "10ms"))]
     pub call_timeout: Option<At<DurationText>>,

@@ -15,8 +15,10 @@ use super::repeated;
 use crate::kinds::GATEWAY_GROUP;
 use crate::kinds::plugin::EnvVar;
 use crate::kinds::plugin::Plugin;
+use crate::kinds::plugin::PluginType;
 use crate::kinds::values::Secret;
 use crate::place::At;
+use crate::place::Span;
 
 /// Most bytes of a configuration; more would not fit a guest's memory well.
 const MAX_CONFIG_BYTES: usize = 1 << 20;
@@ -32,6 +34,7 @@ pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
     }
     let kinds = [(GATEWAY_GROUP, "Gateway"), (GATEWAY_GROUP, "HTTPRoute")];
     check_targets(&spec.target_refs, &kinds, findings);
+    check_service(plugin, findings);
     for config in [&spec.config, &spec.vm_config].into_iter().flatten() {
         if json_bytes(Some(config)).len() > MAX_CONFIG_BYTES {
             let message = format!("the configuration is larger than {MAX_CONFIG_BYTES} bytes");
@@ -70,6 +73,35 @@ pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
             most,
             findings,
         );
+    }
+}
+
+/// A service has no requests, so what is about requests says nothing.
+fn check_service(plugin: &Plugin, findings: &mut Findings) {
+    let spec = &plugin.spec;
+    let is_service = |kind: &At<PluginType>| kind.value == PluginType::Service;
+    if !spec.kind.as_ref().is_some_and(is_service) {
+        return;
+    }
+    let hint = "leave it out, or make it `type: Http`";
+    let mut senseless = |span: Span, field: &str| {
+        findings.with_hint(
+            span,
+            format!("a service has no requests for `{field}`"),
+            hint,
+        );
+    };
+    if let Some(target) = spec.target_refs.first() {
+        senseless(target.name.span, "targetRefs");
+    }
+    if let Some(phase) = &spec.phase {
+        senseless(phase.span, "phase");
+    }
+    if let Some(priority) = &spec.priority {
+        senseless(priority.span, "priority");
+    }
+    if let Some(isolation) = &spec.isolation {
+        senseless(isolation.span, "isolation");
     }
 }
 

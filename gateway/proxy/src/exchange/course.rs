@@ -22,6 +22,7 @@ use crate::exchange::Next;
 use crate::exchange::forward::Forward;
 use crate::exchange::local::Answer;
 use crate::exchange::request::Admission;
+use crate::exchange::request::Incoming;
 use crate::exchange::respond;
 use crate::exchange::respond::Client;
 use crate::exchange::respond::Respond;
@@ -41,7 +42,6 @@ pub(super) struct Exchange<'a> {
     pub(super) scene: &'a Scene,
     pub(super) stream: &'a Rc<StreamCell>,
     pub(super) client: &'a Client,
-    pub(super) expects_continue: bool,
 }
 
 impl Exchange<'_> {
@@ -76,8 +76,17 @@ impl Exchange<'_> {
         };
         let backend = match admission.straight(&before) {
             Some(backend) => backend.map_err(Stop::Failure),
-            // Large, and not needed where nothing looks at heads.
-            None => Box::pin(self.pass_filters(admission, run, down, &mut length)).await,
+            None => {
+                let incoming = &mut Incoming {
+                    down: &mut *down,
+                    body: &mut *body,
+                    length,
+                };
+                // Large, and not needed where nothing looks at heads.
+                let passed = Box::pin(self.pass_filters(admission, run, incoming)).await;
+                length = incoming.length;
+                passed
+            }
         };
         match backend {
             Ok(backend) if self.rule_timeouts().request.is_none() => {
@@ -121,8 +130,7 @@ impl Exchange<'_> {
         self,
         admission: Admission<'_>,
         run: FilterRun<'_>,
-        down: &mut Downstream,
-        length: &mut BodyLength,
+        incoming: &mut Incoming<'_>,
     ) -> Result<Rc<BackendState>, Stop> {
         // Without filters of the listener it is known already.
         let known = self
@@ -134,11 +142,11 @@ impl Exchange<'_> {
         let rule = match known {
             Some(rule) => rule,
             None => {
-                admission.pass_listener(run, down, length).await?;
+                admission.pass_listener(run, incoming).await?;
                 admission.route()?
             }
         };
-        let passing = admission.pass_rule(run, &rule, down, length);
+        let passing = admission.pass_rule(run, &rule, incoming);
         if self.rule_timeouts().request.is_none() {
             return passing.await;
         }
@@ -200,7 +208,6 @@ impl Exchange<'_> {
             length,
             attempt_limit: self.rule_timeouts().backend_request,
             copies: RefCell::default(),
-            expects_continue: self.expects_continue,
             answered: Cell::new(false),
         };
         forward.drive(down, body).await

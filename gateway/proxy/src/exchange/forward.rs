@@ -23,12 +23,15 @@ use crate::downstream::Downstream;
 use crate::exchange::Next;
 use crate::exchange::course::late;
 use crate::exchange::forward::sent::SentRequest;
+use crate::exchange::intake::Intake;
+use crate::exchange::intake::Source;
 use crate::exchange::local::Answer;
 use crate::exchange::mirror::Copy;
 use crate::exchange::pump::Pump;
 use crate::exchange::pump::PumpEnd;
-use crate::exchange::pump::Source;
 use crate::exchange::request::Admission;
+use crate::exchange::request::invite_body;
+use crate::exchange::request::take_ahead;
 use crate::exchange::respond::Client;
 use crate::exchange::respond::Respond;
 use crate::exchange::state::Phase;
@@ -56,7 +59,6 @@ pub(crate) struct Forward<'a> {
     pub(crate) attempt_limit: Option<Duration>,
     /// Copies for mirrors; made when the head is first sent, and never twice.
     pub(crate) copies: RefCell<Option<Vec<Copy>>>,
-    pub(crate) expects_continue: bool,
     /// An interim response has come: the origin works on the request.
     pub(crate) answered: Cell<bool>,
 }
@@ -74,13 +76,12 @@ enum Attempted {
 impl Forward<'_> {
     /// Sends the request, and the answer back.
     pub(crate) async fn drive(&self, down: &mut Downstream, body: &mut BodyReader) -> Next {
-        if self.expects_continue && !body.is_done() && down.reader.buf.is_empty() {
-            // Filters have let the head pass: now the body is wanted (RFC 9110 §10.1.1).
-            let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-            down.writer.out.extend_from_slice(interim);
-            let flush = Box::pin(down.writer.flush(self.run.timeouts.write_stall));
-            if flush.await.is_err() {
-                return self.give_up(down, body, Failure::ClientClosed.into()).await;
+        let invites = self.run.stream.state().expects_continue;
+        if invites {
+            // Filters have let the head pass.
+            let invited = Box::pin(invite_body(self.run, down, body)).await;
+            if let Err(failure) = invited {
+                return self.give_up(down, body, failure.into()).await;
             }
         }
         let mut freshness = Freshness::Any;
@@ -158,6 +159,13 @@ impl Forward<'_> {
         body: &mut BodyReader,
         freshness: Freshness,
     ) -> Attempted {
+        if self.length != BodyLength::Empty && self.run.chain.sees_bodies(Side::Request) {
+            // Large, and few filters see bodies.
+            let ready = Box::pin(self.until_it_leaves(down, body)).await;
+            if let Err(stop) = ready {
+                return Attempted::Stopped(stop);
+            }
+        }
         let worker = self.run.worker;
         let chosen = self.run.stream.state().chosen_endpoint.clone();
         let picked = chosen
@@ -199,7 +207,8 @@ impl Forward<'_> {
                 let attempt = Attempt {
                     reused: connection.reused,
                     answered: self.answered.get() || !connection.reader.buf.is_empty(),
-                    body_started: body.received() > 0,
+                    body_started: body.received() > 0
+                        || (self.length != BodyLength::Empty && body.is_done()),
                 };
                 let method = self.run.stream.state().request.method.clone();
                 let reset = stop == Stop::Failure(Failure::UpstreamReset);
@@ -210,6 +219,23 @@ impl Forward<'_> {
                 Attempted::Stopped(stop)
             }
         }
+    }
+
+    /// Reads what filters hold back before the head may leave: no connection waits with it.
+    async fn until_it_leaves(
+        &self,
+        down: &mut Downstream,
+        body: &mut BodyReader,
+    ) -> Result<(), Stop> {
+        let source = Source::Socket {
+            reader: &mut down.reader,
+            body,
+        };
+        let progress = take_ahead(self.run.stream);
+        let mut intake = Intake::new(self.run, Side::Request, source, progress);
+        intake.until_it_leaves(self.length).await?;
+        self.run.stream.state().ahead = Some(Box::new(intake.progress));
+        Ok(())
     }
 
     async fn on_connection(
@@ -279,7 +305,9 @@ impl Forward<'_> {
     /// The request on its way to the origin.
     fn upload<'s>(&'s self, source: Source<'s>, sink: &'s mut Writer) -> Pump<'s, SentRequest<'s>> {
         let head = SentRequest { forward: self };
-        Pump::new(self.run, Side::Request, source, self.length, sink, head)
+        let progress = take_ahead(self.run.stream);
+        let intake = Intake::new(self.run, Side::Request, source, progress);
+        Pump::new(intake, self.length, sink, head)
     }
 }
 

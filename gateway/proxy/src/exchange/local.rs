@@ -45,7 +45,7 @@ impl Answer {
         match stop {
             Stop::Failure(failure) => {
                 let blame = stream.state().blame.take();
-                let blame = blame.filter(|_| failure == Failure::InvalidHeader);
+                let blame = blame.filter(|_| failure.is_of_plugin());
                 Self {
                     details: blame.map_or_else(Bytes::new, Bytes::from),
                     ..Self::failure(failure)

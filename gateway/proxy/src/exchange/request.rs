@@ -20,13 +20,18 @@ use tidegate_core::snapshot::Listener;
 use tidegate_host_abi::Side;
 
 use crate::downstream::Downstream;
+use crate::exchange::intake::Intake;
+use crate::exchange::intake::Progress;
+use crate::exchange::intake::Source;
 use crate::exchange::native;
 use crate::exchange::state::StreamCell;
 use crate::filters::Chain;
 use crate::filters::Step;
 use crate::filters::run::FilterRun;
 use crate::filters::run::HeadStep;
+use crate::filters::run::HeldHead;
 use crate::filters::run::Stop;
+use crate::http1::body::BodyReader;
 use crate::upstream::balance::BackendState;
 use crate::worker::Generation;
 use crate::worker::Worker;
@@ -55,15 +60,22 @@ pub(crate) struct Admission<'a> {
     pub(crate) draw: u64,
 }
 
+/// A request whose head is on its way through filters.
+pub(crate) struct Incoming<'a> {
+    pub(crate) down: &'a mut Downstream,
+    pub(crate) body: &'a mut BodyReader,
+    /// The length of its body, as filters left it.
+    pub(crate) length: BodyLength,
+}
+
 impl Admission<'_> {
     /// Shows the head to the filters of the listener.
     pub(crate) async fn pass_listener(
         self,
         run: FilterRun<'_>,
-        down: &mut Downstream,
-        length: &mut BodyLength,
+        incoming: &mut Incoming<'_>,
     ) -> Result<(), Stop> {
-        self.steps(run, 0, down, length).await
+        self.steps(run, 0, incoming).await
     }
 
     /// The backend, if neither the listener nor the rule has filters; `None` if the head has to pass
@@ -84,20 +96,19 @@ impl Admission<'_> {
         self,
         run: FilterRun<'_>,
         first: &RuleRef,
-        down: &mut Downstream,
-        length: &mut BodyLength,
+        incoming: &mut Incoming<'_>,
     ) -> Result<Rc<BackendState>, Stop> {
         let chain = self.generation.rule_chain(self.listener, first);
         if !Rc::ptr_eq(&chain, self.generation.listener_chain(self.listener)) {
             let begin = run.chain.steps.len();
-            self.pass(run, chain, begin, down, length).await?;
+            self.pass(run, chain, begin, incoming).await?;
         }
         if self.stream.state().request_edited {
             let second = self.route()?;
             if second.id != first.id {
                 let chain = Rc::clone(&self.stream.state().chain);
                 let (chain, begin) = chain.moved_to(&second, self.generation);
-                self.pass(run, Rc::new(chain), begin, down, length).await?;
+                self.pass(run, Rc::new(chain), begin, incoming).await?;
                 if self.stream.state().request_edited && self.route()?.id != second.id {
                     return Err(Failure::RouteUnstable.into());
                 }
@@ -112,39 +123,43 @@ impl Admission<'_> {
         run: FilterRun<'_>,
         chain: Rc<Chain>,
         begin: usize,
-        down: &mut Downstream,
-        length: &mut BodyLength,
+        incoming: &mut Incoming<'_>,
     ) -> Result<(), Stop> {
         self.stream.state().follow(&chain, begin);
         let run = FilterRun {
             chain: &chain,
             ..run
         };
-        self.steps(run, begin, down, length).await
+        self.steps(run, begin, incoming).await
     }
 
     async fn steps(
         self,
         run: FilterRun<'_>,
         begin: usize,
-        down: &mut Downstream,
-        length: &mut BodyLength,
+        incoming: &mut Incoming<'_>,
     ) -> Result<(), Stop> {
         for (place, step) in run.chain.steps.iter().enumerate().skip(begin) {
             match step {
                 Step::Refused => return Err(Failure::PluginUnavailable.into()),
                 Step::Rule(rule, at) => {
                     if let Some(filter) = rule.filters.get(*at) {
-                        native::on_request(filter, self.stream, down.local.port())?;
+                        native::on_request(filter, self.stream, incoming.down.local.port())?;
                     }
                 }
                 Step::Plugin(at) => {
-                    let end_of_stream = *length == BodyLength::Empty;
+                    let end_of_stream = incoming.length == BodyLength::Empty;
                     match run.head(*at, Side::Request, end_of_stream).await? {
                         HeadStep::Continue => {}
-                        HeadStep::EndStream => *length = BodyLength::Empty,
+                        HeadStep::EndStream => {
+                            incoming.length = BodyLength::Empty;
+                            self.stream.state().ahead = None;
+                        }
                         // Large, and a pause costs more than this.
-                        HeadStep::Pause => Box::pin(wait(run, *at, down)).await?,
+                        HeadStep::Pause(HeldHead::BodyWaits) => {
+                            Box::pin(wait(run, *at, incoming.down)).await?;
+                        }
+                        HeadStep::Pause(held) => Box::pin(hold(run, *at, held, incoming)).await?,
                     }
                 }
             }
@@ -217,10 +232,51 @@ impl Admission<'_> {
 async fn wait(run: FilterRun<'_>, at: usize, down: &mut Downstream) -> Result<(), Stop> {
     let keep = run.sizes.head_bytes;
     let gone = pin!(down.reader.gone(keep));
-    let resumed = pin!(run.resumed(at, Side::Request));
+    let resumed = pin!(run.resumed(at, Side::Request, "headers"));
     tokio::select! {
         biased;
         resumed = resumed => resumed,
         _ = gone => Err(Stop::Failure(Failure::ClientClosed)),
     }
+}
+
+/// Reads the body while a filter holds the head back.
+async fn hold(
+    run: FilterRun<'_>,
+    at: usize,
+    held: HeldHead,
+    incoming: &mut Incoming<'_>,
+) -> Result<(), Stop> {
+    invite_body(run, incoming.down, incoming.body).await?;
+    let source = Source::Socket {
+        reader: &mut incoming.down.reader,
+        body: incoming.body,
+    };
+    let progress = take_ahead(run.stream);
+    let mut intake = Intake::new(run, Side::Request, source, progress);
+    intake.hold(at, held).await?;
+    run.stream.state().ahead = Some(Box::new(intake.progress));
+    Ok(())
+}
+
+/// What was read of the request body before its head could leave.
+pub(crate) fn take_ahead(stream: &Rc<StreamCell>) -> Progress {
+    let ahead = stream.state().ahead.take();
+    ahead.map_or_else(Progress::default, |ahead| *ahead)
+}
+
+/// Tells a client that waits for it that its body is wanted (RFC 9110 §10.1.1); once.
+pub(crate) async fn invite_body(
+    run: FilterRun<'_>,
+    down: &mut Downstream,
+    body: &BodyReader,
+) -> Result<(), Failure> {
+    let waits = std::mem::take(&mut run.stream.state().expects_continue);
+    if !waits || body.is_done() || !down.reader.buf.is_empty() {
+        return Ok(());
+    }
+    let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+    down.writer.out.extend_from_slice(interim);
+    let flushed = down.writer.flush(run.timeouts.write_stall).await;
+    flushed.map_err(|_| Failure::ClientClosed)
 }

@@ -3,6 +3,7 @@
 //! Owns what the client's connection does afterwards, and the rule that a response which failed
 //! half-way is never made to look complete.
 
+use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
@@ -12,17 +13,20 @@ use tidegate_host_abi::Side;
 
 use crate::downstream::Downstream;
 use crate::exchange::Next;
+use crate::exchange::intake::Intake;
+use crate::exchange::intake::Progress;
+use crate::exchange::intake::Source;
 use crate::exchange::local;
 use crate::exchange::local::Answer;
 use crate::exchange::native;
 use crate::exchange::pump::PendingHead;
 use crate::exchange::pump::Pump;
 use crate::exchange::pump::PumpEnd;
-use crate::exchange::pump::Source;
 use crate::exchange::state::Phase;
 use crate::filters::Step;
 use crate::filters::run::FilterRun;
 use crate::filters::run::HeadStep;
+use crate::filters::run::HeldHead;
 use crate::filters::run::Stop;
 use crate::http1::body::BodyReader;
 use crate::http1::encode;
@@ -124,6 +128,7 @@ impl<'a> Respond<'a> {
             PumpEnd::Stop(Stop::Local) => {
                 if self.head_is_sent(writer, before) {
                     tracing::warn!("a filter answers a response that is on its way: it is reset");
+                    self.run.stream.state().local = None;
                     self.flag(Failure::PluginClosedStream);
                     return cut(self.client);
                 }
@@ -158,7 +163,11 @@ impl<'a> Respond<'a> {
     }
 
     fn flag(&self, failure: Failure) {
-        self.run.stream.state().facts.flag = failure.verdict().flag;
+        let mut state = self.run.stream.state();
+        state.facts.flag = failure.verdict().flag;
+        if let Some(blame) = state.blame.as_ref().filter(|_| failure.is_of_plugin()) {
+            state.facts.details = Bytes::copy_from_slice(blame.as_bytes());
+        }
     }
 
     fn set_answer(&self, answer: Answer) -> (BodyLength, Source<'static>) {
@@ -180,6 +189,7 @@ impl<'a> Respond<'a> {
         }
         let mut state = self.run.stream.state();
         state.response = head;
+        state.response_trailers = None;
         state.facts.flag = flag;
         state.facts.details = details;
         // A header that a filter could not set is not this answer's.
@@ -196,14 +206,21 @@ impl<'a> Respond<'a> {
         close: bool,
     ) -> Result<Next, PumpEnd> {
         let (mut length, mut source) = (length, source);
+        let mut progress = Progress::default();
         self.run.stream.state().phase = Phase::ResponseHeaders;
         if seen == Seen::ByFilters && !self.run.chain.is_empty() {
-            self.filters(&mut length, &mut source).await?;
+            self.filters(&mut length, &mut source, &mut progress)
+                .await?;
         }
         let status = self.run.stream.state().response.status;
         let bodiless = self.client.head_request || is_bodiless(&http::Method::GET, status);
         if bodiless {
             length = BodyLength::Empty;
+            if seen == Seen::ByFilters && self.run.chain.edits_bodies(Side::Response) {
+                // Nobody knows the length that a body would have had.
+                let mut state = self.run.stream.state();
+                state.response.headers.remove(CONTENT_LENGTH);
+            }
         }
         let mut sent = SentHead {
             respond: self,
@@ -211,7 +228,8 @@ impl<'a> Respond<'a> {
             close,
             after: After::Close,
         };
-        let mut pump = Pump::new(self.run, Side::Response, source, length, writer, &mut sent);
+        let intake = Intake::new(self.run, Side::Response, source, progress);
+        let mut pump = Pump::new(intake, length, writer, &mut sent);
         if seen == Seen::ByNobody {
             pump.hide();
         }
@@ -228,6 +246,7 @@ impl<'a> Respond<'a> {
         &self,
         length: &mut BodyLength,
         source: &mut Source<'s>,
+        progress: &mut Progress,
     ) -> Result<(), PumpEnd> {
         let passed = self.run.stream.state().passed_steps;
         for (place, step) in self.run.chain.steps.iter().enumerate().rev() {
@@ -243,17 +262,18 @@ impl<'a> Respond<'a> {
             };
             let ends = *length == BodyLength::Empty || self.client.head_request;
             let outcome = match self.run.head(at, Side::Response, ends).await {
-                Ok(HeadStep::Pause) => self
-                    .run
-                    .resumed(at, Side::Response)
-                    .await
-                    .map(|()| HeadStep::Continue),
+                Ok(HeadStep::Pause(held)) => {
+                    // Large, and a pause costs more than this.
+                    let hold = Box::pin(self.hold(at, held, source, progress));
+                    hold.await.map(|()| HeadStep::Continue)
+                }
                 outcome => outcome,
             };
             match outcome {
                 Ok(HeadStep::EndStream) => {
                     *length = BodyLength::Empty;
                     *source = Source::Ready(None);
+                    *progress = Progress::default();
                 }
                 Ok(_) => {}
                 Err(Stop::Local) => {
@@ -264,11 +284,33 @@ impl<'a> Respond<'a> {
                         return Err(failure.into());
                     }
                     (*length, *source) = (new_length, new_source);
+                    *progress = Progress::default();
                 }
                 Err(stop) => return Err(PumpEnd::Stop(stop)),
             }
         }
         Ok(())
+    }
+}
+
+impl Respond<'_> {
+    /// Waits while a filter holds the head back, and reads the body meanwhile if it wants that.
+    async fn hold<'s>(
+        &self,
+        at: usize,
+        held: HeldHead,
+        source: &mut Source<'s>,
+        progress: &mut Progress,
+    ) -> Result<(), Stop> {
+        if held == HeldHead::BodyWaits {
+            return self.run.resumed(at, Side::Response, "headers").await;
+        }
+        let from = std::mem::replace(source, Source::Ready(None));
+        let mut intake = Intake::new(self.run, Side::Response, from, std::mem::take(progress));
+        let held = intake.hold(at, held).await;
+        *source = intake.source;
+        *progress = intake.progress;
+        held
     }
 }
 

@@ -4,6 +4,7 @@
 //! every guest call borrow it for moments only and never across a wait or a guest entry, so that a
 //! call made for one stream may reach another.
 
+use std::cell::Ref;
 use std::cell::RefCell;
 use std::cell::RefMut;
 use std::net::IpAddr;
@@ -21,8 +22,10 @@ use tidegate_host_abi::ContextId;
 use tidegate_host_abi::LocalResponse;
 use tidegate_host_abi::Side;
 
+use crate::exchange::intake::Progress;
 use crate::exchange::request::Routed;
 use crate::filters::Chain;
+use crate::filters::vm::Vm;
 use crate::upstream::balance::BackendState;
 use crate::worker::Generation;
 
@@ -39,6 +42,11 @@ impl StreamCell {
     pub(crate) fn state(&self) -> RefMut<'_, State> {
         self.0.borrow_mut()
     }
+
+    /// The same for who only looks, and can do without.
+    pub(crate) fn try_state(&self) -> Option<Ref<'_, State>> {
+        self.0.try_borrow().ok()
+    }
 }
 
 /// All of one exchange that is not sockets.
@@ -51,6 +59,10 @@ pub(crate) struct State {
     pub(crate) phase: Phase,
     pub(crate) facts: Facts,
     pub(crate) filters: Vec<FilterState>,
+    /// What was read of the request body before its head could leave.
+    pub(crate) ahead: Option<Box<Progress>>,
+    /// The client waits to be told that its body is wanted.
+    pub(crate) expects_continue: bool,
     /// What the exchange passes; grows when a rule has it.
     pub(crate) chain: Rc<Chain>,
     /// How many steps of the chain the request head has passed.
@@ -65,7 +77,7 @@ pub(crate) struct State {
     pub(crate) request_edited: bool,
     /// A filter wrote a header that cannot be sent.
     pub(crate) invalid_header: bool,
-    /// Which filter that was, and which header.
+    /// What the log is told about a failure that a filter is to blame for: which one, and where.
     pub(crate) blame: Option<String>,
     /// What it was begun with.
     pub(crate) generation: Option<Rc<Generation>>,
@@ -128,6 +140,8 @@ pub(crate) struct Facts {
 pub(crate) struct FilterState {
     /// Its stream context, and the generation of the instance that knows it.
     pub(crate) context: Option<(ContextId, u64)>,
+    /// The instance that it has for this exchange alone, with `isolation: Stream`.
+    pub(crate) own: Option<Rc<Vm>>,
     /// It failed open: it no longer sees this exchange.
     pub(crate) bypassed: bool,
     request: SideState,
@@ -148,6 +162,8 @@ pub(crate) struct SideState {
     pub(crate) body_visible: bool,
     /// The filter has seen the end of the body.
     pub(crate) ended: bool,
+    /// The filter made trailers at the end of a body that had none.
+    pub(crate) made_trailers: bool,
 }
 
 /// Whether a filter holds a direction back.
@@ -158,6 +174,8 @@ pub(crate) enum Hold {
     No,
     /// It paused at the head or trailers: nothing moves.
     Fields,
+    /// It paused at the head and wants to see the body meanwhile.
+    Head,
     /// It paused in the body and wants to see more.
     Body,
     /// It paused in the body and wants to see no more for now.
@@ -170,6 +188,11 @@ impl FilterState {
             Side::Request => &mut self.request,
             Side::Response => &mut self.response,
         }
+    }
+
+    /// Both directions.
+    pub(crate) fn sides(&self) -> impl Iterator<Item = &SideState> {
+        [&self.request, &self.response].into_iter()
     }
 
     pub(crate) fn side_ref(&self, side: Side) -> &SideState {
@@ -185,6 +208,8 @@ impl State {
         let mut states = Vec::new();
         states.resize_with(chain.filters.len(), FilterState::default);
         Self {
+            ahead: None,
+            expects_continue: false,
             chain: Rc::clone(chain),
             passed_steps: 0,
             routed: None,

@@ -44,6 +44,12 @@ impl StreamTable {
         self.0.borrow_mut().remove(&context);
     }
 
+    /// How many streams `is_counted` picks.
+    pub(crate) fn count(&self, is_counted: impl Fn(&StreamRef) -> bool) -> usize {
+        let streams = self.0.borrow();
+        streams.values().filter(|known| is_counted(known)).count()
+    }
+
     /// Forgets all streams and returns them.
     pub(crate) fn take_all(&self) -> Vec<StreamRef> {
         self.0

@@ -23,6 +23,8 @@ use crate::exchange::state::StreamCell;
 use crate::filters::Chain;
 use crate::filters::Filter;
 use crate::filters::lent::Current;
+use crate::filters::vm::Exhausted;
+use crate::filters::vm::Vm;
 use crate::worker::Worker;
 
 /// Why an exchange leaves its path.
@@ -38,9 +40,20 @@ pub(crate) enum Stop {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeadStep {
     Continue,
-    Pause,
+    Pause(HeldHead),
     /// Go on without the body.
     EndStream,
+}
+
+/// What becomes of a body while its head is held back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HeldHead {
+    /// It stays with its sender.
+    BodyWaits,
+    /// It is kept here, up to the limit.
+    BodyIsKept,
+    /// The filter is shown it (`stopIteration`).
+    BodyIsShown,
 }
 
 /// Whether the end of a body came out at the end of the chain.
@@ -50,6 +63,8 @@ pub(crate) enum Passed {
     Open,
     /// The end passed.
     Ended,
+    /// The end passed a filter that made trailers: those from this step on see them.
+    Trailers(usize),
     /// A filter holds the rest back.
     Held,
 }
@@ -81,49 +96,104 @@ impl<'a> FilterRun<'a> {
         let Some(filter) = self.filter(at) else {
             return Ok(HeadStep::Continue);
         };
-        if side == Side::Request {
-            filter.vm.ready().await;
-            if !filter.vm.may_enter() {
-                return self.apply_policy(filter, at);
-            }
+        if side == Side::Request
+            && let Some(step) = self.admit(filter, at).await?
+        {
+            return Ok(step);
         }
         let Some(context) = self.context_for_head(filter, at, side)? else {
             return Ok(HeadStep::Continue);
         };
         let fields = self.stream.state().field_count(side);
         let entered =
-            filter.vm.enter(
-                Some(self.current(context, at)),
-                |instance, streams| match side {
-                    Side::Request => {
-                        instance.on_request_headers(streams, context, fields, end_of_stream)
-                    }
-                    Side::Response => {
-                        instance.on_response_headers(streams, context, fields, end_of_stream)
-                    }
-                },
-            );
+            self.vm(filter, at)
+                .enter(
+                    Some(self.current(context, at)),
+                    |instance, streams| match side {
+                        Side::Request => {
+                            instance.on_request_headers(streams, context, fields, end_of_stream)
+                        }
+                        Side::Response => {
+                            instance.on_response_headers(streams, context, fields, end_of_stream)
+                        }
+                    },
+                );
         let Ok(action) = entered else {
             return self.apply_policy(filter, at);
         };
+        let held = match action {
+            HeadersAction::Continue => None,
+            HeadersAction::ContinueAndEndStream => {
+                check_requests(&self.stream.state())?;
+                return Ok(HeadStep::EndStream);
+            }
+            // Without a body callback nobody could let the head go on but who holds it.
+            HeadersAction::Pause if filter.plugin.stop_iteration() && filter.sees_body(side) => {
+                Some((HeldHead::BodyIsShown, Hold::Head))
+            }
+            HeadersAction::StopAllBuffer => Some((HeldHead::BodyIsKept, Hold::Head)),
+            HeadersAction::Pause | HeadersAction::StopAllWatermark => {
+                Some((HeldHead::BodyWaits, Hold::Fields))
+            }
+        };
         let mut state = self.stream.state();
         check_requests(&state)?;
-        let Some(state) = state.side(at, side) else {
+        let (Some(known), Some((held, hold))) = (state.side(at, side), held) else {
             return Ok(HeadStep::Continue);
         };
-        match action {
-            HeadersAction::Continue => Ok(HeadStep::Continue),
-            HeadersAction::ContinueAndEndStream => Ok(HeadStep::EndStream),
-            HeadersAction::Pause
-            | HeadersAction::StopAllBuffer
-            | HeadersAction::StopAllWatermark => {
-                if std::mem::take(&mut state.resume) {
-                    return Ok(HeadStep::Continue); // Resumed within the callback.
+        if std::mem::take(&mut known.resume) {
+            return Ok(HeadStep::Continue); // Resumed within the callback.
+        }
+        known.hold = hold;
+        Ok(match hold {
+            // There is no body to wait for.
+            Hold::Head if end_of_stream => HeadStep::Pause(HeldHead::BodyWaits),
+            _ => HeadStep::Pause(held),
+        })
+    }
+
+    /// Sees to it that there is an instance for a new stream; gives the step of a filter that has
+    /// none and is passed by.
+    async fn admit(&self, filter: &Filter, at: usize) -> Result<Option<HeadStep>, Stop> {
+        filter.vm.ready().await;
+        if !filter.vm.may_enter() {
+            return self.apply_policy(filter, at).map(Some);
+        }
+        if !filter.vm.is_pool() {
+            return Ok(None);
+        }
+        // Rare, and large beside the rest.
+        match Box::pin(filter.vm.own()).await {
+            Ok(own) => {
+                if let Some(known) = self.stream.state().filter(at) {
+                    known.own = Some(own);
                 }
-                state.hold = Hold::Fields;
-                Ok(HeadStep::Pause)
+                Ok(None)
+            }
+            Err(why) => {
+                let plugin = filter.plugin.name();
+                self.worker.counters.exhausted(plugin);
+                let why = match why {
+                    Exhausted::AllTaken => "all its instances are taken",
+                    Exhausted::NoneReady => "none of its instances is ready",
+                };
+                self.stream.state().blame = Some(format!("plugin {plugin}: {why}"));
+                self.fall_back(filter, at, Failure::PluginExhausted)
+                    .map(Some)
             }
         }
+    }
+
+    /// The instance that a filter has for this exchange.
+    pub(super) fn vm(&self, filter: &Filter, at: usize) -> Rc<Vm> {
+        if filter.vm.is_pool() {
+            let state = self.stream.state();
+            let own = state.filters.get(at).and_then(|known| known.own.as_ref());
+            if let Some(own) = own {
+                return Rc::clone(own);
+            }
+        }
+        Rc::clone(&filter.vm)
     }
 
     /// The context for a header callback, created if need be; `None` if the filter is passed by.
@@ -136,7 +206,8 @@ impl<'a> FilterRun<'a> {
         at: usize,
         side: Side,
     ) -> Result<Option<ContextId>, Stop> {
-        let generation = filter.vm.generation();
+        let vm = self.vm(filter, at);
+        let generation = vm.generation();
         let known = {
             let mut state = self.stream.state();
             let Some(known) = state.filter(at) else {
@@ -152,7 +223,7 @@ impl<'a> FilterRun<'a> {
         };
         let context = match known {
             Some((context, _)) => context,
-            None => match filter.vm.create_stream(filter.place, self.stream, at) {
+            None => match vm.create_stream(filter.place, self.stream, at) {
                 Ok(context) => context,
                 Err(_) => return self.apply_policy(filter, at).map(|_| None),
             },
@@ -192,7 +263,7 @@ impl<'a> FilterRun<'a> {
                 .map(|(context, _)| (context, seen))
         };
         match seen {
-            Some((context, generation)) if generation == filter.vm.generation() => {
+            Some((context, generation)) if generation == self.vm(filter, at).generation() => {
                 Ok(Some(context))
             }
             // It saw the head and is gone: it still owes a decision.
@@ -208,12 +279,21 @@ impl<'a> FilterRun<'a> {
         }
     }
 
-    /// What happens to a stream whose filter cannot decide.
+    /// What happens to a stream whose filter was ended, or is not entered.
     fn apply_policy(&self, filter: &Filter, at: usize) -> Result<HeadStep, Stop> {
+        if filter.plugin.spec().failure_policy == FailurePolicy::FailClosed {
+            self.stream.state().blame = Some(format!("plugin {}", filter.plugin.name()));
+        }
+        self.fall_back(filter, at, Failure::PluginFault)
+    }
+
+    /// What happens to a stream whose filter cannot decide, because of that failure.
+    fn fall_back(&self, filter: &Filter, at: usize, failure: Failure) -> Result<HeadStep, Stop> {
         match filter.plugin.spec().failure_policy {
-            FailurePolicy::FailClosed => Err(Stop::Failure(Failure::PluginFault)),
+            FailurePolicy::FailClosed => Err(Stop::Failure(failure)),
             FailurePolicy::FailOpen => {
                 let mut state = self.stream.state();
+                state.blame = None;
                 if let Some(known) = state.filter(at) {
                     known.bypassed = true;
                     for side in [Side::Request, Side::Response] {
@@ -230,12 +310,16 @@ impl<'a> FilterRun<'a> {
 pub(crate) fn finish(stream: &Rc<StreamCell>) {
     let chain = Rc::clone(&stream.state().chain);
     for (at, filter) in chain.filters.iter().enumerate() {
-        let context = stream
-            .state()
-            .filter(at)
-            .and_then(|known| known.context.take());
+        let (context, own) = match stream.state().filter(at) {
+            Some(known) => (known.context.take(), known.own.take()),
+            None => (None, None),
+        };
         if let Some((context, generation)) = context {
-            filter.vm.finish_stream(context, generation, stream, at);
+            let vm = own.as_ref().unwrap_or(&filter.vm);
+            vm.finish_stream(context, generation, stream, at);
+        }
+        if let Some(own) = own {
+            own.shutdown();
         }
     }
 }

@@ -3,11 +3,14 @@
 //! Owns the gateway's implementation of `host-abi`'s `Services`. Guest text goes to the gateway's
 //! own log, escaped, under the target `filter`.
 
+use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicU64;
+use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 use std::time::SystemTime;
@@ -15,6 +18,7 @@ use std::time::SystemTime;
 use tidegate_core::backend::Backend;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_host_abi::Crypto;
+use tidegate_host_abi::Fault;
 use tidegate_host_abi::GuestLog;
 use tidegate_host_abi::GuestMetrics;
 use tidegate_host_abi::LogLevel;
@@ -30,19 +34,52 @@ use crate::generation::PluginSlot;
 #[derive(Debug)]
 pub(crate) struct Commons {
     started: Instant,
-    flood: Flood,
     shared: SharedStore,
     metrics: GuestMetrics,
+    faults: Mutex<BTreeMap<String, LastFault>>,
+    /// Plugins whose newest version waits.
+    waiting: Mutex<Vec<String>>,
+}
+
+/// The last fault of a plugin.
+#[derive(Debug, Clone)]
+pub struct LastFault {
+    /// When, in nanoseconds since 1970.
+    pub unix_nanos: u64,
+    /// What happened, and where in the guest.
+    pub fault: Fault,
 }
 
 impl Commons {
     pub(crate) fn new() -> Arc<Self> {
         Arc::new(Self {
             started: Instant::now(),
-            flood: Flood::default(),
             shared: SharedStore::default(),
             metrics: GuestMetrics::default(),
+            faults: Mutex::default(),
+            waiting: Mutex::default(),
         })
+    }
+
+    /// Plugins whose newest version waits for streams that hold old ones.
+    pub(crate) fn waiting(&self) -> Vec<String> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.clone()
+    }
+
+    pub(crate) fn set_waiting(&self, plugins: Vec<String>) {
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = plugins;
+    }
+
+    /// Drops the data and the queued items of plugins that are gone.
+    pub(crate) fn forget_space(&self, space: &str) {
+        self.shared.remove_space(space);
+    }
+
+    /// The last fault of each plugin that had one.
+    pub(crate) fn faults(&self) -> BTreeMap<String, LastFault> {
+        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
+        faults.clone()
     }
 
     /// What guests count themselves.
@@ -57,6 +94,22 @@ pub(crate) struct VmServices {
     commons: Arc<Commons>,
     /// Read when a guest makes a call, written when a generation takes the VM over.
     reach: RwLock<Arc<Reach>>,
+    /// Lines of guests, so that one plugin cannot drown the others.
+    lines: Flood,
+    /// Lines about their faults.
+    fault_lines: Flood,
+    /// Instances that streams have for themselves.
+    occupied: AtomicUsize,
+}
+
+/// The right of one instance to exist; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Permit(Arc<VmServices>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.occupied.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// What the plugins of a generation may call.
@@ -109,7 +162,65 @@ impl VmServices {
         Arc::new(Self {
             commons: Arc::clone(commons),
             reach: RwLock::new(Arc::clone(reach)),
+            lines: Flood::of(LINES_A_SECOND),
+            fault_lines: Flood::of(FAULTS_A_SECOND),
+            occupied: AtomicUsize::new(0),
         })
+    }
+
+    /// A place for one more instance, if there are fewer than `limit`.
+    pub(crate) fn occupy(self: &Arc<Self>, limit: usize) -> Option<Permit> {
+        let one_more = |taken: usize| (taken < limit).then_some(taken + 1);
+        self.occupied
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+            .ok()
+            .map(|_| Permit(Arc::clone(self)))
+    }
+
+    /// An instance was ended: remembers why, and says it.
+    pub(crate) fn fault(&self, plugin: &str, fault: &Fault) {
+        let last = LastFault {
+            unix_nanos: self.unix_nanos(),
+            fault: fault.clone(),
+        };
+        let mut faults = self
+            .commons
+            .faults
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        faults.insert(plugin.to_owned(), last);
+        drop(faults);
+        match self.fault_lines.admit(self.second()) {
+            Admission::Pass => {}
+            Admission::Last => {
+                tracing::error!(plugin, "more faults of this second are only counted");
+                return;
+            }
+            Admission::Drop => return,
+        }
+        let Fault {
+            kind,
+            callback,
+            message,
+            backtrace,
+        } = fault;
+        let frames: Vec<&str> = backtrace.lines().map(str::trim).collect();
+        tracing::error!(
+            plugin,
+            callback,
+            kind = kind.as_str(),
+            "filter faulted: {message}{}{}",
+            if frames.is_empty() {
+                ""
+            } else {
+                "; in the guest: "
+            },
+            frames.join(" | ").escape_debug(),
+        );
+    }
+
+    fn second(&self) -> u64 {
+        self.commons.started.elapsed().as_secs()
     }
 
     /// Changes what guests may call.
@@ -125,14 +236,18 @@ impl VmServices {
     }
 }
 
-/// Lines of all guests that are logged in one second.
+/// Faults of one kind of instance that are logged in one second.
+const FAULTS_A_SECOND: u64 = 5;
+/// Lines of the guests of one kind of instance that are logged in one second.
 const LINES_A_SECOND: u64 = 2_000;
 /// Bytes of one guest line that are logged.
 const MAX_LINE: usize = 8 * 1024;
 
-/// Counts guest lines: a filter must not drown the gateway's log.
-#[derive(Debug, Default)]
+/// Counts lines: a filter must not drown the gateway's log.
+#[derive(Debug)]
 struct Flood {
+    /// Lines of one second that pass.
+    limit: u64,
     /// The second in the upper half, its lines in the lower.
     window: AtomicU64,
 }
@@ -146,6 +261,13 @@ enum Admission {
 }
 
 impl Flood {
+    fn of(limit: u64) -> Self {
+        Self {
+            limit,
+            window: AtomicU64::new(0),
+        }
+    }
+
     fn admit(&self, second: u64) -> Admission {
         let before = self.window.load(Ordering::Relaxed);
         if before >> 32 != second {
@@ -154,10 +276,10 @@ impl Flood {
             return Admission::Pass;
         }
         let lines = self.window.fetch_add(1, Ordering::Relaxed) & u64::from(u32::MAX);
-        match lines {
-            0..LINES_A_SECOND => Admission::Pass,
-            LINES_A_SECOND => Admission::Last,
-            _ => Admission::Drop,
+        match lines.cmp(&self.limit) {
+            std::cmp::Ordering::Less => Admission::Pass,
+            std::cmp::Ordering::Equal => Admission::Last,
+            std::cmp::Ordering::Greater => Admission::Drop,
         }
     }
 }
@@ -170,13 +292,12 @@ impl Services for VmServices {
             level,
             message,
         } = *line;
-        let commons = &self.commons;
-        match commons.flood.admit(commons.started.elapsed().as_secs()) {
+        match self.lines.admit(self.second()) {
             Admission::Pass => {}
             Admission::Last => {
                 tracing::warn!(
                     plugin,
-                    "filters log too much: more lines of this second are lost"
+                    "the filter logs too much: more of its lines of this second are lost"
                 );
                 return;
             }
@@ -243,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_guest_lines_is_cut_with_one_remark_and_the_next_second_is_free() {
-        let flood = Flood::default();
+        let flood = Flood::of(LINES_A_SECOND);
         let admit = |second| flood.admit(second);
         let passed = (0..LINES_A_SECOND)
             .filter(|_| admit(7) == Admission::Pass)

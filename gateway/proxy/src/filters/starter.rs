@@ -34,6 +34,8 @@ pub(crate) struct StartOrder {
     pub(crate) services: Arc<VmServices>,
     /// Set when nobody wants it any more.
     pub(crate) retired: Arc<AtomicBool>,
+    /// How long to wait before it is started.
+    pub(crate) after: Duration,
     /// Where it goes.
     pub(crate) reply: UnboundedSender<Message>,
 }
@@ -76,7 +78,12 @@ fn serve(orders: &mpsc::Receiver<StartOrder>) {
             Some(wait) => orders.recv_timeout(wait),
         };
         match order {
-            Ok(order) => start(order, FIRST_PAUSE, &mut delayed),
+            Ok(order) if order.after.is_zero() => start(order, FIRST_PAUSE, &mut delayed),
+            Ok(order) => delayed.push(Delayed {
+                at: Instant::now() + order.after,
+                order,
+                pause: FIRST_PAUSE / 2,
+            }),
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
             Err(mpsc::RecvTimeoutError::Timeout) => {}
         }

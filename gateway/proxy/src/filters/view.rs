@@ -72,18 +72,22 @@ impl FilterView<'_> {
 
     /// Trailers that came, or that a filter may create at the end of a body it sees.
     fn trailers(&mut self, side: Side) -> Option<&mut dyn Fields> {
-        let at_end = self
-            .state
-            .side(self.filter, side)
-            .is_some_and(|side| side.body_visible && side.ended);
+        let there = match side {
+            Side::Request => self.state.request_trailers.is_some(),
+            Side::Response => self.state.response_trailers.is_some(),
+        };
+        if !there {
+            let known = self.state.side(self.filter, side)?;
+            if !(known.body_visible && known.ended) {
+                return None;
+            }
+            known.made_trailers = true;
+        }
         let trailers = match side {
             Side::Request => &mut self.state.request_trailers,
             Side::Response => &mut self.state.response_trailers,
         };
-        if trailers.is_none() && at_end {
-            *trailers = Some(Box::default());
-        }
-        trailers.as_deref_mut().map(|map| map as &mut dyn Fields)
+        Some(&mut **trailers.get_or_insert_with(Box::default))
     }
 }
 
@@ -114,6 +118,9 @@ impl StreamHost for FilterView<'_> {
     }
 
     fn edit(&mut self, map: MapKind, edit: HeaderEdit<'_>) -> Edited {
+        if matches!(edit, HeaderEdit::Remove { .. }) && self.map(map).is_none() {
+            return Edited::Unavailable; // It would only make empty trailers.
+        }
         let Some(found) = self.map_mut(map) else {
             return Edited::Unavailable;
         };
@@ -173,10 +180,11 @@ impl StreamHost for FilterView<'_> {
     }
 
     fn send_local_response(&mut self, response: LocalResponse) {
-        if self.state.local.is_some() || self.state.phase >= Phase::ResponseSent {
+        if self.state.local.is_some() || self.state.phase == Phase::Done {
             tracing::warn!("a filter's local response is ignored: the exchange has one already");
             return;
         }
+        // If the origin's is on its way it can only be cut, which the driver does.
         self.state.local = Some(Local {
             response,
             flag: LOCAL_RESPONSE,

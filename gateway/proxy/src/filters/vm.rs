@@ -1,8 +1,13 @@
-//! One instance on one worker, with its spare.
+//! One instance on one worker, and the streams it knows.
 //!
-//! Owns entering the guest, what follows from a fault, and the streams the instance knows. A fault
-//! drops the instance and puts the spare in its place at once; a new spare is started on the
-//! control thread. Streams are never moved between instances.
+//! Owns entering the guest and doing what it asked for. What follows from a fault, and who takes the
+//! instance's place, is [`succession`]'s; [`own`] gives each stream an instance of its own. Streams
+//! are never moved between instances.
+
+mod numbers;
+mod own;
+mod succession;
+mod ticks;
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -10,15 +15,15 @@ use std::rc::Rc;
 use std::rc::Weak;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
 
 use tidegate_core::breaker::FaultBreaker;
 use tidegate_host_abi::ContextId;
 use tidegate_host_abi::Fault;
-use tidegate_host_abi::FaultKind;
 use tidegate_host_abi::Instance;
+use tidegate_host_abi::InstanceId;
+use tidegate_host_abi::Isolation;
 use tidegate_host_abi::Plugin;
 use tidegate_host_abi::QueueEvent;
 use tidegate_host_abi::Streams;
@@ -32,15 +37,22 @@ use crate::filters::lent::Current;
 use crate::filters::lent::Lent;
 use crate::filters::lent::StreamRef;
 use crate::filters::lent::StreamTable;
+use crate::filters::services::Permit;
 use crate::filters::services::Reach;
 use crate::filters::services::VmServices;
-use crate::filters::starter::StartOrder;
+pub(crate) use crate::filters::vm::own::Exhausted;
+use crate::filters::vm::own::Pool;
+pub(crate) use crate::filters::vm::own::STOCK;
+use crate::filters::vm::succession::Succession;
 use crate::generation::VmId;
 use crate::generation::VmPlan;
 use crate::worker::Worker;
 
-/// How long a new stream waits for a replacement when there is not even a spare.
+/// How long a new stream waits for an instance when there is not even a spare.
 const REPLACEMENT_WAIT: Duration = Duration::from_secs(1);
+
+/// Instances that were lost and whose queues its successor still reads.
+const REMEMBERED: usize = 8;
 
 /// One instance, its spare, and the streams it knows.
 #[derive(Debug)]
@@ -52,15 +64,21 @@ pub(crate) struct Vm {
     retired: Arc<AtomicBool>,
     worker: Weak<Worker>,
     active: RefCell<Option<Instance>>,
-    spare: RefCell<Option<Instance>>,
+    succession: Succession,
     /// Counts instances: what belongs to an older one is lost.
     generation: Cell<u64>,
+    /// The instances that it had, spares included: one of them may have registered a queue last.
+    names: RefCell<Vec<InstanceId>>,
     streams: StreamTable,
-    breaker: RefCell<FaultBreaker>,
     /// The guest asked for a new instance in its place.
     renew: Cell<bool>,
+    breaker: Rc<RefCell<FaultBreaker>>,
     arrived: Notify,
     tickers: RefCell<Vec<AbortHandle>>,
+    /// Instances for streams that each have their own; then there is none here.
+    pool: Option<Pool>,
+    /// The right to exist, of one that belongs to a stream.
+    permit: RefCell<Option<Permit>>,
 }
 
 /// Why a guest was not entered, or did not come back well. Logged where it happened.
@@ -79,25 +97,35 @@ impl Vm {
             plugins,
             services,
         } = plan.clone();
+        let lead = plugins.first().map(|plugin| plugin.spec());
+        let isolated = lead.is_some_and(|spec| spec.isolation == Isolation::Stream);
         Rc::new(Self {
             id,
+            succession: Succession::of(lead),
             plugins,
             services,
             retired: Arc::default(),
             worker,
             active: RefCell::new(None),
-            spare: RefCell::new(None),
             generation: Cell::new(0),
+            names: RefCell::default(),
             streams: StreamTable::default(),
-            breaker: RefCell::default(),
             renew: Cell::new(false),
+            breaker: Rc::default(),
             arrived: Notify::new(),
             tickers: RefCell::default(),
+            pool: isolated.then(Pool::default),
+            permit: RefCell::default(),
         })
     }
 
     pub(crate) fn id(&self) -> VmId {
         self.id
+    }
+
+    /// Whether each stream has an instance of its own, which [`Vm::own`] gives.
+    pub(crate) fn is_pool(&self) -> bool {
+        self.pool.is_some()
     }
 
     /// The namespace of its plugins: they share it, or they would not share an instance.
@@ -111,39 +139,26 @@ impl Vm {
         self.generation.get()
     }
 
-    /// Begins with instances that were started before the worker: one in service, one spare.
+    /// Begins with instances that were started before the worker: one in service, the rest to spare.
     pub(crate) fn begin(self: &Rc<Self>, started: Vec<Instance>) {
-        let mut started = started.into_iter();
-        let first = started.next();
-        *self.spare.borrow_mut() = started.next();
-        if let Some(first) = first {
-            self.install(first);
+        for instance in started {
+            self.accept(instance);
         }
     }
 
-    /// Ends the instance with its worker: the plugins' contexts are done and deleted.
-    pub(crate) fn shutdown(&self) {
-        for ticker in self.tickers.borrow_mut().drain(..) {
-            ticker.abort();
-        }
-        let instance = self.active.borrow_mut().take();
-        if let Some(mut instance) = instance {
-            instance.shutdown(&mut tidegate_host_abi::NoStreams);
-        }
-    }
-
-    /// Takes a started instance: into service if there is none, else as the spare.
+    /// Takes a started instance: into service if there is none, else as a spare.
     pub(crate) fn accept(self: &Rc<Self>, instance: Instance) {
+        if let Some(pool) = &self.pool {
+            pool.accept(instance);
+            return;
+        }
+        self.remember(instance.id());
         if self.active.borrow().is_some() {
-            if !self.retired.load(Ordering::Relaxed) {
-                *self.spare.borrow_mut() = Some(instance);
-            }
+            self.keep_spare(instance);
             return;
         }
         self.install(instance);
-        if self.spare.borrow().is_none() {
-            self.order_replacement();
-        }
+        self.order_spare();
         self.arrived.notify_waiters();
     }
 
@@ -153,30 +168,35 @@ impl Vm {
         self.settle();
     }
 
-    /// From now on only older generations have it: what it would be replaced by is given back.
-    pub(crate) fn retire(&self) {
-        self.retired.store(true, Ordering::Relaxed);
-        drop(self.spare.borrow_mut().take());
+    fn remember(&self, name: InstanceId) {
+        let mut names = self.names.borrow_mut();
+        if names.len() == REMEMBERED {
+            names.remove(0);
+        }
+        names.push(name);
+    }
+
+    /// Ends the instance with its worker, or with its stream: the plugins' contexts are done and
+    /// deleted.
+    pub(crate) fn shutdown(&self) {
+        self.stop_ticks();
+        self.collect();
+        let instance = self.active.borrow_mut().take();
+        if let Some(mut instance) = instance {
+            instance.shutdown(&mut tidegate_host_abi::NoStreams);
+            self.collect_from(&mut instance);
+        }
+        drop(self.permit.borrow_mut().take());
+        // Answers that are still on their way find nobody.
+        self.generation.set(self.generation() + 1);
+        if let Some(pool) = &self.pool {
+            pool.clear();
+        }
     }
 
     /// What its guests may call.
     pub(crate) fn reach(&self) -> Arc<Reach> {
         self.services.reach()
-    }
-
-    fn order_replacement(&self) {
-        if self.retired.load(Ordering::Relaxed) {
-            return;
-        }
-        if let Some(worker) = self.worker.upgrade() {
-            worker.starter.order(StartOrder {
-                vm: self.id,
-                plugins: self.plugins.clone(),
-                services: Arc::clone(&self.services),
-                retired: Arc::clone(&self.retired),
-                reply: worker.inbox.clone(),
-            });
-        }
     }
 
     /// Resolves when there is an instance that may be entered, or when there will be none soon.
@@ -262,7 +282,7 @@ impl Vm {
             instance.finish_stream(streams, context)
         });
         self.streams.remove(context);
-        if finished.is_ok() && self.breaker.borrow().is_open() {
+        if finished.is_ok() {
             self.breaker.borrow_mut().on_success();
         }
     }
@@ -295,46 +315,31 @@ impl Vm {
             dns::start(self, lookup);
         }
         if ticks_changed {
-            self.restart_tickers();
+            self.restart_ticks();
         }
         if self.renew.get() {
             self.renew_if_idle();
         }
     }
 
-    /// Puts the spare in place of an instance that asked to be replaced, once it has no streams:
-    /// nobody is hurt by it. Its open calls are forgotten.
-    #[cold]
-    fn renew_if_idle(self: &Rc<Self>) {
-        let is_idle = |instance: &Instance| instance.stream_count() == 0;
-        if !self.active.borrow().as_ref().is_some_and(is_idle) {
+    /// A queue of a root context of ours may have a new item. The instance that registered it last
+    /// may be a spare, or lost: the one in service, with the same root contexts, speaks for all of
+    /// them.
+    pub(crate) fn on_queue_event(self: &Rc<Self>, event: QueueEvent) {
+        if let Some(pool) = &self.pool {
+            for own in pool.living() {
+                own.on_queue_event(event);
+            }
             return;
         }
-        let Some(spare) = self.spare.borrow_mut().take() else {
-            return; // The next callback looks again.
-        };
-        self.renew.set(false);
-        self.shutdown();
-        self.generation.set(self.generation() + 1);
-        self.install(spare);
-        self.order_replacement();
-    }
-
-    /// A queue of a root context of ours has a new item.
-    pub(crate) fn on_queue_event(self: &Rc<Self>, event: QueueEvent) {
-        let is_ours = {
-            let active = self.active.borrow();
-            active
-                .as_ref()
-                .is_some_and(|instance| instance.id() == event.instance)
-        };
-        if is_ours {
-            let told = self.enter(None, |instance, streams| {
-                instance.on_queue_ready(streams, event.root, event.queue)
-            });
-            if told.is_err() {
-                tracing::debug!("a queue's owner ended when it was told of an item");
-            }
+        if !self.names.borrow().contains(&event.instance) {
+            return;
+        }
+        let told = self.enter(None, |instance, streams| {
+            instance.on_queue_ready(streams, event.root, event.queue)
+        });
+        if told.is_err() {
+            tracing::debug!("a queue's owner ended when it was told of an item");
         }
     }
 
@@ -344,88 +349,5 @@ impl Vm {
 
     fn root(&self, place: usize) -> Option<ContextId> {
         self.active.borrow().as_ref()?.root(place)
-    }
-
-    fn restart_tickers(self: &Rc<Self>) {
-        for ticker in self.tickers.borrow_mut().drain(..) {
-            ticker.abort();
-        }
-        let generation = self.generation();
-        for place in 0..self.plugins.len() {
-            let tick = {
-                let active = self.active.borrow();
-                active.as_ref().and_then(|instance| {
-                    let root = instance.root(place)?;
-                    Some((root, instance.tick_period(root)?))
-                })
-            };
-            if let Some((root, period)) = tick {
-                let vm = Rc::downgrade(self);
-                let ticker = tokio::task::spawn_local(tick_for_ever(vm, generation, root, period));
-                self.tickers.borrow_mut().push(ticker.abort_handle());
-            }
-        }
-    }
-
-    fn on_fault(self: &Rc<Self>, fault: &Fault) {
-        let plugin = self
-            .plugins
-            .first()
-            .map_or("", |plugin| plugin.spec().name.as_str());
-        tracing::error!(
-            plugin,
-            callback = fault.callback,
-            kind = fault.kind.as_str(),
-            "filter faulted: {}",
-            fault.message
-        );
-        if let Some(worker) = self.worker.upgrade() {
-            worker.counters.fault(plugin, fault.kind.as_str());
-        }
-        if !fault.backtrace.is_empty() {
-            tracing::debug!(plugin, "guest backtrace:\n{}", fault.backtrace);
-        }
-        if fault.kind == FaultKind::Deadline {
-            let mut breaker = self.breaker.borrow_mut();
-            let was_open = breaker.is_open();
-            breaker.on_deadline_fault(Instant::now());
-            if breaker.is_open() && !was_open {
-                tracing::error!(
-                    plugin,
-                    "filter ran out of time again and again: its failure policy answers, with a \
-                     probe every second; a larger call time-out may be what it needs"
-                );
-            }
-        }
-        for ticker in self.tickers.borrow_mut().drain(..) {
-            ticker.abort();
-        }
-        drop(self.active.borrow_mut().take());
-        self.generation.set(self.generation() + 1);
-        // Streams that wait for the lost instance look again and find it gone.
-        for known in self.streams.take_all() {
-            known.stream.state().wake();
-        }
-        let spare = self.spare.borrow_mut().take();
-        if let Some(spare) = spare {
-            self.install(spare);
-        }
-        self.order_replacement();
-    }
-}
-
-async fn tick_for_ever(vm: Weak<Vm>, generation: u64, root: ContextId, period: Duration) {
-    loop {
-        tokio::time::sleep(period).await;
-        let Some(vm) = vm.upgrade() else { return };
-        if vm.generation() != generation {
-            return;
-        }
-        if vm
-            .enter(None, |instance, streams| instance.on_tick(streams, root))
-            .is_err()
-        {
-            return;
-        }
     }
 }

@@ -5,8 +5,11 @@ use std::net::TcpListener;
 use std::sync::Arc;
 
 use tidegate_host_abi::Instance;
+use tidegate_host_abi::Isolation;
+use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::Services;
 
+use crate::filters::vm::STOCK;
 use crate::gateway::StartError;
 use crate::gateway::plan::Drawn;
 use crate::generation::BindId;
@@ -44,8 +47,16 @@ pub(super) fn prepare(
     each.resize_with(workers, Share::default);
     let mut addresses = Vec::new();
     for vm in &drawn.new_vms {
-        for share in &mut each {
-            share.instances.push((vm.id, start_vm(vm)?));
+        let spec = vm.plugins.first().map(|plugin| plugin.spec());
+        let (workers, instances) = match spec.map(|spec| (spec.kind, spec.isolation)) {
+            // One in the process: the first worker has it.
+            Some((PluginKind::Service, _)) => (1, 1),
+            Some((PluginKind::Http, Isolation::Stream)) => (workers, STOCK),
+            // One that serves and a spare.
+            Some((PluginKind::Http, Isolation::Worker)) | None => (workers, 2),
+        };
+        for share in each.iter_mut().take(workers) {
+            share.instances.push((vm.id, start_vm(vm, instances)?));
         }
     }
     // Last, so that nobody is let in by the kernel before there is somebody to accept.
@@ -66,10 +77,9 @@ pub(super) fn prepare(
     Ok(Prepared { each, addresses })
 }
 
-/// An instance and a spare.
-fn start_vm(vm: &VmPlan) -> Result<Vec<Instance>, StartError> {
+fn start_vm(vm: &VmPlan, count: usize) -> Result<Vec<Instance>, StartError> {
     let mut instances = Vec::new();
-    for _ in 0..2 {
+    for _ in 0..count {
         let services: Arc<dyn Services> = Arc::clone(&vm.services) as _;
         let instance =
             Instance::start(&vm.plugins, services).map_err(|source| StartError::Plugin {

@@ -3,6 +3,7 @@
 //! A change may take as long as filters take to start; who asks for numbers, or for the end, must not
 //! wait for it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
@@ -10,6 +11,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::filters::services::Commons;
+use crate::filters::services::LastFault;
 use crate::metrics::Counters;
 use crate::metrics::Metrics;
 use crate::worker::Message;
@@ -31,8 +33,15 @@ impl Remote {
         Metrics {
             open_connections: open.sum::<usize>() as u64,
             guests: self.commons.metrics().snapshot(),
+            waiting_plugins: self.commons.waiting(),
             ..Metrics::sum(&self.counters)
         }
+    }
+
+    /// The last fault of each plugin that had one, by its name.
+    #[must_use]
+    pub fn last_faults(&self) -> BTreeMap<String, LastFault> {
+        self.commons.faults()
     }
 
     /// Stops accepting and lets what runs finish, until the drain time-out.

@@ -17,6 +17,8 @@ use tidegate_core::route::RuleId;
 use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener;
 use tidegate_core::snapshot::PluginId;
+use tidegate_host_abi::FailurePolicy;
+use tidegate_host_abi::PluginKind;
 
 use crate::exchange::request::RuleRef;
 use crate::filters::Chain;
@@ -33,7 +35,7 @@ use crate::upstream::balance::BackendStates;
 pub(crate) struct Generation {
     pub(crate) plan: Arc<Plan>,
     /// By plugin id; `Err` is a refused plugin's policy.
-    filters: Vec<Result<Filter, tidegate_host_abi::FailurePolicy>>,
+    filters: Vec<Result<Filter, FailurePolicy>>,
     /// By the address of the listener, which the plan keeps alive.
     listeners: HashMap<*const Listener, Rc<Chain>, RandomState>,
     chains: RefCell<HashMap<(*const Listener, RuleId), Rc<Chain>, RandomState>>,
@@ -87,11 +89,11 @@ impl Generation {
     }
 
     /// A plugin as a filter here; `Err` is a refused plugin's policy.
-    pub(crate) fn filter(&self, id: PluginId) -> Result<&Filter, tidegate_host_abi::FailurePolicy> {
+    pub(crate) fn filter(&self, id: PluginId) -> Result<&Filter, FailurePolicy> {
         match self.filters.get(id.0 as usize) {
             Some(Ok(filter)) => Ok(filter),
             Some(Err(policy)) => Err(*policy),
-            None => Err(tidegate_host_abi::FailurePolicy::FailClosed),
+            None => Err(FailurePolicy::FailClosed),
         }
     }
 
@@ -143,13 +145,13 @@ impl Generation {
     }
 }
 
-fn filter(
-    id: usize,
-    slot: &Slot,
-    vms: &HashMap<VmId, Rc<Vm>>,
-) -> Result<Filter, tidegate_host_abi::FailurePolicy> {
+fn filter(id: usize, slot: &Slot, vms: &HashMap<VmId, Rc<Vm>>) -> Result<Filter, FailurePolicy> {
     match slot {
         Slot::Refused(policy) => Err(*policy),
+        // It is no filter: what names it all the same is refused.
+        Slot::Ready { plugin, .. } if plugin.spec().kind == PluginKind::Service => {
+            Err(FailurePolicy::FailClosed)
+        }
         Slot::Ready { plugin, vm, place } => {
             let vm = vms.get(vm).ok_or(plugin.spec().failure_policy)?;
             Ok(Filter {

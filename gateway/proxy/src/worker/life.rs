@@ -225,6 +225,7 @@ async fn housekeeping(worker: Weak<Worker>) {
         };
         worker.pool.sweep();
         end_retired(&worker);
+        worker.collect();
         forget_doors(&worker);
         if let Some(log) = &worker.access_log {
             log.flush();

@@ -114,6 +114,8 @@ fn the_page_is_valid_whatever_names_hold() {
             name: odd.to_owned(),
             digest: Some("00ff".to_owned()),
             fails_open: false,
+            kind: "Http",
+            isolation: "Worker",
         }]
         .into(),
         ..Status::default()

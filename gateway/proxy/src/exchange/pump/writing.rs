@@ -17,25 +17,28 @@ impl<H: PendingHead> Pump<'_, H> {
         let sends_trailers = ended
             && self.head.takes_trailers()
             && self
+                .intake
                 .trailers()
                 .as_ref()
                 .is_some_and(|trailers| !trailers.is_empty());
         if sends_trailers {
             return BodyLength::Chunked;
         }
-        if !self.shows {
+        if !self.intake.shows {
             return self.announced;
         }
+        let progress = &self.intake.progress;
+        let waiting: usize = progress.out.iter().map(Bytes::len).sum();
         if ended {
-            let bytes: usize = self.out.iter().map(Bytes::len).sum();
-            return match (bytes, self.announced) {
+            return match (waiting, self.announced) {
                 (0, BodyLength::Empty) => BodyLength::Empty,
                 (bytes, _) => BodyLength::Exactly(bytes as u64),
             };
         }
-        let waiting: usize = self.out.iter().map(Bytes::len).sum();
-        let unchanged = self.taken == self.passed + waiting as u64;
-        if unchanged && self.has_length_field() {
+        // Once the head has left, a filter could not change the length any more.
+        let may_change = self.intake.run.chain.edits_bodies(self.intake.side);
+        let unchanged = progress.taken == self.passed + waiting as u64;
+        if unchanged && !may_change && self.has_length_field() {
             self.announced
         } else {
             BodyLength::Chunked
@@ -47,8 +50,8 @@ impl<H: PendingHead> Pump<'_, H> {
         if !matches!(self.announced, BodyLength::Exactly(_)) {
             return true;
         }
-        let state = self.run.stream.state();
-        match self.side {
+        let state = self.intake.run.stream.state();
+        match self.intake.side {
             Side::Request => state.request.headers.contains_key(CONTENT_LENGTH),
             Side::Response => state.response.headers.contains_key(CONTENT_LENGTH),
         }
@@ -64,7 +67,7 @@ impl<H: PendingHead> Pump<'_, H> {
 
     pub(super) async fn write_out(&mut self) -> Result<(), PumpEnd> {
         if self.encoder.is_none() {
-            if self.out.is_empty() {
+            if self.intake.progress.out.is_empty() {
                 return Ok(());
             }
             self.write_head(false)?;
@@ -73,7 +76,7 @@ impl<H: PendingHead> Pump<'_, H> {
     }
 
     async fn write_pieces(&mut self) -> Result<(), PumpEnd> {
-        let stall = self.run.timeouts.write_stall;
+        let stall = self.intake.run.timeouts.write_stall;
         while let Some(piece) = self.next_piece()? {
             self.sink.send(&piece, stall).await.map_err(PumpEnd::Sink)?;
             self.after_piece();
@@ -87,7 +90,8 @@ impl<H: PendingHead> Pump<'_, H> {
             return Ok(None);
         };
         // A chunk of no bytes would be the end.
-        let full = std::iter::from_fn(|| self.out.pop_front()).find(|piece| !piece.is_empty());
+        let full = std::iter::from_fn(|| self.intake.progress.out.pop_front())
+            .find(|piece| !piece.is_empty());
         let Some(piece) = full else {
             return Ok(None);
         };
@@ -118,7 +122,7 @@ impl<H: PendingHead> Pump<'_, H> {
     /// Writes the end of the body, with trailers if there are some and they may be sent.
     pub(super) fn write_end(&mut self) -> Result<(), PumpEnd> {
         let takes_trailers = self.head.takes_trailers();
-        let trailers = self.trailers().take();
+        let trailers = self.intake.trailers().take();
         if let Some(encoder) = &mut self.encoder {
             let sent = trailers.as_deref().filter(|_| takes_trailers);
             encoder
@@ -127,12 +131,12 @@ impl<H: PendingHead> Pump<'_, H> {
             self.head.on_end(sent);
         }
         // Filters may still read them when they log.
-        *self.trailers() = trailers;
+        *self.intake.trailers() = trailers;
         Ok(())
     }
 
     pub(super) async fn flush(&mut self) -> Result<(), PumpEnd> {
-        let stall = self.run.timeouts.write_stall;
+        let stall = self.intake.run.timeouts.write_stall;
         self.sink.flush(stall).await.map_err(PumpEnd::Sink)
     }
 }

@@ -4,11 +4,11 @@
 //! held so far, each time more comes; what it lets pass is never shown to it again.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use bytes::Bytes;
 use tidegate_core::failure::Failure;
 use tidegate_host_abi::BodyAction;
-use tidegate_host_abi::Callback;
 use tidegate_host_abi::ContextId;
 use tidegate_host_abi::Side;
 use tidegate_host_abi::TrailersAction;
@@ -20,36 +20,39 @@ use crate::filters::run::Passed;
 use crate::filters::run::Stop;
 use crate::filters::run::check_requests;
 
+/// Steps of a body: the first filter that sees it is at step 0.
+pub(crate) type Steps = Range<usize>;
+
 impl FilterRun<'_> {
-    /// Passes pieces of a body through the filters from `step` on; what comes out is added to
-    /// `out`.
+    /// Passes pieces of a body through the filters of some steps; what comes out is added to `out`.
     pub(crate) fn body(
         &self,
         side: Side,
-        step: usize,
+        steps: Steps,
         mut pieces: VecDeque<Bytes>,
-        end: bool,
+        mut end: bool,
         out: &mut VecDeque<Bytes>,
     ) -> Result<Passed, Stop> {
-        let mut step = step;
-        while let Some(at) = self.chain.at_step(side, step) {
-            step += 1;
-            let Some(filter) = self.filter(at) else {
+        let mut trailers = None;
+        let held = |trailers: Option<usize>| trailers.map_or(Passed::Held, Passed::Trailers);
+        for step in steps {
+            let Some(at) = self.chain.at_step(side, step) else {
+                break;
+            };
+            let Some(filter) = self.filter(at).filter(|filter| filter.sees_body(side)) else {
                 continue;
             };
-            let wanted = match side {
-                Side::Request => Callback::RequestBody,
-                Side::Response => Callback::ResponseBody,
-            };
-            if !filter.callbacks.has(wanted) {
-                continue;
-            }
             let Some(context) = self.context_in(filter, at, side)? else {
                 continue;
             };
             match self.body_callback(filter, at, context, side, pieces, end)? {
                 Some(passed) => pieces = passed,
-                None => return Ok(Passed::Held),
+                None => return Ok(held(trailers)),
+            }
+            if end && self.made_trailers(at, side) {
+                // Now they are the end.
+                end = false;
+                trailers = Some(step + 1);
             }
         }
         if out.is_empty() {
@@ -57,7 +60,18 @@ impl FilterRun<'_> {
         } else {
             out.append(&mut pieces);
         }
-        Ok(if end { Passed::Ended } else { Passed::Open })
+        Ok(match trailers {
+            Some(step) => Passed::Trailers(step),
+            None if end => Passed::Ended,
+            None => Passed::Open,
+        })
+    }
+
+    /// Whether a filter made the trailers of a message that had none.
+    fn made_trailers(&self, at: usize, side: Side) -> bool {
+        let state = self.stream.state();
+        let known = state.filters.get(at);
+        known.is_some_and(|known| known.side_ref(side).made_trailers)
     }
 
     /// Shows a filter what is there now and returns what it lets pass, or `None` if it holds.
@@ -83,13 +97,14 @@ impl FilterRun<'_> {
         };
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         let entered =
-            filter.vm.enter(
-                Some(self.current(context, at)),
-                |instance, streams| match side {
-                    Side::Request => instance.on_request_body(streams, context, size, end),
-                    Side::Response => instance.on_response_body(streams, context, size, end),
-                },
-            );
+            self.vm(filter, at)
+                .enter(
+                    Some(self.current(context, at)),
+                    |instance, streams| match side {
+                        Side::Request => instance.on_request_body(streams, context, size, end),
+                        Side::Response => instance.on_response_body(streams, context, size, end),
+                    },
+                );
         let action = match entered {
             Ok(action) => action,
             Err(_) => self
@@ -136,11 +151,12 @@ impl FilterRun<'_> {
         Ok(None)
     }
 
-    /// Lets pass what a filter held back, through the filters after it.
+    /// Lets pass what a filter held back, through the filters after it, up to a step.
     pub(crate) fn release(
         &self,
         side: Side,
         at: usize,
+        until: usize,
         out: &mut VecDeque<Bytes>,
     ) -> Result<Passed, Stop> {
         let (pieces, ended) = {
@@ -155,15 +171,27 @@ impl FilterRun<'_> {
         if pieces.is_empty() && !ended {
             return Ok(Passed::Open);
         }
-        self.body(side, step, pieces, ended, out)
+        let made_trailers = ended && self.made_trailers(at, side);
+        let passed = self.body(side, step..until, pieces, ended && !made_trailers, out)?;
+        Ok(if made_trailers {
+            Passed::Trailers(step)
+        } else {
+            passed
+        })
     }
 
-    /// Runs the trailer callbacks in order. Each filter's held body passes on before its trailers
-    /// do.
-    pub(crate) async fn trailers(&self, side: Side, out: &mut VecDeque<Bytes>) -> Result<(), Stop> {
-        let mut step = 0;
-        while let Some(at) = self.chain.at_step(side, step) {
-            step += 1;
+    /// Runs the trailer callbacks of some steps in order. Each filter's held body passes on before
+    /// its trailers do.
+    pub(crate) async fn trailers(
+        &self,
+        side: Side,
+        steps: Steps,
+        out: &mut VecDeque<Bytes>,
+    ) -> Result<(), Stop> {
+        for step in steps.clone() {
+            let Some(at) = self.chain.at_step(side, step) else {
+                break;
+            };
             let Some(filter) = self.filter(at) else {
                 continue;
             };
@@ -175,11 +203,17 @@ impl FilterRun<'_> {
                 };
                 u32::try_from(trailers.map_or(0, http::HeaderMap::len)).unwrap_or(u32::MAX)
             };
-            if let Some(context) = self.context_in(filter, at, side)? {
+            // One that neither sees trailers nor holds anything owes no decision.
+            let is_concerned = filter.sees_trailers(side) || self.holds(at, side);
+            let context = match is_concerned {
+                true => self.context_in(filter, at, side)?,
+                false => None,
+            };
+            if let Some(context) = context {
                 if let Some(known) = self.stream.state().side(at, side) {
                     known.resume = false;
                 }
-                let entered = filter.vm.enter(
+                let entered = self.vm(filter, at).enter(
                     Some(self.current(context, at)),
                     |instance, streams| match side {
                         Side::Request => instance.on_request_trailers(streams, context, fields),
@@ -197,16 +231,22 @@ impl FilterRun<'_> {
                     if let Some(known) = self.stream.state().side(at, side) {
                         known.hold = Hold::Fields;
                     }
-                    self.resumed(at, side).await?;
+                    self.resumed(at, side, "trailers").await?;
                 }
             }
             if let Some(known) = self.stream.state().side(at, side) {
                 known.hold = Hold::No;
             }
-            if self.release(side, at, out)? == Passed::Held {
-                continue; // A later filter holds it; its own trailers callback comes next.
-            }
+            // If a later filter holds it: its own trailers callback comes next.
+            self.release(side, at, steps.end, out)?;
         }
         Ok(())
+    }
+
+    /// Whether a filter holds this direction back.
+    pub(crate) fn holds(&self, at: usize, side: Side) -> bool {
+        let state = self.stream.state();
+        let known = state.filters.get(at);
+        known.is_some_and(|known| known.side_ref(side).hold != Hold::No)
     }
 }

@@ -39,21 +39,47 @@ impl FilterRun<'_> {
         let Some(filter) = self.filter(at) else {
             return Poll::Ready(Ok(()));
         };
-        if lost != Some(filter.vm.generation()) {
+        if lost != Some(self.vm(filter, at).generation()) {
             return Poll::Ready(self.apply_policy(filter, at).map(|_| ()));
         }
         Poll::Pending
     }
 
     /// Waits for a filter that paused at a head or trailers.
-    pub(crate) async fn resumed(&self, at: usize, side: Side) -> Result<(), Stop> {
+    pub(crate) async fn resumed(&self, at: usize, side: Side, part: &str) -> Result<(), Stop> {
         let limit = self.timeouts.filter_pause;
         let deadline = self.worker.wheel.deadline();
         let wait = poll_fn(|cx| self.poll_resumed(at, side, cx));
         match deadline.limit(limit, wait).await {
             Ok(resumed) => resumed,
-            Err(_) => Err(Stop::Failure(Failure::PluginPauseTimeout)),
+            Err(_) => Err(self.overdue(at, side, part)),
         }
+    }
+
+    /// A filter has held a part of the message for too long: says which one, and where.
+    pub(crate) fn overdue(&self, at: usize, side: Side, part: &str) -> Stop {
+        let plugin = self.filter(at).map_or("", |filter| filter.plugin.name());
+        self.worker.counters.pause_timeout(plugin);
+        let direction = match side {
+            Side::Request => "request",
+            Side::Response => "response",
+        };
+        let blame = format!("plugin {plugin} paused in {direction} {part}");
+        self.stream.state().blame = Some(blame);
+        Stop::Failure(Failure::PluginPauseTimeout)
+    }
+
+    /// The same for the filter that holds the body back.
+    pub(crate) fn body_overdue(&self, side: Side) -> Stop {
+        let filters = 0..self.chain.filters.len();
+        let at = filters.into_iter().find(|at| self.holds(*at, side));
+        let at = at.unwrap_or(usize::MAX);
+        let holds_head = {
+            let state = self.stream.state();
+            let known = state.filters.get(at);
+            known.is_some_and(|known| known.side_ref(side).hold == Hold::Head)
+        };
+        self.overdue(at, side, if holds_head { "headers" } else { "body" })
     }
 
     /// What filters asked for outside their callbacks, for waits in which none is paused.
@@ -83,7 +109,7 @@ impl FilterRun<'_> {
                     .filters
                     .get(at)
                     .map(|filter| filter.side_ref(side).hold);
-                matches!(known, Some(Hold::Body | Hold::Watermark))
+                matches!(known, Some(Hold::Head | Hold::Body | Hold::Watermark))
             };
             if holds && let Poll::Ready(resumed) = self.poll_resumed(at, side, cx) {
                 return Poll::Ready(resumed.map(|()| at));
@@ -104,7 +130,7 @@ impl FilterRun<'_> {
             .map(|filter| filter.side_ref(side).hold);
         holds.fold(Hold::No, |strictest, hold| match (strictest, hold) {
             (Hold::Watermark, _) | (_, Hold::Watermark) => Hold::Watermark,
-            (Hold::Body, _) | (_, Hold::Body) => Hold::Body,
+            (Hold::Body | Hold::Head, _) | (_, Hold::Body | Hold::Head) => Hold::Body,
             _ => Hold::No,
         })
     }

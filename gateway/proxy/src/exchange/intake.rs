@@ -1,0 +1,340 @@
+//! The first half of a body's way: from its source through the filters.
+//!
+//! Owns reading, showing and holding. What comes out is written by the pump; or it waits here,
+//! because a filter that holds the head back wants to see the body first, or because no connection
+//! is taken for a head that cannot leave yet.
+//!
+//! Back-pressure is plain: the next frame is read when the last one has gone on.
+
+use std::cell::RefMut;
+use std::collections::VecDeque;
+use std::future::poll_fn;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use tidegate_core::failure::Failure;
+use tidegate_core::framing::BodyLength;
+use tidegate_host_abi::Side;
+use tokio::time::Instant;
+
+use crate::exchange::state::Hold;
+use crate::filters::run::FilterRun;
+use crate::filters::run::HeldHead;
+use crate::filters::run::Passed;
+use crate::filters::run::Stop;
+use crate::http1::body::BodyError;
+use crate::http1::body::BodyReader;
+use crate::http1::body::Frame;
+use crate::http1::reader::Reader;
+
+/// Where a body comes from.
+pub(crate) enum Source<'a> {
+    /// A peer sends it.
+    Socket {
+        reader: &'a mut Reader,
+        body: &'a mut BodyReader,
+    },
+    /// It is all here.
+    Ready(Option<Bytes>),
+}
+
+/// How far a body has come.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// What has passed the filters before `step`.
+    pub(super) out: VecDeque<Bytes>,
+    /// The step that sees `out` next.
+    step: usize,
+    /// Bytes that came in.
+    pub(super) taken: u64,
+    /// Nothing more comes in.
+    pub(super) input_ended: bool,
+    /// The end has passed the filters before `step`.
+    pub(super) ended: bool,
+    /// The end are trailers.
+    by_trailers: bool,
+}
+
+impl Progress {
+    /// Whether nothing of the body was read.
+    pub(crate) fn is_none(&self) -> bool {
+        self.taken == 0 && !self.input_ended
+    }
+}
+
+/// A body on its way through the filters.
+pub(crate) struct Intake<'a, 's> {
+    pub(super) run: FilterRun<'a>,
+    pub(super) side: Side,
+    pub(super) source: Source<'s>,
+    pub(super) shows: bool,
+    pub(super) progress: Progress,
+}
+
+/// What happens next.
+pub(crate) enum Event {
+    /// A frame came in.
+    Frame(Frame),
+    /// A filter lets go of what it held.
+    Released(usize),
+}
+
+impl<'a, 's> Intake<'a, 's> {
+    /// Behind the last filter.
+    pub(crate) const END: usize = usize::MAX;
+
+    pub(crate) fn new(
+        run: FilterRun<'a>,
+        side: Side,
+        source: Source<'s>,
+        progress: Progress,
+    ) -> Self {
+        Self {
+            shows: run.chain.sees_bodies(side),
+            run,
+            side,
+            source,
+            progress,
+        }
+    }
+
+    /// Reads while a filter holds the head back, and returns when it lets it go.
+    pub(crate) async fn hold(&mut self, at: usize, held: HeldHead) -> Result<(), Stop> {
+        let step = self.run.chain.step_of(self.side, at);
+        let (until, deadline) = match held {
+            HeldHead::BodyIsShown => (step + 1, None),
+            HeldHead::BodyIsKept | HeldHead::BodyWaits => {
+                // Nothing is asked of the sender: it is the filter alone that takes its time.
+                let pause = self.run.timeouts.filter_pause;
+                (step, Some(Instant::now() + pause))
+            }
+        };
+        self.catch_up(until).await?;
+        while self.run.holds(at, self.side) {
+            self.check_room()?;
+            let event = match self.take()? {
+                Some(frame) => Event::Frame(frame),
+                None => self.wait(deadline).await?,
+            };
+            self.on(event, until).await?;
+        }
+        self.progress.step = until;
+        Ok(())
+    }
+
+    /// Reads until something may leave, or there is nothing to wait for.
+    pub(crate) async fn until_it_leaves(&mut self, announced: BodyLength) -> Result<(), Stop> {
+        self.catch_up(Self::END).await?;
+        // Whatever comes in from here on passes all filters.
+        self.progress.step = Self::END;
+        while self.progress.out.is_empty() && !self.progress.ended {
+            let event = match self.take()? {
+                Some(frame) => Event::Frame(frame),
+                None if self.head_waits(announced) => self.wait(None).await?,
+                None => return Ok(()),
+            };
+            self.on(event, Self::END).await?;
+        }
+        Ok(())
+    }
+
+    /// Shows the filters before `until` what waits for them.
+    pub(crate) async fn catch_up(&mut self, until: usize) -> Result<(), Stop> {
+        let Progress {
+            step,
+            ended,
+            by_trailers,
+            ..
+        } = self.progress;
+        if step >= until || self.progress.is_none() {
+            return Ok(());
+        }
+        self.progress.step = until;
+        let end = ended && !by_trailers;
+        self.progress.ended = false;
+        let pieces = std::mem::take(&mut self.progress.out);
+        if self.shows && (end || !pieces.is_empty()) {
+            let passed =
+                self.run
+                    .body(self.side, step..until, pieces, end, &mut self.progress.out)?;
+            self.passed(passed, until).await?;
+        } else {
+            self.progress.out = pieces;
+            self.progress.ended = end;
+        }
+        if ended && by_trailers {
+            self.end_by_trailers(step, until).await?;
+        }
+        Ok(())
+    }
+
+    /// Whether the head waits for more of the body. It does while a filter holds that back. It also
+    /// waits for the first bytes of a body with a length: they are on their way, and what filters
+    /// make of them decides which length is announced. A body without one may be an event stream:
+    /// its head goes at once.
+    pub(crate) fn head_waits(&self, announced: BodyLength) -> bool {
+        self.shows
+            && (self.run.hold(self.side) != Hold::No
+                || (self.progress.taken == 0 && matches!(announced, BodyLength::Exactly(_))))
+    }
+
+    /// A frame that is here already, if one may be taken.
+    pub(crate) fn take(&mut self) -> Result<Option<Frame>, Stop> {
+        let watermark = || self.shows && self.run.hold(self.side) == Hold::Watermark;
+        if self.progress.input_ended || watermark() {
+            return Ok(None);
+        }
+        match &mut self.source {
+            Source::Ready(bytes) => Ok(Some(match bytes.take() {
+                Some(bytes) => Frame::Data { bytes, last: true },
+                None => Frame::End(None),
+            })),
+            Source::Socket { reader, body } => body
+                .decode(&mut reader.buf)
+                .map_err(|err| failed(self.side, err)),
+        }
+    }
+
+    /// Waits for the next frame, or for a filter to let go; at most until `deadline`.
+    pub(crate) async fn wait(&mut self, deadline: Option<Instant>) -> Result<Event, Stop> {
+        let (run, side) = (self.run, self.side);
+        let timeouts = run.timeouts;
+        let next = async {
+            match &mut self.source {
+                Source::Ready(_) => std::future::pending().await,
+                Source::Socket { reader, body } => body.next(reader, timeouts.stream_idle).await,
+            }
+        };
+        if run.chain.has_no_plugins() {
+            let frame = next.await;
+            return frame.map(Event::Frame).map_err(|err| failed(side, err));
+        }
+        let watermark = self.shows && run.hold(side) == Hold::Watermark;
+        let reads = !self.progress.input_ended && !watermark;
+        // If only a filter keeps this body, it has so long.
+        let deadline = match deadline {
+            None if !reads => Some(Instant::now() + timeouts.filter_pause),
+            deadline => deadline,
+        };
+        let overdue = async {
+            match deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let released = poll_fn(|cx| run.poll_released(side, cx));
+        tokio::select! {
+            biased;
+            released = released => released.map(Event::Released),
+            frame = next, if reads => frame.map(Event::Frame).map_err(|err| failed(side, err)),
+            () = overdue => Err(run.body_overdue(side)),
+        }
+    }
+
+    /// Does what an event asks for, for the filters before `until`.
+    pub(crate) async fn on(&mut self, event: Event, until: usize) -> Result<(), Stop> {
+        let (pieces, end) = match event {
+            Event::Frame(Frame::Data { bytes, last }) => {
+                if !self.shows {
+                    self.pass(bytes, last);
+                    return Ok(());
+                }
+                self.progress.taken += bytes.len() as u64;
+                self.progress.input_ended = last;
+                (VecDeque::from([bytes]), last)
+            }
+            Event::Frame(Frame::End(None)) => {
+                self.progress.input_ended = true;
+                if !self.shows {
+                    self.progress.ended = true;
+                    return Ok(());
+                }
+                (VecDeque::new(), true)
+            }
+            Event::Frame(Frame::End(Some(trailers))) => {
+                self.progress.input_ended = true;
+                *self.trailers() = Some(trailers);
+                return self.end_by_trailers(0, until).await;
+            }
+            Event::Released(at) => {
+                let passed = self
+                    .run
+                    .release(self.side, at, until, &mut self.progress.out)?;
+                return self.passed(passed, until).await;
+            }
+        };
+        let passed = self
+            .run
+            .body(self.side, 0..until, pieces, end, &mut self.progress.out)?;
+        self.passed(passed, until).await
+    }
+
+    /// Takes a piece that no filter is shown.
+    pub(super) fn pass(&mut self, bytes: Bytes, last: bool) {
+        self.progress.taken += bytes.len() as u64;
+        self.progress.input_ended = last;
+        self.progress.ended = last;
+        self.progress.out.push_back(bytes);
+    }
+
+    /// Nothing more comes in, and nobody is told.
+    pub(super) fn end_here(&mut self) {
+        self.progress.input_ended = true;
+        self.progress.ended = true;
+    }
+
+    async fn passed(&mut self, passed: Passed, until: usize) -> Result<(), Stop> {
+        match passed {
+            Passed::Open | Passed::Held => Ok(()),
+            Passed::Ended => {
+                self.progress.ended = true;
+                Ok(())
+            }
+            Passed::Trailers(step) => self.end_by_trailers(step, until).await,
+        }
+    }
+
+    /// Shows trailers to the filters from `from` on: then the end has passed them.
+    async fn end_by_trailers(&mut self, from: usize, until: usize) -> Result<(), Stop> {
+        self.progress.by_trailers = true;
+        if !self.run.chain.has_no_plugins() {
+            let run = self.run;
+            // Large and rare.
+            Box::pin(run.trailers(self.side, from..until, &mut self.progress.out)).await?;
+        }
+        self.progress.ended = true;
+        Ok(())
+    }
+
+    pub(crate) fn trailers(&self) -> RefMut<'a, Option<Box<HeaderMap>>> {
+        let side = self.side;
+        RefMut::map(self.run.stream.state(), |state| match side {
+            Side::Request => &mut state.request_trailers,
+            Side::Response => &mut state.response_trailers,
+        })
+    }
+
+    /// What waits for a held head is bounded as what a filter holds is.
+    fn check_room(&self) -> Result<(), Stop> {
+        let kept: usize = self.progress.out.iter().map(Bytes::len).sum();
+        if kept <= self.run.sizes.buffered_body_bytes {
+            return Ok(());
+        }
+        Err(Stop::Failure(match self.side {
+            Side::Request => Failure::RequestBufferOverflow,
+            Side::Response => Failure::ResponseBufferOverflow,
+        }))
+    }
+}
+
+fn failed(side: Side, err: BodyError) -> Stop {
+    let failure = match (side, err) {
+        (Side::Request, BodyError::Malformed) => Failure::BadChunk,
+        (Side::Request, BodyError::Cut) => Failure::ClientClosed,
+        (Side::Request, BodyError::TimedOut) => Failure::RequestBodyTimeout,
+        (Side::Response, BodyError::Malformed) => Failure::UpstreamProtocol,
+        (Side::Response, BodyError::Cut) => Failure::UpstreamBodyCut,
+        (Side::Response, BodyError::TimedOut) => Failure::UpstreamBodyTimeout,
+    };
+    failure.into()
+}

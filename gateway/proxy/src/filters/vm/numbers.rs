@@ -1,0 +1,74 @@
+//! What instances have used, brought together now and then.
+//!
+//! Owns the way from the counters inside instances to those that scrapes read. Nothing of it is on
+//! the path of a request: a worker collects between two exchanges, and when an instance ends.
+
+use tidegate_host_abi::Instance;
+
+use crate::exchange::state::Hold;
+use crate::filters::vm::Vm;
+use crate::metrics::PluginGauges;
+
+impl Vm {
+    /// Adds what its instances have used since it was last asked to the worker's counters.
+    pub(crate) fn collect(&self) {
+        if let Some(pool) = &self.pool {
+            for own in pool.living() {
+                own.collect();
+            }
+        }
+        if let Some(instance) = self.active.borrow_mut().as_mut() {
+            self.collect_from(instance);
+        }
+    }
+
+    /// The same for an instance that leaves.
+    pub(super) fn collect_from(&self, instance: &mut Instance) {
+        let Some(worker) = self.worker.upgrade() else {
+            return;
+        };
+        for (place, plugin) in self.plugins.iter().enumerate() {
+            let usage = instance.take_usage(place);
+            if !usage.is_empty() {
+                worker.counters.used(plugin.name(), &usage);
+            }
+        }
+    }
+
+    /// Calls `visit` with each plugin and how it stands now.
+    pub(crate) fn gauges(&self, visit: &mut impl FnMut(&str, PluginGauges)) {
+        if let Some(pool) = &self.pool {
+            for own in pool.living() {
+                own.gauges(visit);
+            }
+        }
+        let active = self.active.borrow();
+        let Some(instance) = active.as_ref() else {
+            return;
+        };
+        for (place, plugin) in self.plugins.iter().enumerate() {
+            // Plugins that share an instance share its memory: it is counted once.
+            let is_first = u64::from(place == 0);
+            let paused = self.streams.count(|known| {
+                let Some(state) = known.stream.try_state() else {
+                    return false;
+                };
+                let of_plugin = state.chain.filters.get(known.filter);
+                of_plugin.is_some_and(|filter| filter.place == place)
+                    && state
+                        .filters
+                        .get(known.filter)
+                        .is_some_and(|filter| filter.sides().any(|side| side.hold != Hold::No))
+            });
+            visit(
+                plugin.name(),
+                PluginGauges {
+                    instances: is_first,
+                    memory_bytes: is_first * instance.memory_bytes() as u64,
+                    open_calls: instance.open_calls(place) as u64,
+                    paused: paused as u64,
+                },
+            );
+        }
+    }
+}

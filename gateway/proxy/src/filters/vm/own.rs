@@ -1,0 +1,158 @@
+//! Instances that each serve one stream (`isolation: Stream`).
+//!
+//! Owns a small stock of started and configured instances. A stream takes one, and it is dropped
+//! with the stream; the control thread makes the next ones, for nothing is instantiated on a worker.
+//! How many exist at once is bounded twice: by the plugin's `instances`, over all workers, and by the
+//! engine's pool. A stream that finds no place is refused at once, one that finds no instance in
+//! stock waits a moment.
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::rc::Weak;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tidegate_host_abi::Instance;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::filters::lent::StreamTable;
+use crate::filters::vm::REPLACEMENT_WAIT;
+use crate::filters::vm::Vm;
+use crate::filters::vm::succession::Succession;
+
+/// Instances in stock on each worker.
+pub(crate) const STOCK: usize = 4;
+
+/// The instances of one plugin that are not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Pool {
+    stock: RefCell<Vec<Instance>>,
+    /// Instances that the control thread was asked for.
+    ordered: Cell<usize>,
+    /// Streams that wait for one.
+    waiting: Cell<usize>,
+    arrived: Notify,
+    taken: RefCell<Vec<Weak<Vm>>>,
+}
+
+/// Why a stream gets no instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exhausted {
+    /// As many exist as may.
+    AllTaken,
+    /// None was started in time.
+    NoneReady,
+}
+
+/// A stream that waits; it no longer does when this is dropped.
+struct Waiting<'a>(&'a Cell<usize>);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a Cell<usize>) -> Self {
+        count.set(count.get() + 1);
+        Self(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}
+
+impl Pool {
+    pub(super) fn accept(&self, instance: Instance) {
+        self.ordered.set(self.ordered.get().saturating_sub(1));
+        self.stock.borrow_mut().push(instance);
+        self.arrived.notify_one();
+    }
+
+    pub(super) fn clear(&self) {
+        self.stock.borrow_mut().clear();
+    }
+
+    /// Those that streams have.
+    pub(super) fn living(&self) -> Vec<Rc<Vm>> {
+        let mut taken = self.taken.borrow_mut();
+        taken.retain(|vm| vm.strong_count() > 0);
+        taken.iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+impl Vm {
+    /// An instance for one stream alone, if this is a pool.
+    pub(crate) async fn own(self: &Rc<Self>) -> Result<Rc<Self>, Exhausted> {
+        let Some(pool) = &self.pool else {
+            return Ok(Rc::clone(self));
+        };
+        let limit = self
+            .plugins
+            .first()
+            .map_or(0, |plugin| plugin.spec().limits.instances);
+        let permit = self.services.occupy(limit).ok_or(Exhausted::AllTaken)?;
+        let instance = self.in_stock(pool).await?;
+        let own = Rc::new(Self {
+            id: self.id,
+            plugins: self.plugins.clone(),
+            services: Arc::clone(&self.services),
+            retired: Arc::clone(&self.retired),
+            worker: self.worker.clone(),
+            active: RefCell::new(None),
+            succession: Succession::None,
+            generation: Cell::new(0),
+            names: RefCell::new(vec![instance.id()]),
+            streams: StreamTable::default(),
+            breaker: Rc::clone(&self.breaker),
+            renew: Cell::new(false),
+            arrived: Notify::new(),
+            tickers: RefCell::default(),
+            pool: None,
+            permit: RefCell::new(Some(permit)),
+        });
+        let mut taken = pool.taken.borrow_mut();
+        if taken.len() == taken.capacity() {
+            taken.retain(|vm| vm.strong_count() > 0);
+        }
+        taken.push(Rc::downgrade(&own));
+        drop(taken);
+        own.install(instance);
+        Ok(own)
+    }
+
+    async fn in_stock(&self, pool: &Pool) -> Result<Instance, Exhausted> {
+        let take = || pool.stock.borrow_mut().pop();
+        if let Some(instance) = take() {
+            self.restock(pool);
+            return Ok(instance);
+        }
+        let waiting = Waiting::new(&pool.waiting);
+        let until = Instant::now() + REPLACEMENT_WAIT;
+        loop {
+            self.restock(pool);
+            let arrived = pool.arrived.notified();
+            if tokio::time::timeout_at(until, arrived).await.is_err() {
+                return take().ok_or(Exhausted::NoneReady);
+            }
+            if let Some(instance) = take() {
+                drop(waiting);
+                self.restock(pool);
+                return Ok(instance);
+            }
+        }
+    }
+
+    fn restock(&self, pool: &Pool) {
+        let wanted = if self.retired.load(Ordering::Relaxed) {
+            pool.waiting.get()
+        } else {
+            STOCK + pool.waiting.get()
+        };
+        while pool.stock.borrow().len() + pool.ordered.get() < wanted {
+            pool.ordered.set(pool.ordered.get() + 1);
+            self.order(Duration::ZERO);
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What plugins use, and why one was ended last, as JSON.
+//!
+//! Owns the shape. Names of functions and the message of a trap are the guest's own words: they are
+//! quoted as JSON quotes them, and a guest that puts a secret into a panic shows it to who may ask.
+
+use serde_json::Value;
+use serde_json::json;
+use tidegate_proxy::LastFault;
+use tidegate_proxy::PluginNumbers;
+
+use crate::admin::dump;
+use crate::status::Board;
+use crate::status::PluginStatus;
+
+/// GET /plugins.
+pub(crate) fn page(board: &Board) -> Vec<u8> {
+    let status = board.read();
+    let metrics = board.metrics();
+    let faults = board.last_faults();
+    let plugins: Vec<Value> = status
+        .plugins
+        .iter()
+        .map(|one| {
+            let numbers = metrics.plugins.get(&one.name);
+            let waits = metrics.waiting_plugins.contains(&one.name);
+            plugin(one, numbers, faults.get(&one.name), waits)
+        })
+        .collect();
+    dump::page(&json!({ "generation": status.generation, "plugins": plugins }))
+}
+
+fn plugin(
+    status: &PluginStatus,
+    numbers: Option<&PluginNumbers>,
+    fault: Option<&LastFault>,
+    waits: bool,
+) -> Value {
+    let PluginNumbers {
+        usage,
+        gauges,
+        pause_timeouts,
+        exhausted,
+    } = numbers.cloned().unwrap_or_default();
+    let calls: serde_json::Map<String, Value> = usage
+        .by_callback()
+        .map(|one| {
+            let value = json!({ "calls": one.calls, "cpuMicros": one.nanos / 1_000 });
+            (one.callback.to_owned(), value)
+        })
+        .collect();
+    json!({
+        "name": status.name,
+        "digest": status.digest,
+        "type": status.kind,
+        "isolation": status.isolation,
+        "failurePolicy": if status.fails_open { "FailOpen" } else { "FailClosed" },
+        "newestWaits": waits,
+        "instances": gauges.instances,
+        "memoryBytes": gauges.memory_bytes,
+        "openCalls": gauges.open_calls,
+        "paused": gauges.paused,
+        "pauseTimeouts": pause_timeouts,
+        "exhausted": exhausted,
+        "callbacks": calls,
+        "lastFault": fault.map(last_fault),
+    })
+}
+
+fn last_fault(last: &LastFault) -> Value {
+    let LastFault { unix_nanos, fault } = last;
+    let frames: Vec<&str> = fault.backtrace.lines().map(str::trim).collect();
+    json!({
+        "at": unix_nanos / 1_000_000_000,
+        "kind": fault.kind.as_str(),
+        "callback": fault.callback,
+        "message": &*fault.message,
+        "backtrace": frames,
+    })
+}
