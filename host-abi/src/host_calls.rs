@@ -7,6 +7,7 @@
 //! Invariant: no host call enters the guest, except for the guest's own allocator.
 
 mod body;
+mod callout;
 mod clock;
 mod context;
 mod dns;
@@ -20,6 +21,7 @@ mod local_response;
 mod log;
 mod metrics;
 mod property;
+mod redis_call;
 mod shared_data;
 mod shared_queue;
 mod wasi;
@@ -68,6 +70,7 @@ pub(crate) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     log::link(linker)?;
     metrics::link(linker)?;
     property::link(linker)?;
+    redis_call::link(linker)?;
     shared_data::link(linker)?;
     shared_queue::link(linker)?;
     wasi::link(linker)

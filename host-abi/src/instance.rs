@@ -8,9 +8,10 @@
 //! call (its allocator aside), and every context that was created is ended exactly once.
 //!
 //! Read `start` for how an instance comes to be, `callbacks` for the stream callbacks, `root` for
-//! those of plugins.
+//! those of plugins, `calls` for answers to their calls.
 
 mod callbacks;
+mod calls;
 mod dns;
 mod exports;
 mod root;
@@ -29,7 +30,7 @@ use crate::fault::{Fault, FaultKind};
 use crate::functions::{Callback, Callbacks};
 use crate::lent::lend;
 use crate::plugin::{Plugin, VmKey};
-use crate::services::HttpCall;
+use crate::services::{GrpcCommand, HttpCall, RedisCall};
 use crate::state::{Continued, State};
 use crate::stream::Streams;
 use crate::usage::Usage;
@@ -144,8 +145,22 @@ impl Instance {
     #[must_use]
     pub fn take_http_calls(&mut self) -> Vec<HttpCall> {
         let calls = &mut self.store.data_mut().calls;
-        calls.queued_bytes = 0;
-        std::mem::take(&mut calls.queued)
+        calls.taken(|calls| &mut calls.queued)
+    }
+
+    /// Takes what was asked for of gRPC calls and streams, in order. Costs nothing if there is
+    /// nothing.
+    #[must_use]
+    pub fn take_grpc_commands(&mut self) -> Vec<GrpcCommand> {
+        let calls = &mut self.store.data_mut().calls;
+        calls.taken(|calls| &mut calls.grpc_queued)
+    }
+
+    /// Takes the Redis commands that were asked for, in order. Costs nothing if there are none.
+    #[must_use]
+    pub fn take_redis_calls(&mut self) -> Vec<RedisCall> {
+        let calls = &mut self.store.data_mut().calls;
+        calls.taken(|calls| &mut calls.redis_queued)
     }
 
     /// Takes whether the guest asked to be replaced by a new instance (Higress's property
@@ -189,7 +204,7 @@ impl Instance {
     #[must_use]
     pub fn open_calls(&self, plugin_index: usize) -> usize {
         let open = self.store.data().calls.open.values();
-        open.filter(|plugin| **plugin == plugin_index).count()
+        open.filter(|call| call.plugin == plugin_index).count()
     }
 
     /// The place of the plugin whose callback was entered last: the one to blame for a fault.

@@ -127,6 +127,8 @@ numbered! {
         PluginConfiguration = 7,
         /// The arguments of a foreign function.
         ForeignArguments = 8,
+        /// The reply to a Redis command, as it came (Higress).
+        RedisReply = 9,
     }
 }
 

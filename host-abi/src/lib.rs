@@ -22,11 +22,13 @@
 
 mod body;
 mod budget;
+mod calls;
 mod context;
 mod crypto;
 mod engine;
 mod fault;
 mod functions;
+mod grpc_service;
 mod host_calls;
 mod instance;
 mod kinds;
@@ -68,7 +70,8 @@ pub use plain::PlainServices;
 pub use plugin::{FailurePolicy, Isolation, Plugin, PluginKind, PluginSpec, VmKey};
 pub use property::Property;
 pub use services::{
-    CallResponse, CalloutToken, DnsAddress, DnsLookup, DnsToken, GuestLog, HttpCall, Services,
+    CallResponse, CalloutToken, DnsAddress, DnsLookup, DnsToken, GrpcCommand, GrpcEvent, GrpcKind,
+    GrpcStart, GuestLog, HttpCall, RedisCall, RedisFailed, RedisLogin, Services,
 };
 pub use shared::{CasMismatch, SharedStore};
 pub use stream::{

@@ -3,6 +3,9 @@
 //! Owns the one trait behind which an embedder puts all of it, so that time can be virtual and runs
 //! can be replayed. It performs nothing itself.
 
+mod grpc;
+mod redis;
+
 use std::fmt;
 
 use bytes::Bytes;
@@ -12,6 +15,8 @@ use crate::crypto::Crypto;
 use crate::kinds::LogLevel;
 use crate::metrics::GuestMetrics;
 use crate::shared::SharedStore;
+pub use grpc::{GrpcCommand, GrpcEvent, GrpcKind, GrpcStart};
+pub use redis::{RedisCall, RedisFailed, RedisLogin};
 
 /// The surroundings of all instances of a process.
 pub trait Services: Send + Sync + fmt::Debug {

@@ -5,7 +5,7 @@
 //!
 //! Invariant: it is `Send`, because an instance is started on one thread and serves on another.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use bytes::Bytes;
 use wasmtime::{Memory, TypedFunc};
 
 use crate::budget::Budget;
+use crate::calls::Calls;
 use crate::context::{Context, ContextId, Contexts, Kind};
 use crate::engine::Needed;
 use crate::fault::HostCallError;
@@ -23,7 +24,7 @@ use crate::lent::Lent;
 use crate::limits::{Limits, ResourceUse};
 use crate::metrics::MetricHandle;
 use crate::plugin::Plugin;
-use crate::services::{CallResponse, DnsLookup, GuestLog, HttpCall, Services};
+use crate::services::{CallResponse, DnsLookup, GrpcEvent, GuestLog, Services};
 use crate::stream::StreamHost;
 use crate::usage::Usage;
 
@@ -128,6 +129,10 @@ pub(crate) enum Input {
     CallResponse(CallResponse),
     /// Buffer 8.
     CallData(Bytes),
+    /// Buffer 5 or map 4 or 5, and the status.
+    Grpc(GrpcEvent),
+    /// Buffer 9.
+    RedisReply(Bytes),
 }
 
 /// Handles into the guest, cached because looking them up by name is slow.
@@ -143,17 +148,6 @@ impl std::fmt::Debug for GuestHandles {
             .field("memory", &self.memory)
             .finish_non_exhaustive()
     }
-}
-
-/// HTTP calls of the instance.
-#[derive(Debug, Default)]
-pub(crate) struct Calls {
-    /// Asked for and not yet taken by the embedder.
-    pub(crate) queued: Vec<HttpCall>,
-    pub(crate) queued_bytes: usize,
-    /// Unanswered ones by token, with the plugin's place.
-    pub(crate) open: HashMap<u32, usize>,
-    pub(crate) last_token: u32,
 }
 
 /// Names that are looked up for the instance.

@@ -18,12 +18,14 @@ mod host {
     mod faults;
     mod foreign;
     mod fuzz;
+    mod grpc;
     mod headers;
     mod higress;
     mod life;
     mod memory;
     mod misc;
     mod modules;
+    mod redis;
     mod shared;
     mod start;
     mod streams;

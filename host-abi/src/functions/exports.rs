@@ -31,6 +31,16 @@ pub enum Callback {
     ResponseTrailers,
     /// `proxy_on_http_call_response`
     HttpCallResponse,
+    /// `proxy_on_grpc_receive_initial_metadata`
+    GrpcInitialMetadata,
+    /// `proxy_on_grpc_receive`
+    GrpcReceive,
+    /// `proxy_on_grpc_receive_trailing_metadata`
+    GrpcTrailingMetadata,
+    /// `proxy_on_grpc_close`
+    GrpcClose,
+    /// `proxy_on_redis_call_response`
+    RedisCallResponse,
     /// `proxy_on_queue_ready`
     QueueReady,
     /// `proxy_on_done`
@@ -75,7 +85,7 @@ pub(crate) enum Role {
     Life,
     /// Calls it where the plugin may have it.
     Callback(Callback),
-    /// Never calls it: callbacks of TCP, gRPC and of other hosts.
+    /// Never calls it: callbacks of TCP and of other hosts.
     Uncalled,
 }
 
@@ -177,10 +187,20 @@ pub(crate) static EXPORTS: &[Export] = &[
         "",
         Callback::HttpCallResponse,
     ),
-    uncalled("proxy_on_grpc_receive_initial_metadata", "iii", ""),
-    uncalled("proxy_on_grpc_receive", "iii", ""),
-    uncalled("proxy_on_grpc_receive_trailing_metadata", "iii", ""),
-    uncalled("proxy_on_grpc_close", "iii", ""),
+    on(
+        "proxy_on_grpc_receive_initial_metadata",
+        "iii",
+        "",
+        Callback::GrpcInitialMetadata,
+    ),
+    on("proxy_on_grpc_receive", "iii", "", Callback::GrpcReceive),
+    on(
+        "proxy_on_grpc_receive_trailing_metadata",
+        "iii",
+        "",
+        Callback::GrpcTrailingMetadata,
+    ),
+    on("proxy_on_grpc_close", "iii", "", Callback::GrpcClose),
     on("proxy_on_queue_ready", "ii", "", Callback::QueueReady),
     uncalled("proxy_on_foreign_function", "iii", ""),
     on("proxy_on_done", "i", "i", Callback::Done),
@@ -188,5 +208,10 @@ pub(crate) static EXPORTS: &[Export] = &[
     on("proxy_on_delete", "i", "", Callback::Delete),
     on("envoy_on_resolve_dns", "iii", "", Callback::ResolveDns),
     uncalled("envoy_on_stats_update", "ii", ""),
-    uncalled("proxy_on_redis_call_response", "iiii", ""),
+    on(
+        "proxy_on_redis_call_response",
+        "iiii",
+        "",
+        Callback::RedisCallResponse,
+    ),
 ];

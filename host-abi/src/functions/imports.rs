@@ -49,20 +49,6 @@ const fn misc(
     }
 }
 
-const fn missing(name: &'static str, params: &'static str) -> Import {
-    Import {
-        namespace: Namespace::Env,
-        name,
-        signature: Signature {
-            params,
-            result: "i",
-        },
-        reach: Callbacks,
-        versions: OUTSIDE,
-        implemented: false,
-    }
-}
-
 const fn wasi(name: &'static str, params: &'static str) -> Import {
     Import {
         namespace: Namespace::Wasi,
@@ -126,8 +112,8 @@ pub(crate) static IMPORTS: &[Import] = &[
     misc("pthread_equal", "ii", "i", ALL),
     misc("abort", "iiii", "", OUTSIDE),
     env("envoy_resolve_dns", "iii", Callbacks, ALL),
-    missing("proxy_redis_init", "iiiiiii"),
-    missing("proxy_redis_call", "iiiii"),
+    env("proxy_redis_init", "iiiiiii", Callbacks, HIGRESS),
+    env("proxy_redis_call", "iiiii", Callbacks, HIGRESS),
     env(
         "proxy_inject_encoded_data_to_filter_chain",
         "iii",

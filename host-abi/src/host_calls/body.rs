@@ -1,4 +1,4 @@
-//! Buffers: bodies, configurations and the answers to HTTP calls.
+//! Buffers: bodies, configurations and the answers to calls.
 //!
 //! Owns the ranges and who may read what when. Only bodies can be edited.
 
@@ -9,6 +9,7 @@ use super::guest::Guest;
 use super::{Answer, env_fn};
 use crate::kinds::{BufferKind, LogLevel, Status};
 use crate::memory::{OutBytes, Region, Slot};
+use crate::services::GrpcEvent;
 use crate::state::{Input, State};
 use crate::stream::Side;
 
@@ -72,6 +73,10 @@ fn buffer(state: &State, kind: BufferKind) -> Buffer {
             Buffer::Fixed(response.body.clone())
         }
         (BufferKind::ForeignArguments, Input::CallData(bytes)) => Buffer::Fixed(bytes.clone()),
+        (BufferKind::GrpcMessage, Input::Grpc(GrpcEvent::Message(message))) => {
+            Buffer::Fixed(message.clone())
+        }
+        (BufferKind::RedisReply, Input::RedisReply(reply)) => Buffer::Fixed(reply.clone()),
         (BufferKind::VmConfiguration, Input::VmConfiguration) => spec(|spec| &spec.vm_config),
         (BufferKind::PluginConfiguration, Input::PluginConfiguration) => spec(|spec| &spec.config),
         _ => Buffer::None,
@@ -89,7 +94,15 @@ fn get(guest: &mut Guest<'_, '_>, kind: u32, range: Range, out: OutBytes) -> Ans
             let part = bytes.get(range.start as usize..).unwrap_or_default();
             guest.give(part.get(..range.len as usize).unwrap_or(part), out)
         }
-        Buffer::None => Err(Status::NotFound.into()),
+        Buffer::None => Err(unavailable(kind).into()),
+    }
+}
+
+/// What a buffer that is not there now answers. Other hosts do not know Higress's at all.
+const fn unavailable(kind: BufferKind) -> Status {
+    match kind {
+        BufferKind::RedisReply => Status::BadArgument,
+        _ => Status::NotFound,
     }
 }
 
@@ -135,7 +148,8 @@ fn set(guest: &mut Guest<'_, '_>, kind: u32, range: Range, bytes: Region) -> Ans
         | BufferKind::GrpcMessage
         | BufferKind::VmConfiguration
         | BufferKind::PluginConfiguration
-        | BufferKind::ForeignArguments => return Err(Status::BadArgument.into()),
+        | BufferKind::ForeignArguments
+        | BufferKind::RedisReply => return Err(Status::BadArgument.into()),
     };
     let limit = state.limits().map_or(0, |limits| limits.buffered_bytes);
     let strict = state.strict;
@@ -186,13 +200,14 @@ fn status(guest: &mut Guest<'_, '_>, kind: u32, size_out: Slot, flags_out: Slot)
     let (memory, state) = guest.parts()?;
     size_out.check(memory, 4)?;
     flags_out.check(memory, 4)?;
-    let size = match buffer(state, BufferKind::try_from(kind)?) {
+    let kind = BufferKind::try_from(kind)?;
+    let size = match buffer(state, kind) {
         Buffer::Body(side) => {
             let size = state.with_stream(|stream| stream.body(side).map(|body| body.len()));
             size.flatten().ok_or(Status::NotFound)?
         }
         Buffer::Fixed(bytes) => bytes.len(),
-        Buffer::None => return Err(Status::NotFound.into()),
+        Buffer::None => return Err(unavailable(kind).into()),
     };
     size_out.write_u32(memory, u32::try_from(size).unwrap_or(u32::MAX))?;
     Ok(flags_out.write_u32(memory, 0)?)

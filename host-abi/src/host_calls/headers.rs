@@ -1,4 +1,4 @@
-//! Header maps and trailers, of the stream and of the answer to an HTTP call.
+//! Header maps and trailers, of the stream and of the answer to a call.
 //!
 //! Owns the statuses, which are Envoy's except where Envoy's make Rust filters panic: a write that
 //! cannot take effect is answered OK. Validation of names and values is the embedder's.
@@ -12,6 +12,7 @@ use crate::functions::AbiVersion;
 use crate::kinds::{LogLevel, MapKind, Status};
 use crate::memory::{OutBytes, Region, Slot};
 use crate::pairs;
+use crate::services::GrpcEvent;
 use crate::state::{Input, State};
 use crate::stream::{Edited, Field, HeaderEdit};
 
@@ -83,7 +84,8 @@ enum Whose {
     Stream(MapKind),
     CallHeaders,
     CallTrailers,
-    Nobody,
+    GrpcInitial,
+    GrpcTrailing,
 }
 
 fn whose(map: u32) -> Result<Whose, Status> {
@@ -95,20 +97,20 @@ fn whose(map: u32) -> Result<Whose, Status> {
             | MapKind::ResponseTrailers) => Whose::Stream(kind),
             MapKind::CallResponseHeaders => Whose::CallHeaders,
             MapKind::CallResponseTrailers => Whose::CallTrailers,
-            MapKind::GrpcInitialMetadata | MapKind::GrpcTrailingMetadata => Whose::Nobody,
+            MapKind::GrpcInitialMetadata => Whose::GrpcInitial,
+            MapKind::GrpcTrailingMetadata => Whose::GrpcTrailing,
         },
     )
 }
 
 /// The map of the answer that the running callback is about.
 fn call_map<'s>(state: &'s State, whose: &Whose) -> Option<&'s [(Bytes, Bytes)]> {
-    let Input::CallResponse(response) = &state.running.input else {
-        return None;
-    };
-    match whose {
-        Whose::CallHeaders => Some(&response.headers),
-        Whose::CallTrailers => Some(&response.trailers),
-        Whose::Stream(_) | Whose::Nobody => None,
+    match (whose, &state.running.input) {
+        (Whose::CallHeaders, Input::CallResponse(response)) => Some(&response.headers),
+        (Whose::CallTrailers, Input::CallResponse(response)) => Some(&response.trailers),
+        (Whose::GrpcInitial, Input::Grpc(GrpcEvent::InitialMetadata(pairs)))
+        | (Whose::GrpcTrailing, Input::Grpc(GrpcEvent::TrailingMetadata(pairs))) => Some(pairs),
+        _ => None,
     }
 }
 

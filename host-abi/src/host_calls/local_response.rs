@@ -12,6 +12,7 @@ use super::{Answer, env_fn};
 use crate::kinds::{LogLevel, Status, StreamKind};
 use crate::memory::{OutBytes, Region, Slot};
 use crate::pairs;
+use crate::services::GrpcEvent;
 use crate::state::{Input, State};
 use crate::stream::{LocalResponse, StreamHost};
 
@@ -131,17 +132,20 @@ fn send(guest: &mut Guest<'_, '_>, status: u32, parts: &Regions, grpc_status: i3
     Ok(())
 }
 
-/// How the HTTP call that the running callback is about ended.
+/// How the call that the running callback is about ended.
 fn status(guest: &mut Guest<'_, '_>, code_out: Slot, message_out: OutBytes) -> Answer {
     /// Envoy's number for a call that never became a stream.
     const BROKEN: u32 = 11;
 
     let (memory, state) = guest.parts()?;
     message_out.check(memory)?;
-    let (code, message): (u32, &[u8]) = match &state.running.input {
-        Input::CallResponse(response) if response.headers.is_empty() => (BROKEN, b"reset"),
-        _ => (0, b""),
+    let (code, message) = match &state.running.input {
+        Input::CallResponse(response) if response.headers.is_empty() => {
+            (BROKEN, Bytes::from_static(b"reset"))
+        }
+        Input::Grpc(GrpcEvent::Close { status, message }) => (*status, message.clone()),
+        _ => (0, Bytes::new()),
     };
     code_out.write_u32(memory, code)?;
-    guest.give(message, message_out)
+    guest.give(&message, message_out)
 }

@@ -5,6 +5,7 @@
 
 use wasmtime::{Instance, Store, TypedFunc, WasmParams, WasmResults};
 
+use crate::functions::Callback;
 use crate::state::State;
 use crate::stream::Side;
 
@@ -14,6 +15,9 @@ type Of1<R> = Option<TypedFunc<u32, R>>;
 type Of2<R> = Option<TypedFunc<(u32, u32), R>>;
 /// A function of three.
 type Of3<R> = Option<TypedFunc<(u32, u32, u32), R>>;
+
+/// A function of four.
+type Of4<R> = Option<TypedFunc<(u32, u32, u32, u32), R>>;
 
 /// A function of five.
 type Of5<R> = Option<TypedFunc<(u32, u32, u32, u32, u32), R>>;
@@ -27,6 +31,11 @@ pub(super) struct Exports {
     request: SideExports,
     response: SideExports,
     pub(super) http_call_response: Of5<()>,
+    grpc_initial_metadata: Of3<()>,
+    grpc_receive: Of3<()>,
+    grpc_trailing_metadata: Of3<()>,
+    grpc_close: Of3<()>,
+    pub(super) redis_call_response: Of4<()>,
     pub(super) queue_ready: Of2<()>,
     pub(super) resolve_dns: Of3<()>,
     pub(super) done: Of1<u32>,
@@ -65,11 +74,27 @@ impl Exports {
             request: SideExports::find(store, guest, "request"),
             response: SideExports::find(store, guest, "response"),
             http_call_response: typed(store, guest, "proxy_on_http_call_response"),
+            grpc_initial_metadata: typed(store, guest, "proxy_on_grpc_receive_initial_metadata"),
+            grpc_receive: typed(store, guest, "proxy_on_grpc_receive"),
+            grpc_trailing_metadata: typed(store, guest, "proxy_on_grpc_receive_trailing_metadata"),
+            grpc_close: typed(store, guest, "proxy_on_grpc_close"),
+            redis_call_response: typed(store, guest, "proxy_on_redis_call_response"),
             queue_ready: typed(store, guest, "proxy_on_queue_ready"),
             resolve_dns: typed(store, guest, "envoy_on_resolve_dns"),
             done: typed(store, guest, "proxy_on_done"),
             log: typed(store, guest, "proxy_on_log"),
             delete: typed(store, guest, "proxy_on_delete"),
+        }
+    }
+
+    /// The gRPC callback of this kind.
+    pub(super) const fn grpc(&self, callback: Callback) -> Option<&TypedFunc<(u32, u32, u32), ()>> {
+        match callback {
+            Callback::GrpcInitialMetadata => self.grpc_initial_metadata.as_ref(),
+            Callback::GrpcReceive => self.grpc_receive.as_ref(),
+            Callback::GrpcTrailingMetadata => self.grpc_trailing_metadata.as_ref(),
+            Callback::GrpcClose => self.grpc_close.as_ref(),
+            _ => None,
         }
     }
 

@@ -1,13 +1,14 @@
-//! The callbacks of plugins: answers to calls, timers, queues, and the end.
+//! The callbacks of plugins: timers, queues, and the end.
 //!
-//! Owns the tokens of calls and the end of root contexts. Timers and I/O are the embedder's.
+//! Owns the end of root contexts. Timers and I/O are the embedder's.
 
 use super::{Call, Instance};
+use crate::calls::CallKind;
 use crate::context::{Context, ContextId, Kind};
 use crate::fault::Fault;
 use crate::functions::Callback;
-use crate::services::{CallResponse, CalloutToken};
-use crate::state::{Input, RootEnd};
+use crate::services::{CalloutToken, GrpcCommand};
+use crate::state::{RootEnd, State};
 use crate::stream::Streams;
 
 /// How far the end of a root context has come.
@@ -20,49 +21,6 @@ pub enum RootStatus {
 }
 
 impl Instance {
-    /// Gives a root context the answer to its HTTP call. An answer that nobody waits for is
-    /// dropped.
-    ///
-    /// # Errors
-    /// The fault that ended the guest, now or earlier.
-    pub fn on_http_call_response(
-        &mut self,
-        streams: &mut dyn Streams,
-        root: ContextId,
-        token: CalloutToken,
-        response: &CallResponse,
-    ) -> Result<(), Fault> {
-        const NAME: &str = "proxy_on_http_call_response";
-
-        self.usable()?;
-        if self.store.data_mut().calls.open.remove(&token.0).is_none() {
-            return Ok(());
-        }
-        let context = self.context(root, Kind::Root, NAME)?;
-        let params = (
-            root.get(),
-            token.0,
-            count(response.headers.len()),
-            count(response.body.len()),
-            count(response.trailers.len()),
-        );
-        let call = Call {
-            callback: Callback::HttpCallResponse,
-            name: NAME,
-            context,
-        };
-        self.store.data_mut().running.input = Input::CallResponse(response.clone());
-        let entered = self.enter(
-            streams,
-            call,
-            |exports| exports.http_call_response.as_ref(),
-            params,
-        );
-        self.store.data_mut().running.input = Input::None;
-        entered?;
-        self.delete_released(streams)
-    }
-
     /// The timer of a root context fired.
     ///
     /// # Errors
@@ -110,7 +68,7 @@ impl Instance {
     /// Ends a root context: done, and unless the guest asks to wait, log and delete. Once it is
     /// pending, calling this again ends it without asking.
     ///
-    /// Its streams must have been finished before; its open HTTP calls are forgotten.
+    /// Its streams must have been finished before; its open calls are forgotten.
     ///
     /// # Errors
     /// The fault that ended the guest, now or earlier.
@@ -176,10 +134,7 @@ impl Instance {
         let deleted = self.log_and_delete(streams, context);
         let state = self.store.data_mut();
         state.contexts.remove(context.id);
-        state
-            .calls
-            .open
-            .retain(|_, plugin| *plugin != context.plugin);
+        forget_calls(state, context.plugin);
         let lookups = &mut state.lookups.open;
         lookups.retain(|_, plugin| *plugin != context.plugin);
         if let Some(root) = state.plugins.get_mut(context.plugin)
@@ -205,7 +160,22 @@ impl Instance {
     }
 }
 
-/// A length as guests count; they cannot hold more anyway.
-fn count(len: usize) -> u32 {
-    u32::try_from(len).unwrap_or(u32::MAX)
+/// Nothing of a plugin's calls is reported any more; gRPC streams would go on without end.
+fn forget_calls(state: &mut State, plugin: usize) {
+    let calls = &mut state.calls;
+    let cancelled = &mut calls.grpc_queued;
+    calls.open.retain(|token, call| {
+        let stays = call.plugin != plugin;
+        if !stays
+            && matches!(
+                CallKind::of(*token),
+                CallKind::GrpcCall | CallKind::GrpcStream
+            )
+        {
+            let token = CalloutToken(*token);
+            cancelled.push(GrpcCommand::Cancel { token });
+        }
+        stays
+    });
+    calls.redis_logins.retain(|(other, _)| *other != plugin);
 }

@@ -1,7 +1,7 @@
-//! HTTP and gRPC calls.
+//! HTTP calls.
 
 use bytes::Bytes;
-use tidegate_host_abi::{CallResponse, CalloutToken, HttpCall, Limits, PluginSpec, Status, pairs};
+use tidegate_host_abi::{CallResponse, CalloutToken, HttpCall, Limits, PluginSpec, pairs};
 
 use super::support::{Run, at_headers, filter, on_headers, on_tick, said_at_headers, spec};
 
@@ -242,22 +242,4 @@ fn bad_addresses_of_a_call_are_refused() {
         |_| (),
     );
     assert_eq!(said, ["6"; 3]);
-}
-
-#[test]
-fn grpc_calls_fail_in_a_way_every_sdk_takes() {
-    let said = said_at_headers(
-        r#"(call $num (call $proxy_grpc_call @"web" @"s" @"m" @"" @"" (i32.const 0) (i32.const 3000)))
-           (call $num (call $proxy_grpc_stream @"web" @"s" @"m" @"" (i32.const 3000)))
-           (call $num (call $proxy_grpc_send (i32.const 6) @"x" (i32.const 1)))
-           (call $num (call $proxy_grpc_cancel (i32.const 6)))
-           (call $num (call $proxy_grpc_close (i32.const 6)))
-           (call $num (call $proxy_grpc_send (i32.const 6) (i32.const -1) (i32.const 9) (i32.const 1)))"#,
-        |_| (),
-    );
-    let parse_failure = u32::from(Status::ParseFailure).to_string();
-    assert_eq!(
-        said,
-        [parse_failure.as_str(), &parse_failure, "1", "1", "1", "6"]
-    );
 }

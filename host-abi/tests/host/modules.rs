@@ -111,7 +111,6 @@ fn every_import_that_cannot_be_given_is_listed() {
             (import "env" "proxy_log" (func (param i32 i32) (result i32)))
             (import "env" "proxy_rewind" (func (param i64)))
             (import "elsewhere" "proxy_log" (func))
-            (import "env" "proxy_redis_call" (func (param i32 i32 i32 i32 i32) (result i32)))
             (import "env" "proxy_done" (func (result i32)))
             (import "env" "table" (table 1 funcref))
             (memory (export "memory") 1)
@@ -135,12 +134,6 @@ fn every_import_that_cannot_be_given_is_listed() {
             ),
             problem("env.proxy_rewind", None, "(i64)", false),
             problem("elsewhere.proxy_log", None, "()", false),
-            problem(
-                "env.proxy_redis_call",
-                None,
-                "(i32,i32,i32,i32,i32)->i32",
-                true
-            ),
             problem("env.table", None, "a table", false),
         ])
     );

@@ -49,6 +49,8 @@ const IMPORTS: &[(&str, &str, &str)] = &[
     ("proxy_grpc_send", "iiii", "i"),
     ("proxy_grpc_cancel", "i", "i"),
     ("proxy_grpc_close", "i", "i"),
+    ("proxy_redis_init", "iiiiiii", "i"),
+    ("proxy_redis_call", "iiiii", "i"),
     ("proxy_get_shared_data", "iiiii", "i"),
     ("proxy_set_shared_data", "iiiii", "i"),
     ("proxy_register_shared_queue", "iii", "i"),
