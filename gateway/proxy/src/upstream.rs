@@ -5,7 +5,9 @@
 //! request may be sent a second time `core::retry`'s to decide.
 
 pub(crate) mod balance;
+pub(crate) mod h2;
 pub(crate) mod pool;
+pub(crate) mod redis;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -23,7 +25,7 @@ use crate::upstream::pool::Pool;
 use crate::worker::Worker;
 
 /// Endpoints that may each use up the time for connecting before a request is given up.
-const MAX_TIMED_OUT: usize = 3;
+pub(crate) const MAX_TIMED_OUT: usize = 3;
 
 /// An open connection to an origin, used by one exchange at a time.
 #[derive(Debug)]

@@ -46,7 +46,9 @@ use crate::generation::VmId;
 use crate::metrics::Counters;
 use crate::random::IdSource;
 use crate::upstream::balance::BackendStates;
+use crate::upstream::h2::H2Pool;
 use crate::upstream::pool::Pool;
+use crate::upstream::redis::RedisPool;
 
 pub(crate) use current::Generation;
 pub(crate) use door::Door;
@@ -103,6 +105,8 @@ pub(crate) struct Worker {
     index: usize,
     pub(crate) wheel: Wheel,
     pub(crate) pool: Pool,
+    pub(crate) h2: H2Pool,
+    pub(crate) redis: RedisPool,
     pub(crate) backends: BackendStates,
     pub(crate) ids: IdSource,
     pub(crate) access_log: Option<AccessLog>,

@@ -13,6 +13,7 @@ use http::header::DATE;
 use http::header::HeaderName;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
+use tidegate_core::grpc;
 use tidegate_core::message::ResponseHead;
 use tidegate_host_abi::LocalResponse;
 
@@ -34,6 +35,8 @@ pub(crate) struct Answer {
     /// Short reason for the log.
     pub(crate) flag: &'static str,
     pub(crate) details: Bytes,
+    /// The gRPC status that a filter gave with it; without one it follows from the HTTP status.
+    pub(crate) grpc_status: Option<u8>,
 }
 
 /// The flag of responses that filters make.
@@ -76,6 +79,7 @@ impl Answer {
             failure: Some(failure),
             flag: verdict.flag,
             details: Bytes::new(),
+            grpc_status: None,
         }
     }
 
@@ -87,7 +91,7 @@ impl Answer {
             details,
             body,
             headers,
-            grpc_status: _,
+            grpc_status,
         } = response;
         let status = u16::try_from(status)
             .ok()
@@ -123,7 +127,15 @@ impl Answer {
             failure: None,
             flag,
             details,
+            grpc_status,
         })
+    }
+
+    /// Gives it the form that gRPC clients read: a head alone, with the status and the text in it.
+    pub(crate) fn make_grpc(&mut self) {
+        let body = std::mem::take(&mut self.body);
+        let ResponseHead { status, headers } = &mut self.head;
+        grpc::answer(status, headers, body.trim_ascii_end(), self.grpc_status);
     }
 }
 

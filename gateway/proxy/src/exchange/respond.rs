@@ -8,6 +8,7 @@ use http::header::CONTENT_LENGTH;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
 use tidegate_core::framing::is_bodiless;
+use tidegate_core::grpc;
 use tidegate_core::message::Version;
 use tidegate_host_abi::Side;
 
@@ -170,13 +171,17 @@ impl<'a> Respond<'a> {
         }
     }
 
-    fn set_answer(&self, answer: Answer) -> (BodyLength, Source<'static>) {
+    fn set_answer(&self, mut answer: Answer) -> (BodyLength, Source<'static>) {
+        if grpc::is_grpc(&self.run.stream.state().request.headers) {
+            answer.make_grpc();
+        }
         let Answer {
             mut head,
             body,
             failure: _,
             flag,
             details,
+            grpc_status: _,
         } = answer;
         local::set_date(&mut head, self.run.worker);
         let length = match body.len() as u64 {

@@ -38,7 +38,7 @@ use crate::worker::Worker;
 
 /// What a call without a time limit of its own gets: a call that never ends would hold its filter
 /// for ever.
-const LONGEST_CALL: Duration = Duration::from_secs(300);
+pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(300);
 
 /// Makes a call on a task of its own; the filter is called back when it ends.
 pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
@@ -105,7 +105,8 @@ fn synthesized(status: u16, body: &str) -> CallResponse {
     }
 }
 
-fn pair(name: &'static str, value: &str) -> (Bytes, Bytes) {
+/// A field as guests get it.
+pub(crate) fn pair(name: &'static str, value: &str) -> (Bytes, Bytes) {
     (
         Bytes::from_static(name.as_bytes()),
         Bytes::copy_from_slice(value.as_bytes()),
@@ -304,7 +305,8 @@ fn headers(pairs: &[(Bytes, Bytes)]) -> Option<HeaderMap> {
     Some(map)
 }
 
-fn append_pairs(pairs: &mut Vec<(Bytes, Bytes)>, headers: &HeaderMap) {
+/// Fields as guests get them.
+pub(crate) fn append_pairs(pairs: &mut Vec<(Bytes, Bytes)>, headers: &HeaderMap) {
     for (name, value) in headers {
         let name = Bytes::copy_from_slice(name.as_str().as_bytes());
         pairs.push((name, Bytes::copy_from_slice(value.as_bytes())));

@@ -33,10 +33,12 @@ use tokio::task::AbortHandle;
 use crate::exchange::state::StreamCell;
 use crate::filters::callout;
 use crate::filters::dns;
+use crate::filters::grpc::GrpcCalls;
 use crate::filters::lent::Current;
 use crate::filters::lent::Lent;
 use crate::filters::lent::StreamRef;
 use crate::filters::lent::StreamTable;
+use crate::filters::redis;
 use crate::filters::services::Permit;
 use crate::filters::services::Reach;
 use crate::filters::services::VmServices;
@@ -75,6 +77,7 @@ pub(crate) struct Vm {
     breaker: Rc<RefCell<FaultBreaker>>,
     arrived: Notify,
     tickers: RefCell<Vec<AbortHandle>>,
+    grpc: GrpcCalls,
     /// Instances for streams that each have their own; then there is none here.
     pool: Option<Pool>,
     /// The right to exist, of one that belongs to a stream.
@@ -114,6 +117,7 @@ impl Vm {
             breaker: Rc::default(),
             arrived: Notify::new(),
             tickers: RefCell::default(),
+            grpc: GrpcCalls::default(),
             pool: isolated.then(Pool::default),
             permit: RefCell::default(),
         })
@@ -180,6 +184,7 @@ impl Vm {
     /// deleted.
     pub(crate) fn shutdown(&self) {
         self.stop_ticks();
+        self.grpc.clear();
         self.collect();
         let instance = self.active.borrow_mut().take();
         if let Some(mut instance) = instance {
@@ -197,6 +202,11 @@ impl Vm {
     /// What its guests may call.
     pub(crate) fn reach(&self) -> Arc<Reach> {
         self.services.reach()
+    }
+
+    /// The gRPC calls and streams of the instance in place.
+    pub(crate) fn grpc(&self) -> &GrpcCalls {
+        &self.grpc
     }
 
     /// Resolves when there is an instance that may be entered, or when there will be none soon.
@@ -289,7 +299,7 @@ impl Vm {
 
     /// Does what the guest asked for in its last callback.
     fn settle(self: &Rc<Self>) {
-        let (calls, lookups, events, ticks_changed) = {
+        let (calls, grpc, redis_calls, lookups, events, ticks_changed) = {
             let mut active = self.active.borrow_mut();
             let Some(instance) = active.as_mut() else {
                 return;
@@ -300,6 +310,8 @@ impl Vm {
             }
             (
                 instance.take_http_calls(),
+                instance.take_grpc_commands(),
+                instance.take_redis_calls(),
                 instance.take_dns_lookups(),
                 events,
                 instance.tick_periods_changed(),
@@ -310,6 +322,12 @@ impl Vm {
         }
         for call in calls {
             callout::start(self, call);
+        }
+        for command in grpc {
+            self.grpc.run(self, command);
+        }
+        for call in redis_calls {
+            redis::start(self, call);
         }
         for lookup in lookups {
             dns::start(self, lookup);

@@ -25,7 +25,9 @@ use crate::filters::dns;
 use crate::generation::BindId;
 use crate::random::IdSource;
 use crate::upstream::balance::BackendStates;
+use crate::upstream::h2::H2Pool;
 use crate::upstream::pool::Pool;
+use crate::upstream::redis::RedisPool;
 use crate::worker::Generation;
 use crate::worker::Message;
 use crate::worker::Setup;
@@ -89,6 +91,8 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         index,
         wheel: Wheel::new(),
         pool: Pool::new(sizes.idle_connections_per_endpoint, timeouts.upstream_idle),
+        h2: H2Pool::default(),
+        redis: RedisPool::default(),
         backends: BackendStates::new(ids.draw()),
         ids,
         access_log,
@@ -191,6 +195,8 @@ async fn drain(
     finish_all_late(worker);
     worker.late.borrow_mut().take();
     worker.pool.clear();
+    worker.h2.clear();
+    worker.redis.clear();
     for vm in worker.all_vms() {
         vm.shutdown();
     }
@@ -224,6 +230,8 @@ async fn housekeeping(worker: Weak<Worker>) {
             return;
         };
         worker.pool.sweep();
+        worker.h2.sweep(worker.timeouts().upstream_idle);
+        worker.redis.sweep();
         end_retired(&worker);
         worker.collect();
         forget_doors(&worker);

@@ -18,6 +18,7 @@ use tidegate_host_abi::Instance;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use crate::filters::grpc::GrpcCalls;
 use crate::filters::lent::StreamTable;
 use crate::filters::vm::REPLACEMENT_WAIT;
 use crate::filters::vm::Vm;
@@ -109,6 +110,7 @@ impl Vm {
             renew: Cell::new(false),
             arrived: Notify::new(),
             tickers: RefCell::default(),
+            grpc: GrpcCalls::default(),
             pool: None,
             permit: RefCell::new(Some(permit)),
         });

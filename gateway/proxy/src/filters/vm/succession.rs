@@ -145,6 +145,8 @@ impl Vm {
             self.count_deadline_fault(name, cost);
         }
         self.stop_ticks();
+        // Before the next instance is in place: it counts its calls from the start.
+        self.grpc.clear();
         self.generation.set(self.generation() + 1);
         // Streams that wait for the lost instance look again and find it gone.
         for known in self.streams.take_all() {

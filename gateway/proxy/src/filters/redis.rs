@@ -1,0 +1,88 @@
+//! Redis commands that filters run.
+//!
+//! Owns the way from a filter to its backend's connection and back. A command belongs to the
+//! instance that asked for it and ends by its time limit; the connection is shared by all filters
+//! of the worker that log in alike.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tidegate_core::resp;
+use tidegate_host_abi::RedisCall;
+use tidegate_host_abi::RedisFailed;
+
+use crate::filters::services::Reach;
+use crate::filters::vm::Vm;
+use crate::upstream::redis::Login;
+use crate::worker::Worker;
+
+/// How long a command may take if its filter has not said.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The longest a filter may ask for: a command that never ends would hold its filter for ever.
+const LONGEST_COMMAND: Duration = Duration::from_secs(300);
+
+/// Runs a command on a task of its own; the filter is called back when it ends.
+pub(crate) fn start(vm: &Rc<Vm>, call: RedisCall) {
+    let Some(worker) = vm.worker() else { return };
+    let generation = vm.generation();
+    // The backends of its generation, also if that is an older one.
+    let reach = vm.reach();
+    // Commands of one filter reach the connection in their order.
+    let reply = submit(&worker, &reach, vm.namespace(), &call);
+    let vm = Rc::clone(vm);
+    // The worker's runtime owns the task; it ends by its time limit.
+    tokio::task::spawn_local(async move {
+        let reply = match reply {
+            Some(reply) => reply.await.ok(),
+            None => None,
+        };
+        if vm.generation() != generation {
+            return; // The instance that asked is gone.
+        }
+        let entered = vm.enter(None, |instance, streams| {
+            instance.on_redis_call_response(streams, call.token, reply.ok_or(RedisFailed))
+        });
+        if entered.is_err() {
+            tracing::debug!(
+                token = call.token.0,
+                "a Redis reply ended its filter's instance"
+            );
+        }
+    });
+}
+
+/// Queues a command; `None` if it cannot be sent.
+fn submit(
+    worker: &Rc<Worker>,
+    reach: &Reach,
+    namespace: &str,
+    call: &RedisCall,
+) -> Option<tokio::sync::oneshot::Receiver<Bytes>> {
+    let backend = reach.backend(namespace, &call.login.backend)?;
+    if !resp::is_shareable(&call.query) {
+        let query = call.query.get(..64).unwrap_or(&call.query).escape_ascii();
+        tracing::warn!(
+            backend = backend.name.as_str(),
+            "a filter's Redis query is not one command that others can share a connection with: \
+             {query}"
+        );
+        return None;
+    }
+    let timeout = match call.login.timeout_ms {
+        0 => DEFAULT_TIMEOUT,
+        millis => Duration::from_millis(u64::from(millis)).min(LONGEST_COMMAND),
+    };
+    let login = Login {
+        username: call.login.username.clone(),
+        password: call.login.password.clone(),
+        database: call.login.database,
+        timeout,
+    };
+    let state = worker.backends.of(backend);
+    Some(
+        worker
+            .redis
+            .submit(worker, &state, &login, call.query.clone()),
+    )
+}

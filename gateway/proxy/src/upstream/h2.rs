@@ -1,0 +1,195 @@
+//! HTTP/2 connections to origins, without TLS and with prior knowledge (RFC 9113 §3.3).
+//!
+//! Owns how many there are to an endpoint and which one a stream goes to: the least busy one, or
+//! another one while there is none with room. A connection that was told to go away gets no new
+//! streams; those it has run to their end. One connection attempt to an endpoint at a time serves
+//! everybody who waits for it. What travels on a stream is its user's.
+
+mod connection;
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use h2::SendStream;
+use h2::client::ResponseFuture;
+use http::Request;
+use tidegate_core::failure::Failure;
+use tokio::sync::Notify;
+
+use crate::upstream::MAX_TIMED_OUT;
+use crate::upstream::balance::BackendState;
+use crate::upstream::balance::Lease;
+use crate::worker::Worker;
+use connection::Connection;
+use connection::Place;
+
+/// Connections to one endpoint and worker. More only help where an origin allows few streams on
+/// each.
+const MAX_CONNECTIONS: usize = 8;
+
+/// All HTTP/2 connections of one worker, by endpoint.
+#[derive(Debug, Default)]
+pub(crate) struct H2Pool {
+    endpoints: RefCell<HashMap<SocketAddr, Endpoint, RandomState>>,
+}
+
+/// What there is to one endpoint.
+#[derive(Debug, Default)]
+struct Endpoint {
+    connections: Vec<Rc<Connection>>,
+    attempt: Option<Rc<Attempt>>,
+}
+
+/// A connection attempt that several may wait for.
+#[derive(Debug, Default)]
+struct Attempt {
+    ended: Notify,
+    outcome: Cell<Option<Result<(), Failure>>>,
+}
+
+/// A request that has been sent, and the way to its answer. Dropping it resets the stream, unless
+/// both sides have ended.
+#[derive(Debug)]
+pub(crate) struct H2Stream {
+    pub(crate) response: ResponseFuture,
+    pub(crate) body: SendStream<Bytes>,
+    pub(crate) place: H2Place,
+}
+
+/// Counts a stream for its connection and its endpoint until it is dropped.
+#[derive(Debug)]
+pub(crate) struct H2Place {
+    _connection: Place,
+    _lease: Lease,
+}
+
+impl H2Pool {
+    /// Sends the head of a request on a connection to an endpoint of the backend, and more of it
+    /// later. Endpoints are tried as [`crate::upstream::connect_from`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::NoEndpoint`], or how the last attempt failed. Nothing was sent then.
+    pub(crate) async fn open(
+        &self,
+        worker: &Rc<Worker>,
+        backend: &Rc<BackendState>,
+        request: &Request<()>,
+    ) -> Result<H2Stream, Failure> {
+        let mut tried = Vec::new();
+        let mut timed_out = 0;
+        let mut last = Failure::NoEndpoint;
+        while let Some((place, endpoint)) = backend.pick(worker.ids.draw(), &tried) {
+            match self.open_at(worker, endpoint, request).await {
+                Ok((response, body, connection)) => {
+                    return Ok(H2Stream {
+                        response,
+                        body,
+                        place: H2Place {
+                            _connection: connection,
+                            _lease: backend.lease(place),
+                        },
+                    });
+                }
+                Err(failure) => {
+                    tried.push(place);
+                    timed_out += usize::from(failure == Failure::ConnectTimeout);
+                    last = failure;
+                    if timed_out == MAX_TIMED_OUT {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(last)
+    }
+
+    async fn open_at(
+        &self,
+        worker: &Rc<Worker>,
+        endpoint: SocketAddr,
+        request: &Request<()>,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>, Place), Failure> {
+        loop {
+            while let Some(connection) = self.with_room(endpoint) {
+                match connection.send(request) {
+                    Ok(sent) => return Ok(sent),
+                    // It was told to go away, or is broken: it is not asked again.
+                    Err(err) => tracing::debug!(%endpoint, %err, "a connection takes no stream"),
+                }
+            }
+            let attempt = self.attempt(worker, endpoint);
+            let ended = attempt.ended.notified();
+            if attempt.outcome.get().is_none() {
+                ended.await;
+            }
+            attempt
+                .outcome
+                .get()
+                .unwrap_or(Err(Failure::ConnectFailed))?;
+        }
+    }
+
+    /// The least busy connection to an endpoint; `None` if another one should be made.
+    fn with_room(&self, endpoint: SocketAddr) -> Option<Rc<Connection>> {
+        let mut endpoints = self.endpoints.borrow_mut();
+        let known = endpoints.get_mut(&endpoint)?;
+        known.connections.retain(|connection| connection.is_open());
+        let all = known.connections.iter();
+        let idlest = all.min_by_key(|connection| connection.streams())?;
+        let may_grow = known.connections.len() < MAX_CONNECTIONS;
+        (idlest.has_room() || !may_grow).then(|| Rc::clone(idlest))
+    }
+
+    /// The attempt that is under way, or a new one. It has a task of its own: who waits for it may
+    /// give up without harm to the others.
+    fn attempt(&self, worker: &Rc<Worker>, endpoint: SocketAddr) -> Rc<Attempt> {
+        let mut endpoints = self.endpoints.borrow_mut();
+        let known = endpoints.entry(endpoint).or_default();
+        if let Some(attempt) = &known.attempt {
+            return Rc::clone(attempt);
+        }
+        let attempt = Rc::<Attempt>::default();
+        known.attempt = Some(Rc::clone(&attempt));
+        let (worker, result) = (Rc::clone(worker), Rc::clone(&attempt));
+        // The worker's runtime owns the task; it ends by the limit for connecting.
+        tokio::task::spawn_local(async move {
+            let connected = Connection::open(&worker, endpoint).await;
+            let mut endpoints = worker.h2.endpoints.borrow_mut();
+            let known = endpoints.entry(endpoint).or_default();
+            known.attempt = None;
+            result.outcome.set(Some(match connected {
+                Ok(connection) => {
+                    known.connections.push(connection);
+                    Ok(())
+                }
+                Err(failure) => Err(failure),
+            }));
+            result.ended.notify_waiters();
+        });
+        attempt
+    }
+
+    /// Forgets connections that ended, and closes those that had no stream for so long.
+    pub(crate) fn sweep(&self, max_idle: Duration) {
+        let now = Instant::now();
+        self.endpoints.borrow_mut().retain(|_, known| {
+            known
+                .connections
+                .retain(|connection| connection.is_open() && !connection.is_idle(now, max_idle));
+            !known.connections.is_empty() || known.attempt.is_some()
+        });
+    }
+
+    /// Closes all of them; their streams run to their end.
+    pub(crate) fn clear(&self) {
+        self.endpoints.borrow_mut().clear();
+    }
+}

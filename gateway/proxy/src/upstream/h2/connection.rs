@@ -1,0 +1,152 @@
+//! One HTTP/2 connection to an origin.
+//!
+//! Owns its settings and its task. The task ends when the origin closes, when a peer that does not
+//! acknowledge has been silent for too long, or when nobody holds the connection any more and its
+//! streams have ended.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use h2::SendStream;
+use h2::client::Builder;
+use h2::client::ResponseFuture;
+use h2::client::SendRequest;
+use http::Request;
+use socket2::SockRef;
+use socket2::TcpKeepalive;
+use tidegate_core::failure::Failure;
+use tokio::net::TcpStream;
+
+use crate::worker::Worker;
+
+/// Bytes that one stream may have under way towards us.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// Bytes that all streams of a connection may have under way towards us.
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of one stream that may wait here to be sent.
+const SEND_BUFFER: usize = 64 * 1024;
+/// Streams on one connection, however many an origin would take: they share one TCP window.
+const MAX_STREAMS: usize = 100;
+/// How long a connection is silent before the peer is asked whether it is still there.
+const KEEPALIVE: Duration = Duration::from_secs(30);
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: SendRequest<Bytes>,
+    state: Rc<State>,
+}
+
+/// What the connection, its streams and its task know of it.
+#[derive(Debug)]
+struct State {
+    open: Cell<bool>,
+    streams: Cell<usize>,
+    used: Cell<Instant>,
+}
+
+/// Counts a stream until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place(Rc<State>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let State { streams, used, .. } = &*self.0;
+        streams.set(streams.get().saturating_sub(1));
+        used.set(Instant::now());
+    }
+}
+
+impl Connection {
+    /// Connects within the limit for connecting.
+    pub(super) async fn open(worker: &Worker, endpoint: SocketAddr) -> Result<Rc<Self>, Failure> {
+        let limit = worker.timeouts().connect;
+        match tokio::time::timeout(limit, Self::connect(worker, endpoint)).await {
+            Ok(Ok(connection)) => Ok(connection),
+            Ok(Err(failure)) => Err(failure),
+            Err(_) => Err(Failure::ConnectTimeout),
+        }
+    }
+
+    async fn connect(worker: &Worker, endpoint: SocketAddr) -> Result<Rc<Self>, Failure> {
+        let stream = TcpStream::connect(endpoint).await.map_err(|err| {
+            tracing::debug!(%endpoint, %err, "connect failed");
+            Failure::ConnectFailed
+        })?;
+        tune(&stream, worker.timeouts().write_stall);
+        let heads = u32::try_from(worker.sizes().head_bytes).unwrap_or(u32::MAX);
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(heads)
+            .max_send_buffer_size(SEND_BUFFER);
+        let (sender, connection) = builder.handshake(stream).await.map_err(|err| {
+            tracing::debug!(%endpoint, %err, "an HTTP/2 connection did not begin");
+            Failure::UpstreamProtocol
+        })?;
+        let state = Rc::new(State {
+            open: Cell::new(true),
+            streams: Cell::new(0),
+            used: Cell::new(Instant::now()),
+        });
+        let known = Rc::clone(&state);
+        // The worker's runtime owns the task; it ends with the connection.
+        tokio::task::spawn_local(async move {
+            if let Err(err) = connection.await {
+                tracing::debug!(%endpoint, %err, "an HTTP/2 connection ended");
+            }
+            known.open.set(false);
+        });
+        Ok(Rc::new(Self { sender, state }))
+    }
+
+    /// Sends the head of a request; its body follows.
+    pub(super) fn send(
+        &self,
+        request: &Request<()>,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>, Place), h2::Error> {
+        let sent = self.sender.clone().send_request(request.clone(), false);
+        let (response, body) = sent.inspect_err(|_| self.state.open.set(false))?;
+        let streams = &self.state.streams;
+        streams.set(streams.get() + 1);
+        Ok((response, body, Place(Rc::clone(&self.state))))
+    }
+
+    /// Whether it takes streams, as far as is known.
+    pub(super) fn is_open(&self) -> bool {
+        self.state.open.get()
+    }
+
+    /// The streams it has.
+    pub(super) fn streams(&self) -> usize {
+        self.state.streams.get()
+    }
+
+    /// Whether a stream would begin at once.
+    pub(super) fn has_room(&self) -> bool {
+        self.streams() < self.sender.current_max_send_streams().min(MAX_STREAMS)
+    }
+
+    /// Whether it has had no stream for so long.
+    pub(super) fn is_idle(&self, now: Instant, limit: Duration) -> bool {
+        self.streams() == 0 && now.saturating_duration_since(self.state.used.get()) >= limit
+    }
+}
+
+/// Small frames must not wait for acknowledgements, and a peer that is gone must be noticed, though
+/// nothing is sent for a long time. A socket without an option still works.
+fn tune(stream: &TcpStream, stall: Duration) {
+    stream.set_nodelay(true).ok();
+    let socket = SockRef::from(stream);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE / 3);
+    socket.set_tcp_keepalive(&keepalive).ok();
+    socket.set_tcp_user_timeout(Some(stall)).ok();
+}

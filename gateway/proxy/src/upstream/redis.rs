@@ -1,0 +1,236 @@
+//! Connections to Redis servers, one for each backend and login.
+//!
+//! Owns the queue of commands before each connection, its bounds, and when a connection is made:
+//! with the first command, and after a failure not before a pause has passed, which doubles with
+//! each failure. Until then commands fail at once instead of waiting for a server that is gone.
+//! What travels on a connection is [`connection`]'s.
+
+mod connection;
+
+use std::cell::Cell;
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::VecDeque;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Bytes;
+use foldhash::fast::RandomState;
+use tidegate_core::backend::BackendName;
+use tokio::sync::Notify;
+use tokio::sync::oneshot;
+
+use crate::upstream::balance::BackendState;
+use crate::worker::Worker;
+use connection::Ended;
+
+/// Commands that may wait for a reply on one connection.
+const MAX_WAITING: usize = 4096;
+/// Bytes of commands that may wait to be sent on one connection.
+const MAX_WAITING_BYTES: usize = 4 * 1024 * 1024;
+/// The pause after the first failure.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+/// The longest pause after failures.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How to log in to a server. Who logs in alike shares a connection.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Login {
+    pub(crate) username: Bytes,
+    pub(crate) password: Bytes,
+    pub(crate) database: u32,
+    /// How long one command may take.
+    pub(crate) timeout: Duration,
+}
+
+/// Passwords are not for logs.
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("database", &self.database)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// All Redis connections of one worker.
+#[derive(Debug, Default)]
+pub(crate) struct RedisPool {
+    clients: RefCell<HashMap<(BackendName, Login), Rc<Client>, RandomState>>,
+}
+
+/// One connection and what waits for it.
+#[derive(Debug)]
+struct Client {
+    login: Login,
+    queue: RefCell<VecDeque<Command>>,
+    queued_bytes: Cell<usize>,
+    /// Commands that were submitted and have no reply, sent or not.
+    waiting: Cell<usize>,
+    changed: Notify,
+    running: Cell<bool>,
+    failures: Cell<u32>,
+    paused_until: Cell<Option<Instant>>,
+}
+
+/// A command with whoever waits for its reply.
+#[derive(Debug)]
+struct Command {
+    query: Bytes,
+    deadline: Instant,
+    reply: Reply,
+}
+
+/// Where a reply goes. Dropping it is a failure.
+#[derive(Debug)]
+struct Reply {
+    sender: Option<oneshot::Sender<Bytes>>,
+    client: Rc<Client>,
+}
+
+impl Reply {
+    fn send(mut self, reply: Bytes) {
+        if let Some(sender) = self.sender.take() {
+            sender.send(reply).ok();
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        let waiting = &self.client.waiting;
+        waiting.set(waiting.get().saturating_sub(1));
+    }
+}
+
+impl RedisPool {
+    /// Queues a command for a backend. The receiver gets its reply, or nothing.
+    pub(crate) fn submit(
+        &self,
+        worker: &Rc<Worker>,
+        backend: &Rc<BackendState>,
+        login: &Login,
+        query: Bytes,
+    ) -> oneshot::Receiver<Bytes> {
+        let (sender, receiver) = oneshot::channel();
+        let client = self.client(&backend.backend.name, login);
+        if client.is_paused() || !client.has_room(query.len()) {
+            return receiver; // Its sender is dropped: the command has failed.
+        }
+        client.waiting.set(client.waiting.get() + 1);
+        client
+            .queued_bytes
+            .set(client.queued_bytes.get() + query.len());
+        client.queue.borrow_mut().push_back(Command {
+            query,
+            deadline: Instant::now() + login.timeout,
+            reply: Reply {
+                sender: Some(sender),
+                client: Rc::clone(&client),
+            },
+        });
+        client.changed.notify_one();
+        if !client.running.replace(true) {
+            let (worker, backend) = (Rc::clone(worker), Rc::clone(backend));
+            // The worker's runtime owns the task; it ends with its connection.
+            tokio::task::spawn_local(async move { client.serve(&worker, &backend).await });
+        }
+        receiver
+    }
+
+    fn client(&self, backend: &BackendName, login: &Login) -> Rc<Client> {
+        let mut clients = self.clients.borrow_mut();
+        let key = (backend.clone(), login.clone());
+        let known = clients
+            .entry(key)
+            .or_insert_with(|| Rc::new(Client::new(login)));
+        Rc::clone(known)
+    }
+
+    /// Forgets what has no connection and owes no pause.
+    pub(crate) fn sweep(&self) {
+        let mut clients = self.clients.borrow_mut();
+        clients.retain(|_, client| client.running.get() || client.is_paused());
+    }
+
+    /// Forgets all of them: connections close when their last command has its reply.
+    pub(crate) fn clear(&self) {
+        self.clients.borrow_mut().clear();
+    }
+}
+
+impl Client {
+    fn new(login: &Login) -> Self {
+        Self {
+            login: login.clone(),
+            queue: RefCell::default(),
+            queued_bytes: Cell::new(0),
+            waiting: Cell::new(0),
+            changed: Notify::new(),
+            running: Cell::new(false),
+            failures: Cell::new(0),
+            paused_until: Cell::new(None),
+        }
+    }
+
+    fn is_paused(&self) -> bool {
+        let until = self.paused_until.get();
+        until.is_some_and(|until| Instant::now() < until)
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        let fits = self.waiting.get() < MAX_WAITING
+            && self.queued_bytes.get().saturating_add(bytes) <= MAX_WAITING_BYTES;
+        if !fits {
+            tracing::warn!("filters run Redis commands faster than their backend answers");
+        }
+        fits
+    }
+
+    fn next(&self) -> Option<Command> {
+        let command = self.queue.borrow_mut().pop_front()?;
+        let bytes = self.queued_bytes.get();
+        self.queued_bytes
+            .set(bytes.saturating_sub(command.query.len()));
+        Some(command)
+    }
+
+    /// Fails all commands that were not sent. They are dropped outside the queue: a drop may wake
+    /// whoever waits.
+    fn fail_queued(&self) {
+        let queued = self.queue.take();
+        self.queued_bytes.set(0);
+        drop(queued);
+    }
+
+    /// Serves commands on one connection until it ends, and says when there may be another.
+    async fn serve(self: Rc<Self>, worker: &Rc<Worker>, backend: &Rc<BackendState>) {
+        while let Ended::Idle = self.serve_once(worker, backend).await {
+            self.failures.set(0);
+            if self.queue.borrow().is_empty() {
+                break;
+            }
+        }
+        self.fail_queued();
+        self.running.set(false);
+    }
+
+    async fn serve_once(self: &Rc<Self>, worker: &Rc<Worker>, backend: &Rc<BackendState>) -> Ended {
+        let ended = connection::run(self, worker, backend).await;
+        if let Ended::Failed { why, served } = &ended {
+            let name = backend.backend.name.as_str();
+            tracing::warn!(backend = name, "Redis: {why}");
+            let failures = if *served {
+                0
+            } else {
+                self.failures.get().min(16)
+            };
+            let pause = FIRST_PAUSE.saturating_mul(1 << failures).min(LONGEST_PAUSE);
+            self.failures.set(failures + 1);
+            self.paused_until.set(Some(Instant::now() + pause));
+        }
+        ended
+    }
+}

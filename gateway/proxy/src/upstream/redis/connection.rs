@@ -1,0 +1,258 @@
+//! One connection to a Redis server, with any number of commands under way.
+//!
+//! Owns the login and the order of replies: the first command sent gets the first reply. If the
+//! oldest command gets none in time, the connection is of no use, because nobody could tell its
+//! reply from the next one's; all that wait on it fail with it.
+
+use std::collections::VecDeque;
+use std::io;
+use std::rc::Rc;
+use std::time::Duration;
+use std::time::Instant;
+
+use bytes::Buf as _;
+use bytes::Bytes;
+use bytes::BytesMut;
+use tidegate_core::resp;
+use tidegate_core::resp::ValueEnd;
+use tokio::io::AsyncReadExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use super::Client;
+use super::Command;
+use super::Login;
+use super::Reply;
+use crate::upstream::balance::BackendState;
+use crate::upstream::balance::Lease;
+use crate::worker::Worker;
+
+/// Bytes gathered for one write.
+const WRITE_BYTES: usize = 64 * 1024;
+/// Room for one read.
+const READ_BYTES: usize = 4 * 1024;
+
+/// How a connection ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// Nobody wanted it any more.
+    Idle,
+    /// It broke, or never was.
+    Failed {
+        why: String,
+        /// It has brought a reply before.
+        served: bool,
+    },
+}
+
+/// Runs a connection from its making to its end.
+pub(super) async fn run(
+    client: &Rc<Client>,
+    worker: &Rc<Worker>,
+    backend: &Rc<BackendState>,
+) -> Ended {
+    let limit = worker.timeouts().connect.min(client.login.timeout);
+    let mut link = match tokio::time::timeout(limit, open(worker, backend, &client.login)).await {
+        Ok(Ok(link)) => link,
+        Ok(Err(why)) => return Ended::Failed { why, served: false },
+        Err(_) => {
+            let why = "no connection in time".to_owned();
+            return Ended::Failed { why, served: false };
+        }
+    };
+    match link.serve(client, worker.timeouts().upstream_idle).await {
+        Ok(()) => Ended::Idle,
+        Err(why) => Ended::Failed {
+            why,
+            served: link.served,
+        },
+    }
+}
+
+/// Connects to the endpoint that the load balancer picks, or the next one, and logs in.
+async fn open(worker: &Worker, backend: &Rc<BackendState>, login: &Login) -> Result<Link, String> {
+    let mut tried = Vec::new();
+    let mut last = "the backend has no endpoint".to_owned();
+    while let Some((place, endpoint)) = backend.pick(worker.ids.draw(), &tried) {
+        match TcpStream::connect(endpoint).await {
+            Ok(stream) => {
+                stream.set_nodelay(true).ok();
+                let limit = worker.sizes().callout_body_bytes;
+                let mut link = Link::new(stream, backend.lease(place), limit);
+                link.log_in(login).await?;
+                return Ok(link);
+            }
+            Err(err) => last = format!("{endpoint}: {err}"),
+        }
+        tried.push(place);
+    }
+    Err(last)
+}
+
+/// A connection with what is under way on it.
+struct Link {
+    read: OwnedReadHalf,
+    write: OwnedWriteHalf,
+    out: BytesMut,
+    came: BytesMut,
+    end: ValueEnd,
+    /// Commands that were sent, the oldest first.
+    sent: VecDeque<(Instant, Reply)>,
+    limit: usize,
+    served: bool,
+    _lease: Lease,
+}
+
+impl Link {
+    fn new(stream: TcpStream, lease: Lease, limit: usize) -> Self {
+        let (read, write) = stream.into_split();
+        Self {
+            read,
+            write,
+            out: BytesMut::new(),
+            came: BytesMut::new(),
+            end: ValueEnd::default(),
+            sent: VecDeque::new(),
+            limit,
+            served: false,
+            _lease: lease,
+        }
+    }
+
+    async fn log_in(&mut self, login: &Login) -> Result<(), String> {
+        let mut words: Vec<Vec<&[u8]>> = Vec::new();
+        match (login.username.is_empty(), login.password.is_empty()) {
+            (true, true) => {}
+            (true, false) => words.push(vec![b"AUTH", &login.password]),
+            (false, _) => words.push(vec![b"AUTH", &login.username, &login.password]),
+        }
+        let database = login.database.to_string();
+        if login.database != 0 {
+            words.push(vec![b"SELECT", database.as_bytes()]);
+        }
+        for words in words {
+            let mut query = Vec::new();
+            resp::encode(&mut query, &words);
+            let sent = self.write.write_all(&query).await;
+            sent.map_err(|err| broken(&err))?;
+            let reply = loop {
+                if let Some(reply) = self.reply()? {
+                    break reply;
+                }
+                self.receive().await?;
+            };
+            if !reply.starts_with(b"+") {
+                let said = reply.get(..128).unwrap_or(&reply).escape_ascii();
+                return Err(format!("the server refuses the login: {said}"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends commands and hands out replies, until nothing was to do for `idle`.
+    async fn serve(&mut self, client: &Client, idle: Duration) -> Result<(), String> {
+        loop {
+            self.gather(client);
+            self.came.reserve(READ_BYTES);
+            let limit = match self.sent.front() {
+                Some((deadline, _)) => deadline.saturating_duration_since(Instant::now()),
+                None => idle,
+            };
+            let step = tokio::select! {
+                biased;
+                read = self.read.read_buf(&mut self.came) => Step::Read(read),
+                written = self.write.write(&self.out), if !self.out.is_empty() => {
+                    Step::Written(written)
+                }
+                () = client.changed.notified() => Step::Changed,
+                () = tokio::time::sleep(limit) => Step::Late,
+            };
+            match step {
+                // Servers close connections that are not used.
+                Step::Read(Ok(0)) if self.sent.is_empty() => return Ok(()),
+                Step::Read(read) => {
+                    read_some(read)?;
+                    self.hand_out()?;
+                }
+                Step::Written(written) => {
+                    let bytes = written.map_err(|err| broken(&err))?;
+                    self.out.advance(bytes);
+                }
+                Step::Changed => {}
+                Step::Late if self.sent.is_empty() && client.queue.borrow().is_empty() => {
+                    return Ok(());
+                }
+                Step::Late => return Err("no reply in time".to_owned()),
+            }
+        }
+    }
+
+    /// Takes commands from the queue, as many as one write holds.
+    fn gather(&mut self, client: &Client) {
+        while self.out.len() < WRITE_BYTES {
+            let Some(command) = client.next() else { return };
+            let Command {
+                query,
+                deadline,
+                reply,
+            } = command;
+            self.out.extend_from_slice(&query);
+            self.sent.push_back((deadline, reply));
+        }
+    }
+
+    fn hand_out(&mut self) -> Result<(), String> {
+        while let Some(value) = self.reply()? {
+            if value.starts_with(b">") {
+                continue; // A push of RESP 3 answers nothing.
+            }
+            let Some((_, reply)) = self.sent.pop_front() else {
+                return Err("a reply that nobody asked for".to_owned());
+            };
+            self.served = true;
+            reply.send(value);
+        }
+        Ok(())
+    }
+
+    /// The next whole reply among what has come.
+    fn reply(&mut self) -> Result<Option<Bytes>, String> {
+        match self.end.find(&self.came) {
+            Ok(Some(length)) => {
+                self.end = ValueEnd::default();
+                Ok(Some(self.came.split_to(length).freeze()))
+            }
+            Ok(None) if self.came.len() > self.limit => {
+                Err(format!("a reply is longer than {} bytes", self.limit))
+            }
+            Ok(None) => Ok(None),
+            Err(_) => Err("what came is not RESP".to_owned()),
+        }
+    }
+
+    async fn receive(&mut self) -> Result<(), String> {
+        read_some(self.read.read_buf(&mut self.came).await)
+    }
+}
+
+/// What happened on a connection.
+enum Step {
+    Read(io::Result<usize>),
+    Written(io::Result<usize>),
+    Changed,
+    Late,
+}
+
+fn read_some(read: io::Result<usize>) -> Result<(), String> {
+    match read {
+        Ok(0) => Err("the server closed the connection".to_owned()),
+        Ok(_) => Ok(()),
+        Err(err) => Err(broken(&err)),
+    }
+}
+
+fn broken(err: &io::Error) -> String {
+    format!("the connection broke: {err}")
+}
