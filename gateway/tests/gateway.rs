@@ -32,6 +32,8 @@ mod framing;
 mod gateway_api;
 #[path = "gateway/generations.rs"]
 mod generations;
+#[path = "gateway/grpc.rs"]
+mod grpc;
 #[path = "gateway/headers.rs"]
 mod headers;
 #[path = "gateway/hello_filter.rs"]
@@ -50,6 +52,8 @@ mod pauses;
 mod process;
 #[path = "gateway/readme.rs"]
 mod readme;
+#[path = "gateway/redis.rs"]
+mod redis;
 #[path = "gateway/reload.rs"]
 mod reload;
 #[path = "gateway/run.rs"]

@@ -21,10 +21,11 @@ use crate::workspace::Workspace;
 const ENVOY_VERSION: &str = "1.40.0";
 
 /// Each program, and the Debian package it comes from.
-const PROGRAMS: [(&str, &str); 3] = [
+const PROGRAMS: [(&str, &str); 4] = [
     ("wrk", "wrk"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx-light"),
+    ("redis-server", "redis-server"),
 ];
 
 /// Where administrators' programs are; an ordinary PATH lacks them.
@@ -85,7 +86,7 @@ fn install_to(folder: &Path, sink: &Sink) -> Result<()> {
     }
     install_envoy(&folder.join("envoy"), sink).context("cannot install Envoy")?;
     sink.say(&format!(
-        "peers: Envoy {ENVOY_VERSION}, wrk, HAProxy and nginx are installed"
+        "peers: Envoy {ENVOY_VERSION}, wrk, HAProxy, nginx and Redis are installed"
     ));
     Ok(())
 }

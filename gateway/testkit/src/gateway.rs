@@ -58,6 +58,7 @@ pub struct Builder {
     trusted_hops: usize,
     workers: usize,
     format: AccessLog,
+    callable: Callable,
 }
 
 impl Gateway {
@@ -75,6 +76,7 @@ impl Gateway {
             trusted_hops: 0,
             workers: 1,
             format: AccessLog::Text,
+            callable: Callable::All,
         }
     }
 
@@ -197,6 +199,13 @@ impl Builder {
     #[must_use]
     pub fn endpoints(mut self, endpoints: &[SocketAddr]) -> Self {
         self.origin.endpoints = endpoints.iter().copied().map(Endpoint::from).collect();
+        self
+    }
+
+    /// Filters may call only these backends.
+    #[must_use]
+    pub fn may_call(mut self, backends: &[&str]) -> Self {
+        self.callable = Callable::Only(backends.iter().map(|name| Arc::from(*name)).collect());
         self
     }
 
@@ -348,7 +357,7 @@ impl Builder {
             }
             PluginSlot::Ready {
                 plugin: wasm.plugin(),
-                backends: Callable::All,
+                backends: self.callable.clone(),
             }
         };
         Generation {

@@ -1,4 +1,4 @@
-//! The harness of the tests: [`Gateway`], [`Loaded`], [`Origin`], [`Echo`], [`Client`]. Development
+//! The harness of the tests: [`Gateway`], [`Loaded`], [`Origin`], [`GrpcOrigin`], [`Echo`], [`Client`]. Development
 //! only.
 //!
 //! Everything runs over real sockets on port 0, in this process, with blocking calls: a test reads
@@ -16,6 +16,7 @@ pub mod echo;
 pub mod envoy;
 pub mod eventually;
 pub mod gateway;
+pub mod grpc;
 pub mod latch;
 pub mod loaded;
 pub mod message;
@@ -30,6 +31,7 @@ pub use echo::Echo;
 pub use envoy::Envoy;
 pub use eventually::eventually;
 pub use gateway::Gateway;
+pub use grpc::GrpcOrigin;
 pub use latch::Latch;
 pub use loaded::Loaded;
 pub use message::Message;

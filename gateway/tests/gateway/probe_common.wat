@@ -1,0 +1,63 @@
+;; What filters that do things on command have in common: request fields as arguments, a text that is
+;; written down at 16384, and local responses.
+(data (i32.const 16) "x-op")
+(data (i32.const 32) "x-up")
+(data (i32.const 48) "x-msg")
+(data (i32.const 80) "x-timeout")
+(data (i32.const 96) "x-token")
+(global $written (mut i32) (i32.const 0))
+
+;; Writes bytes down; what does not fit is lost.
+(func $put (param $at i32) (param $n i32)
+    (if (i32.gt_u (i32.add (global.get $written) (local.get $n)) (i32.const 40000)) (then (return)))
+    (memory.copy (i32.add (i32.const 16384) (global.get $written)) (local.get $at) (local.get $n))
+    (global.set $written (i32.add (global.get $written) (local.get $n))))
+(func $char (param $c i32)
+    (i32.store8 (i32.const 400) (local.get $c))
+    (call $put (i32.const 400) (i32.const 1)))
+(func $num (param $n i32)
+    (if (i32.ge_u (local.get $n) (i32.const 10))
+        (then (call $num (i32.div_u (local.get $n) (i32.const 10)))))
+    (call $char (i32.add (i32.const 48) (i32.rem_u (local.get $n) (i32.const 10)))))
+(func $out (call $put (i32.load (i32.const 8)) (i32.load (i32.const 12))))
+
+;; Puts a request field at 8 and 12; nothing if it is not there.
+(func $arg (param $name i32) (param $n i32)
+    (if (call $field (i32.const 0) (local.get $name) (local.get $n) (i32.const 8) (i32.const 12))
+        (then (i32.store (i32.const 8) (i32.const 0)) (i32.store (i32.const 12) (i32.const 0)))))
+(func $decimal (param $name i32) (param $n i32) (result i32)
+    (local $at i32) (local $end i32) (local $value i32)
+    (call $arg (local.get $name) (local.get $n))
+    (local.set $at (i32.load (i32.const 8)))
+    (local.set $end (i32.add (local.get $at) (i32.load (i32.const 12))))
+    (block $done (loop $next
+        (br_if $done (i32.ge_u (local.get $at) (local.get $end)))
+        (local.set $value (i32.add (i32.mul (local.get $value) (i32.const 10))
+            (i32.sub (i32.load8_u (local.get $at)) (i32.const 48))))
+        (local.set $at (i32.add (local.get $at) (i32.const 1)))
+        (br $next)))
+    (local.get $value))
+(func $digit (param $c i32) (result i32)
+    (if (result i32) (i32.ge_u (local.get $c) (i32.const 97))
+        (then (i32.sub (local.get $c) (i32.const 87)))
+        (else (i32.sub (local.get $c) (i32.const 48)))))
+;; Decodes a field to an address and returns how many bytes.
+(func $hex (param $name i32) (param $n i32) (param $to i32) (result i32)
+    (local $at i32) (local $i i32) (local $count i32)
+    (call $arg (local.get $name) (local.get $n))
+    (local.set $at (i32.load (i32.const 8)))
+    (local.set $count (i32.shr_u (i32.load (i32.const 12)) (i32.const 1)))
+    (block $done (loop $next
+        (br_if $done (i32.ge_u (local.get $i) (local.get $count)))
+        (i32.store8 (i32.add (local.get $to) (local.get $i))
+            (i32.add
+                (i32.shl (call $digit (i32.load8_u (local.get $at))) (i32.const 4))
+                (call $digit (i32.load8_u (i32.add (local.get $at) (i32.const 1))))))
+        (local.set $at (i32.add (local.get $at) (i32.const 2)))
+        (local.set $i (i32.add (local.get $i) (i32.const 1)))
+        (br $next)))
+    (local.get $count))
+
+(func $reply (param $at i32) (param $n i32)
+    (drop (call $answer (i32.const 200) (i32.const 0) (i32.const 0) (local.get $at) (local.get $n)
+        (i32.const 0) (i32.const 0) (i32.const -1))))
