@@ -182,8 +182,9 @@ pub struct PluginLimits {
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PluginAllow {
-    /// Backends that it may call: `name` for a Backend of its namespace, `namespace/name` for one
-    /// elsewhere (needs a ReferenceGrant there), `name:port` for a port of a Service.
+    /// Backends that it may call, by HTTP, gRPC or Redis: `name` for a Backend of its namespace,
+    /// `namespace/name` for one elsewhere (needs a ReferenceGrant there), `name:port` for a port of
+    /// a Service.
     #[serde(default)]
     #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
     pub backends: Vec<At<String>>,
