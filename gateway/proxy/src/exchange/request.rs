@@ -156,7 +156,7 @@ impl Admission<'_> {
                             self.stream.state().ahead = None;
                         }
                         // Large, and a pause costs more than this.
-                        HeadStep::Pause(HeldHead::BodyWaits) => {
+                        HeadStep::Pause(HeldHead::Leaves) => {
                             Box::pin(wait(run, *at, incoming.down)).await?;
                         }
                         HeadStep::Pause(held) => Box::pin(hold(run, *at, held, incoming)).await?,

@@ -302,7 +302,7 @@ impl Respond<'_> {
         source: &mut Source<'s>,
         progress: &mut Progress,
     ) -> Result<(), Stop> {
-        if held == HeldHead::BodyWaits {
+        if held == HeldHead::Leaves {
             return self.run.resumed(at, Side::Response, "headers").await;
         }
         let from = std::mem::replace(source, Source::Ready(None));

@@ -45,15 +45,15 @@ pub(crate) enum HeadStep {
     EndStream,
 }
 
-/// What becomes of a body while its head is held back.
+/// What who holds a head back does with the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeldHead {
     /// It stays with its sender.
-    BodyWaits,
+    Leaves,
     /// It is kept here, up to the limit.
-    BodyIsKept,
+    Keeps,
     /// The filter is shown it (`stopIteration`).
-    BodyIsShown,
+    Sees,
 }
 
 /// Whether the end of a body came out at the end of the chain.
@@ -129,11 +129,11 @@ impl<'a> FilterRun<'a> {
             }
             // Without a body callback nobody could let the head go on but who holds it.
             HeadersAction::Pause if filter.plugin.stop_iteration() && filter.sees_body(side) => {
-                Some((HeldHead::BodyIsShown, Hold::Head))
+                Some((HeldHead::Sees, Hold::Head))
             }
-            HeadersAction::StopAllBuffer => Some((HeldHead::BodyIsKept, Hold::Head)),
+            HeadersAction::StopAllBuffer => Some((HeldHead::Keeps, Hold::Head)),
             HeadersAction::Pause | HeadersAction::StopAllWatermark => {
-                Some((HeldHead::BodyWaits, Hold::Fields))
+                Some((HeldHead::Leaves, Hold::Fields))
             }
         };
         let mut state = self.stream.state();
@@ -147,7 +147,7 @@ impl<'a> FilterRun<'a> {
         known.hold = hold;
         Ok(match hold {
             // There is no body to wait for.
-            Hold::Head if end_of_stream => HeadStep::Pause(HeldHead::BodyWaits),
+            Hold::Head if end_of_stream => HeadStep::Pause(HeldHead::Leaves),
             _ => HeadStep::Pause(held),
         })
     }
