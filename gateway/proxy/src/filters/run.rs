@@ -41,8 +41,6 @@ pub(crate) enum Stop {
 pub(crate) enum HeadStep {
     Continue,
     Pause(HeldHead),
-    /// Go on without the body.
-    EndStream,
 }
 
 /// What who holds a head back does with the body.
@@ -123,10 +121,6 @@ impl<'a> FilterRun<'a> {
         };
         let held = match action {
             HeadersAction::Continue => None,
-            HeadersAction::ContinueAndEndStream => {
-                check_requests(&self.stream.state())?;
-                return Ok(HeadStep::EndStream);
-            }
             // Without a body callback nobody could let the head go on but who holds it.
             HeadersAction::Pause if filter.plugin.stop_iteration() && filter.sees_body(side) => {
                 Some((HeldHead::Sees, Hold::Head))
