@@ -14,6 +14,8 @@ mod clients;
 mod command;
 #[path = "gateway/connections.rs"]
 mod connections;
+#[path = "gateway/decisions.rs"]
+mod decisions;
 #[path = "gateway/drain.rs"]
 mod drain;
 #[path = "gateway/examples.rs"]

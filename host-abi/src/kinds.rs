@@ -181,8 +181,6 @@ pub enum HeadersAction {
     /// Hold the headers until the guest continues the stream. Whether body callbacks come
     /// meanwhile depends on [`crate::Plugin::stop_iteration`].
     Pause,
-    /// Go on and end the message here, without its body.
-    ContinueAndEndStream,
     /// Hold everything and buffer the body up to the limit.
     StopAllBuffer,
     /// Hold everything and let flow control stop the sender.
@@ -190,13 +188,13 @@ pub enum HeadersAction {
 }
 
 impl HeadersAction {
-    /// The action a guest means; numbers above 4 count as 4, as in Envoy.
+    /// The action a guest means; numbers above 4 count as 4, as in Envoy. 2 was once to end the
+    /// message without its body; Envoy goes on with it, and so do we.
     #[must_use]
     pub const fn from_guest(number: u32) -> Self {
         match number {
-            0 => Self::Continue,
+            0 | 2 => Self::Continue,
             1 => Self::Pause,
-            2 => Self::ContinueAndEndStream,
             3 => Self::StopAllBuffer,
             _ => Self::StopAllWatermark,
         }
@@ -263,6 +261,7 @@ mod tests {
 
     #[test]
     fn unknown_actions_count_as_the_strictest_one() {
+        assert_eq!(HeadersAction::from_guest(2), HeadersAction::Continue);
         assert_eq!(
             HeadersAction::from_guest(99),
             HeadersAction::StopAllWatermark

@@ -5,7 +5,7 @@
 //!
 //! Invariant: it is `Send`, because an instance is started on one thread and serves on another.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -193,6 +193,9 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
     plugins(out, used);
 }
 
+/// Reads one number of a plugin.
+type Read = fn(&PluginNumbers) -> u64;
+
 /// What plugins use.
 fn plugins(out: &mut Exposition, used: &BTreeMap<String, PluginNumbers>) {
     let mut family = out.family(
@@ -216,7 +219,6 @@ fn plugins(out: &mut Exposition, used: &BTreeMap<String, PluginNumbers>) {
             family.sample(&[("plugin", plugin), ("callback", one.callback)], seconds);
         }
     }
-    type Read = fn(&PluginNumbers) -> u64;
     let families: [(&str, Kind, &str, Read); 6] = [
         (
             "tidegate_plugin_instances",

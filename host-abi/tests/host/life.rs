@@ -272,7 +272,7 @@ fn header_callbacks_of_abi_0_1_0_have_two_arguments() {
         instance, streams, ..
     } = &mut run;
     let action = instance.on_response_headers(streams, context, 5, true);
-    assert_eq!(action, Ok(HeadersAction::ContinueAndEndStream));
+    assert_eq!(action, Ok(HeadersAction::Continue));
     assert_eq!(run.said(), ["3", "5"]);
 }
 

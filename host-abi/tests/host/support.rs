@@ -268,16 +268,13 @@ impl Run {
 
     /// Runs the request header callback of a stream.
     pub(super) fn headers(&mut self, context: ContextId) -> Result<u32, Fault> {
-        use tidegate_host_abi::HeadersAction::{
-            Continue, ContinueAndEndStream, Pause, StopAllBuffer, StopAllWatermark,
-        };
+        use tidegate_host_abi::HeadersAction::{Continue, Pause, StopAllBuffer, StopAllWatermark};
         let action = self
             .instance
             .on_request_headers(&mut self.streams, context, 3, true)?;
         Ok(match action {
             Continue => 0,
             Pause => 1,
-            ContinueAndEndStream => 2,
             StopAllBuffer => 3,
             StopAllWatermark => 4,
         })

@@ -102,8 +102,8 @@ impl<'a, 's> Intake<'a, 's> {
     pub(crate) async fn hold(&mut self, at: usize, held: HeldHead) -> Result<(), Stop> {
         let step = self.run.chain.step_of(self.side, at);
         let (until, deadline) = match held {
-            HeldHead::BodyIsShown => (step + 1, None),
-            HeldHead::BodyIsKept | HeldHead::BodyWaits => {
+            HeldHead::Sees => (step + 1, None),
+            HeldHead::Keeps | HeldHead::Leaves => {
                 // Nothing is asked of the sender: it is the filter alone that takes its time.
                 let pause = self.run.timeouts.filter_pause;
                 (step, Some(Instant::now() + pause))

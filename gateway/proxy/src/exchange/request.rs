@@ -151,12 +151,8 @@ impl Admission<'_> {
                     let end_of_stream = incoming.length == BodyLength::Empty;
                     match run.head(*at, Side::Request, end_of_stream).await? {
                         HeadStep::Continue => {}
-                        HeadStep::EndStream => {
-                            incoming.length = BodyLength::Empty;
-                            self.stream.state().ahead = None;
-                        }
                         // Large, and a pause costs more than this.
-                        HeadStep::Pause(HeldHead::BodyWaits) => {
+                        HeadStep::Pause(HeldHead::Leaves) => {
                             Box::pin(wait(run, *at, incoming.down)).await?;
                         }
                         HeadStep::Pause(held) => Box::pin(hold(run, *at, held, incoming)).await?,

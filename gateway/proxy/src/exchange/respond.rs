@@ -210,11 +210,11 @@ impl<'a> Respond<'a> {
         seen: Seen,
         close: bool,
     ) -> Result<Next, PumpEnd> {
-        let (mut length, mut source) = (length, source);
+        let (mut length, mut source, mut seen) = (length, source, seen);
         let mut progress = Progress::default();
         self.run.stream.state().phase = Phase::ResponseHeaders;
         if seen == Seen::ByFilters && !self.run.chain.is_empty() {
-            self.filters(&mut length, &mut source, &mut progress)
+            self.filters(&mut length, &mut source, &mut progress, &mut seen)
                 .await?;
         }
         let status = self.run.stream.state().response.status;
@@ -245,13 +245,15 @@ impl<'a> Respond<'a> {
         })
     }
 
-    /// Shows the head to the filters that saw the request, in reverse order. A filter that answers
-    /// replaces the response for those after it.
+    /// Shows the head to the filters that saw the request, in reverse order. An answer of one of them
+    /// replaces the response and is shown to no further one, as in Envoy; what the rule does to
+    /// responses it does to this one too.
     async fn filters<'s>(
         &self,
         length: &mut BodyLength,
         source: &mut Source<'s>,
         progress: &mut Progress,
+        seen: &mut Seen,
     ) -> Result<(), PumpEnd> {
         let passed = self.run.stream.state().passed_steps;
         for (place, step) in self.run.chain.steps.iter().enumerate().rev() {
@@ -265,6 +267,9 @@ impl<'a> Respond<'a> {
                     continue;
                 }
             };
+            if *seen == Seen::ByNobody {
+                continue; // A filter has answered: that goes out as it is.
+            }
             let ends = *length == BodyLength::Empty || self.client.head_request;
             let outcome = match self.run.head(at, Side::Response, ends).await {
                 Ok(HeadStep::Pause(held)) => {
@@ -275,11 +280,6 @@ impl<'a> Respond<'a> {
                 outcome => outcome,
             };
             match outcome {
-                Ok(HeadStep::EndStream) => {
-                    *length = BodyLength::Empty;
-                    *source = Source::Ready(None);
-                    *progress = Progress::default();
-                }
                 Ok(_) => {}
                 Err(Stop::Local) => {
                     let answer = Answer::of(Stop::Local, self.run.stream);
@@ -289,6 +289,7 @@ impl<'a> Respond<'a> {
                         return Err(failure.into());
                     }
                     (*length, *source) = (new_length, new_source);
+                    *seen = Seen::ByNobody;
                     *progress = Progress::default();
                 }
                 Err(stop) => return Err(PumpEnd::Stop(stop)),
@@ -307,7 +308,7 @@ impl Respond<'_> {
         source: &mut Source<'s>,
         progress: &mut Progress,
     ) -> Result<(), Stop> {
-        if held == HeldHead::BodyWaits {
+        if held == HeldHead::Leaves {
             return self.run.resumed(at, Side::Response, "headers").await;
         }
         let from = std::mem::replace(source, Source::Ready(None));

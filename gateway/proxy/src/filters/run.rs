@@ -41,19 +41,17 @@ pub(crate) enum Stop {
 pub(crate) enum HeadStep {
     Continue,
     Pause(HeldHead),
-    /// Go on without the body.
-    EndStream,
 }
 
-/// What becomes of a body while its head is held back.
+/// What who holds a head back does with the body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum HeldHead {
     /// It stays with its sender.
-    BodyWaits,
+    Leaves,
     /// It is kept here, up to the limit.
-    BodyIsKept,
+    Keeps,
     /// The filter is shown it (`stopIteration`).
-    BodyIsShown,
+    Sees,
 }
 
 /// Whether the end of a body came out at the end of the chain.
@@ -123,17 +121,13 @@ impl<'a> FilterRun<'a> {
         };
         let held = match action {
             HeadersAction::Continue => None,
-            HeadersAction::ContinueAndEndStream => {
-                check_requests(&self.stream.state())?;
-                return Ok(HeadStep::EndStream);
-            }
             // Without a body callback nobody could let the head go on but who holds it.
             HeadersAction::Pause if filter.plugin.stop_iteration() && filter.sees_body(side) => {
-                Some((HeldHead::BodyIsShown, Hold::Head))
+                Some((HeldHead::Sees, Hold::Head))
             }
-            HeadersAction::StopAllBuffer => Some((HeldHead::BodyIsKept, Hold::Head)),
+            HeadersAction::StopAllBuffer => Some((HeldHead::Keeps, Hold::Head)),
             HeadersAction::Pause | HeadersAction::StopAllWatermark => {
-                Some((HeldHead::BodyWaits, Hold::Fields))
+                Some((HeldHead::Leaves, Hold::Fields))
             }
         };
         let mut state = self.stream.state();
@@ -147,7 +141,7 @@ impl<'a> FilterRun<'a> {
         known.hold = hold;
         Ok(match hold {
             // There is no body to wait for.
-            Hold::Head if end_of_stream => HeadStep::Pause(HeldHead::BodyWaits),
+            Hold::Head if end_of_stream => HeadStep::Pause(HeldHead::Leaves),
             _ => HeadStep::Pause(held),
         })
     }

@@ -100,7 +100,7 @@ impl Vm {
             plugins: self.plugins.clone(),
             services: Arc::clone(&self.services),
             retired: Arc::clone(&self.retired),
-            worker: self.worker.clone(),
+            worker: Weak::clone(&self.worker),
             active: RefCell::new(None),
             succession: Succession::None,
             generation: Cell::new(0),

@@ -33,7 +33,7 @@ const WELL: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) enum Succession {
     /// The spare.
-    Spare(RefCell<Option<Instance>>),
+    Spare(RefCell<Option<Box<Instance>>>),
     /// A new one, after a pause.
     Restart(Pause),
     /// Nobody.
@@ -97,7 +97,7 @@ impl Vm {
         if let Succession::Spare(spare) = &self.succession
             && !self.retired.load(Ordering::Relaxed)
         {
-            *spare.borrow_mut() = Some(instance);
+            *spare.borrow_mut() = Some(Box::new(instance));
         }
     }
 
@@ -156,7 +156,7 @@ impl Vm {
             Succession::Spare(spare) => {
                 let spare = spare.borrow_mut().take();
                 if let Some(spare) = spare {
-                    self.install(spare);
+                    self.install(*spare);
                 }
                 self.order_spare();
             }
@@ -187,7 +187,7 @@ impl Vm {
         self.renew.set(false);
         self.shutdown();
         self.generation.set(self.generation() + 1);
-        self.install(spare);
+        self.install(*spare);
         self.order_spare();
     }
 
