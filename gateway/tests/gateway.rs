@@ -50,6 +50,8 @@ mod local_responses;
 mod origins;
 #[path = "gateway/pauses.rs"]
 mod pauses;
+#[path = "gateway/plugin_kinds.rs"]
+mod plugin_kinds;
 #[path = "gateway/process.rs"]
 mod process;
 #[path = "gateway/readme.rs"]

@@ -209,3 +209,48 @@ pub(super) fn page(value: &Value) -> Vec<u8> {
     page.push(b'\n');
     page
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tidegate_config::draft::ResourceStatus;
+    use tidegate_config::resource::ResourceId;
+
+    use super::resources;
+    use crate::status::Status;
+
+    #[test]
+    fn a_plugin_whose_newest_version_waits_has_a_condition_that_says_so() {
+        let resource = |name: &str| ResourceStatus {
+            resource: ResourceId {
+                kind: "Plugin",
+                namespace: Arc::from("default"),
+                name: Arc::from(name),
+            },
+            place: None,
+            last_good: false,
+            conditions: Vec::new(),
+        };
+        let status = Status {
+            resources: [resource("one"), resource("two")].into(),
+            ..Status::default()
+        };
+        let page = resources(&status, &["default/two".to_owned()]);
+        let page: serde_json::Value = serde_json::from_slice(&page).expect("JSON");
+        assert_eq!(page["resources"][0]["conditions"], serde_json::json!([]));
+        let condition = &page["resources"][1]["conditions"][0];
+        assert_eq!(
+            (
+                &condition["type"],
+                &condition["status"],
+                &condition["reason"]
+            ),
+            (
+                &"Programmed".into(),
+                &"False".into(),
+                &"OldInstancesHeld".into()
+            )
+        );
+    }
+}

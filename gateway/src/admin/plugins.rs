@@ -1,7 +1,7 @@
 //! What plugins use, and why one was ended last, as JSON.
 //!
-//! Owns the shape. Names of functions and the message of a trap are the guest's own words: they are
-//! quoted as JSON quotes them, and a guest that puts a secret into a panic shows it to who may ask.
+//! Owns the shape. What a guest logged before a trap may quote its configuration and is not here; the
+//! reason is the host's, the call stack has the module's names of functions.
 
 use serde_json::Value;
 use serde_json::json;

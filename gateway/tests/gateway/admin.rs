@@ -67,6 +67,7 @@ fn every_page_is_there_and_no_page_shows_a_secret() {
         ("/live", "text/plain; charset=utf-8"),
         ("/metrics", "text/plain; version=0.0.4; charset=utf-8"),
         ("/config_dump", "application/json"),
+        ("/plugins", "application/json"),
         ("/resources", "application/json"),
     ];
     for (page, kind) in pages {

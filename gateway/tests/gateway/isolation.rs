@@ -162,6 +162,36 @@ fn many_streams_at_once_each_get_an_instance() {
     }
 }
 
+#[test]
+fn a_stream_that_outlives_a_change_still_gets_an_instance_of_the_version_it_began_with() {
+    let origin = Origin::answers(200, "fine");
+    let holds = Wasm::wat(
+        "holds",
+        r#"(import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
+        (import "env" "proxy_set_effective_context" (func $effective (param i32) (result i32)))
+        (import "env" "proxy_set_tick_period_milliseconds" (func $tick (param i32) (result i32)))"#,
+        r#"(global $waiting (mut i32) (i32.const 0))
+        (func (export "proxy_on_request_headers") (param $context i32) (param i32 i32) (result i32)
+            (global.set $waiting (local.get $context))
+            (drop (call $tick (i32.const 1500)))
+            (i32.const 1))
+        (func (export "proxy_on_tick") (param i32)
+            (drop (call $effective (global.get $waiting)))
+            (drop (call $continue (i32.const 0))))"#,
+    );
+    let mut gateway = Gateway::to(origin.address())
+        .plugin(&holds)
+        .plugin(&isolated(counts()))
+        .start();
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("the first filter holds it", || {
+        (gateway.metrics().plugins.get("holds")?.gauges.paused == 1).then_some(())
+    });
+    gateway.change(Gateway::to(origin.address()));
+    assert_eq!(client.response().field("x-count"), Some("1"));
+}
+
 const SERVICE: &str = r#"
     (import "env" "proxy_set_tick_period_milliseconds" (func $tick (param i32) (result i32)))
     (import "env" "proxy_define_metric" (func $define (param i32 i32 i32 i32) (result i32)))

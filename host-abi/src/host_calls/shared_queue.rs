@@ -60,6 +60,7 @@ impl From<QueueError> for HostCallError {
             QueueError::Unknown => Status::NotFound,
             QueueError::Empty => Status::Empty,
             QueueError::TooMany => Status::InternalFailure,
+            QueueError::LongName => Status::BadArgument,
         })
     }
 }

@@ -17,6 +17,9 @@ use crate::instance::InstanceId;
 /// Queues of one space.
 const MAX_QUEUES: usize = 256;
 
+/// Bytes of a queue's name.
+const MAX_NAME: usize = 4096;
+
 /// Names a queue.
 pub(crate) type QueueToken = u32;
 
@@ -36,6 +39,8 @@ pub(crate) enum QueueError {
     Empty,
     /// There are too many queues.
     TooMany,
+    /// The name is too long: names are kept for the life of the process.
+    LongName,
 }
 
 #[derive(Debug)]
@@ -77,6 +82,9 @@ impl Queues {
         name: &[u8],
         owner: QueueOwner,
     ) -> Result<QueueToken, QueueError> {
+        if name.len() > MAX_NAME {
+            return Err(QueueError::LongName);
+        }
         let tokens = &mut self.spaces.entry(Arc::clone(space)).or_default().tokens;
         if let Some(&token) = tokens.get(name) {
             if let Some(queue) = index(token).and_then(|at| self.queues.get_mut(at)) {
@@ -215,6 +223,29 @@ mod tests {
                 .register("t", &"other".into(), b"more", owner(1))
                 .is_ok()
         );
+    }
+
+    #[test]
+    fn a_name_that_is_too_long_makes_no_queue() {
+        let mut queues = Queues::new(1000);
+        let space: Arc<str> = "s".into();
+        let name = vec![b'a'; MAX_NAME + 1];
+        let refused = queues.register("t", &space, &name, owner(1));
+        assert_eq!(refused, Err(QueueError::LongName));
+        assert!(queues.register("t", &space, &name[1..], owner(1)).is_ok());
+    }
+
+    #[test]
+    fn a_cleared_space_has_its_queues_and_no_items() {
+        let mut queues = Queues::new(1000);
+        let space: Arc<str> = "s".into();
+        let token = queues.register("t", &space, b"q", owner(1)).unwrap();
+        queues.enqueue("t", token, b"x").unwrap();
+        queues.clear_space("s");
+        assert_eq!(queues.dequeue("t", token), Err(QueueError::Empty));
+        assert_eq!(queues.register("t", &space, b"q", owner(2)), Ok(token));
+        queues.enqueue("t", token, b"y").unwrap();
+        assert_eq!(queues.dequeue("t", token), Ok(Bytes::from("y")));
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! One exchange's way through the filters: heads, body pieces, trailers, end.
 //!
-//! Owns the order of callbacks, contexts and the failure policy; [`body`] has bodies and trailers,
-//! [`wait`] the waits for paused filters. It moves no bytes on sockets: the pump in `exchange`
+//! Owns the order of callbacks and contexts; [`admit`] has instances and the failure policy, [`body`]
+//! bodies and trailers, [`wait`] the waits for paused filters. It moves no bytes on sockets: the pump in `exchange`
 //! feeds it and writes what comes out.
 
+mod admit;
 mod body;
 mod wait;
 
@@ -13,7 +14,6 @@ use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::failure::Failure;
 use tidegate_host_abi::ContextId;
-use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::HeadersAction;
 use tidegate_host_abi::Side;
 
@@ -23,8 +23,6 @@ use crate::exchange::state::StreamCell;
 use crate::filters::Chain;
 use crate::filters::Filter;
 use crate::filters::lent::Current;
-use crate::filters::vm::Exhausted;
-use crate::filters::vm::Vm;
 use crate::worker::Worker;
 
 /// Why an exchange leaves its path.
@@ -146,50 +144,6 @@ impl<'a> FilterRun<'a> {
         })
     }
 
-    /// Sees to it that there is an instance for a new stream; gives the step of a filter that has
-    /// none and is passed by.
-    async fn admit(&self, filter: &Filter, at: usize) -> Result<Option<HeadStep>, Stop> {
-        filter.vm.ready().await;
-        if !filter.vm.may_enter() {
-            return self.apply_policy(filter, at).map(Some);
-        }
-        if !filter.vm.is_pool() {
-            return Ok(None);
-        }
-        // Rare, and large beside the rest.
-        match Box::pin(filter.vm.own()).await {
-            Ok(own) => {
-                if let Some(known) = self.stream.state().filter(at) {
-                    known.own = Some(own);
-                }
-                Ok(None)
-            }
-            Err(why) => {
-                let plugin = filter.plugin.name();
-                self.worker.counters.exhausted(plugin);
-                let why = match why {
-                    Exhausted::AllTaken => "all its instances are taken",
-                    Exhausted::NoneReady => "none of its instances is ready",
-                };
-                self.stream.state().blame = Some(format!("plugin {plugin}: {why}"));
-                self.fall_back(filter, at, Failure::PluginExhausted)
-                    .map(Some)
-            }
-        }
-    }
-
-    /// The instance that a filter has for this exchange.
-    pub(super) fn vm(&self, filter: &Filter, at: usize) -> Rc<Vm> {
-        if filter.vm.is_pool() {
-            let state = self.stream.state();
-            let own = state.filters.get(at).and_then(|known| known.own.as_ref());
-            if let Some(own) = own {
-                return Rc::clone(own);
-            }
-        }
-        Rc::clone(&filter.vm)
-    }
-
     /// The context for a header callback, created if need be; `None` if the filter is passed by.
     ///
     /// A response may meet a newer instance than its request did: it gets a context there, so that
@@ -270,32 +224,6 @@ impl<'a> FilterRun<'a> {
             context,
             stream: self.stream,
             filter,
-        }
-    }
-
-    /// What happens to a stream whose filter was ended, or is not entered.
-    fn apply_policy(&self, filter: &Filter, at: usize) -> Result<HeadStep, Stop> {
-        if filter.plugin.spec().failure_policy == FailurePolicy::FailClosed {
-            self.stream.state().blame = Some(format!("plugin {}", filter.plugin.name()));
-        }
-        self.fall_back(filter, at, Failure::PluginFault)
-    }
-
-    /// What happens to a stream whose filter cannot decide, because of that failure.
-    fn fall_back(&self, filter: &Filter, at: usize, failure: Failure) -> Result<HeadStep, Stop> {
-        match filter.plugin.spec().failure_policy {
-            FailurePolicy::FailClosed => Err(Stop::Failure(failure)),
-            FailurePolicy::FailOpen => {
-                let mut state = self.stream.state();
-                state.blame = None;
-                if let Some(known) = state.filter(at) {
-                    known.bypassed = true;
-                    for side in [Side::Request, Side::Response] {
-                        known.side(side).hold = Hold::No;
-                    }
-                }
-                Ok(HeadStep::Continue)
-            }
         }
     }
 }

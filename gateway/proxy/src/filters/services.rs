@@ -3,13 +3,14 @@
 //! Owns the gateway's implementation of `host-abi`'s `Services`. Guest text goes to the gateway's
 //! own log, escaped, under the target `filter`.
 
+mod flood;
+
 use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -26,6 +27,8 @@ use tidegate_host_abi::Services;
 use tidegate_host_abi::SharedStore;
 
 use crate::filters::crypto::AwsLc;
+use crate::filters::services::flood::Admission;
+use crate::filters::services::flood::Flood;
 use crate::generation::Callable;
 use crate::generation::Generation;
 use crate::generation::PluginSlot;
@@ -243,47 +246,6 @@ const LINES_A_SECOND: u64 = 2_000;
 /// Bytes of one guest line that are logged.
 const MAX_LINE: usize = 8 * 1024;
 
-/// Counts lines: a filter must not drown the gateway's log.
-#[derive(Debug)]
-struct Flood {
-    /// Lines of one second that pass.
-    limit: u64,
-    /// The second in the upper half, its lines in the lower.
-    window: AtomicU64,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Admission {
-    Pass,
-    /// The first that is too many: says so.
-    Last,
-    Drop,
-}
-
-impl Flood {
-    fn of(limit: u64) -> Self {
-        Self {
-            limit,
-            window: AtomicU64::new(0),
-        }
-    }
-
-    fn admit(&self, second: u64) -> Admission {
-        let before = self.window.load(Ordering::Relaxed);
-        if before >> 32 != second {
-            // Workers that race here let a few lines more pass.
-            self.window.store((second << 32) + 1, Ordering::Relaxed);
-            return Admission::Pass;
-        }
-        let lines = self.window.fetch_add(1, Ordering::Relaxed) & u64::from(u32::MAX);
-        match lines.cmp(&self.limit) {
-            std::cmp::Ordering::Less => Admission::Pass,
-            std::cmp::Ordering::Equal => Admission::Last,
-            std::cmp::Ordering::Greater => Admission::Drop,
-        }
-    }
-}
-
 impl Services for VmServices {
     fn log(&self, line: &GuestLog<'_>) {
         let GuestLog {
@@ -353,25 +315,5 @@ impl Services for VmServices {
 
     fn crypto(&self) -> Option<&dyn Crypto> {
         Some(&AwsLc)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Admission;
-    use super::Flood;
-    use super::LINES_A_SECOND;
-
-    #[test]
-    fn a_flood_of_guest_lines_is_cut_with_one_remark_and_the_next_second_is_free() {
-        let flood = Flood::of(LINES_A_SECOND);
-        let admit = |second| flood.admit(second);
-        let passed = (0..LINES_A_SECOND)
-            .filter(|_| admit(7) == Admission::Pass)
-            .count();
-        assert_eq!(passed as u64, LINES_A_SECOND);
-        assert_eq!(admit(7), Admission::Last);
-        assert_eq!(admit(7), Admission::Drop);
-        assert_eq!(admit(8), Admission::Pass);
     }
 }

@@ -211,7 +211,7 @@ impl Vm {
 
     /// Resolves when there is an instance that may be entered, or when there will be none soon.
     pub(crate) async fn ready(&self) {
-        if self.active.borrow().is_some() || self.breaker.borrow().is_open() {
+        if self.is_pool() || self.active.borrow().is_some() || self.breaker.borrow().is_open() {
             return;
         }
         let arrived = self.arrived.notified();

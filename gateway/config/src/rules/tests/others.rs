@@ -136,6 +136,29 @@ fn a_plugin_says_where_its_variables_come_from() {
 }
 
 #[test]
+fn a_service_has_nothing_that_is_about_requests() {
+    let service =
+        |field: &str| format!("spec: {{ source: {{ file: a }}, type: Service, {field} }}");
+    for (field, name) in [
+        ("phase: Authn", "phase"),
+        ("priority: 1", "priority"),
+        ("isolation: Stream", "isolation"),
+        (
+            "targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: a }]",
+            "targetRefs",
+        ),
+    ] {
+        let message = format!("a service has no requests for `{name}`");
+        refused("Plugin", &service(field), &message);
+    }
+    accepted("Plugin", &service("strict: true"));
+    accepted(
+        "Plugin",
+        "spec: { source: { file: a }, isolation: Stream, stopIteration: true, limits: { instances: 1 } }",
+    );
+}
+
+#[test]
 fn a_secret_holds_base64_or_text() {
     refused(
         "Secret",

@@ -87,9 +87,7 @@ impl Vm {
         if let Succession::Spare(spare) = &self.succession {
             drop(spare.borrow_mut().take());
         }
-        if let Some(pool) = &self.pool {
-            pool.clear();
-        }
+        // What a pool has in stock is for streams of these generations that have not met it yet.
     }
 
     /// Keeps an instance for the next fault.
@@ -112,7 +110,13 @@ impl Vm {
 
     /// Orders an instance, to be started after a pause. One that is retired gets none.
     pub(super) fn order(&self, after: Duration) {
-        if self.retired.load(Ordering::Relaxed) {
+        // Streams of older generations still want instances of their own.
+        let retired = if self.is_pool() {
+            Arc::default()
+        } else {
+            Arc::clone(&self.retired)
+        };
+        if retired.load(Ordering::Relaxed) {
             return;
         }
         if let Some(worker) = self.worker.upgrade() {
@@ -120,7 +124,7 @@ impl Vm {
                 vm: self.id,
                 plugins: self.plugins.clone(),
                 services: Arc::clone(&self.services),
-                retired: Arc::clone(&self.retired),
+                retired,
                 reply: worker.inbox.clone(),
                 after,
             });
