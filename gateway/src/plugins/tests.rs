@@ -261,6 +261,7 @@ fn a_restart_falls_back_to_what_served_before_it() {
     };
     store.save(&stored).expect("saved");
     folder.write(b"broken");
+    drop(store); // It is one gateway's at a time.
 
     let store = Store::open(&state).expect("a store");
     let stored = store.load().expect("read").expect("something");

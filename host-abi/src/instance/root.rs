@@ -23,6 +23,8 @@ impl Instance {
     /// Gives a root context the answer to its HTTP call. An answer that nobody waits for is
     /// dropped.
     ///
+    /// Specification: `proxy_on_http_call_response`.
+    ///
     /// # Errors
     /// The fault that ended the guest, now or earlier.
     pub fn on_http_call_response(
@@ -65,6 +67,8 @@ impl Instance {
 
     /// The timer of a root context fired.
     ///
+    /// Specification: `proxy_on_tick`.
+    ///
     /// # Errors
     /// The fault that ended the guest, now or earlier.
     pub fn on_tick(&mut self, streams: &mut dyn Streams, root: ContextId) -> Result<(), Fault> {
@@ -81,6 +85,8 @@ impl Instance {
     }
 
     /// A shared queue of a root context has a new item; see [`super::QueueEvent`].
+    ///
+    /// Specification: `proxy_on_queue_ready`.
     ///
     /// # Errors
     /// The fault that ended the guest, now or earlier.
@@ -109,6 +115,8 @@ impl Instance {
 
     /// Ends a root context: done, and unless the guest asks to wait, log and delete. Once it is
     /// pending, calling this again ends it without asking.
+    ///
+    /// Specification: `proxy_on_done`, `proxy_done`, `proxy_on_log`, `proxy_on_delete`.
     ///
     /// Its streams must have been finished before; its open HTTP calls are forgotten.
     ///
