@@ -1,6 +1,6 @@
 //! Compiled plugins on disk, so that a restart does not compile again what it has compiled before.
 //!
-//! Owns the files: one an entry, with a SHA-256 of the code before it, in a folder that is ours
+//! Owns the files: one an entry, with a SHA-256 of the code behind it, in a folder that is ours
 //! alone. An entry is read into memory of our own, verified there, and only then used; one that is
 //! not what was written is deleted. What was not used for longest goes first when it gets too much.
 //!
@@ -27,11 +27,11 @@ use crate::state::folder::Folder;
 
 /// Bytes of all entries.
 const MOST_BYTES: u64 = 512 << 20;
-/// What an entry begins with; other forms of entries have other beginnings.
+/// What an entry ends with; other forms of entries have other ends.
 const MAGIC: &[u8] = b"tidegate code 1\n";
 /// Bytes of a SHA-256.
 const DIGEST: usize = 32;
-/// What entries end with.
+/// What the names of entries end with.
 const SUFFIX: &str = ".code";
 
 /// What became of look-ups.
@@ -115,13 +115,13 @@ impl CodeFolder {
 
 /// The code of an entry, if it is what was written.
 fn verified(mut entry: Vec<u8>) -> Option<Vec<u8>> {
-    let header = MAGIC.len() + DIGEST;
-    let (head, code) = entry.split_at_checked(header)?;
-    let expected = head.strip_prefix(MAGIC)?;
-    if Sha256::digest(code).as_slice() != expected {
+    let code = entry.len().checked_sub(MAGIC.len() + DIGEST)?;
+    let (bytes, end) = entry.split_at_checked(code)?;
+    let expected = end.strip_suffix(MAGIC)?;
+    if Sha256::digest(bytes).as_slice() != expected {
         return None;
     }
-    entry.drain(..header);
+    entry.truncate(code);
     Some(entry)
 }
 
@@ -171,9 +171,9 @@ unsafe impl CodeCache for CodeFolder {
             return;
         }
         let mut entry = Vec::with_capacity(bytes);
-        entry.extend_from_slice(MAGIC);
-        entry.extend_from_slice(&Sha256::digest(code));
         entry.extend_from_slice(code);
+        entry.extend_from_slice(&Sha256::digest(code));
+        entry.extend_from_slice(MAGIC);
         match self.folder.replace(&name, &entry) {
             Ok(()) => self.make_room(&name),
             Err(err) => tracing::warn!("a compiled plugin is not kept: {}", chain(&err)),

@@ -32,6 +32,7 @@ use crate::cli::AccessLogArg;
 use crate::cli::RunArgs;
 use crate::code_cache;
 use crate::code_cache::CodeFolder;
+use crate::code_cache::Counts;
 use crate::control::Control;
 use crate::control::Loaded;
 use crate::control::Settings;
@@ -68,11 +69,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         drain: args.drain_timeout,
     };
     let mut control = Control::new(Loader::new(&args.config), store(args, &config), settings);
-    let cache = code_cache(args, &config);
-    let cached = cache.as_ref().map(|cache| Arc::clone(cache.counts()));
-    if let Some(cache) = cache {
-        control.set_code_cache(cache);
-    }
+    let cached = keep_code(&mut control, args, &config);
     control.restore();
     let read_at = SystemTime::now();
     let loaded = control.load(true);
@@ -173,15 +170,18 @@ fn store(args: &RunArgs, config: &Path) -> Option<Store> {
     }
 }
 
-/// The folder for compiled plugins; none if there is no place for it.
-fn code_cache(args: &RunArgs, config: &Path) -> Option<CodeFolder> {
+/// Keeps compiled plugins, if there is a place for them; returns what is counted of that.
+fn keep_code(control: &mut Control, args: &RunArgs, config: &Path) -> Option<Arc<Counts>> {
     let default = default_folder(config, |name| std::env::var_os(name));
     let folder = code_cache::folder(
         args.code_cache.as_deref(),
         args.state_dir.as_deref(),
         default.as_deref(),
     );
-    CodeFolder::open_or_warn(&folder?)
+    let cache = CodeFolder::open_or_warn(&folder?)?;
+    let counts = Arc::clone(cache.counts());
+    control.set_code_cache(cache);
+    Some(counts)
 }
 
 /// Whether a start may go on: errors are fatal unless something good serves in place of what is bad.

@@ -107,6 +107,7 @@ pub fn host(
     Ok(())
 }
 
+/// `FILTER.wasm [CONFIGURATION]`
 pub fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let file = args.next().ok_or("which filter?")?;

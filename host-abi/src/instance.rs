@@ -142,6 +142,8 @@ impl Instance {
     }
 
     /// Takes the HTTP calls that were asked for. Costs nothing if there are none.
+    ///
+    /// Specification: `proxy_http_call`.
     #[must_use]
     pub fn take_http_calls(&mut self) -> Vec<HttpCall> {
         let calls = &mut self.store.data_mut().calls;
@@ -171,12 +173,16 @@ impl Instance {
     }
 
     /// Takes the events of shared queues, which may concern any instance.
+    ///
+    /// Specification: `proxy_enqueue_shared_queue`.
     #[must_use]
     pub fn take_queue_events(&mut self) -> Vec<QueueEvent> {
         std::mem::take(&mut self.store.data_mut().queue_events)
     }
 
     /// How often a root context wants [`Instance::on_tick`]; `None` is never.
+    ///
+    /// Specification: `proxy_set_tick_period_milliseconds`.
     #[must_use]
     pub fn tick_period(&self, root: ContextId) -> Option<Duration> {
         let state = self.store.data();

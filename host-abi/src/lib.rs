@@ -17,7 +17,11 @@
 //! A callback that fails returns a [`Fault`]; the instance is of no use after that and is replaced
 //! by a new one. Nothing here applies a failure policy.
 //!
-//! This crate does no I/O, keeps no time but for deadlines, and knows nothing of HTTP beyond names
+//! "Specification" names the section of the Proxy-Wasm ABI 0.2.1 that an item is about; the functions
+//! that there are beside it are in [`host_functions`] and [`FOREIGN_FUNCTIONS`].
+//! `examples/host_a_filter.rs` hosts a filter without a gateway.
+//!
+//! But for [`PlainServices`] this crate does no I/O, keeps no time but for deadlines, and knows nothing of HTTP beyond names
 //! and values. It is the only one that knows wasmtime.
 
 mod body;

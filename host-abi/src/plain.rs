@@ -13,7 +13,7 @@ use crate::services::{GuestLog, Services};
 use crate::shared::SharedStore;
 
 /// The system's clocks and randomness, logs as events of `tracing` with the target `filter`, and no
-/// backends (Proxy-Wasm 0.2.1 "Logging", "Time"; WASI preview 1 `clock_time_get`, `random_get`).
+/// backends (specification: `proxy_log`, `wasi_snapshot_preview1.clock_time_get`, `.random_get`).
 #[derive(Debug)]
 pub struct PlainServices {
     started: Instant,

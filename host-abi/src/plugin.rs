@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 
 use crate::functions::{AbiVersion, Callback, Callbacks, EXPORTS, ImportSet, Role};
 use crate::limits::Limits;
-use crate::module::Module;
+use crate::module::{Module, UnknownImports};
 
 /// What an operator says about a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -31,6 +31,8 @@ pub struct PluginSpec {
     pub vm_config: Bytes,
     /// What `proxy_on_configure` reads.
     pub config: Bytes,
+    /// How its module was compiled, for embedders that compile by this.
+    pub unknown_imports: UnknownImports,
     /// All environment variables the guest has.
     pub env: Vec<(String, String)>,
     /// What becomes of streams when the plugin faults. This crate only keeps it.
@@ -212,6 +214,7 @@ fn vm_key(module: &Module, spec: &PluginSpec) -> VmKey {
         vm_id,
         vm_config,
         config: _,
+        unknown_imports,
         env,
         failure_policy,
         limits,
@@ -230,6 +233,7 @@ fn vm_key(module: &Module, spec: &PluginSpec) -> VmKey {
     part(namespace.as_bytes());
     part(vm_id.as_bytes());
     part(vm_config);
+    part(format!("{unknown_imports:?}").as_bytes());
     part(format!("{failure_policy:?} {limits:?} {stop_iteration} {strict}").as_bytes());
     if (*isolation, *kind) != (Isolation::Worker, PluginKind::Http) {
         // It shares its instances with nobody.

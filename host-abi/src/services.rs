@@ -21,12 +21,18 @@ pub use redis::{RedisCall, RedisFailed, RedisLogin};
 /// The surroundings of all instances of a process.
 pub trait Services: Send + Sync + fmt::Debug {
     /// Takes one log line of a guest. Its text is untrusted and must be escaped where it is shown.
+    ///
+    /// Specification: `proxy_log`.
     fn log(&self, line: &GuestLog<'_>);
 
     /// The least level that [`Services::log`] shows.
+    ///
+    /// Specification: `proxy_get_log_level`.
     fn log_level(&self) -> LogLevel;
 
     /// Nanoseconds since the Unix epoch.
+    ///
+    /// Specification: `proxy_get_current_time_nanoseconds`.
     fn unix_nanos(&self) -> u64;
 
     /// Nanoseconds of a clock that never goes back.
@@ -36,12 +42,18 @@ pub trait Services: Send + Sync + fmt::Debug {
     fn fill_random(&self, bytes: &mut [u8]);
 
     /// Whether the plugin may call the named backend and there is one.
+    ///
+    /// Specification: `proxy_http_call`.
     fn may_call(&self, plugin: &str, backend: &str) -> bool;
 
     /// Shared data and queues.
+    ///
+    /// Specification: `proxy_get_shared_data`, `proxy_register_shared_queue`.
     fn shared(&self) -> &SharedStore;
 
     /// Metrics that guests define.
+    ///
+    /// Specification: `proxy_define_metric`.
     fn metrics(&self) -> &GuestMetrics;
 
     /// Signatures for foreign functions; without them guests find no such functions.

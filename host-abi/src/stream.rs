@@ -45,33 +45,51 @@ impl Streams for NoStreams {
 pub trait StreamHost {
     /// The first value of the named header field. Names compare without regard to case, and
     /// pseudo-headers (`:method`, `:path`, `:authority`, `:scheme`, `:status`) are fields.
+    ///
+    /// Specification: `proxy_get_header_map_value`.
     fn field(&self, map: MapKind, name: &[u8]) -> Field<'_>;
 
     /// Calls `visit` with every field, pseudo-headers first, names in lower case. Returns false if
     /// this map is not available now.
+    ///
+    /// Specification: `proxy_get_header_map_pairs`.
     fn visit_fields(&self, map: MapKind, visit: &mut dyn FnMut(&[u8], &[u8])) -> bool;
 
     /// Changes a header map. An invalid name or value is accepted here and fails the exchange
     /// later: an edit is never dropped and never forwarded broken.
+    ///
+    /// Specification: `proxy_add_header_map_value` and its kin.
     fn edit(&mut self, map: MapKind, edit: HeaderEdit<'_>) -> Edited;
 
     /// The body bytes this filter may see now, or `None` outside its body phase.
+    ///
+    /// Specification: `proxy_get_buffer_bytes`, `proxy_set_buffer_bytes`.
     fn body(&mut self, side: Side) -> Option<&mut BodyBuffer>;
 
     /// The value of an attribute of the stream.
+    ///
+    /// Specification: `proxy_get_property`.
     fn property(&self, property: &Property<'_>) -> Option<PropertyValue<'_>>;
 
     /// Stores a custom property for this and later filters of the stream (Envoy: filter state
     /// `wasm.<path>`).
+    ///
+    /// Specification: `proxy_set_property`.
     fn set_property(&mut self, path: &[u8], value: &[u8]);
 
     /// Queues the resumption of a paused direction. Not paused: nothing happens.
+    ///
+    /// Specification: `proxy_continue_stream`.
     fn continue_stream(&mut self, kind: StreamKind);
 
     /// Queues the end of the stream by a reset.
+    ///
+    /// Specification: `proxy_close_stream`.
     fn close_stream(&mut self, kind: StreamKind);
 
     /// Queues a response made by the guest. A second one is ignored with a warning.
+    ///
+    /// Specification: `proxy_send_local_response`.
     fn send_local_response(&mut self, response: LocalResponse);
 
     /// Asks for the route to be chosen anew.

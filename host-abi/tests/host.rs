@@ -2,6 +2,7 @@
 //! each refusal. No WebAssembly toolchain is needed.
 
 #![expect(
+    clippy::indexing_slicing,
     clippy::unwrap_used,
     clippy::panic,
     clippy::string_slice,

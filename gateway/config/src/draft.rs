@@ -53,6 +53,8 @@ pub struct PluginDecl {
     pub vm_id: String,
     /// What `proxy_on_vm_start` reads.
     pub vm_config: Bytes,
+    /// Whether imports that nobody has may be left to fail when they are called.
+    pub traps_unknown_imports: bool,
     /// What `proxy_on_configure` reads.
     pub config: Bytes,
     /// Environment variables, resolved.

@@ -19,6 +19,7 @@ use tidegate_host_abi::ModuleError;
 use tidegate_host_abi::Plugin;
 use tidegate_host_abi::PluginSpec;
 use tidegate_host_abi::StartError;
+use tidegate_host_abi::UnknownImports;
 
 use crate::code_cache::CodeFolder;
 use crate::plugins::trial::TrialServices;
@@ -40,6 +41,9 @@ pub(crate) enum TryError {
     Start(Box<StartError>),
 }
 
+/// The digest of a module's code, and how it was compiled.
+type ModuleKey = ([u8; 32], UnknownImports);
+
 /// Compiles; remembers what is in use.
 #[derive(Debug, Default)]
 pub(crate) struct Compiler {
@@ -47,7 +51,7 @@ pub(crate) struct Compiler {
     cache: Option<CodeFolder>,
     /// Something serves: it comes first.
     yields: bool,
-    modules: HashMap<[u8; 32], Weak<Module>>,
+    modules: HashMap<ModuleKey, Weak<Module>>,
 }
 
 impl Compiler {
@@ -84,7 +88,10 @@ impl Compiler {
                 })?)
                 .clone(),
         };
-        let known = self.modules.get(digest).and_then(Weak::upgrade);
+        let known = self
+            .modules
+            .get(&(*digest, spec.unknown_imports))
+            .and_then(Weak::upgrade);
         let cache = self.cache.as_ref().map(|cache| cache as &dyn CodeCache);
         let work = || {
             let module = match known {
@@ -92,9 +99,11 @@ impl Compiler {
                 None => {
                     let options = CompileOptions {
                         cache,
-                        ..CompileOptions::default()
+                        unknown_imports: spec.unknown_imports,
                     };
-                    Arc::new(Module::compile_with(&engine, name, code, options)?)
+                    let module = Module::compile_with(&engine, name, code, options)?;
+                    warn_of_missing(&spec.name, &module);
+                    Arc::new(module)
                 }
             };
             let plugin = Arc::new(Plugin::new(module, spec.clone()));
@@ -108,14 +117,25 @@ impl Compiler {
         } else {
             work()?
         };
-        self.modules
-            .insert(*digest, Arc::downgrade(plugin.module()));
+        self.modules.insert(
+            (*digest, spec.unknown_imports),
+            Arc::downgrade(plugin.module()),
+        );
         Ok(plugin)
     }
 
     /// Forgets modules that nobody uses.
     pub(crate) fn tidy(&mut self) {
         self.modules.retain(|_, module| module.strong_count() > 0);
+    }
+}
+
+fn warn_of_missing(plugin: &str, module: &Module) {
+    let missing = module.missing_imports();
+    if !missing.is_empty() {
+        let missing = missing.join(", ");
+        let missing = missing.escape_debug();
+        tracing::warn!("plugin {plugin} ends if it calls what there is not: {missing}");
     }
 }
 

@@ -12,6 +12,7 @@ use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::PluginSpec;
 use tidegate_host_abi::StartError;
 use tidegate_host_abi::StartStep;
+use tidegate_host_abi::UnknownImports;
 
 use crate::plugins::compile::TryError;
 
@@ -104,6 +105,11 @@ pub(crate) fn spec(decl: &PluginDecl) -> PluginSpec {
         root_id: decl.root_id.clone(),
         vm_id: decl.vm_id.clone(),
         vm_config: decl.vm_config.clone(),
+        unknown_imports: if decl.traps_unknown_imports {
+            UnknownImports::TrapWhenCalled
+        } else {
+            UnknownImports::Refuse
+        },
         config: decl.config.clone(),
         env: decl.env.clone(),
         failure_policy: policy(decl.failure_policy),

@@ -57,6 +57,7 @@ fn decl(name: &str, file: &Path, config: &str) -> PluginDecl {
         root_id: String::new(),
         vm_id: String::new(),
         vm_config: Bytes::new(),
+        traps_unknown_imports: false,
         config: Bytes::copy_from_slice(config.as_bytes()),
         env: Vec::new(),
         kind: draft::PluginType::Http,
@@ -265,6 +266,7 @@ fn a_restart_falls_back_to_what_served_before_it() {
     };
     store.save(&stored).expect("saved");
     folder.write(b"broken");
+    drop(store); // It is one gateway's at a time.
 
     let store = Store::open(&state).expect("a store");
     let stored = store.load().expect("read").expect("something");
@@ -275,4 +277,32 @@ fn a_restart_falls_back_to_what_served_before_it() {
     assert_eq!(plugin(&resolved).spec().config, "{}");
     resolver.commit();
     assert_eq!(resolver.stored(), stored.plugins, "it stays the fallback");
+}
+
+#[test]
+fn what_imports_the_unknown_is_refused_by_name_unless_it_may_fail_later() {
+    let folder = Folder::new();
+    let module = wat::parse_str(
+        r#"(module
+            (import "env" "proxy_rewind" (func (param i32)))
+            (import "env" "proxy_forward" (func (param i32)))
+            (memory (export "memory") 1)
+            (func (export "proxy_abi_version_0_2_1"))
+            (func (export "malloc") (param i32) (result i32) (i32.const 0)))"#,
+    );
+    folder.write(&module.expect("WAT"));
+    let mut resolver = Resolver::default();
+    let strict = decl("limit", &folder.file, "");
+    let resolved = resolver.resolve(std::slice::from_ref(&strict), None);
+    let problem = &resolved.problems.first().expect("a problem").message;
+    for name in ["env.proxy_rewind", "env.proxy_forward"] {
+        assert!(problem.contains(name), "{problem}");
+    }
+    let lenient = PluginDecl {
+        traps_unknown_imports: true,
+        ..strict
+    };
+    let resolved = resolver.resolve(&[lenient], None);
+    assert!(resolved.problems.is_empty(), "{:?}", resolved.problems);
+    assert!(matches!(resolved.slots.first(), Some(Slot::Ready { .. })));
 }

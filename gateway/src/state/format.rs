@@ -22,6 +22,7 @@ use tidegate_host_abi::Isolation;
 use tidegate_host_abi::Limits;
 use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::PluginSpec;
+use tidegate_host_abi::UnknownImports;
 
 use crate::state::StateError;
 use crate::state::Stored;
@@ -92,6 +93,8 @@ struct PluginBody {
     vm_id: String,
     /// Bytes as hexadecimal digits, for they need not be text.
     vm_config: String,
+    #[serde(default)]
+    traps_unknown_imports: bool,
     config: String,
     env: Vec<(String, String)>,
     fail_open: bool,
@@ -239,6 +242,7 @@ fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
         root_id,
         vm_id,
         vm_config,
+        unknown_imports,
         config,
         env,
         failure_policy,
@@ -258,6 +262,7 @@ fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
         root_id: root_id.clone(),
         vm_id: vm_id.clone(),
         vm_config: hex(vm_config),
+        traps_unknown_imports: *unknown_imports == UnknownImports::TrapWhenCalled,
         config: hex(config),
         env: env.clone(),
         fail_open: *failure_policy == FailurePolicy::FailOpen,
@@ -285,6 +290,11 @@ fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError> {
             root_id: body.root_id,
             vm_id: body.vm_id,
             vm_config: bytes(&body.vm_config)?,
+            unknown_imports: if body.traps_unknown_imports {
+                UnknownImports::TrapWhenCalled
+            } else {
+                UnknownImports::Refuse
+            },
             config: bytes(&body.config)?,
             env: body.env,
             failure_policy: if body.fail_open {

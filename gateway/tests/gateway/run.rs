@@ -239,3 +239,41 @@ fn the_service_manager_is_told() {
     assert_eq!(next(), "STOPPING=1");
     assert_eq!(gateway.wait(), Some(0));
 }
+
+#[test]
+fn a_restart_takes_compiled_plugins_from_the_code_cache_and_repairs_a_damaged_one() {
+    let filter = r#"(module (memory (export "memory") 1)
+        (func (export "proxy_abi_version_0_2_1"))
+        (func (export "malloc") (param i32) (result i32) (i32.const 0)))"#;
+    let plugin = "apiVersion: tidegate.dev/v1alpha1
+kind: Plugin
+metadata: { name: fine }
+spec: { source: { file: fine.wasm } }
+";
+    let folder = Folder::of(&[("gateway.yaml", GATEWAY), ("plugin.yaml", plugin)]);
+    folder.write("fine.wasm", &wat::parse_str(filter).expect("WAT"));
+    let state = tempfile::tempdir().expect("a folder");
+    let args = ["--state-dir", state.path().to_str().expect("text")];
+    let start = |results: [(&str, u64); 3]| {
+        let mut gateway = Running::start_with(folder.path(), &args);
+        gateway.logs("generation 1 serves");
+        let page = gateway.admin("GET /metrics").text();
+        for (result, count) in results {
+            let line = format!("tidegate_code_cache_loads_total{{result=\"{result}\"}} {count}\n");
+            assert!(page.contains(&line), "{line}{page}");
+        }
+        gateway.signal("TERM");
+        assert_eq!(gateway.wait(), Some(0));
+    };
+    start([("hit", 0), ("miss", 1), ("rejected", 0)]);
+    start([("hit", 1), ("miss", 0), ("rejected", 0)]);
+    let entries = std::fs::read_dir(state.path().join("code")).expect("a folder");
+    for entry in entries {
+        let path = entry.expect("readable").path();
+        let mut bytes = std::fs::read(&path).expect("readable");
+        *bytes.first_mut().expect("bytes") ^= 1;
+        std::fs::write(&path, bytes).expect("written");
+    }
+    start([("hit", 0), ("miss", 0), ("rejected", 1)]);
+    start([("hit", 1), ("miss", 0), ("rejected", 0)]);
+}

@@ -12,6 +12,8 @@ use crate::stream::{Side, Streams};
 impl Instance {
     /// Creates a stream context of a root context and announces it to the guest.
     ///
+    /// Specification: `proxy_on_context_create`.
+    ///
     /// # Errors
     /// The fault that ended the guest, now or earlier; or that `root` is no root context.
     pub fn create_stream(
@@ -50,6 +52,8 @@ impl Instance {
 
     /// The request has headers: `fields` of them, pseudo-headers counted.
     ///
+    /// Specification: `proxy_on_request_headers`.
+    ///
     /// # Errors
     /// The fault that ended the guest, now or earlier.
     pub fn on_request_headers(
@@ -63,6 +67,8 @@ impl Instance {
     }
 
     /// `size` bytes of the request body can be seen in its buffer.
+    ///
+    /// Specification: `proxy_on_request_body`.
     ///
     /// # Errors
     /// The fault that ended the guest, now or earlier.
@@ -78,6 +84,8 @@ impl Instance {
 
     /// The request has trailers.
     ///
+    /// Specification: `proxy_on_request_trailers`.
+    ///
     /// # Errors
     /// The fault that ended the guest, now or earlier.
     pub fn on_request_trailers(
@@ -90,6 +98,8 @@ impl Instance {
     }
 
     /// The response has headers: `fields` of them, pseudo-headers counted.
+    ///
+    /// Specification: `proxy_on_response_headers`.
     ///
     /// # Errors
     /// The fault that ended the guest, now or earlier.
@@ -105,6 +115,8 @@ impl Instance {
 
     /// `size` bytes of the response body can be seen in its buffer.
     ///
+    /// Specification: `proxy_on_response_body`.
+    ///
     /// # Errors
     /// The fault that ended the guest, now or earlier.
     pub fn on_response_body(
@@ -119,6 +131,8 @@ impl Instance {
 
     /// The response has trailers.
     ///
+    /// Specification: `proxy_on_response_trailers`.
+    ///
     /// # Errors
     /// The fault that ended the guest, now or earlier.
     pub fn on_response_trailers(
@@ -132,6 +146,8 @@ impl Instance {
 
     /// Ends a stream context: done, log, delete. After that the number is not alive, whatever the
     /// outcome; calling it again is an error of the embedder.
+    ///
+    /// Specification: `proxy_on_done`, `proxy_on_log`, `proxy_on_delete`.
     ///
     /// A guest's wish to wait (`on_done` answering 0) is honoured for root contexts only, as in
     /// Envoy.

@@ -23,6 +23,8 @@ pub enum RootStatus {
 impl Instance {
     /// The timer of a root context fired.
     ///
+    /// Specification: `proxy_on_tick`.
+    ///
     /// # Errors
     /// The fault that ended the guest, now or earlier.
     pub fn on_tick(&mut self, streams: &mut dyn Streams, root: ContextId) -> Result<(), Fault> {
@@ -39,6 +41,8 @@ impl Instance {
     }
 
     /// A shared queue of a root context has a new item; see [`super::QueueEvent`].
+    ///
+    /// Specification: `proxy_on_queue_ready`.
     ///
     /// # Errors
     /// The fault that ended the guest, now or earlier.

@@ -23,6 +23,9 @@ use crate::stream::NoStreams;
 impl Instance {
     /// Starts a guest for plugins that share a VM key.
     ///
+    /// Specification: `_initialize`, `_start`, `proxy_on_context_create`, `proxy_on_vm_start`,
+    /// `proxy_on_configure`.
+    ///
     /// This may take as long as the start timeout: never call it on a worker.
     ///
     /// # Errors

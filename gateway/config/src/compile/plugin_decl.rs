@@ -126,6 +126,10 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
         root_id: spec.root_id.clone().unwrap_or_default(),
         vm_id: spec.vm_id.clone().unwrap_or_default(),
         vm_config: json_bytes(spec.vm_config.as_ref()),
+        traps_unknown_imports: spec
+            .unknown_imports
+            .as_ref()
+            .is_some_and(|given| given.value == plugin::UnknownImports::TrapWhenCalled),
         config: json_bytes(spec.config.as_ref()),
         env: Vec::new(),
         kind: spec
@@ -172,6 +176,7 @@ pub(super) fn missing(from: &Candidate, name: &At<String>) -> PluginDecl {
         root_id: String::new(),
         vm_id: String::new(),
         vm_config: Bytes::new(),
+        traps_unknown_imports: false,
         config: Bytes::new(),
         env: Vec::new(),
         kind: PluginType::Http,

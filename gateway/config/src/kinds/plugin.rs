@@ -38,6 +38,9 @@ pub struct PluginSpec {
     /// What the module is told when its VM starts: an object as JSON, a string as it is.
     #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
     pub vm_config: Option<At<Value>>,
+    /// What becomes of functions that its module imports and that Tidegate does not have.
+    #[schemars(extend("default" = "Refuse"))]
+    pub unknown_imports: Option<At<UnknownImports>>,
     /// Environment variables that the filter sees.
     #[serde(default)]
     #[schemars(length(max = 256))]
@@ -157,6 +160,15 @@ pub enum PluginIsolation {
     Worker,
     /// One: no request can learn anything of another through the filter's memory.
     Stream,
+}
+
+/// What becomes of imports that nobody can give.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum UnknownImports {
+    /// The plugin is refused, and the problem names all of them.
+    Refuse,
+    /// It loads, and its instance ends if it calls one.
+    TrapWhenCalled,
 }
 
 /// What a plugin may use.

@@ -173,6 +173,7 @@ fn plugin(parsed: &Parsed) -> Option<Body> {
             root_id: None,
             vm_id: None,
             vm_config: None,
+            unknown_imports: None,
             env: Vec::new(),
             kind: None,
             isolation: None,

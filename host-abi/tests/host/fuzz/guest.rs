@@ -93,7 +93,7 @@ fn call(script: &mut Script<'_>, at: usize, function: &HostFunction, code: &mut 
             continue;
         }
         let choice = script.next();
-        if choice % 4 == 0 && params.peek() == Some(&'i') {
+        if choice.is_multiple_of(4) && params.peek() == Some(&'i') {
             params.next();
             let text = usize::from(script.next()) % texts.len();
             let place = TEXTS_AT + TEXT_SIZE * u32::try_from(text).unwrap();
