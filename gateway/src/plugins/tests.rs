@@ -265,6 +265,8 @@ fn a_restart_falls_back_to_what_served_before_it() {
     };
     store.save(&stored).expect("saved");
     folder.write(b"broken");
+    // The gateway before has ended.
+    drop(store);
 
     let store = Store::open(&state).expect("a store");
     let stored = store.load().expect("read").expect("something");
