@@ -33,6 +33,8 @@ use connection::Place;
 /// Connections to one endpoint and worker. More only help where an origin allows few streams on
 /// each.
 const MAX_CONNECTIONS: usize = 8;
+/// New connections that one stream waits for: others may take the places on them first.
+const MAX_ATTEMPTS: usize = 2 * MAX_CONNECTIONS;
 
 /// All HTTP/2 connections of one worker, by endpoint.
 #[derive(Debug, Default)]
@@ -117,7 +119,8 @@ impl H2Pool {
         endpoint: SocketAddr,
         request: &Request<()>,
     ) -> Result<(ResponseFuture, SendStream<Bytes>, Place), Failure> {
-        loop {
+        // A peer that takes connections and closes them at once must not be asked for ever.
+        for _ in 0..MAX_ATTEMPTS {
             while let Some(connection) = self.with_room(endpoint) {
                 match connection.send(request) {
                     Ok(sent) => return Ok(sent),
@@ -130,11 +133,10 @@ impl H2Pool {
             if attempt.outcome.get().is_none() {
                 ended.await;
             }
-            attempt
-                .outcome
-                .get()
-                .unwrap_or(Err(Failure::ConnectFailed))?;
+            let outcome = attempt.outcome.get();
+            outcome.unwrap_or(Err(Failure::ConnectFailed))?;
         }
+        Err(Failure::UpstreamReset)
     }
 
     /// The least busy connection to an endpoint; `None` if another one should be made.

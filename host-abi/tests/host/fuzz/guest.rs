@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tidegate_host_abi::{
-    CallResponse, ContextId, FOREIGN_FUNCTIONS, Fault, FaultKind, HostFunction, Limits, MapKind,
-    Module, Plugin, PluginSpec, guest_functions, host_functions,
+    CallResponse, ContextId, FOREIGN_FUNCTIONS, Fault, FaultKind, GrpcCommand, GrpcEvent,
+    HostFunction, Limits, MapKind, Module, Plugin, PluginSpec, guest_functions, host_functions,
 };
 use wasm_encoder::{
     CodeSection, ConstExpr, DataSection, EntityType, ExportKind, ExportSection, Function,
@@ -34,6 +34,8 @@ const TEXTS: &[&str] = &[
     "a metric",
     "\u{1}\0\0\0\u{1}\0\0\0\u{1}\0\0\0a\0b\0",
     "*1\r\n$4\r\nPING\r\n",
+    "web?db=1",
+    "\n\u{5}\n\u{3}web",
 ];
 /// Where texts lie, each in a place of its own.
 const TEXTS_AT: u32 = 8192;
@@ -327,8 +329,38 @@ fn answer(run: &mut Run, root: ContextId) -> Result<(), Fault> {
         run.instance
             .on_resolve_dns(lent, root, lookup.token, None)?;
     }
+    answer_grpc(run)?;
+    for call in run.instance.take_redis_calls() {
+        let lent = &mut run.streams;
+        let reply = Ok(Bytes::from("+OK\r\n"));
+        run.instance
+            .on_redis_call_response(lent, call.token, reply)?;
+    }
     drop(run.instance.take_queue_events());
     // What was said is not looked at, and must not gather.
     drop((run.said(), run.notes()));
+    Ok(())
+}
+
+/// Lets every gRPC call and stream that was begun pass through all that may come of it.
+fn answer_grpc(run: &mut Run) -> Result<(), Fault> {
+    for command in run.instance.take_grpc_commands() {
+        let GrpcCommand::Start(start) = command else {
+            continue;
+        };
+        let pairs = vec![(Bytes::from("k"), Bytes::from("v"))];
+        for event in [
+            GrpcEvent::InitialMetadata(pairs.clone()),
+            GrpcEvent::Message(Bytes::from("message")),
+            GrpcEvent::TrailingMetadata(pairs),
+            GrpcEvent::Close {
+                status: 0,
+                message: Bytes::from("closed"),
+            },
+        ] {
+            let lent = &mut run.streams;
+            run.instance.on_grpc_event(lent, start.token, event)?;
+        }
+    }
     Ok(())
 }

@@ -35,6 +35,11 @@ pub(super) fn head(
     };
     let authority = Authority::try_from(authority).map_err(|_| "the authority is no host")?;
     let path = [b"/", &start.service[..], b"/", &start.method[..]].concat();
+    // A query or a fragment would make it another method.
+    let is_plain = |byte: &u8| byte.is_ascii_graphic() && !b"?#".contains(byte);
+    if !path.iter().all(is_plain) {
+        return Err("service and method are no path");
+    }
     let path = PathAndQuery::from_maybe_shared(Bytes::from(path));
     let uri = Uri::builder()
         .scheme(Scheme::HTTP)
@@ -148,7 +153,7 @@ mod tests {
         for metadata in [&[("a b", "1")], &[("", "1")], &[("x", "1\r\ny: 2")]] {
             assert!(head(&start(metadata), &HOST_NAME).is_err(), "{metadata:?}");
         }
-        for method in ["a b", "\r\n", "\u{e9}"] {
+        for method in ["a b", "\r\n", "\u{e9}", "a?b", "a#b"] {
             let mut start = start(&[]);
             start.method = Bytes::from_static(method.as_bytes());
             assert!(head(&start, &HOST_NAME).is_err(), "{method:?}");
