@@ -161,8 +161,11 @@ pub(crate) struct Lookups {
 }
 
 impl Lookups {
-    /// A token that no open lookup has; never 0. Envoy counts them from 1, apart from calls.
+    /// A token that no open lookup has; never 0. Envoy counts them from 2, apart from calls.
     pub(crate) fn token(&mut self) -> u32 {
+        if self.last_token == 0 {
+            self.last_token = 1;
+        }
         loop {
             self.last_token = self.last_token.wrapping_add(1);
             if self.last_token != 0 && !self.open.contains_key(&self.last_token) {

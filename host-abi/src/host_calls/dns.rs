@@ -32,7 +32,7 @@ fn resolve(guest: &mut Guest<'_, '_>, name: Region, out: Slot) -> Answer {
     let name = name.read(memory)?;
     let name = std::str::from_utf8(name)
         .ok()
-        .filter(|name| !name.is_empty() && name.len() <= MAX_NAME)
+        .filter(|name| name.len() <= MAX_NAME)
         .ok_or(Status::BadArgument)?
         .to_owned();
     let limit = state.limits().map_or(0, |limits| limits.open_calls);

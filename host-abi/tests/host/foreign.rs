@@ -234,7 +234,10 @@ fn a_signature_is_made_and_verified_by_the_embedders_cryptography() {
     let expected = [
         ("0", text(b"\x08\x01\x12\x03cba")),
         ("0", text(b"\x1a\x18sha512 is not supported.")),
-        ("2", String::new()),
+        (
+            "0",
+            text(b"\x1a\x3dInvalid key type: private key required for signing operation."),
+        ),
         ("0", text(b"\x08\x01")),
         ("0", text(b"\x12\x26Failed to verify digest. Error code: 0")),
         ("0", text(b"\x12\x15md5 is not supported.")),

@@ -5,6 +5,7 @@
 //! there is none. It belongs to the instance that asked.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::net::ToSocketAddrs as _;
 use std::rc::Rc;
@@ -21,7 +22,8 @@ use crate::filters::vm::Vm;
 pub(crate) const AT_ONCE: usize = 8;
 /// How long a filter waits, for its turn and for the resolver.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// What is said of every address: the system's resolver does not tell. Envoy says the same.
+/// What is said of a name's addresses: the system's resolver does not tell. An address in place of a
+/// name is good for no time, as in Envoy.
 const TTL: u32 = 60;
 /// Addresses of one answer.
 const MOST_ADDRESSES: usize = 256;
@@ -58,6 +60,14 @@ pub(crate) fn start(vm: &Rc<Vm>, lookup: DnsLookup) {
 }
 
 async fn resolve(turns: &Arc<Semaphore>, name: String) -> Option<Vec<DnsAddress>> {
+    if name.is_empty() {
+        return Some(Vec::new()); // So it is in Envoy.
+    }
+    let ttl = if name.parse::<IpAddr>().is_ok() {
+        0
+    } else {
+        TTL
+    };
     let turn = Arc::clone(turns).acquire_owned().await.ok()?;
     let found = tokio::task::spawn_blocking(move || {
         // Until the resolver is done, also if nobody waits any more.
@@ -65,7 +75,7 @@ async fn resolve(turns: &Arc<Semaphore>, name: String) -> Option<Vec<DnsAddress>
         (name.as_str(), 0).to_socket_addrs().map(Vec::from_iter)
     });
     match found.await.ok()? {
-        Ok(found) => some(found),
+        Ok(found) => some(found, ttl),
         Err(err) => {
             tracing::debug!(%err, "a filter's lookup failed");
             None
@@ -74,14 +84,14 @@ async fn resolve(turns: &Arc<Semaphore>, name: String) -> Option<Vec<DnsAddress>
 }
 
 /// As Envoy by default: the addresses of version 6 if there are any, else those of version 4.
-fn some(found: Vec<SocketAddr>) -> Option<Vec<DnsAddress>> {
+fn some(found: Vec<SocketAddr>, ttl: u32) -> Option<Vec<DnsAddress>> {
     let newer = found.iter().any(SocketAddr::is_ipv6);
     let mut seen = BTreeSet::new();
     let addresses: Vec<DnsAddress> = found
         .into_iter()
         .filter(|address| address.is_ipv6() == newer && seen.insert(*address))
         .take(MOST_ADDRESSES)
-        .map(|address| DnsAddress { ttl: TTL, address })
+        .map(|address| DnsAddress { ttl, address })
         .collect();
     (!addresses.is_empty()).then_some(addresses)
 }
@@ -94,7 +104,7 @@ mod tests {
     fn addresses_are_of_one_version_and_each_comes_once() {
         let of = |list: &[&str]| {
             let found = list.iter().map(|text| text.parse().expect("an address"));
-            let found = some(found.collect())?;
+            let found = some(found.collect(), 60)?;
             Some(Vec::from_iter(
                 found.iter().map(|one| one.address.to_string()),
             ))

@@ -9,6 +9,9 @@ use crate::kinds::Status;
 use crate::memory::Region;
 use crate::protobuf::{Fields, put_bool, put_bytes};
 
+/// What Envoy 1.40 says of bytes that are no private key; for a public one it refuses the call.
+const NO_PRIVATE_KEY: &str = "Invalid key type: private key required for signing operation.";
+
 pub(super) fn verify(guest: &mut Guest<'_, '_>, args: Region, result: &mut Vec<u8>) -> Answer {
     let (memory, state) = guest.parts()?;
     let (mut hash, mut der, mut pem): (_, &[u8], _) = ("", &[], "");
@@ -52,6 +55,7 @@ pub(super) fn sign(guest: &mut Guest<'_, '_>, args: Region, result: &mut Vec<u8>
     let key = key(der, pem, "PRIVATE KEY")?;
     let (signature, problem) = match with_hash(hash, |hash| crypto.sign(hash, &key, text)) {
         Ok(signature) => (signature, String::new()),
+        Err(CryptoError::Key) => (Vec::new(), NO_PRIVATE_KEY.to_owned()),
         Err(error) => (
             Vec::new(),
             refusal(error, hash, "Failed to create signature.")?,
