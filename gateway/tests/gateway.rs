@@ -46,6 +46,8 @@ mod isolation;
 mod lengths;
 #[path = "gateway/local_responses.rs"]
 mod local_responses;
+#[path = "gateway/matrix.rs"]
+mod matrix;
 #[path = "gateway/origins.rs"]
 mod origins;
 #[path = "gateway/pauses.rs"]
