@@ -45,7 +45,24 @@ macro_rules! areas {
 }
 
 areas! {
+    abi_0_1
+    bodies
+    calls
+    contexts
+    header_edits
     headers
+    local_replies
+    metrics
+    misc
+    pause
+    pointers
+    properties
+    queues
+    routes
+    shared_data
+    start
+    ticks
+    wasi
 }
 
 #[test]

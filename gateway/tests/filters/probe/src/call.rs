@@ -42,6 +42,11 @@ pub(crate) fn run(context: u32, statement: &Statement) -> Option<i32> {
             let grown = if before == usize::MAX { "no" } else { "yes" };
             notes::line(&format!("  {} -> {grown}", statement.source));
         }
+        ("peek", [Word::Number(address), Word::Number(len)]) => {
+            let narrow = |number: &i64| u32::try_from(*number).unwrap_or(u32::MAX);
+            let bytes = abi::read(narrow(address), narrow(len)).unwrap_or_default();
+            notes::line(&format!("  {} -> {}", statement.source, text(&bytes)));
+        }
         ("say", [Word::Bytes(text)]) => notes::line(&format!("  {}", text.escape_ascii())),
         _ => call(context, name, rest, &statement.source),
     }
@@ -127,7 +132,8 @@ fn show(out: Out, place: &[u8]) -> String {
         (_, true) => "empty, not null".to_owned(),
         (Out::Length, _) => format!("{} bytes", bytes.len()),
         (Out::Some, _) => "some bytes".to_owned(),
-        (Out::Pairs, _) => pairs(&bytes).unwrap_or_else(|| format!("no pairs: {}", text(&bytes))),
+        (Out::Pairs | Out::Ordered, _) => pairs(&bytes, out == Out::Pairs)
+            .unwrap_or_else(|| format!("no pairs: {}", text(&bytes))),
         (Out::Int | Out::Positive, _) if bytes.len() != 8 => {
             format!("{} bytes are no i64", bytes.len())
         }
@@ -146,7 +152,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 /// Pairs in words; none if they are not what the specification says, byte for byte.
-fn pairs(bytes: &[u8]) -> Option<String> {
+fn pairs(bytes: &[u8], sorted: bool) -> Option<String> {
     let count = usize::try_from(number(bytes.get(..4)?, 4)).ok()?;
     let lens = bytes.get(4..4 + count * 8)?;
     let mut rest = bytes.get(4 + count * 8..)?;
@@ -161,9 +167,13 @@ fn pairs(bytes: &[u8]) -> Option<String> {
     for len in lens.chunks(8) {
         let (key, value) = (next(len.get(..4)?)?, next(len.get(4..)?)?);
         if !HIDDEN.contains(&key) {
-            shown.push(format!("{}={}", key.escape_ascii(), value.escape_ascii()));
+            shown.push((key, format!("{}={}", key.escape_ascii(), value.escape_ascii())));
         }
     }
+    if sorted {
+        shown.sort_by_key(|(key, _)| *key);
+    }
+    let shown: Vec<String> = shown.into_iter().map(|(_, pair)| pair).collect();
     rest.is_empty().then(|| format!("[{}]", shown.join(", ")))
 }
 

@@ -78,6 +78,7 @@ fn request_headers(context: u32, number: u32, said: &str, end: bool) -> i32 {
         report(context);
         return 1;
     }
+    notes::begin(context);
     if let Some(text) = header(SCRIPT) {
         notes::direct(context, &read(&text));
     }
@@ -210,8 +211,8 @@ extern "C" fn proxy_on_http_call_response(
     trailers: u32,
 ) {
     // Every proxy adds fields of its own: whether there are any is what filters look at.
-    let headers = if headers == 0 { "no" } else { "some" };
-    let said = format!(" token={token} {headers} fields {size} bytes {trailers} trailers");
+    let [headers, size] = [headers, size].map(|it| if it == 0 { "no" } else { "some" });
+    let said = format!(" token={token} {headers} fields, {size} bytes, {trailers} trailers");
     on(context, "http_call_response", &said, true, 0);
 }
 

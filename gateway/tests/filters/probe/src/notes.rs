@@ -23,6 +23,8 @@ struct Notes {
     latest: Vec<Statement>,
     kept: HashMap<String, i64>,
     streams: u32,
+    /// No stream but that of a report has begun since the last one.
+    reporting: bool,
 }
 
 /// A context of the guest.
@@ -59,6 +61,7 @@ pub(crate) fn line(text: &str) {
 pub(crate) fn take() -> String {
     notes(|notes| {
         notes.streams = 0;
+        notes.reporting = true;
         notes.kept.clear();
         notes.latest.clear();
         std::mem::take(&mut notes.report)
@@ -82,12 +85,17 @@ pub(crate) fn create_root(id: u32, plugin: String) {
 /// Notes a stream context.
 pub(crate) fn create_stream(id: u32, root: u32) {
     notes(|notes| {
-        notes.streams += 1;
+        // The context of another plugin in a request for a report may come after it.
+        let silent = notes.reporting;
+        if !silent {
+            notes.streams += 1;
+        }
         let plugin = notes.contexts.get(&root).map(|root| root.plugin.clone());
         let context = Context {
             root,
             plugin: plugin.unwrap_or_else(|| format!("unknown-root-{root}")),
             label: format!("s{}", notes.streams),
+            silent,
             ..Context::default()
         };
         notes.contexts.insert(id, context);
@@ -97,9 +105,25 @@ pub(crate) fn create_stream(id: u32, root: u32) {
 /// A context becomes one that only fetches the report.
 pub(crate) fn silence(id: u32) {
     notes(|notes| {
-        notes.streams = notes.streams.saturating_sub(1);
-        if let Some(context) = notes.contexts.get_mut(&id) {
-            context.silent = true;
+        let Some(context) = notes.contexts.get_mut(&id) else {
+            return;
+        };
+        if !std::mem::replace(&mut context.silent, true) {
+            notes.streams = notes.streams.saturating_sub(1);
+        }
+    });
+}
+
+/// A context has seen a request that is none for a report.
+pub(crate) fn begin(id: u32) {
+    notes(|notes| {
+        notes.reporting = false;
+        let Some(context) = notes.contexts.get_mut(&id) else {
+            return;
+        };
+        if std::mem::take(&mut context.silent) {
+            notes.streams += 1;
+            context.label = format!("s{}", notes.streams);
         }
     });
 }

@@ -3,11 +3,12 @@
 //! A script is statements with `;` between them: `callback: function argument …`. `callback#2:` is
 //! only for its second run in a stream, `callback#end:` only for the one with the end of the
 //! stream, `b/callback:` only for the plugin named `b`. Instead of a function there may be
-//! `return NUMBER`, `trap`, `spin`, `grow PAGES` or `say 'text'`.
+//! `return NUMBER`, `trap`, `spin`, `grow PAGES`, `peek ADDRESS LENGTH` or
+//! `say 'text'`.
 //!
 //! Arguments: numbers (`-1`, `0x10`); `'bytes'` with escapes, and `['key','value',…]` as pairs, both
 //! passed as address and length; `*N` behind either repeats it; `.request.path` is a property path;
-//! `>4 >8 >b >p >i` are places for results (see [`Out`]); `$name` is a value kept by `>4=name`.
+//! `>4 >8 >b >p >P >i` are places for results (see [`Out`]); `$name` is a value kept by `>4=name`.
 
 /// One instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,8 +66,10 @@ pub enum Out {
     Length,
     /// `>b?`: the same, only whether there are any.
     Some,
-    /// `>p`: the same, read as pairs.
+    /// `>p`: the same, read as pairs, sorted by key.
     Pairs,
+    /// `>P`: the same, in their order.
+    Ordered,
     /// `>i`: the same, read as an i64.
     Int,
     /// `>i+`: the same, only whether the i64 is positive.
@@ -250,6 +253,7 @@ fn plain(word: &str) -> Option<Word> {
             "b#" => Out::Length,
             "b?" => Out::Some,
             "p" => Out::Pairs,
+            "P" => Out::Ordered,
             "i" => Out::Int,
             "i+" => Out::Positive,
             _ => return None,
