@@ -132,6 +132,7 @@ impl Exchange<'_> {
         run: FilterRun<'_>,
         incoming: &mut Incoming<'_>,
     ) -> Result<Rc<BackendState>, Stop> {
+        self.stream.state().draw = admission.draw;
         // Without filters of the listener it is known already.
         let known = self
             .stream

@@ -167,7 +167,10 @@ fn pairs(bytes: &[u8], sorted: bool) -> Option<String> {
     for len in lens.chunks(8) {
         let (key, value) = (next(len.get(..4)?)?, next(len.get(4..)?)?);
         if !HIDDEN.contains(&key) {
-            shown.push((key, format!("{}={}", key.escape_ascii(), value.escape_ascii())));
+            shown.push((
+                key,
+                format!("{}={}", key.escape_ascii(), value.escape_ascii()),
+            ));
         }
     }
     if sorted {
