@@ -54,8 +54,7 @@ struct Regions {
 
 fn call(guest: &mut Guest<'_, '_>, regions: &Regions, timeout_ms: u32, out: Slot) -> Answer {
     let (memory, state) = guest.parts()?;
-    // Also a call that is refused leaves a token: none.
-    out.write_u32(memory, 0)?;
+    out.check(memory, 4)?;
     let backend = regions.backend.read(memory)?;
     let headers = pairs::decode(regions.headers.read(memory)?);
     let body = regions.body.read(memory)?;

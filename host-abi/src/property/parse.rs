@@ -9,6 +9,9 @@ impl<'a> Property<'a> {
     /// The attribute at a NUL-separated path; one NUL at its end is ignored.
     #[must_use]
     pub fn parse(path: &'a [u8]) -> Self {
+        if path.is_empty() {
+            return Self::Group;
+        }
         let path = path.strip_suffix(b"\0").unwrap_or(path);
         let (group, rest) = split(path);
         match rest {
@@ -181,8 +184,7 @@ fn upstream(leaf: &[u8]) -> Option<Property<'static>> {
 
 /// A name that is only the first part of others.
 fn is_group(name: &[u8]) -> bool {
-    let groups: [&[u8]; 9] = [
-        b"",
+    let groups: [&[u8]; 8] = [
         b"request",
         b"response",
         b"source",

@@ -68,10 +68,8 @@ pub(crate) fn canonical(report: &str) -> String {
     ends.sort_by_key(Block::end);
     let mut text = String::new();
     for (at, block) in blocks.iter().enumerate() {
-        if !blocks
-            .get(at + 1)
-            .is_some_and(|next| block.is_followed_by(next))
-        {
+        let mut later = blocks.iter().skip(at + 1);
+        if !later.any(|next| block.is_followed_by(next)) {
             text.push_str(&block.text());
         }
     }

@@ -112,10 +112,10 @@ impl Area {
         let case = self.cases.last_mut()?;
         if let Some(why) = line.strip_prefix("differs: ") {
             case.differs = Some(why.to_owned());
-        } else if first {
-            return self.settings.line(line);
         } else if let Some(text) = line.strip_prefix("until: ") {
             case.until = Some(text.to_owned());
+        } else if first {
+            return self.settings.line(line);
         } else if line == "exactly" {
             case.exactly = true;
         } else {

@@ -55,7 +55,7 @@ fn upstream<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyVal
     let value = match property {
         Property::UpstreamAddress => text(endpoint?.to_string()),
         Property::UpstreamPort => PropertyValue::Int(i64::from(endpoint?.port())),
-        Property::UpstreamRequestAttemptCount if state.facts.attempts > 0 => {
+        Property::UpstreamRequestAttemptCount => {
             PropertyValue::Int(i64::from(state.facts.attempts))
         }
         Property::UpstreamLocalAddress => text(state.way.as_ref()?.local?.to_string()),

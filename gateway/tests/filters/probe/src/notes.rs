@@ -62,8 +62,6 @@ pub(crate) fn take() -> String {
     notes(|notes| {
         notes.streams = 0;
         notes.reporting = true;
-        notes.kept.clear();
-        notes.latest.clear();
         std::mem::take(&mut notes.report)
     })
     .unwrap_or_default()
@@ -117,7 +115,14 @@ pub(crate) fn silence(id: u32) {
 /// A context has seen a request that is none for a report.
 pub(crate) fn begin(id: u32) {
     notes(|notes| {
-        notes.reporting = false;
+        if std::mem::take(&mut notes.reporting) {
+            notes.latest.clear();
+            for (id, context) in &mut notes.contexts {
+                if context.root == *id {
+                    context.runs.clear();
+                }
+            }
+        }
         let Some(context) = notes.contexts.get_mut(&id) else {
             return;
         };
@@ -173,7 +178,12 @@ pub(crate) fn statements(id: u32, callback: &'static str, end: bool) -> Vec<Stat
         let run = *run;
         let context = context.clone();
         let configured = notes.configured.get(&context.root);
-        let own = context.script.as_ref().unwrap_or(&notes.latest);
+        let own = match &context.script {
+            Some(script) => script.as_slice(),
+            // What concerns no stream is done for the latest.
+            None if context.root == id => notes.latest.as_slice(),
+            None => &[],
+        };
         let all = configured.into_iter().flatten().chain(own);
         let wanted = all.filter(|it| {
             it.callback == callback
