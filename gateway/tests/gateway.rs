@@ -12,6 +12,8 @@ mod check;
 mod clients;
 #[path = "gateway/command.rs"]
 mod command;
+#[path = "gateway/compatibility.rs"]
+mod compatibility;
 #[path = "gateway/connections.rs"]
 mod connections;
 #[path = "gateway/decisions.rs"]

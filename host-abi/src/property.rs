@@ -46,6 +46,12 @@ macro_rules! properties {
 
         #[cfg(test)]
         const NAMED: &[(&str, Property<'static>)] = &[$(($path, Property::$variant),)+];
+
+        impl Property<'_> {
+            /// The attributes that have a path of their own, with dots between segments
+            /// (Envoy's attributes page).
+            pub const PATHS: &'static [&'static str] = &[$($path),+];
+        }
     };
 }
 

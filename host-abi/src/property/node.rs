@@ -36,12 +36,17 @@ fn field(number: u8, text: &str, out: &mut Vec<u8>) {
     }
     out.push(number << 3 | LENGTH_DELIMITED);
     let mut rest = text.len();
-    while let Some(more) = rest.checked_shr(7).filter(|more| *more > 0) {
-        out.push((rest & 0x7f) as u8 | 0x80);
-        rest = more;
+    while rest > 0x7f {
+        out.push(low_bits(rest) | 0x80);
+        rest >>= 7;
     }
-    out.push((rest & 0x7f) as u8);
+    out.push(low_bits(rest));
     out.extend_from_slice(text.as_bytes());
+}
+
+fn low_bits(number: usize) -> u8 {
+    let [low, ..] = number.to_le_bytes();
+    low & 0x7f
 }
 
 #[cfg(test)]
