@@ -51,6 +51,7 @@ areas! {
     contexts
     header_edits
     headers
+    limits
     local_replies
     metrics
     misc
@@ -61,6 +62,7 @@ areas! {
     routes
     shared_data
     start
+    start_calls
     ticks
     wasi
 }
