@@ -19,6 +19,7 @@ use clap::ValueEnum;
 
 pub(crate) use crate::cli::run::CheckArgs;
 pub(crate) use crate::cli::run::CheckFormat;
+pub(crate) use crate::cli::run::NodeArgs;
 pub(crate) use crate::cli::run::RunArgs;
 use crate::url::NamedUrl;
 use crate::url::Url;
@@ -106,6 +107,8 @@ pub(crate) struct ProxyArgs {
     /// How long running exchanges may take once a signal says stop
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = tidegate_config::duration::parse)]
     pub(crate) drain_timeout: Duration,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
 }
 
 /// One filter of the chain with what was said about it.

@@ -34,6 +34,7 @@ pub(crate) fn run(args: &ProxyArgs) -> anyhow::Result<()> {
         workers,
         access_log: (args.access_log != AccessLogArg::Off)
             .then(|| Box::new(std::io::stdout()) as _),
+        node: args.node.node(),
     })?;
     for (_, address) in gateway.addresses() {
         tracing::info!("listening on {address}");

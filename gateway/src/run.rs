@@ -243,6 +243,7 @@ fn start(
             generation,
             workers,
             access_log: writes.then(|| Box::new(std::io::stdout()) as _),
+            node: args.node.node(),
         })
     });
     started.map_err(|(_, err)| err.into())

@@ -12,6 +12,8 @@ mod check;
 mod clients;
 #[path = "gateway/command.rs"]
 mod command;
+#[path = "gateway/compatibility.rs"]
+mod compatibility;
 #[path = "gateway/connections.rs"]
 mod connections;
 #[path = "gateway/decisions.rs"]
@@ -46,6 +48,8 @@ mod isolation;
 mod lengths;
 #[path = "gateway/local_responses.rs"]
 mod local_responses;
+#[path = "gateway/matrix.rs"]
+mod matrix;
 #[path = "gateway/origins.rs"]
 mod origins;
 #[path = "gateway/pauses.rs"]

@@ -31,6 +31,7 @@ use crate::functions::{Callback, Callbacks};
 use crate::lent::lend;
 use crate::plugin::{Plugin, VmKey};
 use crate::services::{GrpcCommand, HttpCall, RedisCall};
+use crate::shared::QueueOwner;
 use crate::state::{Continued, State};
 use crate::stream::Streams;
 use crate::usage::Usage;
@@ -170,6 +171,25 @@ impl Instance {
     #[must_use]
     pub fn take_rebuild_wish(&mut self) -> bool {
         std::mem::take(&mut self.store.data_mut().rebuild_wanted)
+    }
+
+    /// Becomes the owner of all queues that its root contexts registered: it is told of new items.
+    ///
+    /// A queue that is registered while an instance starts keeps the owner it has: a spare must not
+    /// take the items of the instance that serves. Call this when the instance begins to serve.
+    pub fn claim_queues(&self) {
+        let state = self.store.data();
+        if state.queues.is_empty() {
+            return;
+        }
+        let mut queues = state.services.shared().queues();
+        for (token, root) in &state.queues {
+            let owner = QueueOwner {
+                instance: state.id,
+                root: *root,
+            };
+            queues.claim(*token, owner);
+        }
     }
 
     /// Takes the events of shared queues, which may concern any instance.

@@ -72,7 +72,7 @@ pub use metrics::{BUCKETS, GuestMetrics, MetricSnapshot, MetricValue};
 pub use module::{CodeCache, CompileOptions, ImportProblem, Module, ModuleError, UnknownImports};
 pub use plain::PlainServices;
 pub use plugin::{FailurePolicy, Isolation, Plugin, PluginKind, PluginSpec, VmKey};
-pub use property::Property;
+pub use property::{Node, Property};
 pub use services::{
     CallResponse, CalloutToken, DnsAddress, DnsLookup, DnsToken, GrpcCommand, GrpcEvent, GrpcKind,
     GrpcStart, GuestLog, HttpCall, RedisCall, RedisFailed, RedisLogin, Services,

@@ -6,7 +6,10 @@
 //! Invariant: parsing allocates nothing; every path is a [`Property`], if only as
 //! [`Property::Other`].
 
+mod node;
 mod parse;
+
+pub use node::Node;
 
 use crate::pairs;
 use crate::stream::PropertyValue;
@@ -27,6 +30,10 @@ macro_rules! properties {
             ResponseHeader(&'a [u8]),
             /// `response.trailers` and a field name
             ResponseTrailer(&'a [u8]),
+            /// A group alone, such as `request`, or an empty path
+            Group,
+            /// `xds.node` and the rest of the path, possibly empty
+            Node(&'a [u8]),
             /// `metadata` and the rest of the path, possibly empty, NUL between segments
             Metadata(&'a [u8]),
             /// `filter_state` and the key
@@ -39,6 +46,12 @@ macro_rules! properties {
 
         #[cfg(test)]
         const NAMED: &[(&str, Property<'static>)] = &[$(($path, Property::$variant),)+];
+
+        impl Property<'_> {
+            /// The attributes that have a path of their own, with dots between segments
+            /// (Envoy's attributes page).
+            pub const PATHS: &'static [&'static str] = &[$($path),+];
+        }
     };
 }
 
@@ -103,7 +116,6 @@ properties! {
     UpstreamCxPoolReadyDuration = "upstream.cx_pool_ready_duration",
     UpstreamLocality = "upstream.locality",
     UpstreamNumEndpoints = "upstream.num_endpoints",
-    XdsNode = "xds.node",
     XdsClusterName = "xds.cluster_name",
     XdsClusterMetadata = "xds.cluster_metadata",
     XdsListenerDirection = "xds.listener_direction",
@@ -128,6 +140,9 @@ pub(crate) fn encode(value: &PropertyValue<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&number.to_le_bytes());
         }
         PropertyValue::Bool(truth) => out.push(u8::from(*truth)),
+        PropertyValue::NoBytes => {}
+        // Envoy writes the number of pairs also if it is 0.
+        PropertyValue::Map(pairs) if pairs.is_empty() => out.extend_from_slice(&[0; 4]),
         PropertyValue::Map(pairs) => pairs::encode(out, &mut |visit| {
             for (name, value) in pairs {
                 visit(name, value);
@@ -158,7 +173,9 @@ mod tests {
     #[test]
     fn legacy_names_are_the_same_attributes() {
         assert_eq!(Property::parse(b"cluster_name"), Property::XdsClusterName);
-        assert_eq!(Property::parse(b"node"), Property::XdsNode);
+        assert_eq!(Property::parse(b"node"), Property::Node(b""));
+        assert_eq!(Property::parse(b"xds\0node\0id"), Property::Node(b"id"));
+        assert_eq!(Property::parse(b"node\0id"), Property::Node(b"id"));
         assert_eq!(Property::parse(b"connection_id"), Property::ConnectionId);
     }
 
@@ -181,7 +198,21 @@ mod tests {
             Property::Other(b"request\0nothing")
         );
         assert_eq!(Property::parse(b"mine"), Property::Other(b"mine"));
-        assert_eq!(Property::parse(b""), Property::Other(b""));
+        for group in [
+            "",
+            "request",
+            "response",
+            "connection",
+            "upstream",
+            "xds",
+            "filter_state",
+        ] {
+            assert_eq!(
+                Property::parse(group.as_bytes()),
+                Property::Group,
+                "{group}"
+            );
+        }
     }
 
     #[test]
@@ -200,5 +231,6 @@ mod tests {
             bytes(PropertyValue::Map(map)),
             pairs::encode_list(&[("a", "b")])
         );
+        assert_eq!(bytes(PropertyValue::Map(Vec::new())), [0; 4]);
     }
 }

@@ -14,6 +14,7 @@ use crate::context::ContextId;
 use crate::crypto::Crypto;
 use crate::kinds::LogLevel;
 use crate::metrics::GuestMetrics;
+use crate::property::Node;
 use crate::shared::SharedStore;
 pub use grpc::{GrpcCommand, GrpcEvent, GrpcKind, GrpcStart};
 pub use redis::{RedisCall, RedisFailed, RedisLogin};
@@ -58,6 +59,11 @@ pub trait Services: Send + Sync + fmt::Debug {
 
     /// Signatures for foreign functions; without them guests find no such functions.
     fn crypto(&self) -> Option<&dyn Crypto> {
+        None
+    }
+
+    /// Who the gateway is (`xds.node`); `None` leaves the attribute out.
+    fn node(&self) -> Option<&Node> {
         None
     }
 }

@@ -51,6 +51,10 @@ pub(crate) struct State {
     pub(crate) calls: Calls,
     pub(crate) lookups: Lookups,
     pub(crate) queue_events: Vec<QueueEvent>,
+    /// The queues that root contexts registered.
+    pub(crate) queues: Vec<(u32, ContextId)>,
+    /// The instance is being started: what it registers may still have another owner.
+    pub(crate) starting: bool,
     pub(crate) metrics: Vec<MetricHandle>,
     /// Reused for values on their way into the guest.
     pub(crate) scratch: Vec<u8>,
@@ -218,6 +222,8 @@ impl State {
             calls: Calls::default(),
             lookups: Lookups::default(),
             queue_events: Vec::new(),
+            queues: Vec::new(),
+            starting: true,
             metrics: Vec::new(),
             scratch: Vec::new(),
             ticks_changed: false,

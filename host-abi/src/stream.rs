@@ -228,4 +228,7 @@ pub enum PropertyValue<'a> {
     Nanos(i64),
     /// A map in the pairs encoding.
     Map(Vec<(Bytes, Bytes)>),
+    /// There is something that has no bytes, such as a group of attributes: guests are answered
+    /// `SERIALIZATION_FAILURE`.
+    NoBytes,
 }

@@ -41,9 +41,14 @@ pub(crate) enum Kind {
 }
 
 impl Package {
-    /// Whether this is a filter: a `cdylib` below plugins/, examples/ or benches/filters/.
+    /// Whether this is a filter: a `cdylib` below one of the folders for filters.
     pub(crate) fn is_filter(&self) -> bool {
-        let places = ["plugins", "examples", "benches/filters"];
+        let places = [
+            "plugins",
+            "examples",
+            "benches/filters",
+            "gateway/tests/filters",
+        ];
         places.iter().any(|place| self.folder.starts_with(place))
             && self.crate_types.iter().any(|kind| kind == "cdylib")
     }

@@ -23,7 +23,9 @@ use std::sync::Arc;
 
 use tidegate_core::filter::Filter as RuleFilter;
 use tidegate_core::route::Rule;
+use tidegate_core::snapshot::Listener;
 use tidegate_core::snapshot::PluginId;
+use tidegate_core::snapshot::Snapshot;
 use tidegate_host_abi::Callback;
 use tidegate_host_abi::Callbacks;
 use tidegate_host_abi::FailurePolicy;
@@ -53,6 +55,15 @@ pub(crate) struct Chain {
     pub(crate) steps: Vec<Step>,
     request_body: Bodies,
     response_body: Bodies,
+    /// Whose requests pass it, for filters that ask.
+    pub(crate) place: Option<Rc<Place>>,
+}
+
+/// Where exchanges of a chain belong.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) listener: Arc<Listener>,
+    pub(crate) snapshot: Arc<Snapshot>,
 }
 
 /// What filters do with the bodies of a direction.

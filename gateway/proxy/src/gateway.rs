@@ -21,6 +21,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use tidegate_core::snapshot::Bind;
+use tidegate_host_abi::Node;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::access_log::start_writer;
@@ -59,6 +60,8 @@ pub struct Options {
     pub workers: usize,
     /// Where access log lines go; `None` writes none. Each bind has its own format.
     pub access_log: Option<Box<dyn Write + Send>>,
+    /// Who the gateway is, for filters that ask (`xds.node`).
+    pub node: Node,
 }
 
 impl std::fmt::Debug for Options {
@@ -133,9 +136,10 @@ impl Gateway {
             generation,
             workers,
             access_log,
+            node,
         } = options;
         let workers = workers.max(1);
-        let commons = Commons::new();
+        let commons = Commons::new(node);
         let mut ids = Ids::default();
         let drawn = plan::draw(generation, &Plan::default(), &mut ids, &commons);
         let prepared = prepare(&drawn, |_| false, workers)?;

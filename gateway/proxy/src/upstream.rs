@@ -33,6 +33,8 @@ pub(crate) struct UpstreamConnection {
     pub(crate) reader: Reader,
     pub(crate) writer: Writer,
     pub(crate) endpoint: SocketAddr,
+    /// Our end of it.
+    pub(crate) local: Option<SocketAddr>,
     /// It has served another exchange before.
     pub(crate) reused: bool,
     /// Counts the exchange that uses it.
@@ -152,11 +154,13 @@ async fn open(
     };
     // Small writes must not wait for acknowledgements; a socket without the option still works.
     stream.set_nodelay(true).ok();
+    let local = stream.local_addr().ok();
     let (read, write) = stream.into_split();
     Ok(Box::new(UpstreamConnection {
         reader: Reader::new(read, deadline),
         writer: Writer::new(write, worker.wheel.deadline()),
         endpoint,
+        local,
         reused: false,
         lease: None,
     }))

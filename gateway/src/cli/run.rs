@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::ValueEnum;
+use tidegate_host_abi::Node;
 
 use crate::admin::AdminAddress;
 use crate::cli::AccessLogArg;
@@ -41,6 +42,35 @@ pub(crate) struct RunArgs {
     /// How long running exchanges may take once a signal says stop; 30s by default
     #[arg(long, value_name = "DURATION", value_parser = tidegate_config::duration::parse)]
     pub(crate) drain_timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+}
+
+/// What the gateway calls itself.
+#[derive(Debug, Args)]
+pub(crate) struct NodeArgs {
+    /// What this gateway calls itself to filters (xds.node.id); by default the name of the host
+    #[arg(long, value_name = "NAME", env = "TIDEGATE_NODE_ID")]
+    node_id: Option<String>,
+    /// What it and its replicas are called together (xds.node.cluster)
+    #[arg(long, value_name = "NAME", default_value = "tidegate")]
+    node_cluster: String,
+}
+
+impl NodeArgs {
+    /// The node that filters see.
+    pub(crate) fn node(&self) -> Node {
+        let host = || {
+            rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned()
+        };
+        Node {
+            id: self.node_id.clone().unwrap_or_else(host),
+            cluster: self.node_cluster.clone(),
+        }
+    }
 }
 
 /// `tidegate check`.

@@ -132,6 +132,15 @@ impl Client {
         self.reader.head().expect("a response head comes")
     }
 
+    /// The next response head, or why there is none; its body is left.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn try_response_head(&mut self) -> io::Result<Message> {
+        self.reader.head()
+    }
+
     /// One read of what comes next.
     ///
     /// # Panics

@@ -23,6 +23,7 @@ use tidegate_core::snapshot::PluginId;
 use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_host_abi::FailurePolicy;
+use tidegate_host_abi::Node;
 use tidegate_proxy::Callable;
 use tidegate_proxy::Ended;
 use tidegate_proxy::Generation;
@@ -296,6 +297,10 @@ impl Builder {
             generation: self.generation(1),
             workers,
             access_log: Some(Box::new(log.clone())),
+            node: Node {
+                id: "gateway-1".to_owned(),
+                cluster: "edge".to_owned(),
+            },
         })?;
         let (_, address) = *running.addresses().first().expect("one listener");
         Ok(Gateway {

@@ -63,6 +63,7 @@ impl Loaded {
             },
             workers: 1,
             access_log: None,
+            node: tidegate_host_abi::Node::default(),
         });
         let running = running.unwrap_or_else(|err| panic!("the gateway does not start: {err:?}"));
         let bound = running.addresses().into_iter().map(|(_, address)| address);

@@ -20,6 +20,7 @@ use crate::Wasm;
 #[derive(Debug, Clone)]
 pub struct Rule {
     prefix: String,
+    header: Option<(&'static str, &'static str)>,
     filters: Vec<Step>,
     backends: Vec<(String, u32)>,
     timeouts: RouteTimeouts,
@@ -38,11 +39,19 @@ impl Rule {
     pub fn at(prefix: &str) -> Self {
         Self {
             prefix: prefix.to_owned(),
+            header: None,
             filters: Vec::new(),
             backends: Vec::new(),
             timeouts: RouteTimeouts::default(),
             buffered_body_bytes: None,
         }
+    }
+
+    /// Only for requests with this header; the rule is named after its value too.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: &'static str) -> Self {
+        self.header = Some((name, value));
+        self
     }
 
     /// Leads to this backend too, with this weight.
@@ -113,9 +122,14 @@ impl Rule {
             backend: backends.id(name),
             filters: Vec::new(),
         });
+        let named = self.header.map_or("", |(_, value)| value);
+        let header = |(name, value): (&'static str, &str)| {
+            let name = http::HeaderName::from_static(name);
+            (name, tidegate_core::route::ValueMatch::Exact(value.into()))
+        };
         let rule = tidegate_core::route::Rule {
             id: RuleId(id),
-            name: format!("test/rule{}", self.prefix).into(),
+            name: format!("test/rule{}{named}", self.prefix).into(),
             filters: filters.collect(),
             backends: shares.collect(),
             timeouts: self.timeouts,
@@ -126,7 +140,7 @@ impl Rule {
             matches: vec![RequestMatch {
                 path: PathMatch::Prefix(self.prefix.as_str().into()),
                 method: None,
-                headers: Vec::new(),
+                headers: self.header.map(header).into_iter().collect(),
                 query: Vec::new(),
             }],
             rule: Arc::new(rule),

@@ -77,7 +77,7 @@ fn buffer(state: &State, kind: BufferKind) -> Buffer {
             Buffer::Fixed(message.clone())
         }
         (BufferKind::RedisReply, Input::RedisReply(reply)) => Buffer::Fixed(reply.clone()),
-        (BufferKind::VmConfiguration, Input::VmConfiguration) => spec(|spec| &spec.vm_config),
+        (BufferKind::VmConfiguration, _) => spec(|spec| &spec.vm_config),
         (BufferKind::PluginConfiguration, Input::PluginConfiguration) => spec(|spec| &spec.config),
         _ => Buffer::None,
     }
@@ -94,16 +94,30 @@ fn get(guest: &mut Guest<'_, '_>, kind: u32, range: Range, out: OutBytes) -> Ans
             let part = bytes.get(range.start as usize..).unwrap_or_default();
             guest.give(part.get(..range.len as usize).unwrap_or(part), out)
         }
-        Buffer::None => Err(unavailable(kind).into()),
+        Buffer::None => match unavailable(kind) {
+            Some(status) => Err(status.into()),
+            None => guest.give(&[], out),
+        },
     }
 }
 
-/// What a buffer that is not there now answers. Other hosts do not know Higress's at all.
-const fn unavailable(kind: BufferKind) -> Status {
+/// What a buffer that is not there now answers; nothing if it is empty then. Other hosts do not know
+/// Higress's at all.
+const fn unavailable(kind: BufferKind) -> Option<Status> {
     match kind {
-        BufferKind::RedisReply => Status::BadArgument,
-        _ => Status::NotFound,
+        BufferKind::RedisReply => Some(Status::BadArgument),
+        kind if is_of_callback(kind) => Some(Status::NotFound),
+        _ => None,
     }
+}
+
+/// Whether a buffer is there in its callback only. Outside of theirs, the others are empty: so it is
+/// in Envoy, and to SDKs both mean that there are no bytes.
+const fn is_of_callback(kind: BufferKind) -> bool {
+    matches!(
+        kind,
+        BufferKind::CallResponseBody | BufferKind::PluginConfiguration
+    )
 }
 
 /// Copies chunks straight into the guest: bodies are too large for a detour.
@@ -112,7 +126,7 @@ fn give_body(guest: &mut Guest<'_, '_>, side: Side, range: Range, out: OutBytes)
         .state()
         .with_stream(|stream| stream.body(side).map(|body| body.len()))
         .flatten()
-        .ok_or(Status::NotFound)?;
+        .unwrap_or_default();
     let start = range.start as usize;
     let len = size.saturating_sub(start).min(range.len as usize);
     let len = u32::try_from(len).map_err(|_| Status::InternalFailure)?;
@@ -143,6 +157,11 @@ fn set(guest: &mut Guest<'_, '_>, kind: u32, range: Range, bytes: Region) -> Ans
         BufferKind::ResponseBody => Side::Response,
         BufferKind::DownstreamData | BufferKind::UpstreamData => {
             return no_effect(state, kind);
+        }
+        kind @ (BufferKind::CallResponseBody | BufferKind::PluginConfiguration)
+            if matches!(buffer(state, kind), Buffer::None) =>
+        {
+            return Err(Status::NotFound.into());
         }
         BufferKind::CallResponseBody
         | BufferKind::GrpcMessage
@@ -204,22 +223,26 @@ fn status(guest: &mut Guest<'_, '_>, kind: u32, size_out: Slot, flags_out: Slot)
     let size = match buffer(state, kind) {
         Buffer::Body(side) => {
             let size = state.with_stream(|stream| stream.body(side).map(|body| body.len()));
-            size.flatten().ok_or(Status::NotFound)?
+            size.flatten().unwrap_or_default()
         }
         Buffer::Fixed(bytes) => bytes.len(),
-        Buffer::None => return Err(unavailable(kind).into()),
+        Buffer::None => match unavailable(kind) {
+            Some(status) => return Err(status.into()),
+            None => 0,
+        },
     };
     size_out.write_u32(memory, u32::try_from(size).unwrap_or(u32::MAX))?;
     Ok(flags_out.write_u32(memory, 0)?)
 }
 
-/// The configuration the running callback is about, as guests of ABI 0.1.0 read it.
+/// The configuration as guests of ABI 0.1.0 read it: the plugin's while it is configured, else that
+/// of the VM.
 fn configuration(guest: &mut Guest<'_, '_>, out: OutBytes) -> Answer {
     let (memory, state) = guest.parts()?;
     out.check(memory)?;
     let kind = match state.running.input {
-        Input::VmConfiguration => BufferKind::VmConfiguration,
-        _ => BufferKind::PluginConfiguration,
+        Input::PluginConfiguration => BufferKind::PluginConfiguration,
+        _ => BufferKind::VmConfiguration,
     };
     match buffer(state, kind) {
         Buffer::Fixed(bytes) => guest.give(&bytes, out),

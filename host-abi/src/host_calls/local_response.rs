@@ -116,7 +116,7 @@ fn send(guest: &mut Guest<'_, '_>, status: u32, parts: &Regions, grpc_status: i3
         .collect();
     let response = LocalResponse {
         status,
-        details: Bytes::copy_from_slice(parts.details.read(memory)?),
+        details: without_spaces(parts.details.read(memory)?),
         body: Bytes::copy_from_slice(parts.body.read(memory)?),
         headers,
         grpc_status: u8::try_from(grpc_status)
@@ -130,6 +130,15 @@ fn send(guest: &mut Guest<'_, '_>, status: u32, parts: &Regions, grpc_status: i3
         no_stream(state, "send_local_response");
     }
     Ok(())
+}
+
+/// Details are one word in logs, as in Envoy.
+fn without_spaces(details: &[u8]) -> Bytes {
+    let word = details.iter().map(|byte| match byte {
+        byte if byte.is_ascii_whitespace() => b'_',
+        byte => *byte,
+    });
+    word.collect()
 }
 
 /// How the call that the running callback is about ended.

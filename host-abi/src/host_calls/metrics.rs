@@ -75,6 +75,10 @@ fn define(guest: &mut Guest<'_, '_>, kind: u32, name: Region, out: Slot) -> Answ
 fn get(guest: &mut Guest<'_, '_>, id: u32, out: Slot) -> Answer {
     let (memory, state) = guest.parts()?;
     out.check(memory, 8)?;
+    // As Envoy, which looks at the kind in the number first: only counters and gauges can be read.
+    if id & ((1 << KIND_BITS) - 1) > u32::from(MetricKind::Gauge) {
+        return Err(Status::BadArgument.into());
+    }
     let value = handle(state, id)?.get().map_err(wrong_kind)?;
     Ok(out.write_u64(memory, value)?)
 }

@@ -12,6 +12,7 @@ use crate::memory::{OutBytes, Region};
 use crate::plugin::PluginSpec;
 use crate::property::{self, Property};
 use crate::state::State;
+use crate::stream::PropertyValue;
 
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     env_fn!(
@@ -55,25 +56,40 @@ fn get(guest: &mut Guest<'_, '_>, path: Region, out: OutBytes) -> Answer {
     let found = if property == Property::Other(VM_MEMORY) {
         let bytes = memory.len() as u64;
         value.extend_from_slice(&bytes.to_le_bytes());
-        Some(())
+        Ok(())
     } else if let Some(of) = of_plugin {
         state
             .root()
             .map(|root| value.extend_from_slice(of(root.plugin.spec()).as_bytes()))
+            .ok_or(Status::NotFound)
+    } else if let Property::Node(path) = property {
+        let node = state.services.node();
+        node.filter(|node| node.read(path, &mut value))
+            .map(|_| ())
+            .ok_or(Status::NotFound)
     } else {
-        state
-            .with_stream(|stream| {
-                stream
-                    .property(&property)
-                    .map(|found| property::encode(&found, &mut value))
-            })
-            .flatten()
+        of_stream(state, &property, &mut value)
     };
-    if found.is_none() {
+    if let Err(status) = found {
         guest.keep_scratch(value);
-        return Err(Status::NotFound.into());
+        return Err(status.into());
     }
     guest.give_scratch(value, out)
+}
+
+fn of_stream(state: &mut State, property: &Property<'_>, out: &mut Vec<u8>) -> Result<(), Status> {
+    let read = state.with_stream(|stream| {
+        let value = match property {
+            Property::Group => PropertyValue::NoBytes,
+            property => stream.property(property).ok_or(Status::NotFound)?,
+        };
+        if value == PropertyValue::NoBytes {
+            return Err(Status::SerializationFailure);
+        }
+        property::encode(&value, out);
+        Ok(())
+    });
+    read.unwrap_or(Err(Status::NotFound))
 }
 
 fn set(guest: &mut Guest<'_, '_>, path: Region, value: Region) -> Answer {

@@ -82,11 +82,18 @@ fn register(guest: &mut Guest<'_, '_>, name: Region, out: Slot) -> Answer {
         root: root.context,
     };
     let (tenant, space) = (&root.plugin.spec().namespace, root.plugin.shared_space());
-    let token = state
-        .services
-        .shared()
-        .queues()
-        .register(tenant, space, name, owner)?;
+    let token = {
+        let mut queues = state.services.shared().queues();
+        let token = queues.register(tenant, space, name, owner)?;
+        if !state.starting {
+            queues.claim(token, owner);
+        }
+        token
+    };
+    let registered = (token, owner.root);
+    if !state.queues.contains(&registered) {
+        state.queues.push(registered);
+    }
     Ok(out.write_u32(memory, token)?)
 }
 

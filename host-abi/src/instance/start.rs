@@ -42,6 +42,7 @@ impl Instance {
         for (place, plugin) in plugins.iter().enumerate() {
             start.plugin(&exports, place, plugin)?;
         }
+        start.store.data_mut().starting = false;
         Ok(Self {
             store: start.store,
             exports,

@@ -9,9 +9,13 @@ impl<'a> Property<'a> {
     /// The attribute at a NUL-separated path; one NUL at its end is ignored.
     #[must_use]
     pub fn parse(path: &'a [u8]) -> Self {
+        if path.is_empty() {
+            return Self::Group;
+        }
         let path = path.strip_suffix(b"\0").unwrap_or(path);
         let (group, rest) = split(path);
         match rest {
+            None if is_group(group) => Some(Property::Group),
             None => top_level(group),
             Some(rest) => nested(group, rest),
         }
@@ -37,10 +41,8 @@ fn top_level(name: &[u8]) -> Option<Property<'_>> {
         b"plugin_vm_id" => Property::PluginVmId,
         b"connection_id" => Property::ConnectionId,
         b"metadata" => Property::Metadata(b""),
-        b"filter_state" => Property::FilterState(b""),
-        b"upstream_filter_state" => Property::UpstreamFilterState(b""),
-        b"node"
-        | b"cluster_name"
+        b"node" => Property::Node(b""),
+        b"cluster_name"
         | b"cluster_metadata"
         | b"route_name"
         | b"route_metadata"
@@ -62,7 +64,8 @@ fn nested<'a>(group: &[u8], rest: &'a [u8]) -> Option<Property<'a>> {
         b"destination" => destination(rest),
         b"connection" => connection(rest),
         b"upstream" => upstream(rest),
-        b"xds" => xds(rest),
+        b"xds" => xds(rest).or_else(|| node(rest)),
+        b"node" => Some(Property::Node(rest)),
         b"metadata" => Some(Property::Metadata(rest)),
         b"filter_state" => Some(Property::FilterState(rest)),
         b"upstream_filter_state" => Some(Property::UpstreamFilterState(rest)),
@@ -179,9 +182,30 @@ fn upstream(leaf: &[u8]) -> Option<Property<'static>> {
     })
 }
 
+/// A name that is only the first part of others.
+fn is_group(name: &[u8]) -> bool {
+    let groups: [&[u8]; 8] = [
+        b"request",
+        b"response",
+        b"source",
+        b"destination",
+        b"connection",
+        b"upstream",
+        b"xds",
+        b"filter_state",
+    ];
+    groups.contains(&name)
+}
+
+fn node(rest: &[u8]) -> Option<Property<'_>> {
+    match split(rest) {
+        (b"node", path) => Some(Property::Node(path.unwrap_or_default())),
+        _ => None,
+    }
+}
+
 fn xds(leaf: &[u8]) -> Option<Property<'static>> {
     Some(match leaf {
-        b"node" => Property::XdsNode,
         b"cluster_name" => Property::XdsClusterName,
         b"cluster_metadata" => Property::XdsClusterMetadata,
         b"listener_direction" => Property::XdsListenerDirection,

@@ -74,7 +74,7 @@ impl Queues {
         }
     }
 
-    /// The token of the named queue, made if need be; its owner is the caller from now on.
+    /// The token of the named queue, made if need be. The owner of one that there is stays.
     pub(crate) fn register(
         &mut self,
         tenant: &str,
@@ -87,9 +87,6 @@ impl Queues {
         }
         let tokens = &mut self.spaces.entry(Arc::clone(space)).or_default().tokens;
         if let Some(&token) = tokens.get(name) {
-            if let Some(queue) = index(token).and_then(|at| self.queues.get_mut(at)) {
-                queue.owner = owner;
-            }
             return Ok(token);
         }
         if tokens.len() >= MAX_QUEUES {
@@ -104,6 +101,13 @@ impl Queues {
             items: VecDeque::new(),
         });
         Ok(token)
+    }
+
+    /// Makes the caller the owner of a queue.
+    pub(crate) fn claim(&mut self, token: QueueToken, owner: QueueOwner) {
+        if let Some(queue) = index(token).and_then(|at| self.queues.get_mut(at)) {
+            queue.owner = owner;
+        }
     }
 
     /// The token of a queue that somebody registered.
@@ -183,12 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn registering_again_keeps_the_items_and_changes_the_owner() {
+    fn registering_again_keeps_the_items_and_claiming_changes_the_owner() {
         let mut queues = Queues::new(1000);
         let space: Arc<str> = "s".into();
         let token = queues.register("t", &space, b"q", owner(1)).unwrap();
         assert_eq!(queues.enqueue("t", token, b"x"), Ok(owner(1)));
         assert_eq!(queues.register("t", &space, b"q", owner(2)), Ok(token));
+        assert_eq!(queues.enqueue("t", token, b"z"), Ok(owner(1)));
+        queues.claim(token, owner(2));
         assert_eq!(queues.enqueue("t", token, b"y"), Ok(owner(2)));
         assert_eq!(queues.dequeue("t", token), Ok(Bytes::from("x")));
         assert_eq!(queues.resolve(&space, b"q"), Ok(token));

@@ -136,8 +136,16 @@ fn properties_of_the_stream_come_encoded_from_the_embedder() {
 #[test]
 fn a_missing_property_is_not_found() {
     assert_eq!(said_at_headers(&get("cluster_name"), |_| ()), ["1", ""]);
-    assert_eq!(said_at_headers(&get(""), |_| ()), ["1", ""]);
+    assert_eq!(said_at_headers(&get("request\\00none"), |_| ()), ["1", ""]);
     assert_eq!(said_at_tick(&get("request\\00path")), ["1", ""]);
+}
+
+#[test]
+fn a_group_of_properties_has_no_bytes() {
+    for group in ["", "request", "xds", "filter_state"] {
+        assert_eq!(said_at_headers(&get(group), |_| ()), ["3", ""], "{group}");
+        assert_eq!(said_at_tick(&get(group)), ["1", ""], "{group}");
+    }
 }
 
 #[test]

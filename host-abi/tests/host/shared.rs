@@ -127,7 +127,7 @@ fn items_come_out_of_a_queue_in_order() {
 }
 
 #[test]
-fn the_owner_is_told_of_each_item() {
+fn the_owner_is_told_of_each_item_and_a_spare_is_not_until_it_serves() {
     let guest = filter(&format!(
         r#"(func (export "proxy_on_configure") (param i32 i32) (result i32)
                (drop (call $proxy_register_shared_queue @"q" (i32.const 3000))) (i32.const 1))
@@ -141,22 +141,22 @@ fn the_owner_is_told_of_each_item() {
     let start = || Run::start(&[plugin(&guest, spec())], Arc::clone(&services)).unwrap();
     let (mut one, mut two) = (start(), start());
     one.tick().unwrap();
+    let owners = one.instance.take_queue_events();
+    assert_eq!(owners[0].instance, one.instance.id(), "it was there first");
+    two.instance.claim_queues();
+    one.tick().unwrap();
     let events = one.instance.take_queue_events();
     let event = QueueEvent {
         instance: two.instance.id(),
         root: two.root(),
         queue: 1,
     };
-    assert_eq!(
-        events,
-        [event],
-        "the last that registered the queue is its owner"
-    );
+    assert_eq!(events, [event], "the last that began to serve is its owner");
     assert_eq!(one.instance.take_queue_events(), []);
     two.instance
         .on_queue_ready(&mut two.streams, event.root, event.queue)
         .unwrap();
-    assert_eq!(services.said(), ["0", "1", "1", "0", "item"]);
+    assert_eq!(services.said(), ["0", "0", "1", "1", "0", "item"]);
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn a_local_response_arrives_with_all_its_parts() {
         run.streams.get(context).local_responses,
         [LocalResponse {
             status: 403,
-            details: Bytes::from("why not"),
+            details: Bytes::from("why_not"),
             body: Bytes::from("no\n"),
             headers: vec![field("a", "1"), field("a", "2")],
             grpc_status: Some(7),

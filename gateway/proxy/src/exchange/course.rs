@@ -28,6 +28,7 @@ use crate::exchange::respond::Client;
 use crate::exchange::respond::Respond;
 use crate::exchange::state::Phase;
 use crate::exchange::state::StreamCell;
+use crate::filters::fields;
 use crate::filters::run::FilterRun;
 use crate::filters::run::Stop;
 use crate::http1::body::BodyReader;
@@ -132,6 +133,11 @@ impl Exchange<'_> {
         run: FilterRun<'_>,
         incoming: &mut Incoming<'_>,
     ) -> Result<Rc<BackendState>, Stop> {
+        {
+            let mut state = self.stream.state();
+            state.draw = admission.draw;
+            fields::join_lines(&mut state.request.headers);
+        }
         // Without filters of the listener it is known already.
         let known = self
             .stream

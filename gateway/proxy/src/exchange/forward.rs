@@ -12,6 +12,7 @@ use std::cell::RefCell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
+use std::time::Instant;
 
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
@@ -35,6 +36,7 @@ use crate::exchange::request::take_ahead;
 use crate::exchange::respond::Client;
 use crate::exchange::respond::Respond;
 use crate::exchange::state::Phase;
+use crate::exchange::state::Way;
 use crate::filters::run::FilterRun;
 use crate::filters::run::Stop;
 use crate::http1::body::BodyReader;
@@ -167,6 +169,7 @@ impl Forward<'_> {
             }
         }
         let worker = self.run.worker;
+        let begun = (!self.run.chain.has_no_plugins()).then(Instant::now);
         let chosen = self.run.stream.state().chosen_endpoint.clone();
         let picked = chosen
             .and_then(|address| self.backend.at(*address))
@@ -193,6 +196,13 @@ impl Forward<'_> {
             let mut state = self.run.stream.state();
             state.facts.endpoint = Some(connection.endpoint);
             state.facts.attempts += 1;
+            if let Some(begun) = begun {
+                state.way = Some(Box::new(Way {
+                    local: connection.local,
+                    ready_after: begun.elapsed(),
+                    ..Way::default()
+                }));
+            }
         }
         let before = down.writer.written();
         let attempted = self.on_connection(&mut connection, down, body).await;

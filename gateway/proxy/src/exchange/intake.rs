@@ -233,6 +233,9 @@ impl<'a, 's> Intake<'a, 's> {
 
     /// Does what an event asks for, for the filters before `until`.
     pub(crate) async fn on(&mut self, event: Event, until: usize) -> Result<(), Stop> {
+        if let Event::Frame(Frame::Data { last: true, .. } | Frame::End(_)) = &event {
+            self.note_answered();
+        }
         let (pieces, end) = match event {
             Event::Frame(Frame::Data { bytes, last }) => {
                 if !self.shows {
@@ -267,6 +270,13 @@ impl<'a, 's> Intake<'a, 's> {
             .run
             .body(self.side, 0..until, pieces, end, &mut self.progress.out)?;
         self.passed(passed, until).await
+    }
+
+    /// The last byte has come: filters may ask how long the origin took.
+    pub(super) fn note_answered(&self) {
+        if self.side == Side::Response && !self.run.chain.has_no_plugins() {
+            self.run.stream.state().note_answered();
+        }
     }
 
     /// Takes a piece that no filter is shown.

@@ -106,6 +106,7 @@ impl<'a, H: PendingHead> Pump<'a, H> {
                 None => return Ok(false),
             }
         }
+        self.intake.note_answered();
         let size = self.intake.progress.out.iter().map(Bytes::len).sum();
         if !self.sink.gathers(size) {
             return Ok(false);

@@ -14,7 +14,9 @@ use std::sync::Arc;
 use tidegate_core::authority::host_of;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
+use tidegate_core::message::RequestHead;
 use tidegate_core::request::renormalise;
+use tidegate_core::route::Found;
 use tidegate_core::route::Rule;
 use tidegate_core::snapshot::Listener;
 use tidegate_host_abi::Side;
@@ -170,13 +172,7 @@ impl Admission<'_> {
         if std::mem::take(&mut state.request_edited) {
             renormalise(&mut state.request)?;
         }
-        let host = if self.listener.routes.looks_at_hosts() {
-            host_of(state.request.authority.as_bytes())
-        } else {
-            ""
-        };
-        let found = self.listener.routes.find(host, &state.request);
-        let found = found.ok_or(Failure::NoRoute)?;
+        let found = find(self.listener, &state.request).ok_or(Failure::NoRoute)?;
         let rule = self.generation.rule(found.rule);
         let prefix = found.prefix;
         state.routed = Some(Routed {
@@ -222,6 +218,16 @@ impl Admission<'_> {
         }
         Ok(())
     }
+}
+
+/// The rule of a listener for a head.
+pub(crate) fn find<'l>(listener: &'l Listener, head: &RequestHead) -> Option<Found<'l>> {
+    let host = if listener.routes.looks_at_hosts() {
+        host_of(head.authority.as_bytes())
+    } else {
+        ""
+    };
+    listener.routes.find(host, head)
 }
 
 /// Waits for a paused filter, and notices if the client goes away meanwhile.

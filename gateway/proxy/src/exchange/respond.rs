@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
+use tidegate_core::failure::Blame;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
 use tidegate_core::framing::is_bodiless;
@@ -89,9 +90,11 @@ impl<'a> Respond<'a> {
         }
     }
 
-    /// Sends an answer made here, shown to the filters if a filter made it.
+    /// Sends an answer made here, shown to the filters that saw the request.
     pub(crate) async fn answer(self, writer: &mut Writer, answer: Answer, close: bool) -> Next {
-        let seen = if answer.failure.is_some() {
+        // A filter that failed must not be asked about its failure; all else is shown, as in Envoy.
+        let blame = answer.failure.map(|failure| failure.verdict().blame);
+        let seen = if blame == Some(Blame::Plugin) {
             Seen::ByNobody
         } else {
             Seen::ByFilters
@@ -365,6 +368,12 @@ impl PendingHead for &mut SentHead<'_> {
         encode::response_head(out, &state.response, framed, self.bodiless, self.after);
         state.phase = Phase::ResponseSent;
         framed
+    }
+
+    fn on_piece(&mut self, piece: &Bytes) {
+        if !self.respond.run.chain.has_no_plugins() {
+            self.respond.run.stream.state().body_sent += piece.len() as u64;
+        }
     }
 
     fn takes_trailers(&self) -> bool {

@@ -11,6 +11,7 @@ use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Waker;
+use std::time::Duration;
 use std::time::Instant;
 
 use http::HeaderMap;
@@ -83,6 +84,12 @@ pub(crate) struct State {
     pub(crate) generation: Option<Rc<Generation>>,
     /// The endpoint that a filter chose.
     pub(crate) chosen_endpoint: Option<Box<SocketAddr>>,
+    /// The exchange's random bits, by which its backend is chosen.
+    pub(crate) draw: u64,
+    /// Bytes of the response body that were sent, where there are filters that may ask.
+    pub(crate) body_sent: u64,
+    /// The way to the origin, where there are filters that may ask.
+    pub(crate) way: Option<Box<Way>>,
     /// Custom properties that filters set.
     pub(crate) properties: Vec<(Vec<u8>, Vec<u8>)>,
     /// The task to wake when a filter asks for something from outside a callback.
@@ -95,6 +102,19 @@ pub(crate) struct Local {
     pub(crate) response: LocalResponse,
     /// Short reason for the log.
     pub(crate) flag: &'static str,
+}
+
+/// What filters may ask about an exchange's way to its origin.
+#[derive(Debug, Default)]
+pub(crate) struct Way {
+    /// Our end of the connection.
+    pub(crate) local: Option<SocketAddr>,
+    /// How long it took to have one.
+    pub(crate) ready_after: Duration,
+    /// When the request head was written.
+    pub(crate) asked: Option<Instant>,
+    /// When the last byte of the answer came.
+    pub(crate) answered: Option<Instant>,
 }
 
 /// How far an exchange has come; later phases can no longer edit what earlier ones sent.
@@ -227,6 +247,9 @@ impl State {
             blame: None,
             generation: None,
             chosen_endpoint: None,
+            draw: 0,
+            body_sent: 0,
+            way: None,
             properties: Vec::new(),
             waker: None,
         }
@@ -258,6 +281,13 @@ impl State {
             Side::Response => self.response.headers.len() + 1,
         };
         u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// The last byte of the origin's answer has come.
+    pub(crate) fn note_answered(&mut self) {
+        if let Some(way) = &mut self.way {
+            way.answered = Some(Instant::now());
+        }
     }
 
     /// Wakes the driver to look at what was asked for.

@@ -8,13 +8,19 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
 use http::StatusCode;
+use http::header::ACCEPT;
+use http::header::ACCEPT_ENCODING;
+use http::header::CACHE_CONTROL;
 use http::header::CONNECTION;
 use http::header::CONTENT_LENGTH;
+use http::header::CONTENT_TYPE;
 use http::header::HOST;
 use http::header::HeaderName;
 use http::header::TE;
 use http::header::TRANSFER_ENCODING;
 use http::header::UPGRADE;
+use http::header::USER_AGENT;
+use http::header::VIA;
 use tidegate_core::message::RequestHead;
 use tidegate_core::message::ResponseHead;
 use tidegate_host_abi::HeaderEdit;
@@ -141,6 +147,31 @@ pub(crate) fn get<'a>(fields: &'a dyn Fields, name: &[u8]) -> Option<&'a [u8]> {
     fields.map().get(name).map(HeaderValue::as_bytes)
 }
 
+/// Joins the lines of fields that Envoy knows to one line: filters ask for one value and mean all.
+pub(crate) fn join_lines(headers: &mut HeaderMap) {
+    if headers.len() == headers.keys_len() {
+        return; // The usual case.
+    }
+    for name in [
+        ACCEPT,
+        ACCEPT_ENCODING,
+        CACHE_CONTROL,
+        CONTENT_TYPE,
+        USER_AGENT,
+        VIA,
+    ] {
+        let lines = headers.get_all(&name);
+        if lines.iter().nth(1).is_none() {
+            continue;
+        }
+        let lines: Vec<&[u8]> = lines.iter().map(HeaderValue::as_bytes).collect();
+        // Values that came as headers make one.
+        if let Ok(joined) = HeaderValue::from_bytes(&lines.join(&b","[..])) {
+            headers.insert(name, joined);
+        }
+    }
+}
+
 /// Calls `visit` with every field, pseudo-headers first.
 pub(crate) fn visit(fields: &dyn Fields, visit: &mut dyn FnMut(&[u8], &[u8])) {
     fields.visit_pseudo(visit);
@@ -233,6 +264,7 @@ mod tests {
     use super::Invalid;
     use super::edit;
     use super::get;
+    use super::join_lines;
 
     fn set<'a>(name: &'a str, value: &'a str) -> HeaderEdit<'a> {
         HeaderEdit::Set {
@@ -251,6 +283,18 @@ mod tests {
             (&b"/x"[..], &b"a.test"[..])
         );
         assert_eq!(get(&head, b"host"), Some(&b"a.test"[..]));
+    }
+
+    #[test]
+    fn lines_of_known_lists_become_one() {
+        let mut head = RequestHead::default();
+        for (name, value) in [("accept", "a"), ("x", "1"), ("accept", "b"), ("x", "2")] {
+            head.headers.append(name, HeaderValue::from_static(value));
+        }
+        join_lines(&mut head.headers);
+        assert_eq!(get(&head, b"accept"), Some(&b"a,b"[..]));
+        assert_eq!(get(&head, b"x"), Some(&b"1"[..]));
+        assert_eq!(head.headers.len(), 3);
     }
 
     #[test]

@@ -13,6 +13,10 @@ use tidegate_core::forwarded::X_REQUEST_ID;
 use tidegate_host_abi::Property;
 use tidegate_host_abi::PropertyValue;
 
+mod flags;
+mod response;
+mod routing;
+
 use crate::exchange::state::Phase;
 use crate::exchange::state::State;
 use crate::filters::fields;
@@ -23,9 +27,15 @@ pub(crate) fn read<'a>(state: &'a State, property: &Property<'_>) -> Option<Prop
     match property {
         Property::Other(path) => custom(state, path),
         Property::FilterState(key) => custom(state, key.strip_prefix(b"wasm.").unwrap_or(key)),
+        // Nothing sets dynamic metadata yet: an empty message, with an empty map.
+        Property::Metadata(b"") => Some(bytes(b"")),
+        Property::Metadata(b"filter_metadata" | b"typed_filter_metadata") => {
+            Some(PropertyValue::Map(Vec::new()))
+        }
         _ => request(state, property)
-            .or_else(|| response(state, property))
-            .or_else(|| connection(state, property)),
+            .or_else(|| response::read(state, property))
+            .or_else(|| connection(state, property))
+            .or_else(|| routing::read(state, property)),
     }
 }
 
@@ -67,41 +77,6 @@ fn request<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyValu
     Some(value)
 }
 
-fn response<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyValue<'a>> {
-    if state.phase < Phase::ResponseHeaders {
-        return None;
-    }
-    let head = &state.response;
-    let value = match property {
-        Property::ResponseCode => PropertyValue::Int(i64::from(head.status.as_u16())),
-        Property::ResponseCodeDetails => {
-            let details = if state.facts.details.is_empty() {
-                state.facts.flag.as_bytes()
-            } else {
-                &state.facts.details
-            };
-            bytes(if details.is_empty() {
-                b"via_upstream"
-            } else {
-                details
-            })
-        }
-        Property::ResponseFlags => PropertyValue::Int(0),
-        Property::ResponseHeaders => map(head),
-        Property::ResponseHeader(name) => return joined(&head.headers, name),
-        Property::ResponseTrailers => map(state.response_trailers.as_deref()?),
-        Property::ResponseTrailer(name) => {
-            return joined(state.response_trailers.as_deref()?, name);
-        }
-        Property::ResponseSize | Property::ResponseTotalSize => {
-            PropertyValue::Int(int(state.facts.sent))
-        }
-        Property::ResponseHeadersBytes => PropertyValue::Int(size(head)),
-        _ => return None,
-    };
-    Some(value)
-}
-
 fn connection<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyValue<'a>> {
     let facts = &state.facts;
     let text = |text: String| PropertyValue::Bytes(Cow::Owned(text.into_bytes()));
@@ -112,12 +87,8 @@ fn connection<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyV
         Property::DestinationPort => PropertyValue::Int(i64::from(facts.local.port())),
         Property::ConnectionId => PropertyValue::Int(int(facts.connection_id)),
         Property::ConnectionMtls => PropertyValue::Bool(false),
-        Property::UpstreamAddress => text(facts.endpoint?.to_string()),
-        Property::UpstreamPort => PropertyValue::Int(i64::from(facts.endpoint?.port())),
-        Property::UpstreamRequestAttemptCount => PropertyValue::Int(i64::from(facts.attempts)),
-        Property::XdsClusterName => bytes(facts.backend.as_ref()?.backend.name.as_str().as_bytes()),
-        // Envoy's number for a listener that takes traffic in.
-        Property::XdsListenerDirection => PropertyValue::Int(1),
+        // The connection is not encrypted: no name was asked for.
+        Property::ConnectionRequestedServerName => bytes(b""),
         _ => return None,
     };
     Some(value)

@@ -13,6 +13,7 @@ use std::rc::Rc;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::failure::Failure;
+use tidegate_host_abi::Callback;
 use tidegate_host_abi::ContextId;
 use tidegate_host_abi::HeadersAction;
 use tidegate_host_abi::Side;
@@ -236,6 +237,7 @@ pub(crate) fn finish(stream: &Rc<StreamCell>) {
             Some(known) => (known.context.take(), known.own.take()),
             None => (None, None),
         };
+        let context = context.or_else(|| unreached(filter, at, stream));
         if let Some((context, generation)) = context {
             let vm = own.as_ref().unwrap_or(&filter.vm);
             vm.finish_stream(context, generation, stream, at);
@@ -244,6 +246,19 @@ pub(crate) fn finish(stream: &Rc<StreamCell>) {
             own.shutdown();
         }
     }
+}
+
+/// A context for a filter that logs an exchange which never reached it: whoever keeps accounts
+/// counts what filters before it refused, too, as in Envoy.
+fn unreached(filter: &Filter, at: usize, stream: &Rc<StreamCell>) -> Option<(ContextId, u64)> {
+    let bypassed = stream.state().filters.get(at)?.bypassed;
+    // One with an instance for each stream would have to wait for it.
+    let absent = bypassed || filter.vm.is_pool() || !filter.vm.may_enter();
+    if absent || !filter.callbacks.has(Callback::Log) {
+        return None;
+    }
+    let context = filter.vm.create_stream(filter.place, stream, at).ok()?;
+    Some((context, filter.vm.generation()))
 }
 
 /// What filters asked for in their last callbacks.

@@ -23,6 +23,7 @@ use tidegate_host_abi::Fault;
 use tidegate_host_abi::GuestLog;
 use tidegate_host_abi::GuestMetrics;
 use tidegate_host_abi::LogLevel;
+use tidegate_host_abi::Node;
 use tidegate_host_abi::Services;
 use tidegate_host_abi::SharedStore;
 
@@ -39,6 +40,7 @@ pub(crate) struct Commons {
     started: Instant,
     shared: SharedStore,
     metrics: GuestMetrics,
+    node: Node,
     faults: Mutex<BTreeMap<String, LastFault>>,
     /// Plugins whose newest version waits.
     waiting: Mutex<Vec<String>>,
@@ -54,8 +56,9 @@ pub struct LastFault {
 }
 
 impl Commons {
-    pub(crate) fn new() -> Arc<Self> {
+    pub(crate) fn new(node: Node) -> Arc<Self> {
         Arc::new(Self {
+            node,
             started: Instant::now(),
             shared: SharedStore::default(),
             metrics: GuestMetrics::default(),
@@ -311,6 +314,10 @@ impl Services for VmServices {
 
     fn metrics(&self) -> &GuestMetrics {
         &self.commons.metrics
+    }
+
+    fn node(&self) -> Option<&Node> {
+        Some(&self.commons.node)
     }
 
     fn crypto(&self) -> Option<&dyn Crypto> {

@@ -167,6 +167,7 @@ impl Vm {
     }
 
     fn install(self: &Rc<Self>, instance: Instance) {
+        instance.claim_queues();
         *self.active.borrow_mut() = Some(instance);
         // What the guest asked for while it was started could not be done before.
         self.settle();

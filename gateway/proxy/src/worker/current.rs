@@ -23,6 +23,7 @@ use tidegate_host_abi::PluginKind;
 use crate::exchange::request::RuleRef;
 use crate::filters::Chain;
 use crate::filters::Filter;
+use crate::filters::Place;
 use crate::filters::vm::Vm;
 use crate::generation::Plan;
 use crate::generation::Slot;
@@ -72,6 +73,7 @@ impl Generation {
                     chain.push_plugin(generation.filter(*id));
                 }
                 if !chain.is_empty() {
+                    chain.place = Some(generation.place(listener));
                     generation
                         .listeners
                         .insert(Arc::as_ptr(listener), Rc::new(chain));
@@ -119,9 +121,19 @@ impl Generation {
         let chain = chains.entry(key).or_insert_with(|| {
             let mut chain = Chain::clone(before);
             chain.push_rule(rule, self);
+            if chain.place.is_none() {
+                chain.place = Some(self.place(listener));
+            }
             Rc::new(chain)
         });
         Rc::clone(chain)
+    }
+
+    fn place(&self, listener: &Arc<Listener>) -> Rc<Place> {
+        Rc::new(Place {
+            listener: Arc::clone(listener),
+            snapshot: Arc::clone(&self.plan.snapshot),
+        })
     }
 
     /// A rule as exchanges here hold it.

@@ -167,6 +167,9 @@ impl Forward<'_> {
         };
         let mut state = self.run.stream.state();
         state.response = ResponseHead { status, headers };
+        if framing.length == BodyLength::Empty {
+            state.note_answered();
+        }
         native::on_upstream_response(&mut state);
         Ok(Framed {
             length: framing.length,

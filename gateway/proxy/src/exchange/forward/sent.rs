@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use http::HeaderMap;
 use std::rc::Rc;
+use std::time::Instant;
 
 use tidegate_core::failure::Failure;
 use tidegate_core::filter::Filter;
@@ -83,6 +84,9 @@ impl PendingHead for SentRequest<'_> {
             native::restore(state, asked);
         }
         state.phase = state.phase.max(Phase::RequestSent);
+        if let Some(way) = &mut state.way {
+            way.asked = Some(Instant::now());
+        }
         length
     }
 

@@ -1,0 +1,97 @@
+//! The matrix: what the probe filter gets from Tidegate is what it gets from Envoy 1.40.
+//!
+//! The same module and the same requests go to both. What came of them (statuses, values, order of
+//! callbacks, what client and origin got) is compared with what Envoy said, which is kept beside
+//! the cases in `tests/matrix`; how one is written is in [`cases`]. A case may name a difference and
+//! its reason; then Tidegate's own outcome is kept too, and must not be Envoy's.
+//!
+//! With peers, `TIDEGATE_BLESS=1` writes down what Envoy says now, and what Tidegate says in cases
+//! with a difference.
+
+#[path = "matrix/canon.rs"]
+mod canon;
+#[path = "matrix/cases.rs"]
+pub(crate) mod cases;
+#[path = "matrix/golden.rs"]
+mod golden;
+#[path = "matrix/hosts.rs"]
+mod hosts;
+#[path = "matrix/replay.rs"]
+mod replay;
+
+use std::collections::BTreeSet;
+
+use tidegate_testkit::Envoy;
+
+macro_rules! areas {
+    ($($area:ident)+) => {
+        /// The files of cases that are replayed.
+        const AREAS: &[&str] = &[$(stringify!($area)),+];
+
+        $(
+            mod $area {
+                #[test]
+                fn behaves_on_tidegate_as_on_envoy() {
+                    super::tidegate(stringify!($area));
+                }
+
+                #[test]
+                fn behaves_on_envoy_as_written_down() {
+                    super::envoy(stringify!($area));
+                }
+            }
+        )+
+    };
+}
+
+areas! {
+    abi_0_1
+    bodies
+    calls
+    contexts
+    header_edits
+    headers
+    limits
+    local_replies
+    metrics
+    misc
+    pause
+    pointers
+    properties
+    queues
+    routes
+    shared_data
+    start
+    start_calls
+    ticks
+    wasi
+}
+
+#[test]
+fn every_area_is_replayed() {
+    let replayed: BTreeSet<String> = AREAS.iter().map(|area| (*area).to_owned()).collect();
+    assert_eq!(cases::areas(), replayed);
+}
+
+/// Replays an area on Tidegate.
+#[track_caller]
+fn tidegate(area: &str) {
+    let area = cases::Area::read(area);
+    let peers = hosts::Peers::start();
+    let gateway = hosts::tidegate(&area, &peers);
+    let found = replay::area(&area, gateway.address(), &peers);
+    golden::tidegate(&area, &found);
+}
+
+/// Replays an area on Envoy, if it is wanted.
+#[track_caller]
+fn envoy(area: &str) {
+    if !Envoy::wanted() {
+        return;
+    }
+    let area = cases::Area::read(area);
+    let peers = hosts::Peers::start();
+    let envoy = Envoy::start(&hosts::envoy_config(&area, &peers));
+    let found = replay::area(&area, envoy.address(), &peers);
+    golden::envoy(&area, &found);
+}
