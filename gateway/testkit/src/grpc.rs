@@ -1,6 +1,6 @@
 //! A gRPC origin over HTTP/2 without TLS, right or wrong, as the method it is called by says.
 //!
-//! It runs on a thread of its own. What each method does is in [`answer`].
+//! It runs on a thread of its own. What each method does is in `answer`.
 
 mod answer;
 
