@@ -49,12 +49,15 @@ areas! {
     bodies
     calls
     contexts
+    foreign
+    grpc
     header_edits
     headers
     limits
     local_replies
     metrics
     misc
+    names
     pause
     pointers
     properties

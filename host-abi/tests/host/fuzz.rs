@@ -152,7 +152,8 @@ fn any_bytes_are_pairs_or_nothing_and_pairs_come_back_as_they_were() {
 fn any_path_is_a_property_the_same_with_a_nul_at_its_end() {
     fuzz("properties", 2, |path| {
         let with_nul = [path, b"\0"].concat();
-        if !path.ends_with(b"\0") {
+        // An empty path is a group; one of an empty part is a name that nothing has.
+        if !path.is_empty() && !path.ends_with(b"\0") {
             assert_eq!(Property::parse(path), Property::parse(&with_nul));
         }
     });

@@ -237,7 +237,7 @@ fn a_failed_call_hears_its_close_with_status_and_text() {
     assert_eq!(
         got,
         [
-            "close", "1", "5", "14", "1", "", "1", "", "1", "", "0", "14", "why"
+            "close", "1", "5", "14", "1", "", "1", "", "0", "", "0", "14", "why"
         ]
     );
     assert_eq!(run.event(5, close(14)), [""; 0]);

@@ -123,7 +123,9 @@ impl<'a, H: PendingHead> Pump<'a, H> {
     /// Moves the message as it comes.
     async fn stream(&mut self) -> Result<(), PumpEnd> {
         if self.announced == BodyLength::Empty {
+            // Header callbacks were told that this is the end: there is no body to show.
             self.intake.end_here();
+            return self.finish().await;
         }
         self.intake.catch_up(Intake::END).await?;
         while !self.intake.progress.ended {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use tidegate_host_abi::AbiVersion;
+use tidegate_host_abi::FOREIGN_FUNCTIONS;
 use tidegate_host_abi::Property;
 use tidegate_host_abi::guest_functions;
 use tidegate_host_abi::host_functions;
@@ -20,20 +21,8 @@ pub(crate) const ATTRIBUTES: &str = "attributes";
 pub(crate) const WASI: &str = "wasi";
 pub(crate) const FOREIGN: &str = "foreign functions";
 
-/// Foreign functions of Envoy and of Higress.
-const FOREIGN_FUNCTIONS: &[&str] = &[
-    "clear_route_cache",
-    "compress",
-    "uncompress",
-    "set_envoy_filter_state",
-    "declare_property",
-    "verify_signature",
-    "sign",
-    "expr_create",
-    "expr_evaluate",
-    "expr_delete",
-    "get_log_level",
-];
+/// Envoy's foreign functions that are not here.
+const OTHER_FOREIGN: &[&str] = &["expr_create", "expr_evaluate", "expr_delete"];
 
 /// Attributes whose paths have a part of the guest's.
 const OPEN_ATTRIBUTES: &[&str] = &[
@@ -74,7 +63,7 @@ pub(crate) fn sections() -> [(&'static str, Vec<&'static str>); 5] {
         (FUNCTIONS, functions(false)),
         (CALLBACKS, guest_functions().map(|it| it.name).collect()),
         (ATTRIBUTES, attributes.collect()),
-        (FOREIGN, FOREIGN_FUNCTIONS.to_vec()),
+        (FOREIGN, [FOREIGN_FUNCTIONS, OTHER_FOREIGN].concat()),
         (WASI, functions(true)),
     ]
 }

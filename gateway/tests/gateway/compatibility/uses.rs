@@ -76,10 +76,11 @@ impl Uses {
 
     fn callback(&mut self, line: &str, shown: &str) {
         if let Some(callback) = line.split(' ').nth(2) {
-            let name = format!("proxy_on_{callback}");
-            self.callbacks
-                .entry(name)
-                .or_insert_with(|| shown.to_owned());
+            for host in ["proxy", "envoy"] {
+                let name = format!("{host}_on_{callback}");
+                let known = self.callbacks.entry(name);
+                known.or_insert_with(|| shown.to_owned());
+            }
         }
     }
 

@@ -119,6 +119,8 @@ host! {
         fn proxy_get_property(pp: i32, pn: i32, p: i32, n: i32) -> i32;
         fn proxy_set_property(pp: i32, pn: i32, p: i32, n: i32) -> i32;
         fn proxy_call_foreign_function(fp: i32, fl: i32, ap: i32, al: i32, p: i32, n: i32) -> i32;
+        #[cfg(not(feature = "abi-0-1"))]
+        fn envoy_resolve_dns(p: i32, n: i32, token: i32) -> i32;
         fn emscripten_notify_memory_growth(memory: i32);
     }
     "wasi_snapshot_preview1" {

@@ -277,6 +277,12 @@ extern "C" fn proxy_on_foreign_function(context: u32, function: u32, size: u32) 
 }
 
 #[unsafe(no_mangle)]
+extern "C" fn envoy_on_resolve_dns(context: u32, _token: u32, size: u32) {
+    let size = if size == 0 { "no" } else { "some" };
+    on(context, "resolve_dns", &format!(" {size} bytes"), false, 0);
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn proxy_on_done(context: u32) -> i32 {
     on(context, "done", "", true, 1)
 }
