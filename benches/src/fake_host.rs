@@ -223,6 +223,10 @@ impl Services for SilentServices {
         bytes.fill(0);
     }
 
+    fn may_resolve(&self, _: &str) -> bool {
+        false
+    }
+
     fn may_call(&self, _: &str, _: &str) -> bool {
         false
     }

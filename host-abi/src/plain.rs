@@ -80,6 +80,10 @@ impl Services for PlainServices {
         }
     }
 
+    fn may_resolve(&self, _: &str) -> bool {
+        true
+    }
+
     fn may_call(&self, _plugin: &str, _backend: &str) -> bool {
         false
     }

@@ -47,6 +47,10 @@ pub trait Services: Send + Sync + fmt::Debug {
     /// Specification: `proxy_http_call`.
     fn may_call(&self, plugin: &str, backend: &str) -> bool;
 
+    /// Whether the plugin may look up names (Envoy's `envoy_resolve_dns`): a name that is asked for
+    /// can carry data to whoever answers it.
+    fn may_resolve(&self, plugin: &str) -> bool;
+
     /// Shared data and queues.
     ///
     /// Specification: `proxy_get_shared_data`, `proxy_register_shared_queue`.

@@ -200,7 +200,15 @@ const UNSHAREABLE: &[&[u8]] = &[
 /// changes what the connection is or makes it wait.
 pub fn is_shareable(query: &[u8]) -> bool {
     is_one_command(query)
-        && command_name(query).is_some_and(|name| !UNSHAREABLE.contains(&name.as_slice()))
+        && command_name(query).is_some_and(|name| match name.as_slice() {
+            b"XREAD" | b"XREADGROUP" => !has_word(query, b"$5\r\nBLOCK\r\n"),
+            name => !UNSHAREABLE.contains(&name),
+        })
+}
+
+fn has_word(query: &[u8], word: &[u8]) -> bool {
+    let mut places = query.windows(word.len());
+    places.any(|place| place.eq_ignore_ascii_case(word))
 }
 
 /// Appends a command.

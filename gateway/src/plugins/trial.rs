@@ -56,6 +56,10 @@ impl Services for TrialServices {
         }
     }
 
+    fn may_resolve(&self, _: &str) -> bool {
+        false
+    }
+
     fn may_call(&self, _plugin: &str, _backend: &str) -> bool {
         false
     }

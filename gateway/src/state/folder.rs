@@ -103,7 +103,20 @@ impl Folder {
             Err(rustix::io::Errno::NOENT) => return Ok(None),
             Err(err) => return Err(self.failed("open", name)(err.into())),
         };
-        let expected = rustix::fs::fstat(&file).map_or(0, |stat| stat.st_size);
+        let stat =
+            rustix::fs::fstat(&file).map_err(|err| self.failed("look at", name)(err.into()))?;
+        let mode = Mode::from_raw_mode(stat.st_mode);
+        let is_ours = FileType::from_raw_mode(stat.st_mode).is_file()
+            && stat.st_uid == rustix::process::geteuid().as_raw()
+            && !mode.intersects(Mode::WGRP | Mode::WOTH);
+        if !is_ours {
+            // It may have come while the folder was open to others.
+            return Err(StateError::Foreign {
+                path: self.path.join(name),
+                reason: "others could have written it: remove it".to_owned(),
+            });
+        }
+        let expected = stat.st_size;
         let expected = u64::try_from(expected).unwrap_or(0).min(limit);
         let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
         file.take(limit + 1)

@@ -59,8 +59,8 @@ fn a_kept_connection_that_the_origin_closed_is_not_used() {
     let mut client = gateway.client();
     for n in 1..=5 {
         assert_eq!(client.post("/", b"not to be sent twice").status(), 200);
-        eventually("the origin's connection", || {
-            (origin.connections() == n).then_some(())
+        eventually("the origin's close", || {
+            (origin.connections() == n && origin.is_idle()).then_some(())
         });
         // The close is on its way to the gateway; a POST may not be sent twice, so wait for it.
         let mut probe = gateway.client();

@@ -37,7 +37,15 @@ fn resolve(guest: &mut Guest<'_, '_>, name: Region, out: Slot) -> Answer {
         .to_owned();
     let limit = state.limits().map_or(0, |limits| limits.open_calls);
     let plugin = state.contexts.effective().plugin;
-    let root = state.root().ok_or(Status::InternalFailure)?.context;
+    let asking = state.root().ok_or(Status::InternalFailure)?;
+    if !state.services.may_resolve(asking.plugin.name()) {
+        state.note(
+            LogLevel::Warn,
+            format_args!("resolve_dns: this plugin may not look up names"),
+        );
+        return Err(Status::InternalFailure.into());
+    }
+    let root = asking.context;
     let open = state.lookups.open.values();
     if open.filter(|other| **other == plugin).count() >= limit {
         state.note(

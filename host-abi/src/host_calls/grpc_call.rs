@@ -125,7 +125,14 @@ fn start(guest: &mut Guest<'_, '_>, target: &Target, unary: Option<Unary>, out: 
     let (backend, described) = resolve(state, what, upstream)?;
     let mut all = described.metadata;
     all.extend_from_slice(&metadata);
-    let bytes = callout::size(&all) + service.len() + method.len() + message.len();
+    // A call costs more than its bytes, and so does a pair: empty ones must not be free.
+    let bytes = callout::size(&all)
+        + all.len() * size_of::<(Bytes, Bytes)>()
+        + described.authority.len()
+        + service.len()
+        + method.len()
+        + message.len()
+        + size_of::<GrpcCommand>();
     if !callout::has_room(state, what, bytes) {
         return Err(Status::InternalFailure.into());
     }
@@ -246,6 +253,7 @@ fn cancel(guest: &mut Guest<'_, '_>, token: u32) -> Answer {
     find(state, token)?;
     state.calls.open.remove(&token);
     let token = CalloutToken(token);
+    state.calls.queued_bytes += size_of::<GrpcCommand>();
     state.calls.grpc_queued.push(GrpcCommand::Cancel { token });
     Ok(())
 }

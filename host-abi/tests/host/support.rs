@@ -559,6 +559,10 @@ impl Services for FakeServices {
         bytes.fill(7);
     }
 
+    fn may_resolve(&self, _: &str) -> bool {
+        true
+    }
+
     fn may_call(&self, plugin: &str, backend: &str) -> bool {
         plugin == "test" && backend == "web"
     }

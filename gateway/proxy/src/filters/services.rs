@@ -148,6 +148,12 @@ impl Reach {
         self.snapshot.backends.named(namespace, name)
     }
 
+    /// Whether nothing bounds what a plugin reaches.
+    fn is_unbounded(&self, plugin: &str) -> bool {
+        let known = self.plugins.get(plugin);
+        known.is_some_and(|(_, callable)| matches!(callable, Callable::All))
+    }
+
     fn includes(&self, plugin: &str, backend: &str) -> bool {
         let Some((namespace, callable)) = self.plugins.get(plugin) else {
             return false;
@@ -306,6 +312,10 @@ impl Services for VmServices {
 
     fn may_call(&self, plugin: &str, backend: &str) -> bool {
         self.reach().includes(plugin, backend)
+    }
+
+    fn may_resolve(&self, plugin: &str) -> bool {
+        self.reach().is_unbounded(plugin)
     }
 
     fn shared(&self) -> &SharedStore {

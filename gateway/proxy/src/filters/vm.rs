@@ -74,6 +74,8 @@ pub(crate) struct Vm {
     streams: StreamTable,
     /// The guest asked for a new instance in its place.
     renew: Cell<bool>,
+    /// A spare is being made.
+    spare_ordered: Cell<bool>,
     breaker: Rc<RefCell<FaultBreaker>>,
     arrived: Notify,
     tickers: RefCell<Vec<AbortHandle>>,
@@ -114,6 +116,7 @@ impl Vm {
             names: RefCell::default(),
             streams: StreamTable::default(),
             renew: Cell::new(false),
+            spare_ordered: Cell::new(false),
             breaker: Rc::default(),
             arrived: Notify::new(),
             tickers: RefCell::default(),
@@ -156,6 +159,7 @@ impl Vm {
             pool.accept(instance);
             return;
         }
+        self.spare_ordered.set(false);
         self.remember(instance.id());
         if self.active.borrow().is_some() {
             self.keep_spare(instance);

@@ -30,6 +30,8 @@ use connection::Ended;
 const MAX_WAITING: usize = 4096;
 /// Bytes of commands that may wait to be sent on one connection.
 const MAX_WAITING_BYTES: usize = 4 * 1024 * 1024;
+/// Ways to log in to one backend: each has a connection.
+const MAX_LOGINS: usize = 64;
 /// The pause after the first failure.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 /// The longest pause after failures.
@@ -65,6 +67,8 @@ pub(crate) struct RedisPool {
 #[derive(Debug)]
 struct Client {
     login: Login,
+    /// Where its connection leads; a backend that has changed gets another client.
+    backend: Rc<BackendState>,
     queue: RefCell<VecDeque<Command>>,
     queued_bytes: Cell<usize>,
     /// Commands that were submitted and have no reply, sent or not.
@@ -115,9 +119,11 @@ impl RedisPool {
         query: Bytes,
     ) -> oneshot::Receiver<Bytes> {
         let (sender, receiver) = oneshot::channel();
-        let client = self.client(&backend.backend.name, login);
-        if client.is_paused() || !client.has_room(query.len()) {
+        let Some(client) = self.client(backend, login) else {
             return receiver; // Its sender is dropped: the command has failed.
+        };
+        if client.is_paused() || !client.has_room(query.len()) {
+            return receiver; // As above.
         }
         client.waiting.set(client.waiting.get() + 1);
         client
@@ -140,13 +146,27 @@ impl RedisPool {
         receiver
     }
 
-    fn client(&self, backend: &BackendName, login: &Login) -> Rc<Client> {
+    /// The client of a backend as it is now; `None` if there are too many ways to log in to it.
+    fn client(&self, backend: &Rc<BackendState>, login: &Login) -> Option<Rc<Client>> {
         let mut clients = self.clients.borrow_mut();
-        let key = (backend.clone(), login.clone());
-        let known = clients
-            .entry(key)
-            .or_insert_with(|| Rc::new(Client::new(login)));
-        Rc::clone(known)
+        let key = (backend.backend.name.clone(), login.clone());
+        if let Some(known) = clients.get(&key)
+            && Rc::ptr_eq(&known.backend, backend)
+        {
+            return Some(Rc::clone(known));
+        }
+        // One whose backend has changed ends with the replies that it waits for.
+        let of_backend = clients.keys().filter(|(name, _)| *name == key.0).count();
+        if of_backend >= MAX_LOGINS && !clients.contains_key(&key) {
+            tracing::warn!(
+                backend = backend.backend.name.as_str(),
+                "filters log in to this Redis in more than {MAX_LOGINS} ways"
+            );
+            return None;
+        }
+        let client = Rc::new(Client::new(login, backend));
+        clients.insert(key, Rc::clone(&client));
+        Some(client)
     }
 
     /// Forgets what has no connection and owes no pause.
@@ -162,9 +182,10 @@ impl RedisPool {
 }
 
 impl Client {
-    fn new(login: &Login) -> Self {
+    fn new(login: &Login, backend: &Rc<BackendState>) -> Self {
         Self {
             login: login.clone(),
+            backend: Rc::clone(backend),
             queue: RefCell::default(),
             queued_bytes: Cell::new(0),
             waiting: Cell::new(0),

@@ -54,7 +54,10 @@ pub(crate) fn run(setup: Setup) -> std::io::Result<Drained> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build_local(tokio::runtime::LocalOptions::default())?;
-    runtime.block_on(serve(setup))
+    let drained = runtime.block_on(serve(setup));
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_background();
+    drained
 }
 
 async fn serve(setup: Setup) -> std::io::Result<Drained> {

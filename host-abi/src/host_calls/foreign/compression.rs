@@ -116,7 +116,7 @@ fn pump(
 }
 
 /// Ends the guest if it has used up its time.
-fn in_time(state: &mut State) -> Result<(), HostCallError> {
+pub(super) fn in_time(state: &mut State) -> Result<(), HostCallError> {
     state.budget.tick().map_err(|passed| {
         let callback = state.running.callback;
         Fault::from_guest(callback, &wasmtime::Error::new(passed)).into()

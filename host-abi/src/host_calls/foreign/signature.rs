@@ -3,11 +3,16 @@
 //! Owns the messages and the words of a refusal. A key comes in DER or in PEM, never in both.
 
 use super::super::guest::Guest;
+use super::compression::in_time;
 use crate::crypto::{Crypto, CryptoError, Hash};
 use crate::host_calls::Answer;
 use crate::kinds::Status;
 use crate::memory::Region;
 use crate::protobuf::{Fields, put_bool, put_bytes};
+use crate::state::State;
+
+/// Larger keys are refused: what they cost grows faster than they do.
+const MAX_KEY_BYTES: usize = 8 * 1024;
 
 /// What Envoy 1.40 says of bytes that are no private key; for a public one it refuses the call.
 const NO_PRIVATE_KEY: &str = "Invalid key type: private key required for signing operation.";
@@ -26,9 +31,12 @@ pub(super) fn verify(guest: &mut Guest<'_, '_>, args: Region, result: &mut Vec<u
             _ => {}
         }
     }
-    let crypto = state.services.crypto().ok_or(Status::NotFound)?;
     let key = key(der, pem, "PUBLIC KEY")?;
+    bounded(state, text)?;
+    in_time(state)?;
+    let crypto = state.services.crypto().ok_or(Status::NotFound)?;
     let outcome = with_hash(hash, |hash| crypto.verify(hash, &key, signature, text));
+    in_time(state)?;
     let problem = match outcome {
         Ok(()) => String::new(),
         Err(error) => refusal(error, hash, "Failed to verify digest. Error code: 0")?,
@@ -51,9 +59,13 @@ pub(super) fn sign(guest: &mut Guest<'_, '_>, args: Region, result: &mut Vec<u8>
             _ => {}
         }
     }
-    let crypto: &dyn Crypto = state.services.crypto().ok_or(Status::NotFound)?;
     let key = key(der, pem, "PRIVATE KEY")?;
-    let (signature, problem) = match with_hash(hash, |hash| crypto.sign(hash, &key, text)) {
+    bounded(state, text)?;
+    in_time(state)?;
+    let crypto: &dyn Crypto = state.services.crypto().ok_or(Status::NotFound)?;
+    let outcome = with_hash(hash, |hash| crypto.sign(hash, &key, text));
+    in_time(state)?;
+    let (signature, problem) = match outcome {
         Ok(signature) => (signature, String::new()),
         Err(CryptoError::Key) => (Vec::new(), NO_PRIVATE_KEY.to_owned()),
         Err(error) => (
@@ -64,6 +76,15 @@ pub(super) fn sign(guest: &mut Guest<'_, '_>, args: Region, result: &mut Vec<u8>
     put_bool(result, 1, problem.is_empty());
     put_bytes(result, 2, &signature);
     put_bytes(result, 3, problem.as_bytes());
+    Ok(())
+}
+
+/// Text that is longer than a body may be is not hashed: that takes the worker's time.
+fn bounded(state: &State, text: &[u8]) -> Result<(), Status> {
+    let limit = state.limits().map_or(0, |limits| limits.buffered_bytes);
+    if text.len() > limit {
+        return Err(Status::BadArgument);
+    }
     Ok(())
 }
 
@@ -87,6 +108,9 @@ fn refusal(error: CryptoError, hash: &str, failed: &str) -> Result<String, Statu
 
 /// The one key that was given, in DER.
 fn key(der: &[u8], pem: &str, label: &str) -> Result<Vec<u8>, Status> {
+    if der.len().max(pem.len()) > MAX_KEY_BYTES {
+        return Err(Status::BadArgument);
+    }
     match (der.is_empty(), pem.is_empty()) {
         (false, true) => Ok(der.to_vec()),
         (true, false) => from_pem(pem, label).ok_or(Status::BadArgument),

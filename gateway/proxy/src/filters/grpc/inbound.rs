@@ -86,6 +86,9 @@ impl Inbound {
 
     /// Ends the stream from this side.
     pub(super) fn give_up(&mut self, status: grpc::Status, why: &str) {
+        if matches!(self.stage, Stage::Over) {
+            return; // It has ended already, and is told so.
+        }
         self.ready.clear();
         if !self.has_begun() {
             self.ready.push_back(GrpcEvent::InitialMetadata(Vec::new()));

@@ -108,6 +108,7 @@ impl Vm {
             streams: StreamTable::default(),
             breaker: Rc::clone(&self.breaker),
             renew: Cell::new(false),
+            spare_ordered: Cell::new(false),
             arrived: Notify::new(),
             tickers: RefCell::default(),
             grpc: GrpcCalls::default(),

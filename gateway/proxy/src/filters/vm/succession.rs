@@ -103,6 +103,8 @@ impl Vm {
     pub(super) fn order_spare(&self) {
         if let Succession::Spare(spare) = &self.succession
             && spare.borrow().is_none()
+            // One order at a time: else each trap would add one to those of the lost instances.
+            && !self.spare_ordered.replace(true)
         {
             self.order(Duration::ZERO);
         }
