@@ -326,6 +326,8 @@ mod tests {
             (&[b"select", b"1"], false),
             (&[b"SubScribe", b"c"], false),
             (&[b"blpop", b"k", b"0"], false),
+            (&[b"xread", b"STREAMS", b"s", b"0"], true),
+            (&[b"xread", b"block", b"0", b"STREAMS", b"s", b"$"], false),
         ] {
             let mut query = Vec::new();
             encode(&mut query, words);

@@ -68,7 +68,7 @@ pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
 async fn answer(worker: &Worker, reach: &Reach, namespace: &str, call: &HttpCall) -> CallResponse {
     let limit = match call.timeout_ms {
         0 => LONGEST_CALL,
-        millis => Duration::from_millis(u64::from(millis)),
+        millis => Duration::from_millis(u64::from(millis)).min(LONGEST_CALL),
     };
     match tokio::time::timeout(limit, exchange(worker, reach, namespace, call)).await {
         Ok(Ok(response)) => response,

@@ -72,7 +72,10 @@ pub(super) async fn call(peer: &Peer, start: &GrpcStart) -> GrpcEvent {
         GrpcKind::Call {
             message,
             timeout_ms,
-        } => (message, Duration::from_millis(u64::from(*timeout_ms))),
+        } => {
+            let limit = Duration::from_millis(u64::from(*timeout_ms));
+            (message, limit.min(LONGEST_CALL))
+        }
         GrpcKind::Stream => return close(grpc::INTERNAL, "not a call"),
     };
     let mut begun = false;

@@ -81,6 +81,11 @@ impl Succession {
 }
 
 impl Vm {
+    /// Whether it works beside streams, and serves none.
+    pub(crate) fn is_service(&self) -> bool {
+        matches!(self.succession, Succession::Restart(_))
+    }
+
     /// From now on only older generations have it: what it would be replaced by is given back.
     pub(crate) fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
