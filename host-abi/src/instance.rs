@@ -328,8 +328,8 @@ fn enter<P: WasmParams, R: WasmResults>(
     state.running.plugin = context.plugin;
     state.running.continued = Continued::default();
     state.used.memory_refused = false;
-    state.needed.mark();
     store.set_epoch_deadline(1);
+    store.data().needed.mark();
     let result = lend(
         store,
         |store| &mut store.data_mut().lent,

@@ -3,9 +3,10 @@
 //! Owns the thread and when it sleeps. It ends no guest: a store's epoch callback does, by its
 //! budget.
 //!
-//! Invariant: an entry marks the ticker as needed before it runs the guest, and a running guest
-//! marks it again at each tick; so a ticker that parks after a whole quiet window leaves no guest
-//! without a deadline.
+//! Invariant: an entry marks the ticker as needed after it has set its deadline, and a running guest
+//! marks it again at each tick. A thread may lose its processor between a mark and the deadline for
+//! longer than the quiet window; so a ticker that is parked still ticks, every [`IDLE_TICK`], and no
+//! guest is ever without a deadline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +15,9 @@ use std::time::Duration;
 
 /// The length of a tick: the precision of deadlines.
 const TICK: Duration = Duration::from_millis(2);
+
+/// The length of a tick while nobody seems to run.
+const IDLE_TICK: Duration = Duration::from_secs(1);
 
 /// After this many ticks without an entry the thread parks (100 ms).
 const WINDOW: u32 = 50;
@@ -106,16 +110,17 @@ fn run(flags: &Flags, engine: &wasmtime::Engine) {
             }
         }
         if !flags.needed.swap(false, Ordering::SeqCst) {
-            park(flags);
+            park(flags, engine);
         }
     }
 }
 
-fn park(flags: &Flags) {
+fn park(flags: &Flags, engine: &wasmtime::Engine) {
     flags.parked.store(true, Ordering::SeqCst);
     // Read after `parked` is visible: an entry either sees `parked` and wakes us, or is seen here.
     while !flags.needed.load(Ordering::SeqCst) && !flags.ended.load(Ordering::SeqCst) {
-        thread::park();
+        thread::park_timeout(IDLE_TICK);
+        engine.increment_epoch();
     }
     flags.parked.store(false, Ordering::SeqCst);
 }
@@ -147,6 +152,26 @@ mod tests {
         assert!(
             eventually(|| ticker.is_parked()),
             "nobody needs it any more"
+        );
+    }
+
+    #[test]
+    fn a_guest_whose_mark_was_lost_ends_all_the_same() {
+        let engine =
+            wasmtime::Engine::new(wasmtime::Config::new().epoch_interruption(true)).unwrap();
+        let ticker = Ticker::start(engine.clone()).unwrap();
+        let code = wat::parse_str(r#"(module (func (export "loop") (loop br 0)))"#).unwrap();
+        let module = wasmtime::Module::new(&engine, code).unwrap();
+        let mut store = wasmtime::Store::new(&engine, ());
+        let instance = wasmtime::Instance::new(&mut store, &module, &[]).unwrap();
+        let endless = instance
+            .get_typed_func::<(), ()>(&mut store, "loop")
+            .unwrap();
+        assert!(eventually(|| ticker.is_parked()), "nobody needs it");
+        store.set_epoch_deadline(1);
+        assert!(
+            endless.call(&mut store, ()).is_err(),
+            "nobody has marked it"
         );
     }
 

@@ -110,8 +110,8 @@ impl Start<'_> {
         let state = self.store.data_mut();
         state.enter_phase(Phase::Initialising);
         state.budget.begin_now(limit);
-        state.needed.mark();
         self.store.set_epoch_deadline(1);
+        self.store.data().needed.mark();
         let ready = self.lead.module().ready();
         let guest = ready.instantiate(&mut self.store).map_err(|error| {
             let mut fault = fault(self.store.data(), "start", &error);
