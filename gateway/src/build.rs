@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use tidegate_core::backend::Backend;
 use tidegate_core::backend::BackendName;
+use tidegate_core::backend::BackendProtocol;
 use tidegate_core::backend::Endpoint;
 use tidegate_core::balance::LoadBalancer;
 use tidegate_core::defaults::SizeLimits;
@@ -21,6 +22,7 @@ use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener;
 use tidegate_core::snapshot::PluginId;
 use tidegate_core::snapshot::PluginName;
+use tidegate_core::snapshot::Protocol;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_host_abi::CompileOptions;
 use tidegate_host_abi::Engine;
@@ -83,6 +85,8 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
             AccessLogArg::Json => AccessLog::Json,
             AccessLogArg::Off => AccessLog::Off,
         },
+        protocol: Protocol::Http,
+        proxy_protocol: false,
         listeners,
     };
     let names = plugins
@@ -92,6 +96,8 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
         binds: vec![Arc::new(bind)],
         backends,
         plugins: names.collect(),
+        certificates: Vec::new(),
+        bundles: Vec::new(),
         timeouts,
         sizes,
     };
@@ -119,6 +125,9 @@ fn backend(name: &str, url: &Url) -> anyhow::Result<Backend> {
         endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
         authority: url.authority().clone(),
         load_balancer: LoadBalancer::default(),
+        protocol: BackendProtocol::default(),
+        tls: None,
+        proxy_protocol: None,
     })
 }
 

@@ -30,6 +30,8 @@ use tidegate_core::defaults::Timeouts;
 use tidegate_core::pattern::Pattern;
 use tidegate_core::snapshot::Snapshot;
 
+use crate::draft::BundleDecl;
+use crate::draft::CertificateDecl;
 use crate::draft::PluginDecl;
 use crate::draft::ResourceStatus;
 use report::Report;
@@ -47,6 +49,8 @@ pub(crate) use world::World;
 pub(crate) struct Compiled {
     pub(crate) snapshot: Snapshot,
     pub(crate) plugins: Vec<PluginDecl>,
+    pub(crate) certificates: Vec<CertificateDecl>,
+    pub(crate) bundles: Vec<BundleDecl>,
     pub(crate) statuses: Vec<ResourceStatus>,
     pub(crate) problems: Vec<crate::problem::Problem>,
     /// Files that resources name.
@@ -120,10 +124,14 @@ pub(crate) fn compile(
             binds,
             backends: backends.into_backends(),
             plugins: plugin_names,
+            certificates: Vec::new(),
+            bundles: Vec::new(),
             timeouts: Timeouts::default(),
             sizes: SizeLimits::default(),
         },
         plugins,
+        certificates: Vec::new(),
+        bundles: Vec::new(),
         statuses,
         problems: report.into_problems(),
         watch,

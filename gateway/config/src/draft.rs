@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Snapshot;
+use tidegate_core::tls::TrustName;
 
 use crate::place::Place;
 use crate::problem::Problem;
@@ -24,6 +25,11 @@ pub struct Draft {
     /// The plugins that are to be fetched and started, and those that cannot be
     /// ([`PluginSource::Refused`]).
     pub plugins: Vec<PluginDecl>,
+    /// The certificates with keys that are to be read, in the order of
+    /// [`Snapshot::certificates`].
+    pub certificates: Vec<CertificateDecl>,
+    /// The bundles of authorities that are to be read, in the order of [`Snapshot::bundles`].
+    pub bundles: Vec<BundleDecl>,
     /// Everything found wrong, in the order of files and lines.
     pub problems: Vec<Problem>,
     /// All resources with their conditions.
@@ -92,6 +98,78 @@ impl fmt::Debug for PluginDecl {
             .field("backends", &self.backends)
             .finish_non_exhaustive()
     }
+}
+
+/// A certificate with its key, as its resource says. Its `Debug` shows no key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CertificateDecl {
+    /// Its resource: a Secret of type `kubernetes.io/tls`, or a Certificate.
+    pub resource: ResourceId,
+    /// Its name in the snapshot.
+    pub name: TrustName,
+    /// Where certificate and key come from.
+    pub source: CertificateSource,
+    /// Where that is written, for what is wrong with it.
+    pub place: Place,
+}
+
+/// Where a certificate and its key come from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum CertificateSource {
+    /// PEM files, as absolute paths. Both are watched.
+    Files {
+        /// The certificate, followed by those that lead to its authority.
+        certificate: PathBuf,
+        /// Its private key.
+        key: PathBuf,
+    },
+    /// PEM text in the resource.
+    Inline {
+        /// As in a file.
+        certificate: Bytes,
+        /// As in a file.
+        key: Bytes,
+    },
+    /// The resource is refused or missing and has no last good version.
+    Refused,
+}
+
+impl fmt::Debug for CertificateSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Files { certificate, key } => f
+                .debug_struct("Files")
+                .field("certificate", certificate)
+                .field("key", key)
+                .finish(),
+            Self::Inline { .. } => f.write_str("Inline"),
+            Self::Refused => f.write_str("Refused"),
+        }
+    }
+}
+
+/// Authorities that are believed, as their resource says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleDecl {
+    /// Its resource: a ConfigMap or Secret with `ca.crt`, or a Certificate.
+    pub resource: ResourceId,
+    /// Its name in the snapshot.
+    pub name: TrustName,
+    /// Where the certificates come from.
+    pub source: BundleSource,
+    /// Where that is written, for what is wrong with it.
+    pub place: Place,
+}
+
+/// Where a bundle of authorities comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BundleSource {
+    /// A PEM file, as an absolute path. It is watched.
+    File(PathBuf),
+    /// PEM text in the resource.
+    Inline(Bytes),
+    /// The resource is refused or missing and has no last good version: nobody is believed.
+    Refused,
 }
 
 /// Where a plugin's code comes from.

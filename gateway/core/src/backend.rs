@@ -8,6 +8,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::balance::LoadBalancer;
+use crate::tcp::ProxyProtocol;
+use crate::tls::Origination;
 
 /// The name of a backend, cheap to share: `namespace/name`, for a port of a Service
 /// `namespace/name:port`.
@@ -48,6 +50,22 @@ pub struct Backend {
     pub authority: http::HeaderValue,
     /// How an endpoint is picked.
     pub load_balancer: LoadBalancer,
+    /// Which HTTP its endpoints speak.
+    pub protocol: BackendProtocol,
+    /// How TLS to its endpoints begins; `None` is without TLS.
+    pub tls: Option<Arc<Origination>>,
+    /// The header that tells its endpoints who the client is, if they want one.
+    pub proxy_protocol: Option<ProxyProtocol>,
+}
+
+/// Which HTTP the endpoints of a backend speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum BackendProtocol {
+    /// HTTP/1.1; with TLS, HTTP/2 if an endpoint chooses it (RFC 7301).
+    #[default]
+    Http1,
+    /// HTTP/2: by prior knowledge without TLS (`kubernetes.io/h2c`), and nothing else with it.
+    Http2,
 }
 
 /// One address of a backend.

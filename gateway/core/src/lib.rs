@@ -29,4 +29,6 @@ pub mod retry;
 pub mod route;
 pub mod snapshot;
 pub mod target;
+pub mod tcp;
 pub mod time;
+pub mod tls;

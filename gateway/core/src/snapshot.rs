@@ -22,6 +22,9 @@ use crate::route::RouteTimeouts;
 use crate::route::Rule;
 use crate::route::RuleId;
 use crate::route::WeightedBackend;
+use crate::tcp::TcpRule;
+use crate::tls::TlsName;
+use crate::tls::TrustName;
 
 /// One atomic load of configuration.
 #[derive(Debug, Default)]
@@ -32,6 +35,11 @@ pub struct Snapshot {
     pub backends: Backends,
     /// The names of all plugins; a [`PluginId`] is a place in this list.
     pub plugins: Vec<PluginName>,
+    /// The names of all certificates with keys; a [`crate::tls::CertificateId`] is a place in this
+    /// list.
+    pub certificates: Vec<TrustName>,
+    /// The names of all bundles of authorities; a [`crate::tls::BundleId`] is a place in this list.
+    pub bundles: Vec<TrustName>,
     /// How long origins may take, and the drain; what concerns clients is each [`Bind`]'s own.
     pub timeouts: Timeouts,
     /// How much may be held in memory for origins; what concerns clients is each [`Bind`]'s own.
@@ -53,8 +61,27 @@ pub struct Bind {
     pub sizes: SizeLimits,
     /// How its exchanges are logged.
     pub access_log: AccessLog,
-    /// The listeners, by the host of a request: the most specific one has it alone.
+    /// What is spoken on its connections.
+    pub protocol: Protocol,
+    /// Whether connections must begin with a PROXY protocol header, version 1 or 2, that says who
+    /// the client is.
+    pub proxy_protocol: bool,
+    /// The listeners of HTTP, with or without TLS, by the host of a request: the most specific one
+    /// has it alone.
     pub listeners: HostMap<Arc<Listener>>,
+}
+
+/// What is spoken on the connections of a [`Bind`].
+#[derive(Debug, Clone, Default)]
+pub enum Protocol {
+    /// HTTP without TLS: HTTP/1, or HTTP/2 by prior knowledge (RFC 9113 §3.3).
+    #[default]
+    Http,
+    /// TLS; the name that the client asks for decides what comes out of it. Connections without a
+    /// name, or with one that nobody claims, meet what claims every name, or are refused.
+    Tls(HostMap<Arc<TlsName>>),
+    /// Bytes.
+    Tcp(Arc<TcpRule>),
 }
 
 /// How exchanges are logged.

@@ -11,10 +11,12 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 use http::HeaderValue;
+use socket2::SockRef;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::failure::Failure;
 use tidegate_core::message::Version;
+use tokio::net::TcpStream;
 
 use crate::exchange;
 use crate::exchange::Next;
@@ -212,8 +214,8 @@ impl Downstream {
 
     /// Closes with a reset, so that a response cut short is not taken for complete.
     fn abort(self) {
-        let socket = socket2::SockRef::from(self.reader.half().as_ref());
-        if let Err(err) = socket.set_linger(Some(Duration::ZERO)) {
+        let set = |tcp: &TcpStream| SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+        if let Err(err) = self.reader.half().with_tcp(set) {
             tracing::debug!(%err, "a connection could not be set to reset");
         }
         self.writer.forget();

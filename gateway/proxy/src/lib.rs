@@ -17,6 +17,7 @@ mod http1;
 mod listener;
 mod metrics;
 mod random;
+mod transport;
 mod upstream;
 mod worker;
 

@@ -18,6 +18,7 @@ use tokio::net::TcpStream;
 
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
+use crate::transport::Transport;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
 use crate::upstream::balance::Picked;
@@ -155,7 +156,7 @@ async fn open(
     // Small writes must not wait for acknowledgements; a socket without the option still works.
     stream.set_nodelay(true).ok();
     let local = stream.local_addr().ok();
-    let (read, write) = stream.into_split();
+    let (read, write) = Transport::from(stream).into_split();
     Ok(Box::new(UpstreamConnection {
         reader: Reader::new(read, deadline),
         writer: Writer::new(write, worker.wheel.deadline()),

@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use tidegate_core::backend::Backend;
+use tidegate_core::backend::BackendProtocol;
 use tidegate_core::backend::Endpoint;
 use tidegate_core::balance::LoadBalancer;
 use tidegate_core::defaults::SizeLimits;
@@ -21,6 +22,7 @@ use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener;
 use tidegate_core::snapshot::PluginId;
 use tidegate_core::snapshot::PluginName;
+use tidegate_core::snapshot::Protocol;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Node;
@@ -343,6 +345,8 @@ impl Builder {
             timeouts: self.timeouts,
             sizes: self.sizes,
             access_log: self.format,
+            protocol: Protocol::Http,
+            proxy_protocol: false,
             listeners,
         };
         let names = plugins
@@ -352,6 +356,8 @@ impl Builder {
             binds: vec![Arc::new(bind)],
             backends,
             plugins: names.collect(),
+            certificates: Vec::new(),
+            bundles: Vec::new(),
             timeouts: self.timeouts,
             sizes: self.sizes,
         };
@@ -379,6 +385,9 @@ fn backend(name: &str, endpoint: SocketAddr) -> Backend {
         endpoints: vec![endpoint.into()],
         authority: http::HeaderValue::from_static("origin.test"),
         load_balancer: LoadBalancer::RoundRobin,
+        protocol: BackendProtocol::default(),
+        tls: None,
+        proxy_protocol: None,
     }
 }
 

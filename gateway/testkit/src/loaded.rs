@@ -130,6 +130,8 @@ fn anywhere(bind: &Bind) -> Arc<Bind> {
         timeouts: bind.timeouts,
         sizes: bind.sizes,
         access_log: bind.access_log,
+        protocol: bind.protocol.clone(),
+        proxy_protocol: bind.proxy_protocol,
         listeners: bind.listeners.clone(),
     })
 }

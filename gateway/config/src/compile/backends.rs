@@ -8,6 +8,7 @@ use http::HeaderValue;
 use tidegate_core::backend::Backend;
 use tidegate_core::backend::BackendId;
 use tidegate_core::backend::BackendName;
+use tidegate_core::backend::BackendProtocol;
 use tidegate_core::backend::Endpoint;
 use tidegate_core::balance::LoadBalancer;
 use tidegate_core::snapshot::Backends;
@@ -158,6 +159,9 @@ impl<'a> BackendTable<'a> {
             endpoints,
             authority,
             load_balancer: policy,
+            protocol: BackendProtocol::default(),
+            tls: None,
+            proxy_protocol: None,
         }))
     }
 

@@ -12,6 +12,7 @@ use tidegate_core::route::Entry;
 use tidegate_core::route::RouteTable;
 use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener as CoreListener;
+use tidegate_core::snapshot::Protocol;
 
 use super::gateway_parts::addresses;
 use super::gateway_parts::route_kinds;
@@ -275,6 +276,8 @@ impl<'a> Gateways<'a> {
                     timeouts: settings.timeouts,
                     sizes: settings.sizes,
                     access_log: settings.access_log,
+                    protocol: Protocol::Http,
+                    proxy_protocol: false,
                     listeners,
                 }));
             }

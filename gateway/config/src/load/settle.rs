@@ -146,6 +146,8 @@ impl Loader {
         Draft {
             snapshot: compiled.snapshot,
             plugins: compiled.plugins,
+            certificates: compiled.certificates,
+            bundles: compiled.bundles,
             problems,
             resources,
             watch: watch.into_iter().collect(),

@@ -4,7 +4,6 @@
 //! thousand of them cost little.
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::pin;
 use std::task::Context;
 use std::task::Poll;
@@ -17,12 +16,12 @@ use tidegate_core::failure::Failure;
 use tokio::io::AsyncRead as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::io::ReadBuf;
-use tokio::net::tcp::OwnedReadHalf;
 
 use crate::deadline::Deadline;
 use crate::http1::head::HeadScan;
 use crate::http1::head::ParsedResponse;
 use crate::http1::head::take_response;
+use crate::transport::ReadHalf;
 
 /// What one read asks for: more than nearly every head, and a body in few calls.
 const READ_SIZE: usize = 8 * 1024;
@@ -32,7 +31,7 @@ const LARGE_READ_SIZE: usize = 64 * 1024;
 /// The reading half of a connection.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    half: OwnedReadHalf,
+    half: ReadHalf,
     pub(crate) deadline: Deadline,
     /// What was read and not used yet.
     pub(crate) buf: BytesMut,
@@ -53,7 +52,7 @@ pub(crate) enum ReadEnd {
 }
 
 impl Reader {
-    pub(crate) fn new(half: OwnedReadHalf, deadline: Deadline) -> Self {
+    pub(crate) fn new(half: ReadHalf, deadline: Deadline) -> Self {
         Self {
             half,
             deadline,
@@ -83,7 +82,7 @@ impl Reader {
     /// Waits until a byte can be read. Cancel-safe.
     pub(crate) async fn readable(&mut self, limit: Duration) -> ReadEnd {
         let half = &self.half;
-        let ready = poll_fn(|cx| half.as_ref().poll_read_ready(cx));
+        let ready = poll_fn(|cx| half.poll_ready(cx));
         match self.deadline.limit(limit, ready).await {
             Ok(Ok(())) => ReadEnd::Data,
             Ok(Err(_)) => ReadEnd::Broken,
@@ -103,7 +102,7 @@ impl Reader {
     /// call. A kept connection that is not quiet cannot be used again.
     pub(crate) fn is_quiet(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        self.buf.is_empty() && self.half.as_ref().poll_read_ready(&mut cx).is_pending()
+        self.buf.is_empty() && self.half.poll_ready(&mut cx).is_pending()
     }
 
     /// Resolves when the peer has closed or broken the connection; bytes that arrive meanwhile are
@@ -113,15 +112,12 @@ impl Reader {
             if self.buf.len() >= keep {
                 return std::future::pending().await;
             }
-            poll_fn(|cx| self.half.as_ref().poll_read_ready(cx))
-                .await
-                .ok();
+            // The buffer is there only when there is something to read.
+            poll_fn(|cx| self.half.poll_ready(cx)).await.ok();
             self.buf.reserve(READ_SIZE);
-            match self.half.as_ref().try_read_buf(&mut self.buf) {
-                Ok(0) => return Gone,
+            match self.half.read_buf(&mut self.buf).await {
+                Ok(0) | Err(_) => return Gone,
                 Ok(_) => {}
-                Err(err) if err.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Gone,
             }
         }
     }
@@ -147,8 +143,8 @@ impl Reader {
         self.deadline.limit(limit, drain.as_mut()).await.ok();
     }
 
-    /// Whether the other half belongs to the same connection.
-    pub(crate) fn half(&self) -> &OwnedReadHalf {
+    /// The half it reads from.
+    pub(crate) fn half(&self) -> &ReadHalf {
         &self.half
     }
 }

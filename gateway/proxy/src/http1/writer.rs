@@ -5,15 +5,13 @@
 
 use std::future::poll_fn;
 use std::io::IoSlice;
-use std::pin::Pin;
 use std::task::ready;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::AsyncWrite as _;
-use tokio::net::tcp::OwnedWriteHalf;
 
 use crate::deadline::Deadline;
+use crate::transport::WriteHalf;
 
 /// How much is gathered before it is written.
 const GATHER: usize = 16 * 1024;
@@ -23,7 +21,7 @@ const KEEP: usize = 4 * 1024;
 /// The writing half of a connection.
 #[derive(Debug)]
 pub(crate) struct Writer {
-    half: OwnedWriteHalf,
+    half: WriteHalf,
     deadline: Deadline,
     /// Gathered and not written yet, but for the first `sent` bytes.
     pub(crate) out: Vec<u8>,
@@ -41,7 +39,7 @@ pub(crate) enum WriteError {
 }
 
 impl Writer {
-    pub(crate) fn new(half: OwnedWriteHalf, deadline: Deadline) -> Self {
+    pub(crate) fn new(half: WriteHalf, deadline: Deadline) -> Self {
         Self {
             half,
             deadline,
@@ -97,14 +95,13 @@ impl Writer {
                 .unwrap_or_default();
             let half = &mut self.half;
             let write = poll_fn(|cx| {
-                let mut half = Pin::new(&mut *half);
                 let wrote = if rest.is_empty() {
-                    ready!(half.as_mut().poll_write(cx, first))
+                    ready!(half.poll_write(cx, first))
                 } else if first.is_empty() {
-                    ready!(half.as_mut().poll_write(cx, rest))
+                    ready!(half.poll_write(cx, rest))
                 } else {
                     let slices = [IoSlice::new(first), IoSlice::new(rest)];
-                    ready!(half.as_mut().poll_write_vectored(cx, &slices))
+                    ready!(half.poll_write_vectored(cx, &slices))
                 };
                 std::task::Poll::Ready(wrote)
             });
@@ -119,7 +116,16 @@ impl Writer {
         }
         self.out.clear();
         self.sent = 0;
-        Ok(())
+        let half = &mut self.half;
+        match self
+            .deadline
+            .limit(stall, poll_fn(|cx| half.poll_flush(cx)))
+            .await
+        {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(WriteError::Broken),
+            Err(_) => Err(WriteError::Stalled),
+        }
     }
 
     /// Whether all that was gathered has left.
@@ -148,8 +154,6 @@ impl Writer {
     /// Sends FIN: the peer sees the end of what was written.
     pub(crate) async fn shutdown(&mut self) {
         let half = &mut self.half;
-        poll_fn(|cx| Pin::new(&mut *half).poll_shutdown(cx))
-            .await
-            .ok();
+        poll_fn(|cx| half.poll_shutdown(cx)).await.ok();
     }
 }

@@ -21,6 +21,7 @@ use crate::listener::AcceptError;
 use crate::listener::PRESSURE_PAUSE;
 use crate::listener::classify;
 use crate::listener::refuse_new;
+use crate::transport::Transport;
 use crate::worker::Connection;
 use crate::worker::Door;
 use crate::worker::Message;
@@ -111,7 +112,7 @@ pub(super) fn adopt(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, do
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     // Small writes must not wait for acknowledgements; a socket without the option still works.
     stream.set_nodelay(true).ok();
-    let (read, write) = stream.into_split();
+    let (read, write) = Transport::from(stream).into_split();
     let deadline = worker.wheel.deadline();
     let idle = Rc::new(Cell::new(false));
     let id = worker.next_connection.get();
