@@ -128,6 +128,7 @@ fn backend(name: &str, url: &Url) -> anyhow::Result<Backend> {
         protocol: BackendProtocol::default(),
         tls: None,
         proxy_protocol: None,
+        dns: None,
     })
 }
 

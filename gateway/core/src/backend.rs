@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::balance::LoadBalancer;
+use crate::dns::DnsSource;
 use crate::tcp::ProxyProtocol;
 use crate::tls::Origination;
 
@@ -44,8 +45,10 @@ pub struct BackendId(pub u32);
 pub struct Backend {
     /// What routes and filters call it.
     pub name: BackendName,
-    /// Where its requests may go.
+    /// Where its requests may go; nowhere at first if `dns` is set.
     pub endpoints: Vec<Endpoint>,
+    /// The names that its endpoints come from, if they are looked up.
+    pub dns: Option<Arc<DnsSource>>,
     /// The authority for requests that came without one (HTTP/1.0); others keep the client's.
     pub authority: http::HeaderValue,
     /// How an endpoint is picked.

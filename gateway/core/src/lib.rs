@@ -12,6 +12,7 @@ pub mod backend;
 pub mod balance;
 pub mod breaker;
 pub mod defaults;
+pub mod dns;
 pub mod failure;
 pub mod filter;
 pub mod forwarded;

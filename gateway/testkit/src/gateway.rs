@@ -388,6 +388,7 @@ fn backend(name: &str, endpoint: SocketAddr) -> Backend {
         protocol: BackendProtocol::default(),
         tls: None,
         proxy_protocol: None,
+        dns: None,
     }
 }
 

@@ -162,6 +162,7 @@ impl<'a> BackendTable<'a> {
             protocol: BackendProtocol::default(),
             tls: None,
             proxy_protocol: None,
+            dns: None,
         }))
     }
 
