@@ -28,6 +28,10 @@ use crate::http1::head::ParsedResponse;
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
 
+/// How many interim responses an origin may send before the final one; a job of hours that says every
+/// twenty seconds that it goes on stays below.
+const MOST_INTERIM_RESPONSES: usize = 1000;
+
 /// What the head of an origin's answer says about what follows.
 #[derive(Debug, Clone, Copy)]
 struct Framed {
@@ -126,12 +130,17 @@ impl Forward<'_> {
         writer: &mut Writer,
     ) -> Result<ParsedResponse, Stop> {
         let timeouts = self.run.timeouts;
+        let mut interim = 0;
         loop {
             let parsed = up_reader
                 .response_head(self.run.sizes, timeouts.stream_idle)
                 .await?;
             if !parsed.status.is_informational() {
                 return Ok(parsed);
+            }
+            interim += 1;
+            if interim > MOST_INTERIM_RESPONSES {
+                return Err(Failure::UpstreamProtocol.into());
             }
             self.answered.set(true);
             let mut headers = parsed.headers;
