@@ -1,5 +1,7 @@
 //! The gateway as a whole, over real sockets: one file a subject.
 
+#[path = "gateway/abuse.rs"]
+mod abuse;
 #[path = "gateway/access_log.rs"]
 mod access_log;
 #[path = "gateway/admin.rs"]
@@ -66,5 +68,7 @@ mod redis;
 mod reload;
 #[path = "gateway/run.rs"]
 mod run;
+#[path = "gateway/smuggling.rs"]
+mod smuggling;
 #[path = "gateway/tenancy.rs"]
 mod tenancy;

@@ -21,6 +21,7 @@ pub mod latch;
 pub mod loaded;
 pub mod message;
 pub mod origin;
+pub mod peer;
 pub mod rule;
 pub mod wasm;
 
@@ -36,6 +37,7 @@ pub use latch::Latch;
 pub use loaded::Loaded;
 pub use message::Message;
 pub use origin::Origin;
+pub use peer::Peer;
 pub use rule::Rule;
 pub use wasm::Wasm;
 

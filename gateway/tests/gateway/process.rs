@@ -182,6 +182,11 @@ impl Running {
         self.admin
     }
 
+    /// The id of its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the admin API.
     #[track_caller]
     pub(crate) fn admin(&self, line: &str) -> Message {
