@@ -1,9 +1,10 @@
-//! One client connection to its end.
+//! One client connection of HTTP/1 to its end.
 //!
-//! Owns keep-alive, the time limits between requests, and how a connection closes. What happens
-//! with each request is `exchange`'s.
+//! Owns keep-alive, the time limits between requests, how a connection closes, and what exchanges
+//! see of their client whatever it speaks. What happens with each request is `exchange`'s.
 
 use std::cell::Cell;
+use std::net::IpAddr;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -28,19 +29,20 @@ use crate::http1::head::ParsedRequest;
 use crate::http1::reader::ReadEnd;
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
+use crate::inlet::Inlet;
+use crate::outlet::Outlet;
 use crate::worker::DRAIN_GRACE;
 use crate::worker::Door;
+use crate::worker::Scene;
 use crate::worker::Worker;
 
 /// How long an idle connection keeps its buffer: giving it back between the requests of a busy one
 /// would cost more than parsing them.
 const WARM: Duration = Duration::from_secs(1);
 
-/// One client connection.
+/// What is known of a client's connection.
 #[derive(Debug)]
-pub(crate) struct Downstream {
-    pub(crate) reader: Reader,
-    pub(crate) writer: Writer,
+pub(crate) struct Link {
     pub(crate) worker: Rc<Worker>,
     pub(crate) door: Rc<Door>,
     pub(crate) peer: SocketAddr,
@@ -48,6 +50,24 @@ pub(crate) struct Downstream {
     pub(crate) peer_text: HeaderValue,
     pub(crate) local: SocketAddr,
     pub(crate) id: u64,
+}
+
+/// The client's side of one exchange.
+#[derive(Debug)]
+pub(crate) struct Downstream<'a> {
+    pub(crate) inlet: Inlet<'a>,
+    pub(crate) outlet: Outlet<'a>,
+    pub(crate) link: &'a Link,
+    /// When the first byte of the head came.
+    pub(crate) head_started: Option<Instant>,
+}
+
+/// One client connection of HTTP/1.
+#[derive(Debug)]
+pub(crate) struct Http1 {
+    pub(crate) reader: Reader,
+    pub(crate) writer: Writer,
+    pub(crate) link: Link,
     /// When the first byte of the current head came.
     pub(crate) head_started: Option<Instant>,
     /// Shared with the worker: a drain hurries connections that wait for a request.
@@ -68,7 +88,7 @@ struct Wait {
     sizes: SizeLimits,
 }
 
-impl Downstream {
+impl Http1 {
     /// Serves the connection until it ends.
     pub(crate) async fn serve(mut self) {
         let mut first = true;
@@ -79,18 +99,19 @@ impl Downstream {
             let wanted = self.next_request(first, &timeouts, &sizes).await;
             first = false;
             // The exchange sees what is configured when its head is complete.
-            let Some(scene) = self.door.scene(&self.worker) else {
+            let Some(scene) = self.link.scene() else {
                 return;
             };
             let next = match wanted {
                 Wanted::Request(parsed) => {
                     // The exchange's state is large and short-lived: it is not part of what an
                     // idle connection costs.
-                    Box::pin(exchange::serve(&mut self, &scene, parsed)).await
+                    Box::pin(exchange::serve(&mut self.lend(), &scene, parsed)).await
                 }
                 Wanted::Nothing => Next::Close,
                 Wanted::Refused(failure) => {
-                    exchange::refuse(&mut self, scene.bind(), failure, &Asked::NOTHING).await
+                    let mut down = self.lend();
+                    exchange::refuse(&mut down, scene.bind(), failure, &Asked::NOTHING).await
                 }
             };
             let linger = scene.bind().timeouts.linger;
@@ -104,9 +125,19 @@ impl Downstream {
         }
     }
 
+    /// The client's side of the exchange that comes next.
+    fn lend(&mut self) -> Downstream<'_> {
+        Downstream {
+            inlet: Inlet::Http1(&mut self.reader),
+            outlet: Outlet::Http1(&mut self.writer),
+            link: &self.link,
+            head_started: self.head_started,
+        }
+    }
+
     /// The limits for the wait for a request. A generation is not held while there is none.
     fn wait(&self) -> Option<Wait> {
-        let scene = self.door.scene(&self.worker)?;
+        let scene = self.link.scene()?;
         Some(Wait {
             timeouts: scene.bind().timeouts,
             sizes: scene.bind().sizes,
@@ -123,7 +154,7 @@ impl Downstream {
             self.idle.set(!first);
             let limit = if first {
                 timeouts.header_read
-            } else if self.door.is_closed() {
+            } else if self.link.door.is_closed() {
                 DRAIN_GRACE.min(timeouts.keep_alive)
             } else {
                 timeouts.keep_alive
@@ -164,7 +195,7 @@ impl Downstream {
         let woke = self.reader.readable(WARM.min(limit)).await;
         let waits_on = matches!(woke, ReadEnd::TimedOut) && limit > WARM;
         // A drain hurries this wait: then there is no second one.
-        if !waits_on || self.door.is_closed() {
+        if !waits_on || self.link.door.is_closed() {
             return woke;
         }
         self.reader.release();
@@ -176,26 +207,6 @@ impl Downstream {
             Wanted::Nothing
         } else {
             Wanted::Refused(Failure::RequestHeaderTimeout)
-        }
-    }
-
-    /// What is known about an exchange from its connection.
-    pub(crate) fn facts(&self, version: Version, client: std::net::IpAddr) -> Facts {
-        Facts {
-            started: self.head_started.unwrap_or_else(Instant::now),
-            started_unix_nanos: crate::clock::unix_nanos(SystemTime::now()),
-            version,
-            client,
-            peer: self.peer,
-            local: self.local,
-            connection_id: self.id,
-            backend: None,
-            endpoint: None,
-            attempts: 0,
-            received: 0,
-            sent: 0,
-            flag: "",
-            details: bytes::Bytes::new(),
         }
     }
 
@@ -219,5 +230,34 @@ impl Downstream {
             tracing::debug!(%err, "a connection could not be set to reset");
         }
         self.writer.forget();
+    }
+}
+
+impl Link {
+    /// What a new exchange on the connection sees; `None` only if nothing was ever configured here.
+    pub(crate) fn scene(&self) -> Option<Scene> {
+        self.door.scene(&self.worker)
+    }
+}
+
+impl Downstream<'_> {
+    /// What is known about an exchange from its connection.
+    pub(crate) fn facts(&self, version: Version, client: IpAddr) -> Facts {
+        Facts {
+            started: self.head_started.unwrap_or_else(Instant::now),
+            started_unix_nanos: crate::clock::unix_nanos(SystemTime::now()),
+            version,
+            client,
+            peer: self.link.peer,
+            local: self.link.local,
+            connection_id: self.link.id,
+            backend: None,
+            endpoint: None,
+            attempts: 0,
+            received: 0,
+            sent: 0,
+            flag: "",
+            details: bytes::Bytes::new(),
+        }
     }
 }

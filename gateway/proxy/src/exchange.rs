@@ -46,7 +46,6 @@ use crate::exchange::respond::Client;
 use crate::exchange::state::State;
 use crate::exchange::state::StreamCell;
 use crate::filters::run::Stop;
-use crate::http1::body::BodyReader;
 use crate::http1::head::ParsedRequest;
 use crate::worker::Scene;
 
@@ -66,7 +65,7 @@ pub(crate) enum Next {
 
 /// Serves one request.
 pub(crate) async fn serve(
-    down: &mut Downstream,
+    down: &mut Downstream<'_>,
     scene: &Scene,
     parsed: Box<ParsedRequest>,
 ) -> Next {
@@ -94,7 +93,7 @@ struct Refused {
 }
 
 impl Refused {
-    async fn answer(self, down: &mut Downstream, bind: &Bind) -> Next {
+    async fn answer(self, down: &mut Downstream<'_>, bind: &Bind) -> Next {
         let asked = Asked {
             method: self.method.as_str(),
             target: &self.target,
@@ -106,7 +105,7 @@ impl Refused {
 
 /// Frames and prepares a request: what is refused here never becomes an exchange.
 fn begin<'a>(
-    down: &Downstream,
+    down: &Downstream<'_>,
     scene: &'a Scene,
     parsed: ParsedRequest,
 ) -> Result<Begun<'a>, Refused> {
@@ -144,7 +143,7 @@ fn begin<'a>(
 
 /// Takes the framing off a request and brings it into its one form.
 fn receive(
-    down: &Downstream,
+    down: &Downstream<'_>,
     bind: &Bind,
     parsed: ParsedRequest,
 ) -> Result<(Prepared, Framing), Failure> {
@@ -162,16 +161,16 @@ fn receive(
         headers,
     };
     let arrival = Arrival {
-        peer: down.peer.ip(),
-        peer_text: &down.peer_text,
+        peer: down.link.peer.ip(),
+        peer_text: &down.link.peer_text,
         trusted_hops: bind.trusted_hops,
-        random: down.worker.ids.next(),
+        random: down.link.worker.ids.next(),
     };
     Ok((prepare(received, &arrival)?, framing))
 }
 
 /// Runs an exchange to its one end.
-async fn run(down: &mut Downstream, scene: &Scene, begun: Begun<'_>) -> Next {
+async fn run(down: &mut Downstream<'_>, scene: &Scene, begun: Begun<'_>) -> Next {
     let Begun {
         stream,
         listener,
@@ -179,24 +178,24 @@ async fn run(down: &mut Downstream, scene: &Scene, begun: Begun<'_>) -> Next {
         framing,
     } = begun;
     let bind = scene.bind();
-    let worker = Rc::clone(&down.worker);
+    let link = down.link;
     let name = listener.map_or(&bind.name, |listener| &listener.name);
-    let mut ending = Ending::new(&worker, scene, name, &stream);
-    let mut body = BodyReader::new(framing.length, &bind.sizes);
+    let mut ending = Ending::new(&link.worker, scene, name, &stream);
+    down.inlet.begin_body(framing.length, &bind.sizes);
     let exchange = Exchange {
         scene,
         stream: &stream,
         client: &client,
     };
     let mut next = match listener {
-        Some(listener) => exchange.on_listener(down, &mut body, listener).await,
+        Some(listener) => exchange.on_listener(down, framing.length, listener).await,
         None => {
             let stop = Failure::NoRoute.into();
-            exchange.answer(down, &mut body, stop).await
+            exchange.answer(down, stop).await
         }
     };
-    stream.state().facts.received = body.received();
-    if !body.is_done() && next == Next::KeepAlive {
+    stream.state().facts.received = down.inlet.received();
+    if !down.inlet.is_done() && next == Next::KeepAlive {
         next = Next::Linger;
     }
     ending.finish();
@@ -214,22 +213,23 @@ fn keeps_alive(version: Version, options: ConnectionOptions, must_close: bool) -
 
 /// Answers a request whose head makes no exchange, and logs it.
 pub(crate) async fn refuse(
-    down: &mut Downstream,
+    down: &mut Downstream<'_>,
     bind: &Bind,
     failure: Failure,
     asked: &Asked<'_>,
 ) -> Next {
     let verdict = failure.verdict();
     let head_request = asked.method == "HEAD";
-    let before = down.writer.written();
+    let before = down.outlet.written();
     let mut next = Next::Close;
     if failure.is_answerable() {
-        local::write_refusal(&mut down.writer, verdict.status, head_request, &down.worker);
+        let worker = &down.link.worker;
+        local::write_refusal(&mut down.outlet, verdict.status, head_request, worker);
         let stall = bind.timeouts.write_stall;
-        down.writer.flush(stall).await.ok();
+        down.outlet.flush(stall).await.ok();
         next = Next::Linger;
     }
-    let sent = down.writer.written() - before;
+    let sent = down.outlet.written() - before;
     ending::log_refusal(down, bind, failure, asked, sent);
     next
 }

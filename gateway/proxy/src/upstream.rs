@@ -18,6 +18,8 @@ use tokio::net::TcpStream;
 
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
+use crate::inlet::Inlet;
+use crate::outlet::Outlet;
 use crate::transport::Transport;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
@@ -165,6 +167,16 @@ async fn open(
         reused: false,
         lease: None,
     }))
+}
+
+impl UpstreamConnection {
+    /// Its two ends: where the answer comes from, and where the request goes.
+    pub(crate) fn ends(&mut self) -> (Inlet<'_>, Outlet<'_>) {
+        (
+            Inlet::Http1(&mut self.reader),
+            Outlet::Http1(&mut self.writer),
+        )
+    }
 }
 
 impl Pool {

@@ -31,8 +31,7 @@ use crate::exchange::state::StreamCell;
 use crate::filters::fields;
 use crate::filters::run::FilterRun;
 use crate::filters::run::Stop;
-use crate::http1::body::BodyReader;
-use crate::http1::writer::Writer;
+use crate::outlet::Outlet;
 use crate::upstream::balance::BackendState;
 use crate::worker::Scene;
 use crate::worker::Worker;
@@ -49,14 +48,14 @@ impl Exchange<'_> {
     /// Runs it for the listener that has its host.
     pub(super) async fn on_listener(
         self,
-        down: &mut Downstream,
-        body: &mut BodyReader,
+        down: &mut Downstream<'_>,
+        mut length: BodyLength,
         listener: &Arc<Listener>,
     ) -> Next {
         let (generation, bind) = (&self.scene.generation, self.scene.bind());
-        let worker = Rc::clone(&down.worker);
+        let worker = &down.link.worker;
         let admission = Admission {
-            worker: &worker,
+            worker,
             generation,
             listener,
             stream: self.stream,
@@ -64,23 +63,17 @@ impl Exchange<'_> {
         };
         let before = Rc::clone(&self.stream.state().chain);
         let run = FilterRun {
-            worker: &worker,
+            worker,
             chain: &before,
             stream: self.stream,
             timeouts: &bind.timeouts,
             sizes: &bind.sizes,
-        };
-        let mut length = match body.remaining() {
-            Some(0) => BodyLength::Empty,
-            Some(bytes) => BodyLength::Exactly(bytes),
-            None => BodyLength::Chunked,
         };
         let backend = match admission.straight(&before) {
             Some(backend) => backend.map_err(Stop::Failure),
             None => {
                 let incoming = &mut Incoming {
                     down: &mut *down,
-                    body: &mut *body,
                     length,
                 };
                 // Large, and not needed where nothing looks at heads.
@@ -91,37 +84,34 @@ impl Exchange<'_> {
         };
         match backend {
             Ok(backend) if self.rule_timeouts().request.is_none() => {
-                self.forward(down, body, admission, backend, length).await
+                self.forward(down, admission, backend, length).await
             }
             // What most exchanges do not need is not part of what all of them move about.
-            Ok(backend) => {
-                Box::pin(self.forward_in_time(down, body, admission, backend, length)).await
-            }
-            Err(stop) => self.answer(down, body, stop).await,
+            Ok(backend) => Box::pin(self.forward_in_time(down, admission, backend, length)).await,
+            Err(stop) => self.answer(down, stop).await,
         }
     }
 
     /// As [`Self::forward`], within the time that the rule allows.
     async fn forward_in_time(
         self,
-        down: &mut Downstream,
-        body: &mut BodyReader,
+        down: &mut Downstream<'_>,
         admission: Admission<'_>,
         backend: Rc<BackendState>,
         length: BodyLength,
     ) -> Next {
-        let before = down.writer.written();
-        let mark = down.writer.out.len();
-        let forward = self.forward(down, body, admission, backend, length);
+        let before = down.outlet.written();
+        let mark = down.outlet.mark();
+        let forward = self.forward(down, admission, backend, length);
         if let Ok(next) = self.within(admission.worker, forward).await {
             return next;
         }
         let failure = Failure::RequestTimeout;
-        match late(self.stream, self.client, &down.writer, before, failure) {
+        match late(self.stream, self.client, &down.outlet, before, failure) {
             Some(next) => next,
             None => {
-                down.writer.forget_after(mark);
-                self.answer(down, body, failure.into()).await
+                down.outlet.forget_after(mark);
+                self.answer(down, failure.into()).await
             }
         }
     }
@@ -131,7 +121,7 @@ impl Exchange<'_> {
         self,
         admission: Admission<'_>,
         run: FilterRun<'_>,
-        incoming: &mut Incoming<'_>,
+        incoming: &mut Incoming<'_, '_>,
     ) -> Result<Rc<BackendState>, Stop> {
         {
             let mut state = self.stream.state();
@@ -181,14 +171,13 @@ impl Exchange<'_> {
     /// Sends an admitted request to its backend, and the answer back.
     async fn forward(
         self,
-        down: &mut Downstream,
-        body: &mut BodyReader,
+        down: &mut Downstream<'_>,
         admission: Admission<'_>,
         backend: Rc<BackendState>,
         length: BodyLength,
     ) -> Next {
         let bind = self.scene.bind();
-        let door = Rc::clone(&down.door);
+        let door = &down.link.door;
         let (chain, limits) = {
             let state = self.stream.state();
             let routed = state.routed.as_ref();
@@ -209,29 +198,23 @@ impl Exchange<'_> {
             },
             client: self.client,
             admission,
-            door: &door,
+            door,
             backend,
             length,
             attempt_limit: self.rule_timeouts().backend_request,
             copies: RefCell::default(),
             answered: Cell::new(false),
         };
-        forward.drive(down, body).await
+        forward.drive(down).await
     }
 
     /// Answers without a backend.
-    pub(super) async fn answer(
-        self,
-        down: &mut Downstream,
-        body: &mut BodyReader,
-        stop: Stop,
-    ) -> Next {
+    pub(super) async fn answer(self, down: &mut Downstream<'_>, stop: Stop) -> Next {
         let bind = self.scene.bind();
-        let worker = Rc::clone(&down.worker);
-        let door = Rc::clone(&down.door);
+        let link = down.link;
         let chain = Rc::clone(&self.stream.state().chain);
         let run = FilterRun {
-            worker: &worker,
+            worker: &link.worker,
             chain: &chain,
             stream: self.stream,
             timeouts: &bind.timeouts,
@@ -240,11 +223,11 @@ impl Exchange<'_> {
         let respond = Respond {
             run,
             client: self.client,
-            door: &door,
+            door: &link.door,
         };
         let answer = Answer::of(stop, self.stream);
         // Large, and not needed by exchanges that reach a backend.
-        Box::pin(respond.local(down, body, answer)).await
+        Box::pin(respond.local(down, answer)).await
     }
 }
 
@@ -266,15 +249,15 @@ fn own_limits(rule: &Rule, bind: &Bind) -> Option<Box<(Timeouts, SizeLimits)>> {
 pub(super) fn late(
     stream: &Rc<StreamCell>,
     client: &Client,
-    writer: &Writer,
+    outlet: &Outlet<'_>,
     before: u64,
     failure: Failure,
 ) -> Option<Next> {
     let mut state = stream.state();
-    if state.phase < Phase::ResponseSent || writer.written() == before {
+    if state.phase < Phase::ResponseSent || outlet.written() == before {
         return None;
     }
     state.facts.flag = failure.verdict().flag;
-    state.facts.sent += writer.written() - before;
+    state.facts.sent += outlet.written() - before;
     Some(respond::cut(client))
 }

@@ -165,16 +165,16 @@ impl Asked<'_> {
 
 /// Logs a request that never became an exchange.
 pub(crate) fn log_refusal(
-    down: &Downstream,
+    down: &Downstream<'_>,
     bind: &Bind,
     failure: Failure,
     asked: &Asked<'_>,
     sent: u64,
 ) {
     let verdict = failure.verdict();
-    let counters = &down.worker.counters;
+    let counters = &down.link.worker.counters;
     counters.exchange(verdict.status.as_u16(), verdict.flag);
-    let Some(log) = &down.worker.access_log else {
+    let Some(log) = &down.link.worker.access_log else {
         return;
     };
     log.record(
@@ -183,7 +183,7 @@ pub(crate) fn log_refusal(
             unix_millis: crate::clock::unix_nanos(std::time::SystemTime::now()) / 1_000_000,
             listener: &bind.name,
             route: "",
-            client: down.peer.ip(),
+            client: down.link.peer.ip(),
             method: asked.method,
             authority: b"",
             path: asked.target,

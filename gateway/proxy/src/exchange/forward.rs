@@ -39,8 +39,7 @@ use crate::exchange::state::Phase;
 use crate::exchange::state::Way;
 use crate::filters::run::FilterRun;
 use crate::filters::run::Stop;
-use crate::http1::body::BodyReader;
-use crate::http1::writer::Writer;
+use crate::outlet::Outlet;
 use crate::upstream;
 use crate::upstream::ConnectError;
 use crate::upstream::Freshness;
@@ -77,31 +76,31 @@ enum Attempted {
 
 impl Forward<'_> {
     /// Sends the request, and the answer back.
-    pub(crate) async fn drive(&self, down: &mut Downstream, body: &mut BodyReader) -> Next {
+    pub(crate) async fn drive(&self, down: &mut Downstream<'_>) -> Next {
         let invites = self.run.stream.state().expects_continue;
         if invites {
             // Filters have let the head pass.
-            let invited = Box::pin(invite_body(self.run, down, body)).await;
+            let invited = Box::pin(invite_body(self.run, down)).await;
             if let Err(failure) = invited {
-                return self.give_up(down, body, failure.into()).await;
+                return self.give_up(down, failure.into()).await;
             }
         }
         let mut freshness = Freshness::Any;
         loop {
             let attempted = match self.attempt_limit {
-                None => self.attempt(down, body, freshness).await,
-                Some(limit) => Box::pin(self.attempt_in_time(limit, down, body, freshness)).await,
+                None => self.attempt(down, freshness).await,
+                Some(limit) => Box::pin(self.attempt_in_time(limit, down, freshness)).await,
             };
             match attempted {
                 Attempted::Answered(next) => return next,
                 Attempted::Stale => freshness = Freshness::New,
-                Attempted::Stopped(stop) => return self.give_up(down, body, stop).await,
+                Attempted::Stopped(stop) => return self.give_up(down, stop).await,
             }
         }
     }
 
     /// Answers without the origin.
-    async fn give_up(&self, down: &mut Downstream, body: &mut BodyReader, stop: Stop) -> Next {
+    async fn give_up(&self, down: &mut Downstream<'_>, stop: Stop) -> Next {
         let respond = Respond {
             run: self.run,
             client: self.client,
@@ -109,13 +108,13 @@ impl Forward<'_> {
         };
         let answer = Answer::of(stop, self.run.stream);
         // Large and rare: it is not part of what every exchange moves about.
-        Box::pin(respond.local(down, body, answer)).await
+        Box::pin(respond.local(down, answer)).await
     }
 
     /// A connection, opened if need be, unless the client goes away meanwhile.
     async fn connect(
         &self,
-        down: &mut Downstream,
+        down: &mut Downstream<'_>,
         picked: Option<Picked>,
         freshness: Freshness,
     ) -> Result<Box<UpstreamConnection>, ConnectError> {
@@ -124,7 +123,7 @@ impl Forward<'_> {
         tokio::select! {
             biased;
             connected = connecting => connected,
-            _ = down.reader.gone(keep) => Err(ConnectError {
+            _ = down.inlet.gone(keep) => Err(ConnectError {
                 failure: Failure::ClientClosed,
                 endpoint: None,
             }),
@@ -134,36 +133,30 @@ impl Forward<'_> {
     async fn attempt_in_time(
         &self,
         limit: Duration,
-        down: &mut Downstream,
-        body: &mut BodyReader,
+        down: &mut Downstream<'_>,
         freshness: Freshness,
     ) -> Attempted {
-        let before = down.writer.written();
-        let mark = down.writer.out.len();
+        let before = down.outlet.written();
+        let mark = down.outlet.mark();
         let deadline = self.run.worker.wheel.deadline();
-        let attempt = self.attempt(down, body, freshness);
+        let attempt = self.attempt(down, freshness);
         if let Ok(attempted) = deadline.limit(limit, attempt).await {
             return attempted;
         }
         let failure = Failure::BackendRequestTimeout;
-        match late(self.run.stream, self.client, &down.writer, before, failure) {
+        match late(self.run.stream, self.client, &down.outlet, before, failure) {
             Some(next) => Attempted::Answered(next),
             None => {
-                down.writer.forget_after(mark);
+                down.outlet.forget_after(mark);
                 Attempted::Stopped(failure.into())
             }
         }
     }
 
-    async fn attempt(
-        &self,
-        down: &mut Downstream,
-        body: &mut BodyReader,
-        freshness: Freshness,
-    ) -> Attempted {
+    async fn attempt(&self, down: &mut Downstream<'_>, freshness: Freshness) -> Attempted {
         if self.length != BodyLength::Empty && self.run.chain.sees_bodies(Side::Request) {
             // Large, and few filters see bodies.
-            let ready = Box::pin(self.until_it_leaves(down, body)).await;
+            let ready = Box::pin(self.until_it_leaves(down)).await;
             if let Err(stop) = ready {
                 return Attempted::Stopped(stop);
             }
@@ -204,9 +197,9 @@ impl Forward<'_> {
                 }));
             }
         }
-        let before = down.writer.written();
-        let attempted = self.on_connection(&mut connection, down, body).await;
-        self.run.stream.state().facts.sent += down.writer.written() - before;
+        let before = down.outlet.written();
+        let attempted = self.on_connection(&mut connection, down).await;
+        self.run.stream.state().facts.sent += down.outlet.written() - before;
         match attempted {
             Ok((next, Reuse::Yes)) => {
                 self.run.worker.pool.keep(connection);
@@ -217,8 +210,8 @@ impl Forward<'_> {
                 let attempt = Attempt {
                     reused: connection.reused,
                     answered: self.answered.get() || !connection.reader.buf.is_empty(),
-                    body_started: body.received() > 0
-                        || (self.length != BodyLength::Empty && body.is_done()),
+                    body_started: down.inlet.received() > 0
+                        || (self.length != BodyLength::Empty && down.inlet.is_done()),
                 };
                 let method = self.run.stream.state().request.method.clone();
                 let reset = stop == Stop::Failure(Failure::UpstreamReset);
@@ -232,15 +225,8 @@ impl Forward<'_> {
     }
 
     /// Reads what filters hold back before the head may leave: no connection waits with it.
-    async fn until_it_leaves(
-        &self,
-        down: &mut Downstream,
-        body: &mut BodyReader,
-    ) -> Result<(), Stop> {
-        let source = Source::Socket {
-            reader: &mut down.reader,
-            body,
-        };
+    async fn until_it_leaves(&self, down: &mut Downstream<'_>) -> Result<(), Stop> {
+        let source = Source::Peer(down.inlet.lend());
         let progress = take_ahead(self.run.stream);
         let mut intake = Intake::new(self.run, Side::Request, source, progress);
         intake.until_it_leaves(self.length).await?;
@@ -251,45 +237,31 @@ impl Forward<'_> {
     async fn on_connection(
         &self,
         connection: &mut UpstreamConnection,
-        down: &mut Downstream,
-        body: &mut BodyReader,
+        down: &mut Downstream<'_>,
     ) -> Result<(Next, Reuse), Stop> {
         if self.length != BodyLength::Empty {
             // Large, and most requests have none.
-            return Box::pin(self.with_body(connection, down, body)).await;
+            return Box::pin(self.with_body(connection, down)).await;
         }
-        let UpstreamConnection {
-            reader: up_reader,
-            writer: up_writer,
-            ..
-        } = connection;
-        let upload = sent(self.upload(Source::Ready(None), up_writer).run().await)?;
-        let Downstream { reader, writer, .. } = down;
-        self.answer(upload, up_reader, reader, writer).await
+        let (mut up_inlet, up_outlet) = connection.ends();
+        let upload = sent(self.upload(Source::Ready(None), up_outlet).run().await)?;
+        let Downstream { inlet, outlet, .. } = down;
+        self.answer(upload, &mut up_inlet, inlet, outlet).await
     }
 
     /// Sends a request with its body. The origin may answer before it has all of it.
     async fn with_body(
         &self,
         connection: &mut UpstreamConnection,
-        down: &mut Downstream,
-        body: &mut BodyReader,
+        down: &mut Downstream<'_>,
     ) -> Result<(Next, Reuse), Stop> {
-        let UpstreamConnection {
-            reader: up_reader,
-            writer: up_writer,
-            ..
-        } = connection;
-        let Downstream { reader, writer, .. } = down;
+        let (mut up_inlet, up_outlet) = connection.ends();
+        let Downstream { inlet, outlet, .. } = down;
         let upload = {
-            let source = Source::Socket {
-                reader: &mut *reader,
-                body: &mut *body,
-            };
-            let mut pump = self.upload(source, up_writer);
+            let mut pump = self.upload(Source::Peer(inlet.lend()), up_outlet);
             let mut upload = pin!(pump.run());
             let early = {
-                let mut answer = pin!(self.head_or_interim(up_reader, writer));
+                let mut answer = pin!(self.head_or_interim(&mut up_inlet, outlet));
                 tokio::select! {
                     biased;
                     uploaded = &mut upload => Err(sent(uploaded)?),
@@ -303,17 +275,17 @@ impl Forward<'_> {
                         return Err(Failure::UpstreamProtocol.into());
                     }
                     return self
-                        .relay_beside(&mut upload, parsed, up_reader, writer)
+                        .relay_beside(&mut upload, parsed, &mut up_inlet, outlet)
                         .await;
                 }
                 Err(upload) => upload,
             }
         };
-        self.answer(upload, up_reader, reader, writer).await
+        self.answer(upload, &mut up_inlet, inlet, outlet).await
     }
 
     /// The request on its way to the origin.
-    fn upload<'s>(&'s self, source: Source<'s>, sink: &'s mut Writer) -> Pump<'s, SentRequest<'s>> {
+    fn upload<'s>(&'s self, source: Source<'s>, sink: Outlet<'s>) -> Pump<'s, SentRequest<'s>> {
         let head = SentRequest { forward: self };
         let progress = take_ahead(self.run.stream);
         let intake = Intake::new(self.run, Side::Request, source, progress);

@@ -23,17 +23,13 @@ use crate::filters::run::HeldHead;
 use crate::filters::run::Passed;
 use crate::filters::run::Stop;
 use crate::http1::body::BodyError;
-use crate::http1::body::BodyReader;
 use crate::http1::body::Frame;
-use crate::http1::reader::Reader;
+use crate::inlet::Inlet;
 
 /// Where a body comes from.
 pub(crate) enum Source<'a> {
     /// A peer sends it.
-    Socket {
-        reader: &'a mut Reader,
-        body: &'a mut BodyReader,
-    },
+    Peer(Inlet<'a>),
     /// It is all here.
     Ready(Option<Bytes>),
 }
@@ -189,9 +185,7 @@ impl<'a, 's> Intake<'a, 's> {
                 Some(bytes) => Frame::Data { bytes, last: true },
                 None => Frame::End(None),
             })),
-            Source::Socket { reader, body } => body
-                .decode(&mut reader.buf)
-                .map_err(|err| failed(self.side, err)),
+            Source::Peer(inlet) => inlet.decode().map_err(|err| failed(self.side, err)),
         }
     }
 
@@ -202,7 +196,7 @@ impl<'a, 's> Intake<'a, 's> {
         let next = async {
             match &mut self.source {
                 Source::Ready(_) => std::future::pending().await,
-                Source::Socket { reader, body } => body.next(reader, timeouts.stream_idle).await,
+                Source::Peer(inlet) => inlet.frame(timeouts.stream_idle).await,
             }
         };
         if run.chain.has_no_plugins() {

@@ -22,7 +22,7 @@ use crate::exchange::state::StreamCell;
 use crate::filters::run::Stop;
 use crate::http1::encode;
 use crate::http1::encode::After;
-use crate::http1::writer::Writer;
+use crate::outlet::Outlet;
 use crate::worker::Worker;
 
 /// A response to send instead of the origin's.
@@ -158,7 +158,7 @@ pub(crate) fn set_date(head: &mut ResponseHead, worker: &Worker) {
 
 /// Gathers the answer to a request that never became an exchange.
 pub(crate) fn write_refusal(
-    writer: &mut Writer,
+    outlet: &mut Outlet<'_>,
     status: StatusCode,
     head_request: bool,
     worker: &Worker,
@@ -171,8 +171,12 @@ pub(crate) fn write_refusal(
     head.headers.insert(CONTENT_TYPE, TEXT);
     set_date(&mut head, worker);
     let length = BodyLength::Exactly(body.len() as u64);
-    encode::response_head(&mut writer.out, &head, length, false, After::Close);
-    if !head_request {
-        writer.out.extend_from_slice(&body);
+    match outlet {
+        Outlet::Http1(writer) => {
+            encode::response_head(&mut writer.out, &head, length, false, After::Close);
+            if !head_request {
+                writer.out.extend_from_slice(&body);
+            }
+        }
     }
 }

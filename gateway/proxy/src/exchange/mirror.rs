@@ -216,9 +216,9 @@ async fn discard(
     let method = &original.head.method;
     let framing = response_framing(&mut parsed.headers, version, method, status)?;
     let options = hop_by_hop::strip(&mut parsed.headers);
-    let mut body = BodyReader::new(framing.length, &sizes);
-    while !body.is_done() {
-        let frame = body.next(&mut connection.reader, idle).await;
+    connection.reader.body = BodyReader::new(framing.length, &sizes);
+    while !connection.reader.body.is_done() {
+        let frame = connection.reader.frame(idle).await;
         match frame.map_err(|_| Failure::UpstreamBodyCut)? {
             Frame::Data { last: false, .. } => {}
             Frame::Data { last: true, .. } | Frame::End(_) => break,

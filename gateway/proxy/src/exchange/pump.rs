@@ -1,4 +1,4 @@
-//! One body on its way: what [`intake`](crate::exchange::intake) lets through, to a socket.
+//! One body on its way: what [`intake`](crate::exchange::intake) lets through, to its receiver.
 //!
 //! Owns the moment at which the head goes out: with the first bytes of the body, or as soon as there
 //! is nothing to wait for. Until then the length that is announced can still follow what filters
@@ -17,7 +17,8 @@ use crate::filters::run::Stop;
 use crate::http1::body::Frame;
 use crate::http1::encode::BodyEncoder;
 use crate::http1::writer::WriteError;
-use crate::http1::writer::Writer;
+use crate::outlet::Outlet;
+use crate::outlet::Unwritten;
 
 /// Writes the head once the body's length is decided, and says how the body is framed then.
 pub(crate) trait PendingHead {
@@ -25,7 +26,13 @@ pub(crate) trait PendingHead {
     fn check(&self) -> Result<(), Failure> {
         Ok(())
     }
-    fn write(&mut self, out: &mut Vec<u8>, length: BodyLength) -> BodyLength;
+    /// Writes it; nothing follows if it `ends` the message.
+    fn write(
+        &mut self,
+        outlet: &mut Outlet<'_>,
+        length: BodyLength,
+        ends: bool,
+    ) -> Result<BodyLength, WriteError>;
     /// Whether the receiver can be sent trailers.
     fn takes_trailers(&self) -> bool;
     /// A piece of the body goes out.
@@ -46,7 +53,7 @@ pub(crate) enum PumpEnd {
 /// One body on its way.
 pub(crate) struct Pump<'a, H> {
     intake: Intake<'a, 'a>,
-    sink: &'a mut Writer,
+    sink: Outlet<'a>,
     head: H,
     encoder: Option<BodyEncoder>,
     announced: BodyLength,
@@ -58,7 +65,7 @@ impl<'a, H: PendingHead> Pump<'a, H> {
     pub(crate) fn new(
         intake: Intake<'a, 'a>,
         announced: BodyLength,
-        sink: &'a mut Writer,
+        sink: Outlet<'a>,
         head: H,
     ) -> Self {
         Self {
@@ -112,12 +119,11 @@ impl<'a, H: PendingHead> Pump<'a, H> {
             return Ok(false);
         }
         self.write_head(true)?;
-        while let Some(piece) = self.next_piece()? {
-            self.sink.out.extend_from_slice(&piece);
-            self.after_piece();
+        let gathered = self.gather_pieces()?;
+        if gathered {
+            self.write_end()?;
         }
-        self.write_end()?;
-        Ok(true)
+        Ok(gathered)
     }
 
     /// Moves the message as it comes.
@@ -154,6 +160,15 @@ impl<'a, H: PendingHead> Pump<'a, H> {
 impl From<Stop> for PumpEnd {
     fn from(stop: Stop) -> Self {
         Self::Stop(stop)
+    }
+}
+
+impl From<Unwritten> for PumpEnd {
+    fn from(unwritten: Unwritten) -> Self {
+        match unwritten {
+            Unwritten::Length => Failure::BodyLengthChanged.into(),
+            Unwritten::Sink(err) => Self::Sink(err),
+        }
     }
 }
 

@@ -11,6 +11,8 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use http::HeaderMap;
+use http::StatusCode;
 use tidegate_core::authority::host_of;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
@@ -33,7 +35,6 @@ use crate::filters::run::FilterRun;
 use crate::filters::run::HeadStep;
 use crate::filters::run::HeldHead;
 use crate::filters::run::Stop;
-use crate::http1::body::BodyReader;
 use crate::upstream::balance::BackendState;
 use crate::worker::Generation;
 use crate::worker::Worker;
@@ -63,9 +64,8 @@ pub(crate) struct Admission<'a> {
 }
 
 /// A request whose head is on its way through filters.
-pub(crate) struct Incoming<'a> {
-    pub(crate) down: &'a mut Downstream,
-    pub(crate) body: &'a mut BodyReader,
+pub(crate) struct Incoming<'a, 'd> {
+    pub(crate) down: &'a mut Downstream<'d>,
     /// The length of its body, as filters left it.
     pub(crate) length: BodyLength,
 }
@@ -75,7 +75,7 @@ impl Admission<'_> {
     pub(crate) async fn pass_listener(
         self,
         run: FilterRun<'_>,
-        incoming: &mut Incoming<'_>,
+        incoming: &mut Incoming<'_, '_>,
     ) -> Result<(), Stop> {
         self.steps(run, 0, incoming).await
     }
@@ -98,7 +98,7 @@ impl Admission<'_> {
         self,
         run: FilterRun<'_>,
         first: &RuleRef,
-        incoming: &mut Incoming<'_>,
+        incoming: &mut Incoming<'_, '_>,
     ) -> Result<Rc<BackendState>, Stop> {
         let chain = self.generation.rule_chain(self.listener, first);
         if !Rc::ptr_eq(&chain, self.generation.listener_chain(self.listener)) {
@@ -125,7 +125,7 @@ impl Admission<'_> {
         run: FilterRun<'_>,
         chain: Rc<Chain>,
         begin: usize,
-        incoming: &mut Incoming<'_>,
+        incoming: &mut Incoming<'_, '_>,
     ) -> Result<(), Stop> {
         self.stream.state().follow(&chain, begin);
         let run = FilterRun {
@@ -139,14 +139,14 @@ impl Admission<'_> {
         self,
         run: FilterRun<'_>,
         begin: usize,
-        incoming: &mut Incoming<'_>,
+        incoming: &mut Incoming<'_, '_>,
     ) -> Result<(), Stop> {
         for (place, step) in run.chain.steps.iter().enumerate().skip(begin) {
             match step {
                 Step::Refused => return Err(Failure::PluginUnavailable.into()),
                 Step::Rule(rule, at) => {
                     if let Some(filter) = rule.filters.get(*at) {
-                        native::on_request(filter, self.stream, incoming.down.local.port())?;
+                        native::on_request(filter, self.stream, incoming.down.link.local.port())?;
                     }
                 }
                 Step::Plugin(at) => {
@@ -231,9 +231,9 @@ pub(crate) fn find<'l>(listener: &'l Listener, head: &RequestHead) -> Option<Fou
 }
 
 /// Waits for a paused filter, and notices if the client goes away meanwhile.
-async fn wait(run: FilterRun<'_>, at: usize, down: &mut Downstream) -> Result<(), Stop> {
+async fn wait(run: FilterRun<'_>, at: usize, down: &mut Downstream<'_>) -> Result<(), Stop> {
     let keep = run.sizes.head_bytes;
-    let gone = pin!(down.reader.gone(keep));
+    let gone = pin!(down.inlet.gone(keep));
     let resumed = pin!(run.resumed(at, Side::Request, "headers"));
     tokio::select! {
         biased;
@@ -247,13 +247,10 @@ async fn hold(
     run: FilterRun<'_>,
     at: usize,
     held: HeldHead,
-    incoming: &mut Incoming<'_>,
+    incoming: &mut Incoming<'_, '_>,
 ) -> Result<(), Stop> {
-    invite_body(run, incoming.down, incoming.body).await?;
-    let source = Source::Socket {
-        reader: &mut incoming.down.reader,
-        body: incoming.body,
-    };
+    invite_body(run, incoming.down).await?;
+    let source = Source::Peer(incoming.down.inlet.lend());
     let progress = take_ahead(run.stream);
     let mut intake = Intake::new(run, Side::Request, source, progress);
     intake.hold(at, held).await?;
@@ -270,15 +267,13 @@ pub(crate) fn take_ahead(stream: &Rc<StreamCell>) -> Progress {
 /// Tells a client that waits for it that its body is wanted (RFC 9110 §10.1.1); once.
 pub(crate) async fn invite_body(
     run: FilterRun<'_>,
-    down: &mut Downstream,
-    body: &BodyReader,
+    down: &mut Downstream<'_>,
 ) -> Result<(), Failure> {
     let waits = std::mem::take(&mut run.stream.state().expects_continue);
-    if !waits || body.is_done() || !down.reader.buf.is_empty() {
+    if !waits || down.inlet.is_done() || down.inlet.has_bytes() {
         return Ok(());
     }
-    let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-    down.writer.out.extend_from_slice(interim);
-    let flushed = down.writer.flush(run.timeouts.write_stall).await;
-    flushed.map_err(|_| Failure::ClientClosed)
+    let (nothing, stall) = (HeaderMap::new(), run.timeouts.write_stall);
+    let told = down.outlet.interim(StatusCode::CONTINUE, &nothing, stall);
+    told.await.map_err(|_| Failure::ClientClosed)
 }

@@ -30,11 +30,10 @@ use crate::filters::run::FilterRun;
 use crate::filters::run::HeadStep;
 use crate::filters::run::HeldHead;
 use crate::filters::run::Stop;
-use crate::http1::body::BodyReader;
 use crate::http1::encode;
 use crate::http1::encode::After;
 use crate::http1::writer::WriteError;
-use crate::http1::writer::Writer;
+use crate::outlet::Outlet;
 use crate::worker::Door;
 
 /// What the client asked for and can take.
@@ -64,12 +63,7 @@ enum Seen {
 
 impl<'a> Respond<'a> {
     /// Sends an answer made here. What is left of the request body is not read.
-    pub(crate) async fn local(
-        self,
-        down: &mut Downstream,
-        body: &mut BodyReader,
-        answer: Answer,
-    ) -> Next {
+    pub(crate) async fn local(self, down: &mut Downstream<'_>, answer: Answer) -> Next {
         if let Some(failure) = answer.failure
             && !failure.is_answerable()
         {
@@ -79,11 +73,11 @@ impl<'a> Respond<'a> {
             return Next::Abort;
         }
         // A body that came with the head need not cost the connection.
-        while !body.is_done() && matches!(body.decode(&mut down.reader.buf), Ok(Some(_))) {}
-        let unread = !body.is_done();
-        let before = down.writer.written();
-        let next = self.answer(&mut down.writer, answer, unread).await;
-        self.run.stream.state().facts.sent += down.writer.written() - before;
+        while !down.inlet.is_done() && matches!(down.inlet.decode(), Ok(Some(_))) {}
+        let unread = !down.inlet.is_done();
+        let before = down.outlet.written();
+        let next = self.answer(&mut down.outlet, answer, unread).await;
+        self.run.stream.state().facts.sent += down.outlet.written() - before;
         match next {
             Next::KeepAlive if unread => Next::Linger,
             next => next,
@@ -91,7 +85,7 @@ impl<'a> Respond<'a> {
     }
 
     /// Sends an answer made here, shown to the filters that saw the request.
-    pub(crate) async fn answer(self, writer: &mut Writer, answer: Answer, close: bool) -> Next {
+    pub(crate) async fn answer(self, outlet: &mut Outlet<'_>, answer: Answer, close: bool) -> Next {
         // A filter that failed must not be asked about its failure; all else is shown, as in Envoy.
         let blame = answer.failure.map(|failure| failure.verdict().blame);
         let seen = if blame == Some(Blame::Plugin) {
@@ -100,47 +94,47 @@ impl<'a> Respond<'a> {
             Seen::ByFilters
         };
         let (length, source) = self.set_answer(answer);
-        self.send_or_fail(writer, source, length, seen, close).await
+        self.send_or_fail(outlet, source, length, seen, close).await
     }
 
     /// Sends the response whose head is in the state.
     pub(crate) fn upstream(
         self,
-        writer: &mut Writer,
+        outlet: &mut Outlet<'_>,
         source: Source<'_>,
         length: BodyLength,
     ) -> impl Future<Output = Next> {
-        self.send_or_fail(writer, source, length, Seen::ByFilters, false)
+        self.send_or_fail(outlet, source, length, Seen::ByFilters, false)
     }
 
     async fn send_or_fail(
         self,
-        writer: &mut Writer,
+        outlet: &mut Outlet<'_>,
         source: Source<'_>,
         length: BodyLength,
         seen: Seen,
         close: bool,
     ) -> Next {
-        let mark = writer.out.len();
-        let before = writer.written();
-        let end = match self.send(writer, source, length, seen, close).await {
+        let mark = outlet.mark();
+        let before = outlet.written();
+        let end = match self.send(outlet, source, length, seen, close).await {
             Ok(next) => return next,
             Err(end) => end,
         };
         let failure = match end {
             PumpEnd::Stop(Stop::Failure(failure)) => failure,
             PumpEnd::Stop(Stop::Local) => {
-                if self.head_is_sent(writer, before) {
+                if self.head_is_sent(outlet, before) {
                     tracing::warn!("a filter answers a response that is on its way: it is reset");
                     self.run.stream.state().local = None;
                     self.flag(Failure::PluginClosedStream);
                     return cut(self.client);
                 }
                 let answer = Answer::of(Stop::Local, self.run.stream);
-                writer.forget_after(mark);
+                outlet.forget_after(mark);
                 let (length, source) = self.set_answer(answer);
                 let sent = self
-                    .send(writer, source, length, Seen::ByNobody, close)
+                    .send(outlet, source, length, Seen::ByNobody, close)
                     .await;
                 return sent.unwrap_or(Next::Abort);
             }
@@ -148,22 +142,22 @@ impl<'a> Respond<'a> {
             PumpEnd::Sink(WriteError::Broken) => Failure::ClientClosed,
         };
         self.flag(failure);
-        if self.head_is_sent(writer, before) {
+        if self.head_is_sent(outlet, before) {
             return cut(self.client);
         }
         if !failure.is_answerable() {
             return Next::Abort;
         }
-        writer.forget_after(mark);
+        outlet.forget_after(mark);
         let (length, source) = self.set_answer(Answer::of(failure.into(), self.run.stream));
-        self.send(writer, source, length, Seen::ByNobody, true)
+        self.send(outlet, source, length, Seen::ByNobody, true)
             .await
             .unwrap_or(Next::Abort)
     }
 
     /// Whether any byte of the response may have left: until then another can take its place.
-    fn head_is_sent(&self, writer: &Writer, before: u64) -> bool {
-        writer.written() != before && self.run.stream.state().phase >= Phase::ResponseSent
+    fn head_is_sent(&self, outlet: &Outlet<'_>, before: u64) -> bool {
+        outlet.written() != before && self.run.stream.state().phase >= Phase::ResponseSent
     }
 
     fn flag(&self, failure: Failure) {
@@ -207,7 +201,7 @@ impl<'a> Respond<'a> {
 
     async fn send(
         self,
-        writer: &mut Writer,
+        outlet: &mut Outlet<'_>,
         source: Source<'_>,
         length: BodyLength,
         seen: Seen,
@@ -237,7 +231,7 @@ impl<'a> Respond<'a> {
             after: After::Close,
         };
         let intake = Intake::new(self.run, Side::Response, source, progress);
-        let mut pump = Pump::new(intake, length, writer, &mut sent);
+        let mut pump = Pump::new(intake, length, outlet.lend(), &mut sent);
         if seen == Seen::ByNobody {
             pump.hide();
         }
@@ -341,7 +335,12 @@ struct SentHead<'a> {
 }
 
 impl PendingHead for &mut SentHead<'_> {
-    fn write(&mut self, out: &mut Vec<u8>, length: BodyLength) -> BodyLength {
+    fn write(
+        &mut self,
+        outlet: &mut Outlet<'_>,
+        length: BodyLength,
+        _ends: bool,
+    ) -> Result<BodyLength, WriteError> {
         let Client {
             version,
             keep_alive,
@@ -365,9 +364,14 @@ impl PendingHead for &mut SentHead<'_> {
             (false, Version::Http11) => After::KeepAlive,
         };
         let mut state = self.respond.run.stream.state();
-        encode::response_head(out, &state.response, framed, self.bodiless, self.after);
+        match outlet {
+            Outlet::Http1(writer) => {
+                let out = &mut writer.out;
+                encode::response_head(out, &state.response, framed, self.bodiless, self.after);
+            }
+        }
         state.phase = Phase::ResponseSent;
-        framed
+        Ok(framed)
     }
 
     fn on_piece(&mut self, piece: &Bytes) {

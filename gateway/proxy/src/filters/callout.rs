@@ -176,8 +176,8 @@ async fn on_connection(
     let (version, status) = (parsed.version, parsed.status);
     let framing = response_framing(&mut parsed.headers, version, &head.method, status)?;
     let options = hop_by_hop::strip(&mut parsed.headers);
-    let mut body = BodyReader::new(framing.length, &worker.sizes());
-    let (content, trailer_map) = collect(worker, connection, &mut body).await?;
+    connection.reader.body = BodyReader::new(framing.length, &worker.sizes());
+    let (content, trailer_map) = collect(worker, connection).await?;
     let mut fields = vec![pair(":status", status.as_str())];
     append_pairs(&mut fields, &parsed.headers);
     let mut trailers = Vec::new();
@@ -245,14 +245,12 @@ async fn send(
 async fn collect(
     worker: &Worker,
     connection: &mut UpstreamConnection,
-    body: &mut BodyReader,
 ) -> Result<(Bytes, HeaderMap), Failure> {
     let limit = worker.sizes().callout_body_bytes;
     let mut content = BytesMut::new();
     loop {
-        let next = body
-            .next(&mut connection.reader, worker.timeouts().stream_idle)
-            .await;
+        let idle = worker.timeouts().stream_idle;
+        let next = connection.reader.frame(idle).await;
         match next.map_err(|_| Failure::UpstreamBodyCut)? {
             Frame::Data { bytes, last } => {
                 if content.len() + bytes.len() > limit {

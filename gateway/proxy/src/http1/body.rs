@@ -1,9 +1,7 @@
 //! Bodies as frames, whatever framed them on the wire.
 //!
-//! Owns decoding by length, chunks or close, and encoding by the same. A decoder never reads past
-//! the end of its body; what follows stays in the buffer for the next message.
-
-use std::time::Duration;
+//! Owns decoding by length, chunks or close. A decoder never reads past the end of its body; what
+//! follows stays in the buffer for the next message.
 
 use bytes::Bytes;
 use bytes::BytesMut;
@@ -13,8 +11,6 @@ use tidegate_core::framing::BodyLength;
 
 use crate::http1::chunked::Chunk;
 use crate::http1::chunked::ChunkDecoder;
-use crate::http1::reader::ReadEnd;
-use crate::http1::reader::Reader;
 
 /// A piece of a body.
 #[derive(Debug, PartialEq, Eq)]
@@ -36,15 +32,16 @@ pub(crate) enum BodyError {
     TimedOut,
 }
 
-/// Reads one body.
-#[derive(Debug)]
+/// Reads one body; there is none by default.
+#[derive(Debug, Default)]
 pub(crate) struct BodyReader {
     kind: Kind,
     received: u64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 enum Kind {
+    #[default]
     Done,
     Exactly(u64),
     Chunked(Box<ChunkDecoder>),
@@ -70,15 +67,6 @@ impl BodyReader {
     /// Bytes of data handed out.
     pub(crate) fn received(&self) -> u64 {
         self.received
-    }
-
-    /// How many bytes are still to come, if that is known.
-    pub(crate) fn remaining(&self) -> Option<u64> {
-        match self.kind {
-            Kind::Done => Some(0),
-            Kind::Exactly(left) => Some(left),
-            Kind::Chunked(_) | Kind::UntilClose => None,
-        }
     }
 
     /// The next frame if it is in the buffer already.
@@ -120,25 +108,12 @@ impl BodyReader {
         Ok(Some(frame))
     }
 
-    /// The next frame, waiting at most `idle` for its bytes. Cancel-safe.
-    pub(crate) async fn next(
-        &mut self,
-        reader: &mut Reader,
-        idle: Duration,
-    ) -> Result<Frame, BodyError> {
-        loop {
-            if let Some(frame) = self.decode(&mut reader.buf)? {
-                return Ok(frame);
-            }
-            match reader.fill(idle).await {
-                ReadEnd::Data => {}
-                ReadEnd::Eof if matches!(self.kind, Kind::UntilClose) => {
-                    self.kind = Kind::Done;
-                    return Ok(Frame::End(None));
-                }
-                ReadEnd::Eof | ReadEnd::Broken => return Err(BodyError::Cut),
-                ReadEnd::TimedOut => return Err(BodyError::TimedOut),
-            }
+    /// Nothing more comes: whether that is the end of the body.
+    pub(crate) fn ends_by_close(&mut self) -> bool {
+        let ends = matches!(self.kind, Kind::UntilClose);
+        if ends {
+            self.kind = Kind::Done;
         }
+        ends
     }
 }

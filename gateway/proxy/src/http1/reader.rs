@@ -1,4 +1,4 @@
-//! The reading half of a connection: a buffer and the waits that fill it.
+//! The reading half of a connection: a buffer, the waits that fill it, and the body that is read.
 //!
 //! Owns the time limits of reads. The buffer is given back while a connection is idle, so that ten
 //! thousand of them cost little.
@@ -18,6 +18,9 @@ use tokio::io::AsyncReadExt as _;
 use tokio::io::ReadBuf;
 
 use crate::deadline::Deadline;
+use crate::http1::body::BodyError;
+use crate::http1::body::BodyReader;
+use crate::http1::body::Frame;
 use crate::http1::head::HeadScan;
 use crate::http1::head::ParsedResponse;
 use crate::http1::head::take_response;
@@ -35,6 +38,8 @@ pub(crate) struct Reader {
     pub(crate) deadline: Deadline,
     /// What was read and not used yet.
     pub(crate) buf: BytesMut,
+    /// The body of the message whose head was read last.
+    pub(crate) body: BodyReader,
     next_read: usize,
 }
 
@@ -57,7 +62,28 @@ impl Reader {
             half,
             deadline,
             buf: BytesMut::new(),
+            body: BodyReader::default(),
             next_read: READ_SIZE,
+        }
+    }
+
+    /// The next frame of the body if it is in the buffer already.
+    pub(crate) fn decode(&mut self) -> Result<Option<Frame>, BodyError> {
+        self.body.decode(&mut self.buf)
+    }
+
+    /// The next frame of the body, waiting at most `idle` for its bytes. Cancel-safe.
+    pub(crate) async fn frame(&mut self, idle: Duration) -> Result<Frame, BodyError> {
+        loop {
+            if let Some(frame) = self.decode()? {
+                return Ok(frame);
+            }
+            match self.fill(idle).await {
+                ReadEnd::Data => {}
+                ReadEnd::Eof if self.body.ends_by_close() => return Ok(Frame::End(None)),
+                ReadEnd::Eof | ReadEnd::Broken => return Err(BodyError::Cut),
+                ReadEnd::TimedOut => return Err(BodyError::TimedOut),
+            }
         }
     }
 

@@ -14,7 +14,8 @@ use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::error::SendError;
 
-use crate::downstream::Downstream;
+use crate::downstream::Http1;
+use crate::downstream::Link;
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
 use crate::listener::AcceptError;
@@ -124,16 +125,18 @@ pub(super) fn adopt(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, do
         hurrier: deadline.hurrier(),
         task: None,
     });
-    let downstream = Downstream {
+    let downstream = Http1 {
         reader: Reader::new(read, deadline),
         writer: Writer::new(write, worker.wheel.deadline()),
-        worker: Rc::clone(worker),
-        door: Rc::clone(door),
-        peer,
-        peer_text: HeaderValue::try_from(peer.ip().to_string())
-            .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
-        local,
-        id,
+        link: Link {
+            worker: Rc::clone(worker),
+            door: Rc::clone(door),
+            peer,
+            peer_text: HeaderValue::try_from(peer.ip().to_string())
+                .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+            local,
+            id,
+        },
         head_started: None,
         idle,
     };

@@ -22,11 +22,9 @@ use crate::exchange::pump::PumpEnd;
 use crate::exchange::respond::Respond;
 use crate::exchange::state::Phase;
 use crate::filters::run::Stop;
-use crate::http1::body::BodyReader;
-use crate::http1::encode;
 use crate::http1::head::ParsedResponse;
-use crate::http1::reader::Reader;
-use crate::http1::writer::Writer;
+use crate::inlet::Inlet;
+use crate::outlet::Outlet;
 
 /// How many interim responses an origin may send before the final one; a job of hours that says every
 /// twenty seconds that it goes on stays below.
@@ -46,17 +44,17 @@ impl Forward<'_> {
     pub(super) async fn answer(
         &self,
         upload: Upload,
-        up_reader: &mut Reader,
-        reader: &mut Reader,
-        writer: &mut Writer,
+        up: &mut Inlet<'_>,
+        inlet: &mut Inlet<'_>,
+        outlet: &mut Outlet<'_>,
     ) -> Result<(Next, Reuse), Stop> {
-        let parsed = self.wait_for_head(up_reader, reader, writer).await?;
+        let parsed = self.wait_for_head(up, inlet, outlet).await?;
         let framed = self.take_head(parsed)?;
         let keep = self.run.sizes.head_bytes;
         let (next, reuse) = tokio::select! {
             biased;
-            relayed = self.relay(framed, up_reader, writer) => relayed,
-            _ = reader.gone(keep) => {
+            relayed = self.relay(framed, up, outlet) => relayed,
+            _ = inlet.gone(keep) => {
                 let verdict = Failure::ClientClosed.verdict();
                 let mut state = self.run.stream.state();
                 state.facts.flag = verdict.flag;
@@ -81,11 +79,11 @@ impl Forward<'_> {
         &self,
         upload: &mut (impl Future<Output = Result<(), PumpEnd>> + Unpin),
         parsed: ParsedResponse,
-        up_reader: &mut Reader,
-        writer: &mut Writer,
+        up: &mut Inlet<'_>,
+        outlet: &mut Outlet<'_>,
     ) -> Result<(Next, Reuse), Stop> {
         let framed = self.take_head(parsed)?;
-        let mut relay = pin!(self.relay(framed, up_reader, writer));
+        let mut relay = pin!(self.relay(framed, up, outlet));
         tokio::select! {
             biased;
             (next, _) = &mut relay => Ok((next, Reuse::No)),
@@ -109,30 +107,30 @@ impl Forward<'_> {
     /// Waits for the answer, and notices if the client goes away or a filter answers first.
     async fn wait_for_head(
         &self,
-        up_reader: &mut Reader,
-        reader: &mut Reader,
-        writer: &mut Writer,
+        up: &mut Inlet<'_>,
+        inlet: &mut Inlet<'_>,
+        outlet: &mut Outlet<'_>,
     ) -> Result<ParsedResponse, Stop> {
         let keep = self.run.sizes.head_bytes;
         let stopped = std::future::poll_fn(|cx| self.run.poll_stop(cx));
         tokio::select! {
             biased;
-            parsed = self.head_or_interim(up_reader, writer) => parsed,
+            parsed = self.head_or_interim(up, outlet) => parsed,
             stop = stopped => Err(stop),
-            _ = reader.gone(keep) => Err(Failure::ClientClosed.into()),
+            _ = inlet.gone(keep) => Err(Failure::ClientClosed.into()),
         }
     }
 
     /// The final response head; interim ones are passed on (RFC 9110 §15.2).
     pub(super) async fn head_or_interim(
         &self,
-        up_reader: &mut Reader,
-        writer: &mut Writer,
+        up: &mut Inlet<'_>,
+        outlet: &mut Outlet<'_>,
     ) -> Result<ParsedResponse, Stop> {
         let timeouts = self.run.timeouts;
         let mut interim = 0;
         loop {
-            let parsed = up_reader
+            let parsed = up
                 .response_head(self.run.sizes, timeouts.stream_idle)
                 .await?;
             if !parsed.status.is_informational() {
@@ -154,9 +152,10 @@ impl Forward<'_> {
             }
             hop_by_hop::strip(&mut headers);
             headers.remove(http::header::TRANSFER_ENCODING);
-            encode::interim_response(&mut writer.out, parsed.status, &headers);
-            let flushed = writer.flush(timeouts.write_stall).await;
-            flushed.map_err(|_| Stop::Failure(Failure::ClientClosed))?;
+            let passed = outlet.interim(parsed.status, &headers, timeouts.write_stall);
+            passed
+                .await
+                .map_err(|_| Stop::Failure(Failure::ClientClosed))?;
         }
     }
 
@@ -190,21 +189,18 @@ impl Forward<'_> {
     async fn relay(
         &self,
         framed: Framed,
-        up_reader: &mut Reader,
-        writer: &mut Writer,
+        up: &mut Inlet<'_>,
+        outlet: &mut Outlet<'_>,
     ) -> (Next, Reuse) {
-        let mut body = BodyReader::new(framed.length, self.run.sizes);
+        up.begin_body(framed.length, self.run.sizes);
         let respond = Respond {
             run: self.run,
             client: self.client,
             door: self.door,
         };
-        let source = Source::Socket {
-            reader: up_reader,
-            body: &mut body,
-        };
-        let next = respond.upstream(writer, source, framed.length).await;
-        let reusable = framed.keeps && body.is_done();
+        let source = Source::Peer(up.lend());
+        let next = respond.upstream(outlet, source, framed.length).await;
+        let reusable = framed.keeps && up.is_done();
         (next, if reusable { Reuse::Yes } else { Reuse::No })
     }
 }

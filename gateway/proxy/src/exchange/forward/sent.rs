@@ -19,6 +19,8 @@ use crate::exchange::pump::PendingHead;
 use crate::exchange::request::Admission;
 use crate::exchange::state::Phase;
 use crate::http1::encode;
+use crate::http1::writer::WriteError;
+use crate::outlet::Outlet;
 
 impl Forward<'_> {
     /// Starts the copies that the rule asks for, of a head as it leaves.
@@ -64,7 +66,12 @@ impl PendingHead for SentRequest<'_> {
         self.forward.admission.confirm()
     }
 
-    fn write(&mut self, out: &mut Vec<u8>, length: BodyLength) -> BodyLength {
+    fn write(
+        &mut self,
+        outlet: &mut Outlet<'_>,
+        length: BodyLength,
+        _ends: bool,
+    ) -> Result<BodyLength, WriteError> {
         let forward = self.forward;
         let mut state = forward.run.stream.state();
         let state = &mut *state;
@@ -76,7 +83,11 @@ impl PendingHead for SentRequest<'_> {
             state.request.authority.as_bytes()
         };
         let trailers = forward.client.wants_trailers;
-        encode::request_head(out, &state.request, host, length, trailers);
+        match outlet {
+            Outlet::Http1(writer) => {
+                encode::request_head(&mut writer.out, &state.request, host, length, trailers);
+            }
+        }
         if let Some(routed) = &state.routed {
             forward.mirror(&state.request, length, &routed.rule);
         }
@@ -87,7 +98,7 @@ impl PendingHead for SentRequest<'_> {
         if let Some(way) = &mut state.way {
             way.asked = Some(Instant::now());
         }
-        length
+        Ok(length)
     }
 
     fn takes_trailers(&self) -> bool {

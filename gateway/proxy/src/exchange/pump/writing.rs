@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
-use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
 use tidegate_host_abi::Side;
 
@@ -14,14 +13,7 @@ use crate::http1::encode::BodyEncoder;
 impl<H: PendingHead> Pump<'_, H> {
     /// The length to announce, from what is known when the head goes out.
     fn outgoing(&self, ended: bool) -> BodyLength {
-        let sends_trailers = ended
-            && self.head.takes_trailers()
-            && self
-                .intake
-                .trailers()
-                .as_ref()
-                .is_some_and(|trailers| !trailers.is_empty());
-        if sends_trailers {
+        if ended && self.has_trailers() {
             return BodyLength::Chunked;
         }
         if !self.intake.shows {
@@ -57,11 +49,13 @@ impl<H: PendingHead> Pump<'_, H> {
         }
     }
 
+    /// Writes the head; `ended` if all of the body is here.
     pub(super) fn write_head(&mut self, ended: bool) -> Result<(), PumpEnd> {
         self.head.check()?;
         let length = self.outgoing(ended);
-        let framed = self.head.write(&mut self.sink.out, length);
-        self.encoder = Some(BodyEncoder::new(framed));
+        let ends = ended && self.is_last();
+        let written = self.head.write(&mut self.sink, length, ends);
+        self.encoder = Some(BodyEncoder::new(written.map_err(PumpEnd::Sink)?));
         Ok(())
     }
 
@@ -77,37 +71,55 @@ impl<H: PendingHead> Pump<'_, H> {
 
     async fn write_pieces(&mut self) -> Result<(), PumpEnd> {
         let stall = self.intake.run.timeouts.write_stall;
-        while let Some(piece) = self.next_piece()? {
-            self.sink.send(&piece, stall).await.map_err(PumpEnd::Sink)?;
-            self.after_piece();
+        while let Some(piece) = self.next_piece() {
+            let last = self.is_last();
+            let Some(encoder) = &mut self.encoder else {
+                return Ok(());
+            };
+            self.sink.send(encoder, piece, last, stall).await?;
         }
         Ok(())
     }
 
-    /// The next piece to write, once the head is; what frames it before is written.
-    pub(super) fn next_piece(&mut self) -> Result<Option<Bytes>, PumpEnd> {
-        let Some(encoder) = &mut self.encoder else {
-            return Ok(None);
-        };
-        // A chunk of no bytes would be the end.
-        let full = std::iter::from_fn(|| self.intake.progress.out.pop_front())
-            .find(|piece| !piece.is_empty());
-        let Some(piece) = full else {
-            return Ok(None);
-        };
-        self.passed += piece.len() as u64;
-        self.head.on_piece(&piece);
-        encoder
-            .before(&mut self.sink.out, &piece)
-            .map_err(|_| PumpEnd::from(Failure::BodyLengthChanged))?;
-        Ok(Some(piece))
+    /// Gathers all pieces, as long as the receiver takes them without a wait; says whether it took
+    /// the last one.
+    pub(super) fn gather_pieces(&mut self) -> Result<bool, PumpEnd> {
+        while let Some(next) = self.intake.progress.out.front().map(Bytes::len) {
+            if !self.sink.takes_now(next) {
+                return Ok(false);
+            }
+            let Some(piece) = self.next_piece() else {
+                break;
+            };
+            let last = self.is_last();
+            if let Some(encoder) = &mut self.encoder {
+                self.sink.gather(encoder, &piece, last)?;
+            }
+        }
+        Ok(true)
     }
 
-    /// Writes what frames a piece after it.
-    pub(super) fn after_piece(&mut self) {
-        if let Some(encoder) = &self.encoder {
-            encoder.after(&mut self.sink.out);
-        }
+    /// The next piece to write.
+    fn next_piece(&mut self) -> Option<Bytes> {
+        // A chunk of no bytes would be the end.
+        let out = &mut self.intake.progress.out;
+        let piece = std::iter::from_fn(|| out.pop_front()).find(|piece| !piece.is_empty())?;
+        self.passed += piece.len() as u64;
+        self.head.on_piece(&piece);
+        Some(piece)
+    }
+
+    /// Whether what was taken last ends the message: nothing follows, trailers neither.
+    fn is_last(&self) -> bool {
+        let progress = &self.intake.progress;
+        progress.ended && progress.out.iter().all(Bytes::is_empty) && !self.has_trailers()
+    }
+
+    /// Whether there are trailers to send.
+    fn has_trailers(&self) -> bool {
+        let trailers = self.intake.trailers();
+        let has = trailers.as_ref().is_some_and(|known| !known.is_empty());
+        has && self.head.takes_trailers()
     }
 
     pub(super) async fn finish(&mut self) -> Result<(), PumpEnd> {
@@ -125,9 +137,7 @@ impl<H: PendingHead> Pump<'_, H> {
         let trailers = self.intake.trailers().take();
         if let Some(encoder) = &mut self.encoder {
             let sent = trailers.as_deref().filter(|_| takes_trailers);
-            encoder
-                .end(&mut self.sink.out, sent)
-                .map_err(|_| PumpEnd::from(Failure::BodyLengthChanged))?;
+            self.sink.end(encoder, sent)?;
             self.head.on_end(sent);
         }
         // Filters may still read them when they log.
