@@ -28,6 +28,7 @@ use crate::http1::head::ParsedRequest;
 use crate::http1::reader::ReadEnd;
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
+use crate::tls::Secured;
 use crate::worker::DRAIN_GRACE;
 use crate::worker::Door;
 use crate::worker::Worker;
@@ -48,6 +49,8 @@ pub(crate) struct Downstream {
     pub(crate) peer_text: HeaderValue,
     pub(crate) local: SocketAddr,
     pub(crate) id: u64,
+    /// Its TLS, if it has.
+    pub(crate) secured: Option<Rc<Secured>>,
     /// When the first byte of the current head came.
     pub(crate) head_started: Option<Instant>,
     /// Shared with the worker: a drain hurries connections that wait for a request.
@@ -189,6 +192,7 @@ impl Downstream {
             peer: self.peer,
             local: self.local,
             connection_id: self.id,
+            secured: self.secured.clone(),
             backend: None,
             endpoint: None,
             attempts: 0,
@@ -200,7 +204,7 @@ impl Downstream {
     }
 
     async fn close(mut self, linger: Duration) {
-        self.writer.shutdown().await;
+        self.writer.shutdown(linger).await;
         if !self.reader.is_quiet() {
             // Unread bytes would turn the close into a reset.
             self.reader.linger(linger).await;
@@ -208,7 +212,7 @@ impl Downstream {
     }
 
     async fn linger(mut self, limit: Duration) {
-        self.writer.shutdown().await;
+        self.writer.shutdown(limit).await;
         self.reader.linger(limit).await;
     }
 
