@@ -109,6 +109,8 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
         number: 1,
         snapshot: Arc::new(snapshot),
         plugins: plugins.into_iter().map(ready).collect(),
+        certificates: Vec::new(),
+        bundles: Vec::new(),
     })
 }
 

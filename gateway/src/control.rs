@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tidegate_config::draft::AcceptedDocument;
 use tidegate_config::draft::Draft;
@@ -30,6 +31,8 @@ use tidegate_proxy::Generation;
 use tidegate_proxy::PluginSlot;
 use tidegate_proxy::StartError;
 
+use crate::certificates::Certificates;
+use crate::certificates::Trusted;
 use crate::code_cache::CodeFolder;
 use crate::control::blame::gateway_of;
 use crate::control::blame::is_about_same;
@@ -52,6 +55,7 @@ const MOST_ATTEMPTS: usize = 64;
 pub(crate) struct Control {
     loader: Loader,
     resolver: Resolver,
+    certificates: Certificates,
     store: Option<Store>,
     settings: Settings,
     /// The number of the generation made last.
@@ -71,6 +75,7 @@ struct Serving {
     problems: Vec<Problem>,
     plugins: Vec<PluginDecl>,
     slots: Vec<Slot>,
+    trust: Trusted,
 }
 
 /// What the command line says in place of resources.
@@ -91,6 +96,8 @@ pub(crate) struct Loaded {
     pub(crate) snapshot: Arc<Snapshot>,
     /// In the order of the snapshot's plugins.
     pub(crate) slots: Vec<Slot>,
+    /// Its certificates and bundles.
+    pub(crate) trust: Trusted,
 }
 
 impl Control {
@@ -98,6 +105,7 @@ impl Control {
         Self {
             loader,
             resolver: Resolver::default(),
+            certificates: Certificates::default(),
             store,
             settings,
             number: 0,
@@ -158,9 +166,11 @@ impl Control {
             watch.extend(draft.watch.iter().cloned());
             watch.extend(draft.plugins.iter().filter_map(file).cloned());
             let resolved = self.resolver.resolve(&draft.plugins, self.store.as_ref());
+            let read = self.certificates.resolve(&draft);
             let fresh: Vec<Problem> = resolved
                 .problems
                 .into_iter()
+                .chain(read.problems)
                 .filter(|new| !found.iter().any(|old| is_about_same(old, new)))
                 .collect();
             if fresh.is_empty() {
@@ -171,6 +181,7 @@ impl Control {
                     draft,
                     snapshot: Arc::new(snapshot),
                     slots: resolved.slots,
+                    trust: read.trusted,
                 };
             }
             found.extend(fresh);
@@ -262,9 +273,11 @@ impl Control {
             draft,
             snapshot: _,
             slots,
+            trust,
         } = loaded;
         self.loader.commit(draft, &[]);
         self.resolver.commit();
+        self.certificates.commit();
         // With errors it depends on more than what was accepted.
         let is_good = draft
             .problems
@@ -275,6 +288,7 @@ impl Control {
             problems: draft.problems.clone(),
             plugins: draft.plugins.clone(),
             slots: slots.clone(),
+            trust: trust.clone(),
         });
         self.unsaved = true;
     }
@@ -303,14 +317,25 @@ impl Control {
 
     /// Whether a load comes to exactly what serves already.
     pub(crate) fn is_serving(&self, loaded: &Loaded) -> bool {
-        let Loaded { draft, slots, .. } = loaded;
+        let Loaded {
+            draft,
+            slots,
+            trust,
+            ..
+        } = loaded;
         self.serving.as_ref().is_some_and(|serving| {
             serving.accepted == draft.accepted
                 && serving.problems == draft.problems
                 && serving.plugins == draft.plugins
                 && serving.slots.len() == slots.len()
                 && serving.slots.iter().zip(slots).all(|(a, b)| a.is(b))
+                && serving.trust.is(trust)
         })
+    }
+
+    /// Warns of certificates that are about to expire, each once a day.
+    pub(crate) fn warn_of_expiry(&mut self) {
+        self.certificates.warn_of_expiry(SystemTime::now());
     }
 
     /// The generation that serves.
@@ -360,5 +385,7 @@ fn generation(number: u64, loaded: &Loaded) -> Generation {
         number,
         snapshot: Arc::clone(&loaded.snapshot),
         plugins: loaded.slots.iter().map(slot).collect(),
+        certificates: loaded.trust.certificates.clone(),
+        bundles: loaded.trust.bundles.clone(),
     }
 }

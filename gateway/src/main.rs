@@ -5,6 +5,7 @@
 
 mod admin;
 mod build;
+mod certificates;
 mod check;
 mod cli;
 mod code_cache;

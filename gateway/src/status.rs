@@ -71,6 +71,21 @@ pub(crate) struct PluginStatus {
     pub(crate) isolation: &'static str,
 }
 
+/// A certificate with its key that serves.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct CertificateStatus {
+    /// Its name, `namespace/name`.
+    pub(crate) name: String,
+    /// Its subject (RFC 2253).
+    pub(crate) subject: String,
+    /// The DNS names that it is for.
+    pub(crate) dns_names: Vec<String>,
+    /// Until when it is good.
+    pub(crate) not_after: SystemTime,
+    /// SHA-256 of it in hexadecimal digits.
+    pub(crate) sha256: String,
+}
+
 /// A resource as it was accepted, without its text, which may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Accepted {
@@ -95,6 +110,8 @@ pub(crate) struct Status {
     pub(crate) addresses: Arc<[(Arc<str>, SocketAddr)]>,
     /// The plugins that serve.
     pub(crate) plugins: Arc<[PluginStatus]>,
+    /// The certificates that serve.
+    pub(crate) certificates: Arc<[CertificateStatus]>,
     /// The resources that serve.
     pub(crate) accepted: Arc<[Accepted]>,
     /// The resources of the last load, with their conditions.

@@ -72,3 +72,11 @@ mod run;
 mod smuggling;
 #[path = "gateway/tenancy.rs"]
 mod tenancy;
+#[path = "gateway/tls.rs"]
+mod tls;
+#[path = "gateway/tls_clients.rs"]
+mod tls_clients;
+#[path = "gateway/tls_origins.rs"]
+mod tls_origins;
+#[path = "gateway/tls_peers.rs"]
+mod tls_peers;

@@ -29,6 +29,9 @@ pub enum Failure {
     UriTooLong,
     /// Not HTTP/1.0 or HTTP/1.1.
     UnsupportedVersion,
+    /// The host belongs to another listener than the name that the connection's TLS was begun for,
+    /// or TLS is asked of clients in another way by now (RFC 9110 §15.5.20).
+    Misdirected,
     /// CONNECT, or a protocol upgrade that the gateway does not carry.
     UnsupportedUpgrade,
     /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
@@ -53,6 +56,16 @@ pub enum Failure {
     ConnectFailed,
     /// No endpoint accepted a connection in time.
     ConnectTimeout,
+    /// The origin's certificate is past its dates, or before them.
+    UpstreamTlsExpired,
+    /// The origin's certificate has none of the names that are expected.
+    UpstreamTlsName,
+    /// Nobody who is believed has signed the origin's certificate.
+    UpstreamTlsUntrusted,
+    /// The origin's certificate is not made for servers, or is broken.
+    UpstreamTlsCertificate,
+    /// The origin speaks no TLS, or none that we do, or refuses ours.
+    UpstreamTlsHandshake,
     /// The origin closed or reset before its response head was complete.
     UpstreamReset,
     /// The origin answered something that is not HTTP.
@@ -137,6 +150,7 @@ impl Failure {
             Self::HeadersTooLarge => (431, "request_headers_too_large", Downstream, false),
             Self::UriTooLong => (414, "uri_too_long", Downstream, false),
             Self::UnsupportedVersion => (505, "unsupported_version", Downstream, false),
+            Self::Misdirected => (421, "misdirected", Downstream, false),
             Self::UnsupportedUpgrade => (501, "unsupported_upgrade", Downstream, false),
             Self::UnsupportedExpectation => (417, "unsupported_expectation", Downstream, false),
             Self::RequestHeaderTimeout => (408, "request_header_timeout", Downstream, false),
@@ -149,6 +163,11 @@ impl Failure {
             Self::NoEndpoint => (503, "no_endpoint", Gateway, false),
             Self::ConnectFailed => (503, "connect_failed", Upstream, true),
             Self::ConnectTimeout => (504, "connect_timeout", Upstream, true),
+            Self::UpstreamTlsExpired => (502, "upstream_tls_expired", Upstream, true),
+            Self::UpstreamTlsName => (502, "upstream_tls_name", Upstream, true),
+            Self::UpstreamTlsUntrusted => (502, "upstream_tls_untrusted", Upstream, true),
+            Self::UpstreamTlsCertificate => (502, "upstream_tls_certificate", Upstream, true),
+            Self::UpstreamTlsHandshake => (502, "upstream_tls_handshake", Upstream, true),
             Self::UpstreamReset => (502, "upstream_reset", Upstream, true),
             Self::UpstreamProtocol => (502, "upstream_protocol_error", Upstream, false),
             Self::UpstreamHeadersTooLarge => (502, "upstream_headers_too_large", Upstream, false),

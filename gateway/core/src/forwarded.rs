@@ -16,6 +16,8 @@ pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for
 pub const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 /// `x-forwarded-host`.
 pub const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+/// `x-forwarded-client-cert`.
+pub const X_FORWARDED_CLIENT_CERT: HeaderName = HeaderName::from_static("x-forwarded-client-cert");
 /// `x-request-id`.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -32,9 +34,12 @@ pub struct Peer<'a> {
     pub scheme: &'a HeaderValue,
     /// The normalised authority of the request.
     pub authority: &'a HeaderValue,
+    /// The element for the peer's verified certificate, made once a connection
+    /// ([`crate::client_certificate::element`]).
+    pub certificate: Option<&'a HeaderValue>,
 }
 
-/// Sets X-Forwarded-For, -Proto and -Host and returns the client's address.
+/// Sets X-Forwarded-For, -Proto, -Host and -Client-Cert and returns the client's address.
 pub fn apply(headers: &mut HeaderMap, peer: &Peer<'_>) -> IpAddr {
     let trusted = peer.trusted_hops > 0;
     if !trusted {
@@ -48,7 +53,26 @@ pub fn apply(headers: &mut HeaderMap, peer: &Peer<'_>) -> IpAddr {
     if !trusted || !headers.contains_key(X_FORWARDED_HOST) {
         headers.insert(X_FORWARDED_HOST, peer.authority.clone());
     }
+    if let Some(element) = peer.certificate {
+        let list = if trusted {
+            appended(headers, element)
+        } else {
+            element.clone()
+        };
+        headers.insert(X_FORWARDED_CLIENT_CERT, list);
+    }
     client
+}
+
+/// The certificates that trusted proxies have seen, and then the one of our peer.
+fn appended(headers: &HeaderMap, element: &HeaderValue) -> HeaderValue {
+    let mut list = Vec::new();
+    for value in headers.get_all(X_FORWARDED_CLIENT_CERT) {
+        list.extend_from_slice(value.as_bytes());
+        list.push(b',');
+    }
+    list.extend_from_slice(element.as_bytes());
+    HeaderValue::from_bytes(&list).unwrap_or_else(|_| element.clone())
 }
 
 /// Removes what an untrusted client claims in fields that only proxies write: X-Forwarded-Port,
@@ -142,6 +166,7 @@ mod tests {
                 trusted_hops,
                 scheme: &HeaderValue::from_static("http"),
                 authority: &HeaderValue::from_static("shop.test"),
+                certificate: None,
             },
         );
         assert_eq!(headers["x-forwarded-for"], list);
@@ -179,10 +204,33 @@ mod tests {
             trusted_hops: 0,
             scheme: &HeaderValue::from_static("http"),
             authority: &HeaderValue::from_static("shop.test"),
+            certificate: None,
         };
         apply(&mut headers, &peer);
         let claims = headers.values().filter(|value| *value == "claim").count();
         assert_eq!((claims, headers.len()), (1, 4));
+    }
+
+    #[test]
+    fn the_certificate_of_the_peer_replaces_what_is_claimed_or_follows_what_is_trusted() {
+        let element = HeaderValue::from_static("Hash=02");
+        for (trusted_hops, expected) in [(0, "Hash=02"), (1, "Hash=00,Hash=01,Hash=02")] {
+            let mut headers = HeaderMap::new();
+            for claim in ["Hash=00", "Hash=01"] {
+                headers.append("x-forwarded-client-cert", HeaderValue::from_static(claim));
+            }
+            let peer = Peer {
+                address: IpAddr::from([10, 0, 0, 9]),
+                address_text: &HeaderValue::from_static("10.0.0.9"),
+                trusted_hops,
+                scheme: &HeaderValue::from_static("https"),
+                authority: &HeaderValue::from_static("shop.test"),
+                certificate: Some(&element),
+            };
+            apply(&mut headers, &peer);
+            let got: Vec<_> = headers.get_all("x-forwarded-client-cert").iter().collect();
+            assert_eq!(got, [expected]);
+        }
     }
 
     #[test]

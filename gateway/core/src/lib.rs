@@ -11,6 +11,7 @@ pub mod authority;
 pub mod backend;
 pub mod balance;
 pub mod breaker;
+pub mod client_certificate;
 pub mod defaults;
 pub mod dns;
 pub mod failure;

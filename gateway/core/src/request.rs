@@ -45,6 +45,10 @@ pub struct Arrival<'a> {
     pub peer_text: &'a HeaderValue,
     /// How many proxies in front of us are ours.
     pub trusted_hops: usize,
+    /// Whether it came over TLS.
+    pub secure: bool,
+    /// The client's verified certificate, as X-Forwarded-Client-Cert has it.
+    pub client_certificate: Option<&'a HeaderValue>,
     /// 128 random bits for the request id.
     pub random: u128,
 }
@@ -82,13 +86,14 @@ pub fn prepare(received: Received<'_>, arrival: &Arrival<'_>) -> Result<Prepared
         return Err(Failure::UnsupportedUpgrade);
     }
     let expects_continue = take_expectation(&mut headers, version)?;
-    let scheme = HeaderValue::from_static("http");
+    let scheme = HeaderValue::from_static(if arrival.secure { "https" } else { "http" });
     let peer = forwarded::Peer {
         address: arrival.peer,
         address_text: arrival.peer_text,
         trusted_hops: arrival.trusted_hops,
         scheme: &scheme,
         authority: &authority,
+        certificate: arrival.client_certificate,
     };
     let client = forwarded::apply(&mut headers, &peer);
     if arrival.trusted_hops == 0 || !headers.contains_key(forwarded::X_REQUEST_ID) {

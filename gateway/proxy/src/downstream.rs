@@ -31,6 +31,7 @@ use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
 use crate::inlet::Inlet;
 use crate::outlet::Outlet;
+use crate::tls::Secured;
 use crate::worker::DRAIN_GRACE;
 use crate::worker::Door;
 use crate::worker::Scene;
@@ -50,6 +51,8 @@ pub(crate) struct Link {
     pub(crate) peer_text: HeaderValue,
     pub(crate) local: SocketAddr,
     pub(crate) id: u64,
+    /// Its TLS, if it has.
+    pub(crate) secured: Option<Rc<Secured>>,
 }
 
 /// The client's side of one exchange.
@@ -211,7 +214,7 @@ impl Http1 {
     }
 
     async fn close(mut self, linger: Duration) {
-        self.writer.shutdown().await;
+        self.writer.shutdown(linger).await;
         if !self.reader.is_quiet() {
             // Unread bytes would turn the close into a reset.
             self.reader.linger(linger).await;
@@ -219,7 +222,7 @@ impl Http1 {
     }
 
     async fn linger(mut self, limit: Duration) {
-        self.writer.shutdown().await;
+        self.writer.shutdown(limit).await;
         self.reader.linger(limit).await;
     }
 
@@ -251,6 +254,7 @@ impl Downstream<'_> {
             peer: self.link.peer,
             local: self.link.local,
             connection_id: self.link.id,
+            secured: self.link.secured.clone(),
             backend: None,
             endpoint: None,
             attempts: 0,

@@ -12,6 +12,7 @@ pub(crate) mod course;
 pub(crate) mod ending;
 pub(crate) mod forward;
 pub(crate) mod intake;
+mod listener;
 pub(crate) mod local;
 pub(crate) mod mirror;
 pub(crate) mod native;
@@ -25,7 +26,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::Method;
-use tidegate_core::authority::host_of;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::Framing;
 use tidegate_core::framing::request_framing;
@@ -47,6 +47,7 @@ use crate::exchange::state::State;
 use crate::exchange::state::StreamCell;
 use crate::filters::run::Stop;
 use crate::http1::head::ParsedRequest;
+use crate::tls::Secured;
 use crate::worker::Scene;
 
 /// What the client's connection does next.
@@ -111,17 +112,13 @@ fn begin<'a>(
 ) -> Result<Begun<'a>, Refused> {
     let (method, version) = (parsed.method.clone(), parsed.version);
     let target = parsed.target.clone();
-    let bind = scene.bind();
-    let (prepared, framing) = receive(down, bind, parsed).map_err(|failure| Refused {
-        failure,
-        method: method.clone(),
-        target,
-        version,
-    })?;
-    let listener = bind.listeners.sole().or_else(|| {
-        let host = host_of(prepared.head.authority.as_bytes());
-        bind.listeners.claims(host).next()
-    });
+    let (prepared, framing, listener) =
+        receive(down, scene, parsed).map_err(|failure| Refused {
+            failure,
+            method: method.clone(),
+            target,
+            version,
+        })?;
     let nothing = Rc::default();
     let chain = listener.map_or(&nothing, |one| scene.generation.listener_chain(one));
     let facts = down.facts(version, prepared.client);
@@ -141,12 +138,12 @@ fn begin<'a>(
     })
 }
 
-/// Takes the framing off a request and brings it into its one form.
-fn receive(
+/// Takes the framing off a request, brings it into its one form, and finds its listener.
+fn receive<'a>(
     down: &Downstream<'_>,
-    bind: &Bind,
+    scene: &'a Scene,
     parsed: ParsedRequest,
-) -> Result<(Prepared, Framing), Failure> {
+) -> Result<(Prepared, Framing, Option<&'a Arc<Listener>>), Failure> {
     let ParsedRequest {
         method,
         target,
@@ -160,13 +157,18 @@ fn receive(
         version,
         headers,
     };
+    let secured = down.link.secured.as_deref();
     let arrival = Arrival {
         peer: down.link.peer.ip(),
         peer_text: &down.link.peer_text,
-        trusted_hops: bind.trusted_hops,
+        trusted_hops: scene.bind().trusted_hops,
+        secure: secured.is_some(),
+        client_certificate: secured.and_then(Secured::element),
         random: down.link.worker.ids.next(),
     };
-    Ok((prepare(received, &arrival)?, framing))
+    let prepared = prepare(received, &arrival)?;
+    let listener = listener::find(scene, secured, &prepared.head.authority)?;
+    Ok((prepared, framing, listener))
 }
 
 /// Runs an exchange to its one end.

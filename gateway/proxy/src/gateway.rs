@@ -88,6 +88,9 @@ pub enum StartError {
         /// What went wrong.
         source: Box<tidegate_host_abi::StartError>,
     },
+    /// Settings of TLS that cannot be used.
+    #[error("cannot prepare TLS")]
+    Tls(#[from] rustls::Error),
     /// The system gives no thread.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
@@ -141,7 +144,7 @@ impl Gateway {
         let workers = workers.max(1);
         let commons = Commons::new(node);
         let mut ids = Ids::default();
-        let drawn = plan::draw(generation, &Plan::default(), &mut ids, &commons);
+        let drawn = plan::draw(generation, &Plan::default(), &mut ids, &commons)?;
         let prepared = prepare(&drawn, |_| false, workers)?;
         let (starter, starter_thread) = Starter::spawn()?;
         let (log, log_writer) = match access_log {
@@ -197,7 +200,7 @@ impl Gateway {
         let mut generation = generation;
         let asked = generation.clone();
         let waiting = self.hold_back(&mut generation);
-        let drawn = plan::draw(generation, &self.plan, &mut self.ids, &self.commons);
+        let drawn = plan::draw(generation, &self.plan, &mut self.ids, &self.commons)?;
         let current = self.plan.binds.iter().map(|(_, bind)| bind.address.port());
         let left = self.left.iter().map(|(address, _)| address.port());
         let ports: Vec<u16> = current.chain(left).collect();

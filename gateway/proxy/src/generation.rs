@@ -12,6 +12,9 @@ use tidegate_host_abi::Instance;
 use tidegate_host_abi::Plugin;
 
 use crate::filters::services::VmServices;
+use crate::tls::Bundle;
+use crate::tls::Certificate;
+use crate::tls::TlsPlan;
 
 /// What the gateway is started with, and later changed to.
 #[derive(Debug, Clone)]
@@ -23,6 +26,12 @@ pub struct Generation {
     /// The plugins, in the order of [`Snapshot::plugins`]. One that did not change must be the same
     /// `Arc` as before: then its instances stay as they are.
     pub plugins: Vec<PluginSlot>,
+    /// The certificates with keys, in the order of [`Snapshot::certificates`]; `None` if no version
+    /// of one works. One that did not change must be the same `Arc` as before: then sessions can be
+    /// resumed, and connections to origins are kept.
+    pub certificates: Vec<Option<Arc<Certificate>>>,
+    /// The bundles of authorities, in the order of [`Snapshot::bundles`]; as above.
+    pub bundles: Vec<Option<Arc<Bundle>>>,
 }
 
 /// A plugin of a generation.
@@ -66,6 +75,7 @@ pub(crate) struct Plan {
     pub(crate) vms: Vec<VmPlan>,
     /// Sorted by id.
     pub(crate) binds: Vec<(BindId, Arc<Bind>)>,
+    pub(crate) tls: Arc<TlsPlan>,
 }
 
 /// Where a plugin runs.

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub open_connections: u64,
     /// Client connections accepted.
     pub connections: u64,
+    /// TLS handshakes with clients, by listener and by how they ended.
+    pub handshakes: BTreeMap<(Arc<str>, &'static str), u64>,
     /// Instances that were ended, by plugin and kind of fault.
     pub plugin_faults: BTreeMap<(String, &'static str), u64>,
     /// Instances that only older generations hold, until their last stream ends.
@@ -83,6 +85,7 @@ pub(crate) struct Counters {
     connections: AtomicU64,
     retired: AtomicU64,
     flags: Mutex<BTreeMap<&'static str, u64>>,
+    handshakes: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
     faults: Mutex<BTreeMap<(String, &'static str), u64>>,
     plugins: Mutex<BTreeMap<String, PluginNumbers>>,
 }
@@ -94,6 +97,7 @@ impl Counters {
             connections: AtomicU64::new(0),
             retired: AtomicU64::new(0),
             flags: Mutex::default(),
+            handshakes: Mutex::default(),
             faults: Mutex::default(),
             plugins: Mutex::default(),
         })
@@ -113,6 +117,15 @@ impl Counters {
     /// A connection was accepted.
     pub(crate) fn connection(&self) {
         add_one(&self.connections);
+    }
+
+    /// A TLS handshake has ended.
+    pub(crate) fn handshake(&self, listener: &Arc<str>, result: &'static str) {
+        let handshakes = &self.handshakes;
+        let mut handshakes = handshakes.lock().unwrap_or_else(PoisonError::into_inner);
+        *handshakes
+            .entry((Arc::clone(listener), result))
+            .or_default() += 1;
     }
 
     /// So many instances wait for their last streams.
@@ -187,6 +200,7 @@ impl Metrics {
                 *all.flags.entry(flag).or_default() += count;
             }
             drop(flags);
+            all.add_handshakes(worker);
             let faults = worker.faults.lock().unwrap_or_else(PoisonError::into_inner);
             for (fault, count) in faults.iter() {
                 *all.plugin_faults.entry(fault.clone()).or_default() += count;
@@ -206,5 +220,13 @@ impl Metrics {
         }
         all.requests = (0..).zip(sums).filter(|(_, count)| *count > 0).collect();
         all
+    }
+
+    fn add_handshakes(&mut self, worker: &Counters) {
+        let handshakes = &worker.handshakes;
+        let handshakes = handshakes.lock().unwrap_or_else(PoisonError::into_inner);
+        for (key, count) in handshakes.iter() {
+            *self.handshakes.entry(key.clone()).or_default() += count;
+        }
     }
 }

@@ -3,8 +3,6 @@
 //! Owns the one type that listeners accept and upstreams connect, and its two halves. Both halves
 //! belong to one task: those of TLS share a session without a lock.
 
-#![expect(dead_code, reason = "the handshakes come next")]
-
 use std::cell::RefCell;
 use std::io;
 use std::io::IoSlice;

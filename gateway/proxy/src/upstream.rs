@@ -20,6 +20,8 @@ use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
 use crate::inlet::Inlet;
 use crate::outlet::Outlet;
+use crate::tls::ConnectorId;
+use crate::tls::Offer;
 use crate::transport::Transport;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
@@ -36,6 +38,8 @@ pub(crate) struct UpstreamConnection {
     pub(crate) reader: Reader,
     pub(crate) writer: Writer,
     pub(crate) endpoint: SocketAddr,
+    /// What its TLS was done with.
+    pub(crate) connector: ConnectorId,
     /// Our end of it.
     pub(crate) local: Option<SocketAddr>,
     /// It has served another exchange before.
@@ -87,7 +91,7 @@ pub(crate) fn kept(
     picked: Option<Picked>,
 ) -> Option<Box<UpstreamConnection>> {
     let (place, endpoint) = picked?;
-    let mut connection = worker.pool.take(endpoint)?;
+    let mut connection = worker.pool.take(endpoint, backend.connector_id())?;
     connection.lease = Some(backend.lease(place));
     Some(connection)
 }
@@ -114,7 +118,7 @@ pub(crate) async fn connect_from(
         endpoint: None,
     };
     while let Some((place, endpoint)) = picked {
-        match open(worker, endpoint, limit).await {
+        match open(worker, backend, endpoint, limit).await {
             Ok(mut connection) => {
                 connection.lease = Some(backend.lease(place));
                 return Ok(connection);
@@ -143,26 +147,23 @@ pub(crate) async fn connect_from(
 
 async fn open(
     worker: &Worker,
+    backend: &BackendState,
     endpoint: SocketAddr,
     limit: Duration,
 ) -> Result<Box<UpstreamConnection>, Failure> {
     let deadline = worker.wheel.deadline();
-    let stream = match deadline.limit(limit, TcpStream::connect(endpoint)).await {
-        Ok(Ok(stream)) => stream,
-        Ok(Err(err)) => {
-            tracing::debug!(%endpoint, %err, "connect failed");
-            return Err(Failure::ConnectFailed);
-        }
+    let dialing = dial(backend, endpoint, Offer::Http1);
+    let transport = match deadline.limit(limit, dialing).await {
+        Ok(opened) => opened?,
         Err(_) => return Err(Failure::ConnectTimeout),
     };
-    // Small writes must not wait for acknowledgements; a socket without the option still works.
-    stream.set_nodelay(true).ok();
-    let local = stream.local_addr().ok();
-    let (read, write) = Transport::from(stream).into_split();
+    let local = transport.tcp().local_addr().ok();
+    let (read, write) = transport.into_split();
     Ok(Box::new(UpstreamConnection {
         reader: Reader::new(read, deadline),
         writer: Writer::new(write, worker.wheel.deadline()),
         endpoint,
+        connector: backend.connector_id(),
         local,
         reused: false,
         lease: None,
@@ -176,6 +177,33 @@ impl UpstreamConnection {
             Inlet::Http1(&mut self.reader),
             Outlet::Http1(&mut self.writer),
         )
+    }
+}
+
+/// Connects to an endpoint, with TLS if the backend wants it. The caller limits the time.
+///
+/// # Errors
+///
+/// [`Failure::ConnectFailed`], or how TLS failed.
+pub(crate) async fn dial(
+    backend: &BackendState,
+    endpoint: SocketAddr,
+    offer: Offer,
+) -> Result<Transport, Failure> {
+    let connector = backend.connector()?;
+    let stream = TcpStream::connect(endpoint).await.map_err(|err| {
+        tracing::debug!(%endpoint, %err, "connect failed");
+        Failure::ConnectFailed
+    })?;
+    // Small writes must not wait for acknowledgements; a socket without the option still works.
+    stream.set_nodelay(true).ok();
+    match connector {
+        None => Ok(Transport::Tcp(stream)),
+        Some(connector) => {
+            // Large, and connections without TLS do not pay for it.
+            let connecting = Box::pin(connector.connect(offer, stream));
+            Ok(Transport::Tls(connecting.await?))
+        }
     }
 }
 

@@ -4,9 +4,11 @@
 //! request path nothing is shared with other workers; control work reaches it as [`Message`]s.
 
 mod accept;
+mod arrival;
 mod change;
 mod current;
 mod door;
+mod handshake;
 mod life;
 
 use std::cell::Cell;
@@ -49,6 +51,8 @@ use crate::upstream::balance::BackendStates;
 use crate::upstream::h2::H2Pool;
 use crate::upstream::pool::Pool;
 use crate::upstream::redis::RedisPool;
+
+use handshake::Handshakes;
 
 pub(crate) use current::Generation;
 pub(crate) use door::Door;
@@ -129,6 +133,7 @@ pub(crate) struct Worker {
     pub(crate) resolving: Arc<tokio::sync::Semaphore>,
     /// Copies of requests on their way to mirrors.
     pub(crate) copies: Cell<u32>,
+    handshakes: Handshakes,
     connections: RefCell<Slab<Connection>>,
     connection_ended: Notify,
     next_connection: Cell<u64>,

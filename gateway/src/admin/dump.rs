@@ -17,8 +17,10 @@ use tidegate_core::backend::Backend;
 use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener;
 use tidegate_core::snapshot::PluginId;
+use tidegate_core::snapshot::Protocol;
 use tidegate_core::snapshot::Snapshot;
 
+use crate::status::CertificateStatus;
 use crate::status::Status;
 
 /// GET /config_dump.
@@ -63,8 +65,25 @@ pub(crate) fn config(status: &Status) -> Vec<u8> {
         "binds": binds,
         "backends": backends,
         "plugins": plugins,
+        "certificates": status.certificates.iter().map(certificate).collect::<Vec<_>>(),
         "resources": resources,
     }))
+}
+
+/// All of a certificate but its key.
+fn certificate(one: &CertificateStatus) -> Value {
+    let since = one
+        .not_after
+        .duration_since(std::time::SystemTime::UNIX_EPOCH);
+    let millis = since.map_or(0, |since| since.as_secs().saturating_mul(1000));
+    json!({
+        "name": one.name,
+        "subject": one.subject,
+        "dnsNames": one.dns_names,
+        "notAfter": tidegate_core::time::rfc3339(millis),
+        "sha256": one.sha256,
+        "key": "redacted",
+    })
 }
 
 fn bind(bind: &Bind, snapshot: &Snapshot, status: &Status) -> Value {
@@ -76,6 +95,11 @@ fn bind(bind: &Bind, snapshot: &Snapshot, status: &Status) -> Value {
         "listening": bound.is_some(),
         "trustedHops": bind.trusted_hops,
         "accessLog": format!("{:?}", bind.access_log),
+        "protocol": match bind.protocol {
+            Protocol::Http => "HTTP",
+            Protocol::Tls(_) => "TLS",
+            Protocol::Tcp(_) => "TCP",
+        },
         "timeouts": format!("{:?}", bind.timeouts),
         "sizes": format!("{:?}", bind.sizes),
         "listeners": listeners.map(|one| listener(one, snapshot)).collect::<Vec<_>>(),
@@ -104,9 +128,18 @@ fn backend(backend: &Backend) -> Value {
         .iter()
         .map(|one| json!({ "address": one.address.to_string(), "weight": one.weight }))
         .collect();
+    let tls = backend.tls.as_ref().map(|tls| {
+        json!({
+            "hostname": tls.hostname.as_ref(),
+            "trust": format!("{:?}", tls.trust),
+            "subjectAltNames": format!("{:?}", tls.subject_alt_names),
+            "clientCertificate": tls.client_certificate.is_some(),
+        })
+    });
     json!({
         "name": backend.name.as_str(),
         "loadBalancer": format!("{:?}", backend.load_balancer),
+        "tls": tls,
         "endpoints": endpoints,
     })
 }

@@ -32,6 +32,7 @@ pub(crate) fn text(status: &Status, proxy: &Metrics) -> String {
     .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
     config(&mut out, status);
     code_cache(&mut out, status);
+    certificates(&mut out, status);
     traffic(&mut out, proxy);
     guests(&mut out, &proxy.guests);
     process::add(&mut out);
@@ -99,6 +100,19 @@ fn config(out: &mut Exposition, status: &Status) {
     }
 }
 
+fn certificates(out: &mut Exposition, status: &Status) {
+    let mut family = out.family(
+        "tidegate_certificate_not_after_seconds",
+        Kind::Gauge,
+        "Until when each certificate that serves is good, in seconds since 1970.",
+    );
+    for one in status.certificates.iter() {
+        let since = one.not_after.duration_since(SystemTime::UNIX_EPOCH);
+        let seconds = since.map_or(0, |since| since.as_secs());
+        family.sample(&[("certificate", &one.name)], seconds);
+    }
+}
+
 fn code_cache(out: &mut Exposition, status: &Status) {
     let Some(counts) = &status.code_cache else {
         return;
@@ -134,6 +148,7 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         flags,
         open_connections,
         connections,
+        handshakes,
         plugin_faults,
         retired_instances,
         plugins: used,
@@ -168,6 +183,15 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         "Client connections accepted.",
         connections,
     );
+    let mut family = out.family(
+        "tidegate_tls_handshakes_total",
+        Kind::Counter,
+        "TLS handshakes with clients by how they ended: completed, resumed, passed_through, or why \
+         they failed.",
+    );
+    for ((listener, result), count) in handshakes {
+        family.sample(&[("listener", listener), ("result", result)], count);
+    }
     let mut family = out.family(
         "tidegate_plugin_faults_total",
         Kind::Counter,

@@ -7,6 +7,7 @@ use tidegate_config::problem::Severity;
 use tidegate_config::resource::ResourceId;
 use tidegate_proxy::StartError;
 
+use crate::certificates;
 use crate::plugins::chain;
 use crate::plugins::not_started;
 
@@ -24,6 +25,8 @@ pub(crate) fn plugin_problems(draft: &Draft) -> Vec<Problem> {
         "NotStarted",
         "NoRuntime",
         "AddressNotUsable",
+        certificates::REASON,
+        certificates::BUNDLE_REASON,
     ];
     let problems = draft.problems.iter();
     let problems = problems

@@ -9,6 +9,7 @@ use tidegate_config::problem::Severity;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Isolation;
 use tidegate_host_abi::PluginKind;
+use tidegate_proxy::Certificate;
 
 use crate::control::Loaded;
 use crate::plugins::Slot;
@@ -16,6 +17,7 @@ use crate::plugins::in_one_line;
 use crate::state::hex;
 use crate::status::Accepted;
 use crate::status::Board;
+use crate::status::CertificateStatus;
 use crate::status::Outcome;
 use crate::status::PluginStatus;
 
@@ -83,6 +85,7 @@ pub(crate) fn serves(
         draft,
         snapshot,
         slots,
+        trust,
     } = loaded;
     let errors = draft.problems.iter();
     let errors = errors.filter(|problem| problem.severity == Severity::Error);
@@ -131,6 +134,12 @@ pub(crate) fn serves(
         .zip(&slots)
         .map(|(name, slot)| plugin(&name.0, slot))
         .collect();
+    let certificates: Vec<CertificateStatus> = snapshot
+        .certificates
+        .iter()
+        .zip(&trust.certificates)
+        .filter_map(|(name, one)| Some(certificate(&name.0, one.as_deref()?)))
+        .collect();
     let accepted: Vec<Accepted> = draft
         .accepted
         .iter()
@@ -145,6 +154,7 @@ pub(crate) fn serves(
         status.snapshot = Some(snapshot);
         status.addresses = addresses.into();
         status.plugins = plugins.into();
+        status.certificates = certificates.into();
         status.accepted = accepted.into();
         status.resources = draft.resources.into();
         status.problems = draft.problems.into();
@@ -162,6 +172,16 @@ pub(crate) fn failed(board: &Board, loaded: Loaded, failure: String) -> Outcome 
         status.count(Outcome::Failure, Some(failure));
     });
     Outcome::Failure
+}
+
+fn certificate(name: &str, one: &Certificate) -> CertificateStatus {
+    CertificateStatus {
+        name: name.to_owned(),
+        subject: one.subject().to_owned(),
+        dns_names: one.dns_names().map(str::to_owned).collect(),
+        not_after: one.not_after(),
+        sha256: hex(&one.sha256()),
+    }
 }
 
 fn plugin(name: &str, slot: &Slot) -> PluginStatus {

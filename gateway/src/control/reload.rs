@@ -120,6 +120,7 @@ impl Thread {
                     if self.is_ending() {
                         continue;
                     }
+                    self.control.warn_of_expiry();
                     if self.control.may_bind_now() {
                         self.reload(false);
                     }

@@ -1,5 +1,7 @@
 //! A gateway in this process, with its access log in memory.
 
+mod https;
+
 use std::io;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -26,12 +28,16 @@ use tidegate_core::snapshot::Protocol;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Node;
+use tidegate_proxy::Bundle;
 use tidegate_proxy::Callable;
+use tidegate_proxy::Certificate;
 use tidegate_proxy::Ended;
 use tidegate_proxy::Generation;
 use tidegate_proxy::Options;
 use tidegate_proxy::PluginSlot;
 use tidegate_proxy::StartError;
+
+pub use https::Https;
 
 use crate::Client;
 use crate::Rule;
@@ -62,6 +68,9 @@ pub struct Builder {
     workers: usize,
     format: AccessLog,
     callable: Callable,
+    certificates: Vec<Option<Arc<Certificate>>>,
+    bundles: Vec<Option<Arc<Bundle>>>,
+    https: Vec<Https>,
 }
 
 impl Gateway {
@@ -80,6 +89,9 @@ impl Gateway {
             workers: 1,
             format: AccessLog::Text,
             callable: Callable::All,
+            certificates: Vec::new(),
+            bundles: Vec::new(),
+            https: Vec::new(),
         }
     }
 
@@ -319,25 +331,32 @@ impl Builder {
             backends.insert(Arc::new(other));
         }
         let mut plugins = Vec::new();
-        let listener = self.plugins.iter();
-        let listener: Vec<PluginId> = listener.map(|one| place(one, &mut plugins)).collect();
-        let listener = if self.rules.is_empty() {
-            Listener::to_one_backend("web", listener, origin)
-        } else {
+        let of_listener = self.plugins.iter();
+        let of_listener: Vec<PluginId> = of_listener.map(|one| place(one, &mut plugins)).collect();
+        let mut listener = |name: &str| {
+            let of_listener = of_listener.clone();
+            if self.rules.is_empty() {
+                return Arc::new(Listener::to_one_backend(name, of_listener, origin));
+            }
             let rules = (0..).zip(&self.rules);
             let entries = rules.map(|(id, rule)| rule.entry(id, &backends, &mut plugins));
             let routes = RouteTable::build(entries.collect());
-            Listener {
-                name: "web".into(),
-                plugins: listener,
+            Arc::new(Listener {
+                name: name.into(),
+                plugins: of_listener,
                 routes,
-            }
+            })
+        };
+        let mut listeners = HostMap::default();
+        let protocol = if self.https.is_empty() {
+            listeners.insert(HostPattern::Any, listener("web"));
+            Protocol::Http
+        } else {
+            https::listen(&self.https, &mut listeners, &mut listener)
         };
         for service in &self.services {
             place(service, &mut plugins);
         }
-        let mut listeners = HostMap::default();
-        listeners.insert(HostPattern::Any, Arc::new(listener));
         let bind = Bind {
             name: "web".into(),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -345,7 +364,7 @@ impl Builder {
             timeouts: self.timeouts,
             sizes: self.sizes,
             access_log: self.format,
-            protocol: Protocol::Http,
+            protocol,
             proxy_protocol: false,
             listeners,
         };
@@ -356,8 +375,8 @@ impl Builder {
             binds: vec![Arc::new(bind)],
             backends,
             plugins: names.collect(),
-            certificates: Vec::new(),
-            bundles: Vec::new(),
+            certificates: https::names(self.certificates.len()),
+            bundles: https::names(self.bundles.len()),
             timeouts: self.timeouts,
             sizes: self.sizes,
         };
@@ -375,6 +394,8 @@ impl Builder {
             number,
             snapshot: Arc::new(snapshot),
             plugins: plugins.iter().map(slot).collect(),
+            certificates: self.certificates,
+            bundles: self.bundles,
         }
     }
 }

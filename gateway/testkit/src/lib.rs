@@ -11,6 +11,7 @@
     reason = "a harness fails its test by a panic that says what was expected"
 )]
 
+pub mod certs;
 pub mod client;
 pub mod echo;
 pub mod envoy;
@@ -23,15 +24,20 @@ pub mod message;
 pub mod origin;
 pub mod peer;
 pub mod rule;
+pub mod tls;
 pub mod wasm;
 
 use std::time::Duration;
 
+pub use certs::Authority;
+pub use certs::Leaf;
+pub use certs::Pair;
 pub use client::Client;
 pub use echo::Echo;
 pub use envoy::Envoy;
 pub use eventually::eventually;
 pub use gateway::Gateway;
+pub use gateway::Https;
 pub use grpc::GrpcOrigin;
 pub use latch::Latch;
 pub use loaded::Loaded;
@@ -39,6 +45,8 @@ pub use message::Message;
 pub use origin::Origin;
 pub use peer::Peer;
 pub use rule::Rule;
+pub use tls::TlsClient;
+pub use tls::TlsFront;
 pub use wasm::Wasm;
 
 /// How long anything may take before its test fails.

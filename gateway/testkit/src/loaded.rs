@@ -60,6 +60,8 @@ impl Loaded {
                 number: 1,
                 snapshot: Arc::new(snapshot),
                 plugins: plugins.iter().map(refused).collect(),
+                certificates: Vec::new(),
+                bundles: Vec::new(),
             },
             workers: 1,
             access_log: None,

@@ -37,6 +37,8 @@ fn receive(
             peer: IpAddr::from([127, 0, 0, 1]),
             peer_text: &HeaderValue::from_static("127.0.0.1"),
             trusted_hops: 0,
+            secure: false,
+            client_certificate: None,
             random: 7,
         },
     )

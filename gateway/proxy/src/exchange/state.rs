@@ -27,6 +27,7 @@ use crate::exchange::intake::Progress;
 use crate::exchange::request::Routed;
 use crate::filters::Chain;
 use crate::filters::vm::Vm;
+use crate::tls::Secured;
 use crate::upstream::balance::BackendState;
 use crate::worker::Generation;
 
@@ -142,6 +143,8 @@ pub(crate) struct Facts {
     pub(crate) peer: SocketAddr,
     pub(crate) local: SocketAddr,
     pub(crate) connection_id: u64,
+    /// The client connection's TLS, if it has.
+    pub(crate) secured: Option<Rc<Secured>>,
     pub(crate) backend: Option<Rc<BackendState>>,
     pub(crate) endpoint: Option<SocketAddr>,
     pub(crate) attempts: u32,

@@ -120,7 +120,7 @@ async fn exchange(
     call: &HttpCall,
 ) -> Result<CallResponse, Failure> {
     let backend = reach.backend(namespace, &call.backend);
-    let backend = worker.backends.of(backend.ok_or(Failure::NoEndpoint)?);
+    let backend = worker.backends.of(&backend.ok_or(Failure::NoEndpoint)?);
     let head = request_head(call).ok_or(Failure::InvalidHeader)?;
     let mut freshness = Freshness::Any;
     loop {

@@ -77,7 +77,7 @@ impl GrpcCalls {
         let reach = vm.reach();
         let peer = exchange::Peer {
             worker,
-            backend: reach.backend(vm.namespace(), &start.backend).cloned(),
+            backend: reach.backend(vm.namespace(), &start.backend),
         };
         // The worker's runtime owns the task; the instance ends it.
         let task = match &start.kind {

@@ -16,6 +16,7 @@ use tidegate_host_abi::PropertyValue;
 mod flags;
 mod response;
 mod routing;
+mod tls;
 
 use crate::exchange::state::Phase;
 use crate::exchange::state::State;
@@ -86,10 +87,16 @@ fn connection<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyV
         Property::DestinationAddress => text(facts.local.to_string()),
         Property::DestinationPort => PropertyValue::Int(i64::from(facts.local.port())),
         Property::ConnectionId => PropertyValue::Int(int(facts.connection_id)),
-        Property::ConnectionMtls => PropertyValue::Bool(false),
-        // The connection is not encrypted: no name was asked for.
-        Property::ConnectionRequestedServerName => bytes(b""),
-        _ => return None,
+        Property::ConnectionMtls => {
+            let secured = facts.secured.as_ref();
+            PropertyValue::Bool(secured.is_some_and(|secured| secured.client.is_some()))
+        }
+        // Without TLS, no name was asked for.
+        Property::ConnectionRequestedServerName => {
+            let secured = facts.secured.as_ref();
+            bytes(secured.map_or(b"", |secured| secured.server_name.as_bytes()))
+        }
+        _ => return tls::read(facts.secured.as_deref()?, property),
     };
     Some(value)
 }

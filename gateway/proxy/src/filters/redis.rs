@@ -63,7 +63,7 @@ fn submit(
     if !resp::is_shareable(&call.query) {
         let query = call.query.get(..64).unwrap_or(&call.query).escape_ascii();
         tracing::warn!(
-            backend = backend.name.as_str(),
+            backend = backend.backend.name.as_str(),
             "a filter's Redis query is not one command that others can share a connection with: \
              {query}"
         );
@@ -79,7 +79,7 @@ fn submit(
         database: call.login.database,
         timeout,
     };
-    let state = worker.backends.of(backend);
+    let state = worker.backends.of(&backend);
     Some(
         worker
             .redis

@@ -16,7 +16,6 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use tidegate_core::backend::Backend;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_host_abi::Crypto;
 use tidegate_host_abi::Fault;
@@ -33,6 +32,8 @@ use crate::filters::services::flood::Flood;
 use crate::generation::Callable;
 use crate::generation::Generation;
 use crate::generation::PluginSlot;
+use crate::tls::TlsPlan;
+use crate::upstream::balance::Target;
 
 /// What all guests of a gateway share, through all generations.
 #[derive(Debug)]
@@ -122,13 +123,14 @@ impl Drop for Permit {
 #[derive(Debug, Default)]
 pub(crate) struct Reach {
     snapshot: Arc<Snapshot>,
+    tls: Arc<TlsPlan>,
     /// By plugin name: its namespace, and its backends.
     plugins: HashMap<String, (String, Callable)>,
 }
 
 impl Reach {
     /// The reach of a generation's plugins.
-    pub(crate) fn of(generation: &Generation) -> Arc<Self> {
+    pub(crate) fn of(generation: &Generation, tls: &Arc<TlsPlan>) -> Arc<Self> {
         let ready = generation.plugins.iter().filter_map(|slot| match slot {
             PluginSlot::Ready { plugin, backends } => {
                 let spec = plugin.spec();
@@ -140,12 +142,14 @@ impl Reach {
         Arc::new(Self {
             plugins: ready.collect(),
             snapshot: Arc::clone(&generation.snapshot),
+            tls: Arc::clone(tls),
         })
     }
 
     /// The backend that a plugin of this namespace calls so.
-    pub(crate) fn backend(&self, namespace: &str, name: &str) -> Option<&Arc<Backend>> {
-        self.snapshot.backends.named(namespace, name)
+    pub(crate) fn backend(&self, namespace: &str, name: &str) -> Option<Target> {
+        let backend = self.snapshot.backends.named(namespace, name)?;
+        Some(Target::of(backend, &self.tls))
     }
 
     /// Whether nothing bounds what a plugin reaches.

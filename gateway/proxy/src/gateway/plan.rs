@@ -14,6 +14,7 @@ use tidegate_host_abi::VmKey;
 use crate::filters::services::Commons;
 use crate::filters::services::Reach;
 use crate::filters::services::VmServices;
+use crate::gateway::StartError;
 use crate::generation::BindId;
 use crate::generation::Generation;
 use crate::generation::Plan;
@@ -21,6 +22,7 @@ use crate::generation::PluginSlot;
 use crate::generation::Slot;
 use crate::generation::VmId;
 use crate::generation::VmPlan;
+use crate::tls::TlsPlan;
 
 /// What a bind is recognised by: its address, or its name if the system chooses the port.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -61,17 +63,24 @@ impl Ids {
 }
 
 /// Plans `generation` after `before`.
+///
+/// # Errors
+///
+/// [`StartError::Tls`].
 pub(super) fn draw(
     generation: Generation,
     before: &Plan,
     ids: &mut Ids,
     commons: &Arc<Commons>,
-) -> Drawn {
-    let reach = Reach::of(&generation);
+) -> Result<Drawn, StartError> {
+    let tls = Arc::new(TlsPlan::of(&generation, &before.tls)?);
+    let reach = Reach::of(&generation, &tls);
     let Generation {
         number,
         snapshot,
         plugins,
+        certificates: _,
+        bundles: _,
     } = generation;
     let groups = by_vm(&plugins);
     let mut vms = Vec::new();
@@ -110,18 +119,19 @@ pub(super) fn draw(
         }
     }
     binds.sort_by_key(|(id, _)| *id);
-    Drawn {
+    Ok(Drawn {
         plan: Plan {
             number,
             snapshot,
             slots,
             vms,
             binds,
+            tls,
         },
         reach,
         new_vms,
         new_binds,
-    }
+    })
 }
 
 /// Plugins grouped by the instance they share, in order of first appearance.

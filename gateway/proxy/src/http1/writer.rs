@@ -151,9 +151,11 @@ impl Writer {
         self.half.forget();
     }
 
-    /// Sends FIN: the peer sees the end of what was written.
-    pub(crate) async fn shutdown(&mut self) {
+    /// Sends FIN: the peer sees the end of what was written. TLS has a word of its own for it,
+    /// which a peer that does not read may hold up for at most `limit`.
+    pub(crate) async fn shutdown(&mut self, limit: Duration) {
         let half = &mut self.half;
-        poll_fn(|cx| half.poll_shutdown(cx)).await.ok();
+        let shutdown = poll_fn(|cx| half.poll_shutdown(cx));
+        self.deadline.limit(limit, shutdown).await.ok();
     }
 }

@@ -14,23 +14,48 @@ use foldhash::fast::RandomState;
 use tidegate_core::backend::Backend;
 use tidegate_core::backend::BackendName;
 use tidegate_core::balance::Balancer;
+use tidegate_core::failure::Failure;
 use tidegate_core::snapshot::Backends;
+
+use crate::tls::Connector;
+use crate::tls::ConnectorId;
+use crate::tls::TlsPlan;
 
 /// An endpoint that was picked: its place and its address.
 pub(crate) type Picked = (usize, SocketAddr);
+
+/// A backend, with what TLS to it is done with.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) backend: Arc<Backend>,
+    connector: Option<Arc<Connector>>,
+}
+
+impl Target {
+    /// A backend of the generation that `tls` is of.
+    pub(crate) fn of(backend: &Arc<Backend>, tls: &TlsPlan) -> Self {
+        Self {
+            backend: Arc::clone(backend),
+            connector: tls.connector(backend).cloned(),
+        }
+    }
+}
 
 /// One backend on one worker.
 #[derive(Debug)]
 pub(crate) struct BackendState {
     pub(crate) backend: Arc<Backend>,
+    connector: Option<Arc<Connector>>,
     balancer: RefCell<Balancer>,
     /// Exchanges of this worker by endpoint.
     loads: Vec<Cell<u32>>,
 }
 
 impl BackendState {
-    fn new(backend: &Arc<Backend>, seed: u64) -> Self {
+    fn new(target: &Target, seed: u64) -> Self {
+        let Target { backend, connector } = target;
         Self {
+            connector: connector.clone(),
             balancer: RefCell::new(Balancer::new(
                 backend.load_balancer,
                 &backend.endpoints,
@@ -39,6 +64,30 @@ impl BackendState {
             loads: backend.endpoints.iter().map(|_| Cell::new(0)).collect(),
             backend: Arc::clone(backend),
         }
+    }
+
+    /// What TLS to it is done with; `None` is without TLS.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::UpstreamTlsHandshake`] if there should be TLS, and there is nothing to do it with.
+    pub(crate) fn connector(&self) -> Result<Option<&Arc<Connector>>, Failure> {
+        if self.backend.tls.is_some() && self.connector.is_none() {
+            return Err(Failure::UpstreamTlsHandshake);
+        }
+        Ok(self.connector.as_ref())
+    }
+
+    /// What tells its connections from those of other backends with the same endpoints.
+    pub(crate) fn connector_id(&self) -> ConnectorId {
+        self.connector
+            .as_ref()
+            .map_or(ConnectorId::PLAIN, |connector| connector.id)
+    }
+
+    fn is_of(&self, target: &Target) -> bool {
+        let mine = self.connector.as_ref().map(Arc::as_ptr);
+        self.backend == target.backend && mine == target.connector.as_ref().map(Arc::as_ptr)
     }
 
     /// The endpoint for the next attempt; `None` if all have been tried.
@@ -104,13 +153,14 @@ impl BackendStates {
     }
 
     /// The state of a backend: the one there is, unless the backend has changed.
-    pub(crate) fn of(&self, backend: &Arc<Backend>) -> Rc<BackendState> {
+    pub(crate) fn of(&self, target: &Target) -> Rc<BackendState> {
         let mut known = self.known.borrow_mut();
-        match known.get(backend.name.as_str()) {
-            Some(state) if state.backend == *backend => Rc::clone(state),
+        let name = &target.backend.name;
+        match known.get(name.as_str()) {
+            Some(state) if state.is_of(target) => Rc::clone(state),
             _ => {
-                let state = Rc::new(BackendState::new(backend, self.seed));
-                known.insert(backend.name.clone(), Rc::clone(&state));
+                let state = Rc::new(BackendState::new(target, self.seed));
+                known.insert(name.clone(), Rc::clone(&state));
                 state
             }
         }

@@ -1,4 +1,4 @@
-//! HTTP/2 connections to origins, without TLS and with prior knowledge (RFC 9113 §3.3).
+//! HTTP/2 connections to origins: with prior knowledge, or over TLS (RFC 9113 §3.2, §3.3).
 //!
 //! Owns how many there are to an endpoint and which one a stream goes to: the least busy one, or
 //! another one while there is none with room. A connection that was told to go away gets no new
@@ -23,6 +23,7 @@ use http::Request;
 use tidegate_core::failure::Failure;
 use tokio::sync::Notify;
 
+use crate::tls::ConnectorId;
 use crate::upstream::MAX_TIMED_OUT;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
@@ -36,10 +37,13 @@ const MAX_CONNECTIONS: usize = 8;
 /// New connections that one stream waits for: others may take the places on them first.
 const MAX_ATTEMPTS: usize = 2 * MAX_CONNECTIONS;
 
+/// An endpoint, and what TLS to it is done with.
+type Key = (SocketAddr, ConnectorId);
+
 /// All HTTP/2 connections of one worker, by endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct H2Pool {
-    endpoints: RefCell<HashMap<SocketAddr, Endpoint, RandomState>>,
+    endpoints: RefCell<HashMap<Key, Endpoint, RandomState>>,
 }
 
 /// What there is to one endpoint.
@@ -89,7 +93,7 @@ impl H2Pool {
         let mut timed_out = 0;
         let mut last = Failure::NoEndpoint;
         while let Some((place, endpoint)) = backend.pick(worker.ids.draw(), &tried) {
-            match self.open_at(worker, endpoint, request).await {
+            match self.open_at(worker, backend, endpoint, request).await {
                 Ok((response, body, connection)) => {
                     return Ok(H2Stream {
                         response,
@@ -116,19 +120,21 @@ impl H2Pool {
     async fn open_at(
         &self,
         worker: &Rc<Worker>,
+        backend: &Rc<BackendState>,
         endpoint: SocketAddr,
         request: &Request<()>,
     ) -> Result<(ResponseFuture, SendStream<Bytes>, Place), Failure> {
+        let key = (endpoint, backend.connector_id());
         // A peer that takes connections and closes them at once must not be asked for ever.
         for _ in 0..MAX_ATTEMPTS {
-            while let Some(connection) = self.with_room(endpoint) {
+            while let Some(connection) = self.with_room(key) {
                 match connection.send(request) {
                     Ok(sent) => return Ok(sent),
                     // It was told to go away, or is broken: it is not asked again.
                     Err(err) => tracing::debug!(%endpoint, %err, "a connection takes no stream"),
                 }
             }
-            let attempt = self.attempt(worker, endpoint);
+            let attempt = self.attempt(worker, backend, key);
             let ended = attempt.ended.notified();
             if attempt.outcome.get().is_none() {
                 ended.await;
@@ -140,9 +146,9 @@ impl H2Pool {
     }
 
     /// The least busy connection to an endpoint; `None` if another one should be made.
-    fn with_room(&self, endpoint: SocketAddr) -> Option<Rc<Connection>> {
+    fn with_room(&self, key: Key) -> Option<Rc<Connection>> {
         let mut endpoints = self.endpoints.borrow_mut();
-        let known = endpoints.get_mut(&endpoint)?;
+        let known = endpoints.get_mut(&key)?;
         known.connections.retain(|connection| connection.is_open());
         let all = known.connections.iter();
         let idlest = all.min_by_key(|connection| connection.streams())?;
@@ -152,20 +158,21 @@ impl H2Pool {
 
     /// The attempt that is under way, or a new one. It has a task of its own: who waits for it may
     /// give up without harm to the others.
-    fn attempt(&self, worker: &Rc<Worker>, endpoint: SocketAddr) -> Rc<Attempt> {
+    fn attempt(&self, worker: &Rc<Worker>, backend: &Rc<BackendState>, key: Key) -> Rc<Attempt> {
         let mut endpoints = self.endpoints.borrow_mut();
-        let known = endpoints.entry(endpoint).or_default();
+        let known = endpoints.entry(key).or_default();
         if let Some(attempt) = &known.attempt {
             return Rc::clone(attempt);
         }
         let attempt = Rc::<Attempt>::default();
         known.attempt = Some(Rc::clone(&attempt));
-        let (worker, result) = (Rc::clone(worker), Rc::clone(&attempt));
+        let (worker, backend) = (Rc::clone(worker), Rc::clone(backend));
+        let result = Rc::clone(&attempt);
         // The worker's runtime owns the task; it ends by the limit for connecting.
         tokio::task::spawn_local(async move {
-            let connected = Connection::open(&worker, endpoint).await;
+            let connected = Connection::open(&worker, &backend, key.0).await;
             let mut endpoints = worker.h2.endpoints.borrow_mut();
-            let known = endpoints.entry(endpoint).or_default();
+            let known = endpoints.entry(key).or_default();
             known.attempt = None;
             result.outcome.set(Some(match connected {
                 Ok(connection) => {

@@ -12,15 +12,16 @@ use std::time::Instant;
 
 use foldhash::fast::RandomState;
 
+use crate::tls::ConnectorId;
 use crate::upstream::UpstreamConnection;
 
 /// A connection that was not used for so long gives its read buffer back.
 const COLD: Duration = Duration::from_secs(1);
 
-/// Kept connections by endpoint.
+/// Kept connections by endpoint, and by what TLS to it was done with.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    idle: RefCell<HashMap<SocketAddr, Vec<Kept>, RandomState>>,
+    idle: RefCell<HashMap<(SocketAddr, ConnectorId), Vec<Kept>, RandomState>>,
     per_endpoint: Cell<usize>,
     max_idle: Cell<Duration>,
 }
@@ -47,9 +48,13 @@ impl Pool {
     }
 
     /// A kept connection that its origin has not closed, as far as is known.
-    pub(crate) fn take(&self, endpoint: SocketAddr) -> Option<Box<UpstreamConnection>> {
+    pub(crate) fn take(
+        &self,
+        endpoint: SocketAddr,
+        connector: ConnectorId,
+    ) -> Option<Box<UpstreamConnection>> {
         let mut idle = self.idle.borrow_mut();
-        let kept = idle.get_mut(&endpoint)?;
+        let kept = idle.get_mut(&(endpoint, connector))?;
         while let Some(Kept { connection, since }) = kept.pop() {
             if since.elapsed() < self.max_idle.get() && connection.reader.is_quiet() {
                 return Some(connection);
@@ -61,7 +66,8 @@ impl Pool {
     /// Keeps a connection, or drops it if enough are kept.
     pub(crate) fn put(&self, connection: Box<UpstreamConnection>) {
         let mut idle = self.idle.borrow_mut();
-        let kept = idle.entry(connection.endpoint).or_default();
+        let place = (connection.endpoint, connection.connector);
+        let kept = idle.entry(place).or_default();
         if kept.len() < self.per_endpoint.get() {
             kept.push(Kept {
                 connection,

@@ -9,24 +9,19 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::error::SendError;
 
-use crate::downstream::Http1;
-use crate::downstream::Link;
-use crate::http1::reader::Reader;
-use crate::http1::writer::Writer;
 use crate::listener::AcceptError;
 use crate::listener::PRESSURE_PAUSE;
 use crate::listener::classify;
 use crate::listener::refuse_new;
-use crate::transport::Transport;
 use crate::worker::Connection;
 use crate::worker::Door;
 use crate::worker::Message;
 use crate::worker::Worker;
+use crate::worker::arrival::Arrival;
 
 /// A connection is handed over if the receiver then still has fewer than we have.
 const SKEW: usize = 2;
@@ -113,7 +108,6 @@ pub(super) fn adopt(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, do
     let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
     // Small writes must not wait for acknowledgements; a socket without the option still works.
     stream.set_nodelay(true).ok();
-    let (read, write) = Transport::from(stream).into_split();
     let deadline = worker.wheel.deadline();
     let idle = Rc::new(Cell::new(false));
     let id = worker.next_connection.get();
@@ -125,20 +119,15 @@ pub(super) fn adopt(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, do
         hurrier: deadline.hurrier(),
         task: None,
     });
-    let downstream = Http1 {
-        reader: Reader::new(read, deadline),
-        writer: Writer::new(write, worker.wheel.deadline()),
-        link: Link {
-            worker: Rc::clone(worker),
-            door: Rc::clone(door),
-            peer,
-            peer_text: HeaderValue::try_from(peer.ip().to_string())
-                .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
-            local,
-            id,
-        },
-        head_started: None,
+    let arrival = Arrival {
+        stream,
+        worker: Rc::clone(worker),
+        door: Rc::clone(door),
+        peer,
+        local,
+        id,
         idle,
+        deadline,
     };
     if let Some(load) = worker.peers.loads.get(worker.index) {
         load.fetch_add(1, Ordering::Relaxed);
@@ -149,7 +138,7 @@ pub(super) fn adopt(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, do
     };
     let task = tokio::task::spawn_local(async move {
         let _open = open;
-        downstream.serve().await;
+        arrival.serve().await;
     });
     if let Some(connection) = worker.connections.borrow_mut().get_mut(key) {
         connection.task = Some(task.abort_handle());

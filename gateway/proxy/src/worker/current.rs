@@ -30,6 +30,7 @@ use crate::generation::Slot;
 use crate::generation::VmId;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::BackendStates;
+use crate::upstream::balance::Target;
 
 /// The configuration that exchanges see, with the filters that this worker runs for it.
 #[derive(Debug)]
@@ -153,7 +154,7 @@ impl Generation {
     ) -> Option<&Rc<BackendState>> {
         let cell = self.backends.get(id.0 as usize)?;
         let backend = self.plan.snapshot.backends.get(id)?;
-        Some(cell.get_or_init(|| states.of(backend)))
+        Some(cell.get_or_init(|| states.of(&Target::of(backend, &self.plan.tls))))
     }
 }
 

@@ -29,6 +29,7 @@ use crate::upstream::h2::H2Pool;
 use crate::upstream::pool::Pool;
 use crate::upstream::redis::RedisPool;
 use crate::worker::Generation;
+use crate::worker::Handshakes;
 use crate::worker::Message;
 use crate::worker::Setup;
 use crate::worker::Worker;
@@ -113,6 +114,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         peers,
         resolving: Arc::new(tokio::sync::Semaphore::new(dns::AT_ONCE)),
         copies: Cell::new(0),
+        handshakes: Handshakes::default(),
         connections: RefCell::new(Slab::new()),
         connection_ended: Notify::new(),
         next_connection: Cell::new(1),

@@ -4,11 +4,9 @@
 //! backend takes. A call that the backend has not looked at is made once more.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tidegate_core::backend::Backend;
 use tidegate_core::failure::Failure;
 use tidegate_core::grpc;
 use tidegate_host_abi::GrpcEvent;
@@ -21,6 +19,7 @@ use crate::filters::grpc::inbound::Inbound;
 use crate::filters::grpc::outbound;
 use crate::filters::grpc::outbound::Outbox;
 use crate::filters::grpc::request;
+use crate::upstream::balance::Target;
 use crate::upstream::h2::H2Stream;
 use crate::worker::Worker;
 
@@ -29,7 +28,7 @@ use crate::worker::Worker;
 pub(super) struct Peer {
     pub(super) worker: Rc<Worker>,
     /// `None` if the backend is gone since the guest named it.
-    pub(super) backend: Option<Arc<Backend>>,
+    pub(super) backend: Option<Target>,
 }
 
 /// Why there is no stream.
@@ -51,7 +50,7 @@ impl Peer {
     async fn open(&self, start: &GrpcStart) -> Result<H2Stream, Unsent> {
         let backend = self.backend.as_ref();
         let backend = backend.ok_or(Unsent::Failed(Failure::NoEndpoint))?;
-        let head = request::head(start, &backend.authority).map_err(Unsent::Refused)?;
+        let head = request::head(start, &backend.backend.authority).map_err(Unsent::Refused)?;
         let state = self.worker.backends.of(backend);
         let opened = self.worker.h2.open(&self.worker, &state, &head).await;
         opened.map_err(Unsent::Failed)

@@ -11,6 +11,7 @@ pub(super) fn bits(flag: &str) -> i64 {
             UPSTREAM_REQUEST_TIMEOUT
         }
         "connect_failed" | "connect_timeout" => UPSTREAM_CONNECTION_FAILURE,
+        tls if tls.starts_with("upstream_tls_") => UPSTREAM_CONNECTION_FAILURE,
         "upstream_reset" | "upstream_body_cut" => UPSTREAM_CONNECTION_TERMINATION,
         "no_route" => NO_ROUTE_FOUND,
         "client_closed" | "client_stalled" => DOWNSTREAM_CONNECTION_TERMINATION,
@@ -50,6 +51,7 @@ mod tests {
             (Failure::BackendRequestTimeout, 0x4),
             (Failure::ConnectFailed, 0x20),
             (Failure::ConnectTimeout, 0x20),
+            (Failure::UpstreamTlsUntrusted, 0x20),
             (Failure::UpstreamReset, 0x40),
             (Failure::UpstreamBodyCut, 0x40),
             (Failure::NoRoute, 0x100),

@@ -65,11 +65,13 @@ fn upstream<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyVal
         Property::UpstreamTransportFailureReason => {
             endpoint?;
             let flag = state.facts.flag;
-            bytes(if flag.starts_with("connect_") {
-                flag.as_bytes()
-            } else {
-                b""
-            })
+            bytes(
+                if flag.starts_with("connect_") || flag.starts_with("upstream_tls_") {
+                    flag.as_bytes()
+                } else {
+                    b""
+                },
+            )
         }
         _ => return None,
     };

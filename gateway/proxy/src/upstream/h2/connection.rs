@@ -21,6 +21,9 @@ use socket2::TcpKeepalive;
 use tidegate_core::failure::Failure;
 use tokio::net::TcpStream;
 
+use crate::tls::Offer;
+use crate::upstream::balance::BackendState;
+use crate::upstream::dial;
 use crate::worker::Worker;
 
 /// Bytes that one stream may have under way towards us.
@@ -63,21 +66,26 @@ impl Drop for Place {
 
 impl Connection {
     /// Connects within the limit for connecting.
-    pub(super) async fn open(worker: &Worker, endpoint: SocketAddr) -> Result<Rc<Self>, Failure> {
+    pub(super) async fn open(
+        worker: &Worker,
+        backend: &BackendState,
+        endpoint: SocketAddr,
+    ) -> Result<Rc<Self>, Failure> {
         let limit = worker.timeouts().connect;
-        match tokio::time::timeout(limit, Self::connect(worker, endpoint)).await {
+        match tokio::time::timeout(limit, Self::connect(worker, backend, endpoint)).await {
             Ok(Ok(connection)) => Ok(connection),
             Ok(Err(failure)) => Err(failure),
             Err(_) => Err(Failure::ConnectTimeout),
         }
     }
 
-    async fn connect(worker: &Worker, endpoint: SocketAddr) -> Result<Rc<Self>, Failure> {
-        let stream = TcpStream::connect(endpoint).await.map_err(|err| {
-            tracing::debug!(%endpoint, %err, "connect failed");
-            Failure::ConnectFailed
-        })?;
-        tune(&stream, worker.timeouts().write_stall);
+    async fn connect(
+        worker: &Worker,
+        backend: &BackendState,
+        endpoint: SocketAddr,
+    ) -> Result<Rc<Self>, Failure> {
+        let stream = dial(backend, endpoint, Offer::Http2).await?;
+        tune(stream.tcp(), worker.timeouts().write_stall);
         let heads = u32::try_from(worker.sizes().head_bytes).unwrap_or(u32::MAX);
         let mut builder = Builder::new();
         builder
@@ -139,10 +147,9 @@ impl Connection {
     }
 }
 
-/// Small frames must not wait for acknowledgements, and a peer that is gone must be noticed, though
+/// A peer that is gone must be noticed, though
 /// nothing is sent for a long time. A socket without an option still works.
 fn tune(stream: &TcpStream, stall: Duration) {
-    stream.set_nodelay(true).ok();
     let socket = SockRef::from(stream);
     let keepalive = TcpKeepalive::new()
         .with_time(KEEPALIVE)

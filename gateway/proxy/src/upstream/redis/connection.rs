@@ -5,8 +5,10 @@
 //! reply from the next one's; all that wait on it fail with it.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -16,17 +18,18 @@ use bytes::BytesMut;
 use tidegate_core::resp;
 use tidegate_core::resp::ValueEnd;
 use tokio::io::AsyncReadExt as _;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedReadHalf;
-use tokio::net::tcp::OwnedWriteHalf;
 
 use super::Client;
 use super::Command;
 use super::Login;
 use super::Reply;
+use crate::tls::Offer;
+use crate::transport::ReadHalf;
+use crate::transport::Transport;
+use crate::transport::WriteHalf;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
+use crate::upstream::dial;
 use crate::worker::Worker;
 
 /// Bytes gathered for one write.
@@ -76,15 +79,14 @@ async fn open(worker: &Worker, backend: &Rc<BackendState>, login: &Login) -> Res
     let mut tried = Vec::new();
     let mut last = "the backend has no endpoint".to_owned();
     while let Some((place, endpoint)) = backend.pick(worker.ids.draw(), &tried) {
-        match TcpStream::connect(endpoint).await {
+        match dial(backend, endpoint, Offer::Nothing).await {
             Ok(stream) => {
-                stream.set_nodelay(true).ok();
                 let limit = worker.sizes().callout_body_bytes;
                 let mut link = Link::new(stream, backend.lease(place), limit);
                 link.log_in(login).await?;
                 return Ok(link);
             }
-            Err(err) => last = format!("{endpoint}: {err}"),
+            Err(failure) => last = format!("{endpoint}: {}", failure.verdict().flag),
         }
         tried.push(place);
     }
@@ -93,9 +95,11 @@ async fn open(worker: &Worker, backend: &Rc<BackendState>, login: &Login) -> Res
 
 /// A connection with what is under way on it.
 struct Link {
-    read: OwnedReadHalf,
-    write: OwnedWriteHalf,
+    read: ReadHalf,
+    write: WriteHalf,
     out: BytesMut,
+    /// There is something to send: here, or held back by TLS.
+    unflushed: bool,
     came: BytesMut,
     end: ValueEnd,
     /// Commands that were sent, the oldest first.
@@ -106,12 +110,13 @@ struct Link {
 }
 
 impl Link {
-    fn new(stream: TcpStream, lease: Lease, limit: usize) -> Self {
+    fn new(stream: Transport, lease: Lease, limit: usize) -> Self {
         let (read, write) = stream.into_split();
         Self {
             read,
             write,
             out: BytesMut::new(),
+            unflushed: false,
             came: BytesMut::new(),
             end: ValueEnd::default(),
             sent: VecDeque::new(),
@@ -135,8 +140,12 @@ impl Link {
         for words in words {
             let mut query = Vec::new();
             resp::encode(&mut query, &words);
-            let sent = self.write.write_all(&query).await;
-            sent.map_err(|err| broken(&err))?;
+            self.out.extend_from_slice(&query);
+            self.unflushed = true;
+            while self.unflushed {
+                let sent = push(&mut self.write, &self.out).await;
+                self.note_sent(sent)?;
+            }
             let reply = loop {
                 if let Some(reply) = self.reply()? {
                     break reply;
@@ -163,9 +172,7 @@ impl Link {
             let step = tokio::select! {
                 biased;
                 read = self.read.read_buf(&mut self.came) => Step::Read(read),
-                written = self.write.write(&self.out), if !self.out.is_empty() => {
-                    Step::Written(written)
-                }
+                sent = push(&mut self.write, &self.out), if self.unflushed => Step::Sent(sent),
                 () = client.changed.notified() => Step::Changed,
                 () = tokio::time::sleep(limit) => Step::Late,
             };
@@ -176,10 +183,7 @@ impl Link {
                     read_some(read)?;
                     self.hand_out()?;
                 }
-                Step::Written(written) => {
-                    let bytes = written.map_err(|err| broken(&err))?;
-                    self.out.advance(bytes);
-                }
+                Step::Sent(sent) => self.note_sent(sent)?,
                 Step::Changed => {}
                 Step::Late if self.sent.is_empty() && client.queue.borrow().is_empty() => {
                     return Ok(());
@@ -199,8 +203,17 @@ impl Link {
                 reply,
             } = command;
             self.out.extend_from_slice(&query);
+            self.unflushed = true;
             self.sent.push_back((deadline, reply));
         }
+    }
+
+    /// Takes note of what has left; with nothing left here, that TLS holds nothing back either.
+    fn note_sent(&mut self, sent: io::Result<usize>) -> Result<(), String> {
+        let bytes = sent.map_err(|err| broken(&err))?;
+        self.unflushed = bytes > 0;
+        self.out.advance(bytes);
+        Ok(())
     }
 
     fn hand_out(&mut self) -> Result<(), String> {
@@ -240,9 +253,24 @@ impl Link {
 /// What happened on a connection.
 enum Step {
     Read(io::Result<usize>),
-    Written(io::Result<usize>),
+    Sent(io::Result<usize>),
     Changed,
     Late,
+}
+
+/// Sends some of `out`; if it is empty, what is held back below, which counts as no byte.
+async fn push(half: &mut WriteHalf, out: &[u8]) -> io::Result<usize> {
+    poll_fn(|cx| {
+        if out.is_empty() {
+            half.poll_flush(cx).map_ok(|()| 0)
+        } else {
+            match std::task::ready!(half.poll_write(cx, out)) {
+                Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                wrote => Poll::Ready(wrote),
+            }
+        }
+    })
+    .await
 }
 
 fn read_some(read: io::Result<usize>) -> Result<(), String> {

@@ -1,0 +1,123 @@
+//! A connection from its arrival to what is spoken on it.
+//!
+//! Owns the choice: what was configured for the address when the connection came, and with TLS what
+//! came of the handshake.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+
+use http::HeaderValue;
+use tidegate_core::snapshot::Protocol;
+use tokio::net::TcpStream;
+
+use crate::deadline::Deadline;
+use crate::downstream::Http1;
+use crate::downstream::Link;
+use crate::http1::reader::Reader;
+use crate::http1::writer::Writer;
+use crate::tls::Secured;
+use crate::transport::Transport;
+use crate::worker::Door;
+use crate::worker::Worker;
+use crate::worker::handshake::Greeted;
+use crate::worker::handshake::Greeting;
+
+/// A connection on which nothing was read yet.
+pub(super) struct Arrival {
+    pub(super) stream: TcpStream,
+    pub(super) worker: Rc<Worker>,
+    pub(super) door: Rc<Door>,
+    pub(super) peer: SocketAddr,
+    /// The address that the client connected to.
+    pub(super) local: SocketAddr,
+    pub(super) id: u64,
+    /// Shared with the worker: a drain hurries connections that wait for a request.
+    pub(super) idle: Rc<Cell<bool>>,
+    /// Limits reads; the worker can hurry it.
+    pub(super) deadline: Deadline,
+}
+
+impl Arrival {
+    /// Serves the connection until it ends.
+    pub(super) async fn serve(self) {
+        let Some(scene) = self.door.scene(&self.worker) else {
+            return;
+        };
+        match &scene.bind().protocol {
+            Protocol::Http => {
+                drop(scene);
+                let (rest, stream) = self.apart();
+                rest.into_http(Transport::Tcp(stream), None).serve().await;
+            }
+            Protocol::Tls(_) => {
+                // Large, and gone before the first request.
+                let (rest, stream) = self.apart();
+                let greeting = Greeting {
+                    worker: &rest.worker,
+                    scene: &scene,
+                    deadline: &rest.deadline,
+                };
+                match Box::pin(greeting.run(stream)).await {
+                    None => {}
+                    Some(Greeted::Http { transport, secured }) => {
+                        drop(scene);
+                        rest.into_http(transport, Some(secured)).serve().await;
+                    }
+                    Some(Greeted::Bytes { rule, .. }) => {
+                        tracing::error!(listener = &*rule.listener, "TCP is not served yet");
+                    }
+                }
+            }
+            Protocol::Tcp(rule) => {
+                tracing::error!(listener = &*rule.listener, "TCP is not served yet");
+            }
+        }
+    }
+
+    fn apart(self) -> (Rest, TcpStream) {
+        let rest = Rest {
+            worker: self.worker,
+            door: self.door,
+            peer: self.peer,
+            local: self.local,
+            id: self.id,
+            idle: self.idle,
+            deadline: self.deadline,
+        };
+        (rest, self.stream)
+    }
+}
+
+/// All of an arrival that is not its socket.
+struct Rest {
+    worker: Rc<Worker>,
+    door: Rc<Door>,
+    peer: SocketAddr,
+    local: SocketAddr,
+    id: u64,
+    idle: Rc<Cell<bool>>,
+    deadline: Deadline,
+}
+
+impl Rest {
+    fn into_http(self, transport: Transport, secured: Option<Rc<Secured>>) -> Http1 {
+        let (read, write) = transport.into_split();
+        Http1 {
+            reader: Reader::new(read, self.deadline),
+            writer: Writer::new(write, self.worker.wheel.deadline()),
+            link: Link {
+                worker: self.worker,
+                door: self.door,
+                peer: self.peer,
+                peer_text: HeaderValue::try_from(self.peer.ip().to_string())
+                    .unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+                local: self.local,
+                id: self.id,
+                secured,
+            },
+            head_started: None,
+            idle: self.idle,
+        }
+    }
+}

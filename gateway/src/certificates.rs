@@ -1,0 +1,336 @@
+//! From declared certificates and bundles of authorities to ones that can be used.
+//!
+//! Owns which version of each serves. A pair is checked before it is used: that it can be read, that
+//! chain and key belong together, dates and purpose. What fails is refused with the reason, and the
+//! version before it serves on. What did not change stays the same `Arc`, by which the data plane
+//! knows that sessions and connections may stay. Keys of files are never copied elsewhere: after a
+//! restart the files themselves must be good.
+
+mod expiry;
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use sha2::Digest as _;
+use sha2::Sha256;
+use tidegate_config::draft::BundleDecl;
+use tidegate_config::draft::BundleSource;
+use tidegate_config::draft::CertificateDecl;
+use tidegate_config::draft::CertificateSource;
+use tidegate_config::draft::Draft;
+use tidegate_config::problem::Problem;
+use tidegate_core::snapshot::Protocol;
+use tidegate_core::snapshot::Snapshot;
+use tidegate_core::tls::CertificateId;
+use tidegate_core::tls::TlsName;
+use tidegate_core::tls::TrustName;
+use tidegate_proxy::Bundle;
+use tidegate_proxy::Certificate;
+use tidegate_proxy::CertificateError;
+
+use crate::certificates::expiry::Expiry;
+use crate::plugins::chain;
+
+/// The reason of problems with a certificate and its key.
+pub(crate) const REASON: &str = "CertificateNotUsable";
+/// The reason of problems with a bundle of authorities.
+pub(crate) const BUNDLE_REASON: &str = "AuthoritiesNotUsable";
+/// The reason of remarks about a certificate that is used.
+const DOUBT: &str = "CertificateDoubtful";
+/// No file of certificates or keys is longer: the machine's own bundles are a quarter of it.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// Certificates and bundles as they are to serve.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Trusted {
+    /// In the order of the snapshot; `None` if no version of one works.
+    pub(crate) certificates: Vec<Option<Arc<Certificate>>>,
+    /// In the order of the snapshot; `None` if no version of one works.
+    pub(crate) bundles: Vec<Option<Arc<Bundle>>>,
+}
+
+impl Trusted {
+    /// Whether both are the same.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        same(&self.certificates, &other.certificates) && same(&self.bundles, &other.bundles)
+    }
+}
+
+fn same<T>(these: &[Option<Arc<T>>], those: &[Option<Arc<T>>]) -> bool {
+    let pointer = |one: &Option<Arc<T>>| one.as_ref().map(Arc::as_ptr);
+    these.len() == those.len() && these.iter().map(pointer).eq(those.iter().map(pointer))
+}
+
+/// What came of the certificates and bundles of a draft.
+#[derive(Debug, Default)]
+pub(crate) struct Read {
+    pub(crate) trusted: Trusted,
+    /// Why some are refused, and remarks.
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// A version that works.
+#[derive(Debug)]
+struct Good<T> {
+    /// Of what it was made of.
+    digest: [u8; 32],
+    made: Arc<T>,
+}
+
+impl<T> Clone for Good<T> {
+    fn clone(&self) -> Self {
+        Self {
+            digest: self.digest,
+            made: Arc::clone(&self.made),
+        }
+    }
+}
+
+/// Finds out which version of each certificate and bundle serves.
+#[derive(Debug, Default)]
+pub(crate) struct Certificates {
+    /// What serves.
+    certificates: HashMap<TrustName, Good<Certificate>>,
+    bundles: HashMap<TrustName, Good<Bundle>>,
+    /// What will serve once the generation does.
+    next_certificates: HashMap<TrustName, Good<Certificate>>,
+    next_bundles: HashMap<TrustName, Good<Bundle>>,
+    expiry: Expiry,
+}
+
+/// What certificates are shown to whom.
+#[derive(Debug, Default)]
+struct Uses {
+    by_servers: HashSet<CertificateId>,
+    by_clients: HashSet<CertificateId>,
+}
+
+impl Certificates {
+    /// Reads and checks all of a draft. Nothing counts as serving until [`Certificates::commit`].
+    pub(crate) fn resolve(&mut self, draft: &Draft) -> Read {
+        let uses = Uses::of(&draft.snapshot);
+        let mut read = Read::default();
+        self.next_certificates.clear();
+        self.next_bundles.clear();
+        for (id, decl) in (0..).map(CertificateId).zip(&draft.certificates) {
+            let good = self.certificate(id, decl, &uses, &mut read.problems);
+            let made = good.as_ref().map(|good| Arc::clone(&good.made));
+            read.trusted.certificates.push(made);
+            if let Some(good) = good {
+                self.next_certificates.insert(decl.name.clone(), good);
+            }
+        }
+        for decl in &draft.bundles {
+            let good = self.bundle(decl, &mut read.problems);
+            let made = good.as_ref().map(|good| Arc::clone(&good.made));
+            read.trusted.bundles.push(made);
+            if let Some(good) = good {
+                self.next_bundles.insert(decl.name.clone(), good);
+            }
+        }
+        read
+    }
+
+    /// Takes what was resolved last as what serves.
+    pub(crate) fn commit(&mut self) {
+        for (name, good) in &self.next_certificates {
+            let before = self.certificates.get(name);
+            if before.is_some_and(|before| before.digest != good.digest) {
+                let subject = good.made.subject();
+                tracing::info!("certificate {} is another now: {subject}", name.0);
+            }
+        }
+        self.certificates = std::mem::take(&mut self.next_certificates);
+        self.bundles = std::mem::take(&mut self.next_bundles);
+        self.warn_of_expiry(SystemTime::now());
+    }
+
+    /// Warns of those that are about to expire, each once a day.
+    pub(crate) fn warn_of_expiry(&mut self, now: SystemTime) {
+        let serving = self.certificates.iter();
+        let serving = serving.map(|(name, good)| (&*name.0, good.made.not_after()));
+        self.expiry.warn(serving, now);
+    }
+
+    fn certificate(
+        &self,
+        id: CertificateId,
+        decl: &CertificateDecl,
+        uses: &Uses,
+        problems: &mut Vec<Problem>,
+    ) -> Option<Good<Certificate>> {
+        let before = self.certificates.get(&decl.name);
+        let made = match &decl.source {
+            CertificateSource::Refused => return before.cloned(),
+            CertificateSource::Inline { certificate, key } => pair(certificate, key, before),
+            CertificateSource::Files { certificate, key } => files(certificate, key, before)
+                .map_err(|message| {
+                    let (certificate, key) = (certificate.display(), key.display());
+                    format!("{message} (certificate {certificate}, key {key})")
+                }),
+        };
+        let is_before = |good: &Good<Certificate>| {
+            before.is_some_and(|before| Arc::ptr_eq(&before.made, &good.made))
+        };
+        // What serves is not taken away when its time comes: that would help nobody.
+        let checked = made.and_then(|good| {
+            if !is_before(&good) {
+                let dates = good.made.check_dates(SystemTime::now());
+                dates.map_err(|err| err.to_string())?;
+            }
+            uses.check(id, &good.made).map_err(|err| err.to_string())?;
+            Ok(good)
+        });
+        match checked {
+            Ok(good) => {
+                if let Some(doubt) = good.made.doubt() {
+                    let remark = Problem::warning(decl.place.clone(), doubt);
+                    problems.push(remark.about(decl.resource.clone()).reason(DOUBT));
+                }
+                Some(good)
+            }
+            Err(message) => {
+                let problem = Problem::error(decl.place.clone(), message)
+                    .about(decl.resource.clone())
+                    .reason(REASON);
+                problems.push(problem.maybe_hint(serves_on(before.is_some())));
+                before.cloned()
+            }
+        }
+    }
+
+    fn bundle(&self, decl: &BundleDecl, problems: &mut Vec<Problem>) -> Option<Good<Bundle>> {
+        let before = self.bundles.get(&decl.name);
+        let made = match &decl.source {
+            BundleSource::Refused => return before.cloned(),
+            BundleSource::Inline(text) => authorities(text, before),
+            BundleSource::File(path) => {
+                let text = file(path);
+                text.and_then(|text| authorities(&text, before))
+                    .map_err(|message| format!("{}: {message}", path.display()))
+            }
+        };
+        made.map_err(|message| {
+            let problem = Problem::error(decl.place.clone(), message)
+                .about(decl.resource.clone())
+                .reason(BUNDLE_REASON);
+            problems.push(problem.maybe_hint(serves_on(before.is_some())));
+        })
+        .ok()
+        .or_else(|| before.cloned())
+    }
+}
+
+fn serves_on(before: bool) -> Option<String> {
+    before.then(|| "the version before it serves on".to_owned())
+}
+
+/// Certificate and key from files. They are two: somebody may have replaced one of them just now.
+fn files(
+    certificate: &Path,
+    key: &Path,
+    before: Option<&Good<Certificate>>,
+) -> Result<Good<Certificate>, String> {
+    let read = || Ok::<_, String>((file(certificate)?, file(key)?));
+    let (chain, secret) = read()?;
+    let first = pair(&chain, &secret, before);
+    if first.is_ok() {
+        return first;
+    }
+    let (again, secret_again) = read()?;
+    if (&again, &secret_again) == (&chain, &secret) {
+        return first;
+    }
+    pair(&again, &secret_again, before)
+}
+
+fn file(path: &Path) -> Result<Bytes, String> {
+    let failed = |err: std::io::Error| format!("cannot read {}: {}", path.display(), chain(&err));
+    let file = File::open(path).map_err(failed)?;
+    let mut text = Vec::new();
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut text)
+        .map_err(failed)?;
+    if text.len() as u64 > MAX_BYTES {
+        return Err(format!("{} is longer than 1 MiB", path.display()));
+    }
+    Ok(Bytes::from(text))
+}
+
+/// A pair, or the one that it was before.
+fn pair(
+    certificate: &Bytes,
+    key: &Bytes,
+    before: Option<&Good<Certificate>>,
+) -> Result<Good<Certificate>, String> {
+    let mut hash = Sha256::new();
+    hash.update((certificate.len() as u64).to_le_bytes());
+    hash.update(certificate);
+    hash.update(key);
+    made(hash.finalize().into(), before, || {
+        Certificate::from_pem(certificate, key).map_err(|err| err.to_string())
+    })
+}
+
+/// A bundle, or the one that it was before.
+fn authorities(text: &Bytes, before: Option<&Good<Bundle>>) -> Result<Good<Bundle>, String> {
+    made(Sha256::digest(text).into(), before, || {
+        Bundle::from_pem(text).map_err(|err| err.to_string())
+    })
+}
+
+fn made<T>(
+    digest: [u8; 32],
+    before: Option<&Good<T>>,
+    make: impl FnOnce() -> Result<T, String>,
+) -> Result<Good<T>, String> {
+    match before {
+        Some(before) if before.digest == digest => Ok(before.clone()),
+        _ => Ok(Good {
+            digest,
+            made: Arc::new(make()?),
+        }),
+    }
+}
+
+impl Uses {
+    fn of(snapshot: &Snapshot) -> Self {
+        let mut uses = Self::default();
+        for bind in &snapshot.binds {
+            let Protocol::Tls(names) = &bind.protocol else {
+                continue;
+            };
+            for name in names.values() {
+                if let TlsName::Http { termination, .. } | TlsName::Tcp { termination, .. } =
+                    &**name
+                {
+                    uses.by_servers.extend(&termination.certificates);
+                }
+            }
+        }
+        let settings = snapshot.backends.iter().filter_map(|one| one.tls.as_ref());
+        uses.by_clients
+            .extend(settings.filter_map(|tls| tls.client_certificate));
+        uses
+    }
+
+    /// Whether those who are shown a certificate would take it.
+    fn check(&self, id: CertificateId, certificate: &Certificate) -> Result<(), CertificateError> {
+        if self.by_servers.contains(&id) {
+            certificate.check_for_servers()?;
+        }
+        if self.by_clients.contains(&id) {
+            certificate.check_for_clients()?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;
