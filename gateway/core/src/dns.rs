@@ -234,8 +234,13 @@ mod tests {
             assert_eq!(check(bad, false), Err(why), "{bad}");
             assert_eq!(check(bad, true), Err(why), "{bad}");
         }
-        for local in ["169.254.169.254", "169.254.1.1", "fe80::1", "fd00:ec2::254", "168.63.129.16"]
-        {
+        for local in [
+            "169.254.169.254",
+            "169.254.1.1",
+            "fe80::1",
+            "fd00:ec2::254",
+            "168.63.129.16",
+        ] {
             assert_eq!(check(local, false), Err(Refused::LinkLocal), "{local}");
             assert_eq!(check(local, true), Ok(()), "{local}");
         }
