@@ -163,6 +163,9 @@ fn mirror(
         }
         (None, None) => (1, 1),
     };
-    let backend = outcome.backend(tools.backends.resolve(from, reference), from, report);
+    let backend = {
+        let resolved = tools.backends.resolve(from, reference, outcome.sought());
+        outcome.backend(resolved, from, report)
+    };
     Mirror { backend, share, of }
 }

@@ -25,9 +25,25 @@ pub struct BackendSpec {
     /// new one in its place by renaming. Relative to the file that names it.
     #[schemars(length(min = 1, max = 4096))]
     pub endpoints_file: Option<At<String>>,
-    /// The protocol that the endpoints speak.
+    /// The protocol that the endpoints speak. Those of GRPCRoutes speak HTTP/2 if this is absent. With
+    /// TLS (BackendTLSPolicy), endpoints choose between HTTP/1.1 and HTTP/2 unless this is `Http2`.
     #[schemars(extend("default" = "Http1"))]
     pub protocol: Option<At<BackendProtocol>>,
+    /// The header that tells the endpoints who the client is, before all else on a connection; none if
+    /// absent.
+    pub proxy_protocol: Option<At<ProxyProtocol>>,
+    /// Whether endpoints may be link-local: 169.254.0.0/16, fe80::/10, and where clouds serve metadata.
+    #[schemars(extend("default" = false))]
+    pub allow_link_local: Option<bool>,
+}
+
+/// The header that tells who a connection is from (PROXY protocol).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum ProxyProtocol {
+    /// The line of text.
+    V1,
+    /// The binary form.
+    V2,
 }
 
 /// One endpoint.
@@ -47,9 +63,9 @@ pub struct BackendEndpoint {
 pub enum BackendProtocol {
     /// HTTP/1.1.
     Http1,
-    /// HTTP/2 without TLS. Not supported yet.
+    /// HTTP/2, from the first byte.
     Http2,
-    /// gRPC. Not supported yet.
+    /// gRPC, which is HTTP/2.
     Grpc,
 }
 

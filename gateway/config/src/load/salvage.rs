@@ -1,8 +1,8 @@
 //! What can be used of a resource that is not as its kind wants it, so that its requests are answered
 //! with an error and not by somebody else.
 //!
-//! Of an HTTPRoute that is where it attaches, and what its rules match; of a Plugin that is what it is
-//! for, and what is to happen without it.
+//! Of a route that is where it attaches, and what its rules match; of a Plugin that is what it is for,
+//! and what is to happen without it; of a BackendTLSPolicy that is what it is for.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,18 +11,31 @@ use crate::kinds::Body;
 use crate::kinds::OWN_CLASS;
 use crate::kinds::backend::Backend;
 use crate::kinds::backend::BackendSpec;
+use crate::kinds::certificate::BackendTlsPolicy;
+use crate::kinds::certificate::BackendTlsPolicySpec;
+use crate::kinds::certificate::BackendTlsValidation;
 use crate::kinds::gateway::Gateway;
 use crate::kinds::gateway::GatewaySpec;
+use crate::kinds::grpc_route::GrpcRoute;
 use crate::kinds::http_route::HttpRoute;
+use crate::kinds::http_route::ParentRef;
+use crate::kinds::l4_route::TcpRoute;
+use crate::kinds::l4_route::TcpRouteSpec;
+use crate::kinds::l4_route::TlsRoute;
+use crate::kinds::l4_route::TlsRouteSpec;
 use crate::kinds::plugin::FailurePolicy;
 use crate::kinds::plugin::Plugin;
 use crate::kinds::plugin::PluginPhase;
 use crate::kinds::plugin::PluginSource;
 use crate::kinds::plugin::PluginSpec;
+use crate::kinds::plugin::PluginType;
 use crate::kinds::policy::PolicyTarget;
 use crate::kinds::service::Service;
 use crate::kinds::service::ServiceSpec;
+use crate::kinds::text::Hostname;
 use crate::kinds::text::ObjectName;
+use crate::kinds::text::PreciseHostname;
+use crate::kinds::tls::TlsOptions;
 use crate::parse::Parsed;
 use crate::place::At;
 use crate::rules;
@@ -34,7 +47,10 @@ use crate::tree::Value;
 /// What is left of a resource that was refused; `None` if nothing can be used.
 pub(super) fn body(parsed: &Parsed) -> Option<Body> {
     match parsed.kind.as_str() {
-        "HTTPRoute" => route(parsed),
+        "HTTPRoute" => route(parsed, good_http),
+        "GRPCRoute" => route(parsed, good_grpc),
+        "TLSRoute" | "TCPRoute" => l4_route(parsed),
+        "BackendTLSPolicy" => backend_tls(parsed),
         "Plugin" => plugin(parsed),
         kind => empty(kind),
     }
@@ -60,6 +76,8 @@ fn empty(kind: &str) -> Option<Body> {
                 endpoints: None,
                 endpoints_file: None,
                 protocol: None,
+                proxy_protocol: None,
+                allow_link_local: None,
             },
         })),
         "Service" => Body::Service(Box::new(Service {
@@ -67,6 +85,7 @@ fn empty(kind: &str) -> Option<Body> {
         })),
         "Secret" => Body::Secret(Box::default()),
         "ConfigMap" => Body::ConfigMap(Box::default()),
+        "Certificate" => Body::Certificate(Box::default()),
         _ => return None,
     };
     Some(body)
@@ -80,7 +99,7 @@ const MAX_RULES: usize = 16;
 
 /// The rules whose matches can be read; for the others nothing could be answered. A route that has
 /// none of those is left out: without rules it would claim all requests.
-fn route(parsed: &Parsed) -> Option<Body> {
+fn route(parsed: &Parsed, good_route: fn(&Parsed) -> Option<Body>) -> Option<Body> {
     let mut reduced = header_only(parsed);
     let spec = field_mut(&mut reduced.root, "spec")?;
     keep(spec, &ROUTE_FIELDS);
@@ -105,8 +124,13 @@ fn route(parsed: &Parsed) -> Option<Body> {
     good_route(&reduced)
 }
 
-fn good_route(reduced: &Parsed) -> Option<Body> {
+fn good_http(reduced: &Parsed) -> Option<Body> {
     let body = Body::HttpRoute(Box::new(read::<HttpRoute>(reduced)?));
+    rules::check(&body).is_empty().then_some(body)
+}
+
+fn good_grpc(reduced: &Parsed) -> Option<Body> {
+    let body = Body::GrpcRoute(Box::new(read::<GrpcRoute>(reduced)?));
     rules::check(&body).is_empty().then_some(body)
 }
 
@@ -116,6 +140,93 @@ fn rules_mut(root: &mut Node) -> Option<&mut Vec<Node>> {
         Value::Seq(rules) => Some(rules),
         _ => None,
     }
+}
+
+/// The parts of a TLSRoute or TCPRoute that say which connections are its own: they are closed.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct Claims {
+    spec: ClaimsSpec,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ClaimsSpec {
+    #[serde(default)]
+    parent_refs: Vec<ParentRef>,
+    #[serde(default)]
+    hostnames: Vec<At<Hostname>>,
+}
+
+impl Kind for Claims {
+    const API_VERSIONS: &'static [&'static str] = TlsRoute::API_VERSIONS;
+    const KIND: &'static str = TlsRoute::KIND;
+    const NAMESPACED: bool = TlsRoute::NAMESPACED;
+}
+
+fn l4_route(parsed: &Parsed) -> Option<Body> {
+    let mut reduced = header_only(parsed);
+    keep(
+        field_mut(&mut reduced.root, "spec")?,
+        &["parentRefs", "hostnames"],
+    );
+    let spec = read::<Claims>(&reduced)?.spec;
+    let (parent_refs, rules) = (spec.parent_refs, Vec::new());
+    let body = match parsed.kind.as_str() {
+        // Without a name it would claim all.
+        "TLSRoute" if spec.hostnames.is_empty() => return None,
+        "TLSRoute" => Body::TlsRoute(Box::new(TlsRoute {
+            spec: TlsRouteSpec {
+                parent_refs,
+                hostnames: spec.hostnames,
+                rules,
+                use_default_gateways: None,
+            },
+        })),
+        _ => Body::TcpRoute(Box::new(TcpRoute {
+            spec: TcpRouteSpec {
+                parent_refs,
+                rules,
+                use_default_gateways: None,
+            },
+        })),
+    };
+    rules::check(&body).is_empty().then_some(body)
+}
+
+/// The part of a BackendTLSPolicy that says which backends must not be reached without TLS.
+#[derive(Debug, Deserialize, JsonSchema)]
+struct TlsTargets {
+    spec: TlsTargetsSpec,
+}
+
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct TlsTargetsSpec {
+    target_refs: Vec<PolicyTarget>,
+}
+
+impl Kind for TlsTargets {
+    const API_VERSIONS: &'static [&'static str] = BackendTlsPolicy::API_VERSIONS;
+    const KIND: &'static str = BackendTlsPolicy::KIND;
+    const NAMESPACED: bool = BackendTlsPolicy::NAMESPACED;
+}
+
+fn backend_tls(parsed: &Parsed) -> Option<Body> {
+    let mut reduced = header_only(parsed);
+    keep(field_mut(&mut reduced.root, "spec")?, &["targetRefs"]);
+    let target_refs = read::<TlsTargets>(&reduced)?.spec.target_refs;
+    Some(Body::BackendTlsPolicy(Box::new(BackendTlsPolicy {
+        spec: BackendTlsPolicySpec {
+            target_refs,
+            validation: At::nowhere(BackendTlsValidation {
+                ca_certificate_refs: Vec::new(),
+                well_known: None,
+                hostname: At::nowhere(PreciseHostname(String::new())),
+                subject_alt_names: Vec::new(),
+            }),
+            options: TlsOptions::default(),
+        },
+    })))
 }
 
 /// The parts of a Plugin that say which requests need it.
@@ -128,6 +239,8 @@ struct PluginTargets {
 #[serde(rename_all = "camelCase")]
 struct PluginTargetsSpec {
     failure_policy: Option<At<FailurePolicy>>,
+    #[serde(rename = "type")]
+    kind: Option<At<PluginType>>,
     phase: Option<At<PluginPhase>>,
     priority: Option<At<i32>>,
     #[serde(default)]
@@ -140,18 +253,19 @@ impl Kind for PluginTargets {
     const NAMESPACED: bool = Plugin::NAMESPACED;
 }
 
-const TARGET_FIELDS: [&str; 4] = ["targetRefs", "failurePolicy", "phase", "priority"];
+const TARGET_FIELDS: [&str; 5] = ["targetRefs", "type", "failurePolicy", "phase", "priority"];
 
 fn plugin(parsed: &Parsed) -> Option<Body> {
     let mut reduced = header_only(parsed);
     let mut spec = PluginTargetsSpec {
         failure_policy: None,
+        kind: None,
         phase: None,
         priority: None,
         target_refs: Vec::new(),
     };
     // The more of it can be read, the better; the targets matter most.
-    for count in [TARGET_FIELDS.len(), 2, 1, 0] {
+    for count in [TARGET_FIELDS.len(), 3, 2, 1, 0] {
         let fields = TARGET_FIELDS.get(..count).unwrap_or_default();
         if let Some(spec) = field_mut(&mut reduced.root, "spec") {
             keep(spec, fields);
@@ -175,7 +289,7 @@ fn plugin(parsed: &Parsed) -> Option<Body> {
             vm_config: None,
             unknown_imports: None,
             env: Vec::new(),
-            kind: None,
+            kind: spec.kind,
             isolation: None,
             stop_iteration: None,
             strict: None,

@@ -3,6 +3,9 @@
 use std::net::IpAddr;
 use std::net::SocketAddr;
 
+use tidegate_core::dns::Refused;
+use tidegate_core::dns::check_address;
+
 use super::Findings;
 use super::policy::check_targets;
 use super::repeated;
@@ -10,7 +13,6 @@ use crate::kinds::OWN_GROUP;
 use crate::kinds::backend::Backend;
 use crate::kinds::backend::BackendEndpoint;
 use crate::kinds::backend::BackendPolicy;
-use crate::kinds::backend::BackendProtocol;
 use crate::kinds::service::AddressType;
 use crate::kinds::service::EndpointSlice;
 use crate::kinds::service::Service;
@@ -27,25 +29,30 @@ pub(super) fn check(backend: &Backend, findings: &mut Findings) {
             "a Backend needs `endpoints` or `endpointsFile`",
             "such as `endpoints: [{ address: \"127.0.0.1:9001\" }]`",
         ),
-        (Some(endpoints), None) => check_endpoints(endpoints, findings),
+        (Some(endpoints), None) => {
+            let may_be_local = spec.allow_link_local == Some(true);
+            check_endpoints(endpoints, may_be_local, findings);
+        }
         (None, Some(_)) => {}
-    }
-    if let Some(protocol) = &spec.protocol
-        && protocol.value != BackendProtocol::Http1
-    {
-        let message = format!("the protocol {:?} is not supported yet", protocol.value);
-        findings.with_hint(protocol.span, message, "use `Http1`");
     }
 }
 
 /// Endpoints need addresses, each once; in the resource or in a file of their own.
-pub(crate) fn check_endpoints(endpoints: &[BackendEndpoint], findings: &mut Findings) {
+pub(crate) fn check_endpoints(
+    endpoints: &[BackendEndpoint],
+    may_be_local: bool,
+    findings: &mut Findings,
+) {
     let mut parsed = Vec::with_capacity(endpoints.len());
     for endpoint in endpoints {
         let address = &endpoint.address;
         match address.parse::<SocketAddr>() {
             Ok(socket) if socket.port() == 0 => {
                 findings.error(address.span, "an endpoint has no port 0");
+            }
+            Ok(socket) if !may_be_local && is_link_local(socket.ip()) => {
+                let hint = "if that is meant, say `allowLinkLocal: true`";
+                findings.with_hint(address.span, link_local(address), hint);
             }
             Ok(socket) => parsed.push((socket, address)),
             Err(_) => {
@@ -64,6 +71,15 @@ pub(crate) fn check_endpoints(endpoints: &[BackendEndpoint], findings: &mut Find
         let message = format!("the endpoint `{}` is listed twice", **address);
         findings.with_hint(address.span, message, "give it a larger `weight` instead");
     });
+}
+
+/// Whether an address can be reached from this machine only, or hands out its secrets.
+fn is_link_local(address: IpAddr) -> bool {
+    check_address(address.to_canonical(), false) == Err(Refused::LinkLocal)
+}
+
+fn link_local(address: &str) -> String {
+    format!("{address} is a link-local address, where clouds serve secrets to machines")
 }
 
 pub(super) fn check_policy(policy: &BackendPolicy, findings: &mut Findings) {
@@ -121,10 +137,14 @@ pub(super) fn check_slice(slice: &EndpointSlice, findings: &mut Findings) {
     let is_v4 = slice.address_type.value == AddressType::IPv4;
     let addresses = slice.endpoints.iter().flat_map(|one| &one.addresses);
     for address in addresses {
-        if address.parse::<IpAddr>().map(|address| address.is_ipv4()) != Ok(is_v4) {
+        let parsed = address.parse::<IpAddr>();
+        if parsed.as_ref().map(IpAddr::is_ipv4) != Ok(is_v4) {
             let kind = if is_v4 { "IPv4" } else { "IPv6" };
             let message = format!("{:?} is not an {kind} address", address.value);
             findings.error(address.span, message);
+        } else if parsed.is_ok_and(is_link_local) {
+            let hint = "use a Backend with `allowLinkLocal: true` if that is meant";
+            findings.with_hint(address.span, link_local(address), hint);
         }
     }
 }

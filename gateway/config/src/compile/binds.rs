@@ -1,0 +1,228 @@
+//! What is bound in the end: each address once, with its listeners by host.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tidegate_core::host::HostMap;
+use tidegate_core::host::HostPattern;
+use tidegate_core::route::RouteTable;
+use tidegate_core::snapshot::Bind;
+use tidegate_core::snapshot::Listener as CoreListener;
+use tidegate_core::snapshot::Protocol;
+use tidegate_core::tcp::TcpRule;
+use tidegate_core::tls::TlsName;
+
+use super::gateways::GatewayPlan;
+use super::gateways::Gateways;
+use super::listeners::Class;
+use super::listeners::Connections;
+use super::listeners::ListenerPlan;
+use super::plugins::PluginTable;
+use super::policies::ClientSettings;
+use super::policies::Policies;
+use super::world::Candidate;
+use crate::draft::PluginType;
+use crate::rules::ListenerProtocol;
+
+/// An address, and who shares it: of port 0 each class has its own, and each listener for TCP.
+type Slot = (SocketAddr, Class, Option<String>);
+
+/// The host of a listener, the name that it or a route of it claims, and what happens there.
+type Claim = (HostPattern, HostPattern, Arc<TlsName>);
+
+/// What shares an address.
+#[derive(Debug, Default)]
+struct Shared {
+    listeners: HostMap<Arc<CoreListener>>,
+    names: Vec<Claim>,
+    tcp: Option<Arc<TcpRule>>,
+    /// Whether anybody can be served there.
+    is_usable: bool,
+}
+
+/// All binds of all Gateways.
+pub(super) fn binds(
+    gateways: Gateways<'_>,
+    policies: &Policies<'_>,
+    plugins: &PluginTable<'_>,
+) -> Vec<Arc<Bind>> {
+    let mut binds = Vec::new();
+    let mut listeners = gateways.listeners.into_iter();
+    for plan in gateways.gateways {
+        let settings = policies.of_gateway(plan.candidate);
+        let mut slots: BTreeMap<Slot, Shared> = BTreeMap::new();
+        for listener in listeners.by_ref().take(plan.listeners.len()) {
+            enter(&mut slots, plan.candidate, listener, &settings, plugins);
+        }
+        slots.retain(|_, shared| shared.is_usable);
+        let is_several = slots.len() > 1;
+        for (slot, shared) in slots {
+            binds.push(Arc::new(bind(&plan, slot, shared, is_several, &settings)));
+        }
+    }
+    binds
+}
+
+fn bind(
+    plan: &GatewayPlan<'_>,
+    (address, class, own): Slot,
+    shared: Shared,
+    is_several: bool,
+    settings: &ClientSettings,
+) -> Bind {
+    let name = plan.candidate.full_name();
+    let name = match address.ip() {
+        ip if is_several && !ip.is_unspecified() => format!("{name}@{address}"),
+        _ => format!("{name}:{}", address.port()),
+    };
+    // Binds of port 0 are told apart by their names.
+    let name = match (address.port(), class, own) {
+        (0, Class::Tls, _) => format!("{name}/tls"),
+        (0, Class::Tcp, Some(own)) => format!("{name}/{own}"),
+        _ => name,
+    };
+    Bind {
+        name: name.into(),
+        address,
+        trusted_hops: settings.trusted_hops,
+        timeouts: settings.timeouts,
+        sizes: settings.sizes,
+        access_log: settings.access_log,
+        protocol: match (class, shared.tcp) {
+            (Class::Tls, _) => Protocol::Tls(by_name(shared.names)),
+            (Class::Tcp, Some(rule)) => Protocol::Tcp(rule),
+            (Class::Http | Class::Tcp, _) => Protocol::Http,
+        },
+        proxy_protocol: settings.proxy_protocol,
+        listeners: shared.listeners,
+    }
+}
+
+/// Puts a listener to those that share its addresses.
+fn enter(
+    slots: &mut BTreeMap<Slot, Shared>,
+    gateway: &Candidate,
+    plan: ListenerPlan<'_>,
+    settings: &ClientSettings,
+    plugins: &PluginTable<'_>,
+) {
+    let Some(protocol) = plan.protocol else {
+        return;
+    };
+    let class = Class::of(protocol);
+    let section = plan.listener.name.as_str();
+    let name: Arc<str> = format!("{}/{section}", gateway.full_name()).into();
+    let is_usable = plan.is_usable();
+    let is_passthrough = plan.is_passthrough();
+    let termination = plan.tls.map(|tls| tls.termination);
+    let of_gateway = |kind| plugins.of("Gateway", gateway, Some(section), kind);
+    let core = match protocol {
+        ListenerProtocol::Http | ListenerProtocol::Https => Some(Arc::new(CoreListener {
+            name: Arc::clone(&name),
+            plugins: of_gateway(PluginType::Http),
+            routes: RouteTable::build(plan.entries),
+        })),
+        ListenerProtocol::Tls(_) | ListenerProtocol::Tcp => None,
+    };
+    let to = |connections: Option<Connections>| {
+        let mut all = of_gateway(PluginType::Network);
+        let (route, backends, idle) = match connections {
+            Some(one) => {
+                all.extend(one.plugins);
+                (Arc::from(one.name), one.backends, one.idle)
+            }
+            // Without a route connections are closed.
+            None => (Arc::clone(&name), Vec::new(), None),
+        };
+        Arc::new(TcpRule {
+            name: route,
+            listener: Arc::clone(&name),
+            plugins: all,
+            backends,
+            idle: idle.or(settings.tcp_idle).unwrap_or(TCP_IDLE),
+        })
+    };
+    let mut names: Vec<(HostPattern, Arc<TlsName>)> = Vec::new();
+    let mut tcp = None;
+    match (&core, &termination) {
+        (Some(listener), Some(termination)) => {
+            let one = TlsName::Http {
+                termination: Arc::clone(termination),
+                listener: Arc::clone(listener),
+            };
+            names.push((plan.host.clone(), Arc::new(one)));
+        }
+        (Some(_), None) => {}
+        (None, termination) => {
+            let rules = l4_rules(plan.host.clone(), plan.connections, to);
+            if protocol == ListenerProtocol::Tcp {
+                tcp = rules.into_iter().next().map(|(_, rule)| rule);
+            } else {
+                names.extend(rules.into_iter().map(|(host, rule)| {
+                    let one = match termination {
+                        Some(termination) if !is_passthrough => TlsName::Tcp {
+                            termination: Arc::clone(termination),
+                            rule,
+                        },
+                        _ => TlsName::Passthrough(rule),
+                    };
+                    (host, Arc::new(one))
+                }));
+            }
+        }
+    }
+    for address in plan.addresses {
+        let own = (address.port() == 0 && class == Class::Tcp).then(|| section.to_owned());
+        let shared = slots.entry((address, class, own)).or_default();
+        shared.is_usable |= is_usable;
+        if let Some(core) = &core {
+            shared.listeners.insert(plan.host.clone(), Arc::clone(core));
+        }
+        for (host, one) in &names {
+            let claim = (plan.host.clone(), host.clone(), Arc::clone(one));
+            shared.names.push(claim);
+        }
+        shared.tcp = shared.tcp.take().or_else(|| tcp.clone());
+    }
+}
+
+/// Who has which name: the listener with the most specific host, and of its routes the most specific
+/// one. A route of another listener has none of that listener's names.
+fn by_name(claims: Vec<Claim>) -> HostMap<Arc<TlsName>> {
+    let hosts: Vec<HostPattern> = claims.iter().map(|(host, ..)| host.clone()).collect();
+    let is_within =
+        |name: &HostPattern, host: &HostPattern| name.intersect(host).as_ref() == Some(name);
+    let mut names = HostMap::default();
+    for (host, name, one) in claims {
+        let belongs_to = |other: &HostPattern| {
+            *other != host && is_within(other, &host) && is_within(&name, other)
+        };
+        if !hosts.iter().any(belongs_to) {
+            names.insert(name, one);
+        }
+    }
+    names
+}
+
+/// The rules of a listener by the names that clients ask for: what no route has is closed, and not
+/// left to a listener with a less specific host.
+fn l4_rules(
+    host: HostPattern,
+    connections: Vec<(HostPattern, Connections)>,
+    to: impl Fn(Option<Connections>) -> Arc<TcpRule>,
+) -> Vec<(HostPattern, Arc<TcpRule>)> {
+    let mut rules: Vec<(HostPattern, Arc<TcpRule>)> = Vec::new();
+    let is_whole = connections.iter().any(|(claimed, _)| *claimed == host);
+    for (claimed, one) in connections {
+        rules.push((claimed, to(Some(one))));
+    }
+    if !is_whole {
+        rules.push((host, to(None)));
+    }
+    rules
+}
+
+/// How long a TCP connection may be silent in both directions, unless a policy says otherwise.
+const TCP_IDLE: Duration = Duration::from_secs(3_600);
