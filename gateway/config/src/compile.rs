@@ -5,6 +5,7 @@
 //! anew for each load. The loader calls it again with older versions where it found errors.
 
 mod attach;
+mod attach_refusals;
 mod backend_tls;
 mod backends;
 mod binds;
@@ -16,15 +17,19 @@ mod l4_routes;
 mod listeners;
 mod matches;
 mod namespaces;
+mod outcome;
 mod plugin_decl;
 mod plugins;
 mod policies;
+mod reached;
 mod references;
 mod report;
 mod routes;
 mod services;
+mod targets;
 mod tls;
 mod trust;
+mod trust_sources;
 mod world;
 
 use foldhash::HashMap;
@@ -111,7 +116,7 @@ pub(crate) fn compile(
     let names = trust.certificate_names();
     let mut backends = backends::BackendTable::new(world, &policies, &backend_tls, shown, names);
     let mut plugins = plugins::PluginTable::new(world, &mut backends, env, &mut report);
-    let mut tools = routes::Tools {
+    let mut tools = outcome::Tools {
         world,
         policies: &policies,
         backends: &mut backends,

@@ -15,7 +15,7 @@ use super::report::Report;
 use super::tls;
 use super::tls::Trouble;
 use super::trust::Trust;
-use super::trust::TrustRef;
+use super::trust_sources::TrustRef;
 use super::world::Candidate;
 use super::world::State;
 use super::world::World;

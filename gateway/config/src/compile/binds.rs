@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tidegate_core::host::HostMap;
 use tidegate_core::host::HostPattern;
 use tidegate_core::route::RouteTable;
 use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener as CoreListener;
+use tidegate_core::snapshot::PluginId;
 use tidegate_core::snapshot::Protocol;
+use tidegate_core::tcp::DEFAULT_IDLE;
 use tidegate_core::tcp::TcpRule;
 use tidegate_core::tls::TlsName;
 
@@ -104,7 +105,7 @@ fn bind(
 fn enter(
     slots: &mut BTreeMap<Slot, Shared>,
     gateway: &Candidate,
-    plan: ListenerPlan<'_>,
+    mut plan: ListenerPlan<'_>,
     settings: &ClientSettings,
     plugins: &PluginTable<'_>,
 ) {
@@ -113,78 +114,102 @@ fn enter(
     };
     let class = Class::of(protocol);
     let section = plan.listener.name.as_str();
-    let name: Arc<str> = format!("{}/{section}", gateway.full_name()).into();
     let is_usable = plan.is_usable();
-    let is_passthrough = plan.is_passthrough();
-    let termination = plan.tls.map(|tls| tls.termination);
-    let of_gateway = |kind| plugins.of("Gateway", gateway, Some(section), kind);
-    let core = match protocol {
-        ListenerProtocol::Http | ListenerProtocol::Https => Some(Arc::new(CoreListener {
-            name: Arc::clone(&name),
-            plugins: of_gateway(PluginType::Http),
-            routes: RouteTable::build(plan.entries),
-        })),
-        ListenerProtocol::Tls(_) | ListenerProtocol::Tcp => None,
-    };
-    let to = |connections: Option<Connections>| {
-        let mut all = of_gateway(PluginType::Network);
-        let (route, backends, idle) = match connections {
-            Some(one) => {
-                all.extend(one.plugins);
-                (Arc::from(one.name), one.backends, one.idle)
-            }
-            // Without a route connections are closed.
-            None => (Arc::clone(&name), Vec::new(), None),
-        };
-        Arc::new(TcpRule {
-            name: route,
-            listener: Arc::clone(&name),
-            plugins: all,
-            backends,
-            idle: idle.or(settings.tcp_idle).unwrap_or(TCP_IDLE),
-        })
-    };
-    let mut names: Vec<(HostPattern, Arc<TlsName>)> = Vec::new();
-    let mut tcp = None;
-    match (&core, &termination) {
-        (Some(listener), Some(termination)) => {
-            let one = TlsName::Http {
-                termination: Arc::clone(termination),
-                listener: Arc::clone(listener),
-            };
-            names.push((plan.host.clone(), Arc::new(one)));
-        }
-        (Some(_), None) => {}
-        (None, termination) => {
-            let rules = l4_rules(plan.host.clone(), plan.connections, to);
-            if protocol == ListenerProtocol::Tcp {
-                tcp = rules.into_iter().next().map(|(_, rule)| rule);
-            } else {
-                names.extend(rules.into_iter().map(|(host, rule)| {
-                    let one = match termination {
-                        Some(termination) if !is_passthrough => TlsName::Tcp {
-                            termination: Arc::clone(termination),
-                            rule,
-                        },
-                        _ => TlsName::Passthrough(rule),
-                    };
-                    (host, Arc::new(one))
-                }));
-            }
-        }
-    }
+    let made = make(gateway, &mut plan, protocol, settings, plugins);
     for address in plan.addresses {
         let own = (address.port() == 0 && class == Class::Tcp).then(|| section.to_owned());
         let shared = slots.entry((address, class, own)).or_default();
         shared.is_usable |= is_usable;
-        if let Some(core) = &core {
-            shared.listeners.insert(plan.host.clone(), Arc::clone(core));
+        if let Some(listener) = &made.listener {
+            let listener = Arc::clone(listener);
+            shared.listeners.insert(plan.host.clone(), listener);
         }
-        for (host, one) in &names {
-            let claim = (plan.host.clone(), host.clone(), Arc::clone(one));
+        for (name, one) in &made.names {
+            let claim = (plan.host.clone(), name.clone(), Arc::clone(one));
             shared.names.push(claim);
         }
-        shared.tcp = shared.tcp.take().or_else(|| tcp.clone());
+        shared.tcp = shared.tcp.take().or_else(|| made.tcp.clone());
+    }
+}
+
+/// What a listener comes to, wherever it is bound.
+#[derive(Default)]
+struct Made {
+    listener: Option<Arc<CoreListener>>,
+    names: Vec<(HostPattern, Arc<TlsName>)>,
+    tcp: Option<Arc<TcpRule>>,
+}
+
+fn make(
+    gateway: &Candidate,
+    plan: &mut ListenerPlan<'_>,
+    protocol: ListenerProtocol,
+    settings: &ClientSettings,
+    plugins: &PluginTable<'_>,
+) -> Made {
+    let section = plan.listener.name.as_str();
+    let name: Arc<str> = format!("{}/{section}", gateway.full_name()).into();
+    let of_gateway = |kind| plugins.of("Gateway", gateway, Some(section), kind);
+    let termination = plan.tls.as_ref().map(|tls| Arc::clone(&tls.termination));
+    let mut made = Made::default();
+    if matches!(protocol, ListenerProtocol::Http | ListenerProtocol::Https) {
+        let listener = Arc::new(CoreListener {
+            name,
+            plugins: of_gateway(PluginType::Http),
+            routes: RouteTable::build(std::mem::take(&mut plan.entries)),
+        });
+        if let Some(termination) = termination {
+            let one = TlsName::Http {
+                termination,
+                listener: Arc::clone(&listener),
+            };
+            made.names.push((plan.host.clone(), Arc::new(one)));
+        }
+        made.listener = Some(listener);
+        return made;
+    }
+    let network = of_gateway(PluginType::Network);
+    let rules = l4_rules(plan, |connections| {
+        Arc::new(tcp_rule(&name, &network, connections, settings))
+    });
+    for (host, rule) in rules {
+        if protocol == ListenerProtocol::Tcp {
+            made.tcp.get_or_insert(rule);
+            continue;
+        }
+        let one = match &termination {
+            Some(termination) => TlsName::Tcp {
+                termination: Arc::clone(termination),
+                rule,
+            },
+            None => TlsName::Passthrough(rule),
+        };
+        made.names.push((host, Arc::new(one)));
+    }
+    made
+}
+
+/// Where connections of a listener go; without a route they are closed.
+fn tcp_rule(
+    listener: &Arc<str>,
+    of_gateway: &[PluginId],
+    connections: Option<Connections>,
+    settings: &ClientSettings,
+) -> TcpRule {
+    let mut plugins = of_gateway.to_vec();
+    let (name, backends, idle) = match connections {
+        Some(one) => {
+            plugins.extend(one.plugins);
+            (Arc::from(one.name), one.backends, one.idle)
+        }
+        None => (Arc::clone(listener), Vec::new(), None),
+    };
+    TcpRule {
+        name,
+        listener: Arc::clone(listener),
+        plugins,
+        backends,
+        idle: idle.or(settings.tcp_idle).unwrap_or(DEFAULT_IDLE),
     }
 }
 
@@ -209,20 +234,13 @@ fn by_name(claims: Vec<Claim>) -> HostMap<Arc<TlsName>> {
 /// The rules of a listener by the names that clients ask for: what no route has is closed, and not
 /// left to a listener with a less specific host.
 fn l4_rules(
-    host: HostPattern,
-    connections: Vec<(HostPattern, Connections)>,
+    plan: &mut ListenerPlan<'_>,
     to: impl Fn(Option<Connections>) -> Arc<TcpRule>,
 ) -> Vec<(HostPattern, Arc<TcpRule>)> {
-    let mut rules: Vec<(HostPattern, Arc<TcpRule>)> = Vec::new();
-    let is_whole = connections.iter().any(|(claimed, _)| *claimed == host);
-    for (claimed, one) in connections {
-        rules.push((claimed, to(Some(one))));
-    }
-    if !is_whole {
-        rules.push((host, to(None)));
-    }
-    rules
+    let connections = std::mem::take(&mut plan.connections);
+    let is_whole = connections.iter().any(|(name, _)| *name == plan.host);
+    let left = (!is_whole).then(|| (plan.host.clone(), to(None)));
+    let routes = connections.into_iter();
+    let routes = routes.map(|(name, one)| (name, to(Some(one))));
+    routes.chain(left).collect()
 }
-
-/// How long a TCP connection may be silent in both directions, unless a policy says otherwise.
-const TCP_IDLE: Duration = Duration::from_secs(3_600);

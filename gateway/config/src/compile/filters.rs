@@ -12,9 +12,9 @@ use tidegate_core::filter::Redirect;
 use tidegate_core::filter::Rewrite;
 
 use super::backends::Reference;
+use super::outcome::Outcome;
+use super::outcome::Tools;
 use super::report::Report;
-use super::routes::Outcome;
-use super::routes::Tools;
 use super::world::Candidate;
 use crate::kinds::http_filter::CorsFilter;
 use crate::kinds::http_filter::HeaderField;

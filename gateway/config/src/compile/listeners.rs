@@ -13,7 +13,6 @@ use super::tls::ListenerTrust;
 use super::tls::Trouble;
 use crate::draft::Condition;
 use crate::kinds::gateway::Listener;
-use crate::kinds::tls::TlsMode;
 use crate::rules::ListenerProtocol;
 
 /// A listener and what becomes of it.
@@ -74,11 +73,6 @@ impl ListenerPlan<'_> {
     pub(crate) fn is_usable(&self) -> bool {
         let is_barred = self.tls.as_ref().is_some_and(|tls| tls.barred.is_some());
         !self.addresses.is_empty() && !is_barred
-    }
-
-    /// Whether TLS goes through it to the backend.
-    pub(crate) fn is_passthrough(&self) -> bool {
-        self.protocol == Some(ListenerProtocol::Tls(TlsMode::Passthrough))
     }
 
     pub(super) fn conditions(&self) -> Vec<Condition> {

@@ -1,11 +1,8 @@
 //! HTTPRoutes and GRPCRoutes as entries of the route tables of the listeners that they attach to.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tidegate_core::backend::BackendId;
 use tidegate_core::filter::Filter;
 use tidegate_core::route::Entry;
 use tidegate_core::route::RequestMatch;
@@ -13,95 +10,31 @@ use tidegate_core::route::RouteTimeouts;
 use tidegate_core::route::Rule;
 use tidegate_core::route::RuleId;
 use tidegate_core::route::WeightedBackend;
-use tidegate_core::tls::CertificateId;
 
 use super::Patterns;
 use super::attach;
 use super::attach::Attachment;
 use super::attach::RouteHead;
-use super::backends::BackendTable;
 use super::backends::Reference;
-use super::backends::Sought;
 use super::backends::Use;
 use super::filters::filters;
 use super::gateways::Gateways;
 use super::matches::calls;
 use super::matches::matches;
-use super::plugins::PluginTable;
+use super::outcome::Outcome;
+use super::outcome::Tools;
+use super::outcome::addresses;
+use super::outcome::break_loop;
+use super::outcome::by_certificate;
 use super::policies;
-use super::policies::Policies;
-use super::report::Refusal;
 use super::report::Report;
-use super::tls::Trouble;
 use super::world::Candidate;
 use super::world::State;
-use super::world::World;
 use crate::draft::PluginType;
 use crate::kinds::Body;
 use crate::kinds::grpc_route::GrpcRule;
 use crate::kinds::http_route::HttpBackendRef;
 use crate::kinds::http_route::HttpRule;
-use crate::kinds::text::ObjectName;
-use crate::place::At;
-
-/// What routes are compiled with.
-pub(crate) struct Tools<'t, 'a> {
-    pub(crate) world: &'a World<'a>,
-    pub(crate) policies: &'t Policies<'a>,
-    pub(crate) backends: &'t mut BackendTable<'a>,
-    pub(crate) plugins: &'t mut PluginTable<'a>,
-    pub(crate) patterns: &'t mut Patterns,
-}
-
-/// What the references of a route came to.
-#[derive(Debug)]
-pub(crate) struct Outcome {
-    /// The first reason why one leads nowhere.
-    pub(super) unresolved: Option<Trouble>,
-    /// The addresses that its requests come in at.
-    pub(super) own: Vec<SocketAddr>,
-    /// What its backends are for.
-    pub(super) protocol: Use,
-    /// What they are shown if they ask.
-    pub(super) client_certificate: Option<CertificateId>,
-}
-
-impl Outcome {
-    /// What is asked of its backends.
-    pub(super) const fn sought(&self) -> Sought {
-        Sought {
-            protocol: self.protocol,
-            client_certificate: self.client_certificate,
-        }
-    }
-
-    pub(crate) fn refuse(&mut self, from: &Candidate, refusal: Refusal, report: &mut Report) {
-        self.unresolved
-            .get_or_insert_with(|| (refusal.reason, refusal.message.clone()));
-        report.error(from, refusal);
-    }
-
-    /// A backend, or nothing if the reference leads nowhere.
-    pub(crate) fn backend(
-        &mut self,
-        resolved: Result<Option<BackendId>, Refusal>,
-        from: &Candidate,
-        report: &mut Report,
-    ) -> Option<BackendId> {
-        match resolved {
-            Ok(Some(id)) => Some(id),
-            Ok(None) => {
-                self.unresolved
-                    .get_or_insert_with(|| ("BackendNotFound", "a backend is refused".to_owned()));
-                None
-            }
-            Err(refusal) => {
-                self.refuse(from, refusal, report);
-                None
-            }
-        }
-    }
-}
 
 /// One rule, whichever kind of route it is of.
 struct Part<'r> {
@@ -121,24 +54,8 @@ pub(crate) fn compile<'a>(
     let mut all: Vec<&Candidate> = http.iter().chain(grpc).copied().collect();
     all.sort_by_key(|one| (one.namespace(), one.name()));
     for candidate in all {
-        let (head, parts, protocol) = match candidate.body() {
-            Body::HttpRoute(route) => (
-                RouteHead {
-                    parents: &route.spec.parent_refs,
-                    hostnames: &route.spec.hostnames,
-                },
-                http_parts(&route.spec.rules, tools.patterns),
-                Use::Http,
-            ),
-            Body::GrpcRoute(route) => (
-                RouteHead {
-                    parents: &route.spec.parent_refs,
-                    hostnames: &route.spec.hostnames,
-                },
-                grpc_parts(&route.spec.rules, tools.patterns),
-                Use::Grpc,
-            ),
-            _ => continue,
+        let Some((head, parts, protocol)) = taken_apart(candidate, tools.patterns) else {
+            continue;
         };
         let attachments = attach::attach(tools.world, gateways, candidate, head, report);
         let mut outcome = Outcome {
@@ -176,6 +93,32 @@ pub(crate) fn compile<'a>(
     }
 }
 
+/// A route as its parts, and what its backends are for.
+fn taken_apart<'c>(
+    candidate: &'c Candidate,
+    patterns: &mut Patterns,
+) -> Option<(RouteHead<'c>, Vec<Part<'c>>, Use)> {
+    Some(match candidate.body() {
+        Body::HttpRoute(route) => (
+            RouteHead {
+                parents: &route.spec.parent_refs,
+                hostnames: &route.spec.hostnames,
+            },
+            http_parts(&route.spec.rules, patterns),
+            Use::Http,
+        ),
+        Body::GrpcRoute(route) => (
+            RouteHead {
+                parents: &route.spec.parent_refs,
+                hostnames: &route.spec.hostnames,
+            },
+            grpc_parts(&route.spec.rules, patterns),
+            Use::Grpc,
+        ),
+        _ => return None,
+    })
+}
+
 /// The rules of an HTTPRoute; without any, all requests have nowhere to go (the API's default).
 fn http_parts<'r>(rules: &'r [HttpRule], patterns: &mut Patterns) -> Vec<Part<'r>> {
     let part = |rule: Cow<'r, HttpRule>, patterns: &mut Patterns| Part {
@@ -201,32 +144,6 @@ fn grpc_parts<'r>(rules: &[GrpcRule], patterns: &mut Patterns) -> Vec<Part<'r>> 
         return vec![part(&GrpcRule::default(), patterns)];
     }
     rules.iter().map(|rule| part(rule, patterns)).collect()
-}
-
-/// Attachments by what their Gateways show to backends: a rule for each.
-pub(super) fn by_certificate(
-    gateways: &Gateways<'_>,
-    attachments: &[Attachment],
-) -> BTreeMap<Option<CertificateId>, Vec<Attachment>> {
-    let mut groups: BTreeMap<_, Vec<Attachment>> = BTreeMap::new();
-    for attachment in attachments {
-        let gateway = gateways.of_listener(attachment.0);
-        let certificate = gateway.and_then(|plan| plan.client_certificate);
-        groups
-            .entry(certificate)
-            .or_default()
-            .push(attachment.clone());
-    }
-    groups
-}
-
-pub(super) fn addresses(gateways: &Gateways<'_>, attachments: &[Attachment]) -> Vec<SocketAddr> {
-    let listeners = attachments
-        .iter()
-        .filter_map(|(index, _)| gateways.listeners.get(*index));
-    listeners
-        .flat_map(|one| one.addresses.iter().copied())
-        .collect()
 }
 
 fn enter(
@@ -329,36 +246,4 @@ fn weighted(
         backend: outcome.backend(resolved, candidate, report),
         filters: filters(&given.filters, candidate, tools, outcome, report),
     }
-}
-
-/// A request that comes back as it went would meet the same rule again, and again.
-pub(super) fn break_loop(
-    weighted: &mut WeightedBackend,
-    name: &At<ObjectName>,
-    candidate: &Candidate,
-    tools: &mut Tools<'_, '_>,
-    outcome: &mut Outcome,
-    report: &mut Report,
-) {
-    let Some(id) = weighted.backend else {
-        return;
-    };
-    let own = outcome.own.iter().copied();
-    let Some(own) = own
-        .into_iter()
-        .find(|own| tools.backends.leads_to(id, *own))
-    else {
-        return;
-    };
-    weighted.backend = None;
-    let refusal = Refusal {
-        span: name.span,
-        reason: "BackendNotFound",
-        message: format!(
-            "`{}` leads back to {own}, where the route's requests come in",
-            **name
-        ),
-        hint: Some("name another endpoint or listen on another port".to_owned()),
-    };
-    outcome.refuse(candidate, refusal, report);
 }

@@ -12,7 +12,7 @@ use tidegate_core::tls::TlsVersion;
 use super::report::Refusal;
 use super::report::Report;
 use super::trust::Trust;
-use super::trust::TrustRef;
+use super::trust_sources::TrustRef;
 use super::world::Candidate;
 use crate::draft::Condition;
 use crate::kinds::gateway::Gateway;

@@ -4,6 +4,8 @@
 //! Of a route that is where it attaches, and what its rules match; of a Plugin that is what it is for,
 //! and what is to happen without it; of a BackendTLSPolicy that is what it is for.
 
+mod connections;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -11,18 +13,10 @@ use crate::kinds::Body;
 use crate::kinds::OWN_CLASS;
 use crate::kinds::backend::Backend;
 use crate::kinds::backend::BackendSpec;
-use crate::kinds::certificate::BackendTlsPolicy;
-use crate::kinds::certificate::BackendTlsPolicySpec;
-use crate::kinds::certificate::BackendTlsValidation;
 use crate::kinds::gateway::Gateway;
 use crate::kinds::gateway::GatewaySpec;
 use crate::kinds::grpc_route::GrpcRoute;
 use crate::kinds::http_route::HttpRoute;
-use crate::kinds::http_route::ParentRef;
-use crate::kinds::l4_route::TcpRoute;
-use crate::kinds::l4_route::TcpRouteSpec;
-use crate::kinds::l4_route::TlsRoute;
-use crate::kinds::l4_route::TlsRouteSpec;
 use crate::kinds::plugin::FailurePolicy;
 use crate::kinds::plugin::Plugin;
 use crate::kinds::plugin::PluginPhase;
@@ -32,10 +26,7 @@ use crate::kinds::plugin::PluginType;
 use crate::kinds::policy::PolicyTarget;
 use crate::kinds::service::Service;
 use crate::kinds::service::ServiceSpec;
-use crate::kinds::text::Hostname;
 use crate::kinds::text::ObjectName;
-use crate::kinds::text::PreciseHostname;
-use crate::kinds::tls::TlsOptions;
 use crate::parse::Parsed;
 use crate::place::At;
 use crate::rules;
@@ -49,8 +40,8 @@ pub(super) fn body(parsed: &Parsed) -> Option<Body> {
     match parsed.kind.as_str() {
         "HTTPRoute" => route(parsed, good_http),
         "GRPCRoute" => route(parsed, good_grpc),
-        "TLSRoute" | "TCPRoute" => l4_route(parsed),
-        "BackendTLSPolicy" => backend_tls(parsed),
+        "TLSRoute" | "TCPRoute" => connections::l4_route(parsed),
+        "BackendTLSPolicy" => connections::backend_tls(parsed),
         "Plugin" => plugin(parsed),
         kind => empty(kind),
     }
@@ -75,6 +66,7 @@ fn empty(kind: &str) -> Option<Body> {
             spec: BackendSpec {
                 endpoints: None,
                 endpoints_file: None,
+                dns: None,
                 protocol: None,
                 proxy_protocol: None,
                 allow_link_local: None,
@@ -140,93 +132,6 @@ fn rules_mut(root: &mut Node) -> Option<&mut Vec<Node>> {
         Value::Seq(rules) => Some(rules),
         _ => None,
     }
-}
-
-/// The parts of a TLSRoute or TCPRoute that say which connections are its own: they are closed.
-#[derive(Debug, Deserialize, JsonSchema)]
-struct Claims {
-    spec: ClaimsSpec,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct ClaimsSpec {
-    #[serde(default)]
-    parent_refs: Vec<ParentRef>,
-    #[serde(default)]
-    hostnames: Vec<At<Hostname>>,
-}
-
-impl Kind for Claims {
-    const API_VERSIONS: &'static [&'static str] = TlsRoute::API_VERSIONS;
-    const KIND: &'static str = TlsRoute::KIND;
-    const NAMESPACED: bool = TlsRoute::NAMESPACED;
-}
-
-fn l4_route(parsed: &Parsed) -> Option<Body> {
-    let mut reduced = header_only(parsed);
-    keep(
-        field_mut(&mut reduced.root, "spec")?,
-        &["parentRefs", "hostnames"],
-    );
-    let spec = read::<Claims>(&reduced)?.spec;
-    let (parent_refs, rules) = (spec.parent_refs, Vec::new());
-    let body = match parsed.kind.as_str() {
-        // Without a name it would claim all.
-        "TLSRoute" if spec.hostnames.is_empty() => return None,
-        "TLSRoute" => Body::TlsRoute(Box::new(TlsRoute {
-            spec: TlsRouteSpec {
-                parent_refs,
-                hostnames: spec.hostnames,
-                rules,
-                use_default_gateways: None,
-            },
-        })),
-        _ => Body::TcpRoute(Box::new(TcpRoute {
-            spec: TcpRouteSpec {
-                parent_refs,
-                rules,
-                use_default_gateways: None,
-            },
-        })),
-    };
-    rules::check(&body).is_empty().then_some(body)
-}
-
-/// The part of a BackendTLSPolicy that says which backends must not be reached without TLS.
-#[derive(Debug, Deserialize, JsonSchema)]
-struct TlsTargets {
-    spec: TlsTargetsSpec,
-}
-
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-struct TlsTargetsSpec {
-    target_refs: Vec<PolicyTarget>,
-}
-
-impl Kind for TlsTargets {
-    const API_VERSIONS: &'static [&'static str] = BackendTlsPolicy::API_VERSIONS;
-    const KIND: &'static str = BackendTlsPolicy::KIND;
-    const NAMESPACED: bool = BackendTlsPolicy::NAMESPACED;
-}
-
-fn backend_tls(parsed: &Parsed) -> Option<Body> {
-    let mut reduced = header_only(parsed);
-    keep(field_mut(&mut reduced.root, "spec")?, &["targetRefs"]);
-    let target_refs = read::<TlsTargets>(&reduced)?.spec.target_refs;
-    Some(Body::BackendTlsPolicy(Box::new(BackendTlsPolicy {
-        spec: BackendTlsPolicySpec {
-            target_refs,
-            validation: At::nowhere(BackendTlsValidation {
-                ca_certificate_refs: Vec::new(),
-                well_known: None,
-                hostname: At::nowhere(PreciseHostname(String::new())),
-                subject_alt_names: Vec::new(),
-            }),
-            options: TlsOptions::default(),
-        },
-    })))
 }
 
 /// The parts of a Plugin that say which requests need it.
