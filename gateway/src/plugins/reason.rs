@@ -120,7 +120,7 @@ pub(crate) fn spec(decl: &PluginDecl) -> PluginSpec {
             draft::PluginIsolation::Stream => Isolation::Stream,
         },
         kind: match decl.kind {
-            draft::PluginType::Http => PluginKind::Http,
+            draft::PluginType::Http | draft::PluginType::Network => PluginKind::Http,
             draft::PluginType::Service => PluginKind::Service,
         },
         limits: Limits {

@@ -1,4 +1,4 @@
-//! The conformance cases of the Gateway API for Gateway and HTTPRoute, in our own words: each file of
+//! The conformance cases of the Gateway API, in our own words: each file of
 //! `tests/conformance` is replayed against a gateway that loads its resources, over real sockets.
 //!
 //! The cases are data; how one is written is in [`cases`]. What comes of them is the table of
@@ -34,6 +34,7 @@ macro_rules! replayed {
 
 replayed! {
     backends: "backends";
+    certificates: "certificates";
     cors: "cors";
     gateways: "gateways";
     headers: "headers";
