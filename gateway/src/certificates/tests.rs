@@ -1,3 +1,5 @@
+//! Which pairs and bundles serve, and why others do not.
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
