@@ -3,6 +3,8 @@
 //! Owns the conversion of `tidegate proxy` arguments into a snapshot and plugins. All problems of
 //! plugins are reported by name.
 
+mod tls;
+
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -22,7 +24,6 @@ use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Listener;
 use tidegate_core::snapshot::PluginId;
 use tidegate_core::snapshot::PluginName;
-use tidegate_core::snapshot::Protocol;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_host_abi::CompileOptions;
 use tidegate_host_abi::Engine;
@@ -36,6 +37,7 @@ use tidegate_proxy::Callable;
 use tidegate_proxy::Generation;
 use tidegate_proxy::PluginSlot;
 
+use crate::build::tls::Tls;
 use crate::cli::AccessLogArg;
 use crate::cli::PluginArg;
 use crate::cli::PolicyArg;
@@ -55,20 +57,21 @@ const ORIGIN: &str = "origin";
 /// A URL that does not resolve, a plugin that cannot be used, by name.
 pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
     let mut backends = Backends::default();
-    let origin = backends.insert(Arc::new(backend(ORIGIN, &args.to)?));
+    let own = Tls::read(args)?;
+    let origin = backends.insert(Arc::new(backend(ORIGIN, &args.to, &own)?));
     for named in &args.backends {
         anyhow::ensure!(
             backends.id(&named.name).is_none(),
             "--backend {name}: there is a backend {name:?} already; choose another name",
             name = named.name
         );
-        backends.insert(Arc::new(backend(&named.name, &named.url)?));
+        backends.insert(Arc::new(backend(&named.name, &named.url, &own)?));
     }
     let plugins = plugins(args)?;
     let ids = (0_u32..).map(PluginId).take(plugins.len()).collect();
     let mut listeners = HostMap::default();
-    let listener = Listener::to_one_backend(LISTENER, ids, origin);
-    listeners.insert(HostPattern::Any, Arc::new(listener));
+    let listener = Arc::new(Listener::to_one_backend(LISTENER, ids, origin));
+    listeners.insert(HostPattern::Any, Arc::clone(&listener));
     let timeouts = Timeouts {
         drain: args.drain_timeout,
         ..Timeouts::default()
@@ -85,7 +88,7 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
             AccessLogArg::Json => AccessLog::Json,
             AccessLogArg::Off => AccessLog::Off,
         },
-        protocol: Protocol::Http,
+        protocol: own.protocol(listener),
         proxy_protocol: false,
         listeners,
     };
@@ -96,8 +99,8 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
         binds: vec![Arc::new(bind)],
         backends,
         plugins: names.collect(),
-        certificates: Vec::new(),
-        bundles: Vec::new(),
+        certificates: own.certificate_names(),
+        bundles: own.bundle_names(),
         timeouts,
         sizes,
     };
@@ -109,12 +112,12 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
         number: 1,
         snapshot: Arc::new(snapshot),
         plugins: plugins.into_iter().map(ready).collect(),
-        certificates: Vec::new(),
-        bundles: Vec::new(),
+        certificates: own.certificate.into_iter().map(Some).collect(),
+        bundles: own.bundle.into_iter().map(Some).collect(),
     })
 }
 
-fn backend(name: &str, url: &Url) -> anyhow::Result<Backend> {
+fn backend(name: &str, url: &Url, own: &Tls) -> anyhow::Result<Backend> {
     let endpoints = url
         .resolve()
         .with_context(|| format!("backend {name}: cannot resolve the host of {url}"))?;
@@ -128,7 +131,7 @@ fn backend(name: &str, url: &Url) -> anyhow::Result<Backend> {
         authority: url.authority().clone(),
         load_balancer: LoadBalancer::default(),
         protocol: BackendProtocol::default(),
-        tls: None,
+        tls: url.tls_name().map(|name| Arc::new(own.origination(name))),
         proxy_protocol: None,
         dns: None,
     })

@@ -4,6 +4,7 @@
 //! wrong one is wrong usage (exit code 2) with the flag's name.
 
 mod run;
+mod tls;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ pub(crate) use crate::cli::run::CheckArgs;
 pub(crate) use crate::cli::run::CheckFormat;
 pub(crate) use crate::cli::run::NodeArgs;
 pub(crate) use crate::cli::run::RunArgs;
+pub(crate) use crate::cli::tls::TlsArgs;
 use crate::url::NamedUrl;
 use crate::url::Url;
 
@@ -61,9 +63,11 @@ pub(crate) struct ProxyArgs {
     /// Address to listen on; port 0 takes any free port and logs it
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
-    /// Origin that requests go to
+    /// Origin that requests go to: http://HOST[:PORT] or https://HOST[:PORT]
     #[arg(long, value_name = "URL")]
     pub(crate) to: Url,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     /// Another backend, for calls that filters make (repeatable)
     #[arg(long = "backend", value_name = "NAME=URL")]
     pub(crate) backends: Vec<NamedUrl>,

@@ -1,4 +1,4 @@
-//! Origins as operators write them: `http://host:port`.
+//! Origins as operators write them: `http://host:port` or `https://host:port`.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -11,6 +11,7 @@ use http::Uri;
 /// The URL of an origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Url {
+    secure: bool,
     host: String,
     port: u16,
     authority: HeaderValue,
@@ -29,14 +30,23 @@ impl Url {
         &self.authority
     }
 
+    /// The name or address that its certificate must be for, if it is reached over TLS.
+    pub(crate) fn tls_name(&self) -> Option<&str> {
+        self.secure.then(|| self.bare_host())
+    }
+
+    fn bare_host(&self) -> &str {
+        self.host.trim_start_matches('[').trim_end_matches(']')
+    }
+
     /// The addresses behind the host, as the system resolves it now.
     ///
     /// # Errors
     ///
     /// The resolver's.
     pub(crate) fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
-        let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        let mut addresses: Vec<SocketAddr> = (host, self.port).to_socket_addrs()?.collect();
+        let mut addresses: Vec<SocketAddr> =
+            (self.bare_host(), self.port).to_socket_addrs()?.collect();
         addresses.dedup();
         Ok(addresses)
     }
@@ -44,7 +54,8 @@ impl Url {
 
 impl fmt::Display for Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}:{}", self.host, self.port)
+        let scheme = if self.secure { "https" } else { "http" };
+        write!(f, "{scheme}://{}:{}", self.host, self.port)
     }
 }
 
@@ -52,15 +63,13 @@ impl FromStr for Url {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let expected = "expected http://HOST[:PORT]";
+        let expected = "expected http://HOST[:PORT] or https://HOST[:PORT]";
         let uri: Uri = text.parse().map_err(|err| format!("{err}; {expected}"))?;
-        match uri.scheme_str() {
-            Some("http") => {}
-            Some("https") => {
-                return Err("https origins are not supported yet; use http://".to_owned());
-            }
+        let secure = match uri.scheme_str() {
+            Some("http") => false,
+            Some("https") => true,
             _ => return Err(expected.to_owned()),
-        }
+        };
         if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
             return Err(format!("a path is not supported here; {expected}"));
         }
@@ -72,10 +81,12 @@ impl FromStr for Url {
         let has_port = authority.as_str().len() > authority.host().len();
         let port = match authority.port_u16() {
             Some(port) if port > 0 => port,
+            None if !has_port && secure => 443,
             None if !has_port => 80,
             _ => return Err(format!("the port must be 1 to 65535; {expected}")),
         };
         Ok(Self {
+            secure,
             host: authority.host().to_owned(),
             port,
             authority: HeaderValue::from_str(authority.as_str()).map_err(|_| expected)?,
@@ -114,11 +125,22 @@ mod tests {
     }
 
     #[test]
+    fn origins_over_tls_have_a_name_and_another_port() {
+        let url: Url = "https://origin.test".parse().expect("fine");
+        assert_eq!(url.to_string(), "https://origin.test:443");
+        assert_eq!(url.tls_name(), Some("origin.test"));
+        let url: Url = "https://[::1]:8443".parse().expect("fine");
+        assert_eq!(url.tls_name(), Some("::1"));
+        let url: Url = "http://origin.test".parse().expect("fine");
+        assert_eq!(url.tls_name(), None);
+    }
+
+    #[test]
     fn what_is_not_supported_says_so() {
         for (bad, why) in [
-            ("https://a", "not supported yet"),
             ("http://a/b", "a path is not supported"),
             ("a:80", "expected http://"),
+            ("ftp://a", "expected http://"),
             ("http://u@a", "expected http://"),
             ("http://a:99999", "port must be 1 to 65535"),
             ("http://a:0", "port must be 1 to 65535"),

@@ -76,6 +76,8 @@ mod tenancy;
 mod tls;
 #[path = "gateway/tls_clients.rs"]
 mod tls_clients;
+#[path = "gateway/tls_filters.rs"]
+mod tls_filters;
 #[path = "gateway/tls_origins.rs"]
 mod tls_origins;
 #[path = "gateway/tls_peers.rs"]

@@ -100,6 +100,8 @@ pub enum Trust {
     System,
     /// These alone.
     Bundles(Vec<BundleId>),
+    /// Anybody: the origin is not verified. Only who says so on the command line gets it.
+    Anybody,
 }
 
 /// A name in a certificate (RFC 5280 §4.2.1.6).

@@ -67,6 +67,7 @@ pub(crate) struct Connector {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct ConnectorKey {
     pub(super) hostname: Arc<str>,
+    pub(super) anybody: bool,
     /// By address; `None` are the authorities of the machine.
     pub(super) bundles: Option<Vec<Option<usize>>>,
     pub(super) names: Vec<tidegate_core::tls::SubjectAltName>,
@@ -89,10 +90,12 @@ impl Connector {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let roots: Arc<RootCertStore> = match settings.trust {
             Trust::System => bundle::of_the_machine(),
+            Trust::Anybody => Arc::new(RootCertStore::empty()),
             Trust::Bundles(_) => Arc::new(bundle::merged(bundles.iter().flatten())),
         };
         let verifier = OriginVerifier {
             roots,
+            anybody: settings.trust == Trust::Anybody,
             names: settings.subject_alt_names.clone(),
         };
         let builder = ClientConfig::builder_with_provider(Arc::clone(provider()))

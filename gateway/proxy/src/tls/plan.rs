@@ -159,7 +159,7 @@ impl TlsPlan {
             return Ok(());
         }
         let bundles = match &settings.trust {
-            tidegate_core::tls::Trust::System => None,
+            tidegate_core::tls::Trust::System | tidegate_core::tls::Trust::Anybody => None,
             tidegate_core::tls::Trust::Bundles(ids) => {
                 let bundles = ids.iter().map(|id| bundle(generation, *id));
                 Some(bundles.collect::<Vec<_>>())
@@ -169,6 +169,7 @@ impl TlsPlan {
         let shown = shown.map(|id| certificate(generation, id));
         let key = ConnectorKey {
             hostname: Arc::clone(&settings.hostname),
+            anybody: settings.trust == tidegate_core::tls::Trust::Anybody,
             bundles: bundles.as_deref().map(addresses),
             names: settings.subject_alt_names.clone(),
             certificate: shown.as_ref().map(|one| one.as_ref().map(address)),

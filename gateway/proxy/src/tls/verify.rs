@@ -134,6 +134,8 @@ impl ClientCertVerifier for ClientVerifier {
 #[derive(Debug)]
 pub(super) struct OriginVerifier {
     pub(super) roots: Arc<RootCertStore>,
+    /// Nothing is verified.
+    pub(super) anybody: bool,
     /// If any: one of these must be among the names, instead of the host name.
     pub(super) names: Vec<SubjectAltName>,
 }
@@ -147,6 +149,9 @@ impl ServerCertVerifier for OriginVerifier {
         _ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
+        if self.anybody {
+            return Ok(ServerCertVerified::assertion());
+        }
         let parsed = ParsedCertificate::try_from(leaf)?;
         let all = algorithms().all;
         verify_server_cert_signed_by_trust_anchor(&parsed, &self.roots, others, now, all)?;
