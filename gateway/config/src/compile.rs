@@ -113,7 +113,10 @@ pub(crate) fn compile(
     let mut gateways = gateways::Gateways::new(world, &mut trust, &mut report);
     let backend_tls = backend_tls::BackendTls::new(world, &mut trust, &mut report);
     let shown = gateways.common_certificate();
-    let names = trust.certificate_names();
+    // Only Gateways show certificates.
+    let certificate_names = trust.name_certificates();
+    let bundle_names = trust.name_bundles();
+    let names = certificate_names.clone();
     let mut backends = backends::BackendTable::new(world, &policies, &backend_tls, shown, names);
     let mut plugins = plugins::PluginTable::new(world, &mut backends, env, &mut report);
     let mut tools = outcome::Tools {
@@ -129,7 +132,6 @@ pub(crate) fn compile(
     gateways.report_attached(&mut report);
     let binds = binds::binds(gateways, &policies, &plugins);
     let (plugin_names, plugins) = plugins.into_parts();
-    let certificate_names = trust.certificate_names();
     let (certificates, bundles) = trust.into_parts();
     let statuses = conditions::statuses(world, &mut report);
     let watch = watched(&plugins, &certificates, &bundles);
@@ -139,7 +141,7 @@ pub(crate) fn compile(
             backends: backends.into_backends(),
             plugins: plugin_names,
             certificates: certificate_names,
-            bundles: bundles.iter().map(|one| one.name.clone()).collect(),
+            bundles: bundle_names,
             timeouts: Timeouts::default(),
             sizes: SizeLimits::default(),
         },

@@ -4,7 +4,6 @@
 //! as [`CertificateSource::Refused`], so that nobody is served something else in its place.
 
 use foldhash::HashMap;
-use foldhash::HashSet;
 
 use tidegate_core::tls::BundleId;
 use tidegate_core::tls::CertificateId;
@@ -59,8 +58,6 @@ pub(crate) struct Trust<'a> {
     bundles: Vec<BundleDecl>,
     certificate_ids: HashMap<ResourceId, CertificateId>,
     bundle_ids: HashMap<ResourceId, BundleId>,
-    /// The names that are taken: resources of several kinds may share one.
-    names: HashSet<TrustName>,
 }
 
 impl<'a> Trust<'a> {
@@ -71,7 +68,6 @@ impl<'a> Trust<'a> {
             bundles: Vec::new(),
             certificate_ids: HashMap::default(),
             bundle_ids: HashMap::default(),
-            names: HashSet::default(),
         }
     }
 
@@ -109,10 +105,9 @@ impl<'a> Trust<'a> {
             None => {
                 let id = CertificateId(place_in(&self.certificates));
                 self.certificate_ids.insert(resource.clone(), id);
-                let name = self.name(&resource);
                 self.certificates.push(CertificateDecl {
                     resource: resource.clone(),
-                    name,
+                    name: plain(&resource),
                     source,
                     place,
                 });
@@ -158,10 +153,9 @@ impl<'a> Trust<'a> {
             None => {
                 let id = BundleId(place_in(&self.bundles));
                 self.bundle_ids.insert(resource.clone(), id);
-                let name = self.name(&resource);
                 self.bundles.push(BundleDecl {
                     resource: resource.clone(),
-                    name,
+                    name: plain(&resource),
                     source,
                     place,
                 });
@@ -207,30 +201,43 @@ impl<'a> Trust<'a> {
         Ok((found.state != State::Salvaged).then_some(found))
     }
 
-    /// The name in the snapshot; with the kind, if a resource of another kind has it.
-    fn name(&mut self, resource: &ResourceId) -> TrustName {
-        let full_name = format!("{}/{}", resource.namespace, resource.name);
-        let plain = TrustName(full_name.as_str().into());
-        if self.names.insert(plain.clone()) {
-            return plain;
-        }
-        let name = TrustName(format!("{full_name} ({})", resource.kind).into());
-        self.names.insert(name.clone());
-        name
+    /// Gives all certificates their names, once they are all declared, and returns these.
+    pub(crate) fn name_certificates(&mut self) -> Vec<TrustName> {
+        let all = self.certificates.iter_mut();
+        name(all.map(|one| (&one.resource, &mut one.name)).collect())
     }
 
-    /// The names of the certificates, in the order of the ids.
-    pub(crate) fn certificate_names(&self) -> Vec<TrustName> {
-        self.certificates
-            .iter()
-            .map(|one| one.name.clone())
-            .collect()
+    /// The same for bundles.
+    pub(crate) fn name_bundles(&mut self) -> Vec<TrustName> {
+        let all = self.bundles.iter_mut();
+        name(all.map(|one| (&one.resource, &mut one.name)).collect())
     }
 
     /// The declarations, in the order of the ids.
     pub(crate) fn into_parts(self) -> (Vec<CertificateDecl>, Vec<BundleDecl>) {
         (self.certificates, self.bundles)
     }
+}
+
+fn plain(resource: &ResourceId) -> TrustName {
+    TrustName(format!("{}/{}", resource.namespace, resource.name).into())
+}
+
+/// Of resources of several kinds with one name, the first by kind has it alone; the others are called
+/// by their kind too. That depends on nothing else, so that a name means the same in each load.
+fn name(mut all: Vec<(&ResourceId, &mut TrustName)>) -> Vec<TrustName> {
+    let mut order: Vec<&ResourceId> = all.iter().map(|(resource, _)| *resource).collect();
+    order.sort_unstable_by_key(|one| (&one.namespace, &one.name, one.kind));
+    let mut first: HashMap<TrustName, &str> = HashMap::default();
+    for resource in order {
+        first.entry(plain(resource)).or_insert(resource.kind);
+    }
+    for (resource, name) in &mut all {
+        if first.get(*name).is_some_and(|kind| *kind != resource.kind) {
+            **name = TrustName(format!("{} ({})", name.0, resource.kind).into());
+        }
+    }
+    all.into_iter().map(|(_, name)| name.clone()).collect()
 }
 
 /// The place of the next item.
