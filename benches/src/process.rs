@@ -103,6 +103,22 @@ impl Running {
         answered.with_context(|| format!("{} printed:\n{}", self.name, self.printed()))
     }
 
+    /// Waits until it accepts connections.
+    ///
+    /// # Errors
+    ///
+    /// If it ends, or does not in time.
+    pub fn wait_until_listens(&mut self, address: SocketAddr) -> Result<()> {
+        let what = format!("{} listens at {address}", self.name);
+        let listens = wait::until(&what, START_LIMIT, || {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("{} ended at once, {status}", self.name);
+            }
+            Ok(TcpStream::connect(address).ok().map(drop))
+        });
+        listens.with_context(|| format!("{} printed:\n{}", self.name, self.printed()))
+    }
+
     /// What it printed so far.
     #[must_use]
     pub fn printed(&self) -> String {

@@ -8,9 +8,11 @@ use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
 
+use tidegate_testkit::Authority;
 use tidegate_testkit::Client;
 use tidegate_testkit::Gateway;
 use tidegate_testkit::Origin;
+use tidegate_testkit::TlsFront;
 use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
 
@@ -203,6 +205,30 @@ fn many_commands_share_one_connection_in_order() {
     }
     let (_, clients) = probe.run(&["INFO", "clients"]);
     assert!(clients.contains("connected_clients:1\r\n"), "{clients}");
+}
+
+#[test]
+fn commands_go_over_tls_to_servers_that_have_it() {
+    use std::io::Read as _;
+    let redis = Origin::script(|connection| {
+        let mut seen = [0; 14];
+        loop {
+            connection.stream().read_exact(&mut seen)?;
+            connection.send("+PONG\r\n")?;
+        }
+    });
+    let authority = Authority::root("root");
+    let front = TlsFront::new(redis.address(), &authority.server("redis.test"), &[], None);
+    let mut probe = Probe::of(
+        Gateway::to(Origin::nowhere())
+            .backend("redis", front.address())
+            .backend_tls("redis", super::tls_origins::believing("redis.test"))
+            .bundle(Some(&authority.bundle())),
+    );
+    for _ in 0..3 {
+        assert_eq!(probe.run(&["PING"]), (0, "+PONG\r\n".to_owned()));
+    }
+    assert_eq!(front.seen().len(), 1);
 }
 
 #[test]

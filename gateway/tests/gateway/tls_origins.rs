@@ -16,7 +16,7 @@ use tidegate_testkit::Pair;
 use tidegate_testkit::TlsFront;
 
 /// TLS that believes the first bundle.
-fn tls(host: &str) -> Origination {
+pub(crate) fn believing(host: &str) -> Origination {
     Origination {
         hostname: host.into(),
         trust: Trust::Bundles(vec![BundleId(0)]),
@@ -40,7 +40,7 @@ fn requests_go_to_the_origin_over_tls_and_connections_are_kept() {
     );
     let gateway = Gateway::to(front.address())
         .bundle(Some(&authority.bundle()))
-        .origin_tls(tls("origin.test"))
+        .origin_tls(believing("origin.test"))
         .start();
     let mut client = gateway.client();
     for _ in 0..3 {
@@ -61,7 +61,7 @@ fn sessions_with_origins_are_resumed() {
     let front = front(&origin, &authority.server("origin.test"));
     let gateway = Gateway::to(front.address())
         .bundle(Some(&authority.bundle()))
-        .origin_tls(tls("origin.test"))
+        .origin_tls(believing("origin.test"))
         .start();
     for _ in 0..3 {
         assert_eq!(gateway.get("/").status(), 200);
@@ -91,20 +91,20 @@ fn a_certificate_that_is_not_to_be_believed_ends_with_a_reason() {
     let good = Leaf::named("origin.test");
     check_refused(
         &good.clone().years(2001, 2002),
-        tls("origin.test"),
+        believing("origin.test"),
         None,
         "upstream_tls_expired",
     );
-    check_refused(&good, tls("other.test"), None, "upstream_tls_name");
+    check_refused(&good, believing("other.test"), None, "upstream_tls_name");
     check_refused(
         &good,
-        tls("origin.test"),
+        believing("origin.test"),
         Some(&Authority::root("stranger")),
         "upstream_tls_untrusted",
     );
     check_refused(
         &good.for_clients(),
-        tls("origin.test"),
+        believing("origin.test"),
         None,
         "upstream_tls_certificate",
     );
@@ -115,7 +115,7 @@ fn a_certificate_that_is_not_to_be_believed_ends_with_a_reason() {
     let front = front(&origin, &below.server("origin.test").bare());
     let gateway = Gateway::to(front.address())
         .bundle(Some(&authority.bundle()))
-        .origin_tls(tls("origin.test"))
+        .origin_tls(believing("origin.test"))
         .start();
     assert_eq!(gateway.get("/").status(), 502);
     assert!(gateway.stop_for_log()[0].contains("upstream_tls_untrusted"));
@@ -126,7 +126,7 @@ fn listed_names_are_expected_instead_of_the_host_name() {
     let leaf = Leaf::named("inner.test").uri("spiffe://td/origin");
     let listed = |names: &[SubjectAltName]| Origination {
         subject_alt_names: names.to_vec(),
-        ..tls("outer.test")
+        ..believing("outer.test")
     };
     for names in [
         [SubjectAltName::Uri("spiffe://td/origin".into())],
@@ -159,7 +159,7 @@ fn an_origin_that_speaks_no_tls_ends_with_a_reason() {
     let authority = Authority::root("root");
     let gateway = Gateway::to(origin.address())
         .bundle(Some(&authority.bundle()))
-        .origin_tls(tls("origin.test"))
+        .origin_tls(believing("origin.test"))
         .start();
     assert_eq!(gateway.get("/").status(), 502);
     assert!(gateway.stop_for_log()[0].contains("upstream_tls_handshake"));
@@ -171,7 +171,7 @@ fn an_origin_that_never_ends_its_handshake_is_given_up() {
     let authority = Authority::root("root");
     let gateway = Gateway::to(origin.address())
         .bundle(Some(&authority.bundle()))
-        .origin_tls(tls("origin.test"))
+        .origin_tls(believing("origin.test"))
         .timeouts(|timeouts| timeouts.connect = std::time::Duration::from_millis(200))
         .start();
     assert_eq!(gateway.get("/").status(), 504);
@@ -192,14 +192,14 @@ fn an_origin_that_asks_is_shown_the_client_certificate() {
     };
     let with = Origination {
         client_certificate: Some(CertificateId(0)),
-        ..tls("origin.test")
+        ..believing("origin.test")
     };
     let certificate = shown.certificate();
     let mut gateway = build(Some(&certificate)).origin_tls(with.clone()).start();
     assert_eq!(gateway.get("/").status(), 200);
     assert!(front.seen()[0].certificate);
     // Without one, the origin refuses; one that cannot be used is not quietly left out.
-    gateway.change(build(Some(&certificate)).origin_tls(tls("origin.test")));
+    gateway.change(build(Some(&certificate)).origin_tls(believing("origin.test")));
     assert_eq!(gateway.get("/").status(), 502);
     gateway.change(build(None).origin_tls(with));
     assert_eq!(gateway.get("/").status(), 502);
@@ -215,7 +215,7 @@ fn connections_of_before_a_change_of_trust_are_not_used_after_it() {
     let build = |bundle| {
         Gateway::to(front.address())
             .bundle(Some(bundle))
-            .origin_tls(tls("origin.test"))
+            .origin_tls(believing("origin.test"))
     };
     let mut gateway = build(&bundle).start();
     assert_eq!(gateway.get("/").status(), 200);
@@ -251,7 +251,7 @@ fn a_body_that_ends_without_the_word_of_tls_is_cut_for_the_client_too() {
     let front = front(&origin, &authority.server("origin.test"));
     let gateway = Gateway::to(front.address())
         .bundle(Some(&authority.bundle()))
-        .origin_tls(tls("origin.test"))
+        .origin_tls(believing("origin.test"))
         .start();
     assert_eq!(gateway.get("/").text(), "until the end");
 }

@@ -34,7 +34,7 @@ pub(crate) fn measure(bytes: u64) -> Result<Vec<Finding>> {
     let folder = tempfile::tempdir()?;
     let filter = folder.path().join("pass-bodies.wasm");
     std::fs::write(&filter, wat_filters::module(wat_filters::PASS_BODIES)?)?;
-    let (gateway, address) = start_gateway(origin, Some(&filter), folder.path())?;
+    let (gateway, address) = start_gateway(origin, Some(&filter), None, folder.path())?;
     let up = growth(&gateway, "sent up", bytes, || upload(address, bytes));
     let up = up.with_context(|| format!("the gateway printed:\n{}", gateway.printed()))?;
     let down = growth(&gateway, "got down", bytes, || download(address, bytes));

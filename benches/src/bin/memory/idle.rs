@@ -11,10 +11,13 @@ use tidegate_benches::proc_files::{Memory, memory};
 use tidegate_benches::process::{Running, free_address};
 use tidegate_benches::{places, wait};
 
+use crate::secured::Secured;
 use crate::{Finding, start_gateway};
 
 /// What one idle connection may cost.
 const LIMIT: u64 = 16 << 10;
+/// What one with TLS may cost.
+const TLS_LIMIT: u64 = 32 << 10;
 
 /// Descriptors beside the connections themselves.
 const SPARE: u64 = 100;
@@ -26,7 +29,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 
 /// Opens connections to a gateway and finds out what each costs it.
-pub(crate) fn measure(connections: u32) -> Result<Finding> {
+pub(crate) fn measure(connections: u32, tls: bool) -> Result<Finding> {
     allow_descriptors(u64::from(connections) + SPARE)?;
     let folder = tempfile::tempdir()?;
     let address = free_address()?;
@@ -34,11 +37,13 @@ pub(crate) fn measure(connections: u32) -> Result<Finding> {
     origin.arg(address.to_string());
     let mut origin = Running::start("origin", &mut origin, None, folder.path())?;
     origin.wait_until_answers(address, "/100")?;
-    let (gateway, address) = start_gateway(address, None, folder.path())?;
+    let secured = tls.then(|| Secured::new(folder.path())).transpose()?;
+    let secured = secured.as_ref();
+    let (gateway, address) = start_gateway(address, None, secured, folder.path())?;
 
     let before = memory(gateway.id(), Memory::Resident)?;
     let open = (0..connections)
-        .map(|number| open(address).with_context(|| format!("open connection {number}")))
+        .map(|number| open(address, secured).with_context(|| format!("open connection {number}")))
         .collect::<Result<Vec<_>>>()
         .with_context(|| format!("the gateway printed:\n{}", gateway.printed()))?;
     wait::pass(SETTLE)?;
@@ -55,13 +60,27 @@ pub(crate) fn measure(connections: u32) -> Result<Finding> {
     let each = after
         .saturating_sub(before)
         .div_ceil(u64::from(connections));
-    Ok(Finding::new("each idle connection", each, LIMIT))
+    Ok(if tls {
+        Finding::new("each idle connection with TLS", each, TLS_LIMIT)
+    } else {
+        Finding::new("each idle connection", each, LIMIT)
+    })
 }
 
 /// A connection that was used once.
-fn open(address: SocketAddr) -> Result<TcpStream> {
-    let mut stream = TcpStream::connect(address)?;
+fn open(address: SocketAddr, tls: Option<&Secured>) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(ANSWER_LIMIT))?;
+    match tls {
+        None => use_once(&stream, address)?,
+        Some(tls) => use_once(tls.begin(&stream)?, address)?,
+    }
+    Ok(stream)
+}
+
+/// Makes one request, whose answer is read to its end.
+fn use_once(mut stream: impl Read + Write, address: SocketAddr) -> Result<()> {
     write!(stream, "GET /100 HTTP/1.1\r\nhost: {address}\r\n\r\n")?;
     let mut answer = Vec::new();
     let mut buffer = [0; 1024];
@@ -76,7 +95,7 @@ fn open(address: SocketAddr) -> Result<TcpStream> {
     if !answer.starts_with(b"HTTP/1.1 200 ") {
         bail!("answered {}", String::from_utf8_lossy(&answer));
     }
-    Ok(stream)
+    Ok(())
 }
 
 fn is_open(stream: &TcpStream) -> bool {

@@ -6,6 +6,7 @@
 mod body;
 mod idle;
 mod message;
+mod secured;
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -16,12 +17,14 @@ use clap::{Parser, ValueEnum};
 use tidegate_benches::process::{Running, free_address};
 use tidegate_benches::{places, wait};
 
+use crate::secured::Secured;
+
 /// Measures what idle connections and long bodies cost the gateway in memory.
 #[derive(Debug, Parser)]
 #[command(name = "memory")]
 struct Cli {
     /// What to measure.
-    #[arg(value_enum, default_values_t = [What::Idle, What::Body])]
+    #[arg(value_enum, default_values_t = [What::Idle, What::IdleTls, What::Body])]
     what: Vec<What>,
     /// How many idle connections.
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
@@ -36,6 +39,8 @@ struct Cli {
 enum What {
     /// Idle keep-alive connections.
     Idle,
+    /// The same with TLS.
+    IdleTls,
     /// A long body through a filter, up and down.
     Body,
 }
@@ -55,7 +60,8 @@ fn measure(cli: &Cli) -> Result<()> {
     let mut findings = Vec::new();
     for what in &cli.what {
         findings.extend(match what {
-            What::Idle => vec![idle::measure(cli.connections)?],
+            What::Idle => vec![idle::measure(cli.connections, false)?],
+            What::IdleTls => vec![idle::measure(cli.connections, true)?],
             What::Body => body::measure(u64::from(cli.mebibytes) << 20)?,
         });
     }
@@ -90,6 +96,7 @@ impl Finding {
 fn start_gateway(
     origin: SocketAddr,
     filter: Option<&Path>,
+    tls: Option<&Secured>,
     folder: &Path,
 ) -> Result<(Running, SocketAddr)> {
     let address = free_address()?;
@@ -104,7 +111,13 @@ fn start_gateway(
     if let Some(filter) = filter {
         command.arg("--plugin").arg(filter);
     }
+    if let Some(tls) = tls {
+        command.arg("--tls").args(tls.files());
+    }
     let mut gateway = Running::start("tidegate", &mut command, None, folder)?;
-    gateway.wait_until_answers(address, "/100")?;
+    match tls {
+        None => drop(gateway.wait_until_answers(address, "/100")?),
+        Some(_) => gateway.wait_until_listens(address)?,
+    }
     Ok((gateway, address))
 }

@@ -1,10 +1,13 @@
 //! HTTP/2 connections below gRPC calls: how many, when new ones, and when they go.
 
+use tidegate_testkit::Authority;
 use tidegate_testkit::Gateway;
 use tidegate_testkit::GrpcOrigin;
 use tidegate_testkit::Origin;
+use tidegate_testkit::TlsFront;
 use tidegate_testkit::eventually;
 
+use super::super::tls_origins::believing;
 use super::probe;
 use super::probe::Probe;
 
@@ -134,4 +137,24 @@ fn a_request_says_what_grpc_asks_for() {
     // A call without a limit says none: `0m` would be over at once.
     let (_, call) = probe.call(b"grpc", "Reports", 0);
     assert!(!probe.hears(call, 1)[0].contains("grpc-timeout"));
+}
+
+#[test]
+fn calls_go_over_tls_to_backends_that_have_it_and_speak_http_2() {
+    let authority = Authority::root("root");
+    let pair = authority.server("grpc.test");
+    let grpc = GrpcOrigin::start();
+    for (protocols, heard) in [(["h2"], "receive 7 re:ping"), (["http/1.1"], "close 14 ")] {
+        let front = TlsFront::new(grpc.address(), &pair, &protocols, None);
+        let gateway = Gateway::to(Origin::nowhere())
+            .plugin(&probe::filter())
+            .backend("grpc", front.address())
+            .backend_tls("grpc", believing("grpc.test"))
+            .bundle(Some(&authority.bundle()))
+            .start();
+        let mut probe = Probe::at(gateway.address());
+        let (_, token) = probe.call(b"grpc", "Unary", 10_000);
+        let said = probe.hears(token, 1).join(" ");
+        assert!(said.starts_with(heard), "{protocols:?}: {said}");
+    }
 }
