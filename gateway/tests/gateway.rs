@@ -44,6 +44,12 @@ mod grpc;
 mod headers;
 #[path = "gateway/hello_filter.rs"]
 mod hello_filter;
+#[path = "gateway/http2.rs"]
+mod http2;
+#[path = "gateway/http2_abuse.rs"]
+mod http2_abuse;
+#[path = "gateway/http2_origins.rs"]
+mod http2_origins;
 #[path = "gateway/isolation.rs"]
 mod isolation;
 #[path = "gateway/lengths.rs"]

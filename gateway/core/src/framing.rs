@@ -1,4 +1,4 @@
-//! Where a body ends: the rules of RFC 9112 §6, strictly.
+//! Where a body ends: the rules of RFC 9112 §6 and RFC 9113 §8.1, strictly.
 //!
 //! Owns the decision from header fields to body length for both directions, and the removal of the
 //! fields it was taken from. What is ambiguous is refused here, so that no two parsers can ever
@@ -51,6 +51,45 @@ pub fn request_framing(headers: &mut HeaderMap, version: Version) -> Result<Fram
     Ok(by_fields(headers, version)?.unwrap_or(none))
 }
 
+/// The framing of a request on a stream, which says itself where its body ends; `ended` if that was
+/// with its head. A `content-length` is information that must agree (RFC 9113 §8.1.1).
+///
+/// # Errors
+///
+/// [`Failure::BadContentLength`] or [`Failure::BadTransferEncoding`].
+pub fn request_stream(headers: &mut HeaderMap, ended: bool) -> Result<Framing, Failure> {
+    let framed = by_fields(headers, Version::Http2)?;
+    let length = match framed.map(|framing| framing.length) {
+        Some(BodyLength::Exactly(_)) if ended => return Err(Failure::BadContentLength),
+        _ if ended => BodyLength::Empty,
+        Some(BodyLength::Exactly(bytes)) => BodyLength::Exactly(bytes),
+        // Its end is still to come.
+        _ => BodyLength::Chunked,
+    };
+    Ok(Framing {
+        length,
+        must_close: false,
+    })
+}
+
+/// The framing of a response on a stream, as [`request_stream`]. A HEAD or 304 answer keeps its
+/// length as information.
+///
+/// # Errors
+///
+/// [`Failure::UpstreamProtocol`] for lengths that do not agree.
+pub fn response_stream(
+    headers: &mut HeaderMap,
+    method: &Method,
+    status: StatusCode,
+    ended: bool,
+) -> Result<Framing, Failure> {
+    if is_bodiless(method, status) {
+        return response_framing(headers, Version::Http2, method, status);
+    }
+    request_stream(headers, ended).map_err(|_| Failure::UpstreamProtocol)
+}
+
 /// Whether a response to `method` with `status` never has a body (RFC 9112 §6.3, item 1).
 pub fn is_bodiless(method: &Method, status: StatusCode) -> bool {
     *method == Method::HEAD
@@ -96,7 +135,7 @@ pub fn response_framing(
 /// The framing that the fields announce, in the terms of a request; `None` if they say nothing.
 fn by_fields(headers: &mut HeaderMap, version: Version) -> Result<Option<Framing>, Failure> {
     if headers.contains_key(TRANSFER_ENCODING) {
-        if version == Version::Http10 {
+        if version != Version::Http11 {
             return Err(Failure::BadTransferEncoding);
         }
         match coding(headers) {

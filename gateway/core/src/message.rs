@@ -45,21 +45,33 @@ pub struct ResponseHead {
     pub headers: HeaderMap,
 }
 
-/// The protocol version a peer spoke; we always write 1.1.
+/// The protocol version a peer spoke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Version {
     /// HTTP/1.0: no chunks, no 1xx, connections close unless asked to stay.
     Http10,
     /// HTTP/1.1.
     Http11,
+    /// HTTP/2.
+    Http2,
 }
 
 impl Version {
-    /// The name that access logs and the `request.protocol` property show.
+    /// The name that access logs show.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http10 => "HTTP/1.0",
             Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2.0",
+        }
+    }
+
+    /// The name that filters read as `request.protocol`: Envoy's.
+    pub const fn property(self) -> &'static str {
+        match self {
+            Self::Http10 => "HTTP/1.0",
+            Self::Http11 => "HTTP/1.1",
+            Self::Http2 => "HTTP/2",
         }
     }
 }

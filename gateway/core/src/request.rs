@@ -174,7 +174,7 @@ fn take_expectation(headers: &mut HeaderMap, version: Version) -> Result<bool, F
         return Err(Failure::UnsupportedExpectation);
     }
     // An HTTP/1.0 client's expectation is ignored (RFC 9110 §10.1.1).
-    Ok(version == Version::Http11)
+    Ok(version != Version::Http10)
 }
 
 fn value(bytes: Cow<'_, [u8]>, otherwise: Failure) -> Result<HeaderValue, Failure> {

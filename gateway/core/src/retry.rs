@@ -14,14 +14,18 @@ pub struct Attempt {
     pub answered: bool,
     /// Any byte of the request body has left the gateway.
     pub body_started: bool,
+    /// The origin has said that it did not act on the request (RFC 9113 §8.7).
+    pub unprocessed: bool,
 }
 
-/// Whether a request that died on a kept connection may be sent again on a fresh one.
+/// Whether a request that died on a kept connection, or that its origin has not looked at, may be
+/// sent again on a fresh one.
 ///
-/// The origin may have acted on it before it closed, so only methods that may be repeated
-/// qualify (RFC 9110 §9.2.2), and only while the body is still ours.
+/// An origin that closes may have acted on it before, so only methods that may be repeated
+/// qualify (RFC 9110 §9.2.2); in both cases only while the body is still ours.
 pub fn may_resend(method: &Method, attempt: Attempt) -> bool {
-    attempt.reused && !attempt.answered && !attempt.body_started && method.is_idempotent()
+    let is_safe = attempt.unprocessed || (attempt.reused && method.is_idempotent());
+    is_safe && !attempt.answered && !attempt.body_started
 }
 
 #[cfg(test)]
@@ -35,6 +39,7 @@ mod tests {
         reused: true,
         answered: false,
         body_started: false,
+        unprocessed: false,
     };
 
     #[test]
@@ -42,6 +47,19 @@ mod tests {
         assert!(may_resend(&Method::GET, STALE));
         assert!(may_resend(&Method::PUT, STALE));
         assert!(!may_resend(&Method::POST, STALE));
+        let unprocessed = Attempt {
+            reused: false,
+            unprocessed: true,
+            ..STALE
+        };
+        assert!(may_resend(&Method::POST, unprocessed));
+        assert!(!may_resend(
+            &Method::POST,
+            Attempt {
+                body_started: true,
+                ..unprocessed
+            }
+        ));
         assert!(!may_resend(
             &Method::GET,
             Attempt {

@@ -83,6 +83,23 @@ impl Wheel {
         }
     }
 
+    /// The output of `future`, or [`Expired`] if it takes longer than `limit`. Costs nothing if there
+    /// is nothing to wait for; where waits are frequent, a [`Deadline`] of one's own costs less.
+    ///
+    /// Cancel-safe if `future` is.
+    pub(crate) async fn limit<F: Future>(
+        &self,
+        limit: Duration,
+        future: F,
+    ) -> Result<F::Output, Expired> {
+        let mut future = pin!(future);
+        let ready = poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx)));
+        if let Poll::Ready(output) = ready.await {
+            return Ok(output);
+        }
+        self.deadline().limit(limit, future).await
+    }
+
     /// Turns the wheel for ever; sleeps while there is nothing to watch.
     pub(crate) async fn run(&self) {
         loop {

@@ -1,7 +1,8 @@
 //! One client connection of HTTP/1 to its end.
 //!
 //! Owns keep-alive, the time limits between requests, how a connection closes, and what exchanges
-//! see of their client whatever it speaks. What happens with each request is `exchange`'s.
+//! see of their client whatever it speaks. A client that begins with HTTP/2 is handed to
+//! `http2::server`. What happens with each request is `exchange`'s.
 
 use std::cell::Cell;
 use std::net::IpAddr;
@@ -29,11 +30,15 @@ use crate::http1::head::ParsedRequest;
 use crate::http1::reader::ReadEnd;
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
+use crate::http2::server;
+use crate::http2::server::Preface;
 use crate::inlet::Inlet;
 use crate::outlet::Outlet;
 use crate::tls::Secured;
+use crate::transport::Transport;
 use crate::worker::DRAIN_GRACE;
 use crate::worker::Door;
+use crate::worker::Open;
 use crate::worker::Scene;
 use crate::worker::Worker;
 
@@ -53,6 +58,8 @@ pub(crate) struct Link {
     pub(crate) id: u64,
     /// Its TLS, if it has.
     pub(crate) secured: Option<Rc<Secured>>,
+    /// Counts it as open.
+    pub(crate) _open: Open,
 }
 
 /// The client's side of one exchange.
@@ -80,6 +87,8 @@ pub(crate) struct Http1 {
 /// What came of waiting for a request.
 enum Wanted {
     Request(Box<ParsedRequest>),
+    /// The client speaks HTTP/2.
+    Http2,
     /// The client is done, or was for too long: there is nothing to answer.
     Nothing,
     Refused(Failure),
@@ -112,6 +121,7 @@ impl Http1 {
                     Box::pin(exchange::serve(&mut self.lend(), &scene, parsed)).await
                 }
                 Wanted::Nothing => Next::Close,
+                Wanted::Http2 => return self.into_http2().await,
                 Wanted::Refused(failure) => {
                     let mut down = self.lend();
                     exchange::refuse(&mut down, scene.bind(), failure, &Asked::NOTHING).await
@@ -171,9 +181,22 @@ impl Http1 {
         let mut scan = HeadScan::default();
         let started = Instant::now();
         self.head_started = Some(started);
+        let mut may_be_http2 = first;
         loop {
+            if may_be_http2 {
+                match server::preface(&self.reader.buf) {
+                    Preface::Whole => return Wanted::Http2,
+                    Preface::Partial => {}
+                    Preface::Absent => may_be_http2 = false,
+                }
+            }
             head::skip_empty_lines(&mut self.reader.buf);
-            match head::take_request(&mut self.reader.buf, &mut scan, sizes) {
+            let taken = if may_be_http2 {
+                Ok(None)
+            } else {
+                head::take_request(&mut self.reader.buf, &mut scan, sizes)
+            };
+            match taken {
                 Ok(Some(parsed)) => return Wanted::Request(Box::new(parsed)),
                 Ok(None) => {}
                 Err(failure) => return Wanted::Refused(failure),
@@ -210,6 +233,22 @@ impl Http1 {
             Wanted::Nothing
         } else {
             Wanted::Refused(Failure::RequestHeaderTimeout)
+        }
+    }
+
+    /// Goes on as a connection of HTTP/2: its client has begun with it, or has chosen it in the
+    /// handshake (RFC 9113 §3.2, §3.3).
+    pub(crate) async fn into_http2(self) {
+        let Self {
+            reader,
+            writer,
+            link,
+            ..
+        } = self;
+        let (half, begun) = reader.into_half();
+        if let Some(transport) = Transport::join(half, writer.into_half()) {
+            // Large, and connections of HTTP/1 do not pay for it.
+            Box::pin(server::serve(transport, begun, link)).await;
         }
     }
 

@@ -28,7 +28,6 @@ use bytes::Bytes;
 use http::Method;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::Framing;
-use tidegate_core::framing::request_framing;
 use tidegate_core::hop_by_hop::ConnectionOptions;
 use tidegate_core::message::Version;
 use tidegate_core::request::Arrival;
@@ -75,6 +74,25 @@ pub(crate) async fn serve(
         // Large and rare: it is not part of what every exchange moves about.
         Err(refused) => Box::pin(refused.answer(down, scene.bind())).await,
     }
+}
+
+/// Serves the request of a stream, or answers why it is refused.
+pub(crate) async fn serve_stream(
+    down: &mut Downstream<'_>,
+    scene: &Scene,
+    parsed: ParsedRequest,
+    refused: Option<Failure>,
+) -> Next {
+    let Some(failure) = refused else {
+        return serve(down, scene, Box::new(parsed)).await;
+    };
+    let refused = Refused {
+        failure,
+        method: parsed.method,
+        target: parsed.target,
+        version: parsed.version,
+    };
+    refused.answer(down, scene.bind()).await
 }
 
 /// An exchange that has begun: its head is read and in its one form.
@@ -150,7 +168,7 @@ fn receive<'a>(
         version,
         mut headers,
     } = parsed;
-    let framing = request_framing(&mut headers, version)?;
+    let framing = down.inlet.request_framing(&mut headers, version)?;
     let received = Received {
         method,
         target: &target,
@@ -208,7 +226,7 @@ fn keeps_alive(version: Version, options: ConnectionOptions, must_close: bool) -
     !must_close
         && !options.close
         && match version {
-            Version::Http11 => true,
+            Version::Http11 | Version::Http2 => true,
             Version::Http10 => options.keep_alive,
         }
 }

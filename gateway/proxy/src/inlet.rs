@@ -4,22 +4,29 @@
 
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::Method;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::failure::Failure;
+use tidegate_core::framing;
 use tidegate_core::framing::BodyLength;
+use tidegate_core::framing::Framing;
+use tidegate_core::message::Version;
 
 use crate::http1::body::BodyError;
 use crate::http1::body::BodyReader;
 use crate::http1::body::Frame;
 use crate::http1::head::ParsedResponse;
-use crate::http1::reader::Gone;
 use crate::http1::reader::Reader;
+use crate::http2::reader::StreamReader;
 
 /// Where a message comes from.
 #[derive(Debug)]
 pub(crate) enum Inlet<'a> {
     /// A connection.
     Http1(&'a mut Reader),
+    /// A stream.
+    Http2(&'a mut StreamReader),
 }
 
 impl Inlet<'_> {
@@ -27,6 +34,7 @@ impl Inlet<'_> {
     pub(crate) fn lend(&mut self) -> Inlet<'_> {
         match self {
             Self::Http1(reader) => Inlet::Http1(reader),
+            Self::Http2(reader) => Inlet::Http2(reader),
         }
     }
 
@@ -43,6 +51,42 @@ impl Inlet<'_> {
     ) -> Result<ParsedResponse, Failure> {
         match self {
             Self::Http1(reader) => reader.response_head(limits, idle).await,
+            Self::Http2(reader) => Box::pin(reader.response_head(idle)).await,
+        }
+    }
+
+    /// What a request's fields say about its body; framing fields are taken off.
+    ///
+    /// # Errors
+    ///
+    /// See [`framing::request_framing`] and [`framing::request_stream`].
+    pub(crate) fn request_framing(
+        &self,
+        headers: &mut HeaderMap,
+        version: Version,
+    ) -> Result<Framing, Failure> {
+        match self {
+            Self::Http1(_) => framing::request_framing(headers, version),
+            Self::Http2(reader) => framing::request_stream(headers, reader.is_done()),
+        }
+    }
+
+    /// The same of an origin's answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::UpstreamProtocol`].
+    pub(crate) fn response_framing(
+        &self,
+        parsed: &mut ParsedResponse,
+        method: &Method,
+    ) -> Result<Framing, Failure> {
+        let (headers, status) = (&mut parsed.headers, parsed.status);
+        match self {
+            Self::Http1(_) => framing::response_framing(headers, parsed.version, method, status),
+            Self::Http2(reader) => {
+                framing::response_stream(headers, method, status, reader.is_done())
+            }
         }
     }
 
@@ -50,6 +94,8 @@ impl Inlet<'_> {
     pub(crate) fn begin_body(&mut self, length: BodyLength, limits: &SizeLimits) {
         match self {
             Self::Http1(reader) => reader.body = BodyReader::new(length, limits),
+            // Its frames say where it ends.
+            Self::Http2(_) => {}
         }
     }
 
@@ -57,6 +103,7 @@ impl Inlet<'_> {
     pub(crate) fn is_done(&self) -> bool {
         match self {
             Self::Http1(reader) => reader.body.is_done(),
+            Self::Http2(reader) => reader.is_done(),
         }
     }
 
@@ -64,6 +111,7 @@ impl Inlet<'_> {
     pub(crate) fn received(&self) -> u64 {
         match self {
             Self::Http1(reader) => reader.body.received(),
+            Self::Http2(reader) => reader.received(),
         }
     }
 
@@ -71,6 +119,7 @@ impl Inlet<'_> {
     pub(crate) fn has_bytes(&self) -> bool {
         match self {
             Self::Http1(reader) => !reader.buf.is_empty(),
+            Self::Http2(_) => false,
         }
     }
 
@@ -78,6 +127,7 @@ impl Inlet<'_> {
     pub(crate) fn decode(&mut self) -> Result<Option<Frame>, BodyError> {
         match self {
             Self::Http1(reader) => reader.decode(),
+            Self::Http2(reader) => reader.decode(),
         }
     }
 
@@ -85,14 +135,16 @@ impl Inlet<'_> {
     pub(crate) async fn frame(&mut self, idle: Duration) -> Result<Frame, BodyError> {
         match self {
             Self::Http1(reader) => reader.frame(idle).await,
+            Self::Http2(reader) => Box::pin(reader.frame(idle)).await,
         }
     }
 
-    /// Resolves when the peer has gone away; bytes that arrive meanwhile are kept, up to `keep`.
-    /// Cancel-safe.
-    pub(crate) async fn gone(&mut self, keep: usize) -> Gone {
+    /// Resolves when the client has gone away, with what that is called; bytes that arrive meanwhile
+    /// are kept, up to `keep`. Cancel-safe.
+    pub(crate) async fn gone(&mut self, keep: usize) -> Failure {
         match self {
             Self::Http1(reader) => reader.gone(keep).await,
+            Self::Http2(reader) => reader.gone().await,
         }
     }
 }

@@ -14,6 +14,7 @@ mod filters;
 mod gateway;
 mod generation;
 mod http1;
+mod http2;
 mod inlet;
 mod listener;
 mod metrics;

@@ -8,18 +8,27 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::StatusCode;
+use tidegate_core::framing::BodyLength;
+use tidegate_core::message::RequestHead;
 
 use crate::http1::encode;
 use crate::http1::encode::BodyEncoder;
 use crate::http1::encode::LengthBroken;
 use crate::http1::writer::WriteError;
 use crate::http1::writer::Writer;
+use crate::http2::head;
+use crate::http2::writer::StreamWriter;
+
+/// A body of at most so many bytes is sent with its head on a stream.
+const GATHER: usize = 16 * 1024;
 
 /// Where a message goes.
 #[derive(Debug)]
 pub(crate) enum Outlet<'a> {
     /// A connection.
     Http1(&'a mut Writer),
+    /// A stream.
+    Http2(&'a mut StreamWriter),
 }
 
 /// Why a part of a body was not written.
@@ -29,6 +38,12 @@ pub(crate) enum Unwritten {
     Length,
     /// The receiver failed.
     Sink(WriteError),
+}
+
+impl From<WriteError> for Unwritten {
+    fn from(err: WriteError) -> Self {
+        Self::Sink(err)
+    }
 }
 
 impl From<LengthBroken> for Unwritten {
@@ -42,6 +57,7 @@ impl Outlet<'_> {
     pub(crate) fn lend(&mut self) -> Outlet<'_> {
         match self {
             Self::Http1(writer) => Outlet::Http1(writer),
+            Self::Http2(writer) => Outlet::Http2(writer),
         }
     }
 
@@ -49,6 +65,7 @@ impl Outlet<'_> {
     pub(crate) fn written(&self) -> u64 {
         match self {
             Self::Http1(writer) => writer.written(),
+            Self::Http2(writer) => writer.written(),
         }
     }
 
@@ -56,6 +73,7 @@ impl Outlet<'_> {
     pub(crate) fn mark(&self) -> usize {
         match self {
             Self::Http1(writer) => writer.out.len(),
+            Self::Http2(_) => 0,
         }
     }
 
@@ -63,6 +81,8 @@ impl Outlet<'_> {
     pub(crate) fn forget_after(&mut self, mark: usize) {
         match self {
             Self::Http1(writer) => writer.forget_after(mark),
+            // What was sent on a stream has left.
+            Self::Http2(_) => {}
         }
     }
 
@@ -70,14 +90,16 @@ impl Outlet<'_> {
     pub(crate) fn gathers(&self, size: usize) -> bool {
         match self {
             Self::Http1(writer) => writer.gathers(size),
+            Self::Http2(_) => size <= GATHER,
         }
     }
 
     /// Whether so many bytes of a body can be taken at once, without a wait.
-    pub(crate) fn takes_now(&mut self, _size: usize) -> bool {
+    pub(crate) fn takes_now(&mut self, size: usize) -> bool {
         match self {
             // What was gathered until now fits: see [`Self::gathers`].
             Self::Http1(_) => true,
+            Self::Http2(writer) => writer.has_room(size),
         }
     }
 
@@ -86,7 +108,7 @@ impl Outlet<'_> {
         &mut self,
         encoder: &mut BodyEncoder,
         piece: &Bytes,
-        _last: bool,
+        last: bool,
     ) -> Result<(), Unwritten> {
         match self {
             Self::Http1(writer) => {
@@ -94,6 +116,10 @@ impl Outlet<'_> {
                 writer.out.extend_from_slice(piece);
                 encoder.after(&mut writer.out);
                 Ok(())
+            }
+            Self::Http2(writer) => {
+                encoder.count(piece)?;
+                Ok(writer.send_now(piece.clone(), last)?)
             }
         }
     }
@@ -107,15 +133,19 @@ impl Outlet<'_> {
         &mut self,
         encoder: &mut BodyEncoder,
         piece: Bytes,
-        _last: bool,
+        last: bool,
         stall: Duration,
     ) -> Result<(), Unwritten> {
         match self {
             Self::Http1(writer) => {
                 encoder.before(&mut writer.out, &piece)?;
-                writer.send(&piece, stall).await.map_err(Unwritten::Sink)?;
+                writer.send(&piece, stall).await?;
                 encoder.after(&mut writer.out);
                 Ok(())
+            }
+            Self::Http2(writer) => {
+                encoder.count(&piece)?;
+                Ok(Box::pin(writer.send(piece, last, stall)).await?)
             }
         }
     }
@@ -128,6 +158,10 @@ impl Outlet<'_> {
     ) -> Result<(), Unwritten> {
         match self {
             Self::Http1(writer) => Ok(encoder.end(&mut writer.out, trailers)?),
+            Self::Http2(writer) => {
+                encoder.check_end()?;
+                Ok(writer.end(trailers)?)
+            }
         }
     }
 
@@ -139,6 +173,8 @@ impl Outlet<'_> {
     pub(crate) async fn flush(&mut self, stall: Duration) -> Result<(), WriteError> {
         match self {
             Self::Http1(writer) => writer.flush(stall).await,
+            // The connection's task does.
+            Self::Http2(_) => Ok(()),
         }
     }
 
@@ -158,6 +194,50 @@ impl Outlet<'_> {
                 encode::interim_response(&mut writer.out, status, headers);
                 writer.flush(stall).await
             }
+            Self::Http2(writer) => writer.interim(status, head::interim(headers)),
         }
     }
+
+    /// Writes the head of a request to an origin; nothing follows if it `ends` it.
+    ///
+    /// # Errors
+    ///
+    /// See [`HeadUnwritten`].
+    pub(crate) fn request(
+        &mut self,
+        head: &RequestHead,
+        host: &[u8],
+        length: BodyLength,
+        wants_trailers: bool,
+        ends: bool,
+    ) -> Result<(), HeadUnwritten> {
+        match self {
+            Self::Http1(writer) => {
+                encode::request_head(&mut writer.out, head, host, length, wants_trailers);
+                Ok(())
+            }
+            Self::Http2(writer) => {
+                let request = head::for_origin(head, host, length, wants_trailers);
+                let request = request.ok_or(HeadUnwritten::Invalid)?;
+                writer.request(request, ends).map_err(HeadUnwritten::Sink)
+            }
+        }
+    }
+
+    /// Whether a response can still be sent: the peer is there, as far as is known.
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Http1(_) => true,
+            Self::Http2(writer) => !writer.was_reset(),
+        }
+    }
+}
+
+/// Why a request's head was not written.
+#[derive(Debug)]
+pub(crate) enum HeadUnwritten {
+    /// It cannot be sent in this version of HTTP: a filter wrote it.
+    Invalid,
+    /// The receiver failed.
+    Sink(WriteError),
 }

@@ -57,6 +57,27 @@ impl Transport {
         }
     }
 
+    /// Whether HTTP/2 was chosen in the handshake (RFC 7301).
+    pub(crate) fn speaks_http2(&self) -> bool {
+        match self {
+            Self::Tcp(_) => false,
+            Self::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+        }
+    }
+
+    /// The connection that two halves were taken from; `None` if they are not of one.
+    pub(crate) fn join(read: ReadHalf, write: WriteHalf) -> Option<Self> {
+        match (read, write) {
+            (ReadHalf::Tcp(read), WriteHalf::Tcp(write)) => read.reunite(write).ok().map(Self::Tcp),
+            (ReadHalf::Tls(read), WriteHalf::Tls(write)) => {
+                drop(write);
+                let session = Rc::try_unwrap(read).ok()?;
+                Some(Self::Tls(Box::new(session.into_inner())))
+            }
+            _ => None,
+        }
+    }
+
     /// Its two halves, for one task.
     pub(crate) fn into_split(self) -> (ReadHalf, WriteHalf) {
         match self {

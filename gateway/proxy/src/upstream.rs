@@ -13,11 +13,15 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tidegate_core::backend::BackendProtocol;
 use tidegate_core::failure::Failure;
 use tokio::net::TcpStream;
 
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
+use crate::http2::reader::StreamReader;
+use crate::http2::stream::Stream;
+use crate::http2::writer::StreamWriter;
 use crate::inlet::Inlet;
 use crate::outlet::Outlet;
 use crate::tls::ConnectorId;
@@ -26,11 +30,37 @@ use crate::transport::Transport;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
 use crate::upstream::balance::Picked;
+use crate::upstream::h2::Place;
+use crate::upstream::h2::Reservation;
 use crate::upstream::pool::Pool;
 use crate::worker::Worker;
 
 /// Endpoints that may each use up the time for connecting before a request is given up.
 pub(crate) const MAX_TIMED_OUT: usize = 3;
+
+/// A way to an origin, for one exchange.
+#[derive(Debug)]
+pub(crate) enum Upstream {
+    /// A connection.
+    Http1(Box<UpstreamConnection>),
+    /// A stream.
+    Http2(Box<UpstreamStream>),
+}
+
+/// A stream on a connection to an origin.
+#[derive(Debug)]
+pub(crate) struct UpstreamStream {
+    reader: StreamReader,
+    writer: StreamWriter,
+    stream: Rc<Stream>,
+    endpoint: SocketAddr,
+    local: Option<SocketAddr>,
+    reused: bool,
+    /// Counts it for its connection.
+    _place: Place,
+    /// Counts the exchange that uses it.
+    _lease: Lease,
+}
 
 /// An open connection to an origin, used by one exchange at a time.
 #[derive(Debug)]
@@ -71,10 +101,10 @@ pub(crate) enum Freshness {
 ///
 /// See [`connect_from`].
 pub(crate) async fn connect(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     backend: &Rc<BackendState>,
     freshness: Freshness,
-) -> Result<Box<UpstreamConnection>, ConnectError> {
+) -> Result<Upstream, ConnectError> {
     let first = backend.pick(worker.ids.draw(), &[]);
     if freshness == Freshness::Any
         && let Some(kept) = kept(worker, backend, first)
@@ -89,11 +119,49 @@ pub(crate) fn kept(
     worker: &Worker,
     backend: &Rc<BackendState>,
     picked: Option<Picked>,
-) -> Option<Box<UpstreamConnection>> {
+) -> Option<Upstream> {
     let (place, endpoint) = picked?;
+    // With TLS it is the endpoint that chooses.
+    let http2_alone = backend.backend.protocol == BackendProtocol::Http2;
+    if http2_alone || backend.backend.tls.is_some() {
+        let reservation = worker.h2.kept(backend, endpoint);
+        if let Some(reservation) = reservation {
+            let lease = backend.lease(place);
+            return Some(on_stream(worker, reservation, endpoint, lease));
+        }
+        if http2_alone {
+            return None;
+        }
+    }
     let mut connection = worker.pool.take(endpoint, backend.connector_id())?;
     connection.lease = Some(backend.lease(place));
-    Some(connection)
+    Some(Upstream::Http1(connection))
+}
+
+fn on_stream(
+    worker: &Worker,
+    reservation: Reservation,
+    endpoint: SocketAddr,
+    lease: Lease,
+) -> Upstream {
+    let Reservation {
+        reserved,
+        place,
+        local,
+        reused,
+    } = reservation;
+    let (stream, wheel) = (Stream::request(reserved), &worker.wheel);
+    let shared = Rc::clone(&stream);
+    Upstream::Http2(Box::new(UpstreamStream {
+        reader: StreamReader::of_answer(shared, wheel.clone(), worker.sizes()),
+        writer: StreamWriter::new(Rc::clone(&stream), wheel.clone()),
+        stream,
+        endpoint,
+        local,
+        reused,
+        _place: place,
+        _lease: lease,
+    }))
 }
 
 /// A new connection to the endpoint that was picked, or a connection to another one.
@@ -105,11 +173,11 @@ pub(crate) fn kept(
 ///
 /// [`Failure::NoEndpoint`], or how the last attempt failed, and where.
 pub(crate) async fn connect_from(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     backend: &Rc<BackendState>,
     mut picked: Option<Picked>,
     freshness: Freshness,
-) -> Result<Box<UpstreamConnection>, ConnectError> {
+) -> Result<Upstream, ConnectError> {
     let limit = worker.timeouts().connect;
     let mut tried = Vec::new();
     let mut timed_out = 0;
@@ -118,11 +186,15 @@ pub(crate) async fn connect_from(
         endpoint: None,
     };
     while let Some((place, endpoint)) = picked {
-        match open(worker, backend, endpoint, limit).await {
-            Ok(mut connection) => {
-                connection.lease = Some(backend.lease(place));
-                return Ok(connection);
+        let opened = match backend.backend.protocol {
+            BackendProtocol::Http1 => open(worker, backend, (place, endpoint), limit).await,
+            BackendProtocol::Http2 => {
+                let reserved = worker.h2.reserve(worker, backend, endpoint).await;
+                reserved.map(|it| on_stream(worker, it, endpoint, backend.lease(place)))
             }
+        };
+        match opened {
+            Ok(upstream) => return Ok(upstream),
             Err(failure) => {
                 tried.push(place);
                 timed_out += usize::from(failure == Failure::ConnectTimeout);
@@ -145,38 +217,94 @@ pub(crate) async fn connect_from(
     Err(error)
 }
 
+/// A new connection; with TLS the endpoint chooses the version.
 async fn open(
     worker: &Worker,
-    backend: &BackendState,
-    endpoint: SocketAddr,
+    backend: &Rc<BackendState>,
+    (place, endpoint): Picked,
     limit: Duration,
-) -> Result<Box<UpstreamConnection>, Failure> {
+) -> Result<Upstream, Failure> {
     let deadline = worker.wheel.deadline();
-    let dialing = dial(backend, endpoint, Offer::Http1);
+    let dialing = dial(backend, endpoint, Offer::Http);
     let transport = match deadline.limit(limit, dialing).await {
         Ok(opened) => opened?,
         Err(_) => return Err(Failure::ConnectTimeout),
     };
+    if transport.speaks_http2() {
+        let adopting = worker.h2.adopt(worker, backend, endpoint, transport);
+        let adopted = deadline.limit(limit, Box::pin(adopting)).await;
+        let reservation = adopted.map_err(|_| Failure::ConnectTimeout)??;
+        let lease = backend.lease(place);
+        return Ok(on_stream(worker, reservation, endpoint, lease));
+    }
     let local = transport.tcp().local_addr().ok();
     let (read, write) = transport.into_split();
-    Ok(Box::new(UpstreamConnection {
+    Ok(Upstream::Http1(Box::new(UpstreamConnection {
         reader: Reader::new(read, deadline),
         writer: Writer::new(write, worker.wheel.deadline()),
         endpoint,
         connector: backend.connector_id(),
         local,
         reused: false,
-        lease: None,
-    }))
+        lease: Some(backend.lease(place)),
+    })))
 }
 
-impl UpstreamConnection {
+impl Upstream {
     /// Its two ends: where the answer comes from, and where the request goes.
     pub(crate) fn ends(&mut self) -> (Inlet<'_>, Outlet<'_>) {
-        (
-            Inlet::Http1(&mut self.reader),
-            Outlet::Http1(&mut self.writer),
-        )
+        match self {
+            Self::Http1(it) => (Inlet::Http1(&mut it.reader), Outlet::Http1(&mut it.writer)),
+            Self::Http2(it) => (Inlet::Http2(&mut it.reader), Outlet::Http2(&mut it.writer)),
+        }
+    }
+
+    /// Where it leads.
+    pub(crate) fn endpoint(&self) -> SocketAddr {
+        match self {
+            Self::Http1(it) => it.endpoint,
+            Self::Http2(it) => it.endpoint,
+        }
+    }
+
+    /// Our end of its connection.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Http1(it) => it.local,
+            Self::Http2(it) => it.local,
+        }
+    }
+
+    /// Whether its connection has served another exchange before.
+    pub(crate) fn is_reused(&self) -> bool {
+        match self {
+            Self::Http1(it) => it.reused,
+            Self::Http2(it) => it.reused,
+        }
+    }
+
+    /// Whether bytes of an answer have come that make none.
+    pub(crate) fn has_bytes(&self) -> bool {
+        match self {
+            Self::Http1(it) => !it.reader.buf.is_empty(),
+            Self::Http2(_) => false,
+        }
+    }
+
+    /// Whether the origin has said that it did not act on the request.
+    pub(crate) fn is_unprocessed(&self) -> bool {
+        match self {
+            Self::Http1(_) => false,
+            Self::Http2(it) => it.stream.is_unprocessed(),
+        }
+    }
+
+    /// Keeps its connection for others, once its exchange has ended cleanly.
+    pub(crate) fn keep(self, worker: &Worker) {
+        match self {
+            Self::Http1(it) => worker.pool.keep(it),
+            Self::Http2(_) => {} // It is not ours alone.
+        }
     }
 }
 

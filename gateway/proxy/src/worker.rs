@@ -54,6 +54,7 @@ use crate::upstream::redis::RedisPool;
 
 use handshake::Handshakes;
 
+pub(crate) use accept::Open;
 pub(crate) use current::Generation;
 pub(crate) use door::Door;
 pub(crate) use door::Scene;

@@ -217,6 +217,23 @@ impl Builder {
         self
     }
 
+    /// The origin speaks HTTP/2.
+    #[must_use]
+    pub fn http2_origin(mut self) -> Self {
+        self.origin.protocol = BackendProtocol::Http2;
+        self
+    }
+
+    /// Another backend, that speaks HTTP/2.
+    #[must_use]
+    pub fn http2_backend(self, name: &str, endpoint: SocketAddr) -> Self {
+        let mut with = self.backend(name, endpoint);
+        if let Some(added) = with.others.last_mut() {
+            added.protocol = BackendProtocol::Http2;
+        }
+        with
+    }
+
     /// Filters may call only these backends.
     #[must_use]
     pub fn may_call(mut self, backends: &[&str]) -> Self {

@@ -185,7 +185,7 @@ fn heads_over_the_limits_are_431_or_414() {
 #[test]
 fn other_versions_are_505() {
     refused(
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        "GET / HTTP/2.0\r\nhost: a\r\n\r\n",
         505,
         "unsupported_version",
     );

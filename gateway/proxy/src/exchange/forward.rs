@@ -43,7 +43,7 @@ use crate::outlet::Outlet;
 use crate::upstream;
 use crate::upstream::ConnectError;
 use crate::upstream::Freshness;
-use crate::upstream::UpstreamConnection;
+use crate::upstream::Upstream;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Picked;
 use crate::worker::Door;
@@ -117,14 +117,15 @@ impl Forward<'_> {
         down: &mut Downstream<'_>,
         picked: Option<Picked>,
         freshness: Freshness,
-    ) -> Result<Box<UpstreamConnection>, ConnectError> {
+    ) -> Result<Upstream, ConnectError> {
         let keep = self.run.sizes.head_bytes;
-        let connecting = upstream::connect_from(self.run.worker, &self.backend, picked, freshness);
+        let connecting =
+            upstream::connect_from(self.admission.worker, &self.backend, picked, freshness);
         tokio::select! {
             biased;
             connected = connecting => connected,
-            _ = down.inlet.gone(keep) => Err(ConnectError {
-                failure: Failure::ClientClosed,
+            failure = down.inlet.gone(keep) => Err(ConnectError {
+                failure,
                 endpoint: None,
             }),
         }
@@ -176,8 +177,8 @@ impl Forward<'_> {
             // Large and rare, as above.
             None => Box::pin(self.connect(down, picked, freshness)).await,
         };
-        let mut connection = match connected {
-            Ok(connection) => connection,
+        let mut upstream = match connected {
+            Ok(upstream) => upstream,
             Err(ConnectError { failure, endpoint }) => {
                 let mut state = self.run.stream.state();
                 state.facts.endpoint = endpoint;
@@ -187,29 +188,30 @@ impl Forward<'_> {
         };
         {
             let mut state = self.run.stream.state();
-            state.facts.endpoint = Some(connection.endpoint);
+            state.facts.endpoint = Some(upstream.endpoint());
             state.facts.attempts += 1;
             if let Some(begun) = begun {
                 state.way = Some(Box::new(Way {
-                    local: connection.local,
+                    local: upstream.local(),
                     ready_after: begun.elapsed(),
                     ..Way::default()
                 }));
             }
         }
         let before = down.outlet.written();
-        let attempted = self.on_connection(&mut connection, down).await;
+        let attempted = self.on_connection(&mut upstream, down).await;
         self.run.stream.state().facts.sent += down.outlet.written() - before;
         match attempted {
             Ok((next, Reuse::Yes)) => {
-                self.run.worker.pool.keep(connection);
+                upstream.keep(self.run.worker);
                 Attempted::Answered(next)
             }
             Ok((next, Reuse::No)) => Attempted::Answered(next),
             Err(stop) => {
                 let attempt = Attempt {
-                    reused: connection.reused,
-                    answered: self.answered.get() || !connection.reader.buf.is_empty(),
+                    reused: upstream.is_reused(),
+                    answered: self.answered.get() || upstream.has_bytes(),
+                    unprocessed: upstream.is_unprocessed(),
                     body_started: down.inlet.received() > 0
                         || (self.length != BodyLength::Empty && down.inlet.is_done()),
                 };
@@ -236,14 +238,14 @@ impl Forward<'_> {
 
     async fn on_connection(
         &self,
-        connection: &mut UpstreamConnection,
+        upstream: &mut Upstream,
         down: &mut Downstream<'_>,
     ) -> Result<(Next, Reuse), Stop> {
         if self.length != BodyLength::Empty {
             // Large, and most requests have none.
-            return Box::pin(self.with_body(connection, down)).await;
+            return Box::pin(self.with_body(upstream, down)).await;
         }
-        let (mut up_inlet, up_outlet) = connection.ends();
+        let (mut up_inlet, up_outlet) = upstream.ends();
         let upload = sent(self.upload(Source::Ready(None), up_outlet).run().await)?;
         let Downstream { inlet, outlet, .. } = down;
         self.answer(upload, &mut up_inlet, inlet, outlet).await
@@ -252,10 +254,10 @@ impl Forward<'_> {
     /// Sends a request with its body. The origin may answer before it has all of it.
     async fn with_body(
         &self,
-        connection: &mut UpstreamConnection,
+        upstream: &mut Upstream,
         down: &mut Downstream<'_>,
     ) -> Result<(Next, Reuse), Stop> {
-        let (mut up_inlet, up_outlet) = connection.ends();
+        let (mut up_inlet, up_outlet) = upstream.ends();
         let Downstream { inlet, outlet, .. } = down;
         let upload = {
             let mut pump = self.upload(Source::Peer(inlet.lend()), up_outlet);

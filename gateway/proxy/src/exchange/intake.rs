@@ -334,9 +334,12 @@ impl<'a, 's> Intake<'a, 's> {
 fn failed(side: Side, err: BodyError) -> Stop {
     let failure = match (side, err) {
         (Side::Request, BodyError::Malformed) => Failure::BadChunk,
+        (Side::Request, BodyError::WrongLength) => Failure::BadContentLength,
         (Side::Request, BodyError::Cut) => Failure::ClientClosed,
         (Side::Request, BodyError::TimedOut) => Failure::RequestBodyTimeout,
-        (Side::Response, BodyError::Malformed) => Failure::UpstreamProtocol,
+        (Side::Response, BodyError::Malformed | BodyError::WrongLength) => {
+            Failure::UpstreamProtocol
+        }
         (Side::Response, BodyError::Cut) => Failure::UpstreamBodyCut,
         (Side::Response, BodyError::TimedOut) => Failure::UpstreamBodyTimeout,
     };

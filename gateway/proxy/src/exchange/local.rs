@@ -22,6 +22,7 @@ use crate::exchange::state::StreamCell;
 use crate::filters::run::Stop;
 use crate::http1::encode;
 use crate::http1::encode::After;
+use crate::http2::head;
 use crate::outlet::Outlet;
 use crate::worker::Worker;
 
@@ -176,6 +177,15 @@ pub(crate) fn write_refusal(
             encode::response_head(&mut writer.out, &head, length, false, After::Close);
             if !head_request {
                 writer.out.extend_from_slice(&body);
+            }
+        }
+        Outlet::Http2(writer) => {
+            let headers = head::for_client(&head, length, false);
+            let sent = writer.response(status, headers, head_request);
+            // A small text: more than its window need not be waited for. What cannot be sent is
+            // reset by who has the stream.
+            if sent.is_ok() && !head_request && writer.has_room(body.len()) {
+                writer.send_now(body, true).ok();
             }
         }
     }

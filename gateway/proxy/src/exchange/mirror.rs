@@ -12,7 +12,6 @@ use http::HeaderMap;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
-use tidegate_core::framing::response_framing;
 use tidegate_core::hop_by_hop;
 use tidegate_core::message::RequestHead;
 use tidegate_core::message::Version;
@@ -20,13 +19,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::mpsc::unbounded_channel;
 
-use crate::http1::body::BodyReader;
 use crate::http1::body::Frame;
-use crate::http1::encode;
 use crate::http1::encode::BodyEncoder;
+use crate::inlet::Inlet;
+use crate::outlet::Outlet;
+use crate::outlet::Unwritten;
 use crate::upstream;
 use crate::upstream::Freshness;
-use crate::upstream::UpstreamConnection;
 use crate::upstream::balance::BackendState;
 use crate::worker::Worker;
 
@@ -139,7 +138,7 @@ impl Drop for Counted {
 }
 
 async fn send(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     backend: &Rc<BackendState>,
     original: &Original,
     coming: &mut UnboundedReceiver<Piece>,
@@ -147,54 +146,53 @@ async fn send(
 ) -> Result<(), Failure> {
     // A kept connection may be dead, and a copy is not sent twice: it gets a new one.
     let connecting = upstream::connect(worker, backend, Freshness::New).await;
-    let mut connection = connecting.map_err(|err| err.failure)?;
-    upload(&mut connection, backend, original, coming, held).await?;
+    let mut upstream = connecting.map_err(|err| err.failure)?;
+    let (mut inlet, outlet) = upstream.ends();
+    upload(outlet, backend, original, coming, held).await?;
     let deadline = worker.wheel.deadline();
-    let discarded = deadline.limit(LONGEST_ANSWER, discard(worker, &mut connection, original));
+    let discarded = deadline.limit(LONGEST_ANSWER, discard(worker, &mut inlet, original));
     if discarded.await.map_err(|_| Failure::UpstreamTimeout)?? {
-        worker.pool.keep(connection);
+        upstream.keep(worker);
     }
     Ok(())
 }
 
 async fn upload(
-    connection: &mut UpstreamConnection,
+    mut outlet: Outlet<'_>,
     backend: &BackendState,
     original: &Original,
     coming: &mut UnboundedReceiver<Piece>,
     held: &Cell<usize>,
 ) -> Result<(), Failure> {
     let stall = original.timeouts.write_stall;
-    let writer = &mut connection.writer;
     let asked = original.head.authority.as_bytes();
     let host = if asked.is_empty() {
         backend.backend.authority.as_bytes()
     } else {
         asked
     };
-    encode::request_head(
-        &mut writer.out,
-        &original.head,
-        host,
-        original.length,
-        false,
-    );
+    let ends = original.length == BodyLength::Empty;
+    let written = outlet.request(&original.head, host, original.length, false, ends);
+    written.map_err(|_| Failure::UpstreamReset)?;
     let mut encoder = BodyEncoder::new(original.length);
-    let broken = |_| Failure::UpstreamReset;
+    let failed = |err| match err {
+        Unwritten::Length => Failure::BodyLengthChanged,
+        Unwritten::Sink(_) => Failure::UpstreamReset,
+    };
     loop {
         match coming.recv().await {
             None => return Err(Failure::ClientClosed),
             Some(Piece::Data(bytes)) => {
-                let changed = encoder.before(&mut writer.out, &bytes);
-                changed.map_err(|_| Failure::BodyLengthChanged)?;
-                writer.send(&bytes, stall).await.map_err(broken)?;
-                encoder.after(&mut writer.out);
-                held.set(held.get().saturating_sub(bytes.len() + PIECE_OVERHEAD));
+                let size = bytes.len() + PIECE_OVERHEAD;
+                let sent = outlet.send(&mut encoder, bytes, false, stall).await;
+                sent.map_err(failed)?;
+                held.set(held.get().saturating_sub(size));
             }
             Some(Piece::End(trailers)) => {
-                let ended = encoder.end(&mut writer.out, trailers.as_ref());
-                ended.map_err(|_| Failure::BodyLengthChanged)?;
-                return writer.flush(stall).await.map_err(broken);
+                let ended = outlet.end(&mut encoder, trailers.as_ref());
+                ended.map_err(failed)?;
+                let flushed = outlet.flush(stall).await;
+                return flushed.map_err(|_| Failure::UpstreamReset);
             }
         }
     }
@@ -203,26 +201,25 @@ async fn upload(
 /// Reads the answer to its end; says whether the connection may be used again.
 async fn discard(
     worker: &Worker,
-    connection: &mut UpstreamConnection,
+    inlet: &mut Inlet<'_>,
     original: &Original,
 ) -> Result<bool, Failure> {
     let idle = original.timeouts.stream_idle;
     let sizes = worker.sizes();
-    let mut parsed = connection.reader.response_head(&sizes, idle).await?;
+    let mut parsed = inlet.response_head(&sizes, idle).await?;
     while parsed.status.is_informational() {
-        parsed = connection.reader.response_head(&sizes, idle).await?;
+        parsed = inlet.response_head(&sizes, idle).await?;
     }
-    let (version, status) = (parsed.version, parsed.status);
-    let method = &original.head.method;
-    let framing = response_framing(&mut parsed.headers, version, method, status)?;
+    let version = parsed.version;
+    let framing = inlet.response_framing(&mut parsed, &original.head.method)?;
     let options = hop_by_hop::strip(&mut parsed.headers);
-    connection.reader.body = BodyReader::new(framing.length, &sizes);
-    while !connection.reader.body.is_done() {
-        let frame = connection.reader.frame(idle).await;
+    inlet.begin_body(framing.length, &sizes);
+    while !inlet.is_done() {
+        let frame = inlet.frame(idle).await;
         match frame.map_err(|_| Failure::UpstreamBodyCut)? {
             Frame::Data { last: false, .. } => {}
             Frame::Data { last: true, .. } | Frame::End(_) => break,
         }
     }
-    Ok(version == Version::Http11 && !options.close && !framing.must_close)
+    Ok(version != Version::Http10 && !options.close && !framing.must_close)
 }

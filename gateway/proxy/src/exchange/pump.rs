@@ -32,7 +32,7 @@ pub(crate) trait PendingHead {
         outlet: &mut Outlet<'_>,
         length: BodyLength,
         ends: bool,
-    ) -> Result<BodyLength, WriteError>;
+    ) -> Result<BodyLength, PumpEnd>;
     /// Whether the receiver can be sent trailers.
     fn takes_trailers(&self) -> bool;
     /// A piece of the body goes out.

@@ -238,7 +238,7 @@ async fn wait(run: FilterRun<'_>, at: usize, down: &mut Downstream<'_>) -> Resul
     tokio::select! {
         biased;
         resumed = resumed => resumed,
-        _ = gone => Err(Stop::Failure(Failure::ClientClosed)),
+        failure = gone => Err(failure.into()),
     }
 }
 

@@ -33,6 +33,7 @@ use crate::filters::run::Stop;
 use crate::http1::encode;
 use crate::http1::encode::After;
 use crate::http1::writer::WriteError;
+use crate::http2::head;
 use crate::outlet::Outlet;
 use crate::worker::Door;
 
@@ -65,7 +66,7 @@ impl<'a> Respond<'a> {
     /// Sends an answer made here. What is left of the request body is not read.
     pub(crate) async fn local(self, down: &mut Downstream<'_>, answer: Answer) -> Next {
         if let Some(failure) = answer.failure
-            && !failure.is_answerable()
+            && !(failure.is_answerable() && down.outlet.is_open())
         {
             let mut state = self.run.stream.state();
             state.facts.flag = answer.flag;
@@ -318,11 +319,11 @@ impl Respond<'_> {
 }
 
 /// The end of a response that is not complete. A client that counts bytes or chunks sees it
-/// missing; one that reads until the close must see a reset.
+/// missing; one that reads until the close must see a reset, and so must a stream.
 pub(crate) fn cut(client: &Client) -> Next {
     match client.version {
         Version::Http11 => Next::Close,
-        Version::Http10 => Next::Abort,
+        Version::Http10 | Version::Http2 => Next::Abort,
     }
 }
 
@@ -339,8 +340,8 @@ impl PendingHead for &mut SentHead<'_> {
         &mut self,
         outlet: &mut Outlet<'_>,
         length: BodyLength,
-        _ends: bool,
-    ) -> Result<BodyLength, WriteError> {
+        ends: bool,
+    ) -> Result<BodyLength, PumpEnd> {
         let Client {
             version,
             keep_alive,
@@ -361,13 +362,19 @@ impl PendingHead for &mut SentHead<'_> {
         self.after = match (closes, version) {
             (true, _) => After::Close,
             (false, Version::Http10) => After::KeepAliveTold,
-            (false, Version::Http11) => After::KeepAlive,
+            (false, Version::Http11 | Version::Http2) => After::KeepAlive,
         };
         let mut state = self.respond.run.stream.state();
         match outlet {
             Outlet::Http1(writer) => {
                 let out = &mut writer.out;
                 encode::response_head(out, &state.response, framed, self.bodiless, self.after);
+            }
+            Outlet::Http2(writer) => {
+                let headers = head::for_client(&state.response, framed, self.bodiless);
+                let status = state.response.status;
+                let sent = writer.response(status, headers, ends);
+                sent.map_err(PumpEnd::Sink)?;
             }
         }
         state.phase = Phase::ResponseSent;
@@ -381,6 +388,12 @@ impl PendingHead for &mut SentHead<'_> {
     }
 
     fn takes_trailers(&self) -> bool {
-        self.respond.client.wants_trailers && self.respond.client.version == Version::Http11
+        let client = self.respond.client;
+        match client.version {
+            Version::Http10 => false,
+            Version::Http11 => client.wants_trailers,
+            // Streams always have room for them.
+            Version::Http2 => true,
+        }
     }
 }

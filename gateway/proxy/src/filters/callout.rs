@@ -16,7 +16,6 @@ use http::Method;
 use http::header::HeaderName;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
-use tidegate_core::framing::response_framing;
 use tidegate_core::hop_by_hop;
 use tidegate_core::message::RequestHead;
 use tidegate_core::message::Version;
@@ -27,13 +26,15 @@ use tidegate_host_abi::HttpCall;
 
 use crate::filters::services::Reach;
 use crate::filters::vm::Vm;
-use crate::http1::body::BodyReader;
 use crate::http1::body::Frame;
-use crate::http1::encode;
 use crate::http1::encode::BodyEncoder;
+use crate::inlet::Inlet;
+use crate::outlet::HeadUnwritten;
+use crate::outlet::Outlet;
+use crate::outlet::Unwritten;
 use crate::upstream;
 use crate::upstream::Freshness;
-use crate::upstream::UpstreamConnection;
+use crate::upstream::Upstream;
 use crate::worker::Worker;
 
 /// What a call without a time limit of its own gets: a call that never ends would hold its filter
@@ -65,7 +66,12 @@ pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
     });
 }
 
-async fn answer(worker: &Worker, reach: &Reach, namespace: &str, call: &HttpCall) -> CallResponse {
+async fn answer(
+    worker: &Rc<Worker>,
+    reach: &Reach,
+    namespace: &str,
+    call: &HttpCall,
+) -> CallResponse {
     let limit = match call.timeout_ms {
         0 => LONGEST_CALL,
         millis => Duration::from_millis(u64::from(millis)).min(LONGEST_CALL),
@@ -114,7 +120,7 @@ pub(crate) fn pair(name: &'static str, value: &str) -> (Bytes, Bytes) {
 }
 
 async fn exchange(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     reach: &Reach,
     namespace: &str,
     call: &HttpCall,
@@ -124,20 +130,21 @@ async fn exchange(
     let head = request_head(call).ok_or(Failure::InvalidHeader)?;
     let mut freshness = Freshness::Any;
     loop {
-        let mut connection = upstream::connect(worker, &backend, freshness)
+        let mut upstream = upstream::connect(worker, &backend, freshness)
             .await
             .map_err(|err| err.failure)?;
-        let reused = connection.reused;
-        match on_connection(worker, &mut connection, call, &head).await {
+        let reused = upstream.is_reused();
+        match on_connection(worker, &mut upstream, call, &head).await {
             Ok((response, Reusable::Yes)) => {
-                worker.pool.keep(connection);
+                upstream.keep(worker);
                 return Ok(response);
             }
             Ok((response, Reusable::No)) => return Ok(response),
             Err(Failure::UpstreamReset) if freshness == Freshness::Any => {
                 let attempt = Attempt {
                     reused,
-                    answered: !connection.reader.buf.is_empty(),
+                    answered: upstream.has_bytes(),
+                    unprocessed: upstream.is_unprocessed(),
                     body_started: !call.body.is_empty(),
                 };
                 if !may_resend(&head.method, attempt) {
@@ -158,32 +165,30 @@ enum Reusable {
 
 async fn on_connection(
     worker: &Worker,
-    connection: &mut UpstreamConnection,
+    upstream: &mut Upstream,
     call: &HttpCall,
     head: &RequestHead,
 ) -> Result<(CallResponse, Reusable), Failure> {
-    send(worker, connection, call, head).await?;
+    let (mut inlet, outlet) = upstream.ends();
+    send(worker, outlet, call, head).await?;
     let idle = worker.timeouts().stream_idle;
-    let mut parsed = connection
-        .reader
-        .response_head(&worker.sizes(), idle)
-        .await?;
+    let mut parsed = inlet.response_head(&worker.sizes(), idle).await?;
     while parsed.status.is_informational() {
-        let next = connection.reader.response_head(&worker.sizes(), idle).await;
+        let next = inlet.response_head(&worker.sizes(), idle).await;
         // An answer has begun: the call must not be made again.
         parsed = next.map_err(|_| Failure::UpstreamBodyCut)?;
     }
     let (version, status) = (parsed.version, parsed.status);
-    let framing = response_framing(&mut parsed.headers, version, &head.method, status)?;
+    let framing = inlet.response_framing(&mut parsed, &head.method)?;
     let options = hop_by_hop::strip(&mut parsed.headers);
-    connection.reader.body = BodyReader::new(framing.length, &worker.sizes());
-    let (content, trailer_map) = collect(worker, connection).await?;
+    inlet.begin_body(framing.length, &worker.sizes());
+    let (content, trailer_map) = collect(worker, &mut inlet).await?;
     let mut fields = vec![pair(":status", status.as_str())];
     append_pairs(&mut fields, &parsed.headers);
     let mut trailers = Vec::new();
     append_pairs(&mut trailers, &trailer_map);
     let keeps = match version {
-        Version::Http11 => !options.close,
+        Version::Http11 | Version::Http2 => !options.close,
         Version::Http10 => options.keep_alive,
     };
     let reusable = if keeps && !framing.must_close {
@@ -203,7 +208,7 @@ async fn on_connection(
 
 async fn send(
     worker: &Worker,
-    connection: &mut UpstreamConnection,
+    mut outlet: Outlet<'_>,
     call: &HttpCall,
     head: &RequestHead,
 ) -> Result<(), Failure> {
@@ -214,43 +219,36 @@ async fn send(
         0 => BodyLength::Empty,
         bytes => BodyLength::Exactly(bytes),
     };
-    let writer = &mut connection.writer;
-    encode::request_head(
-        &mut writer.out,
-        head,
-        head.authority.as_bytes(),
-        length,
-        false,
-    );
+    let host = head.authority.as_bytes();
+    let ends = length == BodyLength::Empty;
+    let written = outlet.request(head, host, length, false, ends);
+    written.map_err(|err| match err {
+        HeadUnwritten::Invalid => Failure::InvalidHeader,
+        HeadUnwritten::Sink(_) => Failure::UpstreamReset,
+    })?;
     let mut encoder = BodyEncoder::new(length);
+    let failed = |err| match err {
+        Unwritten::Length => Failure::InvalidHeader,
+        Unwritten::Sink(_) => Failure::UpstreamReset,
+    };
     if !call.body.is_empty() {
-        encoder
-            .before(&mut writer.out, &call.body)
-            .map_err(|_| Failure::InvalidHeader)?;
-        writer
-            .send(&call.body, stall)
-            .await
-            .map_err(|_| Failure::UpstreamReset)?;
-        encoder.after(&mut writer.out);
+        let last = trailers.is_empty();
+        let sent = outlet
+            .send(&mut encoder, call.body.clone(), last, stall)
+            .await;
+        sent.map_err(failed)?;
     }
-    encoder
-        .end(&mut writer.out, Some(&trailers))
-        .map_err(|_| Failure::InvalidHeader)?;
-    writer
-        .flush(stall)
-        .await
-        .map_err(|_| Failure::UpstreamReset)
+    outlet.end(&mut encoder, Some(&trailers)).map_err(failed)?;
+    let flushed = outlet.flush(stall).await;
+    flushed.map_err(|_| Failure::UpstreamReset)
 }
 
-async fn collect(
-    worker: &Worker,
-    connection: &mut UpstreamConnection,
-) -> Result<(Bytes, HeaderMap), Failure> {
+async fn collect(worker: &Worker, inlet: &mut Inlet<'_>) -> Result<(Bytes, HeaderMap), Failure> {
     let limit = worker.sizes().callout_body_bytes;
     let mut content = BytesMut::new();
     loop {
         let idle = worker.timeouts().stream_idle;
-        let next = connection.reader.frame(idle).await;
+        let next = inlet.frame(idle).await;
         match next.map_err(|_| Failure::UpstreamBodyCut)? {
             Frame::Data { bytes, last } => {
                 if content.len() + bytes.len() > limit {

@@ -61,7 +61,7 @@ fn request<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyValu
         Property::RequestReferer => return field(&head.headers, &header::REFERER),
         Property::RequestUserAgent => return field(&head.headers, &header::USER_AGENT),
         Property::RequestId => return field(&head.headers, &X_REQUEST_ID),
-        Property::RequestProtocol => bytes(state.facts.version.as_str().as_bytes()),
+        Property::RequestProtocol => bytes(state.facts.version.property().as_bytes()),
         Property::RequestTime => nanos(u128::from(state.facts.started_unix_nanos)),
         Property::RequestDuration if state.phase == Phase::Done => {
             nanos(state.facts.started.elapsed().as_nanos())

@@ -26,6 +26,8 @@ pub(crate) enum Frame {
 pub(crate) enum BodyError {
     /// The bytes are not what the framing promised.
     Malformed,
+    /// It is longer or shorter than its `content-length`.
+    WrongLength,
     /// The connection ended before the body.
     Cut,
     /// No byte for too long.

@@ -186,6 +186,22 @@ impl BodyEncoder {
         Self { kind }
     }
 
+    /// Counts data that frames itself.
+    pub(crate) fn count(&mut self, data: &Bytes) -> Result<(), LengthBroken> {
+        if let Kind::Exactly(left) = &mut self.kind {
+            *left = left.checked_sub(data.len() as u64).ok_or(LengthBroken)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a body that frames itself may end here.
+    pub(crate) fn check_end(&self) -> Result<(), LengthBroken> {
+        match self.kind {
+            Kind::Exactly(1..) => Err(LengthBroken),
+            _ => Ok(()),
+        }
+    }
+
     /// What must be written before this data.
     pub(crate) fn before(&mut self, out: &mut Vec<u8>, data: &Bytes) -> Result<(), LengthBroken> {
         match &mut self.kind {

@@ -131,9 +131,9 @@ impl Reader {
         self.buf.is_empty() && self.half.poll_ready(&mut cx).is_pending()
     }
 
-    /// Resolves when the peer has closed or broken the connection; bytes that arrive meanwhile are
+    /// Resolves when the client has closed or broken the connection; bytes that arrive meanwhile are
     /// kept, up to `keep`. Cancel-safe.
-    pub(crate) async fn gone(&mut self, keep: usize) -> Gone {
+    pub(crate) async fn gone(&mut self, keep: usize) -> Failure {
         loop {
             if self.buf.len() >= keep {
                 return std::future::pending().await;
@@ -142,7 +142,7 @@ impl Reader {
             poll_fn(|cx| self.half.poll_ready(cx)).await.ok();
             self.buf.reserve(READ_SIZE);
             match self.half.read_buf(&mut self.buf).await {
-                Ok(0) | Err(_) => return Gone,
+                Ok(0) | Err(_) => return Failure::ClientClosed,
                 Ok(_) => {}
             }
         }
@@ -169,15 +169,16 @@ impl Reader {
         self.deadline.limit(limit, drain.as_mut()).await.ok();
     }
 
+    /// The half it reads from, and what was read and not used.
+    pub(crate) fn into_half(self) -> (ReadHalf, BytesMut) {
+        (self.half, self.buf)
+    }
+
     /// The half it reads from.
     pub(crate) fn half(&self) -> &ReadHalf {
         &self.half
     }
 }
-
-/// The peer closed or broke its connection.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Gone;
 
 impl Reader {
     /// The next response head, waiting at most `idle` between bytes. Cancel-safe only before the

@@ -146,6 +146,11 @@ impl Writer {
         }
     }
 
+    /// The half it writes to; what was gathered is lost.
+    pub(crate) fn into_half(self) -> WriteHalf {
+        self.half
+    }
+
     /// Lets go without sending FIN: the connection ends as its socket is set to.
     pub(crate) fn forget(self) {
         self.half.forget();

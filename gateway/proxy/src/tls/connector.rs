@@ -40,8 +40,8 @@ impl ConnectorId {
 /// What is offered to be spoken inside (RFC 7301).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Offer {
-    /// HTTP/1.1; origins that choose nothing are taken to speak it.
-    Http1,
+    /// HTTP/2 or HTTP/1.1; origins that choose nothing are taken to speak that.
+    Http,
     /// HTTP/2, and nothing else.
     Http2,
     /// Nothing: what is spoken is not HTTP.
@@ -54,7 +54,7 @@ pub(crate) struct Connector {
     pub(crate) id: ConnectorId,
     host: Arc<str>,
     name: Option<ServerName<'static>>,
-    http1: Arc<ClientConfig>,
+    http: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
     nothing: Arc<ClientConfig>,
     /// The client certificate that origins should see cannot be used.
@@ -110,17 +110,18 @@ impl Connector {
             }
             None => builder.with_no_client_auth(),
         };
-        let offering = |protocol: &[u8]| {
+        let offering = |protocols: &[&str]| {
             let mut config = nothing.clone();
-            config.alpn_protocols = vec![protocol.to_vec()];
+            let protocols = protocols.iter().map(|name| name.as_bytes().to_vec());
+            config.alpn_protocols = protocols.collect();
             Arc::new(config)
         };
         Ok(Self {
             id: ConnectorId(NEXT.fetch_add(1, Ordering::Relaxed)),
             host: Arc::clone(&settings.hostname),
             name: ServerName::try_from(settings.hostname.to_string()).ok(),
-            http1: offering(b"http/1.1"),
-            http2: offering(b"h2"),
+            http: offering(&["h2", "http/1.1"]),
+            http2: offering(&["h2"]),
             nothing: Arc::new(nothing),
             lacks_certificate: settings.client_certificate.is_some() && certificate.is_none(),
             _made_of: (bundles, certificate),
@@ -150,7 +151,7 @@ impl Connector {
             return Err(Failure::UpstreamTlsHandshake);
         }
         let config = match offer {
-            Offer::Http1 => &self.http1,
+            Offer::Http => &self.http,
             Offer::Http2 => &self.http2,
             Offer::Nothing => &self.nothing,
         };

@@ -30,7 +30,7 @@ use crate::tls::verify::ClientVerifier;
 
 /// What may be offered as the protocol inside TLS (RFC 7301), of what a listener lists: what
 /// `worker/handshake.rs` can serve.
-pub(super) const SERVED: &[&str] = &["http/1.1"];
+pub(super) const SERVED: &[&str] = &["h2", "http/1.1"];
 
 /// TLS towards clients, ready for handshakes.
 #[derive(Debug)]

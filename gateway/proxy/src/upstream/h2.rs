@@ -24,12 +24,13 @@ use tidegate_core::failure::Failure;
 use tokio::sync::Notify;
 
 use crate::tls::ConnectorId;
+use crate::transport::Transport;
 use crate::upstream::MAX_TIMED_OUT;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
 use crate::worker::Worker;
 use connection::Connection;
-use connection::Place;
+pub(crate) use connection::Place;
 
 /// Connections to one endpoint and worker. More only help where an origin allows few streams on
 /// each.
@@ -58,6 +59,35 @@ struct Endpoint {
 struct Attempt {
     ended: Notify,
     outcome: Cell<Option<Result<(), Failure>>>,
+}
+
+/// A place for a stream on a connection to an endpoint, for a request that is not sent yet.
+#[derive(Debug)]
+pub(crate) struct Reserved {
+    connection: Rc<Connection>,
+}
+
+/// What there is of a stream before its request is sent.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    pub(crate) reserved: Reserved,
+    pub(crate) place: Place,
+    /// Our end of the connection.
+    pub(crate) local: Option<SocketAddr>,
+    /// It has served other streams before.
+    pub(crate) reused: bool,
+}
+
+impl Reserved {
+    /// Sends the head of the request; nothing follows if it `ends` it. An error means that nothing
+    /// was sent.
+    pub(crate) fn send(
+        &self,
+        request: Request<()>,
+        ends: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+        self.connection.send(request, ends)
+    }
 }
 
 /// A request that has been sent, and the way to its answer. Dropping it resets the stream, unless
@@ -117,22 +147,48 @@ impl H2Pool {
         Err(last)
     }
 
-    async fn open_at(
+    /// A place on a connection to an endpoint that is there already and has room.
+    pub(crate) fn kept(&self, backend: &BackendState, endpoint: SocketAddr) -> Option<Reservation> {
+        let key = (endpoint, backend.connector_id());
+        self.with_room(key).map(Reservation::on)
+    }
+
+    /// Makes a connection that was opened to an endpoint one of them, and takes a place on it.
+    ///
+    /// # Errors
+    ///
+    /// [`Failure::UpstreamProtocol`] if it does not begin. The caller limits the time.
+    pub(crate) async fn adopt(
+        &self,
+        worker: &Worker,
+        backend: &BackendState,
+        endpoint: SocketAddr,
+        transport: Transport,
+    ) -> Result<Reservation, Failure> {
+        let connection = Connection::begin(worker, endpoint, transport).await?;
+        let key = (endpoint, backend.connector_id());
+        let mut endpoints = self.endpoints.borrow_mut();
+        let known = endpoints.entry(key).or_default();
+        known.connections.push(Rc::clone(&connection));
+        Ok(Reservation::on(connection))
+    }
+
+    /// A place on a connection to an endpoint, which is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// How the connection failed.
+    pub(crate) async fn reserve(
         &self,
         worker: &Rc<Worker>,
         backend: &Rc<BackendState>,
         endpoint: SocketAddr,
-        request: &Request<()>,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>, Place), Failure> {
+    ) -> Result<Reservation, Failure> {
         let key = (endpoint, backend.connector_id());
         // A peer that takes connections and closes them at once must not be asked for ever.
         for _ in 0..MAX_ATTEMPTS {
-            while let Some(connection) = self.with_room(key) {
-                match connection.send(request) {
-                    Ok(sent) => return Ok(sent),
-                    // It was told to go away, or is broken: it is not asked again.
-                    Err(err) => tracing::debug!(%endpoint, %err, "a connection takes no stream"),
-                }
+            if let Some(connection) = self.with_room(key) {
+                return Ok(Reservation::on(connection));
             }
             let attempt = self.attempt(worker, backend, key);
             let ended = attempt.ended.notified();
@@ -141,6 +197,27 @@ impl H2Pool {
             }
             let outcome = attempt.outcome.get();
             outcome.unwrap_or(Err(Failure::ConnectFailed))?;
+        }
+        Err(Failure::UpstreamReset)
+    }
+
+    async fn open_at(
+        &self,
+        worker: &Rc<Worker>,
+        backend: &Rc<BackendState>,
+        endpoint: SocketAddr,
+        request: &Request<()>,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>, Place), Failure> {
+        // A peer that takes connections and closes them at once must not be asked for ever.
+        for _ in 0..MAX_ATTEMPTS {
+            let Reservation {
+                reserved, place, ..
+            } = self.reserve(worker, backend, endpoint).await?;
+            match reserved.send(request.clone(), false) {
+                Ok((response, body)) => return Ok((response, body, place)),
+                // It was told to go away, or is broken: it is not asked again.
+                Err(err) => tracing::debug!(%endpoint, %err, "a connection takes no stream"),
+            }
         }
         Err(Failure::UpstreamReset)
     }
@@ -200,5 +277,16 @@ impl H2Pool {
     /// Closes all of them; their streams run to their end.
     pub(crate) fn clear(&self) {
         self.endpoints.borrow_mut().clear();
+    }
+}
+
+impl Reservation {
+    fn on(connection: Rc<Connection>) -> Self {
+        Self {
+            place: connection.place(),
+            local: connection.local(),
+            reused: connection.was_used(),
+            reserved: Reserved { connection },
+        }
     }
 }

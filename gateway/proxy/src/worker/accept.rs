@@ -126,27 +126,26 @@ pub(super) fn adopt(worker: &Rc<Worker>, stream: TcpStream, peer: SocketAddr, do
         peer,
         local,
         id,
+        open: Open {
+            worker: Rc::clone(worker),
+            key,
+        },
         idle,
         deadline,
     };
     if let Some(load) = worker.peers.loads.get(worker.index) {
         load.fetch_add(1, Ordering::Relaxed);
     }
-    let open = Open {
-        worker: Rc::clone(worker),
-        key,
-    };
-    let task = tokio::task::spawn_local(async move {
-        let _open = open;
-        arrival.serve().await;
-    });
+    // The worker's runtime owns the task; it ends with the connection.
+    let task = tokio::task::spawn_local(arrival.serve());
     if let Some(connection) = worker.connections.borrow_mut().get_mut(key) {
         connection.task = Some(task.abort_handle());
     }
 }
 
-/// Counts a connection for as long as its task lives.
-struct Open {
+/// Counts a connection until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Open {
     worker: Rc<Worker>,
     key: usize,
 }

@@ -19,6 +19,7 @@ use crate::http1::writer::Writer;
 use crate::tls::Secured;
 use crate::transport::Transport;
 use crate::worker::Door;
+use crate::worker::Open;
 use crate::worker::Worker;
 use crate::worker::handshake::Greeted;
 use crate::worker::handshake::Greeting;
@@ -32,6 +33,8 @@ pub(super) struct Arrival {
     /// The address that the client connected to.
     pub(super) local: SocketAddr,
     pub(super) id: u64,
+    /// Counts it as open.
+    pub(super) open: Open,
     /// Shared with the worker: a drain hurries connections that wait for a request.
     pub(super) idle: Rc<Cell<bool>>,
     /// Limits reads; the worker can hurry it.
@@ -62,7 +65,13 @@ impl Arrival {
                     None => {}
                     Some(Greeted::Http { transport, secured }) => {
                         drop(scene);
-                        rest.into_http(transport, Some(secured)).serve().await;
+                        let speaks_http2 = transport.speaks_http2();
+                        let http1 = rest.into_http(transport, Some(secured));
+                        if speaks_http2 {
+                            http1.into_http2().await;
+                        } else {
+                            http1.serve().await;
+                        }
                     }
                     Some(Greeted::Bytes { rule, .. }) => {
                         tracing::error!(listener = &*rule.listener, "TCP is not served yet");
@@ -82,6 +91,7 @@ impl Arrival {
             peer: self.peer,
             local: self.local,
             id: self.id,
+            open: self.open,
             idle: self.idle,
             deadline: self.deadline,
         };
@@ -96,6 +106,7 @@ struct Rest {
     peer: SocketAddr,
     local: SocketAddr,
     id: u64,
+    open: Open,
     idle: Rc<Cell<bool>>,
     deadline: Deadline,
 }
@@ -115,6 +126,7 @@ impl Rest {
                 local: self.local,
                 id: self.id,
                 secured,
+                _open: self.open,
             },
             head_started: None,
             idle: self.idle,

@@ -7,7 +7,6 @@ use std::pin::pin;
 
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
-use tidegate_core::framing::response_framing;
 use tidegate_core::hop_by_hop;
 use tidegate_core::message::ResponseHead;
 use tidegate_core::message::Version;
@@ -49,13 +48,13 @@ impl Forward<'_> {
         outlet: &mut Outlet<'_>,
     ) -> Result<(Next, Reuse), Stop> {
         let parsed = self.wait_for_head(up, inlet, outlet).await?;
-        let framed = self.take_head(parsed)?;
+        let framed = self.take_head(parsed, up)?;
         let keep = self.run.sizes.head_bytes;
         let (next, reuse) = tokio::select! {
             biased;
             relayed = self.relay(framed, up, outlet) => relayed,
-            _ = inlet.gone(keep) => {
-                let verdict = Failure::ClientClosed.verdict();
+            failure = inlet.gone(keep) => {
+                let verdict = failure.verdict();
                 let mut state = self.run.stream.state();
                 state.facts.flag = verdict.flag;
                 if state.phase < Phase::ResponseSent {
@@ -82,7 +81,7 @@ impl Forward<'_> {
         up: &mut Inlet<'_>,
         outlet: &mut Outlet<'_>,
     ) -> Result<(Next, Reuse), Stop> {
-        let framed = self.take_head(parsed)?;
+        let framed = self.take_head(parsed, up)?;
         let mut relay = pin!(self.relay(framed, up, outlet));
         tokio::select! {
             biased;
@@ -117,7 +116,7 @@ impl Forward<'_> {
             biased;
             parsed = self.head_or_interim(up, outlet) => parsed,
             stop = stopped => Err(stop),
-            _ = inlet.gone(keep) => Err(Failure::ClientClosed.into()),
+            failure = inlet.gone(keep) => Err(failure.into()),
         }
     }
 
@@ -160,17 +159,17 @@ impl Forward<'_> {
     }
 
     /// Takes the head of the origin's answer: filters and the client see it from here on.
-    fn take_head(&self, parsed: ParsedResponse) -> Result<Framed, Stop> {
+    fn take_head(&self, mut parsed: ParsedResponse, up: &Inlet<'_>) -> Result<Framed, Stop> {
+        let method = self.run.stream.state().request.method.clone();
+        let framing = up.response_framing(&mut parsed, &method)?;
         let ParsedResponse {
             version,
             status,
             mut headers,
         } = parsed;
-        let method = self.run.stream.state().request.method.clone();
-        let framing = response_framing(&mut headers, version, &method, status)?;
         let options = hop_by_hop::strip(&mut headers);
         let keeps = match version {
-            Version::Http11 => !options.close,
+            Version::Http11 | Version::Http2 => !options.close,
             Version::Http10 => options.keep_alive,
         };
         let mut state = self.run.stream.state();

@@ -16,10 +16,10 @@ use crate::exchange::mirror::Copy;
 use crate::exchange::mirror::Original;
 use crate::exchange::native;
 use crate::exchange::pump::PendingHead;
+use crate::exchange::pump::PumpEnd;
 use crate::exchange::request::Admission;
 use crate::exchange::state::Phase;
-use crate::http1::encode;
-use crate::http1::writer::WriteError;
+use crate::outlet::HeadUnwritten;
 use crate::outlet::Outlet;
 
 impl Forward<'_> {
@@ -70,8 +70,8 @@ impl PendingHead for SentRequest<'_> {
         &mut self,
         outlet: &mut Outlet<'_>,
         length: BodyLength,
-        _ends: bool,
-    ) -> Result<BodyLength, WriteError> {
+        ends: bool,
+    ) -> Result<BodyLength, PumpEnd> {
         let forward = self.forward;
         let mut state = forward.run.stream.state();
         let state = &mut *state;
@@ -83,16 +83,19 @@ impl PendingHead for SentRequest<'_> {
             state.request.authority.as_bytes()
         };
         let trailers = forward.client.wants_trailers;
-        match outlet {
-            Outlet::Http1(writer) => {
-                encode::request_head(&mut writer.out, &state.request, host, length, trailers);
-            }
-        }
-        if let Some(routed) = &state.routed {
+        let written = outlet.request(&state.request, host, length, trailers, ends);
+        if written.is_ok()
+            && let Some(routed) = &state.routed
+        {
             forward.mirror(&state.request, length, &routed.rule);
         }
         if let Some(asked) = asked {
             native::restore(state, asked);
+        }
+        match written {
+            Ok(()) => {}
+            Err(HeadUnwritten::Invalid) => return Err(Failure::InvalidHeader.into()),
+            Err(HeadUnwritten::Sink(err)) => return Err(PumpEnd::Sink(err)),
         }
         state.phase = state.phase.max(Phase::RequestSent);
         if let Some(way) = &mut state.way {

@@ -54,8 +54,8 @@ impl<H: PendingHead> Pump<'_, H> {
         self.head.check()?;
         let length = self.outgoing(ended);
         let ends = ended && self.is_last();
-        let written = self.head.write(&mut self.sink, length, ends);
-        self.encoder = Some(BodyEncoder::new(written.map_err(PumpEnd::Sink)?));
+        let framed = self.head.write(&mut self.sink, length, ends)?;
+        self.encoder = Some(BodyEncoder::new(framed));
         Ok(())
     }
 

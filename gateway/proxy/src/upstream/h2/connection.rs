@@ -22,14 +22,17 @@ use tidegate_core::failure::Failure;
 use tokio::net::TcpStream;
 
 use crate::tls::Offer;
+use crate::transport::Transport;
 use crate::upstream::balance::BackendState;
 use crate::upstream::dial;
 use crate::worker::Worker;
 
 /// Bytes that one stream may have under way towards us.
-const STREAM_WINDOW: u32 = 256 * 1024;
-/// Bytes that all streams of a connection may have under way towards us.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const STREAM_WINDOW: u32 = 128 * 1024;
+/// Bytes that all streams of a connection may have under way towards us: what all of them may
+/// together, because streams of different clients share a connection, and one that reads slowly must
+/// not hold up the others.
+const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
 /// Bytes of one stream that may wait here to be sent.
 const SEND_BUFFER: usize = 64 * 1024;
 /// Streams on one connection, however many an origin would take: they share one TCP window.
@@ -41,6 +44,7 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Connection {
     sender: SendRequest<Bytes>,
+    local: Option<SocketAddr>,
     state: Rc<State>,
 }
 
@@ -49,12 +53,14 @@ pub(super) struct Connection {
 struct State {
     open: Cell<bool>,
     streams: Cell<usize>,
+    /// A stream was begun on it.
+    was_used: Cell<bool>,
     used: Cell<Instant>,
 }
 
 /// Counts a stream until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Rc<State>);
+pub(crate) struct Place(Rc<State>);
 
 impl Drop for Place {
     fn drop(&mut self) {
@@ -84,7 +90,16 @@ impl Connection {
         backend: &BackendState,
         endpoint: SocketAddr,
     ) -> Result<Rc<Self>, Failure> {
-        let stream = dial(backend, endpoint, Offer::Http2).await?;
+        let transport = dial(backend, endpoint, Offer::Http2).await?;
+        Self::begin(worker, endpoint, transport).await
+    }
+
+    /// Begins on a connection that was opened. The caller limits the time.
+    pub(super) async fn begin(
+        worker: &Worker,
+        endpoint: SocketAddr,
+        stream: Transport,
+    ) -> Result<Rc<Self>, Failure> {
         tune(stream.tcp(), worker.timeouts().write_stall);
         let heads = u32::try_from(worker.sizes().head_bytes).unwrap_or(u32::MAX);
         let mut builder = Builder::new();
@@ -94,6 +109,7 @@ impl Connection {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(heads)
             .max_send_buffer_size(SEND_BUFFER);
+        let local = stream.tcp().local_addr().ok();
         let (sender, connection) = builder.handshake(stream).await.map_err(|err| {
             tracing::debug!(%endpoint, %err, "an HTTP/2 connection did not begin");
             Failure::UpstreamProtocol
@@ -101,6 +117,7 @@ impl Connection {
         let state = Rc::new(State {
             open: Cell::new(true),
             streams: Cell::new(0),
+            was_used: Cell::new(false),
             used: Cell::new(Instant::now()),
         });
         let known = Rc::clone(&state);
@@ -111,19 +128,40 @@ impl Connection {
             }
             known.open.set(false);
         });
-        Ok(Rc::new(Self { sender, state }))
+        Ok(Rc::new(Self {
+            sender,
+            local,
+            state,
+        }))
     }
 
-    /// Sends the head of a request; its body follows.
-    pub(super) fn send(
-        &self,
-        request: &Request<()>,
-    ) -> Result<(ResponseFuture, SendStream<Bytes>, Place), h2::Error> {
-        let sent = self.sender.clone().send_request(request.clone(), false);
-        let (response, body) = sent.inspect_err(|_| self.state.open.set(false))?;
+    /// Counts a stream for it.
+    pub(super) fn place(&self) -> Place {
         let streams = &self.state.streams;
         streams.set(streams.get() + 1);
-        Ok((response, body, Place(Rc::clone(&self.state))))
+        Place(Rc::clone(&self.state))
+    }
+
+    /// Sends the head of a request; its body follows unless it `ends` with it.
+    pub(super) fn send(
+        &self,
+        request: Request<()>,
+        ends: bool,
+    ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+        let sent = self.sender.clone().send_request(request, ends);
+        let sent = sent.inspect_err(|_| self.state.open.set(false));
+        self.state.was_used.set(true);
+        sent
+    }
+
+    /// Our end of it.
+    pub(super) fn local(&self) -> Option<SocketAddr> {
+        self.local
+    }
+
+    /// Whether a stream was begun on it.
+    pub(super) fn was_used(&self) -> bool {
+        self.state.was_used.get()
     }
 
     /// Whether it takes streams, as far as is known.

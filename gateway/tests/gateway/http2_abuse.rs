@@ -1,0 +1,1 @@
+//! HTTP/2 clients that cost more than they should.
