@@ -2,7 +2,8 @@
 //!
 //! - `benches/host_calls`: criterion micro-benchmarks of calls between host and filter.
 //! - `benches/routing`: criterion micro-benchmarks of the route table.
-//! - `compare`: CPU time per request beside other proxies; `floor` and `origin` are its helpers.
+//! - `compare`: CPU time per request, message or byte beside other proxies; `floor`, `origin`, `echo` and
+//!   `grpc-origin` are its helpers.
 //! - `memory`: what idle connections and long bodies cost.
 //!
 //! Everything measured outside a micro-benchmark is a process of its own, started and ended by

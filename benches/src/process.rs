@@ -103,19 +103,19 @@ impl Running {
         answered.with_context(|| format!("{} printed:\n{}", self.name, self.printed()))
     }
 
-    /// Waits until it accepts connections.
+    /// Waits until it takes connections.
     ///
     /// # Errors
-    ///
-    /// If it ends, or does not in time.
+    /// If it ends or takes too long; what it printed is part of the error.
     pub fn wait_until_listens(&mut self, address: SocketAddr) -> Result<()> {
         let what = format!("{} listens at {address}", self.name);
         let listens = wait::until(&what, START_LIMIT, || {
             if let Some(status) = self.child.try_wait()? {
                 bail!("{} ended at once, {status}", self.name);
             }
-            Ok(TcpStream::connect(address).ok().map(drop))
+            Ok(TcpStream::connect_timeout(&address, PROBE_LIMIT).ok())
         });
+        let listens = listens.map(drop);
         listens.with_context(|| format!("{} printed:\n{}", self.name, self.printed()))
     }
 
@@ -223,8 +223,12 @@ pub fn probe(address: SocketAddr, path: &str) -> Result<String> {
     Ok(head)
 }
 
-/// Starts something on a core. Affinity is inherited, so this thread goes there for a moment.
-fn pinned<T>(core: Core, start: impl FnOnce() -> T) -> Result<T> {
+/// Starts something on a core, be it programs or threads. Affinity is inherited, so this thread goes
+/// there for a moment.
+///
+/// # Errors
+/// If this process may not use that core.
+pub fn pinned<T>(core: Core, start: impl FnOnce() -> T) -> Result<T> {
     let before = sched_getaffinity(None).context("ask for the allowed cores")?;
     let mut only = CpuSet::new();
     only.set(core.0);

@@ -27,7 +27,7 @@ pub fn until<T>(
         if let Some(seen) = look()? {
             return Ok(seen);
         }
-        if STOPPED.load(Ordering::Relaxed) {
+        if is_over() {
             bail!("interrupted");
         }
         if Instant::now() >= end {
@@ -46,6 +46,12 @@ pub fn pass(time: Duration) -> Result<()> {
     until("a pause", time + PAUSE, || {
         Ok((Instant::now() >= end).then_some(()))
     })
+}
+
+/// Whether this program was asked to stop.
+#[must_use]
+pub fn is_over() -> bool {
+    STOPPED.load(Ordering::Relaxed)
 }
 
 /// Makes SIGINT and SIGTERM end the waits of this program instead of the program itself, so that

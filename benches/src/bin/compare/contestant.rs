@@ -11,7 +11,8 @@ use clap::ValueEnum;
 use tidegate_benches::places;
 use tidegate_benches::process::{self, Core, Running, free_address};
 
-use crate::configs;
+use crate::configs::{self, Identity, Setting};
+use crate::scenario::Scenario;
 
 /// The filter that all filtered contestants run; it is configured with the name of its headers.
 const FILTER: &str = "set-headers";
@@ -67,11 +68,13 @@ pub(crate) struct Contestant {
 
 impl Contestant {
     /// Everybody who takes part, the simplest first.
-    pub(crate) fn all(only: &[Proxy], filters: &[u32]) -> Vec<Self> {
-        let chosen = Proxy::ALL.into_iter().filter(|proxy| only.contains(proxy));
+    pub(crate) fn all(scenario: Scenario, only: &[Proxy], filters: &[u32]) -> Vec<Self> {
+        let chosen = scenario.proxies().iter().copied();
         chosen
+            .filter(|proxy| only.contains(proxy))
             .flat_map(|proxy| {
-                let filters = if proxy.runs_filters() { filters } else { &[0] };
+                let runs = proxy.runs_filters() && scenario.has_filters();
+                let filters = if runs { filters } else { &[0] };
                 filters.iter().map(move |filters| Self {
                     proxy,
                     filters: *filters,
@@ -99,8 +102,20 @@ pub(crate) struct Participant {
 #[derive(Debug)]
 pub(crate) struct Programs {
     found: Vec<(Proxy, PathBuf)>,
-    wrk: PathBuf,
+    tools: Vec<(&'static str, PathBuf)>,
     filter: Option<PathBuf>,
+}
+
+/// What a proxy is started with, beside itself.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stage<'a> {
+    pub(crate) scenario: Scenario,
+    pub(crate) origin: SocketAddr,
+    pub(crate) core: Core,
+    pub(crate) folder: &'a Path,
+    pub(crate) identity: &'a Identity,
+    /// What a probe asks for, where one can be made.
+    pub(crate) path: &'a str,
 }
 
 /// Finds all programs, or says everything that is missing.
@@ -116,9 +131,13 @@ pub(crate) fn find_programs(contestants: &[Contestant]) -> Result<Programs> {
             Err(err) => missing.push(format!("{err:#}")),
         }
     }
-    let wrk = places::installed("wrk")
-        .map_err(|err| missing.push(format!("{err:#}")))
-        .ok();
+    let mut tools = Vec::new();
+    for tool in ["wrk", "h2load"] {
+        match places::installed(tool) {
+            Ok(path) => tools.push((tool, path)),
+            Err(err) => missing.push(format!("{err:#}")),
+        }
+    }
     let needs_filter = contestants.iter().any(|it| it.filters > 0);
     let filter = needs_filter.then(|| places::filter(FILTER)).transpose();
     let filter = filter
@@ -126,9 +145,14 @@ pub(crate) fn find_programs(contestants: &[Contestant]) -> Result<Programs> {
         .ok()
         .flatten();
     missing.dedup();
-    match wrk {
-        Some(wrk) if missing.is_empty() => Ok(Programs { found, wrk, filter }),
-        _ => bail!("{}; `--only` leaves proxies out", missing.join("; ")),
+    if missing.is_empty() {
+        Ok(Programs {
+            found,
+            tools,
+            filter,
+        })
+    } else {
+        bail!("{}; `--only` leaves proxies out", missing.join("; "))
     }
 }
 
@@ -157,28 +181,35 @@ impl Programs {
                 path.display()
             ))
         });
-        let wrk = format!("wrk: {}", process::version(&self.wrk, "-v"));
-        versions.chain([wrk]).collect()
+        let tools = self.tools.iter().map(|(name, path)| {
+            let flag = match *name {
+                "wrk" => "-v",
+                _ => "--version",
+            };
+            format!("{name}: {}", process::version(path, flag))
+        });
+        versions.chain(tools).collect()
     }
 
-    /// Starts a contestant and waits until it answers, with what its filters add.
-    pub(crate) fn start(
-        &self,
-        contestant: Contestant,
-        origin: SocketAddr,
-        core: Core,
-        folder: &Path,
-        path: &str,
-    ) -> Result<Participant> {
+    /// Starts a contestant and waits until it answers, with what its filters add; where a probe
+    /// would need TLS or more, until it listens.
+    pub(crate) fn start(&self, contestant: Contestant, stage: &Stage<'_>) -> Result<Participant> {
         let address = free_address()?;
-        let mut command = self.command(contestant, address, origin, folder)?;
-        let name = contestant.to_string();
-        let mut running = Running::start(&name, &mut command, Some(core), folder)?;
-        let head = running.wait_until_answers(address, path)?;
-        for name in header_names(contestant.filters) {
-            if !head.contains(&format!("{name}: response")) {
-                bail!("its answer lacks the header {name}, so its filters do not run:\n{head}");
+        let mut command = self.command(contestant, address, stage)?;
+        let name = format!("{}-{contestant}", stage.scenario);
+        let mut running = Running::start(&name, &mut command, Some(stage.core), stage.folder)?;
+        match stage.scenario {
+            Scenario::Http | Scenario::Large => {
+                let head = running.wait_until_answers(address, stage.path)?;
+                for name in header_names(contestant.filters) {
+                    if !head.contains(&format!("{name}: response")) {
+                        bail!(
+                            "its answer lacks the header {name}, so its filters do not run:\n{head}"
+                        );
+                    }
+                }
             }
+            _ => running.wait_until_listens(address)?,
         }
         Ok(Participant {
             contestant,
@@ -191,30 +222,40 @@ impl Programs {
         &self,
         contestant: Contestant,
         address: SocketAddr,
-        origin: SocketAddr,
-        folder: &Path,
+        stage: &Stage<'_>,
     ) -> Result<Command> {
         let program = self
             .found
             .iter()
             .find(|(proxy, _)| *proxy == contestant.proxy);
         let (_, program) = program.context("this proxy was not looked for")?;
-        let config = folder.join(format!("{}-{}.conf", contestant.proxy, contestant.filters));
+        let name = format!(
+            "{}-{}-{}.conf",
+            stage.scenario, contestant.proxy, contestant.filters
+        );
+        let config = stage.folder.join(name);
+        let setting = Setting {
+            scenario: stage.scenario,
+            address,
+            origin: stage.origin,
+            folder: stage.folder,
+            identity: stage.identity,
+        };
         let headers: Vec<String> = header_names(contestant.filters).collect();
         let mut command = Command::new(program);
         match contestant.proxy {
             Proxy::Floor => {
-                command.args([address.to_string(), origin.to_string()]);
+                command.args([address.to_string(), stage.origin.to_string()]);
             }
             Proxy::Haproxy => {
-                fs::write(&config, configs::haproxy(address, origin))?;
+                fs::write(&config, configs::haproxy::file(&setting))?;
                 command.arg("-db").arg("-f").arg(&config);
             }
             Proxy::Nginx => {
-                fs::write(&config, configs::nginx(address, origin, folder))?;
+                fs::write(&config, configs::nginx::file(&setting))?;
                 command
                     .args(["-e", "stderr", "-p"])
-                    .arg(folder)
+                    .arg(stage.folder)
                     .arg("-c")
                     .arg(&config);
             }
@@ -224,30 +265,42 @@ impl Programs {
                     .filter
                     .as_deref()
                     .map(|path| (path, headers.as_slice()));
-                fs::write(&config, configs::envoy(address, origin, filter))?;
-                command.args([
-                    "--concurrency",
-                    "1",
-                    "--disable-hot-restart",
-                    "-l",
-                    "error",
-                    "-c",
-                ]);
-                command.arg(&config);
+                fs::write(&config, configs::envoy::file(&setting, filter))?;
+                command.args(["--concurrency", "1", "--disable-hot-restart"]);
+                command.args(["-l", "error", "-c"]).arg(&config);
             }
-            Proxy::Tidegate => {
-                command.args(["proxy", "--workers", "1", "--access-log", "off"]);
-                command.args(["--listen", &address.to_string()]);
-                command.args(["--to", &format!("http://{origin}")]);
-                for (header, filter) in headers.iter().zip(self.filter.iter().cycle()) {
-                    command
-                        .arg("--plugin")
-                        .arg(filter)
-                        .args(["--plugin-config", header]);
-                }
-            }
+            Proxy::Tidegate => self.tidegate(&mut command, &setting, &headers)?,
         }
         Ok(command)
+    }
+
+    /// By the command line alone where that is enough, else by resources.
+    fn tidegate(
+        &self,
+        command: &mut Command,
+        setting: &Setting<'_>,
+        headers: &[String],
+    ) -> Result<()> {
+        if !matches!(setting.scenario, Scenario::Http | Scenario::Large) {
+            let config = setting
+                .folder
+                .join(format!("{}-tidegate.yaml", setting.scenario));
+            fs::write(&config, configs::tidegate::file(setting))?;
+            command.args(["run", "--workers", "1", "--access-log", "off"]);
+            command.args(["--admin", "127.0.0.1:0", "--state-dir", "off", "-c"]);
+            command.arg(config);
+            return Ok(());
+        }
+        command.args(["proxy", "--workers", "1", "--access-log", "off"]);
+        command.args(["--listen", &setting.address.to_string()]);
+        command.args(["--to", &format!("http://{}", setting.origin)]);
+        for (header, filter) in headers.iter().zip(self.filter.iter().cycle()) {
+            command
+                .arg("--plugin")
+                .arg(filter)
+                .args(["--plugin-config", header]);
+        }
+        Ok(())
     }
 }
 
@@ -262,8 +315,11 @@ mod tests {
 
     #[test]
     fn only_two_proxies_run_filters() {
-        let all = Contestant::all(&[Proxy::Tidegate, Proxy::Floor, Proxy::Nginx], &[0, 3]);
+        let only = [Proxy::Tidegate, Proxy::Floor, Proxy::Nginx];
+        let all = Contestant::all(Scenario::Http, &only, &[0, 3]);
         let names: Vec<_> = all.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["floor/0", "nginx/0", "tidegate/0", "tidegate/3"]);
+        let all = Contestant::all(Scenario::Grpc, &only, &[0, 3]);
+        assert_eq!(all.len(), 1, "neither other proxies nor filters: {all:?}");
     }
 }

@@ -6,63 +6,50 @@ use tidegate_benches::{places, proc_files};
 
 use crate::contestant::Proxy;
 use crate::rounds::Series;
+use crate::scenario::{Figure, Scenario, Unit};
 use crate::statistics::{Summary, ratio, summary};
 use crate::{Cli, Outcome};
 
-/// A figure to reach: one contestant may cost so many times what another costs.
-struct Figure {
-    what: &'static str,
-    ours: (Proxy, u32),
-    theirs: (Proxy, u32),
-    most: f64,
-}
-
-/// The figures of this release.
-const FIGURES: [Figure; 3] = [
-    Figure {
-        what: "no filter, × HAProxy",
-        ours: (Proxy::Tidegate, 0),
-        theirs: (Proxy::Haproxy, 0),
-        most: 1.25,
-    },
-    Figure {
-        what: "no filter, × Envoy",
-        ours: (Proxy::Tidegate, 0),
-        theirs: (Proxy::Envoy, 0),
-        most: 0.45,
-    },
-    Figure {
-        what: "3 filters, × Envoy with the same",
-        ours: (Proxy::Tidegate, 3),
-        theirs: (Proxy::Envoy, 3),
-        most: 0.45,
-    },
-];
-
 /// The whole report as Markdown.
-pub(crate) fn markdown(cli: &Cli, all: &[Series], versions: &[String]) -> String {
+pub(crate) fn markdown(
+    cli: &Cli,
+    all: &[Series],
+    failed: &[String],
+    versions: &[String],
+) -> String {
     let mut lines = vec![
-        "# CPU time per request, side by side".to_owned(),
+        "# CPU time, side by side".to_owned(),
         String::new(),
         format!(
-            "HTTP/1.1 GET over {} keep-alive connections, {} rounds of {} s in turns, one worker per \
-             proxy, all proxies on one core, wrk and the origin on another.",
-            cli.connections, cli.rounds, cli.seconds
+            "{} rounds of {} s in turns, {} connections where nothing else is said, one worker per \
+             proxy, all proxies on one core, the load and the origin on another.",
+            cli.rounds, cli.seconds, cli.connections
         ),
         "CPU time is user and system time of the proxy's processes. Ratios are medians of the \
          ratios within a round; the spread is from the least to the most."
             .to_owned(),
         String::new(),
     ];
-    for bytes in &cli.bytes {
-        let series: Vec<&Series> = all.iter().filter(|it| it.bytes == *bytes).collect();
-        lines.push(format!("## Responses of {bytes} bytes\n"));
-        lines.extend(table(&series));
-        lines.extend(filter_costs(&series));
-        lines.push(String::new());
+    for scenario in Scenario::ALL {
+        let series = |bytes: u32| {
+            let own = all.iter();
+            own.filter(move |it| it.scenario == scenario && it.bytes == bytes)
+        };
+        for bytes in cli.sizes(scenario) {
+            let series: Vec<&Series> = series(bytes).collect();
+            if series.is_empty() {
+                continue;
+            }
+            lines.push(format!("## {scenario}: {bytes} bytes\n"));
+            lines.push(format!("{}.\n", scenario.what()));
+            lines.extend(table(&series, scenario.unit()));
+            lines.extend(filter_costs(&series));
+            lines.push(String::new());
+        }
     }
     lines.push("## Figures to reach\n".to_owned());
     lines.extend(figures(cli, all).into_iter().map(|(line, _)| line));
+    lines.extend(failed.iter().map(|what| format!("- FAILED: {what}")));
     lines.push("\n## Circumstances\n".to_owned());
     lines.extend(
         circumstances()
@@ -87,16 +74,26 @@ pub(crate) fn outcome(cli: &Cli, all: &[Series]) -> Outcome {
 }
 
 fn figures(cli: &Cli, all: &[Series]) -> Vec<(String, Option<Outcome>)> {
-    let first: Vec<&Series> = all
-        .iter()
-        .filter(|it| Some(&it.bytes) == cli.bytes.first())
-        .collect();
-    let judge = |Figure {
-                     what,
-                     ours,
-                     theirs,
-                     most,
-                 }: &Figure| match compared(&first, *ours, *theirs) {
+    let of = |scenario: &Scenario| {
+        let bytes = cli.sizes(*scenario).first().copied();
+        let series: Vec<&Series> = all
+            .iter()
+            .filter(|it| it.scenario == *scenario && Some(it.bytes) == bytes)
+            .collect();
+        let figures = scenario.figures().into_iter();
+        figures.map(move |figure| judge(&figure, &series))
+    };
+    cli.scenario.iter().flat_map(of).collect()
+}
+
+fn judge(figure: &Figure, series: &[&Series]) -> (String, Option<Outcome>) {
+    let Figure {
+        what,
+        ours,
+        theirs,
+        most,
+    } = figure;
+    match compared(series, *ours, *theirs) {
         None => (format!("- not measured: {what}: at most {most}"), None),
         Some(Summary { median, .. }) if median <= *most => (
             format!("- PASS: {what}: {median:.2}, at most {most}"),
@@ -106,15 +103,16 @@ fn figures(cli: &Cli, all: &[Series]) -> Vec<(String, Option<Outcome>)> {
             format!("- MISS: {what}: {median:.2}, at most {most}"),
             Some(Outcome::Missed),
         ),
-    };
-    FIGURES.iter().map(judge).collect()
+    }
 }
 
-fn table(all: &[&Series]) -> Vec<String> {
+fn table(all: &[&Series], unit: Unit) -> Vec<String> {
+    let Unit { one, many } = unit;
     let mut lines = vec![
-        "| proxy | filters | µs a request | spread | requests/s | busy | memory | of the floor | \
-         × HAProxy | × Envoy |"
-            .to_owned(),
+        format!(
+            "| proxy | filters | µs a {one} | spread | {many}/s | busy | memory | of the floor | \
+             × HAProxy | × Envoy |"
+        ),
         "|---|---|---|---|---|---|---|---|---|---|".to_owned(),
     ];
     for series in all {
@@ -251,6 +249,7 @@ mod tests {
         };
         Series {
             contestant: Contestant { proxy, filters },
+            scenario: Scenario::Http,
             bytes: 100,
             samples: micros.map(sample).to_vec(),
             memory: 9 << 20,
@@ -267,14 +266,14 @@ mod tests {
         ];
         let all: Vec<&Series> = all.iter().collect();
         assert_eq!(
-            table(&all).last().unwrap(),
+            table(&all, Scenario::Http.unit()).last().unwrap(),
             "| tidegate | 1 | 15.00 | 10.00–20.00 | 50000 | 90 % | 9 MiB | 50 % | 1.25 | 0.25 |"
         );
     }
 
     #[test]
     fn figures_pass_miss_or_are_not_measured() {
-        let cli = Cli::parse_from(["compare"]);
+        let cli = Cli::parse_from(["compare", "--scenario", "http"]);
         let all = [
             series(Proxy::Haproxy, 0, [8.0, 8.0]),
             series(Proxy::Envoy, 0, [40.0, 40.0]),

@@ -9,23 +9,25 @@ use anyhow::{Context, Result};
 use tidegate_benches::proc_files::{self, Memory};
 
 use crate::contestant::{Contestant, Participant};
-use crate::wrk::{self, Load};
+use crate::load::Load;
+use crate::scenario::Scenario;
 
 /// What one turn showed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) struct Sample {
-    /// CPU time for one request in microseconds.
+    /// CPU time for one unit of work in microseconds.
     pub(crate) micros: f64,
-    /// Requests in a second.
+    /// Units in a second.
     pub(crate) rate: f64,
     /// The share of its core that the proxy used.
     pub(crate) busy: f64,
 }
 
-/// Everything measured of one contestant with one size of response.
+/// Everything measured of one contestant in one scenario with one size of response.
 #[derive(Debug, Clone)]
 pub(crate) struct Series {
     pub(crate) contestant: Contestant,
+    pub(crate) scenario: Scenario,
     pub(crate) bytes: u32,
     /// One for each round.
     pub(crate) samples: Vec<Sample>,
@@ -36,7 +38,7 @@ pub(crate) struct Series {
 /// Measures all participants.
 pub(crate) fn run(
     participants: &mut [Participant],
-    load: &Load,
+    load: &Load<'_>,
     rounds: u32,
     seconds: u32,
 ) -> Result<Vec<Series>> {
@@ -44,6 +46,7 @@ pub(crate) fn run(
         .iter()
         .map(|it| Series {
             contestant: it.contestant,
+            scenario: load.scenario,
             bytes: load.bytes,
             samples: vec![],
             memory: 0,
@@ -55,7 +58,8 @@ pub(crate) fn run(
     }
     for round in 0..rounds {
         print!(
-            "compare: {} bytes, round {} of {rounds}:",
+            "compare: {}, {} bytes, round {} of {rounds}:",
+            load.scenario,
             load.bytes,
             round + 1
         );
@@ -74,21 +78,19 @@ pub(crate) fn run(
     Ok(all)
 }
 
-fn turn(participant: &Participant, load: &Load, seconds: u32) -> Result<Sample> {
+fn turn(participant: &Participant, load: &Load<'_>, seconds: u32) -> Result<Sample> {
     let id = participant.running.id();
     let name = participant.contestant;
     let measured = || {
         let (started, before) = (Instant::now(), proc_files::cpu_time(id)?);
-        let requests = wrk::run(participant.address, load, seconds)?;
+        let done = load.run(participant.address, seconds)?;
         let (time, used) = (
             started.elapsed(),
             proc_files::cpu_time(id)?.saturating_sub(before),
         );
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^53 requests")]
-        let requests = requests as f64;
         Ok(Sample {
-            micros: used.as_secs_f64() * 1e6 / requests.max(1.0),
-            rate: requests / f64::from(seconds),
+            micros: used.as_secs_f64() * 1e6 / done.max(1.0),
+            rate: done / f64::from(seconds),
             busy: used.as_secs_f64() / time.as_secs_f64(),
         })
     };

@@ -6,24 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use tidegate_benches::places;
-use tidegate_benches::process::{Core, output};
+use tidegate_benches::process::output;
 
-/// How much longer than asked wrk may take.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What load there is.
-#[derive(Debug)]
-pub(crate) struct Load {
-    /// Keep-alive connections.
-    pub(crate) connections: u32,
-    /// The size of the response body that is asked for.
-    pub(crate) bytes: u32,
-    /// Where the load generator runs.
-    pub(crate) core: Core,
-}
+use crate::load::{Load, PATIENCE};
 
 /// Puts load on a proxy and returns how many requests it answered.
-pub(crate) fn run(to: SocketAddr, load: &Load, seconds: u32) -> Result<u64> {
+pub(super) fn run(load: &Load<'_>, to: SocketAddr, seconds: u32) -> Result<u64> {
     let mut command = Command::new(places::installed("wrk")?);
     command.args(["-t1", "-c", &load.connections.to_string()]);
     command.args(["-d", &format!("{seconds}s"), "--timeout", "10s"]);

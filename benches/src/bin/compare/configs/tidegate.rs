@@ -1,0 +1,68 @@
+//! Tidegate, where the command line alone does not say it: resources of the Gateway API.
+
+use crate::configs::Setting;
+use crate::scenario::Scenario;
+
+/// The resources, all in one file.
+pub(crate) fn file(setting: &Setting<'_>) -> String {
+    let (ip, port) = (setting.address.ip(), setting.address.port());
+    let (protocol, route, version) = match setting.scenario {
+        Scenario::Tls | Scenario::Resumed => ("HTTPS", "HTTPRoute", "v1"),
+        Scenario::Grpc => ("HTTP", "GRPCRoute", "v1"),
+        Scenario::Tcp => ("TCP", "TCPRoute", "v1alpha2"),
+        Scenario::Http | Scenario::Large | Scenario::H2 | Scenario::Websocket => {
+            ("HTTP", "HTTPRoute", "v1")
+        }
+    };
+    let (tls, secret) = if setting.scenario.has_tls() {
+        (
+            ", tls: { certificateRefs: [{ name: bench }] }",
+            secret(setting),
+        )
+    } else {
+        ("", String::new())
+    };
+    let origin = setting.origin;
+    format!(
+        "apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{ name: bench }}
+spec:
+  gatewayClassName: tidegate
+  addresses: [{{ type: IPAddress, value: {ip} }}]
+  listeners: [{{ name: clients, port: {port}, protocol: {protocol}{tls} }}]
+---
+apiVersion: gateway.networking.k8s.io/{version}
+kind: {route}
+metadata: {{ name: bench }}
+spec:
+  parentRefs: [{{ name: bench }}]
+  rules: [{{ backendRefs: [{{ group: tidegate.dev, kind: Backend, name: origin }}] }}]
+---
+apiVersion: tidegate.dev/v1alpha1
+kind: Backend
+metadata: {{ name: origin }}
+spec: {{ endpoints: [{{ address: \"{origin}\" }}] }}
+{secret}"
+    )
+}
+
+fn secret(setting: &Setting<'_>) -> String {
+    let indented =
+        |pem: &str| -> String { pem.lines().map(|line| format!("    {line}\n")).collect() };
+    let (certificate, key) = (
+        indented(&setting.identity.certificate),
+        indented(&setting.identity.key),
+    );
+    format!(
+        "---
+apiVersion: v1
+kind: Secret
+metadata: {{ name: bench }}
+type: kubernetes.io/tls
+stringData:
+  tls.crt: |
+{certificate}  tls.key: |
+{key}"
+    )
+}
