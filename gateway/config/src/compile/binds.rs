@@ -1,6 +1,8 @@
 //! What is bound in the end: each address once, with its listeners by host.
 
+use foldhash::HashMap;
 use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -169,22 +171,30 @@ fn make(
         return made;
     }
     let network = of_gateway(PluginType::Network);
-    let rules = l4_rules(plan, |connections| {
-        Arc::new(tcp_rule(&name, &network, connections, settings))
-    });
-    for (host, rule) in rules {
-        if protocol == ListenerProtocol::Tcp {
-            made.tcp.get_or_insert(rule);
-            continue;
-        }
-        let one = match &termination {
+    let to = |connections| Arc::new(tcp_rule(&name, &network, connections, settings));
+    if protocol == ListenerProtocol::Tcp {
+        let route = plan.connections.values().next();
+        made.tcp = Some(to(route.map(|route| &**route)));
+        return made;
+    }
+    let ended = |rule| {
+        Arc::new(match &termination {
             Some(termination) => TlsName::Tcp {
                 termination: Arc::clone(termination),
                 rule,
             },
             None => TlsName::Passthrough(rule),
-        };
-        made.names.push((host, Arc::new(one)));
+        })
+    };
+    // What no route has is closed, and not left to a listener with a less specific host.
+    let left = (plan.host.clone(), ended(to(None)));
+    made.names.push(left);
+    let mut by_route: HashMap<usize, Arc<TlsName>> = HashMap::default();
+    for (host, route) in &plan.connections {
+        let one = by_route
+            .entry(Arc::as_ptr(route).addr())
+            .or_insert_with(|| ended(to(Some(route))));
+        made.names.push((host.clone(), Arc::clone(one)));
     }
     made
 }
@@ -193,14 +203,14 @@ fn make(
 fn tcp_rule(
     listener: &Arc<str>,
     of_gateway: &[PluginId],
-    connections: Option<Connections>,
+    connections: Option<&Connections>,
     settings: &ClientSettings,
 ) -> TcpRule {
     let mut plugins = of_gateway.to_vec();
     let (name, backends, idle) = match connections {
         Some(one) => {
-            plugins.extend(one.plugins);
-            (Arc::from(one.name), one.backends, one.idle)
+            plugins.extend(&one.plugins);
+            (Arc::from(one.name.as_str()), one.backends.clone(), one.idle)
         }
         None => (Arc::clone(listener), Vec::new(), None),
     };
@@ -216,7 +226,7 @@ fn tcp_rule(
 /// Who has which name: the listener with the most specific host, and of its routes the most specific
 /// one. A route of another listener has none of that listener's names.
 fn by_name(claims: Vec<Claim>) -> HostMap<Arc<TlsName>> {
-    let hosts: Vec<HostPattern> = claims.iter().map(|(host, ..)| host.clone()).collect();
+    let hosts: BTreeSet<HostPattern> = claims.iter().map(|(host, ..)| host.clone()).collect();
     let is_within =
         |name: &HostPattern, host: &HostPattern| name.intersect(host).as_ref() == Some(name);
     let mut names = HostMap::default();
@@ -229,18 +239,4 @@ fn by_name(claims: Vec<Claim>) -> HostMap<Arc<TlsName>> {
         }
     }
     names
-}
-
-/// The rules of a listener by the names that clients ask for: what no route has is closed, and not
-/// left to a listener with a less specific host.
-fn l4_rules(
-    plan: &mut ListenerPlan<'_>,
-    to: impl Fn(Option<Connections>) -> Arc<TcpRule>,
-) -> Vec<(HostPattern, Arc<TcpRule>)> {
-    let connections = std::mem::take(&mut plan.connections);
-    let is_whole = connections.iter().any(|(name, _)| *name == plan.host);
-    let left = (!is_whole).then(|| (plan.host.clone(), to(None)));
-    let routes = connections.into_iter();
-    let routes = routes.map(|(name, one)| (name, to(Some(one))));
-    routes.chain(left).collect()
 }

@@ -262,7 +262,7 @@ fn plan<'a>(
         kinds: route_kinds(candidate, listener, protocol, report),
         tls: None,
         entries: Vec::new(),
-        connections: Vec::new(),
+        connections: BTreeMap::new(),
         attached: 0,
         problem,
         conflict,

@@ -1,5 +1,8 @@
 //! TCPRoutes and TLSRoutes as what becomes of the connections of listeners.
 
+use std::collections::btree_map::Entry;
+use std::sync::Arc;
+
 use tidegate_core::host::HostPattern;
 use tidegate_core::route::WeightedBackend;
 
@@ -88,14 +91,14 @@ fn one(
             &mut scratch
         };
         outcome.client_certificate = certificate;
-        let connections = Connections {
+        let connections = Arc::new(Connections {
             name: candidate.full_name(),
             plugins: tools
                 .plugins
                 .of(candidate.id().kind, candidate, section, PluginType::Network),
             backends: backends(tools, candidate, rule, &mut outcome, said),
             idle: tools.policies.tcp_idle(candidate, section),
-        };
+        });
         for attachment in attachments {
             enter(gateways, candidate, attachment, &connections, report);
         }
@@ -109,7 +112,7 @@ fn enter(
     gateways: &mut Gateways<'_>,
     candidate: &Candidate,
     (listener, hosts): Attachment,
-    connections: &Connections,
+    connections: &Arc<Connections>,
     report: &mut Report,
 ) {
     let gateway = gateways.of_listener(listener);
@@ -119,10 +122,12 @@ fn enter(
     };
     plan.attached += 1;
     for host in hosts {
-        let taken = plan.connections.iter().find(|(known, _)| *known == host);
-        let Some((_, first)) = taken else {
-            plan.connections.push((host, connections.clone()));
-            continue;
+        let first = match plan.connections.entry(host.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(Arc::clone(connections));
+                continue;
+            }
+            Entry::Occupied(first) => first,
         };
         let name = match host {
             HostPattern::Any => "all connections".to_owned(),
@@ -139,7 +144,7 @@ fn enter(
                 } else {
                     "goes to"
                 },
-                first.name
+                first.get().name
             ),
             hint: Some("attach one of them elsewhere; the first by name counts".to_owned()),
         };

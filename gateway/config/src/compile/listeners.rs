@@ -1,6 +1,8 @@
 //! One listener: what it speaks, what may attach to it, whether it can be bound.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_core::host::HostPattern;
@@ -30,8 +32,8 @@ pub(crate) struct ListenerPlan<'a> {
     pub(super) tls: Option<ListenerTrust>,
     /// The rules for its HTTP requests.
     pub(crate) entries: Vec<Entry>,
-    /// Where its connections go, by the name they ask for; of two for one name the first counts.
-    pub(crate) connections: Vec<(HostPattern, Connections)>,
+    /// Where its connections go, by the name they ask for.
+    pub(crate) connections: BTreeMap<HostPattern, Arc<Connections>>,
     pub(crate) attached: usize,
     /// The condition that does not hold, and why.
     pub(super) problem: Option<(&'static str, Trouble)>,

@@ -64,23 +64,26 @@ pub(crate) fn compile<'a>(
             protocol,
             client_certificate: None,
         };
+        let mut groups = by_certificate(gateways, &attachments);
+        if groups.is_empty() {
+            // What it refers to is looked at all the same.
+            groups.insert(None, Vec::new());
+        }
+        let mut scratch = Report::default();
         for (index, part) in parts.into_iter().enumerate() {
-            let mut groups = by_certificate(gateways, &attachments).into_iter();
-            let (certificate, first) = groups.next().unwrap_or_default();
-            outcome.client_certificate = certificate;
-            let mut make = |outcome: &mut Outcome, report: &mut Report| {
+            for (group, (certificate, attachments)) in groups.iter().enumerate() {
+                // What is wrong with the rule is said once.
+                let said = if group == 0 {
+                    &mut *report
+                } else {
+                    &mut scratch
+                };
+                outcome.client_certificate = *certificate;
                 let id = RuleId(next_rule);
                 next_rule += 1;
                 let given = (index, &*part.rule);
-                Arc::new(rule(id, given, candidate, tools, outcome, report))
-            };
-            let made = make(&mut outcome, report);
-            enter(gateways, &first, &part.matches, &made);
-            for (certificate, others) in groups {
-                outcome.client_certificate = certificate;
-                // What is wrong with the rule has been said.
-                let made = make(&mut outcome, &mut Report::default());
-                enter(gateways, &others, &part.matches, &made);
+                let rule = rule(id, given, candidate, tools, &mut outcome, said);
+                enter(gateways, attachments, &part.matches, &Arc::new(rule));
             }
         }
         for (listener, _) in &attachments {
