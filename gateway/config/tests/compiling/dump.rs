@@ -199,6 +199,7 @@ fn backend_line(out: &mut String, draft: &Draft, backend: &Backend) {
     }
     if let Some(tls) = &backend.tls {
         let trust = match &tls.trust {
+            Trust::Anybody => vec!["anybody"],
             Trust::System => vec!["the system's"],
             Trust::Bundles(ids) => bundles(draft, ids),
         };
