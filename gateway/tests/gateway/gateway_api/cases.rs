@@ -67,8 +67,8 @@ pub(crate) struct Ask {
     pub(crate) host: Option<String>,
     /// Another name that is asked for in the TLS handshake (SNI) than the URL's host.
     pub(crate) sni: Option<String>,
-    /// Whose certificate the client shows: `authority` or `stranger`.
-    pub(crate) shows: Option<String>,
+    /// Whose certificate the client shows.
+    pub(crate) shows: Option<Shown>,
     /// The address of the listener, if several have the port.
     pub(crate) address: Option<String>,
     /// The status.
@@ -93,6 +93,16 @@ pub(crate) struct Ask {
     /// How many percent of the requests are copied to which origin.
     #[serde(default)]
     pub(crate) mirrors: BTreeMap<String, f64>,
+}
+
+/// Who has signed what a client shows.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Shown {
+    /// The one that is believed.
+    Authority,
+    /// One that nobody knows.
+    Stranger,
 }
 
 /// What an origin sees of a request.

@@ -311,7 +311,7 @@ impl<'c> Exchanges<'_, 'c> {
         let (_, url) = ask.request.split_once("https://").expect("a URL");
         let host = url.split(['/', ':']).next().unwrap_or_default();
         let name = ask.sni.as_deref().unwrap_or(host);
-        let client = self.origins.trust.client(ask.shows.as_deref());
+        let client = self.origins.trust.client(ask.shows);
         let answer = client.connect(target, name).and_then(|mut connection| {
             connection.send(head)?;
             connection.response()

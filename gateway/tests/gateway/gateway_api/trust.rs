@@ -14,6 +14,8 @@ use tidegate_testkit::Pair;
 use tidegate_testkit::TlsClient;
 use tidegate_testkit::TlsFront;
 
+use super::cases::Shown;
+
 /// All that is believed and shown.
 #[derive(Debug)]
 pub(crate) struct Trust {
@@ -53,15 +55,13 @@ impl Trust {
         write("stranger.crt", &self.stranger.pem);
     }
 
-    /// A client that shows nothing, or a certificate of `authority` or `stranger`.
-    pub(crate) fn client(&self, shows: Option<&str>) -> TlsClient {
+    /// A client that shows nothing, or a certificate of one of the authorities.
+    pub(crate) fn client(&self, shows: Option<Shown>) -> TlsClient {
         let leaf = Leaf::named("client.test").for_clients();
-        let shown = match shows {
-            None => None,
-            Some("authority") => Some(self.authority.sign(&leaf)),
-            Some("stranger") => Some(self.stranger.sign(&leaf)),
-            Some(other) => panic!("nobody shows {other:?}"),
-        };
+        let shown = shows.map(|shown| match shown {
+            Shown::Authority => self.authority.sign(&leaf),
+            Shown::Stranger => self.stranger.sign(&leaf),
+        });
         TlsClient::new(&self.authority.pem, shown.as_ref())
     }
 
