@@ -120,7 +120,8 @@ pub(crate) fn spec(decl: &PluginDecl) -> PluginSpec {
             draft::PluginIsolation::Stream => Isolation::Stream,
         },
         kind: match decl.kind {
-            draft::PluginType::Http | draft::PluginType::Network => PluginKind::Http,
+            draft::PluginType::Http => PluginKind::Http,
+            draft::PluginType::Network => PluginKind::Network,
             draft::PluginType::Service => PluginKind::Service,
         },
         limits: Limits {

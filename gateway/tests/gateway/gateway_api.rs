@@ -12,6 +12,8 @@ mod replay;
 mod shares;
 #[path = "gateway_api/table.rs"]
 mod table;
+#[path = "gateway_api/trust.rs"]
+mod trust;
 
 use std::collections::BTreeSet;
 
@@ -49,6 +51,7 @@ replayed! {
     rewrites: "rewrites";
     simple: "simple";
     timeouts: "timeouts";
+    tls: "tls";
     weights: "weights";
 }
 

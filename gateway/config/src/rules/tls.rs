@@ -72,6 +72,8 @@ pub(super) fn check_listener(listener: &Listener, findings: &mut Findings) {
         return;
     };
     match protocol {
+        // That nobody speaks it is said elsewhere; other programs' protocols may have TLS.
+        None if !listener.protocol.eq_ignore_ascii_case("UDP") => return,
         Some(ListenerProtocol::Http | ListenerProtocol::Tcp) | None => {
             let hint = match protocol {
                 Some(ListenerProtocol::Http) => "use the protocol HTTPS, or remove `tls`",

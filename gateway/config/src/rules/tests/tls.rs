@@ -12,7 +12,7 @@ fn listener(listener: &str) -> String {
 #[test]
 fn tls_belongs_to_protocols_that_speak_it() {
     let tls = "tls: { certificateRefs: [{ name: a }] }";
-    for protocol in ["HTTP", "TCP", "UDP", "GOPHER"] {
+    for protocol in ["HTTP", "TCP", "UDP", "udp"] {
         refused(
             "Gateway",
             &listener(&format!("protocol: {protocol}, {tls}")),
@@ -20,6 +20,10 @@ fn tls_belongs_to_protocols_that_speak_it() {
         );
     }
     accepted("Gateway", &listener(&format!("protocol: HTTPS, {tls}")));
+    accepted(
+        "Gateway",
+        &listener(&format!("protocol: other.test/own, {tls}")),
+    );
     refused(
         "Gateway",
         &listener(&format!("protocol: TLS, {tls}")),

@@ -75,7 +75,7 @@ impl Succession {
     pub(super) fn of(spec: Option<&PluginSpec>) -> Self {
         match spec.map(|spec| spec.kind) {
             Some(PluginKind::Service) => Self::Restart(Pause::new()),
-            Some(PluginKind::Http) | None => Self::Spare(RefCell::new(None)),
+            Some(PluginKind::Http | PluginKind::Network) | None => Self::Spare(RefCell::new(None)),
         }
     }
 }
