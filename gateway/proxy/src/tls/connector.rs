@@ -27,6 +27,7 @@ use crate::tls::bundle;
 use crate::tls::provider;
 use crate::tls::terminator::versions;
 use crate::tls::verify::OriginVerifier;
+use crate::transport::Socket;
 
 /// Tells connections of one connector from those of another: they are not interchangeable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -136,7 +137,7 @@ impl Connector {
         &self,
         offer: Offer,
         stream: TcpStream,
-    ) -> Result<Box<TlsStream<TcpStream>>, Failure> {
+    ) -> Result<Box<TlsStream<Socket>>, Failure> {
         let host = &*self.host;
         let Some(name) = self.name.clone() else {
             tracing::debug!(host, "not a name that a certificate can have");
@@ -154,7 +155,7 @@ impl Connector {
             Offer::Http2 => &self.http2,
             Offer::Nothing => &self.nothing,
         };
-        let connecting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
+        let connecting = TlsConnector::from(Arc::clone(config)).connect(name, Socket::new(stream));
         let stream = connecting.await.map_err(|err| {
             tracing::debug!(host, %err, "no TLS with an origin");
             failure_of(&err)
