@@ -162,7 +162,12 @@ fn an_origin_that_speaks_no_tls_ends_with_a_reason() {
         .origin_tls(believing("origin.test"))
         .start();
     assert_eq!(gateway.get("/").status(), 502);
-    assert!(gateway.stop_for_log()[0].contains("upstream_tls_handshake"));
+    let log = gateway.stop_for_log().join("\n");
+    assert!(log.contains("upstream_tls_handshake"), "{log}");
+    assert!(
+        log.contains("corrupt message"),
+        "the log has the library's words: {log}"
+    );
 }
 
 #[test]
