@@ -196,6 +196,18 @@ impl Failure {
         }
     }
 
+    /// Whether TLS with an origin failed.
+    pub fn is_of_origins_tls(self) -> bool {
+        matches!(
+            self,
+            Self::UpstreamTlsExpired
+                | Self::UpstreamTlsName
+                | Self::UpstreamTlsUntrusted
+                | Self::UpstreamTlsCertificate
+                | Self::UpstreamTlsHandshake
+        )
+    }
+
     /// Whether a filter is to blame.
     pub fn is_of_plugin(self) -> bool {
         self.verdict().blame == Blame::Plugin

@@ -3,6 +3,8 @@
 //! Owns the one type that listeners accept and upstreams connect, and its two halves. Both halves
 //! belong to one task: those of TLS share a session without a lock.
 
+mod socket;
+
 use std::cell::RefCell;
 use std::io;
 use std::io::IoSlice;
@@ -21,13 +23,15 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio_rustls::TlsStream;
 
+pub(crate) use socket::Socket;
+
 /// An open connection.
 #[derive(Debug)]
 pub(crate) enum Transport {
     /// Without TLS.
     Tcp(TcpStream),
     /// With TLS, whose handshake is over.
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 /// The reading half of a [`Transport`].
@@ -36,7 +40,7 @@ pub(crate) enum ReadHalf {
     /// Without TLS.
     Tcp(OwnedReadHalf),
     /// With TLS.
-    Tls(Rc<RefCell<TlsStream<TcpStream>>>),
+    Tls(Rc<RefCell<TlsStream<Socket>>>),
 }
 
 /// The writing half of a [`Transport`].
@@ -45,7 +49,7 @@ pub(crate) enum WriteHalf {
     /// Without TLS.
     Tcp(OwnedWriteHalf),
     /// With TLS.
-    Tls(Rc<RefCell<TlsStream<TcpStream>>>),
+    Tls(Rc<RefCell<TlsStream<Socket>>>),
 }
 
 impl Transport {
@@ -53,7 +57,7 @@ impl Transport {
     pub(crate) fn tcp(&self) -> &TcpStream {
         match self {
             Self::Tcp(stream) => stream,
-            Self::Tls(stream) => stream.get_ref().0,
+            Self::Tls(stream) => stream.get_ref().0.tcp(),
         }
     }
 
@@ -173,7 +177,7 @@ impl ReadHalf {
     pub(crate) fn with_tcp<T>(&self, act: impl FnOnce(&TcpStream) -> T) -> T {
         match self {
             Self::Tcp(half) => act(half.as_ref()),
-            Self::Tls(shared) => act(shared.borrow().get_ref().0),
+            Self::Tls(shared) => act(shared.borrow().get_ref().0.tcp()),
         }
     }
 }

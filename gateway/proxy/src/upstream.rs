@@ -330,7 +330,12 @@ pub(crate) async fn dial(
         Some(connector) => {
             // Large, and connections without TLS do not pay for it.
             let connecting = Box::pin(connector.connect(offer, stream));
-            Ok(Transport::Tls(connecting.await?))
+            let connected = connecting.await.map_err(|(failure, why)| {
+                tracing::debug!(%endpoint, "no TLS with an origin: {why}");
+                backend.note_tls_failure(why);
+                failure
+            });
+            Ok(Transport::Tls(connected?))
         }
     }
 }

@@ -79,6 +79,22 @@ impl TlsClient {
         }
     }
 
+    /// One that speaks nothing above TLS 1.2.
+    ///
+    /// # Panics
+    ///
+    /// If the authority cannot be used.
+    pub fn only_12(authority: &str) -> Self {
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS12])
+            .expect("versions")
+            .with_root_certificates(roots(authority))
+            .with_no_client_auth();
+        Self {
+            config: Arc::new(config),
+        }
+    }
+
     /// The same, naming no server (SNI).
     #[must_use]
     pub fn without_name(self) -> Self {
@@ -216,6 +232,15 @@ pub struct Seen {
     pub resumed: bool,
 }
 
+/// How a [`TlsFront`] ends when its origin does.
+#[derive(Debug, Clone, Copy)]
+enum End {
+    /// With TLS' word for it.
+    Told,
+    /// Without.
+    Cut,
+}
+
 /// TLS in front of a plain origin; ends when dropped.
 #[derive(Debug)]
 pub struct TlsFront {
@@ -233,6 +258,25 @@ impl TlsFront {
     ///
     /// If they cannot be used.
     pub fn new(origin: SocketAddr, pair: &Pair, protocols: &[&str], clients: Option<&str>) -> Self {
+        Self::start(origin, pair, protocols, clients, End::Told)
+    }
+
+    /// One that ends without TLS' word for it when the origin does.
+    ///
+    /// # Panics
+    ///
+    /// If the pair cannot be used.
+    pub fn that_cuts(origin: SocketAddr, pair: &Pair) -> Self {
+        Self::start(origin, pair, &["http/1.1"], None, End::Cut)
+    }
+
+    fn start(
+        origin: SocketAddr,
+        pair: &Pair,
+        protocols: &[&str],
+        clients: Option<&str>,
+        ending: End,
+    ) -> Self {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
             .expect("versions");
@@ -262,7 +306,7 @@ impl TlsFront {
             runtime.block_on(async {
                 let acceptor = TlsAcceptor::from(Arc::new(config));
                 tokio::select! {
-                    () = serve(listener, acceptor, origin, noted) => {}
+                    () = serve(listener, acceptor, origin, noted, ending) => {}
                     _ = ended => {}
                 }
             });
@@ -301,6 +345,7 @@ async fn serve(
     acceptor: TlsAcceptor,
     origin: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
+    ending: End,
 ) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("a listener");
     let mut connections = JoinSet::new();
@@ -324,9 +369,20 @@ async fn serve(
             let Ok(mut origin) = tokio::net::TcpStream::connect(origin).await else {
                 return;
             };
-            tokio::io::copy_bidirectional(&mut stream, &mut origin)
-                .await
-                .ok();
+            match ending {
+                End::Told => {
+                    let copied = tokio::io::copy_bidirectional(&mut stream, &mut origin);
+                    copied.await.ok();
+                }
+                End::Cut => {
+                    let (mut from_client, mut to_client) = tokio::io::split(stream);
+                    let (mut from_origin, mut to_origin) = origin.split();
+                    tokio::select! {
+                        _ = tokio::io::copy(&mut from_client, &mut to_origin) => {}
+                        _ = tokio::io::copy(&mut from_origin, &mut to_client) => {}
+                    }
+                }
+            }
         });
     }
 }

@@ -244,6 +244,24 @@ fn the_lowest_version_and_the_protocols_of_a_listener_are_kept_to() {
 }
 
 #[test]
+fn a_listener_of_tls_1_3_refuses_clients_of_1_2() {
+    let origin = Origin::answers(200, "hello");
+    let authority = Authority::root("root");
+    let certificate = authority.server("shop.test").certificate();
+    let gateway = Gateway::to(origin.address())
+        .certificate(Some(&certificate))
+        .https(Https::at("shop.test", 0).only_13())
+        .start();
+    let old = TlsClient::only_12(&authority.pem);
+    old.connect(gateway.address(), "shop.test")
+        .expect_err("refused");
+    counted(&gateway, "incompatible");
+    let new = TlsClient::new(&authority.pem, None);
+    let answer = new.get(gateway.address(), "shop.test", "/");
+    assert_eq!(answer.expect("an answer").status(), 200);
+}
+
+#[test]
 fn who_speaks_no_tls_is_told_so() {
     let origin = Origin::answers(200, "hello");
     let gateway = shop(&origin, &Authority::root("root")).start();

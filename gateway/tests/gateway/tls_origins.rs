@@ -162,7 +162,12 @@ fn an_origin_that_speaks_no_tls_ends_with_a_reason() {
         .origin_tls(believing("origin.test"))
         .start();
     assert_eq!(gateway.get("/").status(), 502);
-    assert!(gateway.stop_for_log()[0].contains("upstream_tls_handshake"));
+    let log = gateway.stop_for_log().join("\n");
+    assert!(log.contains("upstream_tls_handshake"), "{log}");
+    assert!(
+        log.contains("corrupt message"),
+        "the log has the library's words: {log}"
+    );
 }
 
 #[test]
@@ -254,4 +259,14 @@ fn a_body_that_ends_without_the_word_of_tls_is_cut_for_the_client_too() {
         .origin_tls(believing("origin.test"))
         .start();
     assert_eq!(gateway.get("/").text(), "until the end");
+    // Without it, nobody knows whether more was to come.
+    let front = TlsFront::that_cuts(origin.address(), &authority.server("origin.test"));
+    let gateway = Gateway::to(front.address())
+        .bundle(Some(&authority.bundle()))
+        .origin_tls(believing("origin.test"))
+        .start();
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.try_response().expect_err("the answer is cut");
+    assert!(gateway.log_lines(1).join("").contains("upstream_body_cut"));
 }

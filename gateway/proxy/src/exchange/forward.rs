@@ -183,6 +183,7 @@ impl Forward<'_> {
                 let mut state = self.run.stream.state();
                 state.facts.endpoint = endpoint;
                 state.facts.attempts += u32::from(endpoint.is_some());
+                state.blame = self.backend.more_about(failure);
                 return Attempted::Stopped(failure.into());
             }
         };

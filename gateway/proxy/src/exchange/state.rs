@@ -79,7 +79,8 @@ pub(crate) struct State {
     pub(crate) request_edited: bool,
     /// A filter wrote a header that cannot be sent.
     pub(crate) invalid_header: bool,
-    /// What the log is told about a failure that a filter is to blame for: which one, and where.
+    /// What the log is told about a failure that a filter is to blame for: which one, and where; or
+    /// about one of TLS with the origin.
     pub(crate) blame: Option<String>,
     /// What it was begun with.
     pub(crate) generation: Option<Rc<Generation>>,

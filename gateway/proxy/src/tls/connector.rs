@@ -27,6 +27,7 @@ use crate::tls::bundle;
 use crate::tls::provider;
 use crate::tls::terminator::versions;
 use crate::tls::verify::OriginVerifier;
+use crate::transport::Socket;
 
 /// Tells connections of one connector from those of another: they are not interchangeable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -132,37 +133,32 @@ impl Connector {
     ///
     /// # Errors
     ///
-    /// How it failed; a debug line says more.
+    /// How it failed, and the library's words for it.
     pub(crate) async fn connect(
         &self,
         offer: Offer,
         stream: TcpStream,
-    ) -> Result<Box<TlsStream<TcpStream>>, Failure> {
-        let host = &*self.host;
+    ) -> Result<Box<TlsStream<Socket>>, (Failure, String)> {
         let Some(name) = self.name.clone() else {
-            tracing::debug!(host, "not a name that a certificate can have");
-            return Err(Failure::UpstreamTlsName);
+            let why = format!("{:?} is no name that a certificate can have", self.host);
+            return Err((Failure::UpstreamTlsName, why));
         };
         if self.lacks_certificate {
-            tracing::debug!(
-                host,
-                "the client certificate for this origin cannot be used"
-            );
-            return Err(Failure::UpstreamTlsHandshake);
+            let why = "the client certificate for this origin cannot be used".to_owned();
+            return Err((Failure::UpstreamTlsHandshake, why));
         }
         let config = match offer {
             Offer::Http => &self.http,
             Offer::Http2 => &self.http2,
             Offer::Nothing => &self.nothing,
         };
-        let connecting = TlsConnector::from(Arc::clone(config)).connect(name, stream);
-        let stream = connecting.await.map_err(|err| {
-            tracing::debug!(host, %err, "no TLS with an origin");
-            failure_of(&err)
-        })?;
+        let connecting = TlsConnector::from(Arc::clone(config)).connect(name, Socket::new(stream));
+        let stream = connecting
+            .await
+            .map_err(|err| (failure_of(&err), err.to_string()))?;
         if offer == Offer::Http2 && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-            tracing::debug!(host, "the origin does not choose HTTP/2");
-            return Err(Failure::UpstreamTlsHandshake);
+            let why = "the origin does not choose HTTP/2".to_owned();
+            return Err((Failure::UpstreamTlsHandshake, why));
         }
         Ok(Box::new(TlsStream::Client(stream)))
     }

@@ -46,6 +46,8 @@ impl Target {
 pub(crate) struct BackendState {
     pub(crate) backend: Arc<Backend>,
     connector: Option<Arc<Connector>>,
+    /// How TLS failed last.
+    tls_failure: RefCell<String>,
     balancer: RefCell<Balancer>,
     /// Exchanges of this worker by endpoint.
     loads: Vec<Cell<u32>>,
@@ -56,6 +58,7 @@ impl BackendState {
         let Target { backend, connector } = target;
         Self {
             connector: connector.clone(),
+            tls_failure: RefCell::default(),
             balancer: RefCell::new(Balancer::new(
                 backend.load_balancer,
                 &backend.endpoints,
@@ -76,6 +79,17 @@ impl BackendState {
             return Err(Failure::UpstreamTlsHandshake);
         }
         Ok(self.connector.as_ref())
+    }
+
+    /// Notes how TLS failed.
+    pub(crate) fn note_tls_failure(&self, why: String) {
+        *self.tls_failure.borrow_mut() = why;
+    }
+
+    /// More about a failure that an attempt has just ended with, if it is one of TLS.
+    pub(crate) fn more_about(&self, failure: Failure) -> Option<String> {
+        let more = failure.is_of_origins_tls();
+        more.then(|| self.tls_failure.borrow().clone())
     }
 
     /// What tells its connections from those of other backends with the same endpoints.

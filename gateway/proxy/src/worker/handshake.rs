@@ -32,6 +32,7 @@ use crate::tls::ClientCertificate;
 use crate::tls::Inside;
 use crate::tls::Secured;
 use crate::tls::Terminator;
+use crate::transport::Socket;
 use crate::transport::Transport;
 use crate::worker::Scene;
 use crate::worker::Worker;
@@ -133,7 +134,7 @@ impl Greeting<'_> {
             } => {
                 *listener = Arc::clone(&claims.name);
                 drop(read);
-                let start = StartHandshake::from_parts(accepted, stream);
+                let start = StartHandshake::from_parts(accepted, Socket::new(stream));
                 let terminator = self.terminator(termination, Inside::Http)?;
                 let (result, stream, secured) = self.finish(start, terminator, server_name).await?;
                 let greeted = Greeted::Http {
@@ -145,7 +146,7 @@ impl Greeting<'_> {
             TlsName::Tcp { termination, rule } => {
                 *listener = Arc::clone(&rule.listener);
                 drop(read);
-                let start = StartHandshake::from_parts(accepted, stream);
+                let start = StartHandshake::from_parts(accepted, Socket::new(stream));
                 let terminator = self.terminator(termination, Inside::Bytes)?;
                 let (result, stream, secured) = self.finish(start, terminator, server_name).await?;
                 let name = secured.server_name;
@@ -180,13 +181,13 @@ impl Greeting<'_> {
     /// The rest of a handshake, with the settings that the name has led to.
     async fn finish(
         &self,
-        start: StartHandshake<TcpStream>,
+        start: StartHandshake<Socket>,
         terminator: &Terminator,
         server_name: Box<str>,
-    ) -> Result<(&'static str, server::TlsStream<TcpStream>, Secured), Refusal> {
+    ) -> Result<(&'static str, server::TlsStream<Socket>, Secured), Refusal> {
         let Some(shown) = terminator.certificate(&start.client_hello()).cloned() else {
-            let StartHandshake { mut io, .. } = start;
-            Refusal::NoCertificate.tell(&mut io).await;
+            let mut stream = start.io.into_tcp();
+            Refusal::NoCertificate.tell(&mut stream).await;
             return Err(Refusal::NoCertificate);
         };
         let accept = {
