@@ -158,12 +158,18 @@ impl Vm {
     /// Begins with instances that were started before the worker: one in service, the rest to spare.
     pub(crate) fn begin(self: &Rc<Self>, started: Vec<Instance>) {
         for instance in started {
-            self.accept(instance);
+            self.take_in(instance);
         }
+        self.order_spare();
     }
 
     /// Takes a started instance: into service if there is none, else as a spare.
     pub(crate) fn accept(self: &Rc<Self>, instance: Instance) {
+        self.take_in(instance);
+        self.order_spare();
+    }
+
+    fn take_in(self: &Rc<Self>, instance: Instance) {
         if let Some(pool) = &self.pool {
             pool.accept(instance);
             return;
@@ -175,7 +181,6 @@ impl Vm {
             return;
         }
         self.install(instance);
-        self.order_spare();
         self.arrived.notify_waiters();
     }
 

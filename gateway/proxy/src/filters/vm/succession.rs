@@ -125,6 +125,7 @@ impl Vm {
     /// Orders a spare if there is none and there should be.
     pub(super) fn order_spare(&self) {
         if let Succession::Spare(spare) = &self.succession
+            && !self.is_pool()
             && spare.borrow().is_none()
             // One order at a time: else each trap would add one to those of the lost instances.
             && !self.spare_ordered.replace(true)
