@@ -40,7 +40,7 @@ fn header_get(criterion: &mut Criterion) {
     let stream = guest.create_stream();
     criterion.bench_function("header get", |bencher| {
         bencher.iter_custom(|gets| {
-            let calls = gets.div_ceil(GETS_PER_CALL);
+            let calls = gets.div_ceil(GETS_PER_CALL.into());
             let Guest {
                 instance,
                 stream: host,
@@ -53,7 +53,7 @@ fn header_get(criterion: &mut Criterion) {
                     .expect("no fault");
             }
             #[expect(clippy::cast_precision_loss, reason = "a share of a time")]
-            let share = gets as f64 / (calls * GETS_PER_CALL) as f64;
+            let share = gets as f64 / (calls * u64::from(GETS_PER_CALL)) as f64;
             started.elapsed().mul_f64(share)
         });
     });

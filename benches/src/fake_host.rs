@@ -69,6 +69,19 @@ impl FakeStream {
         }
     }
 
+    /// The same with so many request fields, as long as real ones on average.
+    #[must_use]
+    pub fn with_fields(count: usize) -> Self {
+        let mut stream = Self::new();
+        for number in stream.request.len()..count {
+            let name = format!("x-field-number-{number}");
+            let field = (name.into(), Bytes::from_static(b"a value of 24 characters"));
+            stream.request.push(field);
+        }
+        stream.request.truncate(count);
+        stream
+    }
+
     /// Takes back what a filter added, so that the next pass finds the same stream.
     pub fn reset(&mut self) {
         self.request.truncate(REQUEST.len());

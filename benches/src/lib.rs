@@ -1,5 +1,6 @@
 //! Shared parts of the benchmarks.
 //!
+//! - `benches/figures`: what the host of filters may cost, with verdicts.
 //! - `benches/host_calls`: criterion micro-benchmarks of calls between host and filter.
 //! - `benches/routing`: criterion micro-benchmarks of the route table.
 //! - `compare`: CPU time per request, message or byte beside other proxies; `floor`, `origin`, `echo` and

@@ -48,6 +48,20 @@ pub fn memory(pid: u32, which: Memory) -> Result<u64> {
     Ok(own + children.sum::<u64>())
 }
 
+/// Bytes of memory that this process alone holds and has written to: what would be free without it.
+///
+/// # Errors
+/// If the kernel does not say.
+pub fn private_dirty() -> Result<u64> {
+    let text = fs::read_to_string("/proc/self/smaps_rollup").context("read the memory map")?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Private_Dirty:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: u64 = kib.context("find private memory in the map")?.parse()?;
+    Ok(kib * 1024)
+}
+
 /// Makes the peak start again from what is resident now.
 ///
 /// # Errors
@@ -148,6 +162,7 @@ mod tests {
         let resident = memory_of(pid, Memory::Resident).unwrap();
         assert!(resident > 0);
         assert!(memory_of(pid, Memory::Peak).unwrap() >= resident);
+        assert!(private_dirty().unwrap() > 0);
         assert!(memory(pid, Memory::Peak).is_ok());
         assert!(cpu_time(pid).is_ok());
     }

@@ -5,7 +5,7 @@
 use anyhow::{Context, Result};
 
 /// How often [`GETS`] reads a header in one callback.
-pub const GETS_PER_CALL: u64 = 1_000;
+pub const GETS_PER_CALL: u32 = 1_000;
 
 /// Sets one request and one response header, with all callbacks the Rust SDK has.
 pub const SET_HEADERS: &str = r#"
@@ -45,6 +45,57 @@ pub const GETS: &str = r#"
     (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32) (i32.const 0))
 "#;
 
+/// How often [`PAIRS`] reads all headers in one callback.
+pub const PAIRS_PER_CALL: u32 = 100;
+
+/// Reads all request headers [`PAIRS_PER_CALL`] times in its request header callback.
+pub const PAIRS: &str = r#"
+    (import "env" "proxy_get_header_map_pairs"
+        (func $pairs (param i32 i32 i32) (result i32)))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (local $left i32)
+        (local.set $left (i32.const 100))
+        (loop $next
+            (if (call $pairs (i32.const 0) (i32.const 32) (i32.const 36)) (then (unreachable)))
+            (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+            (br_if $next (local.get $left)))
+        (i32.const 0))
+"#;
+
+/// A module of at least so many bytes: many functions of ordinary arithmetic, of which each calls
+/// the one before it.
+///
+/// # Errors
+/// If its text is wrong.
+pub fn large(bytes: usize) -> Result<Vec<u8>> {
+    /// What one of the functions takes, about.
+    const FUNCTION: usize = 300;
+
+    let mut functions = String::from("(func $f0 (param i32) (result i32) (local.get 0))\n");
+    for number in 1..=bytes / FUNCTION {
+        let body: String = (0..20)
+            .map(|step| {
+                format!(
+                    "(local.set $x (i32.add (i32.mul (local.get $x) (i32.const {}))
+                         (i32.load offset={} (i32.and (local.get $x) (i32.const 1023)))))\n",
+                    number * 31 + step,
+                    step * 8
+                )
+            })
+            .collect();
+        let before = number - 1;
+        functions.push_str(&format!(
+            "(func $f{number} (param $x i32) (result i32) {body} (call $f{before} (local.get $x)))\n"
+        ));
+    }
+    let last = bytes / FUNCTION;
+    functions.push_str(&format!(
+        r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (i32.and (call $f{last} (local.get 0)) (i32.const 0)))"#
+    ));
+    module(&functions)
+}
+
 /// Lets bodies pass, seeing every chunk of them.
 pub const PASS_BODIES: &str = r#"
     (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) (i32.const 0))
@@ -73,8 +124,10 @@ mod tests {
 
     #[test]
     fn every_filter_is_a_module() {
-        for filter in [SET_HEADERS, GETS, PASS_BODIES] {
+        for filter in [SET_HEADERS, GETS, PAIRS, PASS_BODIES] {
             module(filter).unwrap();
         }
+        let large = large(1 << 16).unwrap().len();
+        assert!((1 << 16..1 << 17).contains(&large), "{large}");
     }
 }

@@ -375,9 +375,9 @@ fn file(decl: &PluginDecl) -> Option<&PathBuf> {
 
 fn generation(number: u64, loaded: &Loaded) -> Generation {
     let slot = |slot: &Slot| match slot {
-        Slot::Ready { plugin, backends } => PluginSlot::Ready {
+        Slot::Ready { plugin, reachable } => PluginSlot::Ready {
             plugin: Arc::clone(plugin),
-            backends: Callable::Only(Arc::clone(backends)),
+            backends: Callable::Only(Arc::clone(reachable)),
         },
         Slot::Refused(policy) => PluginSlot::Refused(*policy),
     };

@@ -22,6 +22,7 @@ use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Plugin;
 use tidegate_host_abi::PluginSpec;
 use tidegate_plugin_store::PluginCode;
+use tidegate_proxy::Reachable;
 
 use crate::code_cache::CodeFolder;
 use crate::plugins::compile::Compiler;
@@ -44,8 +45,8 @@ pub(crate) enum Slot {
     Ready {
         /// The plugin.
         plugin: Arc<Plugin>,
-        /// The backends that it may call, by full name.
-        backends: Arc<[Arc<str>]>,
+        /// What it may call.
+        reachable: Arc<Reachable>,
     },
     /// There is no version of it that works.
     Refused(FailurePolicy),
@@ -56,12 +57,12 @@ impl Slot {
     pub(crate) fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (
-                Self::Ready { plugin, backends },
+                Self::Ready { plugin, reachable },
                 Self::Ready {
                     plugin: other,
-                    backends: reach,
+                    reachable: reach,
                 },
-            ) => Arc::ptr_eq(plugin, other) && backends == reach,
+            ) => Arc::ptr_eq(plugin, other) && reachable == reach,
             (Self::Refused(policy), Self::Refused(other)) => policy == other,
             _ => false,
         }
@@ -88,7 +89,7 @@ struct Version {
 #[derive(Debug, Clone)]
 struct Good {
     version: Version,
-    backends: Arc<[Arc<str>]>,
+    reachable: Arc<Reachable>,
     /// `None` until it is needed: it comes from a state folder.
     plugin: Option<Arc<Plugin>>,
 }
@@ -131,7 +132,7 @@ impl Resolver {
                     spec: plugin.spec,
                     digest: plugin.digest,
                 },
-                backends: plugin.backends,
+                reachable: plugin.reachable,
                 plugin: None,
             };
             self.good.insert(plugin.resource, good);
@@ -187,7 +188,7 @@ impl Resolver {
                 resource: resource.clone(),
                 digest: good.version.digest,
                 spec: good.version.spec.clone(),
-                backends: Arc::clone(&good.backends),
+                reachable: Arc::clone(&good.reachable),
             })
             .collect();
         plugins.sort_by(|a, b| a.resource.cmp(&b.resource));
@@ -210,7 +211,10 @@ impl Resolver {
             spec: spec(decl),
             digest: code.digest,
         };
-        let backends: Arc<[Arc<str>]> = Arc::from(decl.backends.as_slice());
+        let reachable = Arc::new(Reachable {
+            backends: decl.backends.clone(),
+            dns: decl.dns,
+        });
         let known = self.good.get(&decl.resource);
         if let Some(plugin) = known
             .filter(|known| known.version == version)
@@ -219,7 +223,7 @@ impl Resolver {
             keep(store, &code);
             return Ok(Good {
                 version,
-                backends,
+                reachable,
                 plugin: Some(plugin),
             });
         }
@@ -237,7 +241,7 @@ impl Resolver {
                 keep(store, &code);
                 Ok(Good {
                     version,
-                    backends,
+                    reachable,
                     plugin: Some(plugin),
                 })
             }
@@ -287,7 +291,7 @@ impl Resolver {
         }
         let Good {
             version,
-            backends,
+            reachable,
             plugin: _,
         } = good;
         let code = match store?.module(&version.digest) {
@@ -304,7 +308,7 @@ impl Resolver {
         {
             Ok(plugin) => Some(Good {
                 version,
-                backends,
+                reachable,
                 plugin: Some(plugin),
             }),
             Err(err) => {
@@ -333,7 +337,7 @@ fn ready(good: &Good) -> Slot {
     match &good.plugin {
         Some(plugin) => Slot::Ready {
             plugin: Arc::clone(plugin),
-            backends: Arc::clone(&good.backends),
+            reachable: Arc::clone(&good.reachable),
         },
         // Not reached: what is not compiled is never handed out.
         None => Slot::Refused(good.version.spec.failure_policy),

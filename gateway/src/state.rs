@@ -22,6 +22,7 @@ use tidegate_config::draft::AcceptedDocument;
 use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::PluginSpec;
 use tidegate_plugin_store::MAX_MODULE_BYTES;
+use tidegate_proxy::Reachable;
 
 use crate::state::folder::Folder;
 pub(crate) use crate::state::format::hex;
@@ -53,8 +54,8 @@ pub(crate) struct StoredPlugin {
     pub(crate) digest: [u8; 32],
     /// Everything else about it.
     pub(crate) spec: PluginSpec,
-    /// The backends that it may call, by full name.
-    pub(crate) backends: Arc<[Arc<str>]>,
+    /// What it may call.
+    pub(crate) reachable: Arc<Reachable>,
 }
 
 /// Why a state folder is not used, or its content.

@@ -22,6 +22,8 @@ mod connections;
 mod decisions;
 #[path = "gateway/drain.rs"]
 mod drain;
+#[path = "gateway/endings.rs"]
+mod endings;
 #[path = "gateway/examples.rs"]
 mod examples;
 #[path = "gateway/extensions.rs"]

@@ -66,10 +66,15 @@ impl Calls {
     /// Takes a queue; once all are empty there is room again.
     pub(crate) fn taken<T>(&mut self, queue: fn(&mut Self) -> &mut Vec<T>) -> Vec<T> {
         let taken = std::mem::take(queue(self));
-        if self.queued.is_empty() && self.grpc_queued.is_empty() && self.redis_queued.is_empty() {
+        if !self.has_queued() {
             self.queued_bytes = 0;
         }
         taken
+    }
+
+    /// Whether anything waits to be taken.
+    pub(crate) fn has_queued(&self) -> bool {
+        !(self.queued.is_empty() && self.grpc_queued.is_empty() && self.redis_queued.is_empty())
     }
 
     /// A token that no open call has; never one of the first four numbers.

@@ -136,8 +136,6 @@ pub(crate) struct Import {
     pub(crate) reach: Reach,
     /// The ABI versions whose modules find it in Envoy; none for what Envoy does not have.
     pub(crate) versions: &'static [AbiVersion],
-    /// Whether this host has it. The others are known by name, for a better error.
-    pub(crate) implemented: bool,
 }
 
 impl fmt::Debug for Signature {

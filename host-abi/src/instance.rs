@@ -34,7 +34,7 @@ use crate::services::{GrpcCommand, HttpCall, RedisCall};
 use crate::shared::QueueOwner;
 use crate::state::{Continued, State};
 use crate::stream::Streams;
-use crate::usage::Usage;
+use crate::usage::{Sample, Usage};
 use exports::Exports;
 pub use root::RootStatus;
 pub use start_error::{StartError, StartStep};
@@ -55,8 +55,10 @@ impl InstanceId {
     }
 }
 
-/// An item was put into a shared queue: the named root context is to be told by
-/// [`Instance::on_queue_ready`], on whichever worker its instance is.
+/// Items were put into a shared queue: the named root context is to be told by
+/// [`Instance::on_queue_ready`], on whichever worker its instance is, as long as
+/// [`crate::SharedStore::take_queue_signal`] says so. There is one event a queue, however many items
+/// came: what waits to be delivered stays small.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueueEvent {
     /// The instance that registered the queue last. It may be gone.
@@ -192,7 +194,19 @@ impl Instance {
         }
     }
 
-    /// Takes the events of shared queues, which may concern any instance.
+    /// Whether the guest asked for anything that is to be taken: calls, lookups, events, timers, its
+    /// replacement. Cheaper than to take it all and find nothing.
+    #[must_use]
+    pub fn has_wishes(&self) -> bool {
+        let state = self.store.data();
+        state.ticks_changed
+            || state.rebuild_wanted
+            || !state.queue_events.is_empty()
+            || !state.lookups.queued.is_empty()
+            || state.calls.has_queued()
+    }
+
+    /// Takes the events of shared queues, which may concern any instance; one a queue.
     ///
     /// Specification: `proxy_enqueue_shared_queue`.
     #[must_use]
@@ -241,14 +255,18 @@ impl Instance {
 
     /// Refuses to enter a guest that was ended.
     fn usable(&mut self) -> Result<(), Fault> {
-        if self.broken && self.fault.is_none() {
-            let callback = self.store.data().running.callback;
-            self.fault = Some(Fault::host(callback, "the host panicked in this callback"));
+        if self.is_faulted() {
+            return Err(self.ended());
         }
-        match &self.fault {
-            Some(fault) => Err(fault.clone()),
-            None => Ok(()),
-        }
+        Ok(())
+    }
+
+    /// Why a guest that was ended was ended.
+    #[cold]
+    fn ended(&mut self) -> Fault {
+        let callback = self.store.data().running.callback;
+        let panicked = || Fault::host(callback, "the host panicked in this callback");
+        self.fault.get_or_insert_with(panicked).clone()
     }
 
     /// The live context an embedder means, or the fault that it means none.
@@ -258,11 +276,14 @@ impl Instance {
         kind: Kind,
         callback: &'static str,
     ) -> Result<Context, Fault> {
-        self.usable()?;
-        match self.store.data().contexts.get(id) {
-            Some(context) if context.kind == kind => Ok(context),
-            _ => Err(Fault::host(callback, format!("context {id} is not alive"))),
+        if !self.is_faulted()
+            && let Some(context) = self.store.data().contexts.get(id)
+            && context.kind == kind
+        {
+            return Ok(context);
         }
+        self.usable()?;
+        Err(not_alive(id, callback))
     }
 
     /// Enters the guest with a budget of its own.
@@ -280,7 +301,9 @@ impl Instance {
             return Ok(None);
         };
         let Call {
-            callback, context, ..
+            callback,
+            name,
+            context,
         } = call;
         let state = self.store.data_mut();
         state.budget.begin(self.call_budget);
@@ -290,17 +313,36 @@ impl Instance {
         self.broken = true;
         let result = enter(&mut self.store, streams, call, function, params);
         self.broken = false;
-        let state = self.store.data_mut();
-        if sample.is_some() || state.budget.was_long() {
-            let long = state.budget.long_nanos();
-            if let Some(usage) = state.usage(context.plugin) {
-                usage.end(callback, sample, long);
-            }
+        if sample.is_some() || self.store.data().budget.was_long() {
+            self.measured(&context, callback, sample);
         }
-        result
-            .map(Some)
-            .inspect_err(|fault| self.fault = Some(fault.clone()))
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => Err(self.faulted(name, &error)),
+        }
     }
+
+    /// Notes the time of a call.
+    #[cold]
+    fn measured(&mut self, context: &Context, callback: Callback, sample: Option<Sample>) {
+        let state = self.store.data_mut();
+        let long = state.budget.long_nanos();
+        if let Some(usage) = state.usage(context.plugin) {
+            usage.end(callback, sample, long);
+        }
+    }
+
+    /// The guest was ended by that error.
+    #[cold]
+    fn faulted(&mut self, callback: &'static str, error: &wasmtime::Error) -> Fault {
+        let fault = fault(self.store.data(), callback, error);
+        self.fault.insert(fault).clone()
+    }
+}
+
+#[cold]
+fn not_alive(id: ContextId, callback: &'static str) -> Fault {
+    Fault::host(callback, format!("context {id} is not alive"))
 }
 
 /// What an entry is, besides the function and its arguments.
@@ -321,7 +363,7 @@ fn enter<P: WasmParams, R: WasmResults>(
     }: Call,
     function: &TypedFunc<P, R>,
     params: P,
-) -> Result<R, Fault> {
+) -> wasmtime::Result<R> {
     let state = store.data_mut();
     state.contexts.set_effective(context);
     state.running.callback = name;
@@ -330,13 +372,12 @@ fn enter<P: WasmParams, R: WasmResults>(
     state.used.memory_refused = false;
     store.set_epoch_deadline(1);
     store.data().needed.mark();
-    let result = lend(
+    lend(
         store,
         |store| &mut store.data_mut().lent,
         streams,
         |store| function.call(store, params),
-    );
-    result.map_err(|error| fault(store.data(), name, &error))
+    )
 }
 
 /// The fault behind an error, told apart from one for lack of memory.

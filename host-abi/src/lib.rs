@@ -70,7 +70,7 @@ pub use kinds::{
 pub use limits::Limits;
 pub use metrics::{BUCKETS, GuestMetrics, MetricSnapshot, MetricValue};
 pub use module::{CodeCache, CompileOptions, ImportProblem, Module, ModuleError, UnknownImports};
-pub use plain::PlainServices;
+pub use plain::{PlainServices, PlainStream};
 pub use plugin::{FailurePolicy, Isolation, Plugin, PluginKind, PluginSpec, VmKey};
 pub use property::{Node, Property};
 pub use services::{

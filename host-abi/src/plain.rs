@@ -3,6 +3,8 @@
 //! Owns nothing new: the system's clocks and randomness, logs through `tracing`, no backends. What an
 //! embedder wants otherwise it implements itself, as [`Services`].
 
+mod stream;
+
 use std::time::{Instant, SystemTime};
 
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -11,6 +13,7 @@ use crate::kinds::LogLevel;
 use crate::metrics::GuestMetrics;
 use crate::services::{GuestLog, Services};
 use crate::shared::SharedStore;
+pub use stream::PlainStream;
 
 /// The system's clocks and randomness, logs as events of `tracing` with the target `filter`, and no
 /// backends (specification: `proxy_log`, `wasi_snapshot_preview1.clock_time_get`, `.random_get`).

@@ -89,6 +89,13 @@ impl SharedStore {
             .remove(space);
     }
 
+    /// Takes one signal of a new item in a queue: whether its owner is to be told of one (once more).
+    /// See [`crate::QueueEvent`].
+    #[must_use]
+    pub fn take_queue_signal(&self, queue: u32) -> bool {
+        self.queues().take_signal(queue)
+    }
+
     pub(crate) fn queues(&self) -> MutexGuard<'_, Queues> {
         lock(&self.queues)
     }

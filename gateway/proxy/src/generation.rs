@@ -48,13 +48,22 @@ pub enum PluginSlot {
     Refused(FailurePolicy),
 }
 
-/// The backends that a plugin may call.
+/// What a plugin may call beside its streams.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Callable {
-    /// Every backend there is.
+    /// Every backend there is, and the resolver.
     All,
-    /// These, by full name.
-    Only(Arc<[Arc<str>]>),
+    /// These alone.
+    Only(Arc<Reachable>),
+}
+
+/// What a plugin that is bounded may call.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Reachable {
+    /// Backends, by full name.
+    pub backends: Vec<Arc<str>>,
+    /// The system's resolver: a name that is asked for can carry data out.
+    pub dns: bool,
 }
 
 /// Names an instance kind with its root contexts through all generations that keep it.

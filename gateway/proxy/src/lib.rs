@@ -34,6 +34,7 @@ pub use gateway::StartError;
 pub use generation::Callable;
 pub use generation::Generation;
 pub use generation::PluginSlot;
+pub use generation::Reachable;
 pub use listener::BindError;
 pub use metrics::GuestMetric;
 pub use metrics::GuestMetricValue;

@@ -10,6 +10,7 @@ mod current;
 mod door;
 mod handshake;
 mod life;
+mod news;
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -60,6 +61,7 @@ pub(crate) use door::Door;
 pub(crate) use door::Scene;
 pub(crate) use life::Drained;
 pub(crate) use life::run;
+pub(crate) use news::QueueNews;
 
 /// How long a kept connection may still bring a request once the gateway drains: long enough for
 /// one that is on its way.
@@ -78,8 +80,8 @@ pub(crate) enum Message {
         peer: SocketAddr,
         bind: BindId,
     },
-    /// A shared queue has a new item; its owner may be here.
-    QueueEvent(QueueEvent),
+    /// There is news of shared queues, whose owners may be here.
+    QueueNews,
     /// Stop accepting, finish, end.
     Drain,
 }
@@ -102,6 +104,8 @@ pub(crate) struct Peers {
     /// Open connections of each worker; touched when connections come and go, never by requests.
     pub(crate) loads: Arc<[AtomicUsize]>,
     pub(crate) inboxes: Arc<[UnboundedSender<Message>]>,
+    /// What each is told of shared queues.
+    pub(crate) news: Arc<[QueueNews]>,
 }
 
 /// One worker.
@@ -200,11 +204,26 @@ impl Worker {
 
     /// Tells all workers of new items in shared queues: the owner may be on any of them.
     pub(crate) fn announce(&self, events: &[QueueEvent]) {
-        for event in events {
-            for inbox in self.peers.inboxes.iter() {
-                inbox.send(Message::QueueEvent(*event)).ok();
+        let peers = self.peers.inboxes.iter().zip(self.peers.news.iter());
+        for (inbox, news) in peers {
+            if news.add(events) {
+                inbox.send(Message::QueueNews).ok();
             }
         }
+    }
+
+    /// Tells this worker alone: it has not told an owner of all items yet.
+    pub(crate) fn announce_here(&self, event: QueueEvent) {
+        let news = self.peers.news.get(self.index);
+        if news.is_some_and(|news| news.add(&[event])) {
+            self.inbox.send(Message::QueueNews).ok();
+        }
+    }
+
+    /// What it has not heard of shared queues yet.
+    fn queue_news(&self) -> Vec<QueueEvent> {
+        let news = self.peers.news.get(self.index);
+        news.map_or_else(Vec::new, |news| news.take().collect())
     }
 
     /// A VM, also one that only older generations have.

@@ -70,6 +70,7 @@ fn decl(name: &str, file: &Path, config: &str) -> PluginDecl {
         call_timeout: Duration::from_secs(1),
         start_timeout: Duration::from_secs(10),
         backends: Vec::new(),
+        dns: false,
     }
 }
 

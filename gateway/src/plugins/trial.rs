@@ -3,33 +3,16 @@
 //! Its log is dropped, for a start that fails carries the last lines itself. Clocks and randomness
 //! are real, because many runtimes want them to start at all.
 
-use std::io::Read as _;
-use std::time::Instant;
-use std::time::SystemTime;
-
 use tidegate_host_abi::GuestLog;
 use tidegate_host_abi::GuestMetrics;
 use tidegate_host_abi::LogLevel;
+use tidegate_host_abi::PlainServices;
 use tidegate_host_abi::Services;
 use tidegate_host_abi::SharedStore;
 
 /// See the module.
-#[derive(Debug)]
-pub(crate) struct TrialServices {
-    started: Instant,
-    shared: SharedStore,
-    metrics: GuestMetrics,
-}
-
-impl Default for TrialServices {
-    fn default() -> Self {
-        Self {
-            started: Instant::now(),
-            shared: SharedStore::default(),
-            metrics: GuestMetrics::default(),
-        }
-    }
-}
+#[derive(Debug, Default)]
+pub(crate) struct TrialServices(PlainServices);
 
 impl Services for TrialServices {
     fn log(&self, _line: &GuestLog<'_>) {}
@@ -39,21 +22,15 @@ impl Services for TrialServices {
     }
 
     fn unix_nanos(&self) -> u64 {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        since.map_or(0, |since| {
-            u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-        })
+        self.0.unix_nanos()
     }
 
     fn monotonic_nanos(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        self.0.monotonic_nanos()
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
-        let filled = std::fs::File::open("/dev/urandom").and_then(|mut f| f.read_exact(bytes));
-        if let Err(err) = filled {
-            tracing::debug!(%err, "no randomness for a trial start");
-        }
+        self.0.fill_random(bytes);
     }
 
     fn may_resolve(&self, _: &str) -> bool {
@@ -65,10 +42,10 @@ impl Services for TrialServices {
     }
 
     fn shared(&self) -> &SharedStore {
-        &self.shared
+        self.0.shared()
     }
 
     fn metrics(&self) -> &GuestMetrics {
-        &self.metrics
+        self.0.metrics()
     }
 }

@@ -23,6 +23,7 @@ use tidegate_host_abi::Limits;
 use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::PluginSpec;
 use tidegate_host_abi::UnknownImports;
+use tidegate_proxy::Reachable;
 
 use crate::state::StateError;
 use crate::state::Stored;
@@ -115,6 +116,8 @@ struct PluginBody {
     call_timeout: Duration,
     start_timeout: Duration,
     backends: Vec<Arc<str>>,
+    #[serde(default)]
+    dns: bool,
 }
 
 /// Texts, each once.
@@ -277,7 +280,8 @@ fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
         memory_bytes: limits.memory_bytes,
         call_timeout: limits.call_timeout,
         start_timeout: limits.start_timeout,
-        backends: plugin.backends.to_vec(),
+        backends: plugin.reachable.backends.clone(),
+        dns: plugin.reachable.dns,
     }
 }
 
@@ -326,7 +330,10 @@ fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError> {
             },
             ..PluginSpec::default()
         },
-        backends: body.backends.into(),
+        reachable: Arc::new(Reachable {
+            backends: body.backends,
+            dns: body.dns,
+        }),
     })
 }
 

@@ -15,6 +15,7 @@ use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Isolation;
 use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::PluginSpec;
+use tidegate_proxy::Reachable;
 
 use super::StateError;
 use super::Store;
@@ -55,7 +56,10 @@ fn generation(number: u64, code: &[u8]) -> Stored {
                 strict: true,
                 ..PluginSpec::default()
             },
-            backends: Arc::from([Arc::from("default/auth")]),
+            reachable: Arc::new(Reachable {
+                backends: vec![Arc::from("default/auth")],
+                dns: true,
+            }),
         }],
     }
 }
@@ -126,6 +130,32 @@ fn it_is_for_us_alone() {
     let link = folder.path().join("link");
     std::os::unix::fs::symlink(&path, &link).expect("linked");
     assert!(matches!(Store::open(&link), Err(StateError::Io { .. })));
+}
+
+#[test]
+fn what_others_could_have_written_is_not_believed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    save(
+        &mut Store::open(folder.path()).expect("opened"),
+        &generation(1, b"x"),
+        b"x",
+    );
+    let file = folder.path().join("state.json");
+    let set = |mode| {
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("set");
+    };
+    let load = || Store::open(folder.path()).expect("opened").load();
+    set(0o620);
+    assert!(matches!(load(), Err(StateError::Foreign { .. })));
+    set(0o602);
+    assert!(matches!(load(), Err(StateError::Foreign { .. })));
+    set(0o600);
+    assert!(load().expect("believed again").is_some());
+    // Only root can give files away.
+    if rustix::process::geteuid().is_root() {
+        std::os::unix::fs::chown(&file, Some(65_534), None).expect("given away");
+        assert!(matches!(load(), Err(StateError::Foreign { .. })));
+    }
 }
 
 #[test]

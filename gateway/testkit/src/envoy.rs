@@ -16,7 +16,8 @@ use crate::eventually;
 #[derive(Debug)]
 pub struct Envoy {
     child: Child,
-    address: SocketAddr,
+    /// By name.
+    listeners: Vec<(String, SocketAddr)>,
     folder: tempfile::TempDir,
 }
 
@@ -38,6 +39,16 @@ impl Envoy {
     /// If it does not start.
     #[track_caller]
     pub fn start(config: &str) -> Self {
+        Self::start_with(config, 1)
+    }
+
+    /// The same with so many listeners.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[track_caller]
+    pub fn start_with(config: &str, listeners: usize) -> Self {
         let peers = std::env::var_os("TIDEGATE_PEERS_DIR").expect("xtask says where peers are");
         let binary = PathBuf::from(peers).join("envoy/bin/envoy");
         assert!(binary.exists(), "{} is missing", binary.display());
@@ -61,7 +72,7 @@ impl Envoy {
             .expect("envoy starts");
         let mut envoy = Self {
             child,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            listeners: Vec::new(),
             folder,
         };
         let admin: SocketAddr = eventually("envoy's admin address", || {
@@ -69,18 +80,55 @@ impl Envoy {
             assert!(ended.is_none(), "envoy ended: {}", envoy.log());
             std::fs::read_to_string(&admin).ok()?.trim().parse().ok()
         });
-        envoy.address = eventually("envoy's listener", || {
+        envoy.listeners = eventually("envoy's listeners", || {
             let mut client = Client::try_connect(admin).ok()?;
-            let listeners = client.get("/listeners").text();
-            let (_, address) = listeners.lines().next()?.rsplit_once("::")?;
-            address.trim().parse().ok()
+            let page = client.get("/listeners").text();
+            let found = page.lines().map_while(|line| {
+                let (name, address) = line.split_once("::")?;
+                Some((name.to_owned(), address.trim().parse().ok()?))
+            });
+            let found: Vec<_> = found.collect();
+            (found.len() == listeners).then_some(found)
         });
         envoy
     }
 
-    /// Where it listens.
+    /// Waits until it answers that request with that status: it knows its listeners before they
+    /// are served.
+    ///
+    /// # Panics
+    ///
+    /// If it does not.
+    #[must_use]
+    #[track_caller]
+    pub fn until(self, request: &str, status: u16) -> Self {
+        eventually("envoy to serve", || {
+            let mut client = Client::try_connect(self.address()).ok()?;
+            client.try_send(request).ok()?;
+            (client.try_response().ok()?.status() == status).then_some(())
+        });
+        self
+    }
+
+    /// Where it listens first.
+    ///
+    /// # Panics
+    ///
+    /// If it has no listener.
+    #[track_caller]
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listeners.first().expect("a listener").1
+    }
+
+    /// Where the listener of that name is.
+    ///
+    /// # Panics
+    ///
+    /// If there is none.
+    #[track_caller]
+    pub fn listener(&self, name: &str) -> SocketAddr {
+        let found = self.listeners.iter().find(|(known, _)| known == name);
+        found.expect("a listener of that name").1
     }
 
     /// What it wrote to its log.

@@ -35,6 +35,7 @@ use tidegate_proxy::Ended;
 use tidegate_proxy::Generation;
 use tidegate_proxy::Options;
 use tidegate_proxy::PluginSlot;
+use tidegate_proxy::Reachable;
 use tidegate_proxy::StartError;
 
 pub use https::Https;
@@ -67,7 +68,8 @@ pub struct Builder {
     trusted_hops: usize,
     workers: usize,
     format: AccessLog,
-    callable: Callable,
+    /// What filters may call; `None` is all.
+    reachable: Option<Reachable>,
     certificates: Vec<Option<Arc<Certificate>>>,
     bundles: Vec<Option<Arc<Bundle>>>,
     https: Vec<Https>,
@@ -88,7 +90,7 @@ impl Gateway {
             trusted_hops: 0,
             workers: 1,
             format: AccessLog::Text,
-            callable: Callable::All,
+            reachable: None,
             certificates: Vec::new(),
             bundles: Vec::new(),
             https: Vec::new(),
@@ -237,8 +239,19 @@ impl Builder {
     /// Filters may call only these backends.
     #[must_use]
     pub fn may_call(mut self, backends: &[&str]) -> Self {
-        self.callable = Callable::Only(backends.iter().map(|name| Arc::from(*name)).collect());
+        self.reachable().backends = backends.iter().map(|name| Arc::from(*name)).collect();
         self
+    }
+
+    /// Filters whose calls are bounded may look names up.
+    #[must_use]
+    pub fn may_resolve(mut self) -> Self {
+        self.reachable().dns = true;
+        self
+    }
+
+    fn reachable(&mut self) -> &mut Reachable {
+        self.reachable.get_or_insert_default()
     }
 
     /// A filter at the end of the chain.
@@ -404,7 +417,10 @@ impl Builder {
             }
             PluginSlot::Ready {
                 plugin: wasm.plugin(),
-                backends: self.callable.clone(),
+                backends: match &self.reachable {
+                    None => Callable::All,
+                    Some(reachable) => Callable::Only(Arc::new(reachable.clone())),
+                },
             }
         };
         Generation {

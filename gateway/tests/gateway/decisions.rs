@@ -7,12 +7,9 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 
 use tidegate_testkit::Client;
+use tidegate_testkit::Envoy;
 use tidegate_testkit::Gateway;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Wasm;
@@ -253,89 +250,27 @@ fn decisions_have_their_effect_on_tidegate() {
 
 #[test]
 fn decisions_have_the_same_effect_on_envoy() {
-    if std::env::var_os("TIDEGATE_PEERS").is_none() {
-        eprintln!("not compared with Envoy: run `cargo xtask test --peers`");
+    if !Envoy::wanted() {
         return;
     }
     let origin = origin();
     let cases = cases();
-    let envoy = Envoy::start(&cases, &origin);
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = envoy_config(&cases, origin.address(), folder.path());
+    let envoy = Envoy::start_with(&config, cases.len());
+    eventually("envoy to serve", || {
+        let mut client = Client::try_connect(envoy.address()).ok()?;
+        client.try_send(GET).ok()?;
+        client.try_response().ok().map(|_| ())
+    });
     let mut differences = Vec::new();
-    for (case, address) in cases.iter().zip(&envoy.addresses) {
-        let got = outcome(case, *address, &origin);
+    for (at, case) in cases.iter().enumerate() {
+        let got = outcome(case, envoy.listener(&format!("case-{at}")), &origin);
         if got != expected(case) {
             differences.push(format!("{}: {got}, not {}", case.name, expected(case)));
         }
     }
     assert_eq!(differences, [""; 0]);
-}
-
-/// A running Envoy with a listener for each case, killed when dropped.
-struct Envoy {
-    child: Child,
-    addresses: Vec<SocketAddr>,
-    _folder: tempfile::TempDir,
-}
-
-impl Envoy {
-    fn start(cases: &[Case], origin: &Origin) -> Self {
-        let peers = std::env::var_os("TIDEGATE_PEERS_DIR").expect("xtask says where peers are");
-        let binary = PathBuf::from(peers).join("envoy/bin/envoy");
-        assert!(binary.exists(), "{} is missing", binary.display());
-        let folder = tempfile::tempdir().expect("a folder");
-        let admin = folder.path().join("admin");
-        let path = folder.path().join("envoy.yaml");
-        let config = envoy_config(cases, origin.address(), folder.path());
-        std::fs::write(&path, config).expect("written");
-        let child = Command::new(binary)
-            .args([
-                "--concurrency",
-                "1",
-                "--disable-hot-restart",
-                "-l",
-                "error",
-                "-c",
-            ])
-            .arg(&path)
-            .arg("--admin-address-path")
-            .arg(&admin)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("envoy starts");
-        let mut envoy = Self {
-            child,
-            addresses: Vec::new(),
-            _folder: folder,
-        };
-        let admin: SocketAddr = eventually("envoy's admin address", || {
-            std::fs::read_to_string(&admin).ok()?.trim().parse().ok()
-        });
-        envoy.addresses = eventually("envoy's listeners", || {
-            let mut client = Client::try_connect(admin).ok()?;
-            let page = client.get("/listeners").text();
-            let address = |at: usize| -> Option<SocketAddr> {
-                let name = format!("case-{at}::");
-                page.lines()
-                    .find_map(|line| line.strip_prefix(&name)?.trim().parse().ok())
-            };
-            let found: Vec<_> = (0..cases.len()).map_while(address).collect();
-            (found.len() == cases.len()).then_some(found)
-        });
-        eventually("envoy to serve", || {
-            let mut client = Client::try_connect(*envoy.addresses.first()?).ok()?;
-            client.try_send(GET).ok()?;
-            client.try_response().ok().map(|_| ())
-        });
-        envoy
-    }
-}
-
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
 }
 
 fn envoy_config(cases: &[Case], origin: SocketAddr, folder: &Path) -> String {

@@ -92,6 +92,36 @@ fn a_filter_resolves_a_name_while_its_stream_waits() {
 }
 
 #[test]
+fn names_are_looked_up_for_plugins_that_may_and_for_no_others() {
+    let filter = Wasm::wat(
+        "resolver",
+        IMPORTS,
+        r#"(data (i32.const 16) "127.0.0.1") (data (i32.const 32) "x-status")
+           (data (i32.const 48) "0123456789a")
+           (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+               (drop (call $add (i32.const 0) (i32.const 32) (i32.const 8)
+                   (i32.add (i32.const 48) (call $resolve (i32.const 16) (i32.const 9) (i32.const 64)))
+                   (i32.const 1)))
+               (i32.const 0))"#,
+    );
+    let status = |gateway: fn(tidegate_testkit::gateway::Builder) -> _| {
+        let origin = Origin::answers(200, "fine");
+        let bounded = Gateway::to(origin.address()).may_call(&["origin"]);
+        let gateway: tidegate_testkit::gateway::Builder = gateway(bounded);
+        gateway.plugin(&filter).start().get("/");
+        let request = origin.only_request();
+        request.field("x-status").map(str::to_owned)
+    };
+    assert_eq!(
+        status(|bounded| bounded).as_deref(),
+        Some("a"),
+        "internal failure"
+    );
+    let allowed = status(tidegate_testkit::gateway::Builder::may_resolve);
+    assert_eq!(allowed.as_deref(), Some("0"));
+}
+
+#[test]
 fn a_name_that_is_none_is_answered_too() {
     let origin = Origin::answers(200, "fine");
     let filter = Wasm::wat(

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tidegate_testkit::Gateway;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Wasm;
+use tidegate_testkit::eventually;
 
 const PATH_LENGTH: &str = r#"(import "env" "proxy_get_header_map_value"
     (func $get (param i32 i32 i32 i32 i32) (result i32)))"#;
@@ -104,6 +105,38 @@ fn many_traps_in_a_row_never_leave_the_worker_without_an_instance() {
         assert_eq!(client.get("/bad").status(), 503);
         assert_eq!(client.get("/").text(), "fine");
     }
+}
+
+#[test]
+fn each_trap_has_one_instance_started_and_no_more() {
+    let filter = Wasm::wat(
+        "counted",
+        r#"(import "env" "proxy_define_metric" (func $define (param i32 i32 i32 i32) (result i32)))
+        (import "env" "proxy_increment_metric" (func $more (param i32 i64) (result i32)))"#,
+        r#"(data (i32.const 16) "starts")
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+            (drop (call $define (i32.const 0) (i32.const 16) (i32.const 6) (i32.const 8)))
+            (drop (call $more (i32.load (i32.const 8)) (i64.const 1)))
+            (i32.const 1))
+        (func (export "proxy_on_request_headers") (param i32 i32) (param $end i32) (result i32)
+            (if (i32.eqz (local.get $end)) (then (unreachable)))
+            (i32.const 0))"#,
+    );
+    let origin = Origin::answers(200, "fine");
+    let gateway = Gateway::to(origin.address()).plugin(&filter).start();
+    let starts = || match gateway.metrics().guests.first().map(|one| &one.value) {
+        Some(tidegate_proxy::GuestMetricValue::Counter(count)) => *count,
+        _ => 0,
+    };
+    eventually("one that serves and a spare", || {
+        (starts() == 2).then_some(())
+    });
+    for trap in 1..=5 {
+        assert_eq!(gateway.client().post("/", b"trap").status(), 503);
+        eventually("the next spare", || (starts() >= 2 + trap).then_some(()));
+        assert_eq!(gateway.get("/").text(), "fine");
+    }
+    assert_eq!(starts(), 7);
 }
 
 #[test]

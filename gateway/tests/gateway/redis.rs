@@ -329,6 +329,55 @@ fn queries_that_would_disturb_others_on_the_connection_are_not_sent() {
     assert_eq!(redis.connections(), 0);
 }
 
+/// A server that knows one command.
+fn answers_pings(reply: &'static str) -> Origin {
+    Origin::script(move |connection| {
+        let mut ping = command(&["PING"]);
+        while std::io::Read::read_exact(connection.stream(), &mut ping).is_ok() {
+            connection.send(reply)?;
+        }
+        Ok(())
+    })
+}
+
+#[test]
+fn a_backend_that_has_moved_gets_the_next_command() {
+    let (old, new) = (answers_pings("+OLD\r\n"), answers_pings("+NEW\r\n"));
+    let filter = filter();
+    let with = |redis: &Origin| {
+        Gateway::to(Origin::nowhere())
+            .backend("redis", redis.address())
+            .plugin(&filter)
+    };
+    let gateway = with(&old).start();
+    let mut probe = Probe {
+        client: gateway.client(),
+        gateway,
+        heard: String::new(),
+    };
+    assert_eq!(probe.init("redis", "", "", 5_000), 0);
+    assert_eq!(probe.run(&["PING"]), (0, "+OLD\r\n".into()));
+    probe.gateway.change(with(&new));
+    assert_eq!(probe.run(&["PING"]), (0, "+NEW\r\n".into()));
+}
+
+#[test]
+fn one_backend_has_no_more_than_sixty_four_logins() {
+    let redis = answers_pings("+OK\r\n");
+    let mut probe = Probe::to(redis.address());
+    for number in 0..70 {
+        // Another time limit is another login: it would be another connection.
+        assert_eq!(probe.init("redis", "", "", 5_000 + number), 0);
+        let expected = if number < 64 {
+            (0, "+OK\r\n".to_owned())
+        } else {
+            (1, String::new())
+        };
+        assert_eq!(probe.run(&["PING"]), expected, "{number}");
+    }
+    assert_eq!(redis.connections(), 64);
+}
+
 #[test]
 fn a_filter_calls_only_the_backends_it_may() {
     let redis = Origin::replies("+OK\r\n");

@@ -131,6 +131,69 @@ fn the_owner_of_a_queue_is_told_of_items_also_after_it_was_replaced() {
     });
 }
 
+/// A filter that queues three items for each request, and reads one whenever it is told of one.
+fn queues_three() -> Wasm {
+    Wasm::wat(
+        "queues-three",
+        QUEUE,
+        r#"(data (i32.const 16) "queue") (data (i32.const 32) "read")
+        (func $one (drop (call $enqueue (i32.load (i32.const 8)) (i32.const 16) (i32.const 5))))
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+            (drop (call $register (i32.const 16) (i32.const 5) (i32.const 8)))
+            (drop (call $define (i32.const 0) (i32.const 32) (i32.const 4) (i32.const 12)))
+            (i32.const 1))
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (call $one) (call $one) (call $one)
+            (i32.const 0))
+        (func (export "proxy_on_queue_ready") (param i32) (param $queue i32)
+            (if (i32.eqz (call $dequeue (local.get $queue) (i32.const 40) (i32.const 44)))
+                (then (drop (call $more (i32.load (i32.const 12)) (i64.const 1))))))"#,
+    )
+}
+
+#[test]
+fn an_owner_that_reads_one_item_at_a_time_is_told_of_every_one() {
+    let origin = Origin::answers(200, "fine");
+    let gateway = Gateway::to(origin.address())
+        .plugin(&queues_three())
+        .workers(2)
+        .start();
+    // More than a worker tells an owner of in one go.
+    for _ in 0..50 {
+        gateway.get("/");
+    }
+    eventually("all items", || (items_read(&gateway) == 150).then_some(()));
+}
+
+#[test]
+fn a_guest_that_feeds_its_own_queue_for_ever_holds_nobody_up() {
+    let origin = Origin::answers(200, "fine");
+    let feeds_itself = Wasm::wat(
+        "feeds-itself",
+        QUEUE,
+        r#"(data (i32.const 16) "queue") (data (i32.const 32) "read")
+        (func $one (drop (call $enqueue (i32.load (i32.const 8)) (i32.const 16) (i32.const 5))))
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+            (drop (call $register (i32.const 16) (i32.const 5) (i32.const 8)))
+            (drop (call $define (i32.const 0) (i32.const 32) (i32.const 4) (i32.const 12)))
+            (i32.const 1))
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (call $one) (i32.const 0))
+        (func (export "proxy_on_queue_ready") (param i32 i32)
+            (drop (call $more (i32.load (i32.const 12)) (i64.const 1)))
+            (call $one) (call $one))"#,
+    );
+    let gateway = Gateway::to(origin.address())
+        .plugin(&feeds_itself)
+        .workers(2)
+        .start();
+    gateway.get("/");
+    eventually("it goes on and on", || {
+        assert_eq!(gateway.get("/").text(), "fine");
+        (items_read(&gateway) > 10_000).then_some(())
+    });
+}
+
 /// A filter that does `harm` at the headers of every request.
 fn harms(imports: &str, harm: &str) -> Wasm {
     Wasm::wat(

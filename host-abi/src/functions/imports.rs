@@ -29,7 +29,6 @@ const fn env(
         },
         reach,
         versions,
-        implemented: true,
     }
 }
 
@@ -45,7 +44,6 @@ const fn misc(
         signature: Signature { params, result },
         reach: Allocator,
         versions,
-        implemented: true,
     }
 }
 
@@ -59,7 +57,6 @@ const fn wasi(name: &'static str, params: &'static str) -> Import {
         },
         reach: Allocator,
         versions: ALL,
-        implemented: true,
     }
 }
 
@@ -169,7 +166,6 @@ pub(crate) static IMPORTS: &[Import] = &[
         },
         reach: Allocator,
         versions: ALL,
-        implemented: true,
     },
     wasi("random_get", "ii"),
     wasi("sched_yield", ""),

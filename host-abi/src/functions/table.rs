@@ -20,8 +20,6 @@ pub struct HostFunction {
     /// The versions whose modules find it in other hosts, Higress's dialect among them; here every
     /// module does. Empty for what only some toolchain expects.
     pub versions: &'static [AbiVersion],
-    /// Whether this host has it. A module that imports another one does not load.
-    pub implemented: bool,
     /// Whether it is one of WASI and not of Proxy-Wasm.
     pub wasi: bool,
 }
@@ -34,7 +32,6 @@ pub fn host_functions() -> impl ExactSizeIterator<Item = HostFunction> {
         params: row.signature.params,
         result: row.signature.result,
         versions: row.versions,
-        implemented: row.implemented,
         wasi: row.namespace == Namespace::Wasi,
     })
 }

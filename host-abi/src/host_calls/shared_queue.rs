@@ -1,7 +1,7 @@
 //! Shared queues.
 //!
-//! Owns the statuses and the events: an item that was queued is told to the queue's owner by the
-//! embedder, which takes the events after the callback.
+//! Owns the statuses and the events: items that were queued are told to the queue's owner by the
+//! embedder, which takes one event a queue after the callback.
 
 use std::sync::Arc;
 
@@ -17,9 +17,9 @@ use crate::plugin::{Plugin, vm_space};
 use crate::shared::{QueueError, QueueOwner};
 use crate::state::State;
 
-/// Events that wait to be taken; a guest that queues more in one callback loses the signal, not the
-/// item, and its reader finds all items by reading until the queue is empty.
-const MAX_EVENTS: usize = 65_536;
+/// Queues that one callback may bring news of. For more of them the news waits for the next item:
+/// neither items nor the count of signals are lost.
+const MAX_EVENTS: usize = 1_024;
 
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     env_fn!(
@@ -121,13 +121,17 @@ fn enqueue(guest: &mut Guest<'_, '_>, token: u32, item: Region) -> Answer {
         .shared()
         .queues()
         .enqueue(tenant, token, item)?;
-    if state.queue_events.len() < MAX_EVENTS {
-        let QueueOwner { instance, root } = owner;
-        state.queue_events.push(QueueEvent {
-            instance,
-            root,
-            queue: token,
-        });
+    let QueueOwner { instance, root } = owner;
+    let event = QueueEvent {
+        instance,
+        root,
+        queue: token,
+    };
+    let events = &mut state.queue_events;
+    if let Some(known) = events.iter_mut().rfind(|known| known.queue == token) {
+        *known = event;
+    } else if events.len() < MAX_EVENTS {
+        events.push(event);
     }
     Ok(())
 }

@@ -233,7 +233,9 @@ impl Start<'_> {
             name: "proxy_on_context_create",
             context: context(id, place),
         };
+        let name = call.name;
         enter(&mut self.store, &mut NoStreams, call, create, (id.get(), 0))
+            .map_err(|error| fault(self.store.data(), name, &error))
             .map_err(|fault| self.error(StartStep::ContextCreate, plugin, Some(fault)))
     }
 
@@ -262,6 +264,7 @@ impl Start<'_> {
         };
         self.store.data_mut().running.input = input;
         let answer = enter(&mut self.store, &mut NoStreams, call, function, params)
+            .map_err(|error| fault(self.store.data(), name, &error))
             .map_err(|fault| self.error(step, plugin, Some(fault)))?;
         self.store.data_mut().running.input = Input::None;
         match answer {

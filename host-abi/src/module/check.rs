@@ -90,7 +90,7 @@ fn import_problem(module: &str, name: &str, found: &Item) -> Option<ImportProble
     let row = IMPORTS
         .iter()
         .find(|row| row.name == name && row.namespace.modules().contains(&module));
-    let expected = row.filter(|row| row.implemented).map(|row| row.signature);
+    let expected = row.map(|row| row.signature);
     if let (Some(expected), Item::Function { params, result }) = (expected, found)
         && expected.is(params, result)
     {
@@ -100,7 +100,6 @@ fn import_problem(module: &str, name: &str, found: &Item) -> Option<ImportProble
         import: format!("{module}.{name}"),
         expected: expected.map(|expected| expected.to_string()),
         found: describe(found),
-        unsupported: row.is_some(),
         is_function: matches!(found, Item::Function { .. }),
     })
 }

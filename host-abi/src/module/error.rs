@@ -64,8 +64,6 @@ pub struct ImportProblem {
     pub expected: Option<String>,
     /// What the module wants.
     pub found: String,
-    /// Whether the function is known by name and not supported yet.
-    pub unsupported: bool,
     /// Whether it is a function, which could trap when it is called.
     pub is_function: bool,
 }
@@ -76,12 +74,10 @@ impl fmt::Display for ImportProblem {
             import,
             expected,
             found,
-            unsupported,
             is_function: _,
         } = self;
         match expected {
             Some(expected) => write!(f, "{import}: expected {expected}, found {found}"),
-            None if *unsupported => write!(f, "{import}: not supported yet, wanted as {found}"),
             None => write!(f, "{import}: unknown, wanted as {found}"),
         }
     }

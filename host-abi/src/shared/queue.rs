@@ -63,6 +63,8 @@ struct Queue {
     space: Arc<str>,
     owner: QueueOwner,
     items: VecDeque<Bytes>,
+    /// How often the owner is still to be told of an item.
+    signals: usize,
 }
 
 impl Queues {
@@ -99,6 +101,7 @@ impl Queues {
             space: Arc::clone(space),
             owner,
             items: VecDeque::new(),
+            signals: 0,
         });
         Ok(token)
     }
@@ -128,6 +131,7 @@ impl Queues {
         let (queue, space) = self.find(tenant, token).ok_or(QueueError::Unknown)?;
         space.bytes += cost(item);
         queue.items.push_back(Bytes::copy_from_slice(item));
+        queue.signals = queue.signals.saturating_add(1);
         while space.bytes > limit {
             let Some(oldest) = queue.items.pop_front() else {
                 break;
@@ -145,6 +149,17 @@ impl Queues {
         Ok(item)
     }
 
+    /// Takes one signal of a new item: whether the owner is to be told once more. It is told once for
+    /// each item, as in Envoy, but of items that are gone by then only once for all.
+    pub(crate) fn take_signal(&mut self, token: QueueToken) -> bool {
+        let Some(queue) = index(token).and_then(|at| self.queues.get_mut(at)) else {
+            return false;
+        };
+        let due = queue.signals.min(queue.items.len().max(1));
+        queue.signals = due.saturating_sub(1);
+        due > 0
+    }
+
     /// Drops all items of a space. Its queues keep their numbers.
     pub(super) fn clear_space(&mut self, space: &str) {
         if let Some(found) = self.spaces.get_mut(space) {
@@ -152,6 +167,7 @@ impl Queues {
             for queue in &mut self.queues {
                 if &*queue.space == space {
                     queue.items = VecDeque::new();
+                    queue.signals = 0;
                 }
             }
         }
@@ -252,6 +268,24 @@ mod tests {
         assert_eq!(queues.register("t", &space, b"q", owner(2)), Ok(token));
         queues.enqueue("t", token, b"y").unwrap();
         assert_eq!(queues.dequeue("t", token), Ok(Bytes::from("y")));
+    }
+
+    #[test]
+    fn an_owner_is_told_once_for_each_item_and_once_for_all_that_are_gone() {
+        let mut queues = Queues::new(1000);
+        let token = queues.register("t", &"s".into(), b"q", owner(1)).unwrap();
+        let told = |queues: &mut Queues| (0..9).take_while(|_| queues.take_signal(token)).count();
+        assert_eq!(told(&mut queues), 0);
+        for _ in 0..3 {
+            queues.enqueue("t", token, b"x").unwrap();
+        }
+        assert_eq!(told(&mut queues), 3);
+        for _ in 0..3 {
+            queues.enqueue("t", token, b"x").unwrap();
+        }
+        while queues.dequeue("t", token).is_ok() {}
+        assert_eq!(told(&mut queues), 1);
+        assert!(!queues.take_signal(token + 1), "there is no such queue");
     }
 
     #[test]

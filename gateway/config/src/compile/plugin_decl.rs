@@ -156,6 +156,10 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
         call_timeout: time(limits.call_timeout.as_ref(), CALL_TIMEOUT),
         start_timeout: time(limits.start_timeout.as_ref(), START_TIMEOUT),
         backends: Vec::new(),
+        dns: spec
+            .allow
+            .as_ref()
+            .is_some_and(|allow| allow.dns == Some(true)),
     }
 }
 
@@ -188,6 +192,7 @@ pub(super) fn missing(from: &Candidate, name: &At<String>) -> PluginDecl {
         call_timeout: CALL_TIMEOUT,
         start_timeout: START_TIMEOUT,
         backends: Vec::new(),
+        dns: false,
     }
 }
 

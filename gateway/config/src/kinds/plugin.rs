@@ -203,6 +203,10 @@ pub struct PluginAllow {
     #[serde(default)]
     #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
     pub backends: Vec<At<String>>,
+    /// Whether it may look names up with the system's resolver (`envoy_resolve_dns`). A name that is
+    /// asked for can carry data to whoever answers for it.
+    #[schemars(extend("default" = false))]
+    pub dns: Option<bool>,
     /// Variables of the gateway's environment that `env` may hand on.
     #[serde(default)]
     #[schemars(length(max = 64))]

@@ -126,7 +126,6 @@ impl<'a> Respond<'a> {
             PumpEnd::Stop(Stop::Failure(failure)) => failure,
             PumpEnd::Stop(Stop::Local) => {
                 if self.head_is_sent(outlet, before) {
-                    tracing::warn!("a filter answers a response that is on its way: it is reset");
                     self.run.stream.state().local = None;
                     self.flag(Failure::PluginClosedStream);
                     return cut(self.client);

@@ -6,6 +6,7 @@
 //! 503, with headers and a body that says why.
 
 use std::rc::Rc;
+use std::rc::Weak;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +25,7 @@ use tidegate_core::retry::may_resend;
 use tidegate_host_abi::CallResponse;
 use tidegate_host_abi::HttpCall;
 
+use crate::filters::remarks::Remarks;
 use crate::filters::services::Reach;
 use crate::filters::vm::Vm;
 use crate::http1::body::Frame;
@@ -39,7 +41,7 @@ use crate::worker::Worker;
 
 /// What a call without a time limit of its own gets: a call that never ends would hold its filter
 /// for ever.
-pub(crate) const LONGEST_CALL: Duration = Duration::from_secs(300);
+const LONGEST_CALL: Duration = Duration::from_secs(300);
 
 /// Makes a call on a task of its own; the filter is called back when it ends.
 pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
@@ -47,13 +49,14 @@ pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
     let generation = vm.generation();
     // The backends of its generation, also if that is an older one.
     let reach = vm.reach();
-    let vm = Rc::clone(vm);
+    let remarks = vm.remarks();
+    let (namespace, vm) = (vm.namespace().to_owned(), Rc::downgrade(vm));
     // The worker's runtime owns the task; it ends by its time limit.
     tokio::task::spawn_local(async move {
-        let response = answer(&worker, &reach, vm.namespace(), &call).await;
-        if vm.generation() != generation {
-            return; // The instance that asked is gone.
-        }
+        let response = answer(&worker, &remarks, &reach, &namespace, &call).await;
+        let Some(vm) = still(&vm, generation) else {
+            return;
+        };
         let entered = vm.enter(None, |instance, streams| {
             instance.on_http_call_response(streams, call.root, call.token, &response)
         });
@@ -66,18 +69,36 @@ pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
     });
 }
 
+/// How long a call may take of which its filter says so many milliseconds.
+pub(crate) fn time_limit(millis: u32) -> Duration {
+    match millis {
+        0 => LONGEST_CALL,
+        millis => Duration::from_millis(u64::from(millis)).min(LONGEST_CALL),
+    }
+}
+
+/// The VM that asked for something, if the instance that did is still in place.
+pub(crate) fn still(vm: &Weak<Vm>, generation: u64) -> Option<Rc<Vm>> {
+    vm.upgrade().filter(|vm| vm.generation() == generation)
+}
+
 async fn answer(
     worker: &Rc<Worker>,
+    remarks: &Remarks,
     reach: &Reach,
     namespace: &str,
     call: &HttpCall,
 ) -> CallResponse {
-    let limit = match call.timeout_ms {
-        0 => LONGEST_CALL,
-        millis => Duration::from_millis(u64::from(millis)).min(LONGEST_CALL),
-    };
+    let limit = time_limit(call.timeout_ms);
     match tokio::time::timeout(limit, exchange(worker, reach, namespace, call)).await {
         Ok(Ok(response)) => response,
+        Ok(Err(failure @ Failure::ResponseBufferOverflow)) => {
+            let limit = worker.sizes().callout_body_bytes;
+            remarks.warn(format_args!(
+                "the answer to its call has more than {limit} bytes"
+            ));
+            failed(failure)
+        }
         Ok(Err(failure)) => failed(failure),
         Err(_) => synthesized(504, "upstream request timeout"),
     }
@@ -252,7 +273,6 @@ async fn collect(worker: &Worker, inlet: &mut Inlet<'_>) -> Result<(Bytes, Heade
         match next.map_err(|_| Failure::UpstreamBodyCut)? {
             Frame::Data { bytes, last } => {
                 if content.len() + bytes.len() > limit {
-                    tracing::warn!(limit, "the answer to a filter's call is too large");
                     return Err(Failure::ResponseBufferOverflow);
                 }
                 content.extend_from_slice(&bytes);
@@ -306,5 +326,19 @@ pub(crate) fn append_pairs(pairs: &mut Vec<(Bytes, Bytes)>, headers: &HeaderMap)
     for (name, value) in headers {
         let name = Bytes::copy_from_slice(name.as_str().as_bytes());
         pairs.push((name, Bytes::copy_from_slice(value.as_bytes())));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::time_limit;
+
+    #[test]
+    fn a_call_ends_in_five_minutes_whatever_its_filter_says() {
+        assert_eq!(time_limit(0), Duration::from_secs(300));
+        assert_eq!(time_limit(20), Duration::from_millis(20));
+        assert_eq!(time_limit(u32::MAX), Duration::from_secs(300));
     }
 }

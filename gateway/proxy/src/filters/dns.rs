@@ -16,6 +16,7 @@ use tidegate_host_abi::DnsAddress;
 use tidegate_host_abi::DnsLookup;
 use tokio::sync::Semaphore;
 
+use crate::filters::callout::still;
 use crate::filters::vm::Vm;
 
 /// Lookups of one worker that run at once: each takes a thread for as long as the resolver waits.
@@ -32,7 +33,7 @@ const MOST_ADDRESSES: usize = 256;
 pub(crate) fn start(vm: &Rc<Vm>, lookup: DnsLookup) {
     let Some(worker) = vm.worker() else { return };
     let generation = vm.generation();
-    let vm = Rc::clone(vm);
+    let vm = Rc::downgrade(vm);
     // The worker's runtime owns the task; it ends by its time limit.
     tokio::task::spawn_local(async move {
         let DnsLookup { token, root, name } = lookup;
@@ -44,9 +45,9 @@ pub(crate) fn start(vm: &Rc<Vm>, lookup: DnsLookup) {
                 None
             }
         };
-        if vm.generation() != generation {
-            return; // The instance that asked is gone.
-        }
+        let Some(vm) = still(&vm, generation) else {
+            return;
+        };
         let entered = vm.enter(None, |instance, streams| {
             instance.on_resolve_dns(streams, root, token, addresses.as_deref())
         });

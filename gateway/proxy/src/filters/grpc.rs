@@ -77,16 +77,19 @@ impl GrpcCalls {
         let reach = vm.reach();
         let peer = exchange::Peer {
             worker,
+            remarks: vm.remarks(),
             backend: reach.backend(vm.namespace(), &start.backend),
         };
         // The worker's runtime owns the task; the instance ends it.
         let task = match &start.kind {
             GrpcKind::Call { .. } => {
-                // A call has a limit: until then it may keep an instance that is being replaced.
-                let vm = Rc::clone(vm);
+                let vm = Rc::downgrade(vm);
                 tokio::task::spawn_local(async move {
                     let event = exchange::call(&peer, &start).await;
-                    deliver(&vm, token, event);
+                    // The instance ends the task with itself.
+                    if let Some(vm) = vm.upgrade() {
+                        deliver(&vm, token, event);
+                    }
                 })
             }
             GrpcKind::Stream => {

@@ -12,9 +12,11 @@ use tidegate_core::resp;
 use tidegate_host_abi::RedisCall;
 use tidegate_host_abi::RedisFailed;
 
+use crate::filters::callout::still;
 use crate::filters::services::Reach;
 use crate::filters::vm::Vm;
 use crate::upstream::redis::Login;
+use crate::upstream::redis::TooManyLogins;
 use crate::worker::Worker;
 
 /// How long a command may take if its filter has not said.
@@ -29,17 +31,17 @@ pub(crate) fn start(vm: &Rc<Vm>, call: RedisCall) {
     // The backends of its generation, also if that is an older one.
     let reach = vm.reach();
     // Commands of one filter reach the connection in their order.
-    let reply = submit(&worker, &reach, vm.namespace(), &call);
-    let vm = Rc::clone(vm);
+    let reply = submit(vm, &worker, &reach, &call);
+    let vm = Rc::downgrade(vm);
     // The worker's runtime owns the task; it ends by its time limit.
     tokio::task::spawn_local(async move {
         let reply = match reply {
             Some(reply) => reply.await.ok(),
             None => None,
         };
-        if vm.generation() != generation {
-            return; // The instance that asked is gone.
-        }
+        let Some(vm) = still(&vm, generation) else {
+            return;
+        };
         let entered = vm.enter(None, |instance, streams| {
             instance.on_redis_call_response(streams, call.token, reply.ok_or(RedisFailed))
         });
@@ -54,35 +56,58 @@ pub(crate) fn start(vm: &Rc<Vm>, call: RedisCall) {
 
 /// Queues a command; `None` if it cannot be sent.
 fn submit(
+    vm: &Vm,
     worker: &Rc<Worker>,
     reach: &Reach,
-    namespace: &str,
     call: &RedisCall,
 ) -> Option<tokio::sync::oneshot::Receiver<Bytes>> {
-    let backend = reach.backend(namespace, &call.login.backend)?;
+    let backend = reach.backend(vm.namespace(), &call.login.backend)?;
     if !resp::is_shareable(&call.query) {
         let query = call.query.get(..64).unwrap_or(&call.query).escape_ascii();
-        tracing::warn!(
-            backend = backend.backend.name.as_str(),
-            "a filter's Redis query is not one command that others can share a connection with: \
+        let backend = backend.backend.name.as_str();
+        vm.remarks().warn(format_args!(
+            "its query to {backend} is not one command that others can share a connection with: \
              {query}"
-        );
+        ));
         return None;
     }
-    let timeout = match call.login.timeout_ms {
-        0 => DEFAULT_TIMEOUT,
-        millis => Duration::from_millis(u64::from(millis)).min(LONGEST_COMMAND),
-    };
     let login = Login {
         username: call.login.username.clone(),
         password: call.login.password.clone(),
         database: call.login.database,
-        timeout,
+        timeout: time_limit(call.login.timeout_ms),
     };
     let state = worker.backends.of(&backend);
-    Some(
-        worker
-            .redis
-            .submit(worker, &state, &login, call.query.clone()),
-    )
+    let submitted = worker
+        .redis
+        .submit(worker, &state, &login, call.query.clone());
+    if let Err(TooManyLogins) = submitted {
+        let backend = backend.backend.name.as_str();
+        vm.remarks().warn(format_args!(
+            "its query to {backend} is not sent: filters log in there in too many ways"
+        ));
+    }
+    submitted.ok()
+}
+
+/// How long a command may take of which its filter says so many milliseconds.
+fn time_limit(millis: u32) -> Duration {
+    match millis {
+        0 => DEFAULT_TIMEOUT,
+        millis => Duration::from_millis(u64::from(millis)).min(LONGEST_COMMAND),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::time_limit;
+
+    #[test]
+    fn a_command_ends_in_five_minutes_whatever_its_filter_says() {
+        assert_eq!(time_limit(0), Duration::from_secs(5));
+        assert_eq!(time_limit(20), Duration::from_millis(20));
+        assert_eq!(time_limit(u32::MAX), Duration::from_secs(300));
+    }
 }

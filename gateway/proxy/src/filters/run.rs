@@ -94,6 +94,7 @@ impl<'a> FilterRun<'a> {
             return Ok(HeadStep::Continue);
         };
         if side == Side::Request
+            && !filter.vm.is_ready()
             && let Some(step) = self.admit(filter, at).await?
         {
             return Ok(step);

@@ -152,10 +152,13 @@ impl Reach {
         Some(Target::of(backend, &self.tls))
     }
 
-    /// Whether nothing bounds what a plugin reaches.
-    fn is_unbounded(&self, plugin: &str) -> bool {
+    /// Whether a plugin may have names looked up.
+    fn resolves(&self, plugin: &str) -> bool {
         let known = self.plugins.get(plugin);
-        known.is_some_and(|(_, callable)| matches!(callable, Callable::All))
+        known.is_some_and(|(_, callable)| match callable {
+            Callable::All => true,
+            Callable::Only(reachable) => reachable.dns,
+        })
     }
 
     fn includes(&self, plugin: &str, backend: &str) -> bool {
@@ -167,7 +170,10 @@ impl Reach {
         };
         match callable {
             Callable::All => true,
-            Callable::Only(names) => names.iter().any(|name| **name == *backend.name.as_str()),
+            Callable::Only(reachable) => {
+                let mut names = reachable.backends.iter();
+                names.any(|name| **name == *backend.name.as_str())
+            }
         }
     }
 }
@@ -319,7 +325,7 @@ impl Services for VmServices {
     }
 
     fn may_resolve(&self, plugin: &str) -> bool {
-        self.reach().is_unbounded(plugin)
+        self.reach().resolves(plugin)
     }
 
     fn shared(&self) -> &SharedStore {

@@ -70,6 +70,19 @@ impl FilterView<'_> {
         }
     }
 
+    /// The name of its plugin.
+    fn plugin(&self) -> &str {
+        let filter = self.state.chain.filters.get(self.filter);
+        filter.map_or("", |filter| filter.plugin.name())
+    }
+
+    /// Tells whoever reads the plugin's log what became of a call.
+    fn warn(&self, message: std::fmt::Arguments<'_>) {
+        if let Some(filter) = self.state.chain.filters.get(self.filter) {
+            filter.vm.warn(filter.plugin.name(), message);
+        }
+    }
+
     /// Trailers that came, or that a filter may create at the end of a body it sees.
     fn trailers(&mut self, side: Side) -> Option<&mut dyn Fields> {
         let there = match side {
@@ -127,8 +140,7 @@ impl StreamHost for FilterView<'_> {
         let name = edited_name(&edit);
         if fields::edit(found, edit).is_err() {
             self.state.invalid_header = true;
-            let filter = self.state.chain.filters.get(self.filter);
-            let plugin = filter.map_or("", |filter| filter.plugin.name());
+            let plugin = self.plugin();
             let name = name.escape_ascii();
             self.state.blame = Some(format!("plugin {plugin} set the header {name}"));
         }
@@ -153,10 +165,9 @@ impl StreamHost for FilterView<'_> {
             .map(|(path, value)| path.len() + value.len())
             .sum();
         if held + path.len() + value.len() > MAX_PROPERTY_BYTES {
-            tracing::warn!(
-                limit = MAX_PROPERTY_BYTES,
-                "a filter's property is dropped: too many bytes"
-            );
+            self.warn(format_args!(
+                "a property is dropped: an exchange has at most {MAX_PROPERTY_BYTES} bytes of them"
+            ));
             return;
         }
         properties.push((path.to_vec(), value.to_vec()));
@@ -181,8 +192,14 @@ impl StreamHost for FilterView<'_> {
 
     fn send_local_response(&mut self, response: LocalResponse) {
         if self.state.local.is_some() || self.state.phase == Phase::Done {
-            tracing::warn!("a filter's local response is ignored: the exchange has one already");
+            self.warn(format_args!(
+                "a local response is ignored: the exchange has one already"
+            ));
             return;
+        }
+        if self.state.phase == Phase::ResponseSent {
+            let plugin = self.plugin();
+            self.state.blame = Some(format!("plugin {plugin} answered too late"));
         }
         // If the origin's is on its way it can only be cut, which the driver does.
         self.state.local = Some(Local {

@@ -26,6 +26,7 @@ use tidegate_host_abi::InstanceId;
 use tidegate_host_abi::Isolation;
 use tidegate_host_abi::Plugin;
 use tidegate_host_abi::QueueEvent;
+use tidegate_host_abi::Services as _;
 use tidegate_host_abi::Streams;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -39,6 +40,8 @@ use crate::filters::lent::Lent;
 use crate::filters::lent::StreamRef;
 use crate::filters::lent::StreamTable;
 use crate::filters::redis;
+use crate::filters::remarks;
+use crate::filters::remarks::Remarks;
 use crate::filters::services::Permit;
 use crate::filters::services::Reach;
 use crate::filters::services::VmServices;
@@ -52,6 +55,9 @@ use crate::worker::Worker;
 
 /// How long a new stream waits for an instance when there is not even a spare.
 const REPLACEMENT_WAIT: Duration = Duration::from_secs(1);
+
+/// Items of a queue that its owner is told of before the worker looks at anything else.
+const TOLD_AT_ONCE: usize = 64;
 
 /// Instances that were lost and whose queues its successor still reads.
 const REMEMBERED: usize = 8;
@@ -84,6 +90,8 @@ pub(crate) struct Vm {
     pool: Option<Pool>,
     /// The right to exist, of one that belongs to a stream.
     permit: RefCell<Option<Permit>>,
+    /// Since when no stream and no generation has it.
+    alone_since: Cell<Option<Instant>>,
 }
 
 /// Why a guest was not entered, or did not come back well. Logged where it happened.
@@ -123,6 +131,7 @@ impl Vm {
             grpc: GrpcCalls::default(),
             pool: isolated.then(Pool::default),
             permit: RefCell::default(),
+            alone_since: Cell::new(None),
         })
     }
 
@@ -149,12 +158,18 @@ impl Vm {
     /// Begins with instances that were started before the worker: one in service, the rest to spare.
     pub(crate) fn begin(self: &Rc<Self>, started: Vec<Instance>) {
         for instance in started {
-            self.accept(instance);
+            self.take_in(instance);
         }
+        self.order_spare();
     }
 
     /// Takes a started instance: into service if there is none, else as a spare.
     pub(crate) fn accept(self: &Rc<Self>, instance: Instance) {
+        self.take_in(instance);
+        self.order_spare();
+    }
+
+    fn take_in(self: &Rc<Self>, instance: Instance) {
         if let Some(pool) = &self.pool {
             pool.accept(instance);
             return;
@@ -166,7 +181,6 @@ impl Vm {
             return;
         }
         self.install(instance);
-        self.order_spare();
         self.arrived.notify_waiters();
     }
 
@@ -200,7 +214,7 @@ impl Vm {
         // Answers that are still on their way find nobody.
         self.generation.set(self.generation() + 1);
         if let Some(pool) = &self.pool {
-            pool.clear();
+            pool.end();
         }
     }
 
@@ -209,9 +223,26 @@ impl Vm {
         self.services.reach()
     }
 
+    /// Warns of what a guest of that plugin has caused.
+    pub(crate) fn warn(&self, plugin: &str, message: std::fmt::Arguments<'_>) {
+        remarks::warn(&self.services, plugin, message);
+    }
+
+    /// The voice for remarks about the plugin that was called last.
+    pub(crate) fn remarks(&self) -> Remarks {
+        let active = self.active.borrow();
+        let place = active.as_ref().map_or(0, Instance::last_plugin);
+        Remarks::new(&self.services, self.plugins.get(place))
+    }
+
     /// The gRPC calls and streams of the instance in place.
     pub(crate) fn grpc(&self) -> &GrpcCalls {
         &self.grpc
+    }
+
+    /// Whether there is an instance that any stream may enter, and nothing to wait for.
+    pub(crate) fn is_ready(&self) -> bool {
+        !self.is_pool() && self.active.borrow().is_some() && !self.breaker.borrow().is_open()
     }
 
     /// Resolves when there is an instance that may be entered, or when there will be none soon.
@@ -235,23 +266,23 @@ impl Vm {
         current: Option<Current<'_>>,
         call: impl FnOnce(&mut Instance, &mut dyn Streams) -> Result<R, Fault>,
     ) -> Result<R, EnterError> {
-        let result = {
-            let mut active = self.active.borrow_mut();
-            let instance = active.as_mut().ok_or(EnterError::Absent)?;
-            call(
-                instance,
-                &mut Lent {
-                    table: &self.streams,
-                    current,
-                },
-            )
+        let mut active = self.active.borrow_mut();
+        let instance = active.as_mut().ok_or(EnterError::Absent)?;
+        let mut streams = Lent {
+            table: &self.streams,
+            current,
         };
-        match result {
+        match call(instance, &mut streams) {
             Ok(value) => {
-                self.settle();
+                let has_wishes = instance.has_wishes();
+                drop(active);
+                if has_wishes || self.renew.get() {
+                    self.settle();
+                }
                 Ok(value)
             }
             Err(fault) => {
+                drop(active);
                 self.on_fault(&fault);
                 Err(EnterError::Faulted)
             }
@@ -303,6 +334,7 @@ impl Vm {
     }
 
     /// Does what the guest asked for in its last callback.
+    #[cold]
     fn settle(self: &Rc<Self>) {
         let (calls, grpc, redis_calls, lookups, events, ticks_changed) = {
             let mut active = self.active.borrow_mut();
@@ -358,11 +390,21 @@ impl Vm {
         if !self.names.borrow().contains(&event.instance) {
             return;
         }
-        let told = self.enter(None, |instance, streams| {
-            instance.on_queue_ready(streams, event.root, event.queue)
-        });
-        if told.is_err() {
-            tracing::debug!("a queue's owner ended when it was told of an item");
+        for _ in 0..TOLD_AT_ONCE {
+            if !self.services.shared().take_queue_signal(event.queue) {
+                return;
+            }
+            let told = self.enter(None, |instance, streams| {
+                instance.on_queue_ready(streams, event.root, event.queue)
+            });
+            if told.is_err() {
+                tracing::debug!("a queue's owner ended when it was told of an item");
+                return;
+            }
+        }
+        // The worker has other work, too.
+        if let Some(worker) = self.worker.upgrade() {
+            worker.announce_here(event);
         }
     }
 

@@ -14,6 +14,7 @@ use crate::metrics::Counters;
 use crate::worker;
 use crate::worker::Message;
 use crate::worker::Peers;
+use crate::worker::QueueNews;
 use crate::worker::Setup;
 
 /// All workers, started and without a generation.
@@ -38,6 +39,7 @@ pub(super) fn spawn_workers(
     let (inboxes, receivers): (Vec<_>, Vec<_>) = channels.unzip();
     let inboxes: Arc<[_]> = inboxes.into();
     let loads: Arc<[AtomicUsize]> = (0..count).map(|_| AtomicUsize::new(0)).collect();
+    let news: Arc<[QueueNews]> = (0..count).map(|_| QueueNews::default()).collect();
     let mut threads = Vec::new();
     let mut counters = Vec::new();
     let channels = inboxes.iter().cloned().zip(receivers);
@@ -54,6 +56,7 @@ pub(super) fn spawn_workers(
             peers: Peers {
                 loads: Arc::clone(&loads),
                 inboxes: Arc::clone(&inboxes),
+                news: Arc::clone(&news),
             },
         };
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));

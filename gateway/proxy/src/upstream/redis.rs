@@ -57,6 +57,10 @@ impl fmt::Debug for Login {
     }
 }
 
+/// Filters log in to a backend in more than [`MAX_LOGINS`] ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooManyLogins;
+
 /// All Redis connections of one worker.
 #[derive(Debug, Default)]
 pub(crate) struct RedisPool {
@@ -111,19 +115,21 @@ impl Drop for Reply {
 
 impl RedisPool {
     /// Queues a command for a backend. The receiver gets its reply, or nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`TooManyLogins`].
     pub(crate) fn submit(
         &self,
         worker: &Rc<Worker>,
         backend: &Rc<BackendState>,
         login: &Login,
         query: Bytes,
-    ) -> oneshot::Receiver<Bytes> {
+    ) -> Result<oneshot::Receiver<Bytes>, TooManyLogins> {
+        let client = self.client(backend, login).ok_or(TooManyLogins)?;
         let (sender, receiver) = oneshot::channel();
-        let Some(client) = self.client(backend, login) else {
-            return receiver; // Its sender is dropped: the command has failed.
-        };
         if client.is_paused() || !client.has_room(query.len()) {
-            return receiver; // As above.
+            return Ok(receiver); // Its sender is dropped: the command has failed.
         }
         client.waiting.set(client.waiting.get() + 1);
         client
@@ -143,7 +149,7 @@ impl RedisPool {
             // The worker's runtime owns the task; it ends with its connection.
             tokio::task::spawn_local(async move { client.serve(&worker, &backend).await });
         }
-        receiver
+        Ok(receiver)
     }
 
     /// The client of a backend as it is now; `None` if there are too many ways to log in to it.
@@ -158,10 +164,6 @@ impl RedisPool {
         // One whose backend has changed ends with the replies that it waits for.
         let of_backend = clients.keys().filter(|(name, _)| *name == key.0).count();
         if of_backend >= MAX_LOGINS && !clients.contains_key(&key) {
-            tracing::warn!(
-                backend = backend.backend.name.as_str(),
-                "filters log in to this Redis in more than {MAX_LOGINS} ways"
-            );
             return None;
         }
         let client = Rc::new(Client::new(login, backend));

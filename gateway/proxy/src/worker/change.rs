@@ -137,14 +137,15 @@ pub(super) fn forget_doors(worker: &Worker) {
     closed.retain(|(_, since)| since.elapsed() < CLOSED_DOORS);
 }
 
-/// Ends the VMs that no stream and no generation holds any more. A service has no streams: it ends
-/// at once, also if it waits for the answer to a call.
+/// Ends the VMs that no stream and no generation holds any more, once their calls are answered or
+/// have had time enough. A service has no streams: it ends at once.
 pub(super) fn end_retired(worker: &Worker) {
     let ended: Vec<Rc<Vm>> = {
         let mut retired = worker.retired.borrow_mut();
         let (held, free): (Vec<_>, Vec<_>) = std::mem::take(&mut *retired)
             .into_iter()
-            .partition(|vm| Rc::strong_count(vm) > 1 && !vm.is_service());
+            // Calls and timers do not hold a VM.
+            .partition(|vm| (Rc::strong_count(vm) > 1 && !vm.is_service()) || !vm.may_end());
         worker.counters.set_retired(held.len());
         *retired = held;
         free

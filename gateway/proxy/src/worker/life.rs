@@ -72,7 +72,11 @@ async fn serve(setup: Setup) -> std::io::Result<Drained> {
         match message {
             Message::Drain => break,
             Message::Generation(change) => change::take(&worker, *change, &mut accepting),
-            other => handle(&worker, other),
+            other => {
+                handle(&worker, other);
+                // Messages may come without end; connections have their turn between them.
+                tokio::task::yield_now().await;
+            }
         }
     }
     Ok(drain(&worker, accepting, messages).await)
@@ -134,9 +138,12 @@ fn handle(worker: &Rc<Worker>, message: Message) {
             }
         }
         Message::Connection { stream, peer, bind } => receive(worker, stream, peer, bind),
-        Message::QueueEvent(event) => {
-            for vm in worker.all_vms() {
-                vm.on_queue_event(event);
+        Message::QueueNews => {
+            let vms = worker.all_vms();
+            for event in worker.queue_news() {
+                for vm in &vms {
+                    vm.on_queue_event(event);
+                }
             }
         }
         Message::Drain | Message::Generation(_) => {}
@@ -174,8 +181,11 @@ async fn drain(
             accepting.await.ok();
         }
         loop {
-            while let Ok(message) = messages.try_recv() {
-                handle(worker, message);
+            // What is there now: a guest that feeds its own queue makes the next message at each.
+            for _ in 0..messages.len() {
+                if let Ok(message) = messages.try_recv() {
+                    handle(worker, message);
+                }
             }
             if worker.connections.borrow().is_empty() {
                 return;

@@ -3,12 +3,13 @@
 use std::net::SocketAddr;
 
 use tidegate_testkit::Client;
+use tidegate_testkit::Envoy;
 use tidegate_testkit::Gateway;
 use tidegate_testkit::Message;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Rule;
 
-use super::envoy::Envoy;
+use super::envoy;
 use super::probe;
 
 fn ask(address: SocketAddr, path: &str, fields: &str) -> Message {
@@ -91,12 +92,12 @@ fn grpc_requests_get_answers_that_grpc_clients_read() {
 
 #[test]
 fn grpc_requests_get_the_same_answers_on_envoy() {
-    if std::env::var_os("TIDEGATE_PEERS").is_none() {
-        eprintln!("not compared with Envoy: run `cargo xtask test --peers`");
+    if !Envoy::wanted() {
         return;
     }
     let nowhere = Origin::nowhere();
-    let envoy = Envoy::start(&probe::filter(), &[("grpc", nowhere), ("nowhere", nowhere)]);
-    filters_answer("envoy", envoy.address);
-    refusals("envoy", envoy.address);
+    let (envoy, _module) =
+        envoy::start(&probe::filter(), &[("grpc", nowhere), ("nowhere", nowhere)]);
+    filters_answer("envoy", envoy.address());
+    refusals("envoy", envoy.address());
 }

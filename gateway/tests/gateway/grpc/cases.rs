@@ -2,11 +2,12 @@
 
 use std::net::SocketAddr;
 
+use tidegate_testkit::Envoy;
 use tidegate_testkit::Gateway;
 use tidegate_testkit::GrpcOrigin;
 use tidegate_testkit::Origin;
 
-use super::envoy::Envoy;
+use super::envoy;
 use super::probe;
 use super::probe::Probe;
 
@@ -415,11 +416,10 @@ fn grpc_calls_and_streams_behave_on_tidegate_as_expected() {
 
 #[test]
 fn grpc_calls_and_streams_behave_on_envoy_as_on_tidegate() {
-    if std::env::var_os("TIDEGATE_PEERS").is_none() {
-        eprintln!("not compared with Envoy: run `cargo xtask test --peers`");
+    if !Envoy::wanted() {
         return;
     }
     let backends = Backends::start();
-    let envoy = Envoy::start(&probe::filter(), &backends.named());
-    behaves("envoy", envoy.address);
+    let (envoy, _module) = envoy::start(&probe::filter(), &backends.named());
+    behaves("envoy", envoy.address());
 }

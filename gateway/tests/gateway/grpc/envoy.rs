@@ -1,74 +1,18 @@
 //! Envoy 1.40 with one filter in front of nothing, for comparison.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 
-use tidegate_testkit::Client;
+use tidegate_testkit::Envoy;
 use tidegate_testkit::Wasm;
-use tidegate_testkit::eventually;
 
-/// A running Envoy, killed when dropped.
-pub(super) struct Envoy {
-    child: Child,
-    pub(super) address: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-impl Envoy {
-    /// One with the filter and these HTTP/2 clusters.
-    pub(super) fn start(filter: &Wasm, clusters: &[(&str, SocketAddr)]) -> Self {
-        let peers = std::env::var_os("TIDEGATE_PEERS_DIR").expect("xtask says where peers are");
-        let binary = PathBuf::from(peers).join("envoy/bin/envoy");
-        assert!(binary.exists(), "{} is missing", binary.display());
-        let folder = tempfile::tempdir().expect("a folder");
-        let (admin, module) = (folder.path().join("admin"), folder.path().join("f.wasm"));
-        std::fs::write(&module, filter.module()).expect("written");
-        let path = folder.path().join("envoy.yaml");
-        let module = module.display().to_string();
-        std::fs::write(&path, config(&module, clusters)).expect("written");
-        let child = Command::new(binary)
-            .args(["--concurrency", "1", "--disable-hot-restart", "-l", "error"])
-            .arg("-c")
-            .arg(&path)
-            .arg("--admin-address-path")
-            .arg(&admin)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("envoy starts");
-        let mut envoy = Self {
-            child,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            _folder: folder,
-        };
-        let admin: SocketAddr = eventually("envoy's admin address", || {
-            std::fs::read_to_string(&admin).ok()?.trim().parse().ok()
-        });
-        envoy.address = eventually("envoy's listener", || {
-            let mut client = Client::try_connect(admin).ok()?;
-            let listeners = client.get("/listeners").text();
-            let line = listeners.lines().next()?;
-            line.rsplit_once("::")?.1.trim().parse().ok()
-        });
-        eventually("envoy to serve", || {
-            let mut client = Client::try_connect(envoy.address).ok()?;
-            client
-                .try_send("GET / HTTP/1.1\r\nHost: a\r\nx-op: r\r\n\r\n")
-                .ok()?;
-            (client.try_response().ok()?.status() == 200).then_some(())
-        });
-        envoy
-    }
-}
-
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+/// One with the filter and these HTTP/2 clusters, and the folder of the filter.
+pub(super) fn start(filter: &Wasm, clusters: &[(&str, SocketAddr)]) -> (Envoy, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let module = folder.path().join("f.wasm");
+    std::fs::write(&module, filter.module()).expect("written");
+    let envoy = Envoy::start(&config(&module.display().to_string(), clusters));
+    let ready = "GET / HTTP/1.1\r\nHost: a\r\nx-op: r\r\n\r\n";
+    (envoy.until(ready, 200), folder)
 }
 
 fn config(module: &str, clusters: &[(&str, SocketAddr)]) -> String {

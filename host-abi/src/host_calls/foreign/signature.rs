@@ -162,4 +162,14 @@ mod tests {
         assert_eq!(key(b"x", pem, "PUBLIC KEY"), Err(Status::BadArgument));
         assert_eq!(key(b"", "", "PUBLIC KEY"), Err(Status::BadArgument));
     }
+
+    #[test]
+    fn a_key_that_would_cost_too_much_is_refused() {
+        let largest = vec![b'a'; MAX_KEY_BYTES];
+        let larger = vec![b'a'; MAX_KEY_BYTES + 1];
+        assert_eq!(key(&largest, "", "PUBLIC KEY").unwrap(), largest);
+        assert_eq!(key(&larger, "", "PUBLIC KEY"), Err(Status::BadArgument));
+        let text = String::from_utf8(larger).unwrap();
+        assert_eq!(key(b"", &text, "PUBLIC KEY"), Err(Status::BadArgument));
+    }
 }

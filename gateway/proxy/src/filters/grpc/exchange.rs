@@ -4,7 +4,6 @@
 //! backend takes. A call that the backend has not looked at is made once more.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_core::failure::Failure;
@@ -13,12 +12,13 @@ use tidegate_host_abi::GrpcEvent;
 use tidegate_host_abi::GrpcKind;
 use tidegate_host_abi::GrpcStart;
 
-use crate::filters::callout::LONGEST_CALL;
+use crate::filters::callout::time_limit;
 use crate::filters::grpc::Delivered;
 use crate::filters::grpc::inbound::Inbound;
 use crate::filters::grpc::outbound;
 use crate::filters::grpc::outbound::Outbox;
 use crate::filters::grpc::request;
+use crate::filters::remarks::Remarks;
 use crate::upstream::balance::Target;
 use crate::upstream::h2::H2Stream;
 use crate::worker::Worker;
@@ -29,6 +29,7 @@ pub(super) struct Peer {
     pub(super) worker: Rc<Worker>,
     /// `None` if the backend is gone since the guest named it.
     pub(super) backend: Option<Target>,
+    pub(super) remarks: Remarks,
 }
 
 /// Why there is no stream.
@@ -66,15 +67,8 @@ pub(super) async fn call(peer: &Peer, start: &GrpcStart) -> GrpcEvent {
     let (message, limit) = match &start.kind {
         GrpcKind::Call {
             message,
-            timeout_ms: 0,
-        } => (message, LONGEST_CALL),
-        GrpcKind::Call {
-            message,
             timeout_ms,
-        } => {
-            let limit = Duration::from_millis(u64::from(*timeout_ms));
-            (message, limit.min(LONGEST_CALL))
-        }
+        } => (message, time_limit(*timeout_ms)),
         GrpcKind::Stream => return close(grpc::INTERNAL, "not a call"),
     };
     let mut begun = false;
@@ -180,8 +174,10 @@ pub(super) async fn stream(
             }
             _ = &mut sending => return report_all(&mut inbound, &deliver).await,
             () = outbox.overflows() => {
-                tracing::warn!("a filter sends messages faster than its backend takes them");
                 let why = "more messages wait than are allowed";
+                peer.remarks.warn(format_args!(
+                    "a gRPC stream is given up: {why}, the backend takes them slowly"
+                ));
                 inbound.give_up(grpc::RESOURCE_EXHAUSTED, why);
             }
         }

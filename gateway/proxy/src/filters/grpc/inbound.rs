@@ -167,7 +167,6 @@ impl Inbound {
                 }
                 Err(FrameError::TooLong) => {
                     let why = format!("a message is longer than {} bytes", self.limit);
-                    tracing::warn!(limit = self.limit, "a message to a filter is too long");
                     self.break_off(grpc::RESOURCE_EXHAUSTED, &why);
                     return;
                 }
@@ -256,5 +255,22 @@ fn reason_of(failure: Failure) -> String {
         Failure::ConnectTimeout => connect_error("connection timeout"),
         Failure::ConnectFailed => connect_error("remote connection failure"),
         _ => connect_error("connection termination"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::failure::Failure;
+    use tidegate_core::grpc;
+
+    use super::Inbound;
+
+    #[test]
+    fn who_gives_up_a_stream_that_has_ended_is_told_how_it_ended() {
+        let mut given_up = Inbound::failed(Failure::ConnectFailed);
+        given_up.give_up(grpc::RESOURCE_EXHAUSTED, "too many messages wait");
+        let told: Vec<_> = given_up.ready.into();
+        let ended: Vec<_> = Inbound::failed(Failure::ConnectFailed).ready.into();
+        assert_eq!(told, ended);
     }
 }

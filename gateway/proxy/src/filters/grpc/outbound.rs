@@ -132,3 +132,44 @@ pub(super) async fn send(body: &mut SendStream<Bytes>, message: &[u8], last: boo
     }
     Sent::All
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use tokio::sync::futures::Notified;
+
+    use super::MESSAGE_COST;
+    use super::Outbox;
+
+    /// Whether the guest was found to send too fast.
+    fn overflows(outbox: &Outbox) -> bool {
+        let mut notified: std::pin::Pin<Box<Notified<'_>>> = Box::pin(outbox.overflow.notified());
+        // One that was told before is ready at once.
+        notified.as_mut().enable()
+    }
+
+    #[test]
+    fn one_message_may_be_large_and_the_next_is_too_much() {
+        let outbox = Outbox::new(100);
+        outbox.push(Bytes::from(vec![0; 1_000]));
+        assert!(!overflows(&outbox), "the host has let it through");
+        outbox.push(Bytes::new());
+        assert!(overflows(&outbox));
+    }
+
+    #[test]
+    fn messages_without_bytes_are_not_free() {
+        let outbox = Outbox::new(10 * MESSAGE_COST);
+        for _ in 0..10 {
+            outbox.push(Bytes::new());
+        }
+        assert!(!overflows(&outbox));
+        outbox.push(Bytes::new());
+        assert!(overflows(&outbox));
+        assert_eq!(
+            outbox.waiting.borrow().len(),
+            10,
+            "what is too much is not kept"
+        );
+    }
+}

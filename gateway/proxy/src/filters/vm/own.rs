@@ -11,6 +11,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::rc::Weak;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -37,6 +38,8 @@ pub(super) struct Pool {
     waiting: Cell<usize>,
     arrived: Notify,
     taken: RefCell<Vec<Weak<Vm>>>,
+    /// No stream can want one any more: orders that could not be filled yet are given up.
+    ended: Arc<AtomicBool>,
 }
 
 /// Why a stream gets no instance.
@@ -71,8 +74,15 @@ impl Pool {
         self.arrived.notify_one();
     }
 
-    pub(super) fn clear(&self) {
+    /// Gives up what is in stock and what is ordered.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Relaxed);
         self.stock.borrow_mut().clear();
+    }
+
+    /// What says to who starts instances that nobody wants them any more.
+    pub(super) fn ended(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.ended)
     }
 
     /// Those that streams have.
@@ -114,6 +124,7 @@ impl Vm {
             grpc: GrpcCalls::default(),
             pool: None,
             permit: RefCell::new(Some(permit)),
+            alone_since: Cell::new(None),
         });
         let mut taken = pool.taken.borrow_mut();
         if taken.len() == taken.capacity() {

@@ -29,6 +29,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A service that has run so long is taken for well.
 const WELL: Duration = Duration::from_secs(60);
 
+/// How long a plugin that is gone may wait for answers to its calls.
+const LAST_ANSWERS: Duration = Duration::from_secs(5);
+
 /// Who comes after an instance.
 #[derive(Debug)]
 pub(super) enum Succession {
@@ -95,6 +98,21 @@ impl Vm {
         // What a pool has in stock is for streams of these generations that have not met it yet.
     }
 
+    /// Whether it may end, now that it is retired and no stream has it. Calls that are open get a
+    /// moment for their answers, and not more: a guest could make the next one at each answer.
+    pub(crate) fn may_end(&self) -> bool {
+        let since = self.alone_since.get().unwrap_or_else(Instant::now);
+        self.alone_since.set(Some(since));
+        if self.is_service() || since.elapsed() >= LAST_ANSWERS {
+            return true;
+        }
+        let active = self.active.borrow();
+        let Some(instance) = active.as_ref() else {
+            return true;
+        };
+        (0..self.plugins.len()).all(|place| instance.open_calls(place) == 0)
+    }
+
     /// Keeps an instance for the next fault.
     pub(super) fn keep_spare(&self, instance: Instance) {
         if let Succession::Spare(spare) = &self.succession
@@ -107,6 +125,7 @@ impl Vm {
     /// Orders a spare if there is none and there should be.
     pub(super) fn order_spare(&self) {
         if let Succession::Spare(spare) = &self.succession
+            && !self.is_pool()
             && spare.borrow().is_none()
             // One order at a time: else each trap would add one to those of the lost instances.
             && !self.spare_ordered.replace(true)
@@ -118,10 +137,9 @@ impl Vm {
     /// Orders an instance, to be started after a pause. One that is retired gets none.
     pub(super) fn order(&self, after: Duration) {
         // Streams of older generations still want instances of their own.
-        let retired = if self.is_pool() {
-            Arc::default()
-        } else {
-            Arc::clone(&self.retired)
+        let retired = match &self.pool {
+            Some(pool) => pool.ended(),
+            None => Arc::clone(&self.retired),
         };
         if retired.load(Ordering::Relaxed) {
             return;

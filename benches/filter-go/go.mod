@@ -1,0 +1,3 @@
+module tidegate/bench
+
+go 1.25
