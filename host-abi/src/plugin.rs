@@ -68,6 +68,8 @@ pub enum PluginKind {
     /// It filters HTTP streams.
     #[default]
     Http,
+    /// It filters connections.
+    Network,
     /// It has no streams: one instance in the process, for ticks, queues and calls (Envoy:
     /// singleton `WasmService`).
     Service,
@@ -235,7 +237,9 @@ fn vm_key(module: &Module, spec: &PluginSpec) -> VmKey {
     part(vm_config);
     part(format!("{unknown_imports:?}").as_bytes());
     part(format!("{failure_policy:?} {limits:?} {stop_iteration} {strict}").as_bytes());
-    if (*isolation, *kind) != (Isolation::Worker, PluginKind::Http) {
+    if (*isolation, *kind) == (Isolation::Worker, PluginKind::Network) {
+        part(b"connections");
+    } else if (*isolation, *kind) != (Isolation::Worker, PluginKind::Http) {
         // It shares its instances with nobody.
         part(format!("{isolation:?} {kind:?}").as_bytes());
         part(name.as_bytes());

@@ -31,6 +31,11 @@ pub struct Metrics {
     pub connections: u64,
     /// TLS handshakes with clients, by listener and by how they ended.
     pub handshakes: BTreeMap<(Arc<str>, &'static str), u64>,
+    /// Connections that were passed on as bytes, by listener.
+    pub tcp: BTreeMap<Arc<str>, TcpNumbers>,
+    /// Connections that ended otherwise than by both peers' word, or were refused before anything
+    /// was spoken on them, by the access log's flag.
+    pub connection_flags: BTreeMap<&'static str, u64>,
     /// Instances that were ended, by plugin and kind of fault.
     pub plugin_faults: BTreeMap<(String, &'static str), u64>,
     /// Instances that only older generations hold, until their last stream ends.
@@ -41,6 +46,19 @@ pub struct Metrics {
     pub waiting_plugins: Vec<String>,
     /// What plugins count themselves.
     pub guests: Vec<GuestMetric>,
+}
+
+/// The connections of a listener that are passed on as bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TcpNumbers {
+    /// Those that came.
+    pub connections: u64,
+    /// Those that are open now.
+    pub open: u64,
+    /// Bytes from clients.
+    pub received: u64,
+    /// Bytes to clients.
+    pub sent: u64,
 }
 
 /// What one plugin uses.
@@ -86,6 +104,8 @@ pub(crate) struct Counters {
     retired: AtomicU64,
     flags: Mutex<BTreeMap<&'static str, u64>>,
     handshakes: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
+    tcp: Mutex<BTreeMap<Arc<str>, Arc<TcpCounters>>>,
+    connection_flags: Mutex<BTreeMap<&'static str, u64>>,
     faults: Mutex<BTreeMap<(String, &'static str), u64>>,
     plugins: Mutex<BTreeMap<String, PluginNumbers>>,
 }
@@ -98,6 +118,8 @@ impl Counters {
             retired: AtomicU64::new(0),
             flags: Mutex::default(),
             handshakes: Mutex::default(),
+            tcp: Mutex::default(),
+            connection_flags: Mutex::default(),
             faults: Mutex::default(),
             plugins: Mutex::default(),
         })
@@ -126,6 +148,22 @@ impl Counters {
         *handshakes
             .entry((Arc::clone(listener), result))
             .or_default() += 1;
+    }
+
+    /// The counters of a listener's connections that are passed on as bytes.
+    pub(crate) fn tcp(&self, listener: &Arc<str>) -> Arc<TcpCounters> {
+        let mut tcp = self.tcp.lock().unwrap_or_else(PoisonError::into_inner);
+        match tcp.get(listener) {
+            Some(known) => Arc::clone(known),
+            None => Arc::clone(tcp.entry(Arc::clone(listener)).or_default()),
+        }
+    }
+
+    /// A connection ended otherwise than by both peers' word.
+    pub(crate) fn connection_flag(&self, flag: &'static str) {
+        let flags = &self.connection_flags;
+        let mut flags = flags.lock().unwrap_or_else(PoisonError::into_inner);
+        *flags.entry(flag).or_default() += 1;
     }
 
     /// So many instances wait for their last streams.
@@ -171,6 +209,39 @@ impl Counters {
     }
 }
 
+/// What one worker counts of a listener's connections that are passed on as bytes.
+#[derive(Debug, Default)]
+pub(crate) struct TcpCounters {
+    connections: AtomicU64,
+    open: AtomicU64,
+    received: AtomicU64,
+    sent: AtomicU64,
+}
+
+impl TcpCounters {
+    /// A connection came.
+    pub(crate) fn opened(&self) {
+        add(&self.connections, 1);
+        add(&self.open, 1);
+    }
+
+    /// A connection ended.
+    pub(crate) fn closed(&self) {
+        let open = self.open.load(Ordering::Relaxed);
+        self.open.store(open.saturating_sub(1), Ordering::Relaxed);
+    }
+
+    /// So many bytes more came from a client.
+    pub(crate) fn received(&self, bytes: u64) {
+        add(&self.received, bytes);
+    }
+
+    /// So many bytes more went to a client.
+    pub(crate) fn sent(&self, bytes: u64) {
+        add(&self.sent, bytes);
+    }
+}
+
 fn entry<'a>(
     plugins: &'a mut BTreeMap<String, PluginNumbers>,
     plugin: &str,
@@ -180,7 +251,12 @@ fn entry<'a>(
 
 /// Only one thread writes: no locked instruction is needed.
 fn add_one(count: &AtomicU64) {
-    count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    add(count, 1);
+}
+
+fn add(count: &AtomicU64, more: u64) {
+    let sum = count.load(Ordering::Relaxed).wrapping_add(more);
+    count.store(sum, Ordering::Relaxed);
 }
 
 impl Metrics {
@@ -201,6 +277,7 @@ impl Metrics {
             }
             drop(flags);
             all.add_handshakes(worker);
+            all.add_connections(worker);
             let faults = worker.faults.lock().unwrap_or_else(PoisonError::into_inner);
             for (fault, count) in faults.iter() {
                 *all.plugin_faults.entry(fault.clone()).or_default() += count;
@@ -227,6 +304,23 @@ impl Metrics {
         let handshakes = handshakes.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, count) in handshakes.iter() {
             *self.handshakes.entry(key.clone()).or_default() += count;
+        }
+    }
+
+    fn add_connections(&mut self, worker: &Counters) {
+        let tcp = worker.tcp.lock().unwrap_or_else(PoisonError::into_inner);
+        for (listener, counted) in tcp.iter() {
+            let sum = self.tcp.entry(Arc::clone(listener)).or_default();
+            sum.connections += counted.connections.load(Ordering::Relaxed);
+            sum.open += counted.open.load(Ordering::Relaxed);
+            sum.received += counted.received.load(Ordering::Relaxed);
+            sum.sent += counted.sent.load(Ordering::Relaxed);
+        }
+        drop(tcp);
+        let flags = &worker.connection_flags;
+        let flags = flags.lock().unwrap_or_else(PoisonError::into_inner);
+        for (flag, count) in flags.iter() {
+            *self.connection_flags.entry(flag).or_default() += count;
         }
     }
 }

@@ -199,6 +199,7 @@ fn plugin(name: &str, slot: &Slot) -> PluginStatus {
         fails_open: policy == FailurePolicy::FailOpen,
         kind: match spec.map(|spec| spec.kind) {
             Some(PluginKind::Service) => "Service",
+            Some(PluginKind::Network) => "Network",
             Some(PluginKind::Http) | None => "Http",
         },
         isolation: match spec.map(|spec| spec.isolation) {

@@ -102,6 +102,8 @@ struct PluginBody {
     #[serde(default)]
     service: bool,
     #[serde(default)]
+    network: bool,
+    #[serde(default)]
     isolated: bool,
     #[serde(default)]
     stop_iteration: bool,
@@ -267,6 +269,7 @@ fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
         env: env.clone(),
         fail_open: *failure_policy == FailurePolicy::FailOpen,
         service: *kind == PluginKind::Service,
+        network: *kind == PluginKind::Network,
         isolated: *isolation == Isolation::Stream,
         stop_iteration: *stop_iteration,
         strict: *strict,
@@ -302,10 +305,10 @@ fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError> {
             } else {
                 FailurePolicy::FailClosed
             },
-            kind: if body.service {
-                PluginKind::Service
-            } else {
-                PluginKind::Http
+            kind: match (body.service, body.network) {
+                (true, _) => PluginKind::Service,
+                (false, true) => PluginKind::Network,
+                (false, false) => PluginKind::Http,
             },
             isolation: if body.isolated {
                 Isolation::Stream

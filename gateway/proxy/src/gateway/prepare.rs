@@ -51,9 +51,11 @@ pub(super) fn prepare(
         let (workers, instances) = match spec.map(|spec| (spec.kind, spec.isolation)) {
             // One in the process: the first worker has it.
             Some((PluginKind::Service, _)) => (1, 1),
-            Some((PluginKind::Http, Isolation::Stream)) => (workers, STOCK),
+            Some((PluginKind::Http | PluginKind::Network, Isolation::Stream)) => (workers, STOCK),
             // One that serves and a spare.
-            Some((PluginKind::Http, Isolation::Worker)) | None => (workers, 2),
+            Some((PluginKind::Http | PluginKind::Network, Isolation::Worker)) | None => {
+                (workers, 2)
+            }
         };
         for share in each.iter_mut().take(workers) {
             share.instances.push((vm.id, start_vm(vm, instances)?));

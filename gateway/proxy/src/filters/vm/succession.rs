@@ -75,7 +75,7 @@ impl Succession {
     pub(super) fn of(spec: Option<&PluginSpec>) -> Self {
         match spec.map(|spec| spec.kind) {
             Some(PluginKind::Service) => Self::Restart(Pause::new()),
-            Some(PluginKind::Http) | None => Self::Spare(RefCell::new(None)),
+            Some(PluginKind::Http | PluginKind::Network) | None => Self::Spare(RefCell::new(None)),
         }
     }
 }
@@ -161,7 +161,7 @@ impl Vm {
         self.generation.set(self.generation() + 1);
         // Streams that wait for the lost instance look again and find it gone.
         for known in self.streams.take_all() {
-            known.stream.state().wake();
+            known.wake();
         }
         match &self.succession {
             Succession::Spare(spare) => {
