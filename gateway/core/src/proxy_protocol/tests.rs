@@ -1,3 +1,5 @@
+//! Both versions of the header, read and written.
+
 use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::net::SocketAddr;
