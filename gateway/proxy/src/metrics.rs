@@ -4,6 +4,8 @@
 //! that counting costs a load and a store; rare things are counted in maps behind a lock that only
 //! a scrape contends for.
 
+mod tcp;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -14,6 +16,9 @@ use std::sync::atomic::Ordering;
 pub use tidegate_host_abi::MetricSnapshot as GuestMetric;
 pub use tidegate_host_abi::MetricValue as GuestMetricValue;
 use tidegate_host_abi::Usage;
+
+pub(crate) use crate::metrics::tcp::TcpCounters;
+pub use crate::metrics::tcp::TcpNumbers;
 
 /// Statuses are three digits; this is one more than the largest.
 const STATUSES: usize = 1000;
@@ -46,19 +51,6 @@ pub struct Metrics {
     pub waiting_plugins: Vec<String>,
     /// What plugins count themselves.
     pub guests: Vec<GuestMetric>,
-}
-
-/// The connections of a listener that are passed on as bytes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct TcpNumbers {
-    /// Those that came.
-    pub connections: u64,
-    /// Those that are open now.
-    pub open: u64,
-    /// Bytes from clients.
-    pub received: u64,
-    /// Bytes to clients.
-    pub sent: u64,
 }
 
 /// What one plugin uses.
@@ -209,39 +201,6 @@ impl Counters {
     }
 }
 
-/// What one worker counts of a listener's connections that are passed on as bytes.
-#[derive(Debug, Default)]
-pub(crate) struct TcpCounters {
-    connections: AtomicU64,
-    open: AtomicU64,
-    received: AtomicU64,
-    sent: AtomicU64,
-}
-
-impl TcpCounters {
-    /// A connection came.
-    pub(crate) fn opened(&self) {
-        add(&self.connections, 1);
-        add(&self.open, 1);
-    }
-
-    /// A connection ended.
-    pub(crate) fn closed(&self) {
-        let open = self.open.load(Ordering::Relaxed);
-        self.open.store(open.saturating_sub(1), Ordering::Relaxed);
-    }
-
-    /// So many bytes more came from a client.
-    pub(crate) fn received(&self, bytes: u64) {
-        add(&self.received, bytes);
-    }
-
-    /// So many bytes more went to a client.
-    pub(crate) fn sent(&self, bytes: u64) {
-        add(&self.sent, bytes);
-    }
-}
-
 fn entry<'a>(
     plugins: &'a mut BTreeMap<String, PluginNumbers>,
     plugin: &str,
@@ -311,10 +270,7 @@ impl Metrics {
         let tcp = worker.tcp.lock().unwrap_or_else(PoisonError::into_inner);
         for (listener, counted) in tcp.iter() {
             let sum = self.tcp.entry(Arc::clone(listener)).or_default();
-            sum.connections += counted.connections.load(Ordering::Relaxed);
-            sum.open += counted.open.load(Ordering::Relaxed);
-            sum.received += counted.received.load(Ordering::Relaxed);
-            sum.sent += counted.sent.load(Ordering::Relaxed);
+            counted.add_to(sum);
         }
         drop(tcp);
         let flags = &worker.connection_flags;

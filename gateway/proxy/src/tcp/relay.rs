@@ -6,10 +6,9 @@
 //! reset as a reset.
 
 mod flow;
+mod turn;
 
 use std::future::poll_fn;
-use std::io;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
@@ -19,22 +18,20 @@ use bytes::Bytes;
 use socket2::SockRef;
 use tidegate_core::failure::Failure;
 use tidegate_host_abi::Side;
-use tokio::io::AsyncRead as _;
-use tokio::io::ReadBuf;
 
 use crate::deadline::Deadline;
 use crate::tcp::filters::Filters;
 use crate::tcp::filters::data::Passed;
 use crate::tcp::relay::flow::Flow;
 use crate::tcp::relay::flow::Wrote;
+use crate::tcp::relay::turn::Turn;
+use crate::tcp::relay::turn::Way;
 use crate::tcp::stream::Tally;
 use crate::transport::Transport;
 use crate::worker::Worker;
 
 /// What one read asks for.
 pub(crate) const READ_SIZE: usize = 64 * 1024;
-/// Reads of one direction before other connections get their turn.
-const TURN: usize = 16;
 
 /// How long peers may take.
 #[derive(Debug, Clone, Copy)]
@@ -80,14 +77,6 @@ pub(super) enum End {
     Origin,
     /// Otherwise.
     Failed(Failure),
-}
-
-/// What came of a turn of one direction.
-enum Turn {
-    /// It waits for a peer.
-    Waits,
-    /// It has more to do, after others.
-    Yields,
 }
 
 impl<'a> Relay<'a> {
@@ -158,7 +147,7 @@ impl<'a> Relay<'a> {
         self.client_ends = self.down.is_over();
         for side in [Side::Request, Side::Response] {
             self.release(side, cx)?;
-            if matches!(self.turn(side, cx)?, Turn::Yields) {
+            if matches!(self.turn(side, cx)?, Turn::GoesOn) {
                 cx.waker().wake_by_ref();
             }
         }
@@ -234,94 +223,42 @@ impl<'a> Relay<'a> {
 
     /// Moves what can be moved now in one direction.
     fn turn(&mut self, side: Side, cx: &mut Context<'_>) -> Result<Turn, Failure> {
-        let mut buffer = self.worker.copy_buffer.take();
+        let worker = self.worker;
+        let mut buffer = worker.copy_buffer.take();
         buffer.resize(READ_SIZE, 0);
-        let turn = self.turn_with(side, &mut buffer, cx);
-        self.worker.copy_buffer.replace(buffer);
+        let turn = self.way(side).run(&mut buffer, cx);
+        worker.copy_buffer.replace(buffer);
         turn
     }
 
-    fn turn_with(
-        &mut self,
-        side: Side,
-        buffer: &mut [u8],
-        cx: &mut Context<'_>,
-    ) -> Result<Turn, Failure> {
-        let Limits {
-            client_stall,
-            upstream_stall,
-            ..
-        } = self.limits;
-        let (from, to, flow, stall) = match side {
+    fn way(&mut self, side: Side) -> Way<'_> {
+        let (from, to, flow, stall, begun) = match side {
             Side::Request => (
                 &mut self.client,
                 &mut self.origin,
                 &mut self.up,
-                upstream_stall,
+                self.limits.upstream_stall,
+                std::mem::take(&mut self.begun),
             ),
             Side::Response => (
                 &mut self.origin,
                 &mut self.client,
                 &mut self.down,
-                client_stall,
+                self.limits.client_stall,
+                Bytes::new(),
             ),
         };
-        let tally = &self.tally;
-        let filters = self.filters.as_deref();
-        let sent = |bytes: usize| match side {
-            Side::Request => {}
-            Side::Response => tally.add_sent(bytes),
-        };
-        for _ in 0..TURN {
-            match flow.write_waiting(to, cx, sent) {
-                Wrote::All => {}
-                Wrote::Some => {
-                    flow.stall(stall, &self.worker.wheel);
-                    return Ok(Turn::Waits);
-                }
-                Wrote::Broken => return Ok(Turn::Waits),
-            }
-            if flow.is_at_end() {
-                flow.end(to, cx);
-                return Ok(Turn::Waits);
-            }
-            if flow.is_read_to_end() || filters.is_some_and(|filters| filters.is_full(side)) {
-                flow.flush(to, cx);
-                return Ok(Turn::Waits);
-            }
-            let begun = match side {
-                Side::Request => std::mem::take(&mut self.begun),
-                Side::Response => Bytes::new(),
-            };
-            let read = if begun.is_empty() {
-                read(from, buffer, cx)
-            } else {
-                Poll::Ready(Ok(&*begun))
-            };
-            let bytes = match read {
-                Poll::Pending => {
-                    flow.flush(to, cx);
-                    return Ok(Turn::Waits);
-                }
-                Poll::Ready(Ok(bytes)) => bytes,
-                Poll::Ready(Err(err)) => {
-                    tracing::debug!(%err, "a connection that is passed on broke");
-                    return Err(match side {
-                        Side::Request => Failure::ClientClosed,
-                        Side::Response => Failure::UpstreamReset,
-                    });
-                }
-            };
-            if side == Side::Request {
-                tally.add_received(bytes.len());
-            }
-            match filters {
-                None if bytes.is_empty() => flow.note_end(),
-                None => flow.write(to, bytes, cx, sent),
-                Some(filters) => pass(filters, side, bytes, flow)?,
-            }
+        Way {
+            side,
+            from,
+            begun,
+            to,
+            flow,
+            filters: self.filters.as_deref(),
+            tally: &self.tally,
+            stall,
+            wheel: &self.worker.wheel,
         }
-        Ok(Turn::Yields)
     }
 
     /// Makes both connections end by a reset.
@@ -344,21 +281,6 @@ impl Drop for Relay<'_> {
     }
 }
 
-/// Shows filters what was read; nothing is the end.
-fn pass(filters: &Filters<'_>, side: Side, bytes: &[u8], flow: &mut Flow) -> Result<(), Failure> {
-    let end = bytes.is_empty();
-    if end {
-        flow.note_read_to_end();
-    } else {
-        flow.note_read(bytes.len());
-    }
-    let data = Bytes::copy_from_slice(bytes);
-    if filters.pass(side, data, end, flow.waiting())? == Passed::Ended {
-        flow.note_end();
-    }
-    Ok(())
-}
-
 /// Whether bytes were lost: a peer must not take what it has for all there is. What one peer broke
 /// is broken for the other.
 fn cuts(failure: Failure) -> bool {
@@ -366,22 +288,4 @@ fn cuts(failure: Failure) -> bool {
         failure,
         Failure::IdleConnection | Failure::PluginClosedStream
     )
-}
-
-/// Reads what is there; nothing at the end.
-fn read<'b>(
-    from: &mut Transport,
-    buffer: &'b mut [u8],
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<&'b [u8]>> {
-    let mut into = ReadBuf::new(buffer);
-    let read = Pin::new(from).poll_read(cx, &mut into);
-    let count = into.filled().len();
-    match read {
-        Poll::Pending => Poll::Pending,
-        Poll::Ready(Ok(())) => Poll::Ready(Ok(buffer.get(..count).unwrap_or_default())),
-        // TLS without its own last word: many peers end so.
-        Poll::Ready(Err(err)) if err.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(&[])),
-        Poll::Ready(Err(err)) => Poll::Ready(Err(err)),
-    }
 }

@@ -15,6 +15,7 @@ use tidegate_host_abi::PeerType;
 use tidegate_host_abi::Side;
 
 use crate::filters::Filter;
+use crate::filters::vm::EnterError;
 use crate::tcp::filters::Filters;
 
 /// Whether the end of a direction came out at the end of the chain.
@@ -154,9 +155,8 @@ impl Filters<'_> {
             Side::Request => Callback::DownstreamData,
             Side::Response => Callback::UpstreamData,
         };
-        let sees = filter.callbacks.has(callback);
         let tells_end = end && side == Side::Response;
-        if !sees && !tells_end {
+        if !filter.callbacks.has(callback) && !tells_end {
             return Ok(Some(pieces));
         }
         let size = {
@@ -170,21 +170,7 @@ impl Filters<'_> {
             known.ended |= end;
             u32::try_from(known.data.len()).unwrap_or(u32::MAX)
         };
-        let entered =
-            self.vm(filter, at)
-                .enter(Some(self.current(context, at)), |instance, streams| {
-                    let action = match side {
-                        Side::Request => {
-                            instance.on_downstream_data(streams, context, size, end)?
-                        }
-                        Side::Response => instance.on_upstream_data(streams, context, size, end)?,
-                    };
-                    if tells_end {
-                        // As in Envoy, which cannot tell here who has closed.
-                        instance.on_upstream_close(streams, context, PeerType::Unknown)?;
-                    }
-                    Ok(action)
-                });
+        let entered = self.enter(filter, at, context, side, size, end);
         let action = match entered {
             Ok(action) => action,
             Err(_) => {
@@ -203,5 +189,30 @@ impl Filters<'_> {
         }
         known.visible = false;
         Ok(Some(known.data.take()))
+    }
+
+    /// Enters a filter for data, and at its end for the end of the origin's connection.
+    fn enter(
+        &self,
+        filter: &Filter,
+        at: usize,
+        context: ContextId,
+        side: Side,
+        size: u32,
+        end: bool,
+    ) -> Result<ConnectionAction, EnterError> {
+        let current = Some(self.current(context, at));
+        self.vm(filter, at)
+            .enter(current, |instance, streams| match side {
+                Side::Request => instance.on_downstream_data(streams, context, size, end),
+                Side::Response => {
+                    let action = instance.on_upstream_data(streams, context, size, end)?;
+                    if end {
+                        // As in Envoy, which cannot tell here who has closed.
+                        instance.on_upstream_close(streams, context, PeerType::Unknown)?;
+                    }
+                    Ok(action)
+                }
+            })
     }
 }
