@@ -11,10 +11,12 @@ pub(crate) mod redis;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use tidegate_core::backend::BackendProtocol;
 use tidegate_core::failure::Failure;
+use tidegate_core::proxy_protocol::Ends;
+use tidegate_core::proxy_protocol::encode;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::http1::reader::Reader;
@@ -74,6 +76,8 @@ pub(crate) struct UpstreamConnection {
     pub(crate) local: Option<SocketAddr>,
     /// It has served another exchange before.
     pub(crate) reused: bool,
+    /// Its origin was told who the client is: nobody else may use it.
+    of_client: bool,
     /// Counts the exchange that uses it.
     lease: Option<Lease>,
 }
@@ -95,7 +99,8 @@ pub(crate) enum Freshness {
     New,
 }
 
-/// A connection to an endpoint of the backend: [`kept`], or else [`connect_from`].
+/// A connection of the gateway's own to an endpoint of the backend: [`kept`], or else
+/// [`connect_from`].
 ///
 /// # Errors
 ///
@@ -111,7 +116,7 @@ pub(crate) async fn connect(
     {
         return Ok(kept);
     }
-    connect_from(worker, backend, first, freshness).await
+    connect_from(worker, backend, first, freshness, None).await
 }
 
 /// A kept connection to the endpoint that was picked, if there is one: nothing has to be waited for.
@@ -121,6 +126,9 @@ pub(crate) fn kept(
     picked: Option<Picked>,
 ) -> Option<Upstream> {
     let (place, endpoint) = picked?;
+    if backend.backend.proxy_protocol.is_some() {
+        return None; // It would be another client's.
+    }
     // With TLS it is the endpoint that chooses.
     let http2_alone = backend.backend.protocol == BackendProtocol::Http2;
     if http2_alone || backend.backend.tls.is_some() {
@@ -167,7 +175,8 @@ fn on_stream(
 /// A new connection to the endpoint that was picked, or a connection to another one.
 ///
 /// Endpoints are tried as the load balancer picks them, each once, until one accepts: before a
-/// request was sent, trying the next is always safe.
+/// request was sent, trying the next is always safe. `client` is whom it is for, for backends that
+/// are told; `None` is the gateway itself.
 ///
 /// # Errors
 ///
@@ -177,8 +186,8 @@ pub(crate) async fn connect_from(
     backend: &Rc<BackendState>,
     mut picked: Option<Picked>,
     freshness: Freshness,
+    client: Option<&Ends>,
 ) -> Result<Upstream, ConnectError> {
-    let limit = worker.timeouts().connect;
     let mut tried = Vec::new();
     let mut timed_out = 0;
     let mut error = ConnectError {
@@ -187,7 +196,7 @@ pub(crate) async fn connect_from(
     };
     while let Some((place, endpoint)) = picked {
         let opened = match backend.backend.protocol {
-            BackendProtocol::Http1 => open(worker, backend, (place, endpoint), limit).await,
+            BackendProtocol::Http1 => open(worker, backend, (place, endpoint), client).await,
             BackendProtocol::Http2 => {
                 let reserved = worker.h2.reserve(worker, backend, endpoint).await;
                 reserved.map(|it| on_stream(worker, it, endpoint, backend.lease(place)))
@@ -222,10 +231,16 @@ async fn open(
     worker: &Worker,
     backend: &Rc<BackendState>,
     (place, endpoint): Picked,
-    limit: Duration,
+    client: Option<&Ends>,
 ) -> Result<Upstream, Failure> {
     let deadline = worker.wheel.deadline();
-    let dialing = dial(backend, endpoint, Offer::Http);
+    let offer = match backend.backend.proxy_protocol {
+        None => Offer::Http,
+        // A connection is one client's: no other's requests may be on it.
+        Some(_) => Offer::Http1,
+    };
+    let dialing = dial(backend, endpoint, offer, client);
+    let limit = worker.timeouts().connect;
     let transport = match deadline.limit(limit, dialing).await {
         Ok(opened) => opened?,
         Err(_) => return Err(Failure::ConnectTimeout),
@@ -246,6 +261,7 @@ async fn open(
         connector: backend.connector_id(),
         local,
         reused: false,
+        of_client: backend.backend.proxy_protocol.is_some(),
         lease: Some(backend.lease(place)),
     })))
 }
@@ -308,7 +324,8 @@ impl Upstream {
     }
 }
 
-/// Connects to an endpoint, with TLS if the backend wants it. The caller limits the time.
+/// Connects to an endpoint, with TLS if the backend wants it. If it wants to know who the client
+/// is, it is told before all else; `None` is the gateway itself. The caller limits the time.
 ///
 /// # Errors
 ///
@@ -317,14 +334,22 @@ pub(crate) async fn dial(
     backend: &BackendState,
     endpoint: SocketAddr,
     offer: Offer,
+    client: Option<&Ends>,
 ) -> Result<Transport, Failure> {
     let connector = backend.connector()?;
-    let stream = TcpStream::connect(endpoint).await.map_err(|err| {
+    let mut stream = TcpStream::connect(endpoint).await.map_err(|err| {
         tracing::debug!(%endpoint, %err, "connect failed");
         Failure::ConnectFailed
     })?;
     // Small writes must not wait for acknowledgements; a socket without the option still works.
     stream.set_nodelay(true).ok();
+    if let Some(version) = backend.backend.proxy_protocol {
+        let header = encode(version, client);
+        stream.write_all(&header).await.map_err(|err| {
+            tracing::debug!(%endpoint, %err, "connect failed: the client could not be named");
+            Failure::ConnectFailed
+        })?;
+    }
     match connector {
         None => Ok(Transport::Tcp(stream)),
         Some(connector) => {
@@ -344,7 +369,10 @@ impl Pool {
     /// Keeps a connection whose exchange has ended cleanly.
     pub(crate) fn keep(&self, mut connection: Box<UpstreamConnection>) {
         connection.lease = None;
-        if connection.reader.buf.is_empty() && connection.writer.is_flushed() {
+        if !connection.of_client
+            && connection.reader.buf.is_empty()
+            && connection.writer.is_flushed()
+        {
             connection.writer.release();
             connection.reused = true;
             self.put(connection);

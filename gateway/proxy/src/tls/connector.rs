@@ -43,6 +43,8 @@ impl ConnectorId {
 pub(crate) enum Offer {
     /// HTTP/2 or HTTP/1.1; origins that choose nothing are taken to speak that.
     Http,
+    /// HTTP/1.1, and nothing else.
+    Http1,
     /// HTTP/2, and nothing else.
     Http2,
     /// Nothing: what is spoken is not HTTP.
@@ -56,6 +58,7 @@ pub(crate) struct Connector {
     host: Arc<str>,
     name: Option<ServerName<'static>>,
     http: Arc<ClientConfig>,
+    http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
     nothing: Arc<ClientConfig>,
     /// The client certificate that origins should see cannot be used.
@@ -122,6 +125,7 @@ impl Connector {
             host: Arc::clone(&settings.hostname),
             name: ServerName::try_from(settings.hostname.to_string()).ok(),
             http: offering(&["h2", "http/1.1"]),
+            http1: offering(&["http/1.1"]),
             http2: offering(&["h2"]),
             nothing: Arc::new(nothing),
             lacks_certificate: settings.client_certificate.is_some() && certificate.is_none(),
@@ -149,6 +153,7 @@ impl Connector {
         }
         let config = match offer {
             Offer::Http => &self.http,
+            Offer::Http1 => &self.http1,
             Offer::Http2 => &self.http2,
             Offer::Nothing => &self.nothing,
         };

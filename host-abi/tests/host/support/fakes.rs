@@ -41,6 +41,8 @@ pub(in crate::host) struct FakeStream {
     pub(in crate::host) maps: HashMap<MapKind, Vec<(String, String)>>,
     pub(in crate::host) request_body: Option<BodyBuffer>,
     pub(in crate::host) response_body: Option<BodyBuffer>,
+    pub(in crate::host) downstream_data: Option<BodyBuffer>,
+    pub(in crate::host) upstream_data: Option<BodyBuffer>,
     pub(in crate::host) properties: HashMap<String, PropertyValue<'static>>,
     pub(in crate::host) hosts: Option<Vec<UpstreamHost>>,
     pub(in crate::host) done: Vec<String>,
@@ -125,6 +127,13 @@ impl StreamHost for FakeStream {
         match side {
             Side::Request => self.request_body.as_mut(),
             Side::Response => self.response_body.as_mut(),
+        }
+    }
+
+    fn data(&mut self, side: Side) -> Option<&mut BodyBuffer> {
+        match side {
+            Side::Request => self.downstream_data.as_mut(),
+            Side::Response => self.upstream_data.as_mut(),
         }
     }
 

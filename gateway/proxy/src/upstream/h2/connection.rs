@@ -90,7 +90,7 @@ impl Connection {
         backend: &BackendState,
         endpoint: SocketAddr,
     ) -> Result<Rc<Self>, Failure> {
-        let transport = dial(backend, endpoint, Offer::Http2).await?;
+        let transport = dial(backend, endpoint, Offer::Http2, None).await?;
         Self::begin(worker, endpoint, transport).await
     }
 
