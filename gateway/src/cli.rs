@@ -50,7 +50,7 @@ pub(crate) enum Command {
     /// Report every problem of such files: exit code 0 if there is none, 1 if there are errors
     Check(CheckArgs),
     /// Proxy one address to one origin, without any configuration file
-    Proxy(ProxyArgs),
+    Proxy(Box<ProxyArgs>),
     /// Print the JSON Schema of configuration files, for editors
     Schema,
     /// Print the CustomResourceDefinitions of Tidegate's own kinds, for Kubernetes
