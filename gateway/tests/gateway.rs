@@ -20,6 +20,8 @@ mod compatibility;
 mod connections;
 #[path = "gateway/decisions.rs"]
 mod decisions;
+#[path = "gateway/dns.rs"]
+mod dns;
 #[path = "gateway/drain.rs"]
 mod drain;
 #[path = "gateway/examples.rs"]

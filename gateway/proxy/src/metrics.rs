@@ -15,6 +15,8 @@ pub use tidegate_host_abi::MetricSnapshot as GuestMetric;
 pub use tidegate_host_abi::MetricValue as GuestMetricValue;
 use tidegate_host_abi::Usage;
 
+use crate::resolver::LookedUp;
+
 /// Statuses are three digits; this is one more than the largest.
 const STATUSES: usize = 1000;
 
@@ -41,6 +43,8 @@ pub struct Metrics {
     pub waiting_plugins: Vec<String>,
     /// What plugins count themselves.
     pub guests: Vec<GuestMetric>,
+    /// What the names of backends have led to, by backend.
+    pub names: Vec<LookedUp>,
 }
 
 /// What one plugin uses.

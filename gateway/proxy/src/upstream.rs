@@ -210,7 +210,10 @@ pub(crate) async fn dial(
 impl Pool {
     /// Keeps a connection whose exchange has ended cleanly.
     pub(crate) fn keep(&self, mut connection: Box<UpstreamConnection>) {
-        connection.lease = None;
+        let lease = connection.lease.take();
+        if lease.is_some_and(|lease| lease.is_gone()) {
+            return;
+        }
         if connection.reader.buf.is_empty() && connection.writer.is_flushed() {
             connection.writer.release();
             connection.reused = true;

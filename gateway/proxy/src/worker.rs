@@ -28,6 +28,8 @@ use http::HeaderValue;
 use slab::Slab;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
+use tidegate_core::dns::DnsSource;
+use tidegate_core::dns::Resolved;
 use tidegate_core::time::http_date;
 use tidegate_host_abi::Instance;
 use tidegate_host_abi::QueueEvent;
@@ -76,6 +78,11 @@ pub(crate) enum Message {
         stream: TcpStream,
         peer: SocketAddr,
         bind: BindId,
+    },
+    /// Names have led to other endpoints.
+    Resolved {
+        source: Arc<DnsSource>,
+        now: Arc<Resolved>,
     },
     /// A shared queue has a new item; its owner may be here.
     QueueEvent(QueueEvent),

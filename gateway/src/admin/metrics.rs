@@ -11,6 +11,8 @@ use std::time::SystemTime;
 use tidegate_config::problem::Severity;
 use tidegate_proxy::GuestMetric;
 use tidegate_proxy::GuestMetricValue;
+use tidegate_proxy::LookedUp;
+use tidegate_proxy::Lookups;
 use tidegate_proxy::Metrics;
 use tidegate_proxy::PluginNumbers;
 
@@ -154,6 +156,7 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         plugins: used,
         waiting_plugins,
         guests: _,
+        names,
     } = proxy;
     let mut family = out.family(
         "tidegate_requests_total",
@@ -214,7 +217,46 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
     for plugin in waiting_plugins {
         family.sample(&[("plugin", plugin)], 1);
     }
+    self::names(out, names);
     plugins(out, used);
+}
+
+/// What names have led to.
+fn names(out: &mut Exposition, names: &[LookedUp]) {
+    let mut family = out.family(
+        "tidegate_dns_lookups_total",
+        Kind::Counter,
+        "Lookups of the names of a backend: records were found, are missing, or the servers failed.",
+    );
+    for one in names {
+        let backend = one.backend.as_str();
+        let Lookups {
+            found,
+            missing,
+            failed,
+        } = one.lookups;
+        for (result, count) in [("found", found), ("missing", missing), ("failed", failed)] {
+            family.sample(&[("backend", backend), ("result", result)], count);
+        }
+    }
+    let mut family = out.family(
+        "tidegate_dns_endpoints",
+        Kind::Gauge,
+        "Endpoints that the names of a backend lead to.",
+    );
+    for one in names {
+        family.sample(&[("backend", one.backend.as_str())], one.endpoints.len());
+    }
+    let mut family = out.family(
+        "tidegate_dns_answer_age_seconds",
+        Kind::Gauge,
+        "Age of the oldest answer that the endpoints of a backend come from.",
+    );
+    for one in names {
+        if let Some(age) = one.age_seconds {
+            family.sample(&[("backend", one.backend.as_str())], age);
+        }
+    }
 }
 
 /// Reads one number of a plugin.

@@ -15,6 +15,7 @@ use tidegate_core::backend::Endpoint;
 use tidegate_core::balance::LoadBalancer;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
+use tidegate_core::dns::DnsSource;
 use tidegate_core::host::HostMap;
 use tidegate_core::host::HostPattern;
 use tidegate_core::route::RouteTable;
@@ -71,6 +72,7 @@ pub struct Builder {
     certificates: Vec<Option<Arc<Certificate>>>,
     bundles: Vec<Option<Arc<Bundle>>>,
     https: Vec<Https>,
+    name_servers: Vec<SocketAddr>,
 }
 
 impl Gateway {
@@ -92,6 +94,7 @@ impl Gateway {
             certificates: Vec::new(),
             bundles: Vec::new(),
             https: Vec::new(),
+            name_servers: Vec::new(),
         }
     }
 
@@ -217,6 +220,15 @@ impl Builder {
         self
     }
 
+    /// The origin's endpoints come from names, which this server knows.
+    #[must_use]
+    pub fn dns(mut self, server: SocketAddr, source: DnsSource) -> Self {
+        self.origin.endpoints = Vec::new();
+        self.origin.dns = Some(Arc::new(source));
+        self.name_servers = vec![server];
+        self
+    }
+
     /// Filters may call only these backends.
     #[must_use]
     pub fn may_call(mut self, backends: &[&str]) -> Self {
@@ -307,6 +319,7 @@ impl Builder {
     pub fn try_start(self) -> Result<Gateway, StartError> {
         let log = SharedLog::default();
         let workers = self.workers;
+        let name_servers = self.name_servers.clone();
         let running = tidegate_proxy::Gateway::start(Options {
             generation: self.generation(1),
             workers,
@@ -315,6 +328,7 @@ impl Builder {
                 id: "gateway-1".to_owned(),
                 cluster: "edge".to_owned(),
             },
+            name_servers,
         })?;
         let (_, address) = *running.addresses().first().expect("one listener");
         Ok(Gateway {

@@ -13,6 +13,7 @@
 
 pub mod certs;
 pub mod client;
+pub mod dns;
 pub mod echo;
 pub mod envoy;
 pub mod eventually;
@@ -33,6 +34,7 @@ pub use certs::Authority;
 pub use certs::Leaf;
 pub use certs::Pair;
 pub use client::Client;
+pub use dns::Dns;
 pub use echo::Echo;
 pub use envoy::Envoy;
 pub use eventually::eventually;
