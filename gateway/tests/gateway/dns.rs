@@ -34,15 +34,14 @@ fn shop(port: u16) -> DnsSource {
 
 /// Two origins on one port, which say `one` and `two`.
 fn two() -> (Origin, Origin, u16) {
-    for _ in 0..100 {
+    let found = (0..100).find_map(|_| {
         let one = Origin::answers(200, "one");
         let port = one.address().port();
         let other = SocketAddr::new(TWO, port);
-        if std::net::TcpListener::bind(other).is_ok() {
-            return (one, Origin::answers_at(other, "two"), port);
-        }
-    }
-    panic!("no port is free at two addresses");
+        std::net::TcpListener::bind(other).ok()?;
+        Some((one, Origin::answers_at(other, "two"), port))
+    });
+    found.expect("a port that is free at two addresses")
 }
 
 /// What the gateway knows of its one source.
