@@ -151,6 +151,8 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         open_connections,
         connections,
         handshakes,
+        tunnels,
+        open_tunnels,
         plugin_faults,
         retired_instances,
         plugins: used,
@@ -185,6 +187,18 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         Kind::Counter,
         "Client connections accepted.",
         connections,
+    );
+    out.single(
+        "tidegate_open_tunnels",
+        Kind::Gauge,
+        "Connections that have changed their protocol, such as to WebSocket, and are open.",
+        open_tunnels,
+    );
+    out.single(
+        "tidegate_tunnels_total",
+        Kind::Counter,
+        "Connections that have changed their protocol.",
+        tunnels,
     );
     let mut family = out.family(
         "tidegate_tls_handshakes_total",

@@ -201,6 +201,12 @@ impl Forward<'_> {
         let attempted = self.on_connection(&mut connection, down).await;
         self.run.stream.state().facts.sent += down.outlet.written() - before;
         match attempted {
+            Ok((Next::Upgraded, _)) => {
+                if let Some(upgrade) = &mut self.run.stream.state().upgrade {
+                    upgrade.origin = Some(connection);
+                }
+                Attempted::Answered(Next::Upgraded)
+            }
             Ok((next, Reuse::Yes)) => {
                 self.run.worker.pool.keep(connection);
                 Attempted::Answered(next)

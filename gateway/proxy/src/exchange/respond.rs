@@ -25,6 +25,7 @@ use crate::exchange::pump::PendingHead;
 use crate::exchange::pump::Pump;
 use crate::exchange::pump::PumpEnd;
 use crate::exchange::state::Phase;
+use crate::exchange::upgrade;
 use crate::filters::Step;
 use crate::filters::run::FilterRun;
 use crate::filters::run::HeadStep;
@@ -239,6 +240,7 @@ impl<'a> Respond<'a> {
         Ok(match sent.after {
             After::Close => Next::Linger,
             After::KeepAlive | After::KeepAliveTold => Next::KeepAlive,
+            After::Upgraded => Next::Upgraded,
         })
     }
 
@@ -364,6 +366,9 @@ impl PendingHead for &mut SentHead<'_> {
             (false, Version::Http11) => After::KeepAlive,
         };
         let mut state = self.respond.run.stream.state();
+        if upgrade::is_done(&state) {
+            self.after = After::Upgraded;
+        }
         match outlet {
             Outlet::Http1(writer) => {
                 let out = &mut writer.out;
