@@ -72,6 +72,8 @@ mod reload;
 mod run;
 #[path = "gateway/smuggling.rs"]
 mod smuggling;
+#[path = "gateway/sse.rs"]
+mod sse;
 #[path = "gateway/tenancy.rs"]
 mod tenancy;
 #[path = "gateway/tls.rs"]
@@ -82,3 +84,7 @@ mod tls_clients;
 mod tls_origins;
 #[path = "gateway/tls_peers.rs"]
 mod tls_peers;
+#[path = "gateway/upgrades.rs"]
+mod upgrades;
+#[path = "gateway/websocket.rs"]
+mod websocket;

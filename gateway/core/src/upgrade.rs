@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use http::HeaderValue;
-use http::header::UPGRADE;
 
 use crate::failure::Failure;
+use crate::hop_by_hop::strip_with_upgrade;
 
 /// WebSocket's name (RFC 6455 §11.2).
 pub const WEBSOCKET: &str = "websocket";
@@ -89,14 +89,14 @@ pub fn is_forbidden(protocol: &[u8]) -> bool {
         .any(|never| name.eq_ignore_ascii_case(never.as_bytes()))
 }
 
-/// Whether an origin's `101` names exactly one protocol, one of those that it was offered.
-pub fn is_answered(offered: &HeaderValue, headers: &HeaderMap) -> bool {
-    let mut named = headers.get_all(UPGRADE).iter();
-    let (Some(one), None) = (named.next(), named.next()) else {
-        return false;
-    };
-    let one = one.as_bytes().trim_ascii();
-    !one.is_empty() && tokens(offered.as_bytes()).any(|offered| offered.eq_ignore_ascii_case(one))
+/// The protocol that an origin's `101` changes to: exactly one, and one of those that it was offered.
+pub fn answered(offered: &HeaderValue, headers: &HeaderMap) -> Option<HeaderValue> {
+    let (_, named) = strip_with_upgrade(&mut headers.clone());
+    let named = named?;
+    let one = named.as_bytes().trim_ascii();
+    let mut offered = tokens(offered.as_bytes());
+    let is_one = !one.is_empty() && offered.any(|offered| offered.eq_ignore_ascii_case(one));
+    is_one.then_some(named)
 }
 
 fn name(protocol: &[u8]) -> &[u8] {
@@ -115,11 +115,12 @@ fn tokens(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use http::HeaderMap;
     use http::HeaderValue;
+    use http::header::CONNECTION;
     use http::header::UPGRADE;
 
     use super::Offer;
     use super::Upgrades;
-    use super::is_answered;
+    use super::answered;
     use crate::failure::Failure;
 
     fn offer(upgrades: &Upgrades, wanted: &'static str) -> Result<String, Failure> {
@@ -165,10 +166,11 @@ mod tests {
         let offered = HeaderValue::from_static("irc, websocket");
         let answered = |values: &[&'static str]| {
             let mut headers = HeaderMap::new();
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
             for value in values {
                 headers.append(UPGRADE, HeaderValue::from_static(value));
             }
-            is_answered(&offered, &headers)
+            answered(&offered, &headers).is_some()
         };
         assert!(answered(&["WebSocket"]) && answered(&["irc"]));
         for bad in [

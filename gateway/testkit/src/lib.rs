@@ -27,6 +27,7 @@ pub mod peer;
 pub mod rule;
 pub mod tls;
 pub mod wasm;
+pub mod websocket;
 
 use std::time::Duration;
 

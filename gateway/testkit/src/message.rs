@@ -192,7 +192,7 @@ impl<R: Read> MessageReader<R> {
         Ok(String::from_utf8_lossy(&raw[from..raw.len() - 2]).into_owned())
     }
 
-    fn exactly(&mut self, count: usize, raw: &mut Vec<u8>) -> io::Result<()> {
+    pub(crate) fn exactly(&mut self, count: usize, raw: &mut Vec<u8>) -> io::Result<()> {
         let held = count.min(self.buffered.len());
         raw.extend(self.buffered.drain(..held));
         let from = raw.len();

@@ -268,6 +268,17 @@ impl OriginConnection {
         self.reader.stream().write_all(bytes.as_ref())
     }
 
+    /// So many bytes that follow the last message.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut raw = Vec::new();
+        self.reader.exactly(count, &mut raw)?;
+        Ok(raw)
+    }
+
     /// Waits until the gateway closes its side.
     ///
     /// # Errors

@@ -14,7 +14,7 @@ use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
 use tidegate_core::message::RequestHead;
 use tidegate_core::upgrade::Offer;
-use tidegate_core::upgrade::is_answered;
+use tidegate_core::upgrade::answered;
 
 use crate::exchange::state::State;
 use crate::exchange::state::Upgrade;
@@ -53,16 +53,11 @@ pub(super) fn admit(state: &mut State) -> Result<(), Failure> {
 
 /// Takes an origin's `101`.
 pub(super) fn accept(state: &mut State, headers: &HeaderMap) -> Result<(), Failure> {
-    match &mut state.upgrade {
-        Some(upgrade) if is_answered(&upgrade.protocols, headers) => {
-            upgrade.accepted = true;
-            if let Some(protocol) = headers.get(UPGRADE) {
-                upgrade.protocols = protocol.clone();
-            }
-            Ok(())
-        }
-        _ => Err(Failure::UpstreamProtocol),
-    }
+    let upgrade = state.upgrade.as_mut().ok_or(Failure::UpstreamProtocol)?;
+    let protocol = answered(&upgrade.protocols, headers).ok_or(Failure::UpstreamProtocol)?;
+    upgrade.protocols = protocol;
+    upgrade.accepted = true;
+    Ok(())
 }
 
 /// Puts into the response what speaks of the change, after all that ends here was removed.
