@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use std::net::TcpStream;
 
 pub use tokio_tungstenite::tungstenite::Error;
-pub use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::HandshakeError;
+pub use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::WebSocket;
 use tokio_tungstenite::tungstenite::http::Response;
 
 use crate::LIMIT;
 use crate::Origin;
+
+/// The head of an answer.
+pub type Head = Response<Option<Vec<u8>>>;
 
 /// An open WebSocket.
 pub type Socket = WebSocket<TcpStream>;
@@ -23,7 +26,9 @@ pub type Socket = WebSocket<TcpStream>;
 /// If it is refused.
 #[track_caller]
 pub fn open(address: SocketAddr, path: &str) -> Socket {
-    try_open(address, path).unwrap_or_else(|err| panic!("the WebSocket is refused: {err}")).0
+    try_open(address, path)
+        .unwrap_or_else(|err| panic!("the WebSocket is refused: {err}"))
+        .0
 }
 
 /// As [`open`]; returns also the head of the answer.
@@ -36,10 +41,7 @@ pub fn open(address: SocketAddr, path: &str) -> Socket {
 ///
 /// If there is no connection.
 #[track_caller]
-pub fn try_open(
-    address: SocketAddr,
-    path: &str,
-) -> Result<(Socket, Response<Option<Vec<u8>>>), Error> {
+pub fn try_open(address: SocketAddr, path: &str) -> Result<(Socket, Head), Error> {
     let stream = TcpStream::connect(address).expect("a connection");
     stream.set_read_timeout(Some(LIMIT)).expect("a time limit");
     stream.set_nodelay(true).expect("no delay");

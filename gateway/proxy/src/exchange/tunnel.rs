@@ -106,7 +106,7 @@ impl Direction<'_> {
                 self.write(writer, &piece, &count).await?;
             }
             if !self.fill(reader, writer).await? {
-                writer.shutdown().await;
+                writer.shutdown(self.idle).await;
                 return Ok(());
             }
         }

@@ -63,7 +63,10 @@ impl Generation {
         let mut backends = Vec::new();
         for backend in plan.snapshot.backends.iter() {
             // Their endpoints are known to their states only.
-            let state = backend.dns.as_ref().map(|_| states.of(&Target::of(backend, &plan.tls)));
+            let state = backend
+                .dns
+                .as_ref()
+                .map(|_| states.of(&Target::of(backend, &plan.tls)));
             backends.push(state.map_or_else(OnceCell::new, OnceCell::from));
         }
         let mut generation = Self {
