@@ -83,6 +83,11 @@ impl<R: Read> MessageReader<R> {
         }
     }
 
+    /// The stream; what was read ahead is lost.
+    pub fn into_stream(self) -> R {
+        self.stream
+    }
+
     /// The stream.
     pub fn stream(&mut self) -> &mut R {
         &mut self.stream

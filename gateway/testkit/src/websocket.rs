@@ -53,6 +53,19 @@ pub fn try_open(address: SocketAddr, path: &str) -> Result<(Socket, Head), Error
     }
 }
 
+/// Opens a WebSocket on a stream that somebody else has made, such as one of TLS.
+///
+/// # Panics
+///
+/// If it is refused.
+#[track_caller]
+pub fn open_on<S: io::Read + io::Write>(stream: S, url: &str) -> WebSocket<S> {
+    match tokio_tungstenite::tungstenite::client(url, stream) {
+        Ok((socket, _)) => socket,
+        Err(err) => panic!("the WebSocket is refused: {err}"),
+    }
+}
+
 /// An origin that sends every message back, until the client closes.
 pub fn echoes() -> Origin {
     Origin::script(|connection| {

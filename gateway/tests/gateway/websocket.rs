@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use tidegate_testkit::Authority;
 use tidegate_testkit::Gateway;
+use tidegate_testkit::Https;
 use tidegate_testkit::Latch;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Rule;
+use tidegate_testkit::TlsClient;
 use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
 use tidegate_testkit::websocket;
@@ -270,4 +273,30 @@ fn a_route_may_have_no_websockets() {
     let line = gateway.log_lines(1).remove(0);
     assert!(line.contains(" 403 upgrade_refused "), "{line}");
     assert_eq!(origin.connections(), 0);
+}
+
+#[test]
+fn messages_pass_both_ways_through_tls() {
+    let (authority, origin) = (Authority::root("root"), websocket::echoes());
+    let pair = authority.server("shop.test");
+    let gateway = Gateway::to(origin.address())
+        .certificate(Some(&pair.certificate()))
+        .https(Https::at("", 0))
+        .start();
+    let client = TlsClient::new(&authority.pem, None);
+    let stream = client.connect(gateway.address(), "shop.test").expect("TLS");
+    let mut socket = websocket::open_on(stream.into_stream(), "wss://shop.test/chat");
+    for n in 0..50 {
+        let message = Frame::text(format!("message {n}"));
+        socket.send(message.clone()).expect("sent");
+        assert_eq!(socket.read().expect("an echo"), message);
+    }
+    let large = Frame::binary(vec![7; 1_000_000]);
+    socket.send(large.clone()).expect("sent");
+    assert_eq!(socket.read().expect("an echo"), large);
+    socket.close(None).expect("sent");
+    while socket.read().is_ok() {}
+    drop(socket);
+    let line = gateway.log_lines(1).remove(0);
+    assert!(line.contains(" 101 - "), "{line}");
 }

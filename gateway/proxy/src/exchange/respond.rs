@@ -366,8 +366,13 @@ impl PendingHead for &mut SentHead<'_> {
             (false, Version::Http11) => After::KeepAlive,
         };
         let mut state = self.respond.run.stream.state();
-        if upgrade::is_done(&state) {
-            self.after = After::Upgraded;
+        if state.upgrade.is_some() {
+            // Who sends on before an answer other than the wished one does not send HTTP.
+            self.after = if upgrade::is_done(&state) {
+                After::Upgraded
+            } else {
+                After::Close
+            };
         }
         match outlet {
             Outlet::Http1(writer) => {

@@ -52,12 +52,13 @@ pub(super) async fn run(down: &mut Downstream<'_>, scene: &Scene, stream: &Rc<St
     let Some(mut origin) = origin else {
         return Next::Abort; // There is none without a connection.
     };
-    let last = Cell::new(Instant::now());
+    let (last, half) = (Cell::new(Instant::now()), Cell::new(false));
     let up = Direction {
         from: End::Client,
         to: End::Origin,
         idle,
         last: &last,
+        half: &half,
     };
     let back = Direction {
         from: End::Origin,
@@ -90,6 +91,8 @@ struct Direction<'a> {
     idle: Duration,
     /// When a byte last passed, in either direction.
     last: &'a Cell<Instant>,
+    /// One of the two directions has come to its end.
+    half: &'a Cell<bool>,
 }
 
 impl Direction<'_> {
@@ -106,6 +109,7 @@ impl Direction<'_> {
                 self.write(writer, &piece, &count).await?;
             }
             if !self.fill(reader, writer).await? {
+                self.half.set(true);
                 writer.shutdown(self.idle).await;
                 return Ok(());
             }
@@ -129,13 +133,28 @@ impl Direction<'_> {
         Ok(())
     }
 
+    /// What it means that nothing can be read any more. Once the other side is done, nobody needs a
+    /// good-bye: many clients of TLS send none.
+    fn broken(self) -> Result<bool, Cut> {
+        if self.half.get() {
+            Ok(false)
+        } else {
+            Err(Cut::Broken(self.from))
+        }
+    }
+
     /// Reads more; `false` at the end.
     async fn fill(self, reader: &mut Reader, writer: &mut Writer) -> Result<bool, Cut> {
         let mut limit = WARM.min(self.idle);
         loop {
-            match reader.readable(limit).await {
-                ReadEnd::Data => break,
-                ReadEnd::Eof | ReadEnd::Broken => return Err(Cut::Broken(self.from)),
+            let end = match reader.readable(limit).await {
+                ReadEnd::Data => reader.fill(limit).await,
+                end => end,
+            };
+            match end {
+                ReadEnd::Data => return Ok(true),
+                ReadEnd::Eof => return Ok(false),
+                ReadEnd::Broken => return self.broken(),
                 ReadEnd::TimedOut => {}
             }
             // Most tunnels are silent most of the time.
@@ -145,12 +164,6 @@ impl Direction<'_> {
             if limit.is_zero() {
                 return Err(Cut::Idle);
             }
-        }
-        match reader.fill(self.idle).await {
-            ReadEnd::Data => Ok(true),
-            ReadEnd::Eof => Ok(false),
-            ReadEnd::Broken => Err(Cut::Broken(self.from)),
-            ReadEnd::TimedOut => Err(Cut::Idle),
         }
     }
 }
