@@ -37,6 +37,8 @@ pub enum Kind {
 pub enum Says {
     /// These addresses of the kind that is asked for, good for so many seconds.
     Addresses(Vec<IpAddr>, u32),
+    /// These addresses to questions about IPv4; nothing at all to others.
+    OnlyV4(Vec<IpAddr>, u32),
     /// These services: priority, weight, port, host; good for so many seconds.
     Services(Vec<(u16, u16, u16, String)>, u32),
     /// There is no such name; the zone's SOA minimum is so many seconds.
@@ -214,10 +216,11 @@ fn answer(query: &[u8], zone: &Mutex<Zone>, over_tcp: bool) -> Option<Vec<u8>> {
     };
     let (code, records, negative) = match says {
         Says::Silence => return None,
+        Says::OnlyV4(..) if kind != Kind::A as u16 => return None,
         Says::Failure => (SERVER_FAILURE, Vec::new(), None),
         Says::NoName(minimum) => (NO_NAME, Vec::new(), Some(minimum)),
         Says::NoRecords(minimum) => (NO_ERROR, Vec::new(), Some(minimum)),
-        Says::Addresses(addresses, ttl) => {
+        Says::Addresses(addresses, ttl) | Says::OnlyV4(addresses, ttl) => {
             let data: Vec<Vec<u8>> = addresses
                 .iter()
                 .filter_map(|address| match address {

@@ -374,3 +374,20 @@ fn answers_stay_through_generations_that_have_the_same_name() {
     }
     assert_eq!(dns.count("shop.test", Kind::A), 1);
 }
+
+#[test]
+fn a_family_that_is_never_answered_does_not_hold_up_the_other() {
+    let origin = Origin::answers(200, "alive");
+    let dns = Dns::start();
+    dns.says("shop.test", Says::OnlyV4(vec![ONE], 60));
+    let start = Instant::now();
+    let gateway = Gateway::to(origin.address())
+        .dns(dns.address(), shop(origin.address().port()))
+        .start();
+    assert_eq!(gateway.get("/").text(), "alive");
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
+}

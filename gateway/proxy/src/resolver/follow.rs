@@ -3,28 +3,23 @@
 //! Owns the questions of a source: for addresses one or two by name, for services one by name and
 //! those about the hosts that it leads to.
 
+mod publish;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::collections::BTreeSet;
-use std::net::Ipv6Addr;
 use std::net::SocketAddr;
-use std::net::UdpSocket;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
-use std::time::Duration;
 use std::time::Instant;
 
-use tidegate_core::backend::BackendName;
 use tidegate_core::dns::AddressFamily;
 use tidegate_core::dns::Answer;
 use tidegate_core::dns::DnsRecords;
 use tidegate_core::dns::DnsSource;
 use tidegate_core::dns::Question;
-use tidegate_core::dns::Refused;
-use tidegate_core::dns::Resolved;
 use tidegate_core::dns::Target;
-use tidegate_core::dns::check_address;
 use tidegate_core::dns::share;
 use tokio::task::JoinHandle;
 use tokio::task::JoinSet;
@@ -32,15 +27,13 @@ use tokio::task::JoinSet;
 use crate::random::IdSource;
 use crate::resolver::board::Board;
 use crate::resolver::board::Lookups;
-use crate::resolver::board::State;
+use crate::resolver::follow::publish::Told;
 use crate::resolver::lookup::Found;
 use crate::resolver::lookup::Kind;
 use crate::resolver::lookup::Lookup;
 
 /// Hosts of one source that are looked up, if services lead to hosts.
 const MOST_HOSTS: usize = 64;
-/// How often changes of one source are logged as news; more often they are for debugging.
-const NEWS: Duration = Duration::from_secs(10);
 
 /// What all sources have in common.
 #[derive(Debug)]
@@ -66,7 +59,9 @@ enum First {
     Came,
 }
 
-type Questions = BTreeMap<(Arc<str>, Kind), Question<Found>>;
+/// A name, and what is asked of it.
+type Key = (Arc<str>, Kind);
+type Questions = BTreeMap<Key, Question<Found>>;
 
 impl Followers {
     pub(super) fn new(servers: Vec<SocketAddr>, board: Arc<Board>) -> Self {
@@ -90,9 +85,10 @@ impl Followed {
             lookups: Lookups::default(),
             problems: BTreeMap::new(),
             told: Told::default(),
+            first: Rc::clone(&first),
         };
         // Ended by `drop`.
-        let task = tokio::task::spawn_local(follow.run(Rc::clone(&first)));
+        let task = tokio::task::spawn_local(follow.run());
         Self { task, first }
     }
 
@@ -116,22 +112,13 @@ struct Follow {
     questions: Questions,
     lookups: Lookups,
     /// Why questions have no good answer.
-    problems: BTreeMap<(Arc<str>, Kind), String>,
+    problems: BTreeMap<Key, String>,
     told: Told,
-}
-
-/// What the log has.
-#[derive(Debug, Default)]
-struct Told {
-    news: Option<Instant>,
-    endpoints: usize,
-    left_out: usize,
-    refused: BTreeSet<SocketAddr>,
-    is_failing: bool,
+    first: Rc<RefCell<First>>,
 }
 
 impl Follow {
-    async fn run(mut self, first: Rc<RefCell<First>>) {
+    async fn run(mut self) {
         loop {
             let mut again = self.ask(|one| one.due() <= Instant::now()).await;
             while again {
@@ -139,7 +126,6 @@ impl Follow {
                 again = self.ask(|one| !one.is_answered()).await;
             }
             self.publish();
-            first.replace(First::Came);
             let due = self.questions.values().map(Question::due).min();
             let due = due.unwrap_or_else(|| Instant::now() + self.source.max_ttl);
             tokio::time::sleep_until(due.into()).await;
@@ -172,11 +158,15 @@ impl Follow {
                 continue;
             };
             self.take(key, answer, problem);
+            // The other family may take its time, or for ever.
+            if self.told.endpoints == 0 && !self.targets(false).is_empty() {
+                self.publish();
+            }
         }
         any
     }
 
-    fn take(&mut self, key: (Arc<str>, Kind), answer: Answer<Found>, problem: Option<String>) {
+    fn take(&mut self, key: Key, answer: Answer<Found>, problem: Option<String>) {
         let counter = match &answer {
             Answer::Records(records, _) if !records.is_empty() => &mut self.lookups.found,
             Answer::Records(..) | Answer::Missing(_) => &mut self.lookups.missing,
@@ -195,7 +185,7 @@ impl Follow {
     }
 
     /// The questions that there are, those that follow from answers included.
-    fn wanted(&self) -> BTreeSet<(Arc<str>, Kind)> {
+    fn wanted(&self) -> BTreeSet<Key> {
         let kinds = match self.source.family {
             AddressFamily::Any => &[Kind::V4, Kind::V6][..],
             AddressFamily::V4 => &[Kind::V4],
@@ -226,7 +216,7 @@ impl Follow {
     /// The records of a kind that count: what servers say now, or if that is nothing, what they said
     /// last.
     fn known(&self, kind: Kind) -> impl Iterator<Item = &Found> {
-        let of_kind = move |key: &(Arc<str>, Kind)| key.1 == kind;
+        let of_kind = move |key: &Key| key.1 == kind;
         let all = self.questions.iter().filter(move |(key, _)| of_kind(key));
         let any = all.clone().any(|(_, one)| !one.records().is_empty());
         all.flat_map(move |(_, one)| if any { one.records() } else { one.stale() })
@@ -284,114 +274,4 @@ impl Follow {
             }
         }
     }
-
-    /// Says what the answers come to.
-    fn publish(&mut self) {
-        let mut targets = self.targets(false);
-        if targets.is_empty() {
-            targets = self.targets(true);
-        }
-        let allow = self.source.allow_link_local;
-        let mut refused = BTreeSet::new();
-        skip_unreachable(&mut targets);
-        targets.retain(|target| match check_address(target.address.ip(), allow) {
-            Ok(()) => true,
-            Err(why) => {
-                self.refuse(target.address, why);
-                refused.insert(target.address);
-                false
-            }
-        });
-        self.told.refused = refused;
-        let (now, left_out) = Resolved::of(targets, self.followers.seed);
-        let used = self.questions.values();
-        let used = used.filter(|one| !(one.records().is_empty() && one.stale().is_empty()));
-        let state = State {
-            oldest: used.filter_map(Question::good_at).min(),
-            problem: self.problem(now.count()),
-            lookups: self.lookups,
-        };
-        let problem = state.problem.clone();
-        let changed = self.followers.board.note(&self.source, now, state);
-        if let Some((backends, now)) = changed {
-            self.log_change(&backends, &now);
-        }
-        if left_out > 0 && self.told.left_out != left_out {
-            let names = self.source.names.join(", ");
-            tracing::warn!("{names}: {left_out} addresses too many are not used");
-        }
-        self.told.left_out = left_out;
-        self.log_problem(problem);
-    }
-
-    /// What is wrong: a failure, or that there is nothing.
-    fn problem(&self, endpoints: usize) -> Option<String> {
-        let failing = |key: &(Arc<str>, Kind)| {
-            let question = self.questions.get(key);
-            question.is_some_and(Question::is_failing)
-        };
-        let mut all = self.problems.iter();
-        // A name without addresses of one family is nothing to speak of.
-        let (key, why) = all.find(|(key, _)| endpoints == 0 || failing(key))?;
-        Some(format!("{}: {why}", key.0))
-    }
-
-    fn refuse(&self, address: SocketAddr, why: Refused) {
-        if self.told.refused.contains(&address) {
-            return;
-        }
-        let names = self.source.names.join(", ");
-        let why = match why {
-            Refused::NoHost => "nothing can be connected to there",
-            Refused::Mapped => "it is an IPv4 address written as one of IPv6",
-            Refused::LinkLocal => "it is link-local, or of a cloud's metadata service",
-        };
-        tracing::warn!("{names}: the address {} is not used: {why}", address.ip());
-    }
-
-    fn log_change(&mut self, backends: &[BackendName], now: &Resolved) {
-        let backends: Vec<&str> = backends.iter().map(BackendName::as_str).collect();
-        let backends = backends.join(", ");
-        let count = now.count();
-        let is_late = self.told.news.is_none_or(|last| last.elapsed() >= NEWS);
-        // The first ones, and none, are news at any time.
-        let is_news = is_late || count == 0 || self.told.endpoints == 0;
-        self.told.endpoints = count;
-        if is_news {
-            self.told.news = Some(Instant::now());
-            tracing::info!("{backends}: endpoints from DNS: {count}");
-        } else {
-            tracing::debug!("{backends}: endpoints from DNS: {count}");
-        }
-    }
-
-    fn log_problem(&mut self, problem: Option<String>) {
-        let is_failing = problem.is_some();
-        match problem {
-            Some(problem) if !self.told.is_failing => {
-                tracing::warn!("lookup failed; what was known stands: {problem}");
-            }
-            None if self.told.is_failing => {
-                tracing::info!("{}: lookups work again", self.source.names.join(", "));
-            }
-            _ => {}
-        }
-        self.told.is_failing = is_failing;
-    }
-}
-
-/// Leaves out addresses of IPv6 that this machine has no way to, if there are others: many networks
-/// have no IPv6, and many names have addresses of it all the same.
-fn skip_unreachable(targets: &mut Vec<Target>) {
-    if !targets.iter().any(|target| target.address.is_ipv4()) {
-        return;
-    }
-    targets.retain(|target| {
-        if target.address.is_ipv4() || target.address.ip().is_loopback() {
-            return true;
-        }
-        // Nothing is sent: the system looks for a way.
-        let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0));
-        socket.is_ok_and(|socket| socket.connect(target.address).is_ok())
-    });
 }
