@@ -20,6 +20,7 @@ use tidegate_core::route::{
     Entry, PathMatch, RequestMatch, RouteTable, RouteTimeouts, Rule, RuleId, ValueMatch,
     WeightedBackend,
 };
+use tidegate_core::upgrade::Upgrades;
 
 criterion_group!(benches, lookups, builds);
 criterion_main!(benches);
@@ -126,6 +127,7 @@ fn rule(number: u32) -> Arc<Rule> {
         }],
         timeouts: RouteTimeouts::default(),
         buffered_body_bytes: None,
+        upgrades: Upgrades::default(),
     })
 }
 

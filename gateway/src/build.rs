@@ -43,6 +43,7 @@ use crate::cli::PluginArg;
 use crate::cli::PolicyArg;
 use crate::cli::ProxyArgs;
 use crate::code_cache::CodeFolder;
+use crate::url::Destination;
 use crate::url::Url;
 
 /// The name of the one listener.
@@ -54,18 +55,18 @@ const ORIGIN: &str = "origin";
 ///
 /// # Errors
 ///
-/// A URL that does not resolve, a plugin that cannot be used, by name.
+/// A plugin that cannot be used, by name.
 pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
     let mut backends = Backends::default();
     let own = Tls::read(args)?;
-    let origin = backends.insert(Arc::new(backend(ORIGIN, &args.to, &own)?));
+    let origin = backends.insert(Arc::new(backend(ORIGIN, &args.to, &own)));
     for named in &args.backends {
         anyhow::ensure!(
             backends.id(&named.name).is_none(),
             "--backend {name}: there is a backend {name:?} already; choose another name",
             name = named.name
         );
-        backends.insert(Arc::new(backend(&named.name, &named.url, &own)?));
+        backends.insert(Arc::new(backend(&named.name, &named.url, &own)));
     }
     let plugins = plugins(args)?;
     let ids = (0_u32..).map(PluginId).take(plugins.len()).collect();
@@ -117,24 +118,21 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
     })
 }
 
-fn backend(name: &str, url: &Url, own: &Tls) -> anyhow::Result<Backend> {
-    let endpoints = url
-        .resolve()
-        .with_context(|| format!("backend {name}: cannot resolve the host of {url}"))?;
-    anyhow::ensure!(
-        !endpoints.is_empty(),
-        "backend {name}: the host of {url} has no address"
-    );
-    Ok(Backend {
+fn backend(name: &str, url: &Url, own: &Tls) -> Backend {
+    let (endpoints, dns) = match url.destination() {
+        Destination::Address(address) => (vec![Endpoint::from(address)], None),
+        Destination::Name(source) => (Vec::new(), Some(Arc::new(source))),
+    };
+    Backend {
         name: BackendName::from(name),
-        endpoints: endpoints.into_iter().map(Endpoint::from).collect(),
+        endpoints,
         authority: url.authority().clone(),
         load_balancer: LoadBalancer::default(),
         protocol: BackendProtocol::default(),
         tls: url.tls_name().map(|name| Arc::new(own.origination(name))),
         proxy_protocol: None,
-        dns: None,
-    })
+        dns,
+    }
 }
 
 /// The filter chain, compiled.

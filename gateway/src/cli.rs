@@ -20,6 +20,7 @@ use clap::ValueEnum;
 
 pub(crate) use crate::cli::run::CheckArgs;
 pub(crate) use crate::cli::run::CheckFormat;
+pub(crate) use crate::cli::run::DnsArgs;
 pub(crate) use crate::cli::run::NodeArgs;
 pub(crate) use crate::cli::run::RunArgs;
 pub(crate) use crate::cli::tls::TlsArgs;
@@ -111,6 +112,8 @@ pub(crate) struct ProxyArgs {
     /// How long running exchanges may take once a signal says stop
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = tidegate_config::duration::parse)]
     pub(crate) drain_timeout: Duration,
+    #[command(flatten)]
+    pub(crate) dns: DnsArgs,
     #[command(flatten)]
     pub(crate) node: NodeArgs,
 }

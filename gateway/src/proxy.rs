@@ -35,6 +35,7 @@ pub(crate) fn run(args: &ProxyArgs) -> anyhow::Result<()> {
         access_log: (args.access_log != AccessLogArg::Off)
             .then(|| Box::new(std::io::stdout()) as _),
         node: args.node.node(),
+        name_servers: args.dns.dns_servers.clone(),
     })?;
     for (_, address) in gateway.addresses() {
         tracing::info!("listening on {address}");

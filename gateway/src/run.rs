@@ -244,6 +244,7 @@ fn start(
             workers,
             access_log: writes.then(|| Box::new(std::io::stdout()) as _),
             node: args.node.node(),
+            name_servers: args.dns.dns_servers.clone(),
         })
     });
     started.map_err(|(_, err)| err.into())

@@ -1,12 +1,14 @@
 //! Origins as operators write them: `http://host:port` or `https://host:port`.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::net::SocketAddr;
-use std::net::ToSocketAddrs as _;
 use std::str::FromStr;
 
 use http::HeaderValue;
 use http::Uri;
+use tidegate_core::dns::DnsSource;
+use tidegate_core::dns::check_name;
 
 /// The URL of an origin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +26,15 @@ pub(crate) struct NamedUrl {
     pub(crate) url: Url,
 }
 
+/// What the host of a URL leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// It is an address.
+    Address(SocketAddr),
+    /// It is a name that is to be looked up.
+    Name(DnsSource),
+}
+
 impl Url {
     /// The authority for requests that have none of their own.
     pub(crate) fn authority(&self) -> &HeaderValue {
@@ -39,16 +50,13 @@ impl Url {
         self.host.trim_start_matches('[').trim_end_matches(']')
     }
 
-    /// The addresses behind the host, as the system resolves it now.
-    ///
-    /// # Errors
-    ///
-    /// The resolver's.
-    pub(crate) fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
-        let mut addresses: Vec<SocketAddr> =
-            (self.bare_host(), self.port).to_socket_addrs()?.collect();
-        addresses.dedup();
-        Ok(addresses)
+    /// What the host leads to.
+    pub(crate) fn destination(&self) -> Destination {
+        let host = self.bare_host();
+        match host.parse() {
+            Ok(ip) => Destination::Address(SocketAddr::new(ip, self.port)),
+            Err(_) => Destination::Name(DnsSource::addresses(host, self.port)),
+        }
     }
 }
 
@@ -76,6 +84,13 @@ impl FromStr for Url {
         let authority = uri.authority().ok_or(expected)?;
         if authority.as_str().contains('@') || authority.host().is_empty() {
             return Err(expected.to_owned());
+        }
+        let host = authority
+            .host()
+            .trim_start_matches('[')
+            .trim_end_matches(']');
+        if host.parse::<IpAddr>().is_err() {
+            check_name(host).map_err(|err| format!("{err}; {expected}"))?;
         }
         // What follows the host and is no port must not become the default one.
         let has_port = authority.as_str().len() > authority.host().len();
@@ -111,17 +126,20 @@ impl FromStr for NamedUrl {
 
 #[cfg(test)]
 mod tests {
+    use super::Destination;
     use super::Url;
 
     #[test]
     fn origins_are_http_with_host_and_port() {
         let url: Url = "http://localhost:9000/".parse().expect("fine");
         assert_eq!(url.to_string(), "http://localhost:9000");
+        let Destination::Name(names) = url.destination() else {
+            panic!("a name is looked up");
+        };
+        assert_eq!(&*names.names[0], "localhost");
         let url: Url = "http://[::1]".parse().expect("fine");
-        assert_eq!(
-            url.resolve().expect("an address")[0].to_string(),
-            "[::1]:80"
-        );
+        let address = "[::1]:80".parse().expect("an address");
+        assert_eq!(url.destination(), Destination::Address(address));
     }
 
     #[test]
@@ -142,6 +160,7 @@ mod tests {
             ("a:80", "expected http://"),
             ("ftp://a", "expected http://"),
             ("http://u@a", "expected http://"),
+            ("http://a..b", "nothing between two dots"),
             ("http://a:99999", "port must be 1 to 65535"),
             ("http://a:0", "port must be 1 to 65535"),
             ("http://[::1]:70000", "port must be 1 to 65535"),

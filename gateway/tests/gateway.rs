@@ -20,6 +20,8 @@ mod compatibility;
 mod connections;
 #[path = "gateway/decisions.rs"]
 mod decisions;
+#[path = "gateway/dns.rs"]
+mod dns;
 #[path = "gateway/drain.rs"]
 mod drain;
 #[path = "gateway/endings.rs"]
@@ -78,6 +80,8 @@ mod reload;
 mod run;
 #[path = "gateway/smuggling.rs"]
 mod smuggling;
+#[path = "gateway/sse.rs"]
+mod sse;
 #[path = "gateway/tcp.rs"]
 mod tcp;
 #[path = "gateway/tenancy.rs"]
@@ -92,3 +96,7 @@ mod tls_filters;
 mod tls_origins;
 #[path = "gateway/tls_peers.rs"]
 mod tls_peers;
+#[path = "gateway/upgrades.rs"]
+mod upgrades;
+#[path = "gateway/websocket.rs"]
+mod websocket;

@@ -116,7 +116,7 @@ fn distinct(places: &[usize]) -> Vec<usize> {
 }
 
 /// Spreads every bit over all others (the last step of the SplitMix64 generator).
-const fn scramble(bits: u64) -> u64 {
+pub(crate) const fn scramble(bits: u64) -> u64 {
     let bits = bits.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -1,7 +1,7 @@
 //! Endpoints that come from names: what is looked up, and what is made of the answers.
 //!
 //! Owns the decisions: which names are names, which addresses may be endpoints, when a name is looked
-//! up again, and how long an answer outlives its server. Lookups are the resolver's, in
+//! up again, and how long an answer outlives its server ([`Question`]). Lookups are the resolver's, in
 //! the proxy.
 
 use std::net::IpAddr;
@@ -9,6 +9,16 @@ use std::net::Ipv4Addr;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
+
+mod endpoints;
+mod question;
+
+pub use endpoints::Resolved;
+pub use endpoints::Target;
+pub use endpoints::share;
+pub use question::Answer;
+pub use question::GRACE;
+pub use question::Question;
 
 /// Names that one source may have.
 pub const MOST_NAMES: usize = 16;

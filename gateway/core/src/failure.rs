@@ -32,8 +32,10 @@ pub enum Failure {
     /// The host belongs to another listener than the name that the connection's TLS was begun for,
     /// or TLS is asked of clients in another way by now (RFC 9110 §15.5.20).
     Misdirected,
-    /// CONNECT, or a protocol upgrade that the gateway does not carry.
+    /// CONNECT.
     UnsupportedUpgrade,
+    /// A WebSocket where none is allowed.
+    UpgradeRefused,
     /// An expectation other than `100-continue` (RFC 9110 §10.1.1).
     UnsupportedExpectation,
     /// The request head did not arrive in time.
@@ -100,6 +102,8 @@ pub enum Failure {
     RequestTimeout,
     /// An attempt took longer than its route allows.
     BackendRequestTimeout,
+    /// A connection that has changed its protocol was silent in both directions.
+    TunnelIdle,
     /// The drain deadline passed.
     DrainDeadline,
     /// A connection that is passed on as bytes was silent in both directions for too long.
@@ -158,6 +162,7 @@ impl Failure {
             Self::UnsupportedVersion => (505, "unsupported_version", Downstream, false),
             Self::Misdirected => (421, "misdirected", Downstream, false),
             Self::UnsupportedUpgrade => (501, "unsupported_upgrade", Downstream, false),
+            Self::UpgradeRefused => (403, "upgrade_refused", Downstream, false),
             Self::UnsupportedExpectation => (417, "unsupported_expectation", Downstream, false),
             Self::RequestHeaderTimeout => (408, "request_header_timeout", Downstream, false),
             Self::RequestBodyTimeout => (408, "request_body_timeout", Downstream, false),
@@ -191,6 +196,7 @@ impl Failure {
             Self::RouteUnstable => (500, "route_unstable", Plugin, false),
             Self::RequestTimeout => (504, "request_timeout", Upstream, false),
             Self::BackendRequestTimeout => (504, "backend_request_timeout", Upstream, false),
+            Self::TunnelIdle => (504, "tunnel_idle", Gateway, false),
             Self::DrainDeadline => (503, "drain_deadline", Gateway, false),
             Self::IdleConnection => (408, "idle_connection", Gateway, false),
             Self::BadProxyHeader => (400, "bad_proxy_header", Downstream, false),

@@ -21,9 +21,6 @@ pub struct ConnectionOptions {
     pub keep_alive: bool,
     /// `TE: trailers`: the sender can take trailers.
     pub trailers: bool,
-    /// `Upgrade` to `websocket`, named in `Connection`. Other upgrades may be ignored
-    /// (RFC 9110 §7.8).
-    pub websocket: bool,
 }
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
@@ -42,25 +39,31 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// Removes all fields that end here and returns what they asked for.
 pub fn strip(headers: &mut HeaderMap) -> ConnectionOptions {
+    strip_with_upgrade(headers).0
+}
+
+/// As [`strip`]; returns also the protocols of `Upgrade`, if `Connection` names that field and it
+/// is one line.
+pub fn strip_with_upgrade(headers: &mut HeaderMap) -> (ConnectionOptions, Option<HeaderValue>) {
     // Most messages have none: one look at the names is all they pay.
     if !headers.keys().any(is_hop_by_hop) {
-        return ConnectionOptions::default();
+        return (ConnectionOptions::default(), None);
     }
     let has_connection = headers.contains_key(CONNECTION);
+    let mut upgrades = headers.get_all(UPGRADE).iter();
+    let mut upgrade = match (upgrades.next(), upgrades.next()) {
+        (Some(one), None) if has_connection => Some(one.clone()),
+        _ => None,
+    };
     let mut options = ConnectionOptions {
         trailers: headers
             .get_all(TE)
             .iter()
             .any(|value| has_token(value, b"trailers")),
-        websocket: has_connection
-            && headers
-                .get_all(UPGRADE)
-                .iter()
-                .any(|value| has_token(value, b"websocket")),
         ..ConnectionOptions::default()
     };
-    if has_connection {
-        strip_named(headers, &mut options);
+    if has_connection && !strip_named(headers, &mut options) {
+        upgrade = None;
     }
     let left: Vec<HeaderName> = headers
         .keys()
@@ -70,11 +73,11 @@ pub fn strip(headers: &mut HeaderMap) -> ConnectionOptions {
     for name in left {
         headers.remove(name);
     }
-    options
+    (options, upgrade)
 }
 
-/// Removes `connection` and every field it names.
-fn strip_named(headers: &mut HeaderMap, options: &mut ConnectionOptions) {
+/// Removes `connection` and every field it names; says whether `upgrade` is one of them.
+fn strip_named(headers: &mut HeaderMap, options: &mut ConnectionOptions) -> bool {
     let values: Vec<HeaderValue> = headers.get_all(CONNECTION).iter().cloned().collect();
     headers.remove(CONNECTION);
     let mut names_upgrade = false;
@@ -88,7 +91,7 @@ fn strip_named(headers: &mut HeaderMap, options: &mut ConnectionOptions) {
             headers.remove(name);
         }
     }
-    options.websocket &= names_upgrade;
+    names_upgrade
 }
 
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
@@ -135,6 +138,7 @@ mod tests {
     use http::header::HeaderName;
 
     use super::strip;
+    use super::strip_with_upgrade;
 
     fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut map = HeaderMap::new();
@@ -173,12 +177,20 @@ mod tests {
 
     #[test]
     fn an_upgrade_counts_only_when_connection_names_it() {
-        let mut named = headers(&[("connection", "Upgrade"), ("upgrade", "websocket")]);
-        assert!(strip(&mut named).websocket);
-        let mut unnamed = headers(&[("upgrade", "websocket")]);
-        assert!(!strip(&mut unnamed).websocket);
-        let mut h2c = headers(&[("connection", "upgrade"), ("upgrade", "h2c")]);
-        assert!(!strip(&mut h2c).websocket);
-        assert!(named.is_empty() && unnamed.is_empty() && h2c.is_empty());
+        let asked = |fields: &[(&'static str, &'static str)]| {
+            let mut headers = headers(fields);
+            let (_, upgrade) = strip_with_upgrade(&mut headers);
+            assert!(headers.is_empty());
+            upgrade.map(|list| list.to_str().expect("text").to_owned())
+        };
+        let named = [("connection", "x, Upgrade"), ("upgrade", "a/1, b")];
+        assert_eq!(asked(&named), Some("a/1, b".to_owned()));
+        assert_eq!(asked(&[("upgrade", "websocket")]), None);
+        assert_eq!(
+            asked(&[("connection", "close"), ("upgrade", "websocket")]),
+            None
+        );
+        let [connection, upgrade] = named;
+        assert_eq!(asked(&[connection, upgrade, ("upgrade", "b")]), None);
     }
 }

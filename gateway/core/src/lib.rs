@@ -35,3 +35,4 @@ pub mod target;
 pub mod tcp;
 pub mod time;
 pub mod tls;
+pub mod upgrade;

@@ -62,6 +62,8 @@ pub struct Prepared {
     pub client: IpAddr,
     /// What the hop-by-hop fields asked for.
     pub options: ConnectionOptions,
+    /// The protocols that the client would change to.
+    pub upgrade: Option<HeaderValue>,
     /// The client waits for `100 Continue` before it sends the body.
     pub expects_continue: bool,
 }
@@ -81,10 +83,9 @@ pub fn prepare(received: Received<'_>, arrival: &Arrival<'_>) -> Result<Prepared
     let target = target::parse(&method, target)?;
     let authority = take_authority(&mut headers, target.authority, version)?;
     let path = value(path::normalise(target.path)?, Failure::BadPath)?;
-    let options = hop_by_hop::strip(&mut headers);
-    if options.websocket {
-        return Err(Failure::UnsupportedUpgrade);
-    }
+    let (options, upgrade) = hop_by_hop::strip_with_upgrade(&mut headers);
+    // An HTTP/1.0 client's wish is ignored (RFC 9110 §7.8).
+    let upgrade = upgrade.filter(|_| version == Version::Http11);
     let expects_continue = take_expectation(&mut headers, version)?;
     let scheme = HeaderValue::from_static(if arrival.secure { "https" } else { "http" });
     let peer = forwarded::Peer {
@@ -113,6 +114,7 @@ pub fn prepare(received: Received<'_>, arrival: &Arrival<'_>) -> Result<Prepared
         head,
         client,
         options,
+        upgrade,
         expects_continue,
     })
 }

@@ -20,6 +20,7 @@ use crate::host::HostMap;
 use crate::host::HostPattern;
 use crate::message::RequestHead;
 use crate::pattern::Pattern;
+use crate::upgrade::Upgrades;
 
 mod build;
 mod candidates;
@@ -98,6 +99,8 @@ pub struct Rule {
     pub timeouts: RouteTimeouts,
     /// Bytes of one body that filters may hold back, if other than the listener's.
     pub buffered_body_bytes: Option<usize>,
+    /// The protocols that clients may change to.
+    pub upgrades: Upgrades,
 }
 
 /// A rule of a snapshot.

@@ -25,6 +25,7 @@ use crate::route::WeightedBackend;
 use crate::tcp::TcpRule;
 use crate::tls::TlsName;
 use crate::tls::TrustName;
+use crate::upgrade::Upgrades;
 
 /// One atomic load of configuration.
 #[derive(Debug, Default)]
@@ -121,6 +122,7 @@ impl Listener {
             }],
             timeouts: RouteTimeouts::default(),
             buffered_body_bytes: None,
+            upgrades: Upgrades::default(),
         };
         let everything = RequestMatch {
             path: PathMatch::Prefix("/".into()),

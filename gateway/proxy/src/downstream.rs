@@ -131,7 +131,7 @@ impl Http1 {
             drop(scene);
             match next {
                 Next::KeepAlive => self.writer.release(),
-                Next::Close => return self.close(linger).await,
+                Next::Close | Next::Upgraded => return self.close(linger).await,
                 Next::Linger => return self.linger(linger).await,
                 Next::Abort => return self.abort(),
             }

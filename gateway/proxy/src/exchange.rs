@@ -20,6 +20,8 @@ pub(crate) mod pump;
 pub(crate) mod request;
 pub(crate) mod respond;
 pub(crate) mod state;
+mod tunnel;
+pub(crate) mod upgrade;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -59,6 +61,8 @@ pub(crate) enum Next {
     /// Closes after what the client still sends was read for a moment, so that the answer is not
     /// lost to a reset.
     Linger,
+    /// Has changed its protocol: it is a tunnel from here on.
+    Upgraded,
     /// Closes with a reset: the client must not take what it got for complete.
     Abort,
 }
@@ -143,6 +147,9 @@ fn begin<'a>(
     let mut state = State::new(facts, prepared.head, chain);
     state.generation = Some(Rc::clone(&scene.generation));
     state.expects_continue = prepared.expects_continue;
+    if let Some(wanted) = prepared.upgrade {
+        upgrade::begin(&mut state, wanted, framing.length);
+    }
     Ok(Begun {
         stream: Rc::new(StreamCell::new(state)),
         listener,
@@ -215,6 +222,10 @@ async fn run(down: &mut Downstream<'_>, scene: &Scene, begun: Begun<'_>) -> Next
         }
     };
     stream.state().facts.received = down.inlet.received();
+    if next == Next::Upgraded {
+        // Large and rare; and no limit of its rule for an answer holds any more.
+        next = Box::pin(tunnel::run(down, scene, &stream)).await;
+    }
     if !down.inlet.is_done() && next == Next::KeepAlive {
         next = Next::Linger;
     }

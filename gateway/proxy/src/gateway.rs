@@ -42,6 +42,7 @@ use crate::generation::Plan;
 use crate::listener::BindError;
 use crate::metrics::Counters;
 use crate::metrics::Metrics;
+use crate::resolver::Resolver;
 use crate::worker;
 use crate::worker::Message;
 
@@ -62,6 +63,8 @@ pub struct Options {
     pub access_log: Option<Box<dyn Write + Send>>,
     /// Who the gateway is, for filters that ask (`xds.node`).
     pub node: Node,
+    /// The name servers that the names of backends are asked of; without any, the system's.
+    pub name_servers: Vec<SocketAddr>,
 }
 
 impl std::fmt::Debug for Options {
@@ -126,6 +129,7 @@ pub struct Gateway {
     workers: Vec<JoinHandle<std::io::Result<worker::Drained>>>,
     starter: Option<(Starter, JoinHandle<()>)>,
     log_writer: Option<JoinHandle<()>>,
+    resolver: Resolver,
 }
 
 impl Gateway {
@@ -140,9 +144,13 @@ impl Gateway {
             workers,
             access_log,
             node,
+            name_servers,
         } = options;
         let workers = workers.max(1);
         let commons = Commons::new(node);
+        let mut resolver = Resolver::new(name_servers);
+        // Before anything is bound: clients must not wait in the queue of a socket meanwhile.
+        resolver.follow(&generation.snapshot.backends)?;
         let mut ids = Ids::default();
         let drawn = plan::draw(generation, &Plan::default(), &mut ids, &commons)?;
         let prepared = prepare(&drawn, |_| false, workers)?;
@@ -160,6 +168,7 @@ impl Gateway {
             counters,
             threads,
         } = spawn_workers(workers, log.as_ref(), &starter)?;
+        resolver.board().tell(&inboxes);
         let mut gateway = Self {
             commons,
             plan: Arc::default(),
@@ -175,6 +184,7 @@ impl Gateway {
             workers: threads,
             starter: Some((starter, starter_thread)),
             log_writer,
+            resolver,
         };
         gateway.swap(drawn, prepared);
         Ok(gateway)
@@ -205,8 +215,13 @@ impl Gateway {
         let left = self.left.iter().map(|(address, _)| address.port());
         let ports: Vec<u16> = current.chain(left).collect();
         let is_ours = |address: SocketAddr| ports.contains(&address.port());
-        let prepared = prepare(&drawn, is_ours, self.inboxes.len())?;
+        self.resolver.follow(&drawn.plan.snapshot.backends)?;
+        let prepared = prepare(&drawn, is_ours, self.inboxes.len());
+        let prepared = prepared.inspect_err(|_| {
+            self.resolver.only(&self.plan.snapshot.backends);
+        })?;
         self.swap(drawn, prepared);
+        self.resolver.only(&self.plan.snapshot.backends);
         self.wanted = (!waiting.is_empty()).then_some(asked);
         self.commons.set_waiting(waiting);
         Ok(())
@@ -244,6 +259,7 @@ impl Gateway {
             inboxes: Arc::clone(&self.inboxes),
             counters: self.counters.as_slice().into(),
             loads: Arc::clone(&self.loads),
+            names: Arc::clone(self.resolver.board()),
         }
     }
 

@@ -19,6 +19,7 @@ use tidegate_host_abi::Usage;
 
 pub(crate) use crate::metrics::tcp::TcpCounters;
 pub use crate::metrics::tcp::TcpNumbers;
+use crate::resolver::LookedUp;
 
 /// Statuses are three digits; this is one more than the largest.
 const STATUSES: usize = 1000;
@@ -41,6 +42,10 @@ pub struct Metrics {
     /// Connections that ended otherwise than by both peers' word, or were refused before anything
     /// was spoken on them, by the access log's flag.
     pub connection_flags: BTreeMap<&'static str, u64>,
+    /// Connections that have changed their protocol, such as to WebSocket.
+    pub tunnels: u64,
+    /// Those of them that are open now.
+    pub open_tunnels: u64,
     /// Instances that were ended, by plugin and kind of fault.
     pub plugin_faults: BTreeMap<(String, &'static str), u64>,
     /// Instances that only older generations hold, until their last stream ends.
@@ -51,6 +56,8 @@ pub struct Metrics {
     pub waiting_plugins: Vec<String>,
     /// What plugins count themselves.
     pub guests: Vec<GuestMetric>,
+    /// What the names of backends have led to, by backend.
+    pub names: Vec<LookedUp>,
 }
 
 /// What one plugin uses.
@@ -93,6 +100,8 @@ impl PluginGauges {
 pub(crate) struct Counters {
     statuses: Box<[AtomicU64]>,
     connections: AtomicU64,
+    tunnels: AtomicU64,
+    open_tunnels: AtomicU64,
     retired: AtomicU64,
     flags: Mutex<BTreeMap<&'static str, u64>>,
     handshakes: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
@@ -107,6 +116,8 @@ impl Counters {
         Arc::new(Self {
             statuses: (0..STATUSES).map(|_| AtomicU64::new(0)).collect(),
             connections: AtomicU64::new(0),
+            tunnels: AtomicU64::new(0),
+            open_tunnels: AtomicU64::new(0),
             retired: AtomicU64::new(0),
             flags: Mutex::default(),
             handshakes: Mutex::default(),
@@ -156,6 +167,13 @@ impl Counters {
         let flags = &self.connection_flags;
         let mut flags = flags.lock().unwrap_or_else(PoisonError::into_inner);
         *flags.entry(flag).or_default() += 1;
+    }
+
+    /// A connection has changed its protocol; it is open until the guard is dropped.
+    pub(crate) fn tunnel(self: &Arc<Self>) -> OpenTunnel {
+        add_one(&self.tunnels);
+        add_one(&self.open_tunnels);
+        OpenTunnel(Arc::clone(self))
     }
 
     /// So many instances wait for their last streams.
@@ -208,6 +226,17 @@ fn entry<'a>(
     plugins.entry(plugin.to_owned()).or_default()
 }
 
+/// Counts a tunnel as open.
+#[derive(Debug)]
+pub(crate) struct OpenTunnel(Arc<Counters>);
+
+impl Drop for OpenTunnel {
+    fn drop(&mut self) {
+        let open = &self.0.open_tunnels;
+        open.store(open.load(Ordering::Relaxed) - 1, Ordering::Relaxed);
+    }
+}
+
 /// Only one thread writes: no locked instruction is needed.
 fn add_one(count: &AtomicU64) {
     add(count, 1);
@@ -229,6 +258,8 @@ impl Metrics {
                 *sum += count.load(Ordering::Relaxed);
             }
             all.connections += worker.connections.load(Ordering::Relaxed);
+            all.tunnels += worker.tunnels.load(Ordering::Relaxed);
+            all.open_tunnels += worker.open_tunnels.load(Ordering::Relaxed);
             all.retired_instances += worker.retired.load(Ordering::Relaxed);
             let flags = worker.flags.lock().unwrap_or_else(PoisonError::into_inner);
             for (flag, count) in flags.iter() {

@@ -97,6 +97,8 @@ pub(crate) enum Freshness {
     Any,
     /// Only a new one: the kept ones have just disappointed.
     New,
+    /// Only a new one that speaks HTTP/1.1: its protocol is about to change.
+    NewHttp1,
 }
 
 /// A connection of the gateway's own to an endpoint of the backend: [`kept`], or else
@@ -196,7 +198,10 @@ pub(crate) async fn connect_from(
     };
     while let Some((place, endpoint)) = picked {
         let opened = match backend.backend.protocol {
-            BackendProtocol::Http1 => open(worker, backend, (place, endpoint), client).await,
+            BackendProtocol::Http1 => {
+                let offer = offer(backend, freshness);
+                open(worker, backend, (place, endpoint), offer, client).await
+            }
             BackendProtocol::Http2 => {
                 let reserved = worker.h2.reserve(worker, backend, endpoint).await;
                 reserved.map(|it| on_stream(worker, it, endpoint, backend.lease(place)))
@@ -226,19 +231,26 @@ pub(crate) async fn connect_from(
     Err(error)
 }
 
+/// What a new connection with TLS offers to speak.
+fn offer(backend: &BackendState, freshness: Freshness) -> Offer {
+    // A connection that begins with a client's name is that client's: no other's requests may be
+    // on it.
+    if freshness == Freshness::NewHttp1 || backend.backend.proxy_protocol.is_some() {
+        Offer::Http1
+    } else {
+        Offer::Http
+    }
+}
+
 /// A new connection; with TLS the endpoint chooses the version.
 async fn open(
     worker: &Worker,
     backend: &Rc<BackendState>,
     (place, endpoint): Picked,
+    offer: Offer,
     client: Option<&Ends>,
 ) -> Result<Upstream, Failure> {
     let deadline = worker.wheel.deadline();
-    let offer = match backend.backend.proxy_protocol {
-        None => Offer::Http,
-        // A connection is one client's: no other's requests may be on it.
-        Some(_) => Offer::Http1,
-    };
     let dialing = dial(backend, endpoint, offer, client);
     let limit = worker.timeouts().connect;
     let transport = match deadline.limit(limit, dialing).await {
@@ -368,11 +380,11 @@ pub(crate) async fn dial(
 impl Pool {
     /// Keeps a connection whose exchange has ended cleanly.
     pub(crate) fn keep(&self, mut connection: Box<UpstreamConnection>) {
-        connection.lease = None;
-        if !connection.of_client
-            && connection.reader.buf.is_empty()
-            && connection.writer.is_flushed()
-        {
+        let lease = connection.lease.take();
+        if connection.of_client || lease.is_some_and(|lease| lease.is_gone()) {
+            return;
+        }
+        if connection.reader.buf.is_empty() && connection.writer.is_flushed() {
             connection.writer.release();
             connection.reused = true;
             self.put(connection);

@@ -29,6 +29,8 @@ use http::HeaderValue;
 use slab::Slab;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
+use tidegate_core::dns::DnsSource;
+use tidegate_core::dns::Resolved;
 use tidegate_core::time::http_date;
 use tidegate_host_abi::Instance;
 use tidegate_host_abi::QueueEvent;
@@ -83,6 +85,11 @@ pub(crate) enum Message {
     },
     /// There is news of shared queues, whose owners may be here.
     QueueNews,
+    /// Names have led to other endpoints.
+    Resolved {
+        source: Arc<DnsSource>,
+        now: Arc<Resolved>,
+    },
     /// Stop accepting, finish, end.
     Drain,
 }

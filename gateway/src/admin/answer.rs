@@ -107,11 +107,14 @@ impl Answers {
                     numbers,
                 )
             }
-            "/config_dump" => json(dump::config(&self.board.read())),
+            "/config_dump" => {
+                let names = self.board.metrics().names;
+                json(dump::config(&self.board.read(), &names))
+            }
             "/plugins" => json(plugins::page(&self.board)),
             "/resources" => {
-                let waiting = self.board.metrics().waiting_plugins;
-                json(dump::resources(&self.board.read(), &waiting))
+                let now = self.board.metrics();
+                json(dump::resources(&self.board.read(), &now))
             }
             "/reload" => self.reload().await,
             "/drain" => {

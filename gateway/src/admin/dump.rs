@@ -19,12 +19,14 @@ use tidegate_core::snapshot::Listener;
 use tidegate_core::snapshot::PluginId;
 use tidegate_core::snapshot::Protocol;
 use tidegate_core::snapshot::Snapshot;
+use tidegate_proxy::LookedUp;
+use tidegate_proxy::Metrics;
 
 use crate::status::CertificateStatus;
 use crate::status::Status;
 
 /// GET /config_dump.
-pub(crate) fn config(status: &Status) -> Vec<u8> {
+pub(crate) fn config(status: &Status, names: &[LookedUp]) -> Vec<u8> {
     let plugins: Vec<Value> = status
         .plugins
         .iter()
@@ -57,7 +59,7 @@ pub(crate) fn config(status: &Status) -> Vec<u8> {
     let backends: Vec<Value> = snapshot
         .iter()
         .flat_map(|snapshot| snapshot.backends.iter())
-        .map(|one| backend(one))
+        .map(|one| backend(one, names))
         .collect();
     page(&json!({
         "generation": status.generation,
@@ -122,9 +124,10 @@ fn plugin_names(ids: &[PluginId], snapshot: &Snapshot) -> Vec<String> {
         .collect()
 }
 
-fn backend(backend: &Backend) -> Value {
-    let endpoints: Vec<Value> = backend
-        .endpoints
+fn backend(backend: &Backend, names: &[LookedUp]) -> Value {
+    let looked_up = names.iter().find(|one| one.backend == backend.name);
+    let endpoints = looked_up.map_or(&backend.endpoints, |one| &one.endpoints);
+    let endpoints: Vec<Value> = endpoints
         .iter()
         .map(|one| json!({ "address": one.address.to_string(), "weight": one.weight }))
         .collect();
@@ -141,13 +144,18 @@ fn backend(backend: &Backend) -> Value {
         "loadBalancer": format!("{:?}", backend.load_balancer),
         "tls": tls,
         "endpoints": endpoints,
+        "dns": looked_up.map(|one| json!({
+            "names": one.names,
+            "answerAgeSeconds": one.age_seconds,
+            "problem": one.problem,
+        })),
     })
 }
 
 /// GET /resources.
 ///
-/// `waiting` are plugins whose newest version does not serve yet.
-pub(crate) fn resources(status: &Status, waiting: &[String]) -> Vec<u8> {
+/// `now` says which plugins wait to serve and where names lead.
+pub(crate) fn resources(status: &Status, now: &Metrics) -> Vec<u8> {
     let reload = status.reload.as_ref().map(|reload| {
         let since = reload.at.duration_since(std::time::SystemTime::UNIX_EPOCH);
         json!({
@@ -165,7 +173,7 @@ pub(crate) fn resources(status: &Status, waiting: &[String]) -> Vec<u8> {
     let resources: Vec<Value> = status
         .resources
         .iter()
-        .map(|one| resource(one, by_resource.remove(&one.resource), waiting))
+        .map(|one| resource(one, by_resource.remove(&one.resource), now))
         .collect();
     let homeless = status.problems.iter().filter(|one| one.resource.is_none());
     page(&json!({
@@ -176,11 +184,16 @@ pub(crate) fn resources(status: &Status, waiting: &[String]) -> Vec<u8> {
     }))
 }
 
-fn resource(status: &ResourceStatus, problems: Option<Vec<Value>>, waiting: &[String]) -> Value {
+fn resource(status: &ResourceStatus, problems: Option<Vec<Value>>, now: &Metrics) -> Value {
     let mut conditions: Vec<Value> = status.conditions.iter().map(condition).collect();
     let id = &status.resource;
-    let waits = |name: &String| *name == format!("{}/{}", id.namespace, id.name);
-    if id.kind == "Plugin" && waiting.iter().any(waits) {
+    let full_name = format!("{}/{}", id.namespace, id.name);
+    if id.kind == "Backend" {
+        let mut names = now.names.iter();
+        let looked_up = names.find(|one| one.backend.as_str() == full_name);
+        conditions.extend(looked_up.map(|one| condition(&resolved(one))));
+    }
+    if id.kind == "Plugin" && now.waiting_plugins.contains(&full_name) {
         conditions.push(condition(&Condition {
             kind: "Programmed",
             status: false,
@@ -199,6 +212,28 @@ fn resource(status: &ResourceStatus, problems: Option<Vec<Value>>, waiting: &[St
         "conditions": conditions,
         "problems": problems.unwrap_or_default(),
     })
+}
+
+/// Whether the names of a Backend lead anywhere.
+fn resolved(names: &LookedUp) -> Condition {
+    let count = names.endpoints.len();
+    let reason = match (count, &names.problem) {
+        (0, _) if !names.answered => "NoAnswerYet",
+        (0, _) => "NoAddresses",
+        (_, Some(_)) => "LastGoodAnswer",
+        (_, None) => "Resolved",
+    };
+    let problem = names.problem.as_ref();
+    Condition {
+        kind: "Resolved",
+        status: count > 0,
+        reason,
+        message: match problem {
+            Some(problem) => format!("{count} endpoints; {problem}"),
+            None => format!("{count} endpoints"),
+        },
+        about: None,
+    }
 }
 
 fn condition(condition: &Condition) -> Value {
@@ -250,6 +285,8 @@ mod tests {
     use tidegate_config::draft::ResourceStatus;
     use tidegate_config::resource::ResourceId;
 
+    use tidegate_proxy::Metrics;
+
     use super::resources;
     use crate::status::Status;
 
@@ -269,7 +306,11 @@ mod tests {
             resources: [resource("one"), resource("two")].into(),
             ..Status::default()
         };
-        let page = resources(&status, &["default/two".to_owned()]);
+        let now = Metrics {
+            waiting_plugins: vec!["default/two".to_owned()],
+            ..Metrics::default()
+        };
+        let page = resources(&status, &now);
         let page: serde_json::Value = serde_json::from_slice(&page).expect("JSON");
         assert_eq!(page["resources"][0]["conditions"], serde_json::json!([]));
         let condition = &page["resources"][1]["conditions"][0];

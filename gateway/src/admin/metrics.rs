@@ -12,6 +12,8 @@ use std::time::SystemTime;
 use tidegate_config::problem::Severity;
 use tidegate_proxy::GuestMetric;
 use tidegate_proxy::GuestMetricValue;
+use tidegate_proxy::LookedUp;
+use tidegate_proxy::Lookups;
 use tidegate_proxy::Metrics;
 use tidegate_proxy::PluginNumbers;
 use tidegate_proxy::TcpNumbers;
@@ -153,11 +155,14 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         handshakes,
         tcp,
         connection_flags,
+        tunnels,
+        open_tunnels,
         plugin_faults,
         retired_instances,
         plugins: used,
         waiting_plugins,
         guests: _,
+        names,
     } = proxy;
     let mut family = out.family(
         "tidegate_requests_total",
@@ -197,6 +202,18 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
     for (flag, count) in connection_flags {
         family.sample(&[("flag", flag)], count);
     }
+    out.single(
+        "tidegate_open_tunnels",
+        Kind::Gauge,
+        "Connections that have changed their protocol, such as to WebSocket, and are open.",
+        open_tunnels,
+    );
+    out.single(
+        "tidegate_tunnels_total",
+        Kind::Counter,
+        "Connections that have changed their protocol.",
+        tunnels,
+    );
     let mut family = out.family(
         "tidegate_tls_handshakes_total",
         Kind::Counter,
@@ -228,6 +245,7 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
     for plugin in waiting_plugins {
         family.sample(&[("plugin", plugin)], 1);
     }
+    self::names(out, names);
     plugins(out, used);
 }
 
@@ -266,6 +284,44 @@ fn tcp_connections(out: &mut Exposition, tcp: &BTreeMap<Arc<str>, TcpNumbers>) {
         let mut family = out.family(name, kind, help);
         for (listener, numbers) in tcp {
             family.sample(&[("listener", listener)], read(numbers));
+        }
+    }
+}
+
+/// What names have led to.
+fn names(out: &mut Exposition, names: &[LookedUp]) {
+    let mut family = out.family(
+        "tidegate_dns_lookups_total",
+        Kind::Counter,
+        "Lookups of the names of a backend: records were found, are missing, or the servers failed.",
+    );
+    for one in names {
+        let backend = one.backend.as_str();
+        let Lookups {
+            found,
+            missing,
+            failed,
+        } = one.lookups;
+        for (result, count) in [("found", found), ("missing", missing), ("failed", failed)] {
+            family.sample(&[("backend", backend), ("result", result)], count);
+        }
+    }
+    let mut family = out.family(
+        "tidegate_dns_endpoints",
+        Kind::Gauge,
+        "Endpoints that the names of a backend lead to.",
+    );
+    for one in names {
+        family.sample(&[("backend", one.backend.as_str())], one.endpoints.len());
+    }
+    let mut family = out.family(
+        "tidegate_dns_answer_age_seconds",
+        Kind::Gauge,
+        "Age of the oldest answer that the endpoints of a backend come from.",
+    );
+    for one in names {
+        if let Some(age) = one.age_seconds {
+            family.sample(&[("backend", one.backend.as_str())], age);
         }
     }
 }

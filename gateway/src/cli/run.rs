@@ -1,5 +1,7 @@
 //! The flags of the commands that read configuration files.
 
+use std::net::IpAddr;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -43,6 +45,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", value_parser = tidegate_config::duration::parse)]
     pub(crate) drain_timeout: Option<Duration>,
     #[command(flatten)]
+    pub(crate) dns: DnsArgs,
+    #[command(flatten)]
     pub(crate) node: NodeArgs,
 }
 
@@ -69,6 +73,25 @@ impl NodeArgs {
         Node {
             id: self.node_id.clone().unwrap_or_else(host),
             cluster: self.node_cluster.clone(),
+        }
+    }
+}
+
+/// How names are looked up.
+#[derive(Debug, Args)]
+pub(crate) struct DnsArgs {
+    /// Name server that the names of backends are asked of, as IP[:PORT] (repeatable); by default
+    /// those of the system
+    #[arg(long = "dns-server", value_name = "ADDR", value_parser = name_server)]
+    pub(crate) dns_servers: Vec<SocketAddr>,
+}
+
+fn name_server(text: &str) -> Result<SocketAddr, String> {
+    let bare = text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53));
+    match bare.or_else(|_| text.parse()) {
+        Ok(server) if server.port() > 0 => Ok(server),
+        _ => {
+            Err("expected an IP address, such as 10.0.0.53, 10.0.0.53:5353 or [::1]:53".to_owned())
         }
     }
 }

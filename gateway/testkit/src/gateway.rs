@@ -16,6 +16,7 @@ use tidegate_core::backend::Endpoint;
 use tidegate_core::balance::LoadBalancer;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
+use tidegate_core::dns::DnsSource;
 use tidegate_core::host::HostMap;
 use tidegate_core::host::HostPattern;
 use tidegate_core::route::RouteTable;
@@ -79,6 +80,7 @@ pub struct Builder {
     l4: Option<L4>,
     l4_names: Vec<L4Name>,
     proxy_protocol: bool,
+    name_servers: Vec<SocketAddr>,
 }
 
 impl Gateway {
@@ -103,6 +105,7 @@ impl Gateway {
             l4: None,
             l4_names: Vec::new(),
             proxy_protocol: false,
+            name_servers: Vec::new(),
         }
     }
 
@@ -245,6 +248,15 @@ impl Builder {
         with
     }
 
+    /// The origin's endpoints come from names, which this server knows.
+    #[must_use]
+    pub fn dns(mut self, server: SocketAddr, source: DnsSource) -> Self {
+        self.origin.endpoints = Vec::new();
+        self.origin.dns = Some(Arc::new(source));
+        self.name_servers = vec![server];
+        self
+    }
+
     /// Filters may call only these backends.
     #[must_use]
     pub fn may_call(mut self, backends: &[&str]) -> Self {
@@ -346,6 +358,7 @@ impl Builder {
     pub fn try_start(self) -> Result<Gateway, StartError> {
         let log = SharedLog::default();
         let workers = self.workers;
+        let name_servers = self.name_servers.clone();
         let running = tidegate_proxy::Gateway::start(Options {
             generation: self.generation(1),
             workers,
@@ -354,6 +367,7 @@ impl Builder {
                 id: "gateway-1".to_owned(),
                 cluster: "edge".to_owned(),
             },
+            name_servers,
         })?;
         let (_, address) = *running.addresses().first().expect("one listener");
         Ok(Gateway {

@@ -13,6 +13,7 @@
 
 pub mod certs;
 pub mod client;
+pub mod dns;
 pub mod echo;
 pub mod envoy;
 pub mod eventually;
@@ -27,6 +28,7 @@ pub mod peer;
 pub mod rule;
 pub mod tls;
 pub mod wasm;
+pub mod websocket;
 pub mod wire;
 
 use std::time::Duration;
@@ -35,6 +37,7 @@ pub use certs::Authority;
 pub use certs::Leaf;
 pub use certs::Pair;
 pub use client::Client;
+pub use dns::Dns;
 pub use echo::Echo;
 pub use envoy::Envoy;
 pub use eventually::eventually;

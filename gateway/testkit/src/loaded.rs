@@ -75,6 +75,7 @@ impl Loaded {
             workers: 1,
             access_log: None,
             node: tidegate_host_abi::Node::default(),
+            name_servers: Vec::new(),
         });
         let running = running.unwrap_or_else(|err| panic!("the gateway does not start: {err:?}"));
         let bound = running.addresses().into_iter().map(|(_, address)| address);

@@ -83,6 +83,11 @@ impl<R: Read> MessageReader<R> {
         }
     }
 
+    /// The stream; what was read ahead is lost.
+    pub fn into_stream(self) -> R {
+        self.stream
+    }
+
     /// The stream.
     pub fn stream(&mut self) -> &mut R {
         &mut self.stream
@@ -192,7 +197,7 @@ impl<R: Read> MessageReader<R> {
         Ok(String::from_utf8_lossy(&raw[from..raw.len() - 2]).into_owned())
     }
 
-    fn exactly(&mut self, count: usize, raw: &mut Vec<u8>) -> io::Result<()> {
+    pub(crate) fn exactly(&mut self, count: usize, raw: &mut Vec<u8>) -> io::Result<()> {
         let held = count.min(self.buffered.len());
         raw.extend(self.buffered.drain(..held));
         let from = raw.len();

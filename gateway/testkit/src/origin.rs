@@ -67,6 +67,23 @@ impl Origin {
         })
     }
 
+    /// An origin at an address of its own, which answers every request with this body.
+    ///
+    /// # Panics
+    ///
+    /// If the address is taken.
+    #[track_caller]
+    pub fn answers_at(address: SocketAddr, body: &'static str) -> Self {
+        let length = body.len();
+        let answer = format!("HTTP/1.1 200 Said\r\ncontent-length: {length}\r\n\r\n{body}");
+        Self::script_at(address, move |connection| {
+            while connection.request().is_ok() {
+                connection.send(&answer)?;
+            }
+            Ok(())
+        })
+    }
+
     /// An origin that answers one request with these bytes and closes.
     pub fn replies_then_closes(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Self {
         Self::script(move |connection| {
@@ -95,7 +112,20 @@ impl Origin {
     where
         S: Fn(&mut OriginConnection) -> io::Result<()> + Send + Sync + 'static,
     {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        Self::script_at(SocketAddr::from(([127, 0, 0, 1], 0)), script)
+    }
+
+    /// As [`Origin::script`], at an address of its own.
+    ///
+    /// # Panics
+    ///
+    /// If the address is taken.
+    #[track_caller]
+    pub fn script_at<S>(address: SocketAddr, script: S) -> Self
+    where
+        S: Fn(&mut OriginConnection) -> io::Result<()> + Send + Sync + 'static,
+    {
+        let listener = TcpListener::bind(address).expect("a free port");
         let address = listener.local_addr().expect("it is bound");
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let ended: Arc<AtomicBool> = Arc::default();
@@ -236,6 +266,17 @@ impl OriginConnection {
     /// The system's.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.reader.stream().write_all(bytes.as_ref())
+    }
+
+    /// So many bytes that follow the last message.
+    ///
+    /// # Errors
+    ///
+    /// The system's.
+    pub fn exactly(&mut self, count: usize) -> io::Result<Vec<u8>> {
+        let mut raw = Vec::new();
+        self.reader.exactly(count, &mut raw)?;
+        Ok(raw)
     }
 
     /// Waits until the gateway closes its side.

@@ -13,6 +13,7 @@ use tidegate_core::route::RuleId;
 use tidegate_core::route::WeightedBackend;
 use tidegate_core::snapshot::Backends;
 use tidegate_core::snapshot::PluginId;
+use tidegate_core::upgrade::Upgrades;
 
 use crate::Wasm;
 
@@ -25,6 +26,7 @@ pub struct Rule {
     backends: Vec<(String, u32)>,
     timeouts: RouteTimeouts,
     buffered_body_bytes: Option<usize>,
+    upgrades: Upgrades,
 }
 
 #[derive(Debug, Clone)]
@@ -44,6 +46,7 @@ impl Rule {
             backends: Vec::new(),
             timeouts: RouteTimeouts::default(),
             buffered_body_bytes: None,
+            upgrades: Upgrades::default(),
         }
     }
 
@@ -103,6 +106,13 @@ impl Rule {
         self
     }
 
+    /// Clients may change to these protocols, and to no others.
+    #[must_use]
+    pub fn upgrades(mut self, protocols: &[&str]) -> Self {
+        self.upgrades = Upgrades::of(protocols);
+        self
+    }
+
     /// As an entry of a route table; plugins are added to `plugins` unless they are there.
     pub(crate) fn entry(&self, id: u32, backends: &Backends, plugins: &mut Vec<Wasm>) -> Entry {
         let mirror = |name: &str| {
@@ -134,6 +144,7 @@ impl Rule {
             backends: shares.collect(),
             timeouts: self.timeouts,
             buffered_body_bytes: self.buffered_body_bytes,
+            upgrades: self.upgrades.clone(),
         };
         Entry {
             hosts: vec![HostPattern::Any],

@@ -152,6 +152,11 @@ impl TlsClient {
 }
 
 impl TlsConnection {
+    /// The bare session, to speak something else on it.
+    pub fn into_stream(self) -> StreamOwned<ClientConnection, TcpStream> {
+        self.reader.into_stream()
+    }
+
     /// Sends a GET to this host and reads the answer.
     ///
     /// # Errors

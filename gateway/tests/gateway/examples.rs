@@ -10,6 +10,8 @@ use tidegate_testkit::Message;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
+use tidegate_testkit::websocket;
+use tidegate_testkit::websocket::Frame;
 
 use crate::process::Folder;
 use crate::process::Running;
@@ -18,12 +20,13 @@ use crate::process::finish;
 use crate::process::tidegate;
 
 /// Those that are run here, each by the test of its name.
-const EXAMPLES: [&str; 5] = [
+const EXAMPLES: [&str; 6] = [
     "ab-header",
     "canary",
     "mirror",
     "quickstart",
     "rewrite-redirect",
+    "websocket",
 ];
 
 /// What editors read to know the schema.
@@ -255,4 +258,26 @@ fn mirror() {
         (copied.text(), seen.text()),
         ("one apple".into(), "one apple".into())
     );
+}
+
+#[test]
+fn websocket() {
+    let (chat, site) = (websocket::echoes(), Origin::answers(200, "site"));
+    let files = copy(
+        "websocket",
+        &[(9001, chat.address()), (9002, site.address())],
+    );
+    let gateway = Running::start(&files, &["--access-log", "off"]);
+    let address = gateway.address().expect("it listens");
+    let mut socket = websocket::open(address, "/chat/room");
+    let hello = Frame::text("hello");
+    socket.send(hello.clone()).expect("sent");
+    assert_eq!(socket.read().expect("an echo"), hello);
+    assert_eq!(gateway.get("/").text(), "site");
+    // A change of the configuration cuts no connection.
+    edit(&files, "streamIdle: 1h", "streamIdle: 2h");
+    eventually("the change", || (gateway.generation() == 2).then_some(()));
+    socket.send(hello.clone()).expect("sent");
+    assert_eq!(socket.read().expect("an echo"), hello);
+    assert_eq!(gateway.metric("tidegate_open_tunnels"), Some(1.0));
 }

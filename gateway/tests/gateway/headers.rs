@@ -184,15 +184,9 @@ fn repeated_headers_stay_repeated_and_in_order() {
 }
 
 #[test]
-fn upgrades_are_refused_cleanly() {
+fn connect_is_refused_and_an_offer_of_http2_ignored() {
     let origin = Origin::answers(200, "reached");
     let gateway = Gateway::to(origin.address()).start();
-    let mut client = gateway.client();
-    client.send(
-        "GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Key: x\r\nSec-WebSocket-Version: 13\r\n\r\n",
-    );
-    assert_eq!(client.response().status(), 501);
     let mut client = gateway.client();
     client.send("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");
     assert_eq!(client.response().status(), 501);

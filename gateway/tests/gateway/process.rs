@@ -137,6 +137,18 @@ impl Running {
 
     /// Starts a command and waits for its admin API.
     pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut running = Self::spawn_bare(command);
+        running.admin = eventually("the admin API", || {
+            let ended = running.child.try_wait().expect("it can be waited for");
+            assert_eq!(ended, None, "it ended: {:#?}", running.log());
+            let find = |line: &String| line.rsplit_once("admin API on ")?.1.trim().parse().ok();
+            running.log().iter().find_map(find)
+        });
+        running
+    }
+
+    /// Starts a command that has no admin API.
+    pub(crate) fn spawn_bare(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -150,18 +162,11 @@ impl Running {
                 lines.lock().expect("no panic").push(line);
             }
         });
-        let mut running = Self {
+        Self {
             child,
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
             log,
-        };
-        running.admin = eventually("the admin API", || {
-            let ended = running.child.try_wait().expect("it can be waited for");
-            assert_eq!(ended, None, "it ended: {:#?}", running.log());
-            let find = |line: &String| line.rsplit_once("admin API on ")?.1.trim().parse().ok();
-            running.log().iter().find_map(find)
-        });
-        running
+        }
     }
 
     /// All that it has logged.

@@ -16,6 +16,7 @@ use super::ValueMatch;
 use crate::host::HostPattern;
 use crate::message::RequestHead;
 use crate::pattern::Pattern;
+use crate::upgrade::Upgrades;
 
 mod conditions;
 mod oracle;
@@ -79,6 +80,7 @@ fn entry(id: u32, hosts: Vec<HostPattern>, matches: Vec<RequestMatch>) -> Entry 
         backends: Vec::new(),
         timeouts: RouteTimeouts::default(),
         buffered_body_bytes: None,
+        upgrades: Upgrades::default(),
     });
     Entry {
         hosts,

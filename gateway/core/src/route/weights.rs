@@ -48,6 +48,7 @@ mod tests {
     use crate::route::Rule;
     use crate::route::RuleId;
     use crate::route::WeightedBackend;
+    use crate::upgrade::Upgrades;
 
     fn rule(weights: &[u32]) -> Rule {
         let backend = |weight: &u32| WeightedBackend {
@@ -62,6 +63,7 @@ mod tests {
             backends: weights.iter().map(backend).collect(),
             timeouts: RouteTimeouts::default(),
             buffered_body_bytes: None,
+            upgrades: Upgrades::default(),
         }
     }
 

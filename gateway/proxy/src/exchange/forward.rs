@@ -15,6 +15,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use std::time::Instant;
 
+use tidegate_core::backend::BackendProtocol;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
 use tidegate_core::proxy_protocol::Ends;
@@ -39,6 +40,7 @@ use crate::exchange::respond::Client;
 use crate::exchange::respond::Respond;
 use crate::exchange::state::Phase;
 use crate::exchange::state::Way;
+use crate::exchange::upgrade;
 use crate::filters::run::FilterRun;
 use crate::filters::run::Stop;
 use crate::outlet::Outlet;
@@ -87,7 +89,7 @@ impl Forward<'_> {
                 return self.give_up(down, failure.into()).await;
             }
         }
-        let mut freshness = Freshness::Any;
+        let mut freshness = self.freshness();
         loop {
             let attempted = match self.attempt_limit {
                 None => self.attempt(down, freshness).await,
@@ -99,6 +101,21 @@ impl Forward<'_> {
                 Attempted::Stopped(stop) => return self.give_up(down, stop).await,
             }
         }
+    }
+
+    /// Which connections will do for the first attempt.
+    fn freshness(&self) -> Freshness {
+        let mut state = self.run.stream.state();
+        if state.upgrade.is_none() {
+            return Freshness::Any;
+        }
+        if self.backend.backend.protocol == BackendProtocol::Http2 {
+            // There is no such change in HTTP/2 (RFC 9113 §8.6): the origin answers the rest.
+            state.upgrade = None;
+            upgrade::forget(&mut state.request);
+            return Freshness::Any;
+        }
+        Freshness::NewHttp1
     }
 
     /// Answers without the origin.
@@ -194,7 +211,7 @@ impl Forward<'_> {
             .or_else(|| self.backend.pick(worker.ids.draw(), &[]));
         let kept = match freshness {
             Freshness::Any => upstream::kept(worker, &self.backend, picked),
-            Freshness::New => None,
+            Freshness::New | Freshness::NewHttp1 => None,
         };
         let connected = match kept {
             Some(kept) => Ok(kept),
@@ -227,6 +244,14 @@ impl Forward<'_> {
         let attempted = self.on_connection(&mut upstream, down).await;
         self.run.stream.state().facts.sent += down.outlet.written() - before;
         match attempted {
+            Ok((Next::Upgraded, _)) => {
+                if let Some(upgrade) = &mut self.run.stream.state().upgrade
+                    && let Upstream::Http1(connection) = upstream
+                {
+                    upgrade.origin = Some(connection);
+                }
+                Attempted::Answered(Next::Upgraded)
+            }
             Ok((next, Reuse::Yes)) => {
                 upstream.keep(self.run.worker);
                 Attempted::Answered(next)

@@ -29,6 +29,7 @@ use crate::exchange::intake::Progress;
 use crate::exchange::intake::Source;
 use crate::exchange::native;
 use crate::exchange::state::StreamCell;
+use crate::exchange::upgrade;
 use crate::filters::Chain;
 use crate::filters::Step;
 use crate::filters::run::FilterRun;
@@ -197,6 +198,9 @@ impl Admission<'_> {
         let backend = self.generation.backend(backend, &self.worker.backends);
         let backend = backend.ok_or(Failure::NoBackend)?;
         state.facts.backend = Some(Rc::clone(backend));
+        if state.upgrade.is_some() {
+            upgrade::admit(state)?;
+        }
         Ok(Rc::clone(backend))
     }
 

@@ -25,6 +25,7 @@ use crate::exchange::pump::PendingHead;
 use crate::exchange::pump::Pump;
 use crate::exchange::pump::PumpEnd;
 use crate::exchange::state::Phase;
+use crate::exchange::upgrade;
 use crate::filters::Step;
 use crate::filters::run::FilterRun;
 use crate::filters::run::HeadStep;
@@ -239,6 +240,7 @@ impl<'a> Respond<'a> {
         Ok(match sent.after {
             After::Close => Next::Linger,
             After::KeepAlive | After::KeepAliveTold => Next::KeepAlive,
+            After::Upgraded => Next::Upgraded,
         })
     }
 
@@ -364,6 +366,14 @@ impl PendingHead for &mut SentHead<'_> {
             (false, Version::Http11 | Version::Http2) => After::KeepAlive,
         };
         let mut state = self.respond.run.stream.state();
+        if state.upgrade.is_some() {
+            // Who sends on before an answer other than the wished one does not send HTTP.
+            self.after = if upgrade::is_done(&state) {
+                After::Upgraded
+            } else {
+                After::Close
+            };
+        }
         match outlet {
             Outlet::Http1(writer) => {
                 let out = &mut writer.out;

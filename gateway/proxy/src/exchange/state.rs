@@ -15,6 +15,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use http::HeaderMap;
+use http::HeaderValue;
 use tidegate_core::message::RequestHead;
 use tidegate_core::message::ResponseHead;
 use tidegate_core::message::Version;
@@ -28,6 +29,7 @@ use crate::exchange::request::Routed;
 use crate::filters::Chain;
 use crate::filters::vm::Vm;
 use crate::tls::Secured;
+use crate::upstream::UpstreamConnection;
 use crate::upstream::balance::BackendState;
 use crate::worker::Generation;
 
@@ -63,6 +65,8 @@ pub(crate) struct State {
     pub(crate) filters: Vec<FilterState>,
     /// What was read of the request body before its head could leave.
     pub(crate) ahead: Option<Box<Progress>>,
+    /// The change of protocol that the client asks for.
+    pub(crate) upgrade: Option<Box<Upgrade>>,
     /// The client waits to be told that its body is wanted.
     pub(crate) expects_continue: bool,
     /// What the exchange passes; grows when a rule has it.
@@ -96,6 +100,17 @@ pub(crate) struct State {
     pub(crate) properties: Vec<(Vec<u8>, Vec<u8>)>,
     /// The task to wake when a filter asks for something from outside a callback.
     pub(crate) waker: Option<Waker>,
+}
+
+/// A change of protocol on its way.
+#[derive(Debug)]
+pub(crate) struct Upgrade {
+    /// What the client asks for; once a rule has the request, what the origin is asked for.
+    pub(crate) protocols: HeaderValue,
+    /// The origin has answered that it changes.
+    pub(crate) accepted: bool,
+    /// Its connection, once the client has been told.
+    pub(crate) origin: Option<Box<UpstreamConnection>>,
 }
 
 /// A response made here.
@@ -233,6 +248,7 @@ impl State {
         states.resize_with(chain.filters.len(), FilterState::default);
         Self {
             ahead: None,
+            upgrade: None,
             expects_continue: false,
             chain: Rc::clone(chain),
             passed_steps: 0,

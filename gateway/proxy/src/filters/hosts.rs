@@ -10,15 +10,15 @@ use tidegate_host_abi::UpstreamHost;
 use crate::exchange::state::State;
 
 /// The endpoints of the request's backend.
-pub(crate) fn endpoints(state: &State) -> Option<&[Endpoint]> {
+pub(crate) fn endpoints(state: &State) -> Option<Vec<Endpoint>> {
     let routed = state.routed.as_ref()?;
-    let snapshot = &state.generation.as_ref()?.plan.snapshot;
+    let generation = state.generation.as_ref()?;
     let shares = &routed.rule.backends;
     let backend = match routed.share {
         Some(place) => shares.get(place)?.backend,
         None => shares.iter().find_map(|share| share.backend),
     };
-    Some(&snapshot.backends.get(backend?)?.endpoints)
+    generation.endpoints(backend?)
 }
 
 /// An endpoint as filters read it. One without a share gets nothing.

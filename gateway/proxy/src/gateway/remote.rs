@@ -14,6 +14,8 @@ use crate::filters::services::Commons;
 use crate::filters::services::LastFault;
 use crate::metrics::Counters;
 use crate::metrics::Metrics;
+use crate::resolver::Board;
+use crate::resolver::LookedUp;
 use crate::worker::Message;
 
 /// A handle to a running gateway. Cloning it is cheap.
@@ -23,6 +25,7 @@ pub struct Remote {
     pub(crate) inboxes: Arc<[UnboundedSender<Message>]>,
     pub(crate) counters: Arc<[Arc<Counters>]>,
     pub(crate) loads: Arc<[AtomicUsize]>,
+    pub(crate) names: Arc<Board>,
 }
 
 impl Remote {
@@ -34,8 +37,15 @@ impl Remote {
             open_connections: open.sum::<usize>() as u64,
             guests: self.commons.metrics().snapshot(),
             waiting_plugins: self.commons.waiting(),
+            names: self.names.backends(),
             ..Metrics::sum(&self.counters)
         }
+    }
+
+    /// What the names of backends have led to, by backend.
+    #[must_use]
+    pub fn names(&self) -> Vec<LookedUp> {
+        self.names.backends()
     }
 
     /// The last fault of each plugin that had one, by its name.

@@ -65,6 +65,8 @@ pub(crate) enum After {
     KeepAliveTold,
     /// It closes.
     Close,
+    /// Another protocol goes on with it; the head says which.
+    Upgraded,
 }
 
 /// Writes the head of a response. `bodiless` responses (HEAD, 204, 304) keep a `content-length`
@@ -90,7 +92,7 @@ pub(crate) fn response_head(
         }
     }
     match after {
-        After::KeepAlive => {}
+        After::KeepAlive | After::Upgraded => {}
         After::KeepAliveTold => out.extend_from_slice(b"connection: keep-alive\r\n"),
         After::Close => out.extend_from_slice(b"connection: close\r\n"),
     }

@@ -91,6 +91,12 @@ impl Pool {
         });
     }
 
+    /// Closes those to an endpoint that is one no more.
+    pub(crate) fn close(&self, endpoint: SocketAddr) {
+        let mut idle = self.idle.borrow_mut();
+        idle.retain(|(address, _), _| *address != endpoint);
+    }
+
     /// Closes all of them.
     pub(crate) fn clear(&self) {
         self.idle.borrow_mut().clear();

@@ -37,7 +37,7 @@ pub(super) fn take(worker: &Rc<Worker>, change: Change, accepting: &mut Acceptin
         done,
     } = change;
     take_vms(worker, &plan, instances);
-    let generation = Generation::new(Arc::clone(&plan), &worker.vms.borrow());
+    let generation = Generation::new(Arc::clone(&plan), &worker.vms.borrow(), &worker.backends);
     let before = worker.generation.replace(Rc::new(generation));
     let snapshot = &plan.snapshot;
     worker.timeouts.set(snapshot.timeouts);

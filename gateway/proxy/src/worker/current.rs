@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use tidegate_core::backend::BackendId;
+use tidegate_core::backend::Endpoint;
 use tidegate_core::route::Rule;
 use tidegate_core::route::RuleId;
 use tidegate_core::snapshot::Bind;
@@ -48,7 +49,11 @@ pub(crate) struct Generation {
 
 impl Generation {
     /// The generation of `plan`, with the worker's VMs.
-    pub(crate) fn new(plan: Arc<Plan>, vms: &HashMap<VmId, Rc<Vm>>) -> Self {
+    pub(crate) fn new(
+        plan: Arc<Plan>,
+        vms: &HashMap<VmId, Rc<Vm>>,
+        states: &BackendStates,
+    ) -> Self {
         let filters: Vec<_> = plan
             .slots
             .iter()
@@ -56,7 +61,14 @@ impl Generation {
             .map(|(id, slot)| filter(id, slot, vms))
             .collect();
         let mut backends = Vec::new();
-        backends.resize_with(plan.snapshot.backends.iter().count(), OnceCell::new);
+        for backend in plan.snapshot.backends.iter() {
+            // Their endpoints are known to their states only.
+            let state = backend
+                .dns
+                .as_ref()
+                .map(|_| states.of(&Target::of(backend, &plan.tls)));
+            backends.push(state.map_or_else(OnceCell::new, OnceCell::from));
+        }
         let mut generation = Self {
             plan,
             filters,
@@ -154,6 +166,14 @@ impl Generation {
             .entry(rule.id)
             .or_insert_with(|| Rc::new(Arc::clone(rule)));
         Rc::clone(known)
+    }
+
+    /// The endpoints of a backend as they are now.
+    pub(crate) fn endpoints(&self, id: BackendId) -> Option<Vec<Endpoint>> {
+        match self.backends.get(id.0 as usize).and_then(OnceCell::get) {
+            Some(state) => Some(state.endpoints()),
+            None => Some(self.plan.snapshot.backends.get(id)?.endpoints.clone()),
+        }
     }
 
     /// The state of a backend here.

@@ -95,14 +95,15 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
     } = setup;
     let (timeouts, sizes) = (Timeouts::default(), SizeLimits::default());
     let ids = IdSource::seeded();
-    let nothing = Generation::new(Arc::default(), &HashMap::new());
+    let backends = BackendStates::new(ids.draw());
+    let nothing = Generation::new(Arc::default(), &HashMap::new(), &backends);
     let worker = Worker {
         index,
         wheel: Wheel::new(),
         pool: Pool::new(sizes.idle_connections_per_endpoint, timeouts.upstream_idle),
         h2: H2Pool::default(),
         redis: RedisPool::default(),
-        backends: BackendStates::new(ids.draw()),
+        backends,
         ids,
         access_log,
         counters,
@@ -140,6 +141,11 @@ fn handle(worker: &Rc<Worker>, message: Message) {
             }
         }
         Message::Connection { stream, peer, bind } => receive(worker, stream, peer, bind),
+        Message::Resolved { source, now } => {
+            for address in worker.backends.learn(source, now) {
+                worker.pool.close(address);
+            }
+        }
         Message::QueueNews => {
             let vms = worker.all_vms();
             for event in worker.queue_news() {

@@ -5,6 +5,7 @@
 
 use std::pin::pin;
 
+use http::StatusCode;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
 use tidegate_core::hop_by_hop;
@@ -20,6 +21,7 @@ use crate::exchange::native;
 use crate::exchange::pump::PumpEnd;
 use crate::exchange::respond::Respond;
 use crate::exchange::state::Phase;
+use crate::exchange::upgrade;
 use crate::filters::run::Stop;
 use crate::http1::head::ParsedResponse;
 use crate::inlet::Inlet;
@@ -129,7 +131,7 @@ impl Forward<'_> {
         let timeouts = self.run.timeouts;
         let mut interim = 0;
         loop {
-            let parsed = up
+            let mut parsed = up
                 .response_head(self.run.sizes, timeouts.stream_idle)
                 .await?;
             if !parsed.status.is_informational() {
@@ -140,10 +142,14 @@ impl Forward<'_> {
                 return Err(Failure::UpstreamProtocol.into());
             }
             self.answered.set(true);
-            let mut headers = parsed.headers;
+            let mut headers = std::mem::take(&mut parsed.headers);
             match parsed.status.as_u16() {
-                // Nobody asked the origin to switch.
-                101 => return Err(Failure::UpstreamProtocol.into()),
+                101 => {
+                    // Unless it was asked, and says to what it changes, nobody knows what follows.
+                    upgrade::accept(&mut self.run.stream.state(), &headers)?;
+                    parsed.headers = headers;
+                    return Ok(parsed);
+                }
                 // We have answered the client's expectation ourselves.
                 100 => continue,
                 _ if self.client.version == Version::Http10 => continue,
@@ -178,9 +184,13 @@ impl Forward<'_> {
             state.note_answered();
         }
         native::on_upstream_response(&mut state);
+        let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+        if switches {
+            upgrade::announce(&mut state);
+        }
         Ok(Framed {
             length: framing.length,
-            keeps: keeps && !framing.must_close,
+            keeps: keeps && !framing.must_close && !switches,
         })
     }
 

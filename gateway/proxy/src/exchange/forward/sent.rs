@@ -19,6 +19,7 @@ use crate::exchange::pump::PendingHead;
 use crate::exchange::pump::PumpEnd;
 use crate::exchange::request::Admission;
 use crate::exchange::state::Phase;
+use crate::exchange::upgrade;
 use crate::outlet::HeadUnwritten;
 use crate::outlet::Outlet;
 
@@ -44,8 +45,10 @@ impl Forward<'_> {
         });
         let started = mirrors.filter_map(|backend| {
             let backend = generation.backend(backend, &worker.backends)?;
+            let mut head = head.clone();
+            upgrade::forget(&mut head);
             let original = Original {
-                head: head.clone(),
+                head,
                 length,
                 timeouts: *self.run.timeouts,
                 held_limit: self.run.sizes.buffered_body_bytes,

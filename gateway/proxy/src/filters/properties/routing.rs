@@ -41,9 +41,7 @@ pub(super) fn read<'a>(state: &'a State, property: &Property<'_>) -> Option<Prop
             state.facts.endpoint?;
             PropertyValue::NoBytes
         }
-        Property::UpstreamNumEndpoints => {
-            PropertyValue::Int(int(backend(state)?.endpoints.len() as u64))
-        }
+        Property::UpstreamNumEndpoints => PropertyValue::Int(int(endpoints(state)? as u64)),
         _ => return upstream(state, property),
     };
     Some(value)
@@ -97,6 +95,25 @@ fn rule(state: &State) -> Option<&Rule> {
                 find(&place.listener, &state.request)
             };
             found.map(|found| &**found.rule)
+        }
+    }
+}
+
+/// How many endpoints that backend has now.
+fn endpoints(state: &State) -> Option<usize> {
+    match &state.facts.backend {
+        Some(picked) if !state.request_edited => Some(picked.count()),
+        _ => {
+            let backend = backend(state)?;
+            let now = state.generation.as_ref().and_then(|generation| {
+                let id = generation
+                    .plan
+                    .snapshot
+                    .backends
+                    .id(backend.name.as_str())?;
+                generation.endpoints(id)
+            });
+            Some(now.map_or(backend.endpoints.len(), |now| now.len()))
         }
     }
 }
