@@ -5,20 +5,31 @@
 //! anew for each load. The loader calls it again with older versions where it found errors.
 
 mod attach;
+mod attach_refusals;
+mod backend_tls;
 mod backends;
+mod binds;
 mod conditions;
 mod filters;
 mod gateway_parts;
 mod gateways;
+mod l4_routes;
+mod listeners;
 mod matches;
 mod namespaces;
+mod outcome;
 mod plugin_decl;
 mod plugins;
 mod policies;
+mod reached;
 mod references;
 mod report;
 mod routes;
 mod services;
+mod targets;
+mod tls;
+mod trust;
+mod trust_sources;
 mod world;
 
 use foldhash::HashMap;
@@ -31,8 +42,11 @@ use tidegate_core::pattern::Pattern;
 use tidegate_core::snapshot::Snapshot;
 
 use crate::draft::BundleDecl;
+use crate::draft::BundleSource;
 use crate::draft::CertificateDecl;
+use crate::draft::CertificateSource;
 use crate::draft::PluginDecl;
+use crate::draft::PluginSource;
 use crate::draft::ResourceStatus;
 use report::Report;
 
@@ -95,45 +109,72 @@ pub(crate) fn compile(
 ) -> Compiled {
     let mut report = Report::default();
     let policies = policies::Policies::new(world, &mut report);
-    let mut backends = backends::BackendTable::new(world, &policies);
+    let mut trust = trust::Trust::new(world);
+    let mut gateways = gateways::Gateways::new(world, &mut trust, &mut report);
+    let backend_tls = backend_tls::BackendTls::new(world, &mut trust, &mut report);
+    let shown = gateways.common_certificate();
+    // Only Gateways show certificates.
+    let certificate_names = trust.name_certificates();
+    let bundle_names = trust.name_bundles();
+    let names = certificate_names.clone();
+    let mut backends = backends::BackendTable::new(world, &policies, &backend_tls, shown, names);
     let mut plugins = plugins::PluginTable::new(world, &mut backends, env, &mut report);
-    let mut gateways = gateways::Gateways::new(world, &mut report);
-    routes::compile(
-        routes::Tools {
-            world,
-            policies: &policies,
-            backends: &mut backends,
-            plugins: &mut plugins,
-            patterns,
-        },
-        &mut gateways,
-        &mut report,
-    );
+    let mut tools = outcome::Tools {
+        world,
+        policies: &policies,
+        backends: &mut backends,
+        plugins: &mut plugins,
+        patterns,
+    };
+    routes::compile(&mut tools, &mut gateways, &mut report);
+    l4_routes::compile(&mut tools, &mut gateways, &mut report);
+    backends.report(&mut report);
     gateways.report_attached(&mut report);
-    let binds = gateways.into_binds(&policies, &plugins);
+    let binds = binds::binds(gateways, &policies, &plugins);
     let (plugin_names, plugins) = plugins.into_parts();
+    let (certificates, bundles) = trust.into_parts();
     let statuses = conditions::statuses(world, &mut report);
-    let mut watch = BTreeSet::new();
-    for plugin in &plugins {
-        if let crate::draft::PluginSource::File(path) = &plugin.source {
-            watch.insert(path.clone());
-        }
-    }
+    let watch = watched(&plugins, &certificates, &bundles);
     Compiled {
         snapshot: Snapshot {
             binds,
             backends: backends.into_backends(),
             plugins: plugin_names,
-            certificates: Vec::new(),
-            bundles: Vec::new(),
+            certificates: certificate_names,
+            bundles: bundle_names,
             timeouts: Timeouts::default(),
             sizes: SizeLimits::default(),
         },
         plugins,
-        certificates: Vec::new(),
-        bundles: Vec::new(),
+        certificates,
+        bundles,
         statuses,
         problems: report.into_problems(),
         watch,
     }
+}
+
+/// The files that resources name.
+fn watched(
+    plugins: &[PluginDecl],
+    certificates: &[CertificateDecl],
+    bundles: &[BundleDecl],
+) -> BTreeSet<PathBuf> {
+    let mut watch = BTreeSet::new();
+    for plugin in plugins {
+        if let PluginSource::File(path) = &plugin.source {
+            watch.insert(path.clone());
+        }
+    }
+    for one in certificates {
+        if let CertificateSource::Files { certificate, key } = &one.source {
+            watch.extend([certificate.clone(), key.clone()]);
+        }
+    }
+    for one in bundles {
+        if let BundleSource::File(path) = &one.source {
+            watch.insert(path.clone());
+        }
+    }
+    watch
 }

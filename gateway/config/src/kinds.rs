@@ -6,14 +6,18 @@
 //! they come to in `compile`.
 
 pub mod backend;
+pub mod certificate;
 pub mod gateway;
+pub mod grpc_route;
 pub mod http_filter;
 pub mod http_route;
+pub mod l4_route;
 pub mod plugin;
 pub mod policy;
 pub mod reference_grant;
 pub mod service;
 pub mod text;
+pub mod tls;
 pub mod values;
 
 use crate::export::KindSchema;
@@ -83,6 +87,15 @@ kinds! {
         ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"], gateway::Gateway;
     HttpRoute, "HTTPRoute", namespaced,
         ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"], http_route::HttpRoute;
+    GrpcRoute, "GRPCRoute", namespaced, ["gateway.networking.k8s.io/v1"], grpc_route::GrpcRoute;
+    TlsRoute, "TLSRoute", namespaced,
+        ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1alpha3",
+         "gateway.networking.k8s.io/v1alpha2"], l4_route::TlsRoute;
+    TcpRoute, "TCPRoute", namespaced,
+        ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1alpha2"], l4_route::TcpRoute;
+    BackendTlsPolicy, "BackendTLSPolicy", namespaced,
+        ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1alpha3"],
+        certificate::BackendTlsPolicy;
     ReferenceGrant, "ReferenceGrant", namespaced,
         ["gateway.networking.k8s.io/v1", "gateway.networking.k8s.io/v1beta1"],
         reference_grant::ReferenceGrant;
@@ -93,6 +106,7 @@ kinds! {
     Namespace, "Namespace", cluster, ["v1"], values::Namespace;
     Backend, "Backend", namespaced, ["tidegate.dev/v1alpha1"], backend::Backend;
     BackendPolicy, "BackendPolicy", namespaced, ["tidegate.dev/v1alpha1"], backend::BackendPolicy;
+    Certificate, "Certificate", namespaced, ["tidegate.dev/v1alpha1"], certificate::Certificate;
     Plugin, "Plugin", namespaced, ["tidegate.dev/v1alpha1"], plugin::Plugin;
     TrafficPolicy, "TrafficPolicy", namespaced, ["tidegate.dev/v1alpha1"], policy::TrafficPolicy;
     Telemetry, "Telemetry", namespaced, ["tidegate.dev/v1alpha1"], policy::Telemetry;
@@ -120,15 +134,8 @@ pub(crate) struct Read {
 }
 
 /// Kinds that others serve and that are to come here, with their API group.
-pub(crate) const NOT_YET: &[(&str, &str)] = &[
-    ("GRPCRoute", GATEWAY_GROUP),
-    ("TLSRoute", GATEWAY_GROUP),
-    ("TCPRoute", GATEWAY_GROUP),
-    ("UDPRoute", GATEWAY_GROUP),
-    ("ListenerSet", GATEWAY_GROUP),
-    ("BackendTLSPolicy", GATEWAY_GROUP),
-    ("Certificate", OWN_GROUP),
-];
+pub(crate) const NOT_YET: &[(&str, &str)] =
+    &[("UDPRoute", GATEWAY_GROUP), ("ListenerSet", GATEWAY_GROUP)];
 
 /// The API group of an `apiVersion`; empty for the core group.
 pub(crate) fn group_of(api_version: &str) -> &str {

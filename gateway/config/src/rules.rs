@@ -5,6 +5,7 @@
 //! resource: the findings of a document depend on its text alone.
 
 mod backend;
+mod calls;
 mod filter_values;
 mod filters;
 mod gateway;
@@ -14,14 +15,22 @@ mod policy;
 mod route;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 use crate::kinds::Body;
 use crate::place::Span;
 use crate::schema::Finding;
 
 pub(crate) use backend::check_endpoints;
+pub(crate) use calls::call_pattern;
 pub(crate) use paths::kind_of as path_kind;
 pub(crate) use plugin::json_bytes;
+pub(crate) use plugin::secret_bytes;
+pub(crate) use tls::ALPN;
+pub(crate) use tls::ListenerProtocol;
+pub(crate) use tls::MIN_VERSION;
+pub(crate) use tls::alpn;
+pub(crate) use tls::protocol;
 
 /// Collects what is wrong.
 #[derive(Debug, Default)]
@@ -54,6 +63,11 @@ pub(crate) fn check(body: &Body) -> Vec<Finding> {
     match body {
         Body::Gateway(gateway) => gateway::check(gateway, &mut findings),
         Body::HttpRoute(route) => route::check(route, &mut findings),
+        Body::GrpcRoute(route) => calls::check_grpc(route, &mut findings),
+        Body::TlsRoute(route) => calls::check_tls(route, &mut findings),
+        Body::TcpRoute(route) => calls::check_tcp(route, &mut findings),
+        Body::Certificate(one) => tls::check_certificate(one, &mut findings),
+        Body::BackendTlsPolicy(policy) => tls::check_backend_policy(policy, &mut findings),
         Body::Backend(backend) => backend::check(backend, &mut findings),
         Body::BackendPolicy(policy) => backend::check_policy(policy, &mut findings),
         Body::EndpointSlice(slice) => backend::check_slice(slice, &mut findings),

@@ -14,3 +14,5 @@ mod pages;
 mod schemas;
 #[path = "compiling/ten_mistakes.rs"]
 mod ten_mistakes;
+#[path = "compiling/trust.rs"]
+mod trust;

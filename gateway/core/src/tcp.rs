@@ -8,6 +8,9 @@ use std::time::Duration;
 use crate::route::WeightedBackend;
 use crate::snapshot::PluginId;
 
+/// How long a connection may be silent in both directions, unless a policy says otherwise.
+pub const DEFAULT_IDLE: Duration = Duration::from_secs(3_600);
+
 /// Where the connections of a listener go.
 #[derive(Debug, Clone)]
 pub struct TcpRule {

@@ -35,7 +35,7 @@ pub enum TlsVersion {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Termination {
     /// What it has to show. The first whose names cover what the client asked for is shown; the
-    /// first of all if none does.
+    /// first of all if none does. Without any that can be used, the connection is refused.
     pub certificates: Vec<CertificateId>,
     /// The lowest version.
     pub min_version: TlsVersion,
@@ -73,7 +73,8 @@ pub enum TlsName {
         /// Where the bytes go.
         rule: Arc<TcpRule>,
     },
-    /// The bytes go on as they are: TLS ends at the origin.
+    /// The bytes go on as they are: TLS ends at the origin, and what its backend says about TLS
+    /// ([`crate::backend::Backend::tls`]) does not count.
     Passthrough(Arc<TcpRule>),
 }
 

@@ -121,6 +121,7 @@ pub(crate) fn spec(decl: &PluginDecl) -> PluginSpec {
         },
         kind: match decl.kind {
             draft::PluginType::Http => PluginKind::Http,
+            draft::PluginType::Network => PluginKind::Network,
             draft::PluginType::Service => PluginKind::Service,
         },
         limits: Limits {

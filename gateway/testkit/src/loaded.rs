@@ -3,12 +3,17 @@
 //! Addresses and ports are those of the resources for whoever reads them, and free ones of this
 //! machine in truth: [`Loaded::address`] leads from one to the other. Plugins are not fetched.
 
+use std::fs;
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
+use tidegate_config::draft::BundleDecl;
+use tidegate_config::draft::BundleSource;
+use tidegate_config::draft::CertificateDecl;
+use tidegate_config::draft::CertificateSource;
 use tidegate_config::draft::Draft;
 use tidegate_config::draft::FailurePolicy;
 use tidegate_config::draft::PluginDecl;
@@ -17,6 +22,8 @@ use tidegate_config::load::Loader;
 use tidegate_config::problem::Problem;
 use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Snapshot;
+use tidegate_proxy::Bundle;
+use tidegate_proxy::Certificate;
 use tidegate_proxy::Generation;
 use tidegate_proxy::Options;
 use tidegate_proxy::PluginSlot;
@@ -46,6 +53,8 @@ impl Loaded {
         let Draft {
             snapshot,
             plugins,
+            certificates,
+            bundles,
             problems,
             resources,
             ..
@@ -60,8 +69,8 @@ impl Loaded {
                 number: 1,
                 snapshot: Arc::new(snapshot),
                 plugins: plugins.iter().map(refused).collect(),
-                certificates: Vec::new(),
-                bundles: Vec::new(),
+                certificates: certificates.iter().map(certificate).collect(),
+                bundles: bundles.iter().map(bundle).collect(),
             },
             workers: 1,
             access_log: None,
@@ -136,6 +145,27 @@ fn anywhere(bind: &Bind) -> Arc<Bind> {
         proxy_protocol: bind.proxy_protocol,
         listeners: bind.listeners.clone(),
     })
+}
+
+/// What cannot be read or used is left out, as the gateway does.
+fn certificate(decl: &CertificateDecl) -> Option<Arc<Certificate>> {
+    let (chain, key) = match &decl.source {
+        CertificateSource::Files { certificate, key } => {
+            (fs::read(certificate).ok()?, fs::read(key).ok()?)
+        }
+        CertificateSource::Inline { certificate, key } => (certificate.to_vec(), key.to_vec()),
+        CertificateSource::Refused => return None,
+    };
+    Certificate::from_pem(&chain, &key).ok().map(Arc::new)
+}
+
+fn bundle(decl: &BundleDecl) -> Option<Arc<Bundle>> {
+    let text = match &decl.source {
+        BundleSource::File(path) => fs::read(path).ok()?,
+        BundleSource::Inline(text) => text.to_vec(),
+        BundleSource::Refused => return None,
+    };
+    Bundle::from_pem(&text).ok().map(Arc::new)
 }
 
 fn refused(plugin: &PluginDecl) -> PluginSlot {

@@ -282,6 +282,7 @@ fn schema_and_crds_are_printed() {
         "Plugin",
         "Backend",
         "BackendPolicy",
+        "Certificate",
         "TrafficPolicy",
         "Telemetry",
     ];

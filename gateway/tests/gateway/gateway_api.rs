@@ -1,4 +1,4 @@
-//! The conformance cases of the Gateway API for Gateway and HTTPRoute, in our own words: each file of
+//! The conformance cases of the Gateway API, in our own words: each file of
 //! `tests/conformance` is replayed against a gateway that loads its resources, over real sockets.
 //!
 //! The cases are data; how one is written is in [`cases`]. What comes of them is the table of
@@ -12,6 +12,8 @@ mod replay;
 mod shares;
 #[path = "gateway_api/table.rs"]
 mod table;
+#[path = "gateway_api/trust.rs"]
+mod trust;
 
 use std::collections::BTreeSet;
 
@@ -34,6 +36,7 @@ macro_rules! replayed {
 
 replayed! {
     backends: "backends";
+    certificates: "certificates";
     cors: "cors";
     gateways: "gateways";
     headers: "headers";
@@ -48,6 +51,7 @@ replayed! {
     rewrites: "rewrites";
     simple: "simple";
     timeouts: "timeouts";
+    tls: "tls";
     weights: "weights";
 }
 

@@ -5,42 +5,54 @@ use std::collections::BTreeMap;
 
 use tidegate_core::host::HostPattern;
 
+use super::attach_refusals::check_kind;
+use super::attach_refusals::no_shared_host;
+use super::attach_refusals::not_allowed;
+use super::gateway_parts::fitting;
 use super::gateways::GatewayPlan;
 use super::gateways::Gateways;
-use super::gateways::ListenerPlan;
 use super::gateways::Standing;
+use super::listeners::ListenerPlan;
 use super::namespaces::allows;
 use super::references::not_found;
 use super::report::Refusal;
 use super::report::Report;
+use super::tls::Trouble;
+use super::tls::resolved;
 use super::world::Candidate;
 use super::world::World;
 use crate::draft::Condition;
-use crate::kinds::GATEWAY_GROUP;
-use crate::kinds::http_route::HttpRoute;
 use crate::kinds::http_route::ParentRef;
+use crate::kinds::text::Hostname;
+use crate::place::At;
 use crate::place::Span;
 use crate::suggest::did_you_mean;
 
 /// A listener that a route attaches to, by its place among all, and the hosts they share.
 pub(crate) type Attachment = (usize, Vec<HostPattern>);
 
+/// What routes of all kinds begin with.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RouteHead<'r> {
+    pub(crate) parents: &'r [ParentRef],
+    pub(crate) hostnames: &'r [At<Hostname>],
+}
+
 /// Attaches a route to what it names; reports what it cannot attach to.
 pub(crate) fn attach(
     world: &World<'_>,
     gateways: &Gateways<'_>,
     candidate: &Candidate,
-    route: &HttpRoute,
+    route: RouteHead<'_>,
     report: &mut Report,
 ) -> Vec<Attachment> {
     let hosts: Vec<HostPattern> = route
-        .spec
         .hostnames
         .iter()
         .filter_map(|host| HostPattern::parse(host).ok())
         .collect();
     let mut attachments: BTreeMap<usize, Vec<HostPattern>> = BTreeMap::new();
-    for parent in &route.spec.parent_refs {
+    for parent in route.parents {
         let result = attach_to(world, gateways, candidate, route, &hosts, parent);
         let about = about(candidate, parent);
         let condition = match result {
@@ -65,7 +77,7 @@ pub(crate) fn attach(
         };
         report.condition(candidate, condition);
     }
-    if route.spec.parent_refs.is_empty() {
+    if route.parents.is_empty() {
         let refusal = Refusal {
             span: Span::NONE,
             reason: "NoMatchingParent",
@@ -115,7 +127,7 @@ fn attach_to(
     world: &World<'_>,
     gateways: &Gateways<'_>,
     candidate: &Candidate,
-    route: &HttpRoute,
+    route: RouteHead<'_>,
     hosts: &[HostPattern],
     parent: &ParentRef,
 ) -> Result<Option<Vec<Attachment>>, Refusal> {
@@ -137,21 +149,16 @@ fn attach_to(
         return Ok(None);
     }
     let named = named_listeners(gateways, gateway, parent)?;
+    let kind = candidate.id().kind;
     let is_allowed = |(_, listener): &(usize, &ListenerPlan<'_>)| {
-        listener.takes_http && allows(world, gateway, listener, candidate)
+        listener.kinds.takes(kind) && allows(world, gateway, listener, candidate)
     };
+    let fits =
+        |(_, listener): &(usize, &ListenerPlan<'_>)| fitting(listener.protocol).contains(&kind);
+    let is_fitting = named.iter().any(fits);
     let allowed: Vec<(usize, &ListenerPlan<'_>)> = named.into_iter().filter(is_allowed).collect();
     if allowed.is_empty() {
-        return Err(Refusal {
-            span: parent.name.span,
-            reason: "NotAllowedByListeners",
-            message: format!(
-                "no listener of Gateway `{}` allows HTTPRoutes of namespace `{}`",
-                gateway.candidate.full_name(),
-                candidate.namespace()
-            ),
-            hint: Some("see `allowedRoutes` of its listeners".to_owned()),
-        });
+        return Err(not_allowed(gateway, candidate, parent, is_fitting));
     }
     let attachments: Vec<Attachment> = allowed
         .iter()
@@ -164,50 +171,6 @@ fn attach_to(
         return Err(no_shared_host(gateway, &allowed, route, parent));
     }
     Ok(Some(attachments))
-}
-
-fn no_shared_host(
-    gateway: &GatewayPlan<'_>,
-    allowed: &[(usize, &ListenerPlan<'_>)],
-    route: &HttpRoute,
-    parent: &ParentRef,
-) -> Refusal {
-    let claimed: Vec<String> = allowed
-        .iter()
-        .filter_map(|(_, one)| Some(one.listener.hostname.as_ref()?.to_string()))
-        .collect();
-    Refusal {
-        span: route
-            .spec
-            .hostnames
-            .first()
-            .map_or(parent.name.span, |host| host.span),
-        reason: "NoMatchingListenerHostname",
-        message: format!(
-            "no listener of Gateway `{}` has any of the route's hostnames",
-            gateway.candidate.full_name()
-        ),
-        hint: Some(format!("its listeners have: {}", claimed.join(", "))),
-    }
-}
-
-fn check_kind(parent: &ParentRef) -> Result<(), Refusal> {
-    let group = parent
-        .group
-        .as_ref()
-        .map_or(GATEWAY_GROUP, |group| group.as_str());
-    let kind = parent.kind.as_ref().map_or("Gateway", |kind| kind.as_str());
-    if (group, kind) == (GATEWAY_GROUP, "Gateway") {
-        return Ok(());
-    }
-    let by_kind = parent.kind.as_ref().map(|kind| kind.span);
-    let by_group = parent.group.as_ref().map(|group| group.span);
-    Err(Refusal {
-        span: by_kind.or(by_group).unwrap_or(parent.name.span),
-        reason: "InvalidKind",
-        message: format!("a {kind} of the group {group:?} as parent is not supported yet"),
-        hint: Some("the parent of a route is a Gateway".to_owned()),
-    })
 }
 
 /// The listeners that a reference names by section and port.
@@ -267,6 +230,29 @@ fn named_listeners<'g, 'a>(
             })
         }
         _ => Ok(on_port),
+    }
+}
+
+/// `ResolvedRefs` for each parent that is ours (Gateway API: `RouteConditionResolvedRefs`).
+pub(super) fn report_references(
+    candidate: &Candidate,
+    route: RouteHead<'_>,
+    gateways: &Gateways<'_>,
+    unresolved: Option<&Trouble>,
+    report: &mut Report,
+) {
+    let ours = route.parents.iter().filter(|parent| {
+        let namespace = parent.namespace.as_ref();
+        let namespace = namespace.map_or(candidate.namespace(), |one| one.as_str());
+        let found = gateways.get(namespace, &parent.name);
+        found.is_some_and(|gateway| gateway.standing != Standing::Foreign)
+    });
+    for parent in ours {
+        let condition = Condition {
+            about: Some(about(candidate, parent)),
+            ..resolved(unresolved)
+        };
+        report.condition(candidate, condition);
     }
 }
 

@@ -4,28 +4,25 @@ use foldhash::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::HeaderValue;
-use tidegate_core::backend::Backend;
 use tidegate_core::backend::BackendId;
-use tidegate_core::backend::BackendName;
-use tidegate_core::backend::BackendProtocol;
 use tidegate_core::backend::Endpoint;
-use tidegate_core::balance::LoadBalancer;
 use tidegate_core::snapshot::Backends;
+use tidegate_core::tls::CertificateId;
+use tidegate_core::tls::TrustName;
 
+use super::backend_tls::BackendTls;
 use super::policies::Policies;
 use super::references::is_permitted;
 use super::references::not_found;
 use super::references::not_permitted;
 use super::report::Refusal;
+use super::report::Report;
 use super::services::ServicePorts;
 use super::world::Candidate;
 use super::world::State;
 use super::world::World;
-use crate::kinds::Body;
 use crate::kinds::GATEWAY_GROUP;
 use crate::kinds::OWN_GROUP;
-use crate::kinds::backend::BackendEndpoint;
 use crate::kinds::text::Group;
 use crate::kinds::text::KindName;
 use crate::kinds::text::NamespaceName;
@@ -43,34 +40,78 @@ pub(crate) struct Reference<'a> {
     pub(crate) port: Option<&'a At<u16>>,
 }
 
+/// What a backend is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Use {
+    /// HTTP requests.
+    Http,
+    /// gRPC calls: HTTP/2, unless the backend says otherwise.
+    Grpc,
+    /// Bytes.
+    Tcp,
+}
+
+/// What is asked of a backend.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sought {
+    pub(crate) protocol: Use,
+    /// What it is shown if it asks.
+    pub(crate) client_certificate: Option<CertificateId>,
+}
+
 /// The backends of a snapshot in the making.
 #[derive(Debug)]
 pub(crate) struct BackendTable<'a> {
-    world: &'a World<'a>,
-    policies: &'a Policies<'a>,
-    backends: Backends,
-    services: ServicePorts<'a>,
-    /// Which port of which Service is which backend.
-    ports: HashMap<(String, u16), BackendId>,
+    pub(super) world: &'a World<'a>,
+    pub(super) policies: &'a Policies<'a>,
+    pub(super) tls: &'a BackendTls<'a>,
+    /// What all Gateways show to backends; others make backends of their own.
+    pub(super) client_certificate: Option<CertificateId>,
+    /// The names of certificates, for those.
+    pub(super) certificates: Vec<TrustName>,
+    pub(super) backends: Backends,
+    pub(super) services: ServicePorts<'a>,
+    /// What is known of each already: by name, whether HTTP/2 is asked of it, and what is shown.
+    pub(super) known: HashMap<(String, bool, Option<CertificateId>), BackendId>,
+    /// Remarks on Services.
+    pub(super) warnings: Vec<(&'a Candidate, Refusal)>,
     /// Whether a backend has an endpoint that is an address of ours, as far as that was asked.
-    loops: HashMap<(BackendId, SocketAddr), bool>,
+    pub(super) loops: HashMap<(BackendId, SocketAddr), bool>,
 }
 
 impl<'a> BackendTable<'a> {
     /// A table with all Backends; ports of Services come in when something refers to them.
-    pub(crate) fn new(world: &'a World<'a>, policies: &'a Policies<'a>) -> Self {
+    pub(crate) fn new(
+        world: &'a World<'a>,
+        policies: &'a Policies<'a>,
+        tls: &'a BackendTls<'a>,
+        client_certificate: Option<CertificateId>,
+        certificates: Vec<TrustName>,
+    ) -> Self {
         let mut table = Self {
             world,
             policies,
+            tls,
+            client_certificate,
+            certificates,
+            warnings: Vec::new(),
             backends: Backends::default(),
             services: ServicePorts::new(world),
-            ports: HashMap::default(),
+            known: HashMap::default(),
             loops: HashMap::default(),
         };
         for candidate in world.all("Backend") {
-            table.backend(candidate);
+            table.backend(candidate, table.plain());
         }
         table
+    }
+
+    /// What is asked of backends that filters call.
+    const fn plain(&self) -> Sought {
+        Sought {
+            protocol: Use::Http,
+            client_certificate: self.client_certificate,
+        }
     }
 
     /// Where a reference leads. `Ok(None)`: to something that is refused itself.
@@ -78,6 +119,7 @@ impl<'a> BackendTable<'a> {
         &mut self,
         from: &Candidate,
         reference: Reference<'_>,
+        sought: Sought,
     ) -> Result<Option<BackendId>, Refusal> {
         let group = reference.group.map_or("", |group| group.as_str());
         let kind = reference.kind.map_or("Service", |kind| kind.as_str());
@@ -109,61 +151,10 @@ impl<'a> BackendTable<'a> {
                 message: "a Backend has no ports to choose from".to_owned(),
                 hint: Some("remove `port`".to_owned()),
             }),
-            None if kind == "Backend" => Ok(self.backend(found)),
-            Some(port) => self.port(found, port).map(Some),
+            None if kind == "Backend" => Ok(self.backend(found, sought)),
+            Some(port) => self.port(found, port, sought).map(Some),
             None => Ok(None),
         }
-    }
-
-    /// A Backend in the snapshot.
-    fn backend(&mut self, candidate: &'a Candidate) -> Option<BackendId> {
-        let name = candidate.full_name();
-        if let Some(id) = self.backends.id(&name) {
-            return Some(id);
-        }
-        let Body::Backend(backend) = candidate.body() else {
-            return None;
-        };
-        if candidate.state == State::Salvaged {
-            return None;
-        }
-        let listed = match (&backend.spec.endpoints, &candidate.version.endpoints) {
-            (Some(listed), _) => listed.value.as_slice(),
-            (None, Some(file)) => file.endpoints.as_slice(),
-            (None, None) => &[],
-        };
-        let balancer = self.policies.load_balancer("Backend", candidate);
-        Some(self.insert(&name, endpoints(listed), balancer))
-    }
-
-    /// A port of a Service in the snapshot.
-    fn port(&mut self, service: &'a Candidate, port: &At<u16>) -> Result<BackendId, Refusal> {
-        let name = service.full_name();
-        if let Some(id) = self.ports.get(&(name.clone(), port.value)) {
-            return Ok(*id);
-        }
-        let endpoints = self.services.endpoints(service, port)?;
-        let balancer = self.policies.load_balancer("Service", service);
-        let id = self.insert(&format!("{name}:{}", port.value), endpoints, balancer);
-        self.ports.insert((name, port.value), id);
-        Ok(id)
-    }
-
-    fn insert(&mut self, name: &str, endpoints: Vec<Endpoint>, policy: LoadBalancer) -> BackendId {
-        let authority = endpoints
-            .first()
-            .and_then(|first| HeaderValue::from_str(&first.address.to_string()).ok())
-            .unwrap_or_else(|| HeaderValue::from_static("localhost"));
-        self.backends.insert(Arc::new(Backend {
-            name: BackendName::from(name),
-            endpoints,
-            authority,
-            load_balancer: policy,
-            protocol: BackendProtocol::default(),
-            tls: None,
-            proxy_protocol: None,
-            dns: None,
-        }))
     }
 
     /// Whether requests that go to a backend can come back at an address that is listened on.
@@ -218,7 +209,7 @@ impl<'a> BackendTable<'a> {
             return Ok(None);
         }
         let Some(port) = port else {
-            self.backend(found);
+            self.backend(found, self.plain());
             return Ok(Some(format!("{namespace}/{name}").into()));
         };
         let port = At {
@@ -230,8 +221,15 @@ impl<'a> BackendTable<'a> {
             })?,
             span: given.span,
         };
-        self.port(found, &port)?;
+        self.port(found, &port, self.plain())?;
         Ok(Some(format!("{namespace}/{name}:{}", port.value).into()))
+    }
+
+    /// Reports the remarks that came up.
+    pub(crate) fn report(&mut self, report: &mut Report) {
+        for (of, refusal) in self.warnings.drain(..) {
+            report.warning(of, refusal);
+        }
     }
 
     pub(crate) fn into_backends(self) -> Backends {
@@ -258,17 +256,4 @@ fn invalid_kind(reference: Reference<'_>, group: &str, kind: &str) -> Refusal {
         message: format!("a {kind} of the group `{group}` is no backend"),
         hint: Some(hint),
     }
-}
-
-/// Endpoints as they are written; a rule has refused those that are no addresses.
-fn endpoints(listed: &[BackendEndpoint]) -> Vec<Endpoint> {
-    listed
-        .iter()
-        .filter_map(|one| {
-            Some(Endpoint {
-                address: one.address.parse::<SocketAddr>().ok()?,
-                weight: one.weight.as_ref().map_or(1, |weight| weight.value),
-            })
-        })
-        .collect()
 }

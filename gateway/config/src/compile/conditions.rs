@@ -44,9 +44,22 @@ pub(super) fn statuses(world: &World<'_>, report: &mut Report) -> Vec<ResourceSt
 fn add_own(candidate: &Candidate, error: Option<&Problem>, conditions: &mut Vec<Condition>) {
     match candidate.body() {
         // Those of another class are somebody else's to judge.
-        Body::Gateway(_) | Body::HttpRoute(_) => return,
+        Body::Gateway(_)
+        | Body::HttpRoute(_)
+        | Body::GrpcRoute(_)
+        | Body::TcpRoute(_)
+        | Body::TlsRoute(_) => return,
         Body::GatewayClass(class) if class.spec.controller_name.value != CONTROLLER => return,
+        // All that it believes is gone, which is said already; of what is left it makes use.
+        Body::BackendTlsPolicy(_) if conditions.iter().any(|one| one.kind == "Accepted") => return,
+        Body::BackendTlsPolicy(_) => {
+            let is_reference =
+                |one: &&Problem| matches!(one.reason, "InvalidCACertificateRef" | "InvalidKind");
+            conditions.push(accepted(error.filter(|one| !is_reference(one))));
+            return;
+        }
         Body::GatewayClass(_)
+        | Body::Certificate(_)
         | Body::Backend(_)
         | Body::BackendPolicy(_)
         | Body::Plugin(_)
@@ -60,7 +73,11 @@ fn add_own(candidate: &Candidate, error: Option<&Problem>, conditions: &mut Vec<
         | Body::ConfigMap(_)
         | Body::Namespace(_) => return,
     }
-    let accepted = match error {
+    conditions.push(accepted(error));
+}
+
+fn accepted(error: Option<&Problem>) -> Condition {
+    match error {
         None => Condition {
             kind: "Accepted",
             status: true,
@@ -75,6 +92,5 @@ fn add_own(candidate: &Candidate, error: Option<&Problem>, conditions: &mut Vec<
             message: problem.message.clone(),
             about: None,
         },
-    };
-    conditions.push(accepted);
+    }
 }

@@ -12,9 +12,9 @@ use tidegate_core::filter::Redirect;
 use tidegate_core::filter::Rewrite;
 
 use super::backends::Reference;
+use super::outcome::Outcome;
+use super::outcome::Tools;
 use super::report::Report;
-use super::routes::Outcome;
-use super::routes::Tools;
 use super::world::Candidate;
 use crate::kinds::http_filter::CorsFilter;
 use crate::kinds::http_filter::HeaderField;
@@ -163,6 +163,9 @@ fn mirror(
         }
         (None, None) => (1, 1),
     };
-    let backend = outcome.backend(tools.backends.resolve(from, reference), from, report);
+    let backend = {
+        let resolved = tools.backends.resolve(from, reference, outcome.sought());
+        outcome.backend(resolved, from, report)
+    };
     Mirror { backend, share, of }
 }

@@ -15,6 +15,8 @@ use crate::kinds::GATEWAY_GROUP;
 use crate::kinds::OWN_CLASS;
 use crate::kinds::gateway::Gateway;
 use crate::kinds::gateway::Listener;
+use crate::kinds::tls::TlsMode;
+use crate::rules::ListenerProtocol;
 use crate::suggest::did_you_mean;
 
 pub(super) fn standing(
@@ -73,7 +75,7 @@ pub(super) fn addresses(gateway: &Gateway) -> Vec<IpAddr> {
 
 pub(super) fn unsupported_protocol(listener: &Listener) -> Refusal {
     let protocol = listener.protocol.as_str();
-    let is_known = matches!(protocol, "HTTPS" | "TLS" | "TCP" | "UDP");
+    let is_known = protocol.eq_ignore_ascii_case("UDP");
     Refusal {
         span: listener.protocol.span,
         reason: "UnsupportedProtocol",
@@ -82,23 +84,42 @@ pub(super) fn unsupported_protocol(listener: &Listener) -> Refusal {
         } else {
             format!("{protocol:?} is no protocol of listeners")
         },
-        hint: Some("use `HTTP`".to_owned()),
+        hint: Some("use `HTTP`, `HTTPS`, `TLS` or `TCP`".to_owned()),
     }
 }
 
-/// What a listener says about kinds of routes.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct RouteKinds {
-    /// HTTPRoutes may attach.
-    pub(super) http: bool,
+/// Which kinds of routes may attach to a listener.
+#[derive(Debug, Clone)]
+pub(crate) struct RouteKinds {
+    /// Those that fit what it speaks and that it allows.
+    taken: Vec<&'static str>,
     /// All kinds that it names are known: of several, one that is not is said, and the others may
     /// attach (Gateway API: `ListenerReasonInvalidRouteKinds`).
     pub(super) all_known: bool,
 }
 
+impl RouteKinds {
+    /// Whether routes of a kind may attach.
+    pub(super) fn takes(&self, kind: &str) -> bool {
+        self.taken.contains(&kind)
+    }
+}
+
+/// The kinds of routes that fit what a listener speaks.
+pub(super) const fn fitting(protocol: Option<ListenerProtocol>) -> &'static [&'static str] {
+    match protocol {
+        Some(ListenerProtocol::Http | ListenerProtocol::Https) => &["HTTPRoute", "GRPCRoute"],
+        Some(ListenerProtocol::Tls(TlsMode::Passthrough)) => &["TLSRoute"],
+        Some(ListenerProtocol::Tls(TlsMode::Terminate)) => &["TLSRoute", "TCPRoute"],
+        Some(ListenerProtocol::Tcp) => &["TCPRoute"],
+        None => &[],
+    }
+}
+
 pub(super) fn route_kinds(
     candidate: &Candidate,
     listener: &Listener,
+    protocol: Option<ListenerProtocol>,
     report: &mut Report,
 ) -> RouteKinds {
     let kinds = listener
@@ -106,17 +127,26 @@ pub(super) fn route_kinds(
         .as_ref()
         .map(|allowed| &allowed.kinds);
     let kinds = kinds.map_or(&[][..], Vec::as_slice);
+    let fitting = fitting(protocol);
     let mut found = RouteKinds {
-        http: kinds.is_empty(),
+        taken: Vec::new(),
         all_known: true,
     };
+    if kinds.is_empty() {
+        found.taken = fitting.to_vec();
+    }
     for kind in kinds {
         let group = kind
             .group
             .as_ref()
             .map_or(GATEWAY_GROUP, |group| group.as_str());
-        if group == GATEWAY_GROUP && kind.kind.as_str() == "HTTPRoute" {
-            found.http = true;
+        let fits = fitting.iter().find(|one| **one == kind.kind.as_str());
+        if let (Some(fits), GATEWAY_GROUP) = (fits, group) {
+            found.taken.push(fits);
+            continue;
+        }
+        // What nobody speaks takes no routes, which is said already.
+        if protocol.is_none() {
             continue;
         }
         found.all_known = false;
@@ -124,7 +154,11 @@ pub(super) fn route_kinds(
             span: kind.kind.span,
             reason: "InvalidRouteKinds",
             message: format!("routes of the kind {} are not supported here", *kind.kind),
-            hint: Some("a listener for HTTP takes HTTPRoutes".to_owned()),
+            hint: Some(format!(
+                "a listener for {} takes {}",
+                *listener.protocol,
+                fitting.join(" and ")
+            )),
         };
         report.error(candidate, refusal);
     }

@@ -1,38 +1,38 @@
-//! Gateways: which are ours, what their listeners claim, and what is bound in the end.
+//! Gateways: which are ours, and which addresses their listeners claim.
 
 use foldhash::HashMap;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use tidegate_core::host::HostMap;
 use tidegate_core::host::HostPattern;
-use tidegate_core::route::Entry;
-use tidegate_core::route::RouteTable;
-use tidegate_core::snapshot::Bind;
-use tidegate_core::snapshot::Listener as CoreListener;
-use tidegate_core::snapshot::Protocol;
+use tidegate_core::tls::CertificateId;
 
 use super::gateway_parts::addresses;
 use super::gateway_parts::route_kinds;
 use super::gateway_parts::standing;
 use super::gateway_parts::unsupported_protocol;
-use super::plugins::PluginTable;
-use super::policies::Policies;
+use super::listeners::ListenerPlan;
+use super::listeners::conflicts;
 use super::report::Refusal;
 use super::report::Report;
+use super::tls::GatewayTrust;
+use super::tls::Trouble;
+use super::trust::Trust;
 use super::world::Candidate;
 use super::world::World;
 use crate::draft::Condition;
 use crate::kinds::Body;
 use crate::kinds::gateway::Listener;
+use crate::rules::protocol;
 
 /// A Gateway and what becomes of it.
 #[derive(Debug)]
 pub(crate) struct GatewayPlan<'a> {
     pub(crate) candidate: &'a Candidate,
     pub(crate) standing: Standing,
+    /// What is shown to backends on its behalf.
+    pub(crate) client_certificate: Option<CertificateId>,
     /// Where its listeners are among all.
     pub(crate) listeners: std::ops::Range<usize>,
 }
@@ -48,22 +48,6 @@ pub(crate) enum Standing {
     Refused,
 }
 
-/// A listener and what becomes of it.
-#[derive(Debug)]
-pub(crate) struct ListenerPlan<'a> {
-    pub(crate) listener: &'a Listener,
-    pub(crate) host: HostPattern,
-    /// What it is bound to; nothing if it cannot be.
-    pub(crate) addresses: Vec<SocketAddr>,
-    /// Whether HTTPRoutes may attach as far as kinds go.
-    pub(crate) takes_http: bool,
-    /// Whether all kinds of routes that it names are known.
-    knows_kinds: bool,
-    pub(crate) entries: Vec<Entry>,
-    pub(crate) attached: usize,
-    problem: Option<(&'static str, &'static str, String)>,
-}
-
 /// All Gateways and listeners.
 #[derive(Debug)]
 pub(crate) struct Gateways<'a> {
@@ -75,7 +59,7 @@ pub(crate) struct Gateways<'a> {
 }
 
 impl<'a> Gateways<'a> {
-    pub(crate) fn new(world: &World<'a>, report: &mut Report) -> Self {
+    pub(crate) fn new(world: &World<'a>, trust: &mut Trust<'a>, report: &mut Report) -> Self {
         let mut all = Self {
             gateways: Vec::new(),
             listeners: Vec::new(),
@@ -89,10 +73,18 @@ impl<'a> Gateways<'a> {
             let standing = standing(world, candidate, gateway, report);
             let start = all.listeners.len();
             let index = all.gateways.len();
+            let mut client_certificate = None;
             if standing == Standing::Ours {
+                let settings = GatewayTrust::new(trust, candidate, gateway, report);
+                client_certificate = settings.client_certificate;
                 let addresses = addresses(gateway);
-                for listener in &gateway.spec.listeners {
-                    let plan = all.plan(index, candidate, &addresses, listener, report);
+                let conflicts = conflicts(&gateway.spec.listeners);
+                for (listener, conflict) in gateway.spec.listeners.iter().zip(conflicts) {
+                    let mut plan = plan(candidate, listener, conflict, report);
+                    plan.tls = settings.listener(trust, candidate, listener, report);
+                    if plan.problem.is_none() {
+                        all.bind(index, candidate, &addresses, &mut plan, report);
+                    }
                     all.listeners.push(plan);
                 }
             }
@@ -101,6 +93,7 @@ impl<'a> Gateways<'a> {
             all.gateways.push(GatewayPlan {
                 candidate,
                 standing,
+                client_certificate,
                 listeners: start..all.listeners.len(),
             });
         }
@@ -112,48 +105,28 @@ impl<'a> Gateways<'a> {
         self.gateways.get(*self.by_name.get(&(namespace, name))?)
     }
 
-    fn plan(
+    /// Claims the addresses of a listener that nobody has.
+    fn bind(
         &mut self,
         gateway: usize,
-        candidate: &'a Candidate,
+        candidate: &Candidate,
         addresses: &[IpAddr],
-        listener: &'a Listener,
+        plan: &mut ListenerPlan<'a>,
         report: &mut Report,
-    ) -> ListenerPlan<'a> {
-        let host = listener
-            .hostname
-            .as_ref()
-            .and_then(|hostname| HostPattern::parse(hostname).ok());
-        let kinds = route_kinds(candidate, listener, report);
-        let mut plan = ListenerPlan {
-            listener,
-            host: host.unwrap_or(HostPattern::Any),
-            addresses: Vec::new(),
-            takes_http: kinds.http,
-            knows_kinds: kinds.all_known,
-            entries: Vec::new(),
-            attached: 0,
-            problem: None,
-        };
-        if listener.protocol.as_str() != "HTTP" {
-            let refusal = unsupported_protocol(listener);
-            plan.problem = Some(("Accepted", refusal.reason, refusal.message.clone()));
-            plan.takes_http = false;
-            report.error(candidate, refusal);
-            return plan;
-        }
+    ) {
+        let port = &plan.listener.port;
         for ip in addresses {
-            let address = SocketAddr::new(*ip, listener.port.value);
+            let address = SocketAddr::new(*ip, port.value);
             match self.conflict(gateway, address) {
                 Some(conflict) => {
                     let refusal = Refusal {
-                        span: listener.port.span,
+                        span: port.span,
                         reason: "PortUnavailable",
                         message: format!("cannot listen on {address}: {conflict}"),
                         hint: Some("choose another port or address".to_owned()),
                     };
-                    plan.problem =
-                        Some(("Programmed", "AddressNotUsable", refusal.message.clone()));
+                    let trouble = ("AddressNotUsable", refusal.message.clone());
+                    plan.problem = Some(("Programmed", trouble));
                     report.error(candidate, refusal);
                 }
                 None => {
@@ -164,7 +137,20 @@ impl<'a> Gateways<'a> {
                 }
             }
         }
-        plan
+    }
+
+    /// What all our Gateways show to backends; nothing if they differ.
+    pub(crate) fn common_certificate(&self) -> Option<CertificateId> {
+        let ours = self.gateways.iter();
+        let mut ours = ours.filter(|plan| plan.standing == Standing::Ours);
+        let first = ours.next()?.client_certificate;
+        first.filter(|_| ours.all(|plan| plan.client_certificate == first))
+    }
+
+    /// The Gateway that a listener is of, by its place among all.
+    pub(crate) fn of_listener(&self, index: usize) -> Option<&GatewayPlan<'a>> {
+        let mut gateways = self.gateways.iter();
+        gateways.find(|plan| plan.listeners.contains(&index))
     }
 
     /// Who stands in the way of an address.
@@ -201,7 +187,7 @@ impl<'a> Gateways<'a> {
                 .get(plan.listeners.clone())
                 .unwrap_or_default();
             for listener in listeners {
-                programmed += usize::from(!listener.addresses.is_empty());
+                programmed += usize::from(listener.is_usable());
                 for condition in listener.conditions() {
                     report.condition(plan.candidate, condition);
                 }
@@ -238,90 +224,47 @@ impl<'a> Gateways<'a> {
             }
         }
     }
-
-    /// What is bound: each address once, with its listeners by host.
-    pub(crate) fn into_binds(
-        self,
-        policies: &Policies<'_>,
-        plugins: &PluginTable<'_>,
-    ) -> Vec<Arc<Bind>> {
-        let mut binds = Vec::new();
-        let mut listeners = self.listeners.into_iter();
-        for plan in self.gateways {
-            let mut by_address: BTreeMap<SocketAddr, HostMap<Arc<CoreListener>>> = BTreeMap::new();
-            for listener in listeners.by_ref().take(plan.listeners.len()) {
-                let name = listener.listener.name.as_str();
-                let core = Arc::new(CoreListener {
-                    name: format!("{}/{name}", plan.candidate.full_name()).into(),
-                    plugins: plugins.of("Gateway", plan.candidate, Some(name)),
-                    routes: RouteTable::build(listener.entries),
-                });
-                for address in listener.addresses {
-                    let hosts = by_address.entry(address).or_default();
-                    hosts.insert(listener.host.clone(), Arc::clone(&core));
-                }
-            }
-            let settings = policies.of_gateway(plan.candidate);
-            let is_several = by_address.len() > 1;
-            for (address, listeners) in by_address {
-                let name = plan.candidate.full_name();
-                let name = match address.ip() {
-                    ip if is_several && !ip.is_unspecified() => format!("{name}@{address}"),
-                    _ => format!("{name}:{}", address.port()),
-                };
-                binds.push(Arc::new(Bind {
-                    name: name.into(),
-                    address,
-                    trusted_hops: settings.trusted_hops,
-                    timeouts: settings.timeouts,
-                    sizes: settings.sizes,
-                    access_log: settings.access_log,
-                    protocol: Protocol::Http,
-                    proxy_protocol: false,
-                    listeners,
-                }));
-            }
-        }
-        binds
-    }
 }
 
-impl ListenerPlan<'_> {
-    fn conditions(&self) -> Vec<Condition> {
-        let bad = self.problem.as_ref();
-        let is_accepted = bad.is_none_or(|(kind, ..)| *kind != "Accepted");
-        let is_bound = !self.addresses.is_empty();
-        let condition =
-            |kind, status: bool, good: &'static str, otherwise: &'static str| Condition {
-                kind,
-                status,
-                reason: match (status, bad) {
-                    (true, _) => good,
-                    (false, Some((about, reason, _))) if *about == kind => reason,
-                    (false, _) => otherwise,
-                },
-                message: match (status, bad) {
-                    (false, Some((.., message))) => message.clone(),
-                    _ => format!("{} routes attached", self.attached),
-                },
-                about: Some(self.listener.name.to_string()),
-            };
-        vec![
-            condition("Accepted", is_accepted, "Accepted", "Invalid"),
-            condition("Programmed", is_bound, "Programmed", "Invalid"),
-            condition(
-                "ResolvedRefs",
-                self.knows_kinds,
-                "ResolvedRefs",
-                "InvalidRouteKinds",
-            ),
-            Condition {
-                kind: "Conflicted",
-                status: false,
-                reason: "NoConflicts",
-                message: String::new(),
-                about: Some(self.listener.name.to_string()),
-            },
-        ]
+/// What a listener says about itself alone.
+fn plan<'a>(
+    candidate: &'a Candidate,
+    listener: &'a Listener,
+    conflict: Option<Trouble>,
+    report: &mut Report,
+) -> ListenerPlan<'a> {
+    let host = listener
+        .hostname
+        .as_ref()
+        .and_then(|hostname| HostPattern::parse(hostname).ok());
+    let protocol = protocol(listener);
+    let mut problem = None;
+    if protocol.is_none() {
+        let refusal = unsupported_protocol(listener);
+        problem = Some(("Accepted", (refusal.reason, refusal.message.clone())));
+        report.error(candidate, refusal);
+    }
+    if let Some((reason, message)) = &conflict {
+        problem = Some(("Accepted", (*reason, message.clone())));
+        let refusal = Refusal {
+            span: listener.port.span,
+            reason,
+            message: message.clone(),
+            hint: Some("choose another port; HTTPS and TLS can share one by hostname".to_owned()),
+        };
+        report.error(candidate, refusal);
+    }
+    ListenerPlan {
+        listener,
+        host: host.unwrap_or(HostPattern::Any),
+        protocol,
+        addresses: Vec::new(),
+        kinds: route_kinds(candidate, listener, protocol, report),
+        tls: None,
+        entries: Vec::new(),
+        connections: BTreeMap::new(),
+        attached: 0,
+        problem,
+        conflict,
     }
 }

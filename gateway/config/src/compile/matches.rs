@@ -10,6 +10,9 @@ use tidegate_core::route::RequestMatch;
 use tidegate_core::route::ValueMatch;
 
 use super::Patterns;
+use crate::kinds::grpc_route::GrpcMatch;
+use crate::kinds::grpc_route::GrpcMethodMatch;
+use crate::kinds::grpc_route::GrpcRule;
 use crate::kinds::http_route::FieldMatch;
 use crate::kinds::http_route::HttpMatch;
 use crate::kinds::http_route::HttpMethod;
@@ -17,6 +20,7 @@ use crate::kinds::http_route::HttpPathMatch;
 use crate::kinds::http_route::HttpRule;
 use crate::kinds::http_route::PathMatchKind;
 use crate::kinds::http_route::ValueMatchKind;
+use crate::place::At;
 
 /// The matches of a rule; a rule without any matches all requests (the API's default). Those that
 /// cannot be compiled, which a rule has reported, are left out.
@@ -26,6 +30,46 @@ pub(super) fn matches(rule: &HttpRule, patterns: &mut Patterns) -> Vec<RequestMa
     }
     let matches = rule.matches.iter();
     matches.filter_map(|given| one(given, patterns)).collect()
+}
+
+/// The matches of a GRPCRoute's rule: a call is a request for `/service/method` (gRPC over HTTP2,
+/// "Requests").
+pub(super) fn calls(rule: &GrpcRule, patterns: &mut Patterns) -> Vec<RequestMatch> {
+    if rule.matches.is_empty() {
+        return call(&GrpcMatch::default(), patterns).into_iter().collect();
+    }
+    let matches = rule.matches.iter();
+    matches.filter_map(|given| call(given, patterns)).collect()
+}
+
+fn call(given: &GrpcMatch, patterns: &mut Patterns) -> Option<RequestMatch> {
+    let path = match &given.method {
+        Some(method) => method_match(method, patterns)?,
+        None => PathMatch::Prefix("/".into()),
+    };
+    let fields = HttpMatch {
+        headers: given.headers.clone(),
+        ..HttpMatch::default()
+    };
+    Some(RequestMatch {
+        path,
+        ..one(&fields, patterns)?
+    })
+}
+
+fn method_match(given: &GrpcMethodMatch, patterns: &mut Patterns) -> Option<PathMatch> {
+    if let Some(pattern) = crate::rules::call_pattern(given) {
+        return patterns.compile(&pattern).map(PathMatch::Regex);
+    }
+    let part = |part: &Option<At<String>>| {
+        let part = part.as_ref().map(|part| part.value.clone());
+        part.filter(|part| !part.is_empty())
+    };
+    Some(match (part(&given.service), part(&given.method)) {
+        (Some(service), Some(method)) => PathMatch::Exact(format!("/{service}/{method}").into()),
+        (Some(service), None) => PathMatch::Prefix(format!("/{service}").into()),
+        (None, _) => PathMatch::Prefix("/".into()),
+    })
 }
 
 fn one(given: &HttpMatch, patterns: &mut Patterns) -> Option<RequestMatch> {

@@ -1,7 +1,7 @@
 //! From which namespaces routes may attach to a listener (Gateway API: `RouteNamespaces`).
 
 use super::gateways::GatewayPlan;
-use super::gateways::ListenerPlan;
+use super::listeners::ListenerPlan;
 use super::world::Candidate;
 use super::world::World;
 use crate::kinds::gateway::FromNamespaces;

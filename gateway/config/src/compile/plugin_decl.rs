@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use tidegate_core::snapshot::PluginName;
 
@@ -33,6 +31,7 @@ use crate::kinds::plugin::Plugin;
 use crate::kinds::text::DurationText;
 use crate::place::At;
 use crate::rules::json_bytes;
+use crate::rules::secret_bytes;
 use crate::size;
 
 /// Memory of an instance, instances that serve one request each, CPU time of a call, time to start: docs/defaults.md.
@@ -253,19 +252,13 @@ fn from_map(
             map.data.keys().map(String::as_str).collect(),
         ),
         Body::Secret(secret) => {
-            let plain = secret.string_data.get(key.key.as_str());
-            let encoded = secret.data.get(key.key.as_str());
-            let decoded = encoded.and_then(|one| STANDARD.decode(one.trim()).ok());
-            let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
-            if plain.is_none() && encoded.is_some() && decoded.is_none() {
+            let value = secret_bytes(secret, &key.key).map(String::from_utf8);
+            let value = value.transpose().map_err(|_| {
                 let message = format!("the value of `{}` is not text", *key.key);
-                return Err(refuse(message, None));
-            }
+                refuse(message, None)
+            })?;
             let names = secret.string_data.keys().chain(secret.data.keys());
-            (
-                plain.map(|one| one.value.clone()).or(decoded),
-                names.map(String::as_str).collect(),
-            )
+            (value, names.map(String::as_str).collect())
         }
         _ => (None, Vec::new()),
     };

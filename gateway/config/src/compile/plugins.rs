@@ -9,21 +9,26 @@ use tidegate_core::snapshot::PluginName;
 use super::Environment;
 use super::backends::BackendTable;
 use super::plugin_decl;
-use super::policies::check_target;
 use super::references::not_found;
 use super::report::Refusal;
 use super::report::Report;
+use super::targets::check_target;
 use super::world::Candidate;
+use super::world::State;
 use super::world::World;
 use crate::draft::PluginDecl;
 use crate::draft::PluginType;
 use crate::kinds::Body;
 use crate::kinds::OWN_GROUP;
+use crate::kinds::gateway::Listener;
 use crate::kinds::http_filter::ExtensionRef;
 use crate::kinds::plugin::Plugin;
 use crate::kinds::plugin::PluginPhase;
+use crate::kinds::policy::PolicyTarget;
 use crate::kinds::text::ObjectName;
 use crate::place::At;
+use crate::rules;
+use crate::rules::ListenerProtocol;
 
 /// Kind, namespace, name and section of a target.
 type Key<'a> = (&'a str, &'a str, &'a str, Option<&'a str>);
@@ -97,7 +102,10 @@ impl<'a> PluginTable<'a> {
         let phase = spec.phase.as_ref().map(|phase| phase.value);
         let priority = spec.priority.as_ref().map_or(0, |one| one.value);
         for target in &spec.target_refs {
-            if let Err(refusal) = check_target(self.world, candidate, target) {
+            let kind = self.kind_of(id);
+            let checked = check_target(self.world, candidate, target)
+                .and_then(|()| self.check_listeners(candidate, target, kind));
+            if let Err(refusal) = checked {
                 report.error(candidate, refusal);
                 continue;
             }
@@ -113,8 +121,57 @@ impl<'a> PluginTable<'a> {
         }
     }
 
-    /// The plugins that are for a resource or one part of it, in order.
-    pub(crate) fn of(&self, kind: &str, of: &Candidate, section: Option<&str>) -> Vec<PluginId> {
+    /// A Gateway or listener that a plugin is for must speak what it understands.
+    fn check_listeners(
+        &self,
+        candidate: &Candidate,
+        target: &PolicyTarget,
+        kind: PluginType,
+    ) -> Result<(), Refusal> {
+        let found = self
+            .world
+            .get("Gateway", candidate.namespace(), &target.name)
+            .filter(|found| found.state != State::Salvaged && target.kind.as_str() == "Gateway");
+        let Some(Body::Gateway(gateway)) = found.map(|found| found.body()) else {
+            return Ok(());
+        };
+        let section = target.section_name.as_ref();
+        let mut meant = gateway.spec.listeners.iter().filter(|listener| {
+            section.is_none_or(|section| section.as_str() == listener.name.as_str())
+        });
+        if meant.any(|listener| fits(listener, kind)) {
+            return Ok(());
+        }
+        let (what, hint) = match kind {
+            PluginType::Network => (
+                "connections, and HTTP comes out of",
+                "name a listener for TCP or TLS, or make it a Plugin of `type: Http`",
+            ),
+            PluginType::Http | PluginType::Service => (
+                "HTTP requests, and only bytes come out of",
+                "name a listener for HTTP or HTTPS, or make it a Plugin of `type: Network`",
+            ),
+        };
+        let of = match section {
+            Some(section) => format!("the listener `{}`", **section),
+            None => format!("all listeners of the Gateway `{}`", *target.name),
+        };
+        Err(Refusal {
+            span: section.map_or(target.name.span, |section| section.span),
+            reason: "TargetNotFound",
+            message: format!("the Plugin filters {what} {of}"),
+            hint: Some(hint.to_owned()),
+        })
+    }
+
+    /// The plugins of one type that are for a resource or one part of it, in order.
+    pub(crate) fn of(
+        &self,
+        kind: &str,
+        of: &Candidate,
+        section: Option<&str>,
+        of_type: PluginType,
+    ) -> Vec<PluginId> {
         let mut found: Vec<(Order, PluginId)> = Vec::new();
         let mut sections = vec![None];
         sections.extend(section.map(Some));
@@ -124,7 +181,8 @@ impl<'a> PluginTable<'a> {
         }
         found.sort_unstable();
         found.dedup();
-        found.into_iter().map(|(_, id)| id).collect()
+        let found = found.into_iter().map(|(_, id)| id);
+        found.filter(|id| self.kind_of(*id) == of_type).collect()
     }
 
     /// The plugin that a rule names. One that is missing refuses the rule's requests.
@@ -143,11 +201,17 @@ impl<'a> PluginTable<'a> {
                 // One that was missing before is reported again: each rule has its own place.
                 let is_known = self.world.find(from, "Plugin", from.namespace(), name);
                 let id = *id;
-                let refusal = match is_known {
-                    None => Some(self.not_found(from, reference)),
-                    Some(_) => self.is_service(id).then(|| service(name)),
+                return match (is_known, self.kind_of(id)) {
+                    (None, _) => (id, Some(self.not_found(from, reference))),
+                    (Some(_), PluginType::Http) => (id, None),
+                    (Some(_), other) => {
+                        let instead = At {
+                            value: format!("{} ({other:?})", **name),
+                            span: name.span,
+                        };
+                        (self.missing(from, &instead), Some(no_filter(name, other)))
+                    }
                 };
-                return (id, refusal);
             }
             if let Some(gone) = self.world.find(from, "Plugin", from.namespace(), name)
                 && let Body::Plugin(plugin) = gone.body()
@@ -172,14 +236,16 @@ impl<'a> PluginTable<'a> {
             value,
             span: name.span,
         };
-        let known = self
-            .ids
-            .get(&format!("{}/{}", from.namespace(), name.value));
-        let id = match known {
+        (self.missing(from, &name), Some(refusal))
+    }
+
+    /// Something that stands for a plugin that is none: it refuses requests.
+    fn missing(&mut self, from: &Candidate, name: &At<String>) -> PluginId {
+        let full_name = format!("{}/{}", from.namespace(), name.value);
+        match self.ids.get(&full_name) {
             Some(id) => *id,
-            None => self.push(plugin_decl::missing(from, &name)),
-        };
-        (id, Some(refusal))
+            None => self.push(plugin_decl::missing(from, name)),
+        }
     }
 
     fn not_found(&self, from: &Candidate, reference: &ExtensionRef) -> Refusal {
@@ -192,10 +258,10 @@ impl<'a> PluginTable<'a> {
         )
     }
 
-    fn is_service(&self, id: PluginId) -> bool {
+    fn kind_of(&self, id: PluginId) -> PluginType {
         let at = usize::try_from(id.0).ok();
         let decl = at.and_then(|at| self.decls.get(at));
-        decl.is_some_and(|decl| decl.kind == PluginType::Service)
+        decl.map_or(PluginType::Http, |decl| decl.kind)
     }
 
     /// Names and declarations, in the order of the ids.
@@ -205,14 +271,25 @@ impl<'a> PluginTable<'a> {
     }
 }
 
-fn service(name: &At<ObjectName>) -> Refusal {
+fn no_filter(name: &At<ObjectName>, kind: PluginType) -> Refusal {
+    let what = match kind {
+        PluginType::Network => "filters connections, not requests",
+        PluginType::Http | PluginType::Service => "is a service and filters no requests",
+    };
     Refusal {
         span: name.span,
         reason: "InvalidFilter",
-        message: format!(
-            "the Plugin `{}` is a service and filters no requests",
-            **name
-        ),
+        message: format!("the Plugin `{}` {what}", **name),
         hint: Some("name a Plugin of `type: Http`".to_owned()),
+    }
+}
+
+/// Whether what comes out of a listener is what a plugin understands.
+fn fits(listener: &Listener, kind: PluginType) -> bool {
+    match rules::protocol(listener) {
+        Some(ListenerProtocol::Http | ListenerProtocol::Https) => kind == PluginType::Http,
+        Some(ListenerProtocol::Tls(_) | ListenerProtocol::Tcp) => kind == PluginType::Network,
+        // That nobody speaks it is said already.
+        None => true,
     }
 }

@@ -12,16 +12,15 @@ use tidegate_core::defaults::Timeouts;
 use tidegate_core::route::RouteTimeouts;
 use tidegate_core::snapshot::AccessLog;
 
-use super::references::not_found;
 use super::report::Refusal;
 use super::report::Report;
+use super::targets::check_target;
 use super::world::Candidate;
 use super::world::State;
 use super::world::World;
 use crate::duration;
 use crate::kinds::Body;
 use crate::kinds::backend::BackendPolicySpec;
-use crate::kinds::http_route::HttpRoute;
 use crate::kinds::policy::AccessLogFormat;
 use crate::kinds::policy::PolicyTarget;
 use crate::kinds::policy::TelemetrySpec;
@@ -30,10 +29,9 @@ use crate::kinds::text::DurationText;
 use crate::kinds::text::SizeText;
 use crate::place::At;
 use crate::size;
-use crate::suggest::did_you_mean;
 
 /// Kind, namespace, name and section of a target.
-type Key<'a> = (&'a str, &'a str, &'a str, Option<&'a str>);
+pub(super) type Key<'a> = (&'a str, &'a str, &'a str, Option<&'a str>);
 
 /// All policies by target.
 #[derive(Debug, Default)]
@@ -50,6 +48,10 @@ pub(crate) struct ClientSettings {
     pub(crate) timeouts: Timeouts,
     pub(crate) sizes: SizeLimits,
     pub(crate) access_log: AccessLog,
+    /// Whether connections begin with a PROXY protocol header.
+    pub(crate) proxy_protocol: bool,
+    /// How long TCP connections may be silent, if that is said.
+    pub(crate) tcp_idle: Option<Duration>,
 }
 
 impl<'a> Policies<'a> {
@@ -115,7 +117,9 @@ impl<'a> Policies<'a> {
             if let Some(hops) = &policy.trusted_hops {
                 settings.trusted_hops = usize::try_from(hops.value).unwrap_or(0);
             }
+            settings.proxy_protocol = policy.proxy_protocol.as_ref().is_some_and(|one| **one);
             if let Some(given) = &policy.timeouts {
+                settings.tcp_idle = time(given.tcp_idle.as_ref());
                 let timeouts = &mut settings.timeouts;
                 set(&mut timeouts.header_read, time(given.header_read.as_ref()));
                 set(&mut timeouts.keep_alive, time(given.keep_alive.as_ref()));
@@ -160,7 +164,7 @@ impl<'a> Policies<'a> {
         let mut sections = vec![None];
         sections.extend(rule.map(Some));
         for section in sections {
-            let key = ("HTTPRoute", route.namespace(), route.name(), section);
+            let key = (route.id().kind, route.namespace(), route.name(), section);
             let Some(policy) = self.traffic.get(&key) else {
                 continue;
             };
@@ -175,6 +179,19 @@ impl<'a> Policies<'a> {
             body = bytes(limits.and_then(|limits| limits.buffered_body.as_ref())).or(body);
         }
         (timeouts, body)
+    }
+}
+
+impl Policies<'_> {
+    /// How long connections of a route's rule may be silent: what the rule's policy says, or the
+    /// route's.
+    pub(crate) fn tcp_idle(&self, route: &Candidate, rule: Option<&str>) -> Option<Duration> {
+        let of = |section| {
+            let key = (route.id().kind, route.namespace(), route.name(), section);
+            let policy = self.traffic.get(&key)?;
+            time(policy.timeouts.as_ref()?.tcp_idle.as_ref())
+        };
+        rule.and_then(|rule| of(Some(rule))).or_else(|| of(None))
     }
 }
 
@@ -209,13 +226,14 @@ fn usable<'a>(world: &World<'a>, kind: &str) -> Vec<&'a Candidate> {
     all.filter(|one| one.state != State::Salvaged).collect()
 }
 
-fn attach<'a, T>(
+/// Puts a policy to its targets; those that are taken or do not exist are refused.
+pub(super) fn attach<'a, T: Copy>(
     world: &World<'a>,
     report: &mut Report,
     policy: &'a Candidate,
     targets: &'a [PolicyTarget],
-    spec: &'a T,
-    table: &mut HashMap<Key<'a>, &'a T>,
+    spec: T,
+    table: &mut HashMap<Key<'a>, T>,
 ) {
     for target in targets {
         if let Err(refusal) = check_target(world, policy, target) {
@@ -246,53 +264,4 @@ fn attach<'a, T>(
         }
         table.insert(key, spec);
     }
-}
-
-/// Whether a target exists, its section included.
-pub(crate) fn check_target(
-    world: &World<'_>,
-    policy: &Candidate,
-    target: &PolicyTarget,
-) -> Result<(), Refusal> {
-    let (kind, namespace) = (target.kind.as_str(), policy.namespace());
-    let Some(found) = world.get(kind, namespace, &target.name) else {
-        return Err(not_found(
-            world,
-            "TargetNotFound",
-            kind,
-            namespace,
-            &target.name,
-        ));
-    };
-    let Some(section) = &target.section_name else {
-        return Ok(());
-    };
-    let names: Vec<&str> = match found.body() {
-        _ if found.state == State::Salvaged => return Ok(()),
-        Body::Gateway(gateway) => {
-            let listeners = gateway.spec.listeners.iter();
-            listeners.map(|listener| listener.name.as_str()).collect()
-        }
-        Body::HttpRoute(route) => rule_names(route),
-        _ => Vec::new(),
-    };
-    if names.contains(&section.as_str()) {
-        return Ok(());
-    }
-    Err(Refusal {
-        span: section.span,
-        reason: "TargetNotFound",
-        message: format!(
-            "{kind} `{namespace}/{}` has no part named `{}`",
-            *target.name, **section
-        ),
-        hint: did_you_mean(section, names.iter().copied()),
-    })
-}
-
-fn rule_names(route: &HttpRoute) -> Vec<&str> {
-    let rules = route.spec.rules.iter();
-    rules
-        .filter_map(|rule| Some(rule.name.as_ref()?.as_str()))
-        .collect()
 }

@@ -1,11 +1,11 @@
-//! HTTPRoutes as entries of the route tables of the listeners that they attach to.
+//! HTTPRoutes and GRPCRoutes as entries of the route tables of the listeners that they attach to.
 
-use std::net::SocketAddr;
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use tidegate_core::backend::BackendId;
 use tidegate_core::filter::Filter;
 use tidegate_core::route::Entry;
+use tidegate_core::route::RequestMatch;
 use tidegate_core::route::RouteTimeouts;
 use tidegate_core::route::Rule;
 use tidegate_core::route::RuleId;
@@ -14,163 +14,153 @@ use tidegate_core::route::WeightedBackend;
 use super::Patterns;
 use super::attach;
 use super::attach::Attachment;
-use super::backends::BackendTable;
+use super::attach::RouteHead;
 use super::backends::Reference;
+use super::backends::Use;
 use super::filters::filters;
 use super::gateways::Gateways;
-use super::gateways::Standing;
+use super::matches::calls;
 use super::matches::matches;
-use super::plugins::PluginTable;
+use super::outcome::Outcome;
+use super::outcome::Tools;
+use super::outcome::addresses;
+use super::outcome::break_loop;
+use super::outcome::by_certificate;
 use super::policies;
-use super::policies::Policies;
-use super::report::Refusal;
 use super::report::Report;
 use super::world::Candidate;
 use super::world::State;
-use super::world::World;
-use crate::draft::Condition;
+use crate::draft::PluginType;
 use crate::kinds::Body;
+use crate::kinds::grpc_route::GrpcRule;
 use crate::kinds::http_route::HttpBackendRef;
-use crate::kinds::http_route::HttpRoute;
 use crate::kinds::http_route::HttpRule;
 
-/// What routes are compiled with.
-pub(crate) struct Tools<'t, 'a> {
-    pub(crate) world: &'a World<'a>,
-    pub(crate) policies: &'t Policies<'a>,
-    pub(crate) backends: &'t mut BackendTable<'a>,
-    pub(crate) plugins: &'t mut PluginTable<'a>,
-    pub(crate) patterns: &'t mut Patterns,
+/// One rule, whichever kind of route it is of.
+struct Part<'r> {
+    rule: Cow<'r, HttpRule>,
+    matches: Vec<RequestMatch>,
 }
 
-/// What the references of a route came to.
-#[derive(Debug, Default)]
-pub(crate) struct Outcome {
-    /// The first reason why one leads nowhere.
-    unresolved: Option<(&'static str, String)>,
-    /// The addresses that its requests come in at.
-    own: Vec<SocketAddr>,
-}
-
-impl Outcome {
-    pub(crate) fn refuse(&mut self, from: &Candidate, refusal: Refusal, report: &mut Report) {
-        self.unresolved
-            .get_or_insert_with(|| (refusal.reason, refusal.message.clone()));
-        report.error(from, refusal);
-    }
-
-    /// A backend, or nothing if the reference leads nowhere.
-    pub(crate) fn backend(
-        &mut self,
-        resolved: Result<Option<BackendId>, Refusal>,
-        from: &Candidate,
-        report: &mut Report,
-    ) -> Option<BackendId> {
-        match resolved {
-            Ok(Some(id)) => Some(id),
-            Ok(None) => {
-                self.unresolved
-                    .get_or_insert_with(|| ("BackendNotFound", "a backend is refused".to_owned()));
-                None
-            }
-            Err(refusal) => {
-                self.refuse(from, refusal, report);
-                None
-            }
-        }
-    }
-}
-
-/// Compiles all HTTPRoutes into the listeners that they attach to, in the order of their names: files
-/// have no age (Gateway API: `HTTPRouteRule.matches`).
+/// Compiles all HTTPRoutes and GRPCRoutes into the listeners that they attach to, in the order of
+/// their names: files have no age (Gateway API: `HTTPRouteRule.matches`).
 pub(crate) fn compile<'a>(
-    mut tools: Tools<'_, 'a>,
+    tools: &mut Tools<'_, 'a>,
     gateways: &mut Gateways<'a>,
     report: &mut Report,
 ) {
     let mut next_rule = 0;
-    for candidate in tools.world.all("HTTPRoute") {
-        let Body::HttpRoute(route) = candidate.body() else {
+    let (http, grpc) = (tools.world.all("HTTPRoute"), tools.world.all("GRPCRoute"));
+    let mut all: Vec<&Candidate> = http.iter().chain(grpc).copied().collect();
+    all.sort_by_key(|one| (one.namespace(), one.name()));
+    for candidate in all {
+        let Some((head, parts, protocol)) = taken_apart(candidate, tools.patterns) else {
             continue;
         };
-        let attachments = attach::attach(tools.world, gateways, candidate, route, report);
+        let attachments = attach::attach(tools.world, gateways, candidate, head, report);
         let mut outcome = Outcome {
             own: addresses(gateways, &attachments),
             unresolved: None,
+            protocol,
+            client_certificate: None,
         };
-        for (index, given) in route.spec.rules.iter().enumerate() {
-            let id = RuleId(next_rule);
-            next_rule += 1;
-            let matches = matches(given, tools.patterns);
-            let rule = rule(
-                id,
-                index,
-                given,
-                candidate,
-                &mut tools,
-                &mut outcome,
-                report,
-            );
-            enter(gateways, &attachments, matches, Arc::new(rule));
+        let mut groups = by_certificate(gateways, &attachments);
+        if groups.is_empty() {
+            // What it refers to is looked at all the same.
+            groups.insert(None, Vec::new());
         }
-        if route.spec.rules.is_empty() {
-            let id = RuleId(next_rule);
-            next_rule += 1;
-            let given = everything();
-            let matches = matches(&given, tools.patterns);
-            let rule = rule(id, 0, &given, candidate, &mut tools, &mut outcome, report);
-            enter(gateways, &attachments, matches, Arc::new(rule));
+        let mut scratch = Report::default();
+        for (index, part) in parts.into_iter().enumerate() {
+            for (group, (certificate, attachments)) in groups.iter().enumerate() {
+                // What is wrong with the rule is said once.
+                let said = if group == 0 {
+                    &mut *report
+                } else {
+                    &mut scratch
+                };
+                outcome.client_certificate = *certificate;
+                let id = RuleId(next_rule);
+                next_rule += 1;
+                let given = (index, &*part.rule);
+                let rule = rule(id, given, candidate, tools, &mut outcome, said);
+                enter(gateways, attachments, &part.matches, &Arc::new(rule));
+            }
         }
         for (listener, _) in &attachments {
             if let Some(plan) = gateways.listeners.get_mut(*listener) {
                 plan.attached += 1;
             }
         }
-        conditions(candidate, route, gateways, &outcome, report);
+        let unresolved = outcome.unresolved.as_ref();
+        attach::report_references(candidate, head, gateways, unresolved, report);
     }
 }
 
-fn addresses(gateways: &Gateways<'_>, attachments: &[Attachment]) -> Vec<SocketAddr> {
-    let listeners = attachments
-        .iter()
-        .filter_map(|(index, _)| gateways.listeners.get(*index));
-    listeners
-        .flat_map(|one| one.addresses.iter().copied())
+/// A route as its parts, and what its backends are for.
+fn taken_apart<'c>(
+    candidate: &'c Candidate,
+    patterns: &mut Patterns,
+) -> Option<(RouteHead<'c>, Vec<Part<'c>>, Use)> {
+    Some(match candidate.body() {
+        Body::HttpRoute(route) => (
+            RouteHead {
+                parents: &route.spec.parent_refs,
+                hostnames: &route.spec.hostnames,
+            },
+            http_parts(&route.spec.rules, patterns),
+            Use::Http,
+        ),
+        Body::GrpcRoute(route) => (
+            RouteHead {
+                parents: &route.spec.parent_refs,
+                hostnames: &route.spec.hostnames,
+            },
+            grpc_parts(&route.spec.rules, patterns),
+            Use::Grpc,
+        ),
+        _ => return None,
+    })
+}
+
+/// The rules of an HTTPRoute; without any, all requests have nowhere to go (the API's default).
+fn http_parts<'r>(rules: &'r [HttpRule], patterns: &mut Patterns) -> Vec<Part<'r>> {
+    let part = |rule: Cow<'r, HttpRule>, patterns: &mut Patterns| Part {
+        matches: matches(&rule, patterns),
+        rule,
+    };
+    if rules.is_empty() {
+        return vec![part(Cow::Owned(HttpRule::default()), patterns)];
+    }
+    let rules = rules.iter();
+    rules
+        .map(|rule| part(Cow::Borrowed(rule), patterns))
         .collect()
 }
 
-/// The rule of a route without rules: all requests, and nowhere to go (the API's default).
-fn everything() -> HttpRule {
-    HttpRule {
-        name: None,
-        matches: Vec::new(),
-        filters: Vec::new(),
-        backend_refs: Vec::new(),
-        timeouts: None,
-        retry: None,
-        session_persistence: None,
+/// The same of a GRPCRoute.
+fn grpc_parts<'r>(rules: &[GrpcRule], patterns: &mut Patterns) -> Vec<Part<'r>> {
+    let part = |rule: &GrpcRule, patterns: &mut Patterns| Part {
+        rule: Cow::Owned(HttpRule::from(rule)),
+        matches: calls(rule, patterns),
+    };
+    if rules.is_empty() {
+        return vec![part(&GrpcRule::default(), patterns)];
     }
+    rules.iter().map(|rule| part(rule, patterns)).collect()
 }
 
 fn enter(
     gateways: &mut Gateways<'_>,
     attachments: &[Attachment],
-    matches: Vec<tidegate_core::route::RequestMatch>,
-    rule: Arc<Rule>,
+    matches: &[RequestMatch],
+    rule: &Arc<Rule>,
 ) {
-    let mut matches = Some(matches);
-    for (place, (listener, hosts)) in attachments.iter().enumerate() {
-        let is_last = place + 1 == attachments.len();
-        let matches = if is_last {
-            matches.take()
-        } else {
-            matches.clone()
-        };
+    for (listener, hosts) in attachments {
         if let Some(plan) = gateways.listeners.get_mut(*listener) {
             plan.entries.push(Entry {
                 hosts: hosts.clone(),
-                matches: matches.unwrap_or_default(),
-                rule: Arc::clone(&rule),
+                matches: matches.to_vec(),
+                rule: Arc::clone(rule),
             });
         }
     }
@@ -178,8 +168,7 @@ fn enter(
 
 fn rule(
     id: RuleId,
-    index: usize,
-    given: &HttpRule,
+    (index, given): (usize, &HttpRule),
     candidate: &Candidate,
     tools: &mut Tools<'_, '_>,
     outcome: &mut Outcome,
@@ -190,7 +179,9 @@ fn rule(
         Some(section) => format!("{}/{section}", candidate.full_name()),
         None => format!("{}/{index}", candidate.full_name()),
     };
-    let targeted = tools.plugins.of("HTTPRoute", candidate, section);
+    let targeted = tools
+        .plugins
+        .of(candidate.id().kind, candidate, section, PluginType::Http);
     let mut all: Vec<Filter> = targeted.into_iter().map(Filter::Plugin).collect();
     let (mut timeouts, buffered_body_bytes) = tools.policies.of_rule(candidate, section);
     let mut backends = Vec::new();
@@ -204,7 +195,14 @@ fn rule(
                 .iter()
                 .any(|filter| filter.url_rewrite.is_some())
             {
-                break_loop(&mut weighted, backend, candidate, tools, outcome, report);
+                break_loop(
+                    &mut weighted,
+                    &backend.name,
+                    candidate,
+                    tools,
+                    outcome,
+                    report,
+                );
             }
             backends.push(weighted);
         }
@@ -243,78 +241,12 @@ fn weighted(
         name: &given.name,
         port: given.port.as_ref(),
     };
-    let resolved = tools.backends.resolve(candidate, reference);
+    let resolved = tools
+        .backends
+        .resolve(candidate, reference, outcome.sought());
     WeightedBackend {
         weight: given.weight.as_ref().map_or(1, |weight| weight.value),
         backend: outcome.backend(resolved, candidate, report),
         filters: filters(&given.filters, candidate, tools, outcome, report),
-    }
-}
-
-/// A request that comes back as it went would meet the same rule again, and again.
-fn break_loop(
-    weighted: &mut WeightedBackend,
-    given: &HttpBackendRef,
-    candidate: &Candidate,
-    tools: &mut Tools<'_, '_>,
-    outcome: &mut Outcome,
-    report: &mut Report,
-) {
-    let Some(id) = weighted.backend else {
-        return;
-    };
-    let own = outcome.own.iter().copied();
-    let Some(own) = own
-        .into_iter()
-        .find(|own| tools.backends.leads_to(id, *own))
-    else {
-        return;
-    };
-    weighted.backend = None;
-    let refusal = Refusal {
-        span: given.name.span,
-        reason: "BackendNotFound",
-        message: format!(
-            "`{}` leads back to {own}, where the route's requests come in",
-            *given.name
-        ),
-        hint: Some("name another endpoint or listen on another port".to_owned()),
-    };
-    outcome.refuse(candidate, refusal, report);
-}
-
-/// `ResolvedRefs` for each parent (Gateway API: `RouteConditionResolvedRefs`).
-fn conditions(
-    candidate: &Candidate,
-    route: &HttpRoute,
-    gateways: &Gateways<'_>,
-    outcome: &Outcome,
-    report: &mut Report,
-) {
-    let ours = route.spec.parent_refs.iter().filter(|parent| {
-        let namespace = parent.namespace.as_ref();
-        let namespace = namespace.map_or(candidate.namespace(), |one| one.as_str());
-        let found = gateways.get(namespace, &parent.name);
-        found.is_some_and(|gateway| gateway.standing != Standing::Foreign)
-    });
-    for parent in ours {
-        let about = Some(attach::about(candidate, parent));
-        let condition = match &outcome.unresolved {
-            None => Condition {
-                kind: "ResolvedRefs",
-                status: true,
-                reason: "ResolvedRefs",
-                message: String::new(),
-                about,
-            },
-            Some((reason, message)) => Condition {
-                kind: "ResolvedRefs",
-                status: false,
-                reason,
-                message: message.clone(),
-                about,
-            },
-        };
-        report.condition(candidate, condition);
     }
 }

@@ -19,9 +19,6 @@ use crate::place::At;
 /// The label by which a slice names its Service (Kubernetes).
 const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 
-/// Protocols that HTTP/1 without TLS can be spoken to.
-const HTTP_PROTOCOLS: [&str; 2] = ["http", "kubernetes.io/ws"];
-
 /// The slices of each Service.
 #[derive(Debug)]
 pub(crate) struct ServicePorts<'a> {
@@ -52,51 +49,12 @@ impl<'a> ServicePorts<'a> {
     }
 
     /// The endpoints of a Service's port.
-    pub(crate) fn endpoints(
-        &self,
-        service: &Candidate,
-        port: &At<u16>,
-    ) -> Result<Vec<Endpoint>, Refusal> {
+    pub(crate) fn endpoints(&self, service: &Candidate, port: &ServicePort) -> Vec<Endpoint> {
         let Body::Service(declared) = service.body() else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
-        let ports = &declared.spec.ports;
-        let found = ports
-            .iter()
-            .find(|one| one.port.value == port.value && is_tcp(one))
-            .or_else(|| ports.iter().find(|one| one.port.value == port.value));
-        let Some(found) = found else {
-            let known: Vec<String> = ports.iter().map(|one| one.port.to_string()).collect();
-            return Err(Refusal {
-                span: port.span,
-                reason: "BackendNotFound",
-                message: format!(
-                    "Service `{}` has no port {}",
-                    service.full_name(),
-                    port.value
-                ),
-                hint: Some(format!("it has: {}", known.join(", "))),
-            });
-        };
-        let is_http = found
-            .app_protocol
-            .as_ref()
-            .is_none_or(|one| HTTP_PROTOCOLS.contains(&one.as_str()));
-        if !is_tcp(found) || !is_http {
-            let protocol = found.app_protocol.as_ref().map_or("UDP or SCTP", |one| one);
-            return Err(Refusal {
-                span: port.span,
-                reason: "UnsupportedProtocol",
-                message: format!(
-                    "port {} of Service `{}` speaks {protocol}, which is not supported yet",
-                    port.value,
-                    service.full_name()
-                ),
-                hint: None,
-            });
-        }
         let everybody = declared.spec.publish_not_ready_addresses == Some(true);
-        Ok(collect(&self.slices_of(service), found, everybody))
+        collect(&self.slices_of(service), port, everybody)
     }
 
     /// The slices of a Service; for one that is gone, those that are gone with it.
@@ -119,6 +77,74 @@ impl<'a> ServicePorts<'a> {
             .copied()
             .chain(gone)
             .collect()
+    }
+}
+
+/// The port of a Service that a reference names.
+pub(crate) fn port_of<'s>(
+    service: &'s Candidate,
+    port: &At<u16>,
+) -> Result<&'s ServicePort, Refusal> {
+    let declared = match service.body() {
+        Body::Service(declared) => declared.spec.ports.as_slice(),
+        _ => &[],
+    };
+    let found = declared
+        .iter()
+        .find(|one| one.port.value == port.value && is_tcp(one))
+        .or_else(|| declared.iter().find(|one| one.port.value == port.value));
+    let Some(found) = found else {
+        let known: Vec<String> = declared.iter().map(|one| one.port.to_string()).collect();
+        return Err(Refusal {
+            span: port.span,
+            reason: "BackendNotFound",
+            message: format!(
+                "Service `{}` has no port {}",
+                service.full_name(),
+                port.value
+            ),
+            hint: Some(format!("it has: {}", known.join(", "))),
+        });
+    };
+    if !is_tcp(found) {
+        return Err(Refusal {
+            span: port.span,
+            reason: "UnsupportedProtocol",
+            message: format!(
+                "port {} of Service `{}` speaks UDP or SCTP, which is not supported yet",
+                port.value,
+                service.full_name()
+            ),
+            hint: None,
+        });
+    }
+    Ok(found)
+}
+
+/// What is spoken at a Service's port (Kubernetes: `ServicePort.appProtocol`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AppProtocol {
+    /// It is not said.
+    Unsaid,
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2.
+    Http2,
+    /// HTTP inside TLS.
+    Https,
+    /// Something that is not known here.
+    Unknown,
+}
+
+pub(crate) fn app_protocol(port: &ServicePort) -> AppProtocol {
+    let Some(given) = &port.app_protocol else {
+        return AppProtocol::Unsaid;
+    };
+    match given.to_ascii_lowercase().as_str() {
+        "http" | "kubernetes.io/ws" => AppProtocol::Http1,
+        "kubernetes.io/h2c" | "grpc" => AppProtocol::Http2,
+        "https" | "kubernetes.io/wss" => AppProtocol::Https,
+        _ => AppProtocol::Unknown,
     }
 }
 

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::kinds::policy::PolicyTarget;
+use crate::kinds::text::DurationText;
 use crate::place::At;
 
 /// A named group of interchangeable endpoints.
@@ -14,7 +15,7 @@ pub struct Backend {
     pub spec: BackendSpec,
 }
 
-/// See [`Backend`]. Exactly one of `endpoints` and `endpointsFile`.
+/// See [`Backend`]. Exactly one of `endpoints`, `endpointsFile` and `dns`.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct BackendSpec {
@@ -25,9 +26,65 @@ pub struct BackendSpec {
     /// new one in its place by renaming. Relative to the file that names it.
     #[schemars(length(min = 1, max = 4096))]
     pub endpoints_file: Option<At<String>>,
-    /// The protocol that the endpoints speak.
+    /// Names that the endpoints come from; they are looked up again and again.
+    pub dns: Option<At<BackendDns>>,
+    /// The protocol that the endpoints speak. Those of GRPCRoutes speak HTTP/2 if this is absent. With
+    /// TLS (BackendTLSPolicy), endpoints choose between HTTP/1.1 and HTTP/2 unless this is `Http2`.
     #[schemars(extend("default" = "Http1"))]
     pub protocol: Option<At<BackendProtocol>>,
+    /// The header that tells the endpoints who the client is, before all else on a connection; none if
+    /// absent.
+    pub proxy_protocol: Option<At<ProxyProtocol>>,
+    /// Whether endpoints may be link-local: 169.254.0.0/16, fe80::/10, and where clouds serve metadata.
+    #[schemars(extend("default" = false))]
+    pub allow_link_local: Option<bool>,
+}
+
+/// Endpoints from DNS: `host` with `port`, or `srv`. While a name cannot be looked up, its last answer
+/// counts.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct BackendDns {
+    /// The name whose addresses (A and AAAA) are the endpoints, such as `api.internal`. A dot at the end
+    /// keeps the system's search domains away.
+    #[schemars(length(min = 1, max = 254))]
+    pub host: Option<At<String>>,
+    /// The port of all of them.
+    #[schemars(range(min = 1, max = 65535))]
+    pub port: Option<At<u16>>,
+    /// The name whose SRV records say hosts, ports, weights and priorities, such as
+    /// `_http._tcp.api.internal`.
+    #[schemars(length(min = 1, max = 254))]
+    pub srv: Option<At<String>>,
+    /// Which addresses count.
+    #[schemars(extend("default" = "Any"))]
+    pub family: Option<At<AddressFamily>>,
+    /// An answer counts for at least so long, whatever it says itself. 1s to 1h.
+    #[schemars(extend("default" = "1s"))]
+    pub min_ttl: Option<At<DurationText>>,
+    /// An answer is asked for again after so long at most. 1s to 24h, not below `minTtl`.
+    #[schemars(extend("default" = "5m"))]
+    pub max_ttl: Option<At<DurationText>>,
+}
+
+/// Which addresses of a name count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum AddressFamily {
+    /// All of them.
+    Any,
+    /// IPv4 addresses.
+    IPv4,
+    /// IPv6 addresses.
+    IPv6,
+}
+
+/// The header that tells who a connection is from (PROXY protocol).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum ProxyProtocol {
+    /// The line of text.
+    V1,
+    /// The binary form.
+    V2,
 }
 
 /// One endpoint.
@@ -47,9 +104,9 @@ pub struct BackendEndpoint {
 pub enum BackendProtocol {
     /// HTTP/1.1.
     Http1,
-    /// HTTP/2 without TLS. Not supported yet.
+    /// HTTP/2, from the first byte.
     Http2,
-    /// gRPC. Not supported yet.
+    /// gRPC, which is HTTP/2.
     Grpc,
 }
 

@@ -11,6 +11,8 @@ use crate::kinds::text::Ignored;
 use crate::kinds::text::KindName;
 use crate::kinds::text::ObjectName;
 use crate::kinds::text::SectionName;
+use crate::kinds::tls::GatewayTls;
+use crate::kinds::tls::ListenerTls;
 use crate::place::At;
 
 /// A class of Gateways. Tidegate serves those whose controller is
@@ -64,9 +66,8 @@ pub struct GatewaySpec {
     /// Which ListenerSets may attach.
     #[schemars(extend("x-tidegate-unsupported" = "ListenerSet comes later"))]
     pub allowed_listeners: Option<Ignored>,
-    /// Certificates for clients and backends.
-    #[schemars(extend("x-tidegate-unsupported" = "TLS comes later"))]
-    pub tls: Option<Ignored>,
+    /// Certificates of clients, and for backends.
+    pub tls: Option<GatewayTls>,
     /// Whether routes without parents attach.
     #[schemars(extend("x-tidegate-unsupported" = "it is experimental in the Gateway API"))]
     pub default_scope: Option<Ignored>,
@@ -92,18 +93,18 @@ pub struct Listener {
     /// Its name, unique in the Gateway; routes select it by `sectionName`.
     #[schemars(length(min = 1))]
     pub name: At<SectionName>,
-    /// The hosts whose requests it takes; all if absent. The listener with the most specific host
+    /// The hosts whose requests, or TLS connections, it takes; all if absent. The listener with the most specific host
     /// has a request alone.
     pub hostname: Option<At<Hostname>>,
     /// The port. 0 asks for any free port (Tidegate only).
     #[schemars(range(min = 0, max = 65535))]
     pub port: At<u16>,
-    /// The protocol. Only `HTTP` is supported.
+    /// The protocol: `HTTP`, `HTTPS`, `TLS` or `TCP`. Listeners for HTTPS and TLS may share a port, by
+    /// host; those for HTTP share theirs with HTTP only, and one for TCP with no other.
     #[schemars(length(min = 1, max = 255))]
     pub protocol: At<String>,
-    /// Certificates.
-    #[schemars(extend("x-tidegate-unsupported" = "TLS comes later"))]
-    pub tls: Option<Ignored>,
+    /// How TLS is treated; for HTTPS and TLS, which need it.
+    pub tls: Option<At<ListenerTls>>,
     /// Which routes may attach; those of the Gateway's namespace if absent.
     pub allowed_routes: Option<AllowedRoutes>,
 }

@@ -70,7 +70,7 @@ pub struct ParentRef {
 }
 
 /// One rule: requests that match are treated alike.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpRule {
     /// A name, unique in the route, for logs and for `sectionName` of policies and plugins.

@@ -71,8 +71,9 @@ pub struct PluginSpec {
     /// Its place within the phase: higher runs first.
     #[schemars(range(min = -1_000_000, max = 1_000_000), extend("default" = 0))]
     pub priority: Option<At<i32>>,
-    /// The Gateways, listeners, HTTPRoutes or named rules whose requests all pass it. Rules can also
-    /// name it in an `ExtensionRef` filter.
+    /// The Gateways, listeners, routes or named rules whose requests all pass it, or whose connections
+    /// if it is of `type: Network`. Rules of HTTPRoutes and GRPCRoutes can also name it in an
+    /// `ExtensionRef` filter.
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub target_refs: Vec<PolicyTarget>,
@@ -149,6 +150,8 @@ pub enum FailurePolicy {
 pub enum PluginType {
     /// It filters requests and responses.
     Http,
+    /// It filters the bytes of connections, at listeners for TCP and TLS.
+    Network,
     /// It works beside them: timers, queues, calls.
     Service,
 }

@@ -28,7 +28,7 @@ pub struct PolicyTarget {
     pub section_name: Option<At<SectionName>>,
 }
 
-/// Time-outs and buffer limits of Gateways and HTTPRoutes.
+/// Time-outs, limits and trust of Gateways and routes.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TrafficPolicy {
@@ -40,7 +40,7 @@ pub struct TrafficPolicy {
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TrafficPolicySpec {
-    /// The Gateways and HTTPRoutes it is for, in its own namespace.
+    /// The Gateways and routes it is for, in its own namespace.
     #[schemars(length(min = 1, max = 16))]
     pub target_refs: Vec<PolicyTarget>,
     /// How long things may take.
@@ -51,6 +51,10 @@ pub struct TrafficPolicySpec {
     /// in `x-forwarded-*` is replaced.
     #[schemars(range(min = 0, max = 16), extend("default" = 0))]
     pub trusted_hops: Option<At<u32>>,
+    /// Whether connections begin with a PROXY protocol header, version 1 or 2, from which the client's
+    /// address is taken; for Gateways. Those without one are closed, so every client must send it.
+    #[schemars(extend("default" = false))]
+    pub proxy_protocol: Option<At<bool>>,
 }
 
 /// How long things may take.
@@ -63,16 +67,21 @@ pub struct PolicyTimeouts {
     /// A kept client connection without a request; for Gateways.
     #[schemars(extend("default" = "1m"))]
     pub keep_alive: Option<At<DurationText>>,
-    /// A body, or a backend that was asked, without a byte; for Gateways and HTTPRoutes.
+    /// A body, or a backend that was asked, without a byte; for Gateways, HTTPRoutes and
+    /// GRPCRoutes.
     #[schemars(extend("default" = "5m"))]
     pub stream_idle: Option<At<DurationText>>,
     /// A client that does not read what we write; for Gateways.
     #[schemars(extend("default" = "30s"))]
     pub write_stall: Option<At<DurationText>>,
-    /// From the request head to the end of the response, `0s` is no limit; for HTTPRoutes. The
-    /// `timeouts` of a rule win.
+    /// A TCP connection without a byte in either direction; for Gateways, TCPRoutes and TLSRoutes.
+    #[schemars(extend("default" = "1h"))]
+    pub tcp_idle: Option<At<DurationText>>,
+    /// From the request head to the end of the response, `0s` is no limit; for HTTPRoutes and
+    /// GRPCRoutes. The `timeouts` of a rule win.
     pub request: Option<At<DurationText>>,
-    /// One attempt at a backend, `0s` is no limit; for HTTPRoutes. The `timeouts` of a rule win.
+    /// One attempt at a backend, `0s` is no limit; for HTTPRoutes and GRPCRoutes. The `timeouts` of a
+    /// rule win.
     pub backend_request: Option<At<DurationText>>,
 }
 
@@ -86,7 +95,8 @@ pub struct PolicyLimits {
     /// Fields of one request head; for Gateways.
     #[schemars(range(min = 1, max = 1000), extend("default" = 100))]
     pub header_count: Option<At<u32>>,
-    /// Bytes of one body that filters may hold back; for Gateways and HTTPRoutes. At most 1Gi.
+    /// Bytes of one body that filters may hold back; for Gateways, HTTPRoutes and GRPCRoutes. At most
+    /// 1Gi.
     #[schemars(extend("default" = "1Mi"))]
     pub buffered_body: Option<At<SizeText>>,
 }

@@ -97,7 +97,9 @@ pub struct ServicePort {
     /// `TCP`, which is all that is supported.
     #[schemars(extend("default" = "TCP"))]
     pub protocol: Option<At<IpProtocol>>,
-    /// The protocol spoken there: `http` or nothing; others are not supported yet.
+    /// The protocol spoken there: `http` or `kubernetes.io/ws`, the default, is HTTP/1.1,
+    /// `kubernetes.io/h2c` or `grpc` is HTTP/2, `https` or `kubernetes.io/wss` is HTTP inside TLS and needs
+    /// a BackendTLSPolicy. Others are warned of where HTTP is sent there.
     pub app_protocol: Option<At<String>>,
     /// No effect.
     pub node_port: Option<Ignored>,

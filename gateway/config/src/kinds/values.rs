@@ -8,7 +8,8 @@ use serde::Deserialize;
 use crate::kinds::text::Ignored;
 use crate::place::At;
 
-/// Confidential values, which Plugins refer to.
+/// Confidential values: certificates with their keys (`tls.crt` and `tls.key`), authorities
+/// (`ca.crt`), and what Plugins read.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Secret {
@@ -18,9 +19,9 @@ pub struct Secret {
     /// Values as they are; they win over `data`.
     #[serde(default)]
     pub string_data: BTreeMap<String, At<String>>,
-    /// What the values are for; no effect.
+    /// What the values are for. One of type `kubernetes.io/tls` needs `tls.crt` and `tls.key`.
     #[serde(rename = "type")]
-    pub kind: Option<String>,
+    pub kind: Option<At<String>>,
     /// No effect.
     pub immutable: Option<bool>,
 }
@@ -34,7 +35,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Values, which Plugins refer to.
+/// Values: authorities (`ca.crt`), and what Plugins read.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMap {

@@ -15,6 +15,7 @@ use serde::Deserialize;
 
 use super::Input;
 use super::Versions;
+use crate::compile::Content;
 use crate::compile::EndpointsFile;
 use crate::compile::Version;
 use crate::kinds::Body;
@@ -126,7 +127,7 @@ pub(super) fn read(
             None
         }
         (None, None) => {
-            let parsed = parse(&path, &text, name, &input.id, problems);
+            let parsed = parse(&path, &text, &current.content, name, problems);
             let endpoints = parsed.as_ref().map(|file| Arc::clone(&file.endpoints));
             files.parsed.insert(path, endpoints);
             parsed
@@ -149,10 +150,12 @@ fn with(version: &Version, endpoints: EndpointsFile) -> Arc<Version> {
 pub(super) fn parse(
     path: &Path,
     text: &Arc<str>,
+    of: &Content,
     name: &str,
-    id: &crate::resource::ResourceId,
     problems: &mut Vec<Problem>,
 ) -> Option<EndpointsFile> {
+    let may_be_local =
+        matches!(&of.body, Body::Backend(one) if one.spec.allow_link_local == Some(true));
     let origin = Origin {
         file: path.into(),
         first_line: 1,
@@ -174,7 +177,7 @@ pub(super) fn parse(
     let read: Option<Endpoints> = Checker::of::<Endpoints>().read(&parsed, problems);
     let mut findings = rules::Findings::default();
     if let Some(read) = &read {
-        rules::check_endpoints(&read.endpoints, &mut findings);
+        rules::check_endpoints(&read.endpoints, may_be_local, &mut findings);
     }
     let findings = findings.into_list();
     let is_good = findings.is_empty();
@@ -182,7 +185,7 @@ pub(super) fn parse(
         Problem::error(origin.place(finding.span), finding.message).maybe_hint(finding.hint)
     }));
     for problem in problems.iter_mut().skip(start) {
-        problem.resource = Some(id.clone());
+        problem.resource = Some(of.id.clone());
     }
     let read = read.filter(|_| is_good)?;
     Some(EndpointsFile {

@@ -115,6 +115,7 @@ impl Reading {
             self.is_broken = true;
             return;
         };
+        self.warn_of_old(parsed, &id);
         let content = |body| {
             Arc::new(Content {
                 id: id.clone(),
@@ -139,7 +140,7 @@ impl Reading {
         let (current, salvaged) = match read.body {
             Some(body) if is_good => (Some(content(body)), None),
             // Which of its parts break a rule is not known: salvaging looks at each.
-            Some(body @ kinds::Body::HttpRoute(_)) => {
+            Some(body @ (kinds::Body::HttpRoute(_) | kinds::Body::GrpcRoute(_))) => {
                 let left = salvage::body(parsed).unwrap_or(body);
                 (None, Some(content(left)))
             }
@@ -152,6 +153,26 @@ impl Reading {
             current,
             salvaged,
         });
+    }
+
+    /// Versions that the API's authors gave up are read as the current one.
+    fn warn_of_old(&mut self, parsed: &Parsed, id: &ResourceId) {
+        let ours = kinds::ALL.iter().find(|(name, _)| *name == id.kind);
+        let Some((_, [current, ..])) = ours else {
+            return;
+        };
+        let given = &parsed.api_version;
+        if given.contains("alpha") && given.as_str() != *current {
+            let message = format!(
+                "{} of the version `{}` is read as `{current}`",
+                id.kind, **given
+            );
+            self.problems.push(
+                Problem::warning(parsed.place(given.span), message)
+                    .hint(format!("write `apiVersion: {current}`"))
+                    .about(id.clone()),
+            );
+        }
     }
 
     /// A kind that is not read: not yet, misspelt, or none of our business.

@@ -47,7 +47,7 @@ pub(super) fn versions(documents: Vec<AcceptedDocument>) -> Versions {
         };
         let endpoints = accepted.files.first().and_then(|(name, text)| {
             let path = crate::compile::beside(&file, name);
-            endpoints::parse(&path, text, name, &accepted.resource, &mut Vec::new())
+            endpoints::parse(&path, text, &content, name, &mut Vec::new())
         });
         let version = Version {
             content,

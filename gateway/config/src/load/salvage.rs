@@ -1,8 +1,10 @@
 //! What can be used of a resource that is not as its kind wants it, so that its requests are answered
 //! with an error and not by somebody else.
 //!
-//! Of an HTTPRoute that is where it attaches, and what its rules match; of a Plugin that is what it is
-//! for, and what is to happen without it.
+//! Of a route that is where it attaches, and what its rules match; of a Plugin that is what it is for,
+//! and what is to happen without it; of a BackendTLSPolicy that is what it is for.
+
+mod connections;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -13,12 +15,14 @@ use crate::kinds::backend::Backend;
 use crate::kinds::backend::BackendSpec;
 use crate::kinds::gateway::Gateway;
 use crate::kinds::gateway::GatewaySpec;
+use crate::kinds::grpc_route::GrpcRoute;
 use crate::kinds::http_route::HttpRoute;
 use crate::kinds::plugin::FailurePolicy;
 use crate::kinds::plugin::Plugin;
 use crate::kinds::plugin::PluginPhase;
 use crate::kinds::plugin::PluginSource;
 use crate::kinds::plugin::PluginSpec;
+use crate::kinds::plugin::PluginType;
 use crate::kinds::policy::PolicyTarget;
 use crate::kinds::service::Service;
 use crate::kinds::service::ServiceSpec;
@@ -34,7 +38,10 @@ use crate::tree::Value;
 /// What is left of a resource that was refused; `None` if nothing can be used.
 pub(super) fn body(parsed: &Parsed) -> Option<Body> {
     match parsed.kind.as_str() {
-        "HTTPRoute" => route(parsed),
+        "HTTPRoute" => route(parsed, good_http),
+        "GRPCRoute" => route(parsed, good_grpc),
+        "TLSRoute" | "TCPRoute" => connections::l4_route(parsed),
+        "BackendTLSPolicy" => connections::backend_tls(parsed),
         "Plugin" => plugin(parsed),
         kind => empty(kind),
     }
@@ -59,7 +66,10 @@ fn empty(kind: &str) -> Option<Body> {
             spec: BackendSpec {
                 endpoints: None,
                 endpoints_file: None,
+                dns: None,
                 protocol: None,
+                proxy_protocol: None,
+                allow_link_local: None,
             },
         })),
         "Service" => Body::Service(Box::new(Service {
@@ -67,6 +77,7 @@ fn empty(kind: &str) -> Option<Body> {
         })),
         "Secret" => Body::Secret(Box::default()),
         "ConfigMap" => Body::ConfigMap(Box::default()),
+        "Certificate" => Body::Certificate(Box::default()),
         _ => return None,
     };
     Some(body)
@@ -80,7 +91,7 @@ const MAX_RULES: usize = 16;
 
 /// The rules whose matches can be read; for the others nothing could be answered. A route that has
 /// none of those is left out: without rules it would claim all requests.
-fn route(parsed: &Parsed) -> Option<Body> {
+fn route(parsed: &Parsed, good_route: fn(&Parsed) -> Option<Body>) -> Option<Body> {
     let mut reduced = header_only(parsed);
     let spec = field_mut(&mut reduced.root, "spec")?;
     keep(spec, &ROUTE_FIELDS);
@@ -105,8 +116,13 @@ fn route(parsed: &Parsed) -> Option<Body> {
     good_route(&reduced)
 }
 
-fn good_route(reduced: &Parsed) -> Option<Body> {
+fn good_http(reduced: &Parsed) -> Option<Body> {
     let body = Body::HttpRoute(Box::new(read::<HttpRoute>(reduced)?));
+    rules::check(&body).is_empty().then_some(body)
+}
+
+fn good_grpc(reduced: &Parsed) -> Option<Body> {
+    let body = Body::GrpcRoute(Box::new(read::<GrpcRoute>(reduced)?));
     rules::check(&body).is_empty().then_some(body)
 }
 
@@ -128,6 +144,8 @@ struct PluginTargets {
 #[serde(rename_all = "camelCase")]
 struct PluginTargetsSpec {
     failure_policy: Option<At<FailurePolicy>>,
+    #[serde(rename = "type")]
+    kind: Option<At<PluginType>>,
     phase: Option<At<PluginPhase>>,
     priority: Option<At<i32>>,
     #[serde(default)]
@@ -140,18 +158,19 @@ impl Kind for PluginTargets {
     const NAMESPACED: bool = Plugin::NAMESPACED;
 }
 
-const TARGET_FIELDS: [&str; 4] = ["targetRefs", "failurePolicy", "phase", "priority"];
+const TARGET_FIELDS: [&str; 5] = ["targetRefs", "type", "failurePolicy", "phase", "priority"];
 
 fn plugin(parsed: &Parsed) -> Option<Body> {
     let mut reduced = header_only(parsed);
     let mut spec = PluginTargetsSpec {
         failure_policy: None,
+        kind: None,
         phase: None,
         priority: None,
         target_refs: Vec::new(),
     };
     // The more of it can be read, the better; the targets matter most.
-    for count in [TARGET_FIELDS.len(), 2, 1, 0] {
+    for count in [TARGET_FIELDS.len(), 3, 2, 1, 0] {
         let fields = TARGET_FIELDS.get(..count).unwrap_or_default();
         if let Some(spec) = field_mut(&mut reduced.root, "spec") {
             keep(spec, fields);
@@ -175,7 +194,7 @@ fn plugin(parsed: &Parsed) -> Option<Body> {
             vm_config: None,
             unknown_imports: None,
             env: Vec::new(),
-            kind: None,
+            kind: spec.kind,
             isolation: None,
             stop_iteration: None,
             strict: None,

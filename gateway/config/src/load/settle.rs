@@ -27,13 +27,14 @@ use crate::resource::ResourceId;
 
 /// Kinds whose last good version serves those that refer to it after it is gone. Gateways and grants
 /// are not among them: who takes them away means it.
-const OUTLIVING: [&str; 6] = [
+const OUTLIVING: [&str; 7] = [
     "Backend",
     "Service",
     "EndpointSlice",
     "Plugin",
     "Secret",
     "ConfigMap",
+    "Certificate",
 ];
 
 impl Loader {

@@ -2,44 +2,112 @@
 
 use std::net::IpAddr;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+use tidegate_core::dns::NameError;
+use tidegate_core::dns::Refused;
+use tidegate_core::dns::check_address;
+use tidegate_core::dns::check_name;
 
 use super::Findings;
+use super::policy::check_duration;
 use super::policy::check_targets;
 use super::repeated;
+use crate::duration;
 use crate::kinds::OWN_GROUP;
 use crate::kinds::backend::Backend;
+use crate::kinds::backend::BackendDns;
 use crate::kinds::backend::BackendEndpoint;
 use crate::kinds::backend::BackendPolicy;
-use crate::kinds::backend::BackendProtocol;
 use crate::kinds::service::AddressType;
 use crate::kinds::service::EndpointSlice;
 use crate::kinds::service::Service;
 use crate::kinds::service::ServiceType;
+use crate::kinds::text::DurationText;
+use crate::place::At;
+use crate::place::Span;
+use crate::schema::Finding;
 
 pub(super) fn check(backend: &Backend, findings: &mut Findings) {
     let spec = &backend.spec;
-    match (&spec.endpoints, &spec.endpoints_file) {
-        (Some(_), Some(file)) => {
-            findings.error(file.span, "either `endpoints` or `endpointsFile`, not both");
-        }
-        (None, None) => findings.with_hint(
-            crate::place::Span::NONE,
-            "a Backend needs `endpoints` or `endpointsFile`",
+    let given = [
+        spec.endpoints.as_ref().map(|one| one.span),
+        spec.endpoints_file.as_ref().map(|one| one.span),
+        spec.dns.as_ref().map(|one| one.span),
+    ];
+    let mut given = given.into_iter().flatten();
+    match (given.next(), given.next()) {
+        (None, _) => findings.with_hint(
+            Span::NONE,
+            "a Backend needs `endpoints`, `endpointsFile` or `dns`",
             "such as `endpoints: [{ address: \"127.0.0.1:9001\" }]`",
         ),
-        (Some(endpoints), None) => check_endpoints(endpoints, findings),
-        (None, Some(_)) => {}
+        (Some(_), Some(second)) => findings.error(
+            second,
+            "exactly one of `endpoints`, `endpointsFile` and `dns`",
+        ),
+        (Some(_), None) => {}
     }
-    if let Some(protocol) = &spec.protocol
-        && protocol.value != BackendProtocol::Http1
+    if let Some(endpoints) = &spec.endpoints {
+        let may_be_local = spec.allow_link_local == Some(true);
+        check_endpoints(endpoints, may_be_local, findings);
+    }
+    if let Some(dns) = &spec.dns {
+        check_dns(dns, findings);
+    }
+}
+
+/// A name with what is asked about it.
+fn check_dns(dns: &At<BackendDns>, findings: &mut Findings) {
+    match (&dns.host, &dns.srv, &dns.port) {
+        (Some(_), Some(srv), _) => findings.error(srv.span, "either `host` or `srv`, not both"),
+        (None, None, _) => findings.with_hint(
+            dns.span,
+            "there is no name to look up",
+            "such as `{ host: api.internal, port: 8080 }`",
+        ),
+        (Some(host), None, None) => findings.with_hint(
+            host.span,
+            "the addresses of a host need a `port`",
+            "such as `port: 8080`",
+        ),
+        (None, Some(_), Some(port)) => {
+            findings.error(port.span, "SRV records say the ports themselves");
+        }
+        (Some(_), None, Some(_)) | (None, Some(_), None) => {}
+    }
+    for name in [&dns.host, &dns.srv].into_iter().flatten() {
+        if let Err(err) = check_name(name) {
+            let message = format!("{:?} cannot be looked up: {err}", name.value);
+            let hint = match err {
+                NameError::Address => Some("write addresses in `endpoints`".to_owned()),
+                _ => None,
+            };
+            findings.push(Finding {
+                hint,
+                ..Finding::new(name.span, message)
+            });
+        }
+    }
+    let second = Duration::from_secs(1);
+    let (hour, day) = (second * 3_600, second * 86_400);
+    check_duration("minTtl", dns.min_ttl.as_ref(), second, hour, findings);
+    check_duration("maxTtl", dns.max_ttl.as_ref(), second, day, findings);
+    let time = |given: &Option<At<DurationText>>| duration::parse(given.as_ref()?).ok();
+    if let (Some(least), Some(most), Some(given)) =
+        (time(&dns.min_ttl), time(&dns.max_ttl), &dns.max_ttl)
+        && least > most
     {
-        let message = format!("the protocol {:?} is not supported yet", protocol.value);
-        findings.with_hint(protocol.span, message, "use `Http1`");
+        findings.error(given.span, "`maxTtl` is shorter than `minTtl`");
     }
 }
 
 /// Endpoints need addresses, each once; in the resource or in a file of their own.
-pub(crate) fn check_endpoints(endpoints: &[BackendEndpoint], findings: &mut Findings) {
+pub(crate) fn check_endpoints(
+    endpoints: &[BackendEndpoint],
+    may_be_local: bool,
+    findings: &mut Findings,
+) {
     let mut parsed = Vec::with_capacity(endpoints.len());
     for endpoint in endpoints {
         let address = &endpoint.address;
@@ -47,12 +115,16 @@ pub(crate) fn check_endpoints(endpoints: &[BackendEndpoint], findings: &mut Find
             Ok(socket) if socket.port() == 0 => {
                 findings.error(address.span, "an endpoint has no port 0");
             }
+            Ok(socket) if !may_be_local && is_link_local(socket.ip()) => {
+                let hint = "if that is meant, say `allowLinkLocal: true`";
+                findings.with_hint(address.span, link_local(address), hint);
+            }
             Ok(socket) => parsed.push((socket, address)),
             Err(_) => {
                 let message = format!("{:?} is not an IP address with a port", address.value);
                 let hint = match address.rsplit_once(':') {
                     Some((host, _)) if host.parse::<IpAddr>().is_err() => {
-                        "names are not resolved yet: write the address, such as `127.0.0.1:9001`"
+                        "names are looked up with `dns: { host: NAME, port: PORT }` instead of `endpoints`"
                     }
                     _ => "such as `127.0.0.1:9001` or `[::1]:9001`",
                 };
@@ -64,6 +136,15 @@ pub(crate) fn check_endpoints(endpoints: &[BackendEndpoint], findings: &mut Find
         let message = format!("the endpoint `{}` is listed twice", **address);
         findings.with_hint(address.span, message, "give it a larger `weight` instead");
     });
+}
+
+/// Whether an address can be reached from this machine only, or hands out its secrets.
+fn is_link_local(address: IpAddr) -> bool {
+    check_address(address.to_canonical(), false) == Err(Refused::LinkLocal)
+}
+
+fn link_local(address: &str) -> String {
+    format!("{address} is a link-local address, where clouds serve secrets to machines")
 }
 
 pub(super) fn check_policy(policy: &BackendPolicy, findings: &mut Findings) {
@@ -121,10 +202,14 @@ pub(super) fn check_slice(slice: &EndpointSlice, findings: &mut Findings) {
     let is_v4 = slice.address_type.value == AddressType::IPv4;
     let addresses = slice.endpoints.iter().flat_map(|one| &one.addresses);
     for address in addresses {
-        if address.parse::<IpAddr>().map(|address| address.is_ipv4()) != Ok(is_v4) {
+        let parsed = address.parse::<IpAddr>();
+        if parsed.as_ref().map(IpAddr::is_ipv4) != Ok(is_v4) {
             let kind = if is_v4 { "IPv4" } else { "IPv6" };
             let message = format!("{:?} is not an {kind} address", address.value);
             findings.error(address.span, message);
+        } else if parsed.is_ok_and(is_link_local) {
+            let hint = "use a Backend with `allowLinkLocal: true` if that is meant";
+            findings.with_hint(address.span, link_local(address), hint);
         }
     }
 }

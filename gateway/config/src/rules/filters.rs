@@ -84,7 +84,8 @@ pub(super) fn check_backend_filters(filters: &[HttpFilter], findings: &mut Findi
     }
 }
 
-fn check_list(filters: &[HttpFilter], findings: &mut Findings) {
+/// What one list of filters must be, wherever it stands.
+pub(super) fn check_list(filters: &[HttpFilter], findings: &mut Findings) {
     let once = filters.iter().filter(|filter| {
         !matches!(
             filter.kind.value,

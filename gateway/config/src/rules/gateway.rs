@@ -6,6 +6,9 @@ use tidegate_core::host::HostPattern;
 
 use super::Findings;
 use super::repeated;
+use super::tls;
+use super::tls::ListenerProtocol;
+use super::tls::protocol;
 use crate::kinds::gateway::FromNamespaces;
 use crate::kinds::gateway::Gateway;
 use crate::kinds::gateway::GatewayAddress;
@@ -25,7 +28,11 @@ pub(super) fn check(gateway: &Gateway, findings: &mut Findings) {
     );
     let key = |one: &Listener| {
         let host = one.hostname.as_ref().map(|host| host.to_string());
-        (one.port.value, one.protocol.value.clone(), host)
+        // Each listener for TCP that asks for any free port gets one of its own.
+        let own = (one.port.value == 0 && protocol(one) == Some(ListenerProtocol::Tcp))
+            .then(|| one.name.to_string());
+        let protocol = one.protocol.to_ascii_uppercase();
+        (one.port.value, protocol, host, own)
     };
     repeated(spec.listeners.iter().map(|one| (key(one), one)), |one| {
         findings.with_hint(
@@ -38,11 +45,18 @@ pub(super) fn check(gateway: &Gateway, findings: &mut Findings) {
         check_listener(listener, findings);
     }
     check_addresses(&spec.addresses, findings);
+    let frontend = spec.tls.as_ref().and_then(|tls| tls.frontend.as_ref());
+    if let Some(frontend) = frontend {
+        tls::check_frontend(frontend, findings);
+    }
 }
 
 fn check_listener(listener: &Listener, findings: &mut Findings) {
     if let Some(hostname) = &listener.hostname
-        && matches!(listener.protocol.as_str(), "TCP" | "UDP")
+        && matches!(
+            listener.protocol.to_ascii_uppercase().as_str(),
+            "TCP" | "UDP"
+        )
     {
         let message = format!("a listener for {} has no hostname", *listener.protocol);
         findings.error(hostname.span, message);
@@ -50,6 +64,7 @@ fn check_listener(listener: &Listener, findings: &mut Findings) {
     if let Some(hostname) = &listener.hostname {
         check_host(hostname, hostname.span, findings);
     }
+    tls::check_listener(listener, findings);
     let Some(namespaces) = listener
         .allowed_routes
         .as_ref()

@@ -15,6 +15,7 @@ use super::repeated;
 use crate::kinds::GATEWAY_GROUP;
 use crate::kinds::plugin::EnvVar;
 use crate::kinds::plugin::Plugin;
+use crate::kinds::plugin::PluginIsolation;
 use crate::kinds::plugin::PluginType;
 use crate::kinds::values::Secret;
 use crate::place::At;
@@ -32,8 +33,10 @@ pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
             "such as `source: { file: ./filter.wasm }`",
         );
     }
-    let kinds = [(GATEWAY_GROUP, "Gateway"), (GATEWAY_GROUP, "HTTPRoute")];
+    let kinds = ["Gateway", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"];
+    let kinds = kinds.map(|kind| (GATEWAY_GROUP, kind));
     check_targets(&spec.target_refs, &kinds, findings);
+    check_routes(plugin, findings);
     check_service(plugin, findings);
     for config in [&spec.config, &spec.vm_config].into_iter().flatten() {
         if json_bytes(Some(config)).len() > MAX_CONFIG_BYTES {
@@ -73,6 +76,36 @@ pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
             most,
             findings,
         );
+    }
+}
+
+/// Requests have routes of their own, and connections too.
+fn check_routes(plugin: &Plugin, findings: &mut Findings) {
+    let spec = &plugin.spec;
+    let kind = spec
+        .kind
+        .as_ref()
+        .map_or(PluginType::Http, |kind| kind.value);
+    for target in &spec.target_refs {
+        let (is_wrong, what, hint) = match (target.kind.as_str(), kind) {
+            ("HTTPRoute" | "GRPCRoute", PluginType::Network) => {
+                (true, "connections", "make it `type: Http`")
+            }
+            ("TCPRoute" | "TLSRoute", PluginType::Http) => {
+                (true, "requests", "make it `type: Network`")
+            }
+            _ => (false, "", ""),
+        };
+        if is_wrong {
+            let message = format!("a {} has no {what} for the Plugin", *target.kind);
+            findings.with_hint(target.kind.span, message, hint);
+        }
+    }
+    if let (PluginType::Network, Some(isolation)) = (kind, &spec.isolation)
+        && isolation.value == PluginIsolation::Stream
+    {
+        let message = "a Plugin for connections has no `isolation: Stream`";
+        findings.with_hint(isolation.span, message, "leave it out");
     }
 }
 
@@ -138,9 +171,13 @@ fn check_variable(plugin: &Plugin, variable: &EnvVar, findings: &mut Findings) {
     }
 }
 
+/// The type of Secrets that hold a certificate with its key (Kubernetes), and their keys.
+const TLS_TYPE: &str = "kubernetes.io/tls";
+const TLS_KEYS: [&str; 2] = ["tls.crt", "tls.key"];
+
 pub(super) fn check_secret(secret: &Secret, findings: &mut Findings) {
     for (key, value) in &secret.data {
-        if STANDARD.decode(value.trim()).is_err() {
+        if decode(value).is_none() {
             findings.with_hint(
                 value.span,
                 format!("the value of `{key}` is not base64"),
@@ -148,6 +185,33 @@ pub(super) fn check_secret(secret: &Secret, findings: &mut Findings) {
             );
         }
     }
+    let Some(kind) = secret
+        .kind
+        .as_ref()
+        .filter(|kind| kind.as_str() == TLS_TYPE)
+    else {
+        return;
+    };
+    for key in TLS_KEYS {
+        if !secret.data.contains_key(key) && !secret.string_data.contains_key(key) {
+            let message = format!("a Secret of the type {TLS_TYPE} needs `{key}`");
+            findings.error(kind.span, message);
+        }
+    }
+}
+
+/// A value of a Secret; `None` if there is none of that name.
+pub(crate) fn secret_bytes(secret: &Secret, key: &str) -> Option<Vec<u8>> {
+    match secret.string_data.get(key) {
+        Some(plain) => Some(plain.as_bytes().to_vec()),
+        None => decode(secret.data.get(key)?),
+    }
+}
+
+/// What base64 says; lines may be broken anywhere.
+fn decode(value: &str) -> Option<Vec<u8>> {
+    let joined: String = value.split_ascii_whitespace().collect();
+    STANDARD.decode(joined).ok()
 }
 
 /// What a filter is told: a string as it is, anything else as JSON.

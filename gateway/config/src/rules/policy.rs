@@ -18,7 +18,19 @@ use crate::size;
 use crate::suggest::nearest;
 
 const GATEWAY: (&str, &str) = (GATEWAY_GROUP, "Gateway");
-const ROUTE: (&str, &str) = (GATEWAY_GROUP, "HTTPRoute");
+/// Everything that a TrafficPolicy may be for.
+const TRAFFIC: [(&str, &str); 5] = [
+    GATEWAY,
+    (GATEWAY_GROUP, "HTTPRoute"),
+    (GATEWAY_GROUP, "GRPCRoute"),
+    (GATEWAY_GROUP, "TCPRoute"),
+    (GATEWAY_GROUP, "TLSRoute"),
+];
+/// Kinds that some fields are for.
+const GATEWAYS: &[&str] = &["Gateway"];
+const HTTP_ROUTES: &[&str] = &["HTTPRoute", "GRPCRoute"];
+const HTTP: &[&str] = &["Gateway", "HTTPRoute", "GRPCRoute"];
+const L4: &[&str] = &["Gateway", "TCPRoute", "TLSRoute"];
 
 /// Targets must be of kinds that can be targets, each named once.
 pub(super) fn check_targets(
@@ -61,15 +73,9 @@ pub(super) fn check_targets(
     });
 }
 
-/// Where the first target of a kind is, if there is one.
-fn target_of(targets: &[PolicyTarget], kind: &str) -> Option<Span> {
-    let target = targets.iter().find(|target| target.kind.as_str() == kind)?;
-    Some(target.kind.span)
-}
-
 pub(super) fn check(policy: &TrafficPolicy, findings: &mut Findings) {
     let spec = &policy.spec;
-    check_targets(&spec.target_refs, &[GATEWAY, ROUTE], findings);
+    check_targets(&spec.target_refs, &TRAFFIC, findings);
     for target in &spec.target_refs {
         if let Some(section) = &target.section_name
             && target.kind.as_str() == "Gateway"
@@ -81,9 +87,12 @@ pub(super) fn check(policy: &TrafficPolicy, findings: &mut Findings) {
             );
         }
     }
-    for (field, span, kind) in restricted(spec) {
-        if let (Some(span), None) = (span, target_of(&spec.target_refs, kind)) {
-            let message = format!("`{field}` is for {kind}s, and no target is one");
+    for (field, span, kinds) in restricted(spec) {
+        let mut targets = spec.target_refs.iter();
+        let is_for_one = targets.any(|target| kinds.contains(&target.kind.as_str()));
+        if let (Some(span), false) = (span, is_for_one) {
+            let kinds: Vec<String> = kinds.iter().map(|kind| format!("{kind}s")).collect();
+            let message = format!("`{field}` is for {}, and no target is one", listed(&kinds));
             findings.error(span, message);
         }
     }
@@ -93,6 +102,7 @@ pub(super) fn check(policy: &TrafficPolicy, findings: &mut Findings) {
             ("keepAlive", &timeouts.keep_alive),
             ("streamIdle", &timeouts.stream_idle),
             ("writeStall", &timeouts.write_stall),
+            ("tcpIdle", &timeouts.tcp_idle),
         ] {
             let (least, most) = (Duration::from_millis(1), Duration::from_secs(86_400));
             check_duration(name, value.as_ref(), least, most, findings);
@@ -116,29 +126,51 @@ pub(super) fn check(policy: &TrafficPolicy, findings: &mut Findings) {
     }
 }
 
-/// Fields that mean something for one kind of target only: where they stand, and the kind.
-fn restricted(spec: &TrafficPolicySpec) -> Vec<(&'static str, Option<Span>, &'static str)> {
+/// `A`, `A and B`, `A, B and C`.
+fn listed(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+/// A field, where it stands, and the kinds of targets that it means something for.
+type Restricted = (&'static str, Option<Span>, &'static [&'static str]);
+
+/// Fields that mean something for some kinds of targets only.
+fn restricted(spec: &TrafficPolicySpec) -> Vec<Restricted> {
     fn span<T>(value: Option<&At<T>>) -> Option<Span> {
         value.map(|value| value.span)
     }
-    let mut fields = vec![("trustedHops", span(spec.trusted_hops.as_ref()), "Gateway")];
-    if let Some(timeouts) = &spec.timeouts {
+    let mut fields = vec![
+        ("trustedHops", span(spec.trusted_hops.as_ref()), GATEWAYS),
+        (
+            "proxyProtocol",
+            span(spec.proxy_protocol.as_ref()),
+            GATEWAYS,
+        ),
+    ];
+    if let Some(one) = &spec.timeouts {
         fields.extend([
-            ("headerRead", span(timeouts.header_read.as_ref()), "Gateway"),
-            ("keepAlive", span(timeouts.keep_alive.as_ref()), "Gateway"),
-            ("writeStall", span(timeouts.write_stall.as_ref()), "Gateway"),
-            ("request", span(timeouts.request.as_ref()), "HTTPRoute"),
+            ("headerRead", span(one.header_read.as_ref()), GATEWAYS),
+            ("keepAlive", span(one.keep_alive.as_ref()), GATEWAYS),
+            ("writeStall", span(one.write_stall.as_ref()), GATEWAYS),
+            ("streamIdle", span(one.stream_idle.as_ref()), HTTP),
+            ("tcpIdle", span(one.tcp_idle.as_ref()), L4),
+            ("request", span(one.request.as_ref()), HTTP_ROUTES),
             (
                 "backendRequest",
-                span(timeouts.backend_request.as_ref()),
-                "HTTPRoute",
+                span(one.backend_request.as_ref()),
+                HTTP_ROUTES,
             ),
         ]);
     }
     if let Some(limits) = &spec.limits {
         fields.extend([
-            ("headers", span(limits.headers.as_ref()), "Gateway"),
-            ("headerCount", span(limits.header_count.as_ref()), "Gateway"),
+            ("headers", span(limits.headers.as_ref()), GATEWAYS),
+            ("headerCount", span(limits.header_count.as_ref()), GATEWAYS),
+            ("bufferedBody", span(limits.buffered_body.as_ref()), HTTP),
         ]);
     }
     fields

@@ -44,7 +44,7 @@ pub(super) fn check(route: &HttpRoute, findings: &mut Findings) {
 }
 
 /// References to one parent must each name another section or port.
-fn check_parents(parents: &[ParentRef], findings: &mut Findings) {
+pub(super) fn check_parents(parents: &[ParentRef], findings: &mut Findings) {
     let mut groups: HashMap<_, Vec<&ParentRef>> = HashMap::default();
     for parent in parents {
         let part = |text: Option<&str>| text.map(str::to_owned);
@@ -130,7 +130,7 @@ fn check_match(one: &HttpMatch, findings: &mut Findings) {
     }
 }
 
-fn check_value(field: &FieldMatch, findings: &mut Findings) {
+pub(super) fn check_value(field: &FieldMatch, findings: &mut Findings) {
     let is_pattern = field
         .kind
         .as_ref()

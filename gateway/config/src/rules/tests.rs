@@ -1,8 +1,10 @@
 //! One test for each rule: what breaks it, and what does not.
 
+mod calls;
 mod filters;
 mod others;
 mod route;
+mod tls;
 
 use std::path::Path;
 use std::sync::Arc;

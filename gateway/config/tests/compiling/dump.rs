@@ -12,30 +12,54 @@ use tidegate_config::draft::Draft;
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::ResourceStatus;
 use tidegate_core::backend::Backend;
+use tidegate_core::backend::BackendProtocol;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::filter::Filter;
 use tidegate_core::message::RequestHead;
 use tidegate_core::route::Rule;
 use tidegate_core::snapshot::Bind;
+use tidegate_core::snapshot::Protocol;
+use tidegate_core::tcp::TcpRule;
+use tidegate_core::tls::BundleId;
+use tidegate_core::tls::Termination;
+use tidegate_core::tls::TlsName;
+use tidegate_core::tls::Trust;
+use tidegate_core::tls::TrustName;
 
 /// All of it that tests look at; paths below `root` are shortened.
 pub(crate) fn dump(draft: &Draft, text: &str, root: &str) -> String {
     let mut out = String::new();
     for bind in &draft.snapshot.binds {
         bind_line(&mut out, bind);
+        if let Protocol::Tcp(rule) = &bind.protocol {
+            writeln!(out, "  to{}", tcp(draft, rule)).expect("a string");
+        }
     }
     for backend in draft.snapshot.backends.iter() {
-        backend_line(&mut out, backend);
+        backend_line(&mut out, draft, backend);
     }
     for plugin in &draft.plugins {
         plugin_lines(&mut out, plugin, root);
+    }
+    for one in &draft.certificates {
+        let source = format!("{:?}", one.source).replace(root, "ROOT");
+        let (name, of) = (&one.name.0, &one.resource);
+        writeln!(out, "certificate {name} {of} {source}").expect("a string");
+    }
+    for one in &draft.bundles {
+        let source = format!("{:?}", one.source).replace(root, "ROOT");
+        let (name, of) = (&one.name.0, &one.resource);
+        writeln!(out, "bundle {name} {of} {source}").expect("a string");
     }
     for probe in text
         .lines()
         .filter_map(|line| line.strip_prefix("# probe: "))
     {
-        let answer = ask(draft, probe);
+        let answer = match probe.strip_prefix("SNI ") {
+            Some(name) => ask_tls(draft, name),
+            None => ask(draft, probe),
+        };
         writeln!(out, "probe {probe}\n{answer}").expect("a string");
     }
     for status in &draft.resources {
@@ -45,7 +69,12 @@ pub(crate) fn dump(draft: &Draft, text: &str, root: &str) -> String {
 }
 
 fn bind_line(out: &mut String, bind: &Bind) {
-    writeln!(out, "bind {} {}", bind.name, bind.address).expect("a string");
+    let protocol = match &bind.protocol {
+        Protocol::Http => "",
+        Protocol::Tls(_) => " TLS",
+        Protocol::Tcp(_) => " TCP",
+    };
+    writeln!(out, "bind {} {}{protocol}", bind.name, bind.address).expect("a string");
     if bind.timeouts != Timeouts::default() {
         writeln!(out, "  {:?}", bind.timeouts).expect("a string");
     }
@@ -54,6 +83,9 @@ fn bind_line(out: &mut String, bind: &Bind) {
     }
     if bind.trusted_hops != 0 {
         writeln!(out, "  trusted hops {}", bind.trusted_hops).expect("a string");
+    }
+    if bind.proxy_protocol {
+        writeln!(out, "  PROXY protocol").expect("a string");
     }
     writeln!(out, "  log {:?}", bind.access_log).expect("a string");
     let mut listeners: Vec<_> = bind.listeners.values().collect();
@@ -68,7 +100,81 @@ fn bind_line(out: &mut String, bind: &Bind) {
     }
 }
 
-fn backend_line(out: &mut String, backend: &Backend) {
+/// What becomes of a connection for a name, at the first bind for TLS or that of a port.
+fn ask_tls(draft: &Draft, probe: &str) -> String {
+    let (host, port) = probe.split_once(':').unwrap_or((probe, ""));
+    let mut binds = draft.snapshot.binds.iter();
+    let found = binds.find_map(|bind| match &bind.protocol {
+        Protocol::Tls(names) if port.is_empty() || bind.address.port().to_string() == port => {
+            Some(names)
+        }
+        _ => None,
+    });
+    let Some(one) = found.and_then(|names| names.claims(host).next()) else {
+        return "  refused".to_owned();
+    };
+    match &**one {
+        TlsName::Http {
+            termination,
+            listener,
+        } => format!("  HTTP {} {}", listener.name, ended(draft, termination)),
+        TlsName::Tcp { termination, rule } => {
+            format!("  TCP {}{}", ended(draft, termination), tcp(draft, rule))
+        }
+        TlsName::Passthrough(rule) => format!("  passed through{}", tcp(draft, rule)),
+    }
+}
+
+fn ended(draft: &Draft, termination: &Termination) -> String {
+    let certificates = termination.certificates.iter();
+    let certificates: Vec<&str> = certificates
+        .map(|id| name_of(&draft.snapshot.certificates, id.0))
+        .collect();
+    let mut out = format!(
+        "{certificates:?} {:?} {:?}",
+        termination.min_version, termination.alpn
+    );
+    if let Some(clients) = &termination.clients {
+        write!(
+            out,
+            " clients {:?} optional {}",
+            bundles(draft, &clients.bundles),
+            clients.optional
+        )
+        .expect("a string");
+    }
+    out
+}
+
+fn bundles<'d>(draft: &'d Draft, ids: &[BundleId]) -> Vec<&'d str> {
+    let all = &draft.snapshot.bundles;
+    ids.iter().map(|id| name_of(all, id.0)).collect()
+}
+
+fn name_of(names: &[TrustName], id: u32) -> &str {
+    let name = names.get(usize::try_from(id).expect("small"));
+    &name.expect("ids are places").0
+}
+
+fn tcp(draft: &Draft, rule: &TcpRule) -> String {
+    let mut out = format!(
+        "\n    rule {} at {} idle {:?}",
+        rule.name, rule.listener, rule.idle
+    );
+    for id in &rule.plugins {
+        let index = usize::try_from(id.0).expect("small");
+        let name = draft.snapshot.plugins.get(index).expect("ids are places");
+        write!(out, " plugin {}", name.0).expect("a string");
+    }
+    for one in &rule.backends {
+        let name = one.backend.and_then(|id| draft.snapshot.backends.get(id));
+        let name = name.map_or("nowhere", |backend| backend.name.as_str());
+        write!(out, "\n    to {name}*{}", one.weight).expect("a string");
+    }
+    out
+}
+
+fn backend_line(out: &mut String, draft: &Draft, backend: &Backend) {
     let endpoints: Vec<String> = backend
         .endpoints
         .iter()
@@ -82,6 +188,30 @@ fn backend_line(out: &mut String, backend: &Backend) {
         endpoints.join(" ")
     )
     .expect("a string");
+    if backend.protocol != BackendProtocol::default() {
+        writeln!(out, "  {:?}", backend.protocol).expect("a string");
+    }
+    if let Some(version) = backend.proxy_protocol {
+        writeln!(out, "  PROXY protocol {version:?}").expect("a string");
+    }
+    if let Some(dns) = &backend.dns {
+        writeln!(out, "  {dns:?}").expect("a string");
+    }
+    if let Some(tls) = &backend.tls {
+        let trust = match &tls.trust {
+            Trust::System => vec!["the system's"],
+            Trust::Bundles(ids) => bundles(draft, ids),
+        };
+        let shown = tls
+            .client_certificate
+            .map(|id| name_of(&draft.snapshot.certificates, id.0));
+        writeln!(
+            out,
+            "  TLS {} {trust:?} {:?} {:?} shows {shown:?}",
+            tls.hostname, tls.subject_alt_names, tls.min_version
+        )
+        .expect("a string");
+    }
 }
 
 fn plugin_lines(out: &mut String, plugin: &PluginDecl, root: &str) {

@@ -299,7 +299,12 @@ fn a_file_of_endpoints_is_watched_and_keeps_its_last_good_content() {
     let draft = gateway.load();
     assert_eq!(serves(&draft), "1 by 1");
     assert!(draft.watch.iter().any(|path| path.ends_with("ends.txt")));
-    for bad in ["- address: here", "[", "- adress: 127.0.0.1:2"] {
+    for bad in [
+        "- address: here",
+        "[",
+        "- adress: 127.0.0.1:2",
+        "- address: 169.254.169.254:80",
+    ] {
         gateway.write("ends.txt", &[bad]);
         let draft = gateway.load();
         assert_eq!(serves(&draft), "1 by 1", "{bad}");

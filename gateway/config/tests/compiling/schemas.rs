@@ -22,6 +22,7 @@ fn every_kind_can_be_exported() {
     for kind in [
         "Backend",
         "BackendPolicy",
+        "Certificate",
         "Plugin",
         "Telemetry",
         "TrafficPolicy",

@@ -29,7 +29,7 @@ metadata: { name: api }
 spec: { endpoints: [{ address: "127.0.0.1:9002", wieght: 2 }] }
 ---
 apiVersion: gateway.networking.k8s.io/v1
-kind: GRPCRoute
+kind: UDPRoute
 metadata: { name: calls }
 ---
 apiVersion: v1

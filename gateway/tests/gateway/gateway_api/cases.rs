@@ -2,7 +2,8 @@
 //!
 //! A file holds resources and, among them, documents of the kind `Case`. Resources before the first
 //! case are there in all cases of the file; those after a case in that case alone. `$apples` is the
-//! port of an origin that calls itself so, started where it is first named; in what is expected,
+//! port of an origin that calls itself so, started where it is first named, `$applesTls` that of TLS in
+//! front of it, and `$applesMtls` that of one that asks for a certificate; in what is expected,
 //! `$8080` is the real port of the listener that the resources give port 8080.
 
 use std::collections::BTreeMap;
@@ -52,7 +53,7 @@ pub(crate) struct Case {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ask {
     /// Method and URL: `GET http://shop.test:8080/apples`. The port is that of a listener, 80 if
-    /// there is none; the host field is what stands there.
+    /// there is none, or 443 with `https`; the host field is what stands there.
     pub(crate) request: String,
     /// Fields of the request.
     #[serde(default)]
@@ -64,11 +65,15 @@ pub(crate) struct Ask {
     pub(crate) stall: Option<String>,
     /// Another host field than the URL's.
     pub(crate) host: Option<String>,
+    /// Another name that is asked for in the TLS handshake (SNI) than the URL's host.
+    pub(crate) sni: Option<String>,
+    /// Whose certificate the client shows.
+    pub(crate) shows: Option<Shown>,
     /// The address of the listener, if several have the port.
     pub(crate) address: Option<String>,
     /// The status.
     pub(crate) status: Option<u16>,
-    /// Whether the answer breaks off in its body.
+    /// Whether the answer breaks off in its body, or TLS in its handshake.
     #[serde(default)]
     pub(crate) cut: bool,
     /// The origin that answers.
@@ -88,6 +93,16 @@ pub(crate) struct Ask {
     /// How many percent of the requests are copied to which origin.
     #[serde(default)]
     pub(crate) mirrors: BTreeMap<String, f64>,
+}
+
+/// Who has signed what a client shows.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Shown {
+    /// The one that is believed.
+    Authority,
+    /// One that nobody knows.
+    Stranger,
 }
 
 /// What an origin sees of a request.

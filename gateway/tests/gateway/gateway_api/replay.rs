@@ -12,6 +12,7 @@ use tidegate_testkit::Client;
 use tidegate_testkit::Echo;
 use tidegate_testkit::Loaded;
 use tidegate_testkit::Message;
+use tidegate_testkit::TlsFront;
 use tidegate_testkit::echo;
 use tidegate_testkit::eventually;
 
@@ -22,11 +23,13 @@ use super::cases::Lines;
 use super::cases::Setting;
 use super::cases::settings;
 use super::shares::Sent;
+use super::trust::Trust;
 
 /// The request field by which copies are known.
 pub(crate) const ID: &str = "x-case";
 /// The port of URLs without one.
 const PORT: u16 = 80;
+const TLS_PORT: u16 = 443;
 
 /// Replays all cases of a file.
 ///
@@ -54,6 +57,7 @@ pub(crate) fn replay_case(setting: &Setting, origins: &mut Origins) -> Vec<Strin
     let folder = tempfile::tempdir().expect("a folder");
     let resources = origins.fill_in(&setting.resources);
     fs::write(folder.path().join("resources.yaml"), resources).expect("writable");
+    origins.trust.write(folder.path());
     let gateway = Loaded::start(folder.path());
     let mut wrong: Vec<String> = check_problems(&setting.case, &gateway)
         .into_iter()
@@ -92,6 +96,9 @@ pub(crate) fn replay_case(setting: &Setting, origins: &mut Origins) -> Vec<Strin
 #[derive(Debug, Default)]
 pub(crate) struct Origins {
     all: BTreeMap<String, Echo>,
+    /// Those behind TLS, by the name of their ports.
+    fronts: BTreeMap<String, TlsFront>,
+    trust: Trust,
     next_id: usize,
 }
 
@@ -99,9 +106,17 @@ impl Origins {
     /// Resources with the ports of the origins that they name.
     fn fill_in(&mut self, text: &str) -> String {
         fill_in(text, |name| {
-            let origin = self.all.entry(name.to_owned());
-            let origin = origin.or_insert_with(|| Echo::named(name));
-            origin.address().port()
+            let plain = name.strip_suffix("Tls").or(name.strip_suffix("Mtls"));
+            let plain = plain.unwrap_or(name);
+            let origin = self.all.entry(plain.to_owned());
+            let origin = origin.or_insert_with(|| Echo::named(plain)).address();
+            if plain == name {
+                return origin.port();
+            }
+            let front = self.fronts.entry(name.to_owned());
+            let asks = name.ends_with("Mtls");
+            let front = front.or_insert_with(|| self.trust.front(plain, origin, asks));
+            front.address().port()
         })
     }
 
@@ -212,7 +227,10 @@ impl<'c> Exchanges<'_, 'c> {
         let id = self.origins.new_id();
         let head = format!("{head}{ID}: {id}\r\n\r\n");
         let outcomes: Vec<Outcome> = (0..ask.times.unwrap_or(1))
-            .map(|_| self.send(target, &head))
+            .map(|_| match ask.request.contains(" https://") {
+                true => self.send_by_tls(target, ask, &head),
+                false => self.send(target, &head),
+            })
             .collect();
         let sent = Sent::new(ask, id, &outcomes);
         sent.wait_for_copies(self.origins);
@@ -235,12 +253,12 @@ impl<'c> Exchanges<'_, 'c> {
     /// Where a request goes, and its head without end.
     fn target(&self, ask: &Ask) -> Option<(SocketAddr, String)> {
         let (method, url) = ask.request.split_once(' ').expect("method and URL");
-        let rest = url.strip_prefix("http://").expect("an http URL");
+        let (scheme, rest) = url.split_once("://").expect("a URL");
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let port = authority
             .rsplit_once(':')
             .and_then(|(_, port)| port.parse().ok());
-        let port = port.unwrap_or(PORT);
+        let port = port.unwrap_or(if scheme == "https" { TLS_PORT } else { PORT });
         let target = match &ask.address {
             Some(address) => {
                 let ip: IpAddr = address.parse().expect("an address");
@@ -286,6 +304,19 @@ impl<'c> Exchanges<'_, 'c> {
             self.clients.insert(target, client);
         }
         Outcome::Answer(answer)
+    }
+
+    /// The same in a TLS connection of its own.
+    fn send_by_tls(&self, target: SocketAddr, ask: &Ask, head: &str) -> Outcome {
+        let (_, url) = ask.request.split_once("https://").expect("a URL");
+        let host = url.split(['/', ':']).next().unwrap_or_default();
+        let name = ask.sni.as_deref().unwrap_or(host);
+        let client = self.origins.trust.client(ask.shows);
+        let answer = client.connect(target, name).and_then(|mut connection| {
+            connection.send(head)?;
+            connection.response()
+        });
+        answer.map_or(Outcome::Cut, Outcome::Answer)
     }
 
     fn check_one(&self, ask: &Ask, outcome: &Outcome) -> Vec<String> {

@@ -24,7 +24,7 @@ const HEAD: &str = "\
 # Gateway API
 
 Tidegate reads resources of the [Gateway API](https://gateway-api.sigs.k8s.io) v1 as they are.
-This is what it supports of the Standard channel's features for Gateways and HTTPRoutes, by the names of the API's conformance suite.
+This is what it supports of the Standard channel's features, by the names of the API's conformance suite.
 What is not supported yet is refused with a reason and never passed over.
 
 Each feature is shown by cases, in words of our own after what that suite checks: resources, requests, and what must come of them.
@@ -41,6 +41,10 @@ Where the API leaves the choice to an implementation, or counts on a cluster:
 - Paths are compared in their normal form, and the origin gets that form: escapes of letters are decoded, dot segments resolved, `%2F` and `//` kept.
 - Files have no age: where routes are equal in all that counts, the first by namespace and name has the request.
 - Resources in files have no generation, so conditions have none either.
+- HTTPRoutes and GRPCRoutes may share hosts: the most specific path has a request, where a service with a method is an exact path, a service alone a prefix, and a method alone a regular expression.
+- `spec.tls.frontend` of a Gateway is for all its ports where TLS ends, for HTTPS and for bytes.
+- Options of `tls` are `tidegate.dev/min-tls-version` (`1.2`, the default, or `1.3`) and `tidegate.dev/alpn` (`h2,http/1.1` by default where HTTP comes out of TLS).
+- Of a port with listeners for HTTPS and TLS, the listener with the most specific host has a name; its routes have parts of it, and what they leave is closed.
 ";
 
 /// All features.

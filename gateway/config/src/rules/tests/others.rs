@@ -62,12 +62,12 @@ fn a_backend_has_endpoints_or_a_file_of_them() {
     refused(
         "Backend",
         "spec: {}",
-        "a Backend needs `endpoints` or `endpointsFile`",
+        "a Backend needs `endpoints`, `endpointsFile` or `dns`",
     );
     refused(
         "Backend",
         "spec: { endpoints: [{ address: '127.0.0.1:80' }], endpointsFile: a }",
-        "either `endpoints` or `endpointsFile`, not both",
+        "exactly one of `endpoints`, `endpointsFile` and `dns`",
     );
     refused(
         "Backend",
@@ -80,6 +80,57 @@ fn a_backend_has_endpoints_or_a_file_of_them() {
         "the endpoint `127.0.0.1:80` is listed twice",
     );
     assert_eq!(findings("Backend", "spec: { endpoints: [] }").len(), 1);
+}
+
+#[test]
+fn a_backend_of_dns_says_what_is_looked_up() {
+    let dns = |dns: &str| format!("spec: {{ dns: {{ {dns} }} }}");
+    accepted("Backend", &dns("host: api.internal, port: 80"));
+    accepted(
+        "Backend",
+        &dns("srv: _http._tcp.api.internal., family: IPv4, minTtl: 5s, maxTtl: 5s"),
+    );
+    refused("Backend", &dns(""), "there is no name to look up");
+    refused(
+        "Backend",
+        &dns("host: a, port: 80, srv: b"),
+        "either `host` or `srv`, not both",
+    );
+    refused(
+        "Backend",
+        &dns("host: a"),
+        "the addresses of a host need a `port`",
+    );
+    refused(
+        "Backend",
+        &dns("srv: a, port: 80"),
+        "SRV records say the ports themselves",
+    );
+    refused(
+        "Backend",
+        &dns("host: 127.0.0.1, port: 80"),
+        "\"127.0.0.1\" cannot be looked up: an IP address is no name",
+    );
+    refused(
+        "Backend",
+        &dns("host: 'a b', port: 80"),
+        "\"a b\" cannot be looked up: a name has letters, digits, `-` and `_` only, in parts between dots",
+    );
+    refused(
+        "Backend",
+        &dns("host: a, port: 80, minTtl: 10s, maxTtl: 5s"),
+        "`maxTtl` is shorter than `minTtl`",
+    );
+    refused(
+        "Backend",
+        &dns("host: a, port: 80, minTtl: 0s"),
+        "`minTtl` must be from 1s to 3600s, got 0s",
+    );
+    refused(
+        "Backend",
+        "spec: { endpoints: [{ address: '127.0.0.1:80' }], dns: { host: a, port: 80 } }",
+        "exactly one of `endpoints`, `endpointsFile` and `dns`",
+    );
 }
 
 #[test]
