@@ -5,10 +5,15 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use tidegate_testkit::Authority;
 use tidegate_testkit::Client;
 use tidegate_testkit::Message;
 use tidegate_testkit::Origin;
+use tidegate_testkit::Port;
+use tidegate_testkit::TlsClient;
+use tidegate_testkit::TlsFront;
 use tidegate_testkit::Wasm;
+use tidegate_testkit::Wire;
 use tidegate_testkit::eventually;
 use tidegate_testkit::websocket;
 use tidegate_testkit::websocket::Frame;
@@ -20,23 +25,31 @@ use crate::process::finish;
 use crate::process::tidegate;
 
 /// Those that are run here, each by the test of its name.
-const EXAMPLES: [&str; 6] = [
+const EXAMPLES: [&str; 8] = [
     "ab-header",
     "canary",
     "mirror",
     "quickstart",
     "rewrite-redirect",
+    "sni-passthrough",
+    "tcp",
     "websocket",
 ];
 
 /// What editors read to know the schema.
 const SCHEMA_LINE: &str = "# yaml-language-server: $schema=../../docs/schema.json";
 
-/// The filter as the quickstart names it, and as its copy does.
-const FILTER: (&str, &str) = (
-    "../../target/plugins/hello-filter.wasm",
-    "hello-filter.wasm",
-);
+/// The filters that examples have: as they name them, and as their copies do.
+const FILTERS: [(&str, &str); 2] = [
+    (
+        "../../target/plugins/hello-filter.wasm",
+        "hello-filter.wasm",
+    ),
+    (
+        "../../target/plugins/command-guard.wasm",
+        "command-guard.wasm",
+    ),
+];
 
 fn examples() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../examples"))
@@ -63,9 +76,12 @@ fn copy(example: &str, ports: &[(u16, SocketAddr)]) -> Folder {
         text = replace(&text, &quoted(usual), &quoted(*address));
     }
     let files = Folder::of(&[]);
-    if text.contains(FILTER.0) {
-        text = replace(&text, FILTER.0, FILTER.1);
-        files.write(FILTER.1, Wasm::built("hello-filter").module());
+    for (named, file) in FILTERS {
+        if text.contains(named) {
+            text = replace(&text, named, file);
+            let name = file.trim_end_matches(".wasm");
+            files.write(file, Wasm::built(name).module());
+        }
     }
     files.write("gateway.yaml", text.as_bytes());
     files
@@ -174,7 +190,7 @@ fn quickstart() {
     edit(&files, "type: ExtensionReff", "type: ExtensionRef");
 
     // A filter that was built anew.
-    files.write(FILTER.1, Wasm::wat("silent", "", "").module());
+    files.write("hello-filter.wasm", Wasm::wat("silent", "", "").module());
     eventually("the new filter", || {
         let answer = gateway.get("/");
         greeting(&answer).is_none().then_some(())
@@ -280,4 +296,70 @@ fn websocket() {
     socket.send(hello.clone()).expect("sent");
     assert_eq!(socket.read().expect("an echo"), hello);
     assert_eq!(gateway.metric("tidegate_open_tunnels"), Some(1.0));
+}
+
+#[test]
+fn tcp() {
+    let redis = Port::new();
+    let files = copy("tcp", &[(9001, redis.address())]);
+    let gateway = Running::start(&files, &[]);
+    let address = gateway.address().expect("it listens");
+    let set = "*3\r\n$3\r\nSET\r\n$5\r\nfruit\r\n$5\r\napple\r\n";
+    let mut client = Wire::connect(address);
+    let mut server = redis.accept();
+    // Cut anywhere, a command arrives whole.
+    let (begin, rest) = set.split_at(12);
+    client.send(begin);
+    client.send(rest);
+    server.expect(set);
+    server.send("+OK\r\n");
+    client.expect("+OK\r\n");
+    client.send("*1\r\n$8\r\nflushall\r\n");
+    client.expect_end();
+    server.expect_end();
+    let line = gateway.logs("is cut off");
+    assert!(line.contains("for the command flushall"), "{line}");
+
+    // A connection keeps the list that it began with; a new one gets the new list.
+    let mut old = Wire::connect(address);
+    let mut old_server = redis.accept();
+    edit(&files, "FLUSHALL FLUSHDB", "FLUSHDB");
+    gateway.logs("generation 2 serves");
+    let mut new = Wire::connect(address);
+    let mut new_server = redis.accept();
+    new.send("FLUSHALL\r\n");
+    new_server.expect("FLUSHALL\r\n");
+    old.send("FLUSHALL\r\n");
+    old.expect_end();
+    old_server.expect_end();
+}
+
+#[test]
+fn sni_passthrough() {
+    let authority = Authority::root("root");
+    let of_shop = Origin::answers(200, "shop");
+    let of_tenants = Origin::answers(200, "tenants");
+    let front = |origin: &Origin, name: &str| {
+        TlsFront::new(origin.address(), &authority.server(name), &[], None)
+    };
+    let (shop, tenants) = (
+        front(&of_shop, "shop.example.com"),
+        front(&of_tenants, "*.example.com"),
+    );
+    let files = copy(
+        "sni-passthrough",
+        &[(9001, shop.address()), (9002, tenants.address())],
+    );
+    let gateway = Running::start(&files, &[]);
+    let address = gateway.address().expect("it listens");
+    let client = TlsClient::new(&authority.pem, None);
+    for (name, expected) in [
+        ("shop.example.com", "shop"),
+        ("blue.example.com", "tenants"),
+    ] {
+        let answer = client.get(address, name, "/").expect("an answer");
+        assert_eq!(answer.text(), expected, "{name}");
+    }
+    let refused = client.connect(address, "example.org");
+    refused.expect_err("no route claims it");
 }
