@@ -70,6 +70,8 @@ mod reload;
 mod run;
 #[path = "gateway/smuggling.rs"]
 mod smuggling;
+#[path = "gateway/tcp.rs"]
+mod tcp;
 #[path = "gateway/tenancy.rs"]
 mod tenancy;
 #[path = "gateway/tls.rs"]

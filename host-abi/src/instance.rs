@@ -14,6 +14,7 @@ mod callbacks;
 mod calls;
 mod dns;
 mod exports;
+mod network;
 mod root;
 mod start;
 mod start_error;

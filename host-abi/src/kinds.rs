@@ -147,6 +147,18 @@ numbered! {
 }
 
 numbered! {
+    /// Who has closed a connection.
+    PeerType {
+        /// Nobody can tell.
+        Unknown = 0,
+        /// The proxy.
+        Local = 1,
+        /// The other end.
+        Remote = 2,
+    }
+}
+
+numbered! {
     /// The metrics a guest defines.
     MetricKind {
         /// Only grows.
@@ -238,6 +250,27 @@ pub enum TrailersAction {
 
 impl TrailersAction {
     /// The action a guest means; every number but 0 pauses.
+    #[must_use]
+    pub const fn from_guest(number: u32) -> Self {
+        match number {
+            0 => Self::Continue,
+            _ => Self::Pause,
+        }
+    }
+}
+
+/// What a callback of a connection wants to happen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConnectionAction {
+    /// Go on to the next filter, with the bytes there are.
+    Continue,
+    /// Hold the connection, or its bytes, until the guest continues the stream. More bytes are
+    /// shown together with those that are held.
+    Pause,
+}
+
+impl ConnectionAction {
+    /// The action a guest means; every number but 0 pauses, as in Envoy.
     #[must_use]
     pub const fn from_guest(number: u32) -> Self {
         match number {

@@ -64,8 +64,8 @@ pub use functions::{
 pub use host_calls::foreign::FOREIGN_FUNCTIONS;
 pub use instance::{Instance, InstanceId, QueueEvent, RootStatus, StartError, StartStep};
 pub use kinds::{
-    BodyAction, BufferKind, HeadersAction, LogLevel, MapKind, MetricKind, Status, StreamKind,
-    TrailersAction, UnknownNumber,
+    BodyAction, BufferKind, ConnectionAction, HeadersAction, LogLevel, MapKind, MetricKind,
+    PeerType, Status, StreamKind, TrailersAction, UnknownNumber,
 };
 pub use limits::Limits;
 pub use metrics::{BUCKETS, GuestMetrics, MetricSnapshot, MetricValue};

@@ -41,7 +41,8 @@ impl Streams for NoStreams {
     }
 }
 
-/// One HTTP stream as one filter sees it.
+/// One stream, an HTTP exchange or a connection, as one filter sees it. A connection has no header
+/// maps and no bodies, an exchange no data.
 pub trait StreamHost {
     /// The first value of the named header field. Names compare without regard to case, and
     /// pseudo-headers (`:method`, `:path`, `:authority`, `:scheme`, `:status`) are fields.
@@ -66,6 +67,14 @@ pub trait StreamHost {
     /// Specification: `proxy_get_buffer_bytes`, `proxy_set_buffer_bytes`.
     fn body(&mut self, side: Side) -> Option<&mut BodyBuffer>;
 
+    /// The bytes of a connection that this filter may see now, or `None` outside the callback for
+    /// them and while it does not hold them. The request's side is from the client.
+    ///
+    /// Specification: `proxy_get_buffer_bytes`, `proxy_set_buffer_bytes`.
+    fn data(&mut self, _side: Side) -> Option<&mut BodyBuffer> {
+        None
+    }
+
     /// The value of an attribute of the stream.
     ///
     /// Specification: `proxy_get_property`.
@@ -82,7 +91,8 @@ pub trait StreamHost {
     /// Specification: `proxy_continue_stream`.
     fn continue_stream(&mut self, kind: StreamKind);
 
-    /// Queues the end of the stream by a reset.
+    /// Queues the end of the stream: of an exchange by a reset, of a connection, whichever side is
+    /// named, once what was passed on to the client has left.
     ///
     /// Specification: `proxy_close_stream`.
     fn close_stream(&mut self, kind: StreamKind);

@@ -26,6 +26,7 @@ mod host {
     mod memory;
     mod misc;
     mod modules;
+    mod network;
     mod redis;
     mod shared;
     mod start;

@@ -102,6 +102,12 @@ pub enum Failure {
     BackendRequestTimeout,
     /// The drain deadline passed.
     DrainDeadline,
+    /// A connection that is passed on as bytes was silent in both directions for too long.
+    IdleConnection,
+    /// A connection did not begin with the PROXY protocol header that its listener requires.
+    BadProxyHeader,
+    /// The PROXY protocol header did not arrive in time.
+    ProxyHeaderTimeout,
 }
 
 /// Whose fault a failure is.
@@ -186,6 +192,9 @@ impl Failure {
             Self::RequestTimeout => (504, "request_timeout", Upstream, false),
             Self::BackendRequestTimeout => (504, "backend_request_timeout", Upstream, false),
             Self::DrainDeadline => (503, "drain_deadline", Gateway, false),
+            Self::IdleConnection => (408, "idle_connection", Gateway, false),
+            Self::BadProxyHeader => (400, "bad_proxy_header", Downstream, false),
+            Self::ProxyHeaderTimeout => (408, "proxy_header_timeout", Downstream, false),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Verdict {
@@ -205,7 +214,12 @@ impl Failure {
     pub fn is_answerable(self) -> bool {
         !matches!(
             self,
-            Self::ClientClosed | Self::ClientStalled | Self::PluginClosedStream
+            Self::ClientClosed
+                | Self::ClientStalled
+                | Self::PluginClosedStream
+                | Self::IdleConnection
+                | Self::BadProxyHeader
+                | Self::ProxyHeaderTimeout
         )
     }
 }

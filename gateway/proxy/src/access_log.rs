@@ -1,4 +1,4 @@
-//! One line per exchange.
+//! One line per exchange, and per connection that is passed on as bytes.
 //!
 //! Owns the record, its two formats and the way to the sink: each worker gathers lines in a buffer
 //! of its own and hands full buffers to a writer thread, so that a slow terminal or disk never
@@ -8,6 +8,7 @@ use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::io::Write;
 use std::net::IpAddr;
+use std::net::Ipv4Addr;
 use std::net::SocketAddr;
 use std::sync::mpsc::SyncSender;
 use std::sync::mpsc::TrySendError;
@@ -30,6 +31,7 @@ pub(crate) struct Record<'a> {
     pub(crate) authority: &'a [u8],
     pub(crate) path: &'a [u8],
     pub(crate) protocol: &'a str,
+    /// 0 for a connection without requests.
     pub(crate) status: u16,
     /// Why it did not end with a forwarded response; empty if it did.
     pub(crate) flag: &'a str,
@@ -42,6 +44,33 @@ pub(crate) struct Record<'a> {
     pub(crate) attempts: u32,
     pub(crate) request_id: &'a [u8],
     pub(crate) user_agent: &'a [u8],
+}
+
+impl Record<'_> {
+    /// The record of a connection without requests, of which nothing is known yet.
+    pub(crate) fn of_connection() -> Self {
+        Self {
+            unix_millis: 0,
+            listener: "",
+            route: "",
+            client: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            method: "-",
+            authority: b"",
+            path: b"-",
+            protocol: "TCP",
+            status: 0,
+            flag: "",
+            details: b"",
+            received: 0,
+            sent: 0,
+            duration: Duration::ZERO,
+            backend: "",
+            endpoint: None,
+            attempts: 0,
+            request_id: b"",
+            user_agent: b"",
+        }
+    }
 }
 
 /// A worker's end of the log.

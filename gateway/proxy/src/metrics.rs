@@ -4,6 +4,8 @@
 //! that counting costs a load and a store; rare things are counted in maps behind a lock that only
 //! a scrape contends for.
 
+mod tcp;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -14,6 +16,9 @@ use std::sync::atomic::Ordering;
 pub use tidegate_host_abi::MetricSnapshot as GuestMetric;
 pub use tidegate_host_abi::MetricValue as GuestMetricValue;
 use tidegate_host_abi::Usage;
+
+pub(crate) use crate::metrics::tcp::TcpCounters;
+pub use crate::metrics::tcp::TcpNumbers;
 
 /// Statuses are three digits; this is one more than the largest.
 const STATUSES: usize = 1000;
@@ -31,6 +36,11 @@ pub struct Metrics {
     pub connections: u64,
     /// TLS handshakes with clients, by listener and by how they ended.
     pub handshakes: BTreeMap<(Arc<str>, &'static str), u64>,
+    /// Connections that were passed on as bytes, by listener.
+    pub tcp: BTreeMap<Arc<str>, TcpNumbers>,
+    /// Connections that ended otherwise than by both peers' word, or were refused before anything
+    /// was spoken on them, by the access log's flag.
+    pub connection_flags: BTreeMap<&'static str, u64>,
     /// Instances that were ended, by plugin and kind of fault.
     pub plugin_faults: BTreeMap<(String, &'static str), u64>,
     /// Instances that only older generations hold, until their last stream ends.
@@ -86,6 +96,8 @@ pub(crate) struct Counters {
     retired: AtomicU64,
     flags: Mutex<BTreeMap<&'static str, u64>>,
     handshakes: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
+    tcp: Mutex<BTreeMap<Arc<str>, Arc<TcpCounters>>>,
+    connection_flags: Mutex<BTreeMap<&'static str, u64>>,
     faults: Mutex<BTreeMap<(String, &'static str), u64>>,
     plugins: Mutex<BTreeMap<String, PluginNumbers>>,
 }
@@ -98,6 +110,8 @@ impl Counters {
             retired: AtomicU64::new(0),
             flags: Mutex::default(),
             handshakes: Mutex::default(),
+            tcp: Mutex::default(),
+            connection_flags: Mutex::default(),
             faults: Mutex::default(),
             plugins: Mutex::default(),
         })
@@ -126,6 +140,22 @@ impl Counters {
         *handshakes
             .entry((Arc::clone(listener), result))
             .or_default() += 1;
+    }
+
+    /// The counters of a listener's connections that are passed on as bytes.
+    pub(crate) fn tcp(&self, listener: &Arc<str>) -> Arc<TcpCounters> {
+        let mut tcp = self.tcp.lock().unwrap_or_else(PoisonError::into_inner);
+        match tcp.get(listener) {
+            Some(known) => Arc::clone(known),
+            None => Arc::clone(tcp.entry(Arc::clone(listener)).or_default()),
+        }
+    }
+
+    /// A connection ended otherwise than by both peers' word.
+    pub(crate) fn connection_flag(&self, flag: &'static str) {
+        let flags = &self.connection_flags;
+        let mut flags = flags.lock().unwrap_or_else(PoisonError::into_inner);
+        *flags.entry(flag).or_default() += 1;
     }
 
     /// So many instances wait for their last streams.
@@ -180,7 +210,12 @@ fn entry<'a>(
 
 /// Only one thread writes: no locked instruction is needed.
 fn add_one(count: &AtomicU64) {
-    count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    add(count, 1);
+}
+
+fn add(count: &AtomicU64, more: u64) {
+    let sum = count.load(Ordering::Relaxed).wrapping_add(more);
+    count.store(sum, Ordering::Relaxed);
 }
 
 impl Metrics {
@@ -201,6 +236,7 @@ impl Metrics {
             }
             drop(flags);
             all.add_handshakes(worker);
+            all.add_connections(worker);
             let faults = worker.faults.lock().unwrap_or_else(PoisonError::into_inner);
             for (fault, count) in faults.iter() {
                 *all.plugin_faults.entry(fault.clone()).or_default() += count;
@@ -227,6 +263,20 @@ impl Metrics {
         let handshakes = handshakes.lock().unwrap_or_else(PoisonError::into_inner);
         for (key, count) in handshakes.iter() {
             *self.handshakes.entry(key.clone()).or_default() += count;
+        }
+    }
+
+    fn add_connections(&mut self, worker: &Counters) {
+        let tcp = worker.tcp.lock().unwrap_or_else(PoisonError::into_inner);
+        for (listener, counted) in tcp.iter() {
+            let sum = self.tcp.entry(Arc::clone(listener)).or_default();
+            counted.add_to(sum);
+        }
+        drop(tcp);
+        let flags = &worker.connection_flags;
+        let flags = flags.lock().unwrap_or_else(PoisonError::into_inner);
+        for (flag, count) in flags.iter() {
+            *self.connection_flags.entry(flag).or_default() += count;
         }
     }
 }

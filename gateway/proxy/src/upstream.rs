@@ -11,9 +11,11 @@ pub(crate) mod redis;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Duration;
 
 use tidegate_core::failure::Failure;
+use tidegate_core::proxy_protocol::Ends;
+use tidegate_core::proxy_protocol::encode;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
 use crate::http1::reader::Reader;
@@ -44,6 +46,8 @@ pub(crate) struct UpstreamConnection {
     pub(crate) local: Option<SocketAddr>,
     /// It has served another exchange before.
     pub(crate) reused: bool,
+    /// Its origin was told who the client is: nobody else may use it.
+    of_client: bool,
     /// Counts the exchange that uses it.
     lease: Option<Lease>,
 }
@@ -65,7 +69,8 @@ pub(crate) enum Freshness {
     New,
 }
 
-/// A connection to an endpoint of the backend: [`kept`], or else [`connect_from`].
+/// A connection of the gateway's own to an endpoint of the backend: [`kept`], or else
+/// [`connect_from`].
 ///
 /// # Errors
 ///
@@ -81,7 +86,7 @@ pub(crate) async fn connect(
     {
         return Ok(kept);
     }
-    connect_from(worker, backend, first, freshness).await
+    connect_from(worker, backend, first, freshness, None).await
 }
 
 /// A kept connection to the endpoint that was picked, if there is one: nothing has to be waited for.
@@ -91,6 +96,9 @@ pub(crate) fn kept(
     picked: Option<Picked>,
 ) -> Option<Box<UpstreamConnection>> {
     let (place, endpoint) = picked?;
+    if backend.backend.proxy_protocol.is_some() {
+        return None; // It would be another client's.
+    }
     let mut connection = worker.pool.take(endpoint, backend.connector_id())?;
     connection.lease = Some(backend.lease(place));
     Some(connection)
@@ -99,7 +107,8 @@ pub(crate) fn kept(
 /// A new connection to the endpoint that was picked, or a connection to another one.
 ///
 /// Endpoints are tried as the load balancer picks them, each once, until one accepts: before a
-/// request was sent, trying the next is always safe.
+/// request was sent, trying the next is always safe. `client` is whom it is for, for backends that
+/// are told; `None` is the gateway itself.
 ///
 /// # Errors
 ///
@@ -109,8 +118,8 @@ pub(crate) async fn connect_from(
     backend: &Rc<BackendState>,
     mut picked: Option<Picked>,
     freshness: Freshness,
+    client: Option<&Ends>,
 ) -> Result<Box<UpstreamConnection>, ConnectError> {
-    let limit = worker.timeouts().connect;
     let mut tried = Vec::new();
     let mut timed_out = 0;
     let mut error = ConnectError {
@@ -118,7 +127,7 @@ pub(crate) async fn connect_from(
         endpoint: None,
     };
     while let Some((place, endpoint)) = picked {
-        match open(worker, backend, endpoint, limit).await {
+        match open(worker, backend, endpoint, client).await {
             Ok(mut connection) => {
                 connection.lease = Some(backend.lease(place));
                 return Ok(connection);
@@ -149,10 +158,11 @@ async fn open(
     worker: &Worker,
     backend: &BackendState,
     endpoint: SocketAddr,
-    limit: Duration,
+    client: Option<&Ends>,
 ) -> Result<Box<UpstreamConnection>, Failure> {
     let deadline = worker.wheel.deadline();
-    let dialing = dial(backend, endpoint, Offer::Http1);
+    let dialing = dial(backend, endpoint, Offer::Http1, client);
+    let limit = worker.timeouts().connect;
     let transport = match deadline.limit(limit, dialing).await {
         Ok(opened) => opened?,
         Err(_) => return Err(Failure::ConnectTimeout),
@@ -166,6 +176,7 @@ async fn open(
         connector: backend.connector_id(),
         local,
         reused: false,
+        of_client: backend.backend.proxy_protocol.is_some(),
         lease: None,
     }))
 }
@@ -180,7 +191,8 @@ impl UpstreamConnection {
     }
 }
 
-/// Connects to an endpoint, with TLS if the backend wants it. The caller limits the time.
+/// Connects to an endpoint, with TLS if the backend wants it. If it wants to know who the client
+/// is, it is told before all else; `None` is the gateway itself. The caller limits the time.
 ///
 /// # Errors
 ///
@@ -189,14 +201,22 @@ pub(crate) async fn dial(
     backend: &BackendState,
     endpoint: SocketAddr,
     offer: Offer,
+    client: Option<&Ends>,
 ) -> Result<Transport, Failure> {
     let connector = backend.connector()?;
-    let stream = TcpStream::connect(endpoint).await.map_err(|err| {
+    let mut stream = TcpStream::connect(endpoint).await.map_err(|err| {
         tracing::debug!(%endpoint, %err, "connect failed");
         Failure::ConnectFailed
     })?;
     // Small writes must not wait for acknowledgements; a socket without the option still works.
     stream.set_nodelay(true).ok();
+    if let Some(version) = backend.backend.proxy_protocol {
+        let header = encode(version, client);
+        stream.write_all(&header).await.map_err(|err| {
+            tracing::debug!(%endpoint, %err, "connect failed: the client could not be named");
+            Failure::ConnectFailed
+        })?;
+    }
     match connector {
         None => Ok(Transport::Tcp(stream)),
         Some(connector) => {
@@ -211,7 +231,10 @@ impl Pool {
     /// Keeps a connection whose exchange has ended cleanly.
     pub(crate) fn keep(&self, mut connection: Box<UpstreamConnection>) {
         connection.lease = None;
-        if connection.reader.buf.is_empty() && connection.writer.is_flushed() {
+        if !connection.of_client
+            && connection.reader.buf.is_empty()
+            && connection.writer.is_flushed()
+        {
             connection.writer.release();
             connection.reused = true;
             self.put(connection);

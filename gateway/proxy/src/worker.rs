@@ -47,6 +47,7 @@ use crate::generation::Change;
 use crate::generation::VmId;
 use crate::metrics::Counters;
 use crate::random::IdSource;
+use crate::tcp;
 use crate::upstream::balance::BackendStates;
 use crate::upstream::h2::H2Pool;
 use crate::upstream::pool::Pool;
@@ -134,13 +135,22 @@ pub(crate) struct Worker {
     /// Copies of requests on their way to mirrors.
     pub(crate) copies: Cell<u32>,
     handshakes: Handshakes,
+    /// What connections that are passed on as bytes read into, one after the other.
+    pub(crate) copy_buffer: RefCell<Vec<u8>>,
     connections: RefCell<Slab<Connection>>,
     connection_ended: Notify,
     next_connection: Cell<u64>,
-    /// Exchanges whose tasks were dropped; `None` once the worker ends.
-    late: RefCell<Option<Vec<LateEnding>>>,
+    /// What is left to be ended after its task was dropped; `None` once the worker ends.
+    late: RefCell<Option<Vec<Late>>>,
     late_arrived: Notify,
     date: RefCell<(u64, HeaderValue)>,
+}
+
+/// The end of something whose task was dropped.
+#[derive(Debug)]
+pub(crate) enum Late {
+    Exchange(LateEnding),
+    Connection(tcp::LateEnding),
 }
 
 /// What the worker knows of an open connection.
@@ -182,8 +192,9 @@ impl Worker {
         cached.1.clone()
     }
 
-    /// Queues the end of an exchange whose task was dropped. Refused once the worker ends.
-    pub(crate) fn finish_later(&self, ending: LateEnding) -> Result<(), LateEnding> {
+    /// Queues the end of an exchange or connection whose task was dropped. Refused once the worker
+    /// ends.
+    pub(crate) fn finish_later(&self, ending: Late) -> Result<(), Late> {
         match self.late.try_borrow_mut() {
             Ok(mut late) => match late.as_mut() {
                 Some(late) => {

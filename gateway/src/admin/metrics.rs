@@ -4,6 +4,7 @@
 //! plugins count, from plugins, whose number of metrics is limited where they are defined.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -13,6 +14,7 @@ use tidegate_proxy::GuestMetric;
 use tidegate_proxy::GuestMetricValue;
 use tidegate_proxy::Metrics;
 use tidegate_proxy::PluginNumbers;
+use tidegate_proxy::TcpNumbers;
 
 use crate::admin::exposition::Exposition;
 use crate::admin::exposition::Kind;
@@ -149,6 +151,8 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         open_connections,
         connections,
         handshakes,
+        tcp,
+        connection_flags,
         plugin_faults,
         retired_instances,
         plugins: used,
@@ -183,6 +187,16 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         "Client connections accepted.",
         connections,
     );
+    tcp_connections(out, tcp);
+    let mut family = out.family(
+        "tidegate_connection_flags_total",
+        Kind::Counter,
+        "Connections that were refused before a request, or passed on as bytes and did not end by \
+         both peers' word, by the access log's flag.",
+    );
+    for (flag, count) in connection_flags {
+        family.sample(&[("flag", flag)], count);
+    }
     let mut family = out.family(
         "tidegate_tls_handshakes_total",
         Kind::Counter,
@@ -215,6 +229,45 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         family.sample(&[("plugin", plugin)], 1);
     }
     plugins(out, used);
+}
+
+/// Reads one number of a listener.
+type ReadTcp = fn(&TcpNumbers) -> u64;
+
+/// Connections that are passed on as bytes.
+fn tcp_connections(out: &mut Exposition, tcp: &BTreeMap<Arc<str>, TcpNumbers>) {
+    let families: [(&str, Kind, &str, ReadTcp); 4] = [
+        (
+            "tidegate_tcp_connections_total",
+            Kind::Counter,
+            "Connections that were passed on as bytes, by listener.",
+            |numbers| numbers.connections,
+        ),
+        (
+            "tidegate_tcp_open_connections",
+            Kind::Gauge,
+            "Connections that are passed on as bytes now, by listener.",
+            |numbers| numbers.open,
+        ),
+        (
+            "tidegate_tcp_received_bytes_total",
+            Kind::Counter,
+            "Bytes that clients sent on such connections.",
+            |numbers| numbers.received,
+        ),
+        (
+            "tidegate_tcp_sent_bytes_total",
+            Kind::Counter,
+            "Bytes that clients were sent on such connections.",
+            |numbers| numbers.sent,
+        ),
+    ];
+    for (name, kind, help, read) in families {
+        let mut family = out.family(name, kind, help);
+        for (listener, numbers) in tcp {
+            family.sample(&[("listener", listener)], read(numbers));
+        }
+    }
 }
 
 /// Reads one number of a plugin.

@@ -1,6 +1,7 @@
 //! A gateway in this process, with its access log in memory.
 
 mod https;
+mod l4;
 
 use std::io;
 use std::io::Write;
@@ -43,6 +44,8 @@ use crate::Client;
 use crate::Rule;
 use crate::Wasm;
 use crate::eventually;
+use crate::gateway::l4::L4;
+use crate::gateway::l4::L4Name;
 use crate::rule::place;
 
 /// A gateway that runs; drains and ends when dropped.
@@ -71,6 +74,9 @@ pub struct Builder {
     certificates: Vec<Option<Arc<Certificate>>>,
     bundles: Vec<Option<Arc<Bundle>>>,
     https: Vec<Https>,
+    l4: Option<L4>,
+    l4_names: Vec<L4Name>,
+    proxy_protocol: bool,
 }
 
 impl Gateway {
@@ -92,6 +98,9 @@ impl Gateway {
             certificates: Vec::new(),
             bundles: Vec::new(),
             https: Vec::new(),
+            l4: None,
+            l4_names: Vec::new(),
+            proxy_protocol: false,
         }
     }
 
@@ -333,6 +342,7 @@ impl Builder {
         let mut plugins = Vec::new();
         let of_listener = self.plugins.iter();
         let of_listener: Vec<PluginId> = of_listener.map(|one| place(one, &mut plugins)).collect();
+        let of_network = of_listener.clone();
         let mut listener = |name: &str| {
             let of_listener = of_listener.clone();
             if self.rules.is_empty() {
@@ -348,12 +358,15 @@ impl Builder {
             })
         };
         let mut listeners = HostMap::default();
-        let protocol = if self.https.is_empty() {
+        let protocol = if let Some(l4) = &self.l4 {
+            l4.protocol(of_network.clone(), origin, &backends)
+        } else if self.https.is_empty() {
             listeners.insert(HostPattern::Any, listener("web"));
             Protocol::Http
         } else {
             https::listen(&self.https, &mut listeners, &mut listener)
         };
+        let protocol = l4::with_names(protocol, &self.l4_names, &of_network, &backends);
         for service in &self.services {
             place(service, &mut plugins);
         }
@@ -365,7 +378,7 @@ impl Builder {
             sizes: self.sizes,
             access_log: self.format,
             protocol,
-            proxy_protocol: false,
+            proxy_protocol: self.proxy_protocol,
             listeners,
         };
         let names = plugins

@@ -26,6 +26,7 @@ pub mod peer;
 pub mod rule;
 pub mod tls;
 pub mod wasm;
+pub mod wire;
 
 use std::time::Duration;
 
@@ -48,6 +49,8 @@ pub use rule::Rule;
 pub use tls::TlsClient;
 pub use tls::TlsFront;
 pub use wasm::Wasm;
+pub use wire::Port;
+pub use wire::Wire;
 
 /// How long anything may take before its test fails.
 pub const LIMIT: Duration = Duration::from_secs(20);

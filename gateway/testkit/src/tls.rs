@@ -111,6 +111,20 @@ impl TlsClient {
         })
     }
 
+    /// What it says first to a server of this name.
+    ///
+    /// # Panics
+    ///
+    /// If that is no name.
+    pub fn greeting(&self, name: &str) -> Vec<u8> {
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let session = ClientConnection::new(Arc::clone(&self.config), name);
+        let mut bytes = Vec::new();
+        let written = session.expect("a session").write_tls(&mut bytes);
+        written.expect("memory takes bytes");
+        bytes
+    }
+
     /// Connects and sends a GET to this host.
     ///
     /// # Errors

@@ -17,6 +17,16 @@ pub enum Callback {
     Configure,
     /// `proxy_on_tick`
     Tick,
+    /// `proxy_on_new_connection`
+    NewConnection,
+    /// `proxy_on_downstream_data`
+    DownstreamData,
+    /// `proxy_on_upstream_data`
+    UpstreamData,
+    /// `proxy_on_downstream_connection_close`
+    DownstreamClose,
+    /// `proxy_on_upstream_connection_close`
+    UpstreamClose,
     /// `proxy_on_request_headers`
     RequestHeaders,
     /// `proxy_on_request_body`
@@ -85,7 +95,7 @@ pub(crate) enum Role {
     Life,
     /// Calls it where the plugin may have it.
     Callback(Callback),
-    /// Never calls it: callbacks of TCP and of other hosts.
+    /// Never calls it: callbacks of other hosts.
     Uncalled,
 }
 
@@ -148,11 +158,26 @@ pub(crate) static EXPORTS: &[Export] = &[
     uncalled("proxy_validate_configuration", "ii", "i"),
     on("proxy_on_configure", "ii", "i", Callback::Configure),
     on("proxy_on_tick", "i", "", Callback::Tick),
-    uncalled("proxy_on_new_connection", "i", "i"),
-    uncalled("proxy_on_downstream_data", "iii", "i"),
-    uncalled("proxy_on_upstream_data", "iii", "i"),
-    uncalled("proxy_on_downstream_connection_close", "ii", ""),
-    uncalled("proxy_on_upstream_connection_close", "ii", ""),
+    on("proxy_on_new_connection", "i", "i", Callback::NewConnection),
+    on(
+        "proxy_on_downstream_data",
+        "iii",
+        "i",
+        Callback::DownstreamData,
+    ),
+    on("proxy_on_upstream_data", "iii", "i", Callback::UpstreamData),
+    on(
+        "proxy_on_downstream_connection_close",
+        "ii",
+        "",
+        Callback::DownstreamClose,
+    ),
+    on(
+        "proxy_on_upstream_connection_close",
+        "ii",
+        "",
+        Callback::UpstreamClose,
+    ),
     on(
         "proxy_on_request_headers",
         "iii",

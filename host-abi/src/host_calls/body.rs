@@ -1,17 +1,19 @@
 //! Buffers: bodies, configurations and the answers to calls.
 //!
-//! Owns the ranges and who may read what when. Only bodies can be edited.
+//! Owns the ranges and who may read what when. Only bodies and the data of connections can be
+//! edited.
 
 use bytes::Bytes;
 use wasmtime::Linker;
 
 use super::guest::Guest;
 use super::{Answer, env_fn};
+use crate::body::BodyBuffer;
 use crate::kinds::{BufferKind, LogLevel, Status};
 use crate::memory::{OutBytes, Region, Slot};
 use crate::services::GrpcEvent;
 use crate::state::{Input, State};
-use crate::stream::Side;
+use crate::stream::{Side, StreamHost};
 
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     env_fn!(
@@ -55,10 +57,26 @@ struct Range {
 
 /// What a buffer kind stands for now.
 enum Buffer {
-    Body(Side),
+    Stream(Place),
     Fixed(Bytes),
     /// Not available in this callback.
     None,
+}
+
+/// A buffer of the stream.
+#[derive(Clone, Copy)]
+enum Place {
+    Body(Side),
+    Data(Side),
+}
+
+impl Place {
+    fn of(self, stream: &mut dyn StreamHost) -> Option<&mut BodyBuffer> {
+        match self {
+            Self::Body(side) => stream.body(side),
+            Self::Data(side) => stream.data(side),
+        }
+    }
 }
 
 fn buffer(state: &State, kind: BufferKind) -> Buffer {
@@ -67,8 +85,10 @@ fn buffer(state: &State, kind: BufferKind) -> Buffer {
         None => Buffer::None,
     };
     match (kind, &state.running.input) {
-        (BufferKind::RequestBody, _) => Buffer::Body(Side::Request),
-        (BufferKind::ResponseBody, _) => Buffer::Body(Side::Response),
+        (BufferKind::RequestBody, _) => Buffer::Stream(Place::Body(Side::Request)),
+        (BufferKind::ResponseBody, _) => Buffer::Stream(Place::Body(Side::Response)),
+        (BufferKind::DownstreamData, _) => Buffer::Stream(Place::Data(Side::Request)),
+        (BufferKind::UpstreamData, _) => Buffer::Stream(Place::Data(Side::Response)),
         (BufferKind::CallResponseBody, Input::CallResponse(response)) => {
             Buffer::Fixed(response.body.clone())
         }
@@ -89,7 +109,7 @@ fn get(guest: &mut Guest<'_, '_>, kind: u32, range: Range, out: OutBytes) -> Ans
     out.check(memory)?;
     let kind = BufferKind::try_from(kind)?;
     match buffer(state, kind) {
-        Buffer::Body(side) => give_body(guest, side, range, out),
+        Buffer::Stream(place) => give_stream(guest, place, range, out),
         Buffer::Fixed(bytes) => {
             let part = bytes.get(range.start as usize..).unwrap_or_default();
             guest.give(part.get(..range.len as usize).unwrap_or(part), out)
@@ -121,10 +141,10 @@ const fn is_of_callback(kind: BufferKind) -> bool {
 }
 
 /// Copies chunks straight into the guest: bodies are too large for a detour.
-fn give_body(guest: &mut Guest<'_, '_>, side: Side, range: Range, out: OutBytes) -> Answer {
+fn give_stream(guest: &mut Guest<'_, '_>, place: Place, range: Range, out: OutBytes) -> Answer {
     let size = guest
         .state()
-        .with_stream(|stream| stream.body(side).map(|body| body.len()))
+        .with_stream(|stream| place.of(stream).map(|body| body.len()))
         .flatten()
         .unwrap_or_default();
     let start = range.start as usize;
@@ -134,7 +154,7 @@ fn give_body(guest: &mut Guest<'_, '_>, side: Side, range: Range, out: OutBytes)
     let (memory, state) = guest.parts()?;
     let mut rest = Region::new(ptr, len).get_mut(memory)?;
     state.with_stream(|stream| {
-        let Some(body) = stream.body(side) else {
+        let Some(body) = place.of(stream) else {
             return;
         };
         body.copy_range(start, len as usize, &mut |part| {
@@ -152,12 +172,11 @@ fn give_body(guest: &mut Guest<'_, '_>, side: Side, range: Range, out: OutBytes)
 fn set(guest: &mut Guest<'_, '_>, kind: u32, range: Range, bytes: Region) -> Answer {
     let (memory, state) = guest.parts()?;
     let bytes = bytes.read(memory)?;
-    let side = match BufferKind::try_from(kind)? {
-        BufferKind::RequestBody => Side::Request,
-        BufferKind::ResponseBody => Side::Response,
-        BufferKind::DownstreamData | BufferKind::UpstreamData => {
-            return no_effect(state, kind);
-        }
+    let place = match BufferKind::try_from(kind)? {
+        BufferKind::RequestBody => Place::Body(Side::Request),
+        BufferKind::ResponseBody => Place::Body(Side::Response),
+        BufferKind::DownstreamData => Place::Data(Side::Request),
+        BufferKind::UpstreamData => Place::Data(Side::Response),
         kind @ (BufferKind::CallResponseBody | BufferKind::PluginConfiguration)
             if matches!(buffer(state, kind), Buffer::None) =>
         {
@@ -173,7 +192,7 @@ fn set(guest: &mut Guest<'_, '_>, kind: u32, range: Range, bytes: Region) -> Ans
     let limit = state.limits().map_or(0, |limits| limits.buffered_bytes);
     let strict = state.strict;
     let edited = state.with_stream(|stream| {
-        let body = stream.body(side)?;
+        let body = place.of(stream)?;
         let start = range.start as usize;
         if strict && start > 0 && start < body.len() {
             return Some(Edit::InTheMiddle);
@@ -221,8 +240,8 @@ fn status(guest: &mut Guest<'_, '_>, kind: u32, size_out: Slot, flags_out: Slot)
     flags_out.check(memory, 4)?;
     let kind = BufferKind::try_from(kind)?;
     let size = match buffer(state, kind) {
-        Buffer::Body(side) => {
-            let size = state.with_stream(|stream| stream.body(side).map(|body| body.len()));
+        Buffer::Stream(place) => {
+            let size = state.with_stream(|stream| place.of(stream).map(|body| body.len()));
             size.flatten().unwrap_or_default()
         }
         Buffer::Fixed(bytes) => bytes.len(),
@@ -246,6 +265,6 @@ fn configuration(guest: &mut Guest<'_, '_>, out: OutBytes) -> Answer {
     };
     match buffer(state, kind) {
         Buffer::Fixed(bytes) => guest.give(&bytes, out),
-        Buffer::Body(_) | Buffer::None => guest.give(&[], out),
+        Buffer::Stream(_) | Buffer::None => guest.give(&[], out),
     }
 }

@@ -273,7 +273,7 @@ impl Instance {
 }
 
 /// An entry into a callback.
-const fn call(callback: Callback, name: &'static str, context: Context) -> Call {
+pub(super) const fn call(callback: Callback, name: &'static str, context: Context) -> Call {
     Call {
         callback,
         name,

@@ -28,6 +28,7 @@ pub(super) struct Exports {
     pub(super) vm_start: Of2<u32>,
     pub(super) configure: Of2<u32>,
     pub(super) tick: Of1<()>,
+    pub(super) new_connection: Of1<u32>,
     request: SideExports,
     response: SideExports,
     pub(super) http_call_response: Of5<()>,
@@ -43,22 +44,26 @@ pub(super) struct Exports {
     pub(super) delete: Of1<()>,
 }
 
-/// The callbacks of one side of a stream.
+/// The callbacks of one side of a stream: those of an HTTP message, and those of a connection.
 struct SideExports {
     headers: Of3<u32>,
     headers_old: Of2<u32>,
     body: Of3<u32>,
     trailers: Of2<u32>,
+    data: Of3<u32>,
+    close: Of2<()>,
 }
 
 impl SideExports {
-    fn find(store: &mut Store<State>, guest: &Instance, side: &str) -> Self {
+    fn find(store: &mut Store<State>, guest: &Instance, side: &str, peer: &str) -> Self {
         let headers = format!("proxy_on_{side}_headers");
         Self {
             headers: typed(store, guest, &headers),
             headers_old: typed(store, guest, &headers),
             body: typed(store, guest, &format!("proxy_on_{side}_body")),
             trailers: typed(store, guest, &format!("proxy_on_{side}_trailers")),
+            data: typed(store, guest, &format!("proxy_on_{peer}_data")),
+            close: typed(store, guest, &format!("proxy_on_{peer}_connection_close")),
         }
     }
 }
@@ -71,8 +76,9 @@ impl Exports {
             vm_start: typed(store, guest, "proxy_on_vm_start"),
             configure: typed(store, guest, "proxy_on_configure"),
             tick: typed(store, guest, "proxy_on_tick"),
-            request: SideExports::find(store, guest, "request"),
-            response: SideExports::find(store, guest, "response"),
+            new_connection: typed(store, guest, "proxy_on_new_connection"),
+            request: SideExports::find(store, guest, "request", "downstream"),
+            response: SideExports::find(store, guest, "response", "upstream"),
             http_call_response: typed(store, guest, "proxy_on_http_call_response"),
             grpc_initial_metadata: typed(store, guest, "proxy_on_grpc_receive_initial_metadata"),
             grpc_receive: typed(store, guest, "proxy_on_grpc_receive"),
@@ -116,6 +122,14 @@ impl Exports {
 
     pub(super) const fn body(&self, side: Side) -> Option<&TypedFunc<(u32, u32, u32), u32>> {
         self.side(side).body.as_ref()
+    }
+
+    pub(super) const fn data(&self, side: Side) -> Option<&TypedFunc<(u32, u32, u32), u32>> {
+        self.side(side).data.as_ref()
+    }
+
+    pub(super) const fn close(&self, side: Side) -> Option<&TypedFunc<(u32, u32), ()>> {
+        self.side(side).close.as_ref()
     }
 
     pub(super) const fn trailers(&self, side: Side) -> Option<&TypedFunc<(u32, u32), u32>> {

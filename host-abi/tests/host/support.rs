@@ -356,6 +356,8 @@ pub(super) struct FakeStream {
     pub(super) maps: HashMap<MapKind, Vec<(String, String)>>,
     pub(super) request_body: Option<BodyBuffer>,
     pub(super) response_body: Option<BodyBuffer>,
+    pub(super) downstream_data: Option<BodyBuffer>,
+    pub(super) upstream_data: Option<BodyBuffer>,
     pub(super) properties: HashMap<String, PropertyValue<'static>>,
     pub(super) hosts: Option<Vec<UpstreamHost>>,
     pub(super) done: Vec<String>,
@@ -440,6 +442,13 @@ impl StreamHost for FakeStream {
         match side {
             Side::Request => self.request_body.as_mut(),
             Side::Response => self.response_body.as_mut(),
+        }
+    }
+
+    fn data(&mut self, side: Side) -> Option<&mut BodyBuffer> {
+        match side {
+            Side::Request => self.downstream_data.as_mut(),
+            Side::Response => self.upstream_data.as_mut(),
         }
     }
 

@@ -65,6 +65,10 @@ fn plugins_with_instances_of_their_own_share_them_with_nobody() {
     assert_ne!(key("a", stream, http), key("b", stream, http));
     assert_ne!(key("a", worker, service), key("b", worker, service));
     assert_ne!(key("a", worker, http), key("a", stream, http));
+    let network = PluginKind::Network;
+    assert_eq!(key("a", worker, network), key("b", worker, network));
+    assert_ne!(key("a", stream, network), key("b", stream, network));
+    assert_ne!(key("a", worker, http), key("a", worker, network));
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! Which backend of a rule gets an exchange.
+//! Which backend of a rule gets an exchange, or a connection.
 //!
 //! Owns the share of each weight (Gateway API: `HTTPBackendRef.weight`).
 
 use super::Rule;
 use super::WeightedBackend;
+use crate::tcp::TcpRule;
 
 impl Rule {
     /// The backend for one exchange, or `None` if no backend has a weight (the answer is 500).
@@ -13,15 +14,26 @@ impl Rule {
     /// lower half, and [`crate::balance`] scrambles what it is given, so that one draw may serve
     /// all three.
     pub fn pick(&self, draw: u64) -> Option<&WeightedBackend> {
-        let sum: u64 = self.backends.iter().map(|it| u64::from(it.weight)).sum();
-        // The draw as a share of one, taken of the sum: below it by construction.
-        let point = (u128::from(draw >> 32) * u128::from(sum)) >> 32;
-        let mut below = 0;
-        self.backends.iter().find(|it| {
-            below += u128::from(it.weight);
-            point < below
-        })
+        pick(&self.backends, draw)
     }
+}
+
+impl TcpRule {
+    /// The backend for one connection, as [`Rule::pick`]; `None` if no backend has a weight.
+    pub fn pick(&self, draw: u64) -> Option<&WeightedBackend> {
+        pick(&self.backends, draw)
+    }
+}
+
+fn pick(backends: &[WeightedBackend], draw: u64) -> Option<&WeightedBackend> {
+    let sum: u64 = backends.iter().map(|it| u64::from(it.weight)).sum();
+    // The draw as a share of one, taken of the sum: below it by construction.
+    let point = (u128::from(draw >> 32) * u128::from(sum)) >> 32;
+    let mut below = 0;
+    backends.iter().find(|it| {
+        below += u128::from(it.weight);
+        point < below
+    })
 }
 
 #[cfg(test)]

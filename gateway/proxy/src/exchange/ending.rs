@@ -17,6 +17,7 @@ use crate::downstream::Downstream;
 use crate::exchange::state::Phase;
 use crate::exchange::state::StreamCell;
 use crate::filters::run;
+use crate::worker::Late;
 use crate::worker::Scene;
 use crate::worker::Worker;
 
@@ -139,7 +140,7 @@ impl Drop for Ending<'_> {
             listener: Arc::clone(self.listener),
             stream: Rc::clone(self.stream),
         };
-        if self.worker.finish_later(late).is_err() {
+        if self.worker.finish_later(Late::Exchange(late)).is_err() {
             // The worker ends: no guest is entered any more.
             self.log();
         }

@@ -9,6 +9,7 @@ mod sent;
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,6 +17,7 @@ use std::time::Instant;
 
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
+use tidegate_core::proxy_protocol::Ends;
 use tidegate_core::retry::Attempt;
 use tidegate_core::retry::may_resend;
 use tidegate_host_abi::Side;
@@ -119,7 +121,14 @@ impl Forward<'_> {
         freshness: Freshness,
     ) -> Result<Box<UpstreamConnection>, ConnectError> {
         let keep = self.run.sizes.head_bytes;
-        let connecting = upstream::connect_from(self.run.worker, &self.backend, picked, freshness);
+        let ends = self.ends();
+        let connecting = upstream::connect_from(
+            self.run.worker,
+            &self.backend,
+            picked,
+            freshness,
+            Some(&ends),
+        );
         tokio::select! {
             biased;
             connected = connecting => connected,
@@ -127,6 +136,22 @@ impl Forward<'_> {
                 failure: Failure::ClientClosed,
                 endpoint: None,
             }),
+        }
+    }
+
+    /// Whom origins that ask for it are told the connection is from.
+    fn ends(&self) -> Ends {
+        let state = self.run.stream.state();
+        let facts = &state.facts;
+        // Behind proxies of ours the client's port is not known.
+        let source = if facts.client == facts.peer.ip() {
+            facts.peer
+        } else {
+            SocketAddr::new(facts.client, 0)
+        };
+        Ends {
+            source,
+            destination: facts.local,
         }
     }
 

@@ -277,6 +277,16 @@ impl State {
         self.filters.get_mut(at).map(|filter| filter.side(side))
     }
 
+    /// Whether a filter holds the exchange back, and is the one at that place of its instance.
+    pub(crate) fn is_held_by(&self, filter: usize, place: usize) -> bool {
+        let known = self.chain.filters.get(filter);
+        known.is_some_and(|known| known.place == place)
+            && self
+                .filters
+                .get(filter)
+                .is_some_and(|filter| filter.sides().any(|side| side.hold != Hold::No))
+    }
+
     /// Fields of a head, pseudo-headers included.
     pub(crate) fn field_count(&self, side: Side) -> u32 {
         let count = match side {

@@ -15,24 +15,113 @@ use tidegate_host_abi::Streams;
 
 use crate::exchange::state::StreamCell;
 use crate::filters::view::FilterView;
+use crate::tcp::stream::ConnectionCell;
+use crate::tcp::view::ConnectionView;
 
 /// The streams that an instance knows.
 #[derive(Debug, Default)]
 pub(crate) struct StreamTable(RefCell<HashMap<ContextId, StreamRef, BuildHasherDefault<IdHasher>>>);
 
-/// One filter's part in one exchange.
+/// One filter's part in one stream.
 #[derive(Debug, Clone)]
 pub(crate) struct StreamRef {
-    pub(crate) stream: Rc<StreamCell>,
-    pub(crate) filter: usize,
+    stream: Known,
+    filter: usize,
+}
+
+/// What a context of a guest stands for.
+#[derive(Debug, Clone)]
+enum Known {
+    Exchange(Rc<StreamCell>),
+    Connection(Rc<ConnectionCell>),
+}
+
+/// A stream, as it is handed about.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Stream<'a> {
+    /// An HTTP exchange.
+    Exchange(&'a Rc<StreamCell>),
+    /// A connection that is passed on as bytes.
+    Connection(&'a Rc<ConnectionCell>),
 }
 
 /// The stream that a callback is about: reached without a look-up.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Current<'a> {
     pub(crate) context: ContextId,
-    pub(crate) stream: &'a Rc<StreamCell>,
+    pub(crate) stream: Stream<'a>,
     pub(crate) filter: usize,
+}
+
+impl<'a> From<&'a Rc<StreamCell>> for Stream<'a> {
+    fn from(stream: &'a Rc<StreamCell>) -> Self {
+        Self::Exchange(stream)
+    }
+}
+
+impl<'a> From<&'a Rc<ConnectionCell>> for Stream<'a> {
+    fn from(stream: &'a Rc<ConnectionCell>) -> Self {
+        Self::Connection(stream)
+    }
+}
+
+impl Stream<'_> {
+    /// Runs `visit` on the stream as that filter sees it.
+    fn visit(self, filter: usize, visit: &mut dyn FnMut(&mut dyn StreamHost)) {
+        match self {
+            Self::Exchange(stream) => {
+                let mut state = stream.state();
+                visit(&mut FilterView {
+                    state: &mut state,
+                    filter,
+                });
+            }
+            Self::Connection(stream) => {
+                let mut state = stream.state();
+                visit(&mut ConnectionView {
+                    state: &mut state,
+                    filter,
+                });
+            }
+        }
+    }
+}
+
+impl StreamRef {
+    pub(crate) fn new(stream: Stream<'_>, filter: usize) -> Self {
+        let stream = match stream {
+            Stream::Exchange(stream) => Known::Exchange(Rc::clone(stream)),
+            Stream::Connection(stream) => Known::Connection(Rc::clone(stream)),
+        };
+        Self { stream, filter }
+    }
+
+    fn stream(&self) -> Stream<'_> {
+        match &self.stream {
+            Known::Exchange(stream) => Stream::Exchange(stream),
+            Known::Connection(stream) => Stream::Connection(stream),
+        }
+    }
+
+    /// Lets whoever drives the stream look at what was asked for.
+    pub(crate) fn wake(&self) {
+        match &self.stream {
+            Known::Exchange(stream) => stream.state().wake(),
+            Known::Connection(stream) => stream.state().wake(),
+        }
+    }
+
+    /// Whether the plugin at that place of its instance holds the stream back here.
+    pub(crate) fn is_held_by(&self, place: usize) -> bool {
+        match &self.stream {
+            Known::Exchange(stream) => stream
+                .try_state()
+                .is_some_and(|state| state.is_held_by(self.filter, place)),
+            Known::Connection(stream) => stream
+                .try_state()
+                .is_some_and(|state| state.is_held_by(self.filter, place)),
+        }
+    }
 }
 
 impl StreamTable {
@@ -75,20 +164,12 @@ impl Streams for Lent<'_> {
         if let Some(current) = self.current
             && current.context == context
         {
-            let mut state = current.stream.state();
-            visit(&mut FilterView {
-                state: &mut state,
-                filter: current.filter,
-            });
+            current.stream.visit(current.filter, visit);
             return true;
         }
         let known = self.table.0.borrow().get(&context).cloned();
         let Some(known) = known else { return false };
-        let mut state = known.stream.state();
-        visit(&mut FilterView {
-            state: &mut state,
-            filter: known.filter,
-        });
+        known.stream().visit(known.filter, visit);
         true
     }
 }

@@ -13,10 +13,10 @@ use tidegate_core::forwarded::X_REQUEST_ID;
 use tidegate_host_abi::Property;
 use tidegate_host_abi::PropertyValue;
 
-mod flags;
+pub(crate) mod flags;
 mod response;
 mod routing;
-mod tls;
+pub(crate) mod tls;
 
 use crate::exchange::state::Phase;
 use crate::exchange::state::State;

@@ -172,7 +172,7 @@ impl<'a> FilterRun<'a> {
         };
         let context = match known {
             Some((context, _)) => context,
-            None => match vm.create_stream(filter.place, self.stream, at) {
+            None => match vm.create_stream(filter.place, self.stream.into(), at) {
                 Ok(context) => context,
                 Err(_) => return self.apply_policy(filter, at).map(|_| None),
             },
@@ -223,7 +223,7 @@ impl<'a> FilterRun<'a> {
     fn current(&self, context: ContextId, filter: usize) -> Current<'a> {
         Current {
             context,
-            stream: self.stream,
+            stream: self.stream.into(),
             filter,
         }
     }
@@ -240,7 +240,7 @@ pub(crate) fn finish(stream: &Rc<StreamCell>) {
         let context = context.or_else(|| unreached(filter, at, stream));
         if let Some((context, generation)) = context {
             let vm = own.as_ref().unwrap_or(&filter.vm);
-            vm.finish_stream(context, generation, stream, at);
+            vm.finish_stream(context, generation, stream.into(), at);
         }
         if let Some(own) = own {
             own.shutdown();
@@ -257,7 +257,10 @@ fn unreached(filter: &Filter, at: usize, stream: &Rc<StreamCell>) -> Option<(Con
     if absent || !filter.callbacks.has(Callback::Log) {
         return None;
     }
-    let context = filter.vm.create_stream(filter.place, stream, at).ok()?;
+    let context = filter
+        .vm
+        .create_stream(filter.place, stream.into(), at)
+        .ok()?;
     Some((context, filter.vm.generation()))
 }
 

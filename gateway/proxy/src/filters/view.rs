@@ -25,7 +25,7 @@ use crate::filters::fields::Fields;
 use crate::filters::hosts;
 use crate::filters::properties;
 
-/// Bytes of custom properties that one exchange may hold.
+/// Bytes of custom properties that one stream may hold.
 const MAX_PROPERTY_BYTES: usize = 256 * 1024;
 
 /// One filter's view of one exchange, for the length of a host call.
@@ -91,6 +91,23 @@ impl FilterView<'_> {
     }
 }
 
+/// Keeps a custom property among those of a stream, unless they become too many.
+pub(crate) fn keep_property(properties: &mut Vec<(Vec<u8>, Vec<u8>)>, path: &[u8], value: &[u8]) {
+    properties.retain(|(known, _)| known != path);
+    let held: usize = properties
+        .iter()
+        .map(|(path, value)| path.len() + value.len())
+        .sum();
+    if held + path.len() + value.len() > MAX_PROPERTY_BYTES {
+        tracing::warn!(
+            limit = MAX_PROPERTY_BYTES,
+            "a filter's property is dropped: too many bytes"
+        );
+        return;
+    }
+    properties.push((path.to_vec(), value.to_vec()));
+}
+
 /// The header that an edit is about.
 fn edited_name<'a>(edit: &HeaderEdit<'a>) -> &'a [u8] {
     match edit {
@@ -146,20 +163,7 @@ impl StreamHost for FilterView<'_> {
     }
 
     fn set_property(&mut self, path: &[u8], value: &[u8]) {
-        let properties = &mut self.state.properties;
-        properties.retain(|(known, _)| known != path);
-        let held: usize = properties
-            .iter()
-            .map(|(path, value)| path.len() + value.len())
-            .sum();
-        if held + path.len() + value.len() > MAX_PROPERTY_BYTES {
-            tracing::warn!(
-                limit = MAX_PROPERTY_BYTES,
-                "a filter's property is dropped: too many bytes"
-            );
-            return;
-        }
-        properties.push((path.to_vec(), value.to_vec()));
+        keep_property(&mut self.state.properties, path, value);
     }
 
     fn continue_stream(&mut self, kind: StreamKind) {

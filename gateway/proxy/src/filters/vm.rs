@@ -30,12 +30,12 @@ use tidegate_host_abi::Streams;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::exchange::state::StreamCell;
 use crate::filters::callout;
 use crate::filters::dns;
 use crate::filters::grpc::GrpcCalls;
 use crate::filters::lent::Current;
 use crate::filters::lent::Lent;
+use crate::filters::lent::Stream;
 use crate::filters::lent::StreamRef;
 use crate::filters::lent::StreamTable;
 use crate::filters::redis;
@@ -262,18 +262,14 @@ impl Vm {
     pub(crate) fn create_stream(
         self: &Rc<Self>,
         place: usize,
-        stream: &Rc<StreamCell>,
+        stream: Stream<'_>,
         filter: usize,
     ) -> Result<ContextId, EnterError> {
         let root = self.root(place).ok_or(EnterError::Absent)?;
         let context = self.enter(None, |instance, streams| {
             instance.create_stream(streams, root)
         })?;
-        let known = StreamRef {
-            stream: Rc::clone(stream),
-            filter,
-        };
-        self.streams.insert(context, known);
+        self.streams.insert(context, StreamRef::new(stream, filter));
         Ok(context)
     }
 
@@ -282,7 +278,7 @@ impl Vm {
         self: &Rc<Self>,
         context: ContextId,
         generation: u64,
-        stream: &Rc<StreamCell>,
+        stream: Stream<'_>,
         filter: usize,
     ) {
         if generation != self.generation() {

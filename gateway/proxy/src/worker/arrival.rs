@@ -1,14 +1,19 @@
 //! A connection from its arrival to what is spoken on it.
 //!
 //! Owns the choice: what was configured for the address when the connection came, and with TLS what
-//! came of the handshake.
+//! came of the handshake. A PROXY protocol header comes before all else.
+
+mod proxied;
 
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderValue;
 use tidegate_core::snapshot::Protocol;
+use tidegate_core::tcp::TcpRule;
 use tokio::net::TcpStream;
 
 use crate::deadline::Deadline;
@@ -16,9 +21,12 @@ use crate::downstream::Http1;
 use crate::downstream::Link;
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
+use crate::tcp;
+use crate::tcp::TcpClient;
 use crate::tls::Secured;
 use crate::transport::Transport;
 use crate::worker::Door;
+use crate::worker::Scene;
 use crate::worker::Worker;
 use crate::worker::handshake::Greeted;
 use crate::worker::handshake::Greeting;
@@ -28,6 +36,7 @@ pub(super) struct Arrival {
     pub(super) stream: TcpStream,
     pub(super) worker: Rc<Worker>,
     pub(super) door: Rc<Door>,
+    /// The client; what a PROXY protocol header says, if there is one.
     pub(super) peer: SocketAddr,
     /// The address that the client connected to.
     pub(super) local: SocketAddr,
@@ -40,10 +49,13 @@ pub(super) struct Arrival {
 
 impl Arrival {
     /// Serves the connection until it ends.
-    pub(super) async fn serve(self) {
+    pub(super) async fn serve(mut self) {
         let Some(scene) = self.door.scene(&self.worker) else {
             return;
         };
+        if scene.bind().proxy_protocol && !Box::pin(self.learn_ends(scene.bind())).await {
+            return;
+        }
         match &scene.bind().protocol {
             Protocol::Http => {
                 drop(scene);
@@ -64,13 +76,28 @@ impl Arrival {
                         drop(scene);
                         rest.into_http(transport, Some(secured)).serve().await;
                     }
-                    Some(Greeted::Bytes { rule, .. }) => {
-                        tracing::error!(listener = &*rule.listener, "TCP is not served yet");
+                    Some(Greeted::Bytes {
+                        transport,
+                        begun,
+                        server_name,
+                        secured,
+                        rule,
+                    }) => {
+                        let client = TcpClient {
+                            begun,
+                            server_name,
+                            secured,
+                            ..rest.as_tcp(transport)
+                        };
+                        pass_on(rest.worker, scene, rule, client).await;
                     }
                 }
             }
             Protocol::Tcp(rule) => {
-                tracing::error!(listener = &*rule.listener, "TCP is not served yet");
+                let rule = Arc::clone(rule);
+                let (rest, stream) = self.apart();
+                let client = rest.as_tcp(Transport::Tcp(stream));
+                pass_on(rest.worker, scene, rule, client).await;
             }
         }
     }
@@ -89,6 +116,11 @@ impl Arrival {
     }
 }
 
+/// Passes a client's bytes on. The state of that is large beside what waits for a request.
+async fn pass_on(worker: Rc<Worker>, scene: Scene, rule: Arc<TcpRule>, client: TcpClient) {
+    Box::pin(tcp::serve(&worker, scene, rule, client)).await;
+}
+
 /// All of an arrival that is not its socket.
 struct Rest {
     worker: Rc<Worker>,
@@ -101,6 +133,18 @@ struct Rest {
 }
 
 impl Rest {
+    fn as_tcp(&self, transport: Transport) -> TcpClient {
+        TcpClient {
+            transport,
+            begun: Bytes::new(),
+            peer: self.peer,
+            local: self.local,
+            id: self.id,
+            server_name: None,
+            secured: None,
+        }
+    }
+
     fn into_http(self, transport: Transport, secured: Option<Rc<Secured>>) -> Http1 {
         let (read, write) = transport.into_split();
         Http1 {

@@ -91,12 +91,22 @@ impl Generation {
         &bind.expect("the place is one of this plan's").1
     }
 
-    /// A plugin as a filter here; `Err` is a refused plugin's policy.
+    /// A plugin as a filter of HTTP here; `Err` is a refused plugin's policy.
     pub(crate) fn filter(&self, id: PluginId) -> Result<&Filter, FailurePolicy> {
+        self.filter_of(id, PluginKind::Http)
+    }
+
+    /// A plugin as a filter of connections here; `Err` is a refused plugin's policy.
+    pub(crate) fn network_filter(&self, id: PluginId) -> Result<&Filter, FailurePolicy> {
+        self.filter_of(id, PluginKind::Network)
+    }
+
+    fn filter_of(&self, id: PluginId, kind: PluginKind) -> Result<&Filter, FailurePolicy> {
         match self.filters.get(id.0 as usize) {
-            Some(Ok(filter)) => Ok(filter),
+            Some(Ok(filter)) if filter.plugin.spec().kind == kind => Ok(filter),
             Some(Err(policy)) => Err(*policy),
-            None => Err(FailurePolicy::FailClosed),
+            // Of another kind: what names it all the same is refused.
+            Some(Ok(_)) | None => Err(FailurePolicy::FailClosed),
         }
     }
 

@@ -50,11 +50,12 @@ pub(super) enum Greeted {
         secured: Rc<Secured>,
     },
     /// Bytes follow, whose first may have been read.
-    #[expect(dead_code, reason = "those who pass bytes on come next")]
     Bytes {
         transport: Transport,
         begun: Bytes,
         server_name: Option<Arc<str>>,
+        /// How TLS ended here, if it did.
+        secured: Option<Rc<Secured>>,
         rule: Arc<TcpRule>,
     },
 }
@@ -123,6 +124,7 @@ impl Greeting<'_> {
                     transport: Transport::Tcp(stream),
                     begun: read.into(),
                     server_name: (!server_name.is_empty()).then(|| server_name.into()),
+                    secured: None,
                     rule: Arc::clone(rule),
                 };
                 Ok(("passed_through", greeted))
@@ -148,11 +150,12 @@ impl Greeting<'_> {
                 let start = StartHandshake::from_parts(accepted, stream);
                 let terminator = self.terminator(termination, Inside::Bytes)?;
                 let (result, stream, secured) = self.finish(start, terminator, server_name).await?;
-                let name = secured.server_name;
+                let name = &*secured.server_name;
                 let greeted = Greeted::Bytes {
                     transport: Transport::Tls(Box::new(TlsStream::Server(stream))),
                     begun: Bytes::new(),
                     server_name: (!name.is_empty()).then(|| name.into()),
+                    secured: Some(Rc::new(secured)),
                     rule: Arc::clone(rule),
                 };
                 Ok((result, greeted))

@@ -30,6 +30,7 @@ use crate::upstream::pool::Pool;
 use crate::upstream::redis::RedisPool;
 use crate::worker::Generation;
 use crate::worker::Handshakes;
+use crate::worker::Late;
 use crate::worker::Message;
 use crate::worker::Setup;
 use crate::worker::Worker;
@@ -115,6 +116,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         resolving: Arc::new(tokio::sync::Semaphore::new(dns::AT_ONCE)),
         copies: Cell::new(0),
         handshakes: Handshakes::default(),
+        copy_buffer: RefCell::default(),
         connections: RefCell::new(Slab::new()),
         connection_ended: Notify::new(),
         next_connection: Cell::new(1),
@@ -260,7 +262,8 @@ fn finish_all_late(worker: &Worker) {
     loop {
         let next = worker.late.borrow_mut().as_mut().and_then(Vec::pop);
         match next {
-            Some(ending) => ending.finish(worker),
+            Some(Late::Exchange(ending)) => ending.finish(worker),
+            Some(Late::Connection(ending)) => ending.finish(worker),
             None => return,
         }
     }

@@ -4,7 +4,7 @@
 //! has none.
 
 /// The bits for the short name of a failure; 0 for none.
-pub(super) fn bits(flag: &str) -> i64 {
+pub(crate) fn bits(flag: &str) -> i64 {
     let place = match flag {
         "no_endpoint" => NO_HEALTHY_UPSTREAM,
         "upstream_timeout" | "request_timeout" | "backend_request_timeout" => {
@@ -16,6 +16,7 @@ pub(super) fn bits(flag: &str) -> i64 {
         "no_route" => NO_ROUTE_FOUND,
         "client_closed" | "client_stalled" => DOWNSTREAM_CONNECTION_TERMINATION,
         "request_body_timeout" | "upstream_body_timeout" => STREAM_IDLE_TIMEOUT,
+        "idle_connection" => STREAM_IDLE_TIMEOUT,
         "bad_chunk" => DOWNSTREAM_PROTOCOL_ERROR,
         "upstream_protocol_error" | "upstream_headers_too_large" => UPSTREAM_PROTOCOL_ERROR,
         "no_backend" => NO_CLUSTER_FOUND,

@@ -13,7 +13,7 @@ use super::bytes;
 use crate::tls::Facts;
 use crate::tls::Secured;
 
-pub(super) fn read<'a>(secured: &'a Secured, property: &Property<'_>) -> Option<PropertyValue<'a>> {
+pub(crate) fn read<'a>(secured: &'a Secured, property: &Property<'_>) -> Option<PropertyValue<'a>> {
     let shown = secured.shown.facts();
     let client = secured.client.as_ref().map(|client| &client.facts);
     let value = match property {

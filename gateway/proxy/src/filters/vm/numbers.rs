@@ -5,7 +5,6 @@
 
 use tidegate_host_abi::Instance;
 
-use crate::exchange::state::Hold;
 use crate::filters::vm::Vm;
 use crate::metrics::PluginGauges;
 
@@ -49,17 +48,7 @@ impl Vm {
         for (place, plugin) in self.plugins.iter().enumerate() {
             // Plugins that share an instance share its memory: it is counted once.
             let is_first = u64::from(place == 0);
-            let paused = self.streams.count(|known| {
-                let Some(state) = known.stream.try_state() else {
-                    return false;
-                };
-                let of_plugin = state.chain.filters.get(known.filter);
-                of_plugin.is_some_and(|filter| filter.place == place)
-                    && state
-                        .filters
-                        .get(known.filter)
-                        .is_some_and(|filter| filter.sides().any(|side| side.hold != Hold::No))
-            });
+            let paused = self.streams.count(|known| known.is_held_by(place));
             visit(
                 plugin.name(),
                 PluginGauges {

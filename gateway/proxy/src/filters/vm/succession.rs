@@ -161,7 +161,7 @@ impl Vm {
         self.generation.set(self.generation() + 1);
         // Streams that wait for the lost instance look again and find it gone.
         for known in self.streams.take_all() {
-            known.stream.state().wake();
+            known.wake();
         }
         match &self.succession {
             Succession::Spare(spare) => {

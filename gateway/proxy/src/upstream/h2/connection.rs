@@ -84,7 +84,7 @@ impl Connection {
         backend: &BackendState,
         endpoint: SocketAddr,
     ) -> Result<Rc<Self>, Failure> {
-        let stream = dial(backend, endpoint, Offer::Http2).await?;
+        let stream = dial(backend, endpoint, Offer::Http2, None).await?;
         tune(stream.tcp(), worker.timeouts().write_stall);
         let heads = u32::try_from(worker.sizes().head_bytes).unwrap_or(u32::MAX);
         let mut builder = Builder::new();

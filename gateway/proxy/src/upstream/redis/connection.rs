@@ -79,7 +79,7 @@ async fn open(worker: &Worker, backend: &Rc<BackendState>, login: &Login) -> Res
     let mut tried = Vec::new();
     let mut last = "the backend has no endpoint".to_owned();
     while let Some((place, endpoint)) = backend.pick(worker.ids.draw(), &tried) {
-        match dial(backend, endpoint, Offer::Nothing).await {
+        match dial(backend, endpoint, Offer::Nothing, None).await {
             Ok(stream) => {
                 let limit = worker.sizes().callout_body_bytes;
                 let mut link = Link::new(stream, backend.lease(place), limit);
