@@ -37,6 +37,7 @@ macro_rules! replayed {
 replayed! {
     backends: "backends";
     certificates: "certificates";
+    connections: "connections";
     cors: "cors";
     gateways: "gateways";
     headers: "headers";

@@ -1,7 +1,9 @@
 //! Plugins of every type and isolation from resources, and what the admin API tells of them.
 
 use tidegate_testkit::Origin;
+use tidegate_testkit::Port;
 use tidegate_testkit::Wasm;
+use tidegate_testkit::Wire;
 use tidegate_testkit::eventually;
 
 use crate::process::Folder;
@@ -162,4 +164,43 @@ fn a_rule_cannot_name_a_service() {
         said.contains("the Plugin `ticks` is a service and filters no requests"),
         "{said}"
     );
+}
+
+#[test]
+fn a_network_filter_of_a_listener_edits_the_bytes_of_its_connections() {
+    let origin = Port::new();
+    let mark = Wasm::wat(
+        "mark",
+        r#"(import "env" "proxy_set_buffer_bytes"
+            (func $set (param i32 i32 i32 i32 i32) (result i32)))"#,
+        r#"(data (i32.const 16) "!")
+        (func (export "proxy_on_downstream_data") (param i32 i32 i32) (result i32)
+            (drop (call $set (i32.const 2) (i32.const -1) (i32.const 0) (i32.const 16) (i32.const 1)))
+            (i32.const 0))"#,
+    );
+    let files = Folder::of(&[
+        (
+            "gateway.yaml",
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: { name: edge }\nspec:\n  gatewayClassName: tidegate\n  addresses: [{ value: 127.0.0.1 }]\n  listeners: [{ name: bytes, port: 0, protocol: TCP }]\n",
+        ),
+        (
+            "route.yaml",
+            "apiVersion: gateway.networking.k8s.io/v1\nkind: TCPRoute\nmetadata: { name: bytes }\nspec:\n  parentRefs: [{ name: edge }]\n  rules: [{ backendRefs: [{ group: tidegate.dev, kind: Backend, name: apples }] }]\n",
+        ),
+        ("backend.yaml", &backend("apples", origin.address())),
+        (
+            "mark.yaml",
+            &plugin("mark", &format!("  type: Network\n{ON_GATEWAY}")),
+        ),
+    ]);
+    files.write("mark.wasm", mark.module());
+    let gateway = Running::start(&files, &[]);
+    let mut client = Wire::connect(gateway.address().expect("it listens"));
+    let mut server = origin.accept();
+    client.send("up");
+    server.expect("up!");
+    server.send("down");
+    client.expect("down");
+    let page = gateway.json("/plugins");
+    assert_eq!(page["plugins"][0]["type"], "Network", "{page}");
 }
