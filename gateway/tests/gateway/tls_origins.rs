@@ -27,7 +27,7 @@ fn tls(host: &str) -> Origination {
 }
 
 fn front(origin: &Origin, pair: &Pair) -> TlsFront {
-    TlsFront::new(origin.address(), pair, &["h2", "http/1.1"], None)
+    TlsFront::new(origin.address(), pair, &["http/1.1"], None)
 }
 
 #[test]
