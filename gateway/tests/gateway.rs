@@ -52,6 +52,8 @@ mod http2_abuse;
 mod http2_grpc;
 #[path = "gateway/http2_origins.rs"]
 mod http2_origins;
+#[path = "gateway/http2_tls.rs"]
+mod http2_tls;
 #[path = "gateway/isolation.rs"]
 mod isolation;
 #[path = "gateway/lengths.rs"]
