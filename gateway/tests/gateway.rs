@@ -52,8 +52,12 @@ mod hello_filter;
 mod http2;
 #[path = "gateway/http2_abuse.rs"]
 mod http2_abuse;
+#[path = "gateway/http2_grpc.rs"]
+mod http2_grpc;
 #[path = "gateway/http2_origins.rs"]
 mod http2_origins;
+#[path = "gateway/http2_tls.rs"]
+mod http2_tls;
 #[path = "gateway/isolation.rs"]
 mod isolation;
 #[path = "gateway/lengths.rs"]

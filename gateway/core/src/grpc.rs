@@ -5,6 +5,7 @@
 //! because filters written for it see the result.
 
 use std::fmt::Write as _;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -124,6 +125,25 @@ pub fn encode_timeout(millis: u32) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static("0m"))
 }
 
+/// The time limit that a request carries; `None` without one, or with one that cannot be read.
+pub fn timeout_of(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(GRPC_TIMEOUT)?.as_bytes();
+    let (unit, digits) = text.split_last()?;
+    if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let number: u64 = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    Some(match unit {
+        b'H' => Duration::from_secs(number * 3600),
+        b'M' => Duration::from_secs(number * 60),
+        b'S' => Duration::from_secs(number),
+        b'm' => Duration::from_millis(number),
+        b'u' => Duration::from_micros(number),
+        b'n' => Duration::from_nanos(number),
+        _ => return None,
+    })
+}
+
 /// Turns the head of an answer that was made here into that of a gRPC answer without messages:
 /// the status moves to `grpc-status` and the body to `grpc-message`. HTTP/1 clients get the same,
 /// as from Envoy.
@@ -188,6 +208,31 @@ mod tests {
         assert_eq!(encode_timeout(250), "250m");
         assert_eq!(encode_timeout(99_999_999), "99999999m");
         assert_eq!(encode_timeout(u32::MAX), "4294967S");
+    }
+
+    #[test]
+    fn a_timeout_is_read_in_every_unit_and_nothing_else() {
+        for (text, expected) in [
+            ("2H", Some(Duration::from_secs(7200))),
+            ("3M", Some(Duration::from_secs(180))),
+            ("4S", Some(Duration::from_secs(4))),
+            ("99999999m", Some(Duration::from_millis(99_999_999))),
+            ("6u", Some(Duration::from_micros(6))),
+            ("7n", Some(Duration::from_nanos(7))),
+            ("S", None),
+            ("", None),
+            ("123456789S", None),
+            ("-1S", None),
+            ("1s", None),
+            ("1", None),
+        ] {
+            assert_eq!(
+                timeout_of(&headers("grpc-timeout", text)),
+                expected,
+                "{text}"
+            );
+        }
+        assert_eq!(timeout_of(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -21,11 +21,14 @@ use h2::server::SendResponse;
 use http::HeaderMap;
 use http::Request;
 use http::Response;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio_rustls::TlsConnector;
 
 use crate::LIMIT;
+use crate::TlsClient;
 
 /// A whole answer on a stream.
 #[derive(Debug, Clone, Default)]
@@ -84,6 +87,29 @@ pub fn client_with<T>(
         let stream = TcpStream::connect(address).await.expect("it accepts");
         stream.set_nodelay(true).expect("a socket");
         let (sender, connection) = builder.handshake(stream).await.expect("it is HTTP/2");
+        tokio::task::spawn_local(connection);
+        client(sender).await
+    })
+}
+
+/// The same over TLS, once the gateway has chosen HTTP/2.
+///
+/// # Panics
+///
+/// As [`client`], or if there is no TLS or no HTTP/2 in it.
+#[track_caller]
+pub fn client_of_tls<T>(
+    address: SocketAddr,
+    tls: &TlsClient,
+    client: impl AsyncFnOnce(SendRequest<Bytes>) -> T,
+) -> T {
+    let connector = TlsConnector::from(tls.clone().offering(&["h2", "http/1.1"]).config());
+    run(async move {
+        let stream = TcpStream::connect(address).await.expect("it accepts");
+        let name = ServerName::try_from("shop.test").expect("a name");
+        let stream = connector.connect(name, stream).await.expect("TLS");
+        assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+        let (sender, connection) = h2::client::handshake(stream).await.expect("it is HTTP/2");
         tokio::task::spawn_local(connection);
         client(sender).await
     })

@@ -68,6 +68,11 @@ impl TlsClient {
         }
     }
 
+    /// What it is configured with.
+    pub(crate) fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.config)
+    }
+
     /// The same, offering these protocols (RFC 7301).
     #[must_use]
     pub fn offering(self, protocols: &[&str]) -> Self {

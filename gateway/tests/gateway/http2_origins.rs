@@ -121,6 +121,59 @@ fn how_an_origin_fails_on_a_stream_has_a_name() {
 }
 
 #[test]
+fn an_origin_that_goes_away_finishes_what_has_begun_and_gets_nothing_new() {
+    let origin = GrpcOrigin::start();
+    let gateway = Gateway::to(origin.address()).http2_origin().start();
+    http2::client(gateway.address(), async |mut client| {
+        client = client.ready().await.unwrap();
+        let (response, mut body) = client
+            .send_request(request("POST", "/a.B/Echo"), false)
+            .unwrap();
+        let mut echo = response.await.expect("a head").into_body();
+        let message = Bytes::from_static(b"\0\0\0\0\x01x");
+        let goes = exchange(
+            &mut client,
+            request("POST", "/a.B/Goaway"),
+            Some(message.clone()),
+        );
+        assert_eq!(goes.await.expect("an answer").status, 200);
+        for _ in 0..5 {
+            let next = exchange(
+                &mut client,
+                request("POST", "/a.B/Unary"),
+                Some(message.clone()),
+            );
+            assert_eq!(next.await.expect("an answer").status, 200);
+            body.send_data(message.clone(), false).unwrap();
+            let data = echo.data().await.expect("data").expect("data");
+            echo.flow_control().release_capacity(data.len()).unwrap();
+        }
+    });
+    assert_eq!(origin.connections(), 2);
+}
+
+#[test]
+fn clients_that_read_slowly_do_not_hold_up_others_on_the_same_connection() {
+    let origin = Http2Origin::script(|request, mut respond| async move {
+        let mut body = respond.send_response(Response::new(()), false)?;
+        let size = if request.uri().path() == "/large" {
+            8 << 20
+        } else {
+            1
+        };
+        http2::send(&mut body, vec![0; size].into(), true).await
+    });
+    let gateway = Gateway::to(origin.address()).http2_origin().start();
+    let mut slow: Vec<_> = (0..60).map(|_| gateway.client()).collect();
+    for client in &mut slow {
+        client.send("GET /large HTTP/1.1\r\nhost: a\r\n\r\n");
+        assert_eq!(client.response_head().status(), 200);
+    }
+    assert_eq!(gateway.get("/small").status(), 200);
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
 fn an_origin_of_http1_where_http2_was_expected_is_a_protocol_error() {
     let origin = tidegate_testkit::Origin::answers(200, "x");
     let gateway = Gateway::to(origin.address()).http2_origin().start();

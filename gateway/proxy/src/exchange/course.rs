@@ -11,6 +11,8 @@ use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
+use tidegate_core::grpc;
+use tidegate_core::message::Version;
 use tidegate_core::route::RouteTimeouts;
 use tidegate_core::route::Rule;
 use tidegate_core::snapshot::Bind;
@@ -162,10 +164,19 @@ impl Exchange<'_> {
         deadline.limit(limit.saturating_sub(spent), part).await
     }
 
+    /// What its rule allows; the limit that a gRPC client sends with its call counts too.
     fn rule_timeouts(self) -> RouteTimeouts {
         let state = self.stream.state();
         let routed = state.routed.as_ref();
-        routed.map_or_else(RouteTimeouts::default, |routed| routed.rule.timeouts)
+        let mut timeouts = routed.map_or_else(RouteTimeouts::default, |it| it.rule.timeouts);
+        if self.client.version == Version::Http2
+            && let Some(asked) = grpc::timeout_of(&state.request.headers)
+            && grpc::is_grpc(&state.request.headers)
+        {
+            let shortest = timeouts.request.map_or(asked, |limit| limit.min(asked));
+            timeouts.request = Some(shortest);
+        }
+        timeouts
     }
 
     /// Sends an admitted request to its backend, and the answer back.

@@ -196,7 +196,7 @@ impl<'a, 's> Intake<'a, 's> {
         let next = async {
             match &mut self.source {
                 Source::Ready(_) => std::future::pending().await,
-                Source::Peer(inlet) => inlet.frame(timeouts.stream_idle).await,
+                Source::Peer(inlet) => busy_frame(run, inlet).await,
             }
         };
         if run.chain.has_no_plugins() {
@@ -227,6 +227,7 @@ impl<'a, 's> Intake<'a, 's> {
 
     /// Does what an event asks for, for the filters before `until`.
     pub(crate) async fn on(&mut self, event: Event, until: usize) -> Result<(), Stop> {
+        self.run.stream.moved();
         if let Event::Frame(Frame::Data { last: true, .. } | Frame::End(_)) = &event {
             self.note_answered();
         }
@@ -328,6 +329,18 @@ impl<'a, 's> Intake<'a, 's> {
             Side::Request => Failure::RequestBufferOverflow,
             Side::Response => Failure::ResponseBufferOverflow,
         }))
+    }
+}
+
+/// The next frame of a body. Silence counts from the last piece in either direction: while one peer
+/// talks, the other may listen.
+async fn busy_frame(run: FilterRun<'_>, inlet: &mut Inlet<'_>) -> Result<Frame, BodyError> {
+    loop {
+        let before = run.stream.moves();
+        match inlet.frame(run.timeouts.stream_idle).await {
+            Err(BodyError::TimedOut) if run.stream.moves() != before => {}
+            ended => return ended,
+        }
     }
 }
 

@@ -80,7 +80,10 @@ impl Answer {
             failure: Some(failure),
             flag: verdict.flag,
             details: Bytes::new(),
-            grpc_status: None,
+            grpc_status: match failure {
+                Failure::RequestTimeout | Failure::BackendRequestTimeout => Some(DEADLINE),
+                _ => None,
+            },
         }
     }
 
@@ -139,6 +142,9 @@ impl Answer {
         grpc::answer(status, headers, body.trim_ascii_end(), self.grpc_status);
     }
 }
+
+/// What gRPC clients are told about an exchange that took too long: DEADLINE_EXCEEDED.
+const DEADLINE: u8 = 4;
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain");
 

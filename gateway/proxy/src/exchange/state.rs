@@ -4,6 +4,7 @@
 //! every guest call borrow it for moments only and never across a wait or a guest entry, so that a
 //! call made for one stream may reach another.
 
+use std::cell::Cell;
 use std::cell::Ref;
 use std::cell::RefCell;
 use std::cell::RefMut;
@@ -35,21 +36,38 @@ use crate::worker::Generation;
 
 /// One exchange as filters reach it.
 #[derive(Debug)]
-pub(crate) struct StreamCell(RefCell<State>);
+pub(crate) struct StreamCell {
+    state: RefCell<State>,
+    /// Pieces of bodies that have come, in both directions.
+    moves: Cell<u64>,
+}
 
 impl StreamCell {
     pub(crate) fn new(state: State) -> Self {
-        Self(RefCell::new(state))
+        Self {
+            state: RefCell::new(state),
+            moves: Cell::new(0),
+        }
     }
 
     /// Borrows the state for a moment: never across a wait or a guest entry.
     pub(crate) fn state(&self) -> RefMut<'_, State> {
-        self.0.borrow_mut()
+        self.state.borrow_mut()
     }
 
     /// The same for who only looks, and can do without.
     pub(crate) fn try_state(&self) -> Option<Ref<'_, State>> {
-        self.0.try_borrow().ok()
+        self.state.try_borrow().ok()
+    }
+
+    /// A piece of a body has come.
+    pub(crate) fn moved(&self) {
+        self.moves.set(self.moves.get().wrapping_add(1));
+    }
+
+    /// Something that changes with every piece that comes, in either direction.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves.get()
     }
 }
 

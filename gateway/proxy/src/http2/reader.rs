@@ -91,6 +91,9 @@ impl StreamReader {
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<ParsedResponse, Failure>> {
         let mut response = self.stream.response.borrow_mut();
         let Some(coming) = response.as_mut() else {
+            if self.stream.is_over() {
+                return Poll::Ready(Err(Failure::UpstreamReset));
+            }
             *self.stream.waiting.borrow_mut() = Some(cx.waker().clone());
             return Poll::Pending;
         };

@@ -77,6 +77,11 @@ impl Stream {
         }
     }
 
+    /// Whether nothing more can be sent, though the request never was.
+    pub(super) fn is_over(&self) -> bool {
+        matches!(*self.sending.borrow(), Sending::Over)
+    }
+
     /// Whether the peer has reset the stream or its connection has ended.
     pub(super) fn is_gone(&self) -> bool {
         // Whoever waits for it asks again, with a waker of its own.

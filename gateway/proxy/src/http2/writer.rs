@@ -95,6 +95,9 @@ impl StreamWriter {
                 // Nothing has left: the connection was told to go away, or is broken.
                 self.stream.unprocessed.set(true);
                 *sending = Sending::Over;
+                if let Some(waiting) = self.stream.waiting.borrow_mut().take() {
+                    waiting.wake();
+                }
                 Err(broken(err))
             }
         }

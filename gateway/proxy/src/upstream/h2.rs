@@ -19,6 +19,7 @@ use bytes::Bytes;
 use foldhash::fast::RandomState;
 use h2::SendStream;
 use h2::client::ResponseFuture;
+use h2::client::SendRequest;
 use http::Request;
 use tidegate_core::failure::Failure;
 use tokio::sync::Notify;
@@ -65,6 +66,7 @@ struct Attempt {
 #[derive(Debug)]
 pub(crate) struct Reserved {
     connection: Rc<Connection>,
+    sender: SendRequest<Bytes>,
 }
 
 /// What there is of a stream before its request is sent.
@@ -86,7 +88,7 @@ impl Reserved {
         request: Request<()>,
         ends: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
-        self.connection.send(request, ends)
+        self.connection.send(self.sender.clone(), request, ends)
     }
 }
 
@@ -150,7 +152,7 @@ impl H2Pool {
     /// A place on a connection to an endpoint that is there already and has room.
     pub(crate) fn kept(&self, backend: &BackendState, endpoint: SocketAddr) -> Option<Reservation> {
         let key = (endpoint, backend.connector_id());
-        self.with_room(key).map(Reservation::on)
+        self.place(key)
     }
 
     /// Makes a connection that was opened to an endpoint one of them, and takes a place on it.
@@ -170,7 +172,7 @@ impl H2Pool {
         let mut endpoints = self.endpoints.borrow_mut();
         let known = endpoints.entry(key).or_default();
         known.connections.push(Rc::clone(&connection));
-        Ok(Reservation::on(connection))
+        Reservation::on(connection).ok_or(Failure::UpstreamProtocol)
     }
 
     /// A place on a connection to an endpoint, which is made if need be.
@@ -187,8 +189,8 @@ impl H2Pool {
         let key = (endpoint, backend.connector_id());
         // A peer that takes connections and closes them at once must not be asked for ever.
         for _ in 0..MAX_ATTEMPTS {
-            if let Some(connection) = self.with_room(key) {
-                return Ok(Reservation::on(connection));
+            if let Some(reservation) = self.place(key) {
+                return Ok(reservation);
             }
             let attempt = self.attempt(worker, backend, key);
             let ended = attempt.ended.notified();
@@ -220,6 +222,16 @@ impl H2Pool {
             }
         }
         Err(Failure::UpstreamReset)
+    }
+
+    /// A place on the least busy connection to an endpoint; `None` if another one should be made.
+    fn place(&self, key: Key) -> Option<Reservation> {
+        loop {
+            // One that was told to go away is not asked again.
+            if let Some(reservation) = Reservation::on(self.with_room(key)?) {
+                return Some(reservation);
+            }
+        }
     }
 
     /// The least busy connection to an endpoint; `None` if another one should be made.
@@ -281,12 +293,13 @@ impl H2Pool {
 }
 
 impl Reservation {
-    fn on(connection: Rc<Connection>) -> Self {
-        Self {
+    fn on(connection: Rc<Connection>) -> Option<Self> {
+        let sender = connection.sender()?;
+        Some(Self {
             place: connection.place(),
             local: connection.local(),
             reused: connection.was_used(),
-            reserved: Reserved { connection },
-        }
+            reserved: Reserved { connection, sender },
+        })
     }
 }

@@ -131,9 +131,13 @@ impl Forward<'_> {
         let timeouts = self.run.timeouts;
         let mut interim = 0;
         loop {
-            let mut parsed = up
-                .response_head(self.run.sizes, timeouts.stream_idle)
-                .await?;
+            let before = self.run.stream.moves();
+            let head = up.response_head(self.run.sizes, timeouts.stream_idle);
+            let mut parsed = match head.await {
+                // The request is still on its way: the origin may wait for more of it.
+                Err(Failure::UpstreamTimeout) if self.run.stream.moves() != before => continue,
+                head => head?,
+            };
             if !parsed.status.is_informational() {
                 return Ok(parsed);
             }

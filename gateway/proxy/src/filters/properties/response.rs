@@ -4,6 +4,7 @@
 
 use http::HeaderMap;
 use http::HeaderValue;
+use tidegate_core::grpc;
 use tidegate_host_abi::Property;
 use tidegate_host_abi::PropertyValue;
 
@@ -14,6 +15,7 @@ use super::joined;
 use super::map;
 use super::nanos;
 use super::size;
+
 use crate::exchange::state::Phase;
 use crate::exchange::state::State;
 
@@ -70,14 +72,8 @@ fn grpc_status(state: &State) -> Option<i64> {
     let said = trailers
         .and_then(said)
         .or_else(|| said(&state.response.headers));
-    Some(said.unwrap_or(match state.response.status.as_u16() {
-        400 => 13,
-        401 => 16,
-        403 => 7,
-        404 => 12,
-        429 | 502..=504 => 14,
-        _ => 2,
-    }))
+    let status = state.response.status;
+    Some(said.unwrap_or_else(|| i64::from(grpc::status_of_http(status))))
 }
 
 fn number(value: &HeaderValue) -> Option<i64> {

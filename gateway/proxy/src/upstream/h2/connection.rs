@@ -7,6 +7,9 @@
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -135,6 +138,19 @@ impl Connection {
         }))
     }
 
+    /// What sends a request on it; `None` if it was told to go away, or is broken.
+    pub(super) fn sender(&self) -> Option<SendRequest<Bytes>> {
+        let mut sender = self.sender.clone();
+        let mut cx = Context::from_waker(Waker::noop());
+        // A request waits for nothing: what there is no room for is queued by the crate.
+        if let Poll::Ready(Err(err)) = sender.poll_ready(&mut cx) {
+            tracing::debug!(%err, "a connection takes no stream");
+            self.state.open.set(false);
+            return None;
+        }
+        Some(sender)
+    }
+
     /// Counts a stream for it.
     pub(super) fn place(&self) -> Place {
         let streams = &self.state.streams;
@@ -145,10 +161,11 @@ impl Connection {
     /// Sends the head of a request; its body follows unless it `ends` with it.
     pub(super) fn send(
         &self,
+        mut sender: SendRequest<Bytes>,
         request: Request<()>,
         ends: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
-        let sent = self.sender.clone().send_request(request, ends);
+        let sent = sender.send_request(request, ends);
         let sent = sent.inspect_err(|_| self.state.open.set(false));
         self.state.was_used.set(true);
         sent
