@@ -55,7 +55,7 @@ fn a_backend_of_names_is_followed_and_the_admin_api_says_how_it_stands() {
         "apiVersion: tidegate.dev/v1alpha1
 kind: Backend
 metadata: {{ name: shop }}
-spec: {{ dns: {{ names: [shop.test.], port: {} }} }}
+spec: {{ dns: {{ host: shop.test., port: {} }} }}
 ",
         origin.address().port()
     );
