@@ -350,7 +350,9 @@ fn several_names_are_one_backend_and_one_that_fails_takes_nothing_from_the_other
     let gateway = Gateway::to(one.address())
         .dns(dns.address(), source)
         .start();
-    assert_eq!(looked_up(&gateway).endpoints.len(), 2);
+    eventually("both names", || {
+        (looked_up(&gateway).endpoints.len() == 2).then_some(())
+    });
     dns.says("more.test", Says::NoName(0));
     eventually("one is left", || {
         (looked_up(&gateway).endpoints.len() == 1).then_some(())

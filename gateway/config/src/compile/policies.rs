@@ -11,6 +11,7 @@ use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::route::RouteTimeouts;
 use tidegate_core::snapshot::AccessLog;
+use tidegate_core::upgrade::Upgrades;
 
 use super::report::Refusal;
 use super::report::Report;
@@ -183,6 +184,20 @@ impl<'a> Policies<'a> {
 }
 
 impl Policies<'_> {
+    /// The protocols that clients of a route's rule may change to: as the rule's policy says, or the
+    /// route's.
+    pub(crate) fn upgrades(&self, route: &Candidate, rule: Option<&str>) -> Upgrades {
+        let of = |section| {
+            let key = (route.id().kind, route.namespace(), route.name(), section);
+            self.traffic.get(&key)?.upgrades.as_ref()
+        };
+        let given = rule.and_then(|rule| of(Some(rule))).or_else(|| of(None));
+        given.map_or_else(Upgrades::default, |given| {
+            let names: Vec<&str> = given.iter().map(|one| one.as_str()).collect();
+            Upgrades::of(&names)
+        })
+    }
+
     /// How long connections of a route's rule may be silent: what the rule's policy says, or the
     /// route's.
     pub(crate) fn tcp_idle(&self, route: &Candidate, rule: Option<&str>) -> Option<Duration> {

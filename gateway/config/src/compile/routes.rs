@@ -10,7 +10,6 @@ use tidegate_core::route::RouteTimeouts;
 use tidegate_core::route::Rule;
 use tidegate_core::route::RuleId;
 use tidegate_core::route::WeightedBackend;
-use tidegate_core::upgrade::Upgrades;
 
 use super::Patterns;
 use super::attach;
@@ -225,7 +224,7 @@ fn rule(
         backends,
         timeouts,
         buffered_body_bytes,
-        upgrades: Upgrades::default(),
+        upgrades: tools.policies.upgrades(candidate, section),
     }
 }
 

@@ -47,6 +47,10 @@ pub struct TrafficPolicySpec {
     pub timeouts: Option<PolicyTimeouts>,
     /// How much may be held in memory.
     pub limits: Option<PolicyLimits>,
+    /// The protocols that clients may change to by `Upgrade`; for HTTPRoutes. A name allows all its
+    /// versions; without any, nobody changes. `h2c`, `http` and `tls` are never passed on.
+    #[schemars(length(max = 16), extend("default" = ["websocket"]))]
+    pub upgrades: Option<At<Vec<At<String>>>>,
     /// How many proxies in front are ours; for Gateways. With 0, what clients say about themselves
     /// in `x-forwarded-*` is replaced.
     #[schemars(range(min = 0, max = 16), extend("default" = 0))]

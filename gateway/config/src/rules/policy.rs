@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tidegate_core::upgrade::is_forbidden;
+
 use super::Findings;
 use super::repeated;
 use crate::duration;
@@ -28,6 +30,7 @@ const TRAFFIC: [(&str, &str); 5] = [
 ];
 /// Kinds that some fields are for.
 const GATEWAYS: &[&str] = &["Gateway"];
+const HTTP_ROUTE: &[&str] = &["HTTPRoute"];
 const HTTP_ROUTES: &[&str] = &["HTTPRoute", "GRPCRoute"];
 const HTTP: &[&str] = &["Gateway", "HTTPRoute", "GRPCRoute"];
 const L4: &[&str] = &["Gateway", "TCPRoute", "TLSRoute"];
@@ -108,6 +111,9 @@ pub(super) fn check(policy: &TrafficPolicy, findings: &mut Findings) {
             check_duration(name, value.as_ref(), least, most, findings);
         }
     }
+    for protocol in spec.upgrades.iter().flat_map(|list| &list.value) {
+        check_protocol(protocol, findings);
+    }
     if let Some(limits) = &spec.limits {
         check_size(
             "headers",
@@ -122,6 +128,25 @@ pub(super) fn check(policy: &TrafficPolicy, findings: &mut Findings) {
             0,
             1 << 30,
             findings,
+        );
+    }
+}
+
+/// A protocol that clients may change to: a name, or a name with a version (RFC 9110 §7.8).
+fn check_protocol(protocol: &At<String>, findings: &mut Findings) {
+    let token = |part: &str| {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        !part.is_empty() && part.bytes().all(fits)
+    };
+    if protocol.len() > 64 || !protocol.splitn(2, '/').all(token) {
+        let message = format!("{:?} is not a protocol", protocol.value);
+        findings.with_hint(protocol.span, message, "such as `websocket` or `SPDY/3.1`");
+    } else if is_forbidden(protocol.as_bytes()) {
+        let message = format!("{} is never passed on", protocol.value);
+        findings.with_hint(
+            protocol.span,
+            message,
+            "remove it: it would carry requests past the gateway",
         );
     }
 }
@@ -145,6 +170,7 @@ fn restricted(spec: &TrafficPolicySpec) -> Vec<Restricted> {
     }
     let mut fields = vec![
         ("trustedHops", span(spec.trusted_hops.as_ref()), GATEWAYS),
+        ("upgrades", span(spec.upgrades.as_ref()), HTTP_ROUTE),
         (
             "proxyProtocol",
             span(spec.proxy_protocol.as_ref()),

@@ -5,9 +5,12 @@ use tidegate_testkit::Origin;
 use tidegate_testkit::eventually;
 
 use super::ONE;
+use crate::process::Folder;
+use crate::process::GATEWAY;
 use crate::process::Running;
 use crate::process::ask;
 use crate::process::finish;
+use crate::process::route;
 use crate::process::tidegate;
 
 #[test]
@@ -41,5 +44,55 @@ fn a_name_server_is_an_address() {
     assert!(
         err.contains("--dns-server") && err.contains("10.0.0.53"),
         "{err}"
+    );
+}
+
+#[test]
+fn a_backend_of_names_is_followed_and_the_admin_api_says_how_it_stands() {
+    let origin = Origin::answers(200, "alive");
+    let dns = Dns::start();
+    let backend = format!(
+        "apiVersion: tidegate.dev/v1alpha1
+kind: Backend
+metadata: {{ name: shop }}
+spec: {{ dns: {{ host: shop.test., port: {} }} }}
+",
+        origin.address().port()
+    );
+    let files = Folder::of(&[
+        ("gateway.yaml", GATEWAY),
+        ("route.yaml", &route("shop")),
+        ("backend.yaml", &backend),
+    ]);
+    let gateway = Running::start(&files, &["--dns-server", &dns.address().to_string()]);
+    assert_eq!(gateway.get("/").status(), 503);
+    let condition = || {
+        let shop = gateway.resource("Backend", "shop")?;
+        let conditions = shop["conditions"].as_array()?.clone();
+        conditions.into_iter().find(|one| one["type"] == "Resolved")
+    };
+    let before = condition().expect("it is there");
+    assert_eq!(
+        (&before["status"], &before["reason"]),
+        (&"False".into(), &"NoAddresses".into())
+    );
+    dns.addresses("shop.test", &[ONE], 60);
+    eventually("it is found", || {
+        (gateway.get("/").status() == 200).then_some(())
+    });
+    let after = condition().expect("it is there");
+    assert_eq!(
+        (&after["status"], &after["reason"]),
+        (&"True".into(), &"Resolved".into())
+    );
+    let dump = gateway.json("/config_dump");
+    assert_eq!(
+        dump["backends"][0]["endpoints"][0]["address"],
+        origin.address().to_string()
+    );
+    let page = gateway.admin("GET /metrics").text();
+    assert!(
+        page.contains("tidegate_dns_endpoints{backend=\"default/shop\"} 1"),
+        "{page}"
     );
 }

@@ -218,3 +218,26 @@ fn a_secret_holds_base64_or_text() {
     );
     accepted("Secret", "data: { a: YQ== }\nstringData: { b: '!' }");
 }
+
+#[test]
+fn protocols_to_change_to_are_tokens_and_never_http() {
+    let policy = |upgrades: &str| {
+        format!(
+            "spec: {{ targetRefs: [{{ group: gateway.networking.k8s.io, kind: HTTPRoute, name: a }}], upgrades: [{upgrades}] }}"
+        )
+    };
+    for good in ["", "websocket", "websocket, SPDY/3.1"] {
+        accepted("TrafficPolicy", &policy(good));
+    }
+    for (bad, why) in [
+        ("\"a b\"", "\"a b\" is not a protocol"),
+        ("\"\"", "\"\" is not a protocol"),
+        ("a/b/c", "is not a protocol"),
+        ("h2c", "h2c is never passed on"),
+        ("TLS/1.3", "TLS/1.3 is never passed on"),
+    ] {
+        refused("TrafficPolicy", &policy(bad), why);
+    }
+    let gateway = policy("websocket").replace("kind: HTTPRoute", "kind: Gateway");
+    refused("TrafficPolicy", &gateway, "`upgrades` is for HTTPRoutes");
+}
