@@ -297,7 +297,7 @@ fn websocket() {
     assert_eq!(socket.read().expect("an echo"), hello);
     assert_eq!(gateway.metric("tidegate_open_tunnels"), Some(1.0));
     // The site has none.
-    let refused = websocket::try_open(address, "/").err().expect("refused");
+    let refused = websocket::try_open(address, "/").expect_err("refused");
     assert!(refused.to_string().contains("403"), "{refused}");
 }
 
