@@ -100,6 +100,8 @@ mod tls_filters;
 mod tls_origins;
 #[path = "gateway/tls_peers.rs"]
 mod tls_peers;
+#[path = "gateway/tls_run.rs"]
+mod tls_run;
 #[path = "gateway/upgrades.rs"]
 mod upgrades;
 #[path = "gateway/websocket.rs"]
