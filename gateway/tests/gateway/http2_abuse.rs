@@ -8,6 +8,7 @@ use bytes::Bytes;
 use h2::Reason;
 use tidegate_testkit::Client;
 use tidegate_testkit::Gateway;
+use tidegate_testkit::Latch;
 use tidegate_testkit::Origin;
 use tidegate_testkit::http2;
 use tidegate_testkit::http2::get;
@@ -26,7 +27,9 @@ const ENHANCE_YOUR_CALM: u32 = 11;
 const GET: &[u8] = b"\x82\x86\x84\x41\x01a";
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let length = u32::try_from(payload.len())
+        .expect("a small frame")
+        .to_be_bytes();
     let mut frame = vec![length[1], length[2], length[3], kind, flags];
     frame.extend_from_slice(&stream.to_be_bytes());
     frame.extend_from_slice(payload);
@@ -84,14 +87,15 @@ fn frames(mut bytes: &[u8]) -> Vec<(u8, u8, &[u8])> {
 fn goaway(bytes: &[u8]) -> Option<u32> {
     let frames = frames(bytes).into_iter().rev();
     let (.., payload) = frames.into_iter().find(|(kind, ..)| *kind == GOAWAY)?;
-    Some(u32::from_be_bytes(payload[4..8].try_into().unwrap()))
+    let [_, _, _, _, reason @ ..] = payload.first_chunk::<8>()?;
+    Some(u32::from_be_bytes(*reason))
 }
 
 /// Resident memory of this process, in bytes: the gateway runs in it, and so do other tests.
 fn resident() -> u64 {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("Linux");
-    let pages: u64 = statm.split(' ').nth(1).unwrap().parse().unwrap();
-    pages * 4096
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse().ok());
+    pages.map_or(0, |pages: u64| pages * 4096)
 }
 
 #[track_caller]
@@ -281,10 +285,12 @@ fn a_client_that_reads_nothing_loses_its_connection() {
 
 #[test]
 fn an_upload_to_a_slow_origin_is_bounded_by_its_windows() {
-    let origin = Origin::script(|connection| {
+    let measured = Latch::default();
+    let until = measured.clone();
+    let origin = Origin::script(move |connection| {
         connection.request_head()?;
-        // Reads no byte of the body, and waits for the end.
-        std::thread::sleep(Duration::from_millis(300));
+        // Reads no byte of the body.
+        until.wait();
         Ok(())
     });
     let gateway = Gateway::to(origin.address()).start();
@@ -313,6 +319,7 @@ fn an_upload_to_a_slow_origin_is_bounded_by_its_windows() {
         }
         // What kernels buffer towards the origins comes to it.
         assert!(sent < 128 << 20, "{sent}");
+        measured.open();
         for (response, _) in open {
             let answer = http2::read(response).await;
             assert!(answer.is_err() || answer.is_ok_and(|it| it.status == 502));

@@ -24,7 +24,9 @@ fn call(method: &str) -> Request<()> {
 }
 
 fn framed(message: &str) -> Bytes {
-    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    let length = u32::try_from(message.len())
+        .expect("a small message")
+        .to_be_bytes();
     Bytes::from([&[0][..], &length, message.as_bytes()].concat())
 }
 
