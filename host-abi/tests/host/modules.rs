@@ -173,7 +173,7 @@ fn header_callbacks_are_measured_by_the_modules_own_version() {
 #[test]
 fn callbacks_that_are_never_called_may_be_anything() {
     module(&filter(
-        r#"(func (export "proxy_on_new_connection") (param i64))"#,
+        r#"(func (export "proxy_on_foreign_function") (param i64))"#,
     ));
 }
 
