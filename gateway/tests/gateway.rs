@@ -74,6 +74,8 @@ mod pauses;
 mod plugin_kinds;
 #[path = "gateway/process.rs"]
 mod process;
+#[path = "gateway/programs.rs"]
+mod programs;
 #[path = "gateway/readme.rs"]
 mod readme;
 #[path = "gateway/redis.rs"]

@@ -89,7 +89,7 @@ async fn perform(
     let start = Instant::now();
     let (mut problems, took) = loop {
         let to = gateway.at(step.door);
-        let answer = client::send(to, step.curl.request(to)?).await?;
+        let answer = client::send(to, step.curl.request(to.address)?).await?;
         let expected = step.expected.iter();
         let problems: Vec<_> = expected.filter_map(|it| differs(&answer, it)).collect();
         let took = start.elapsed();

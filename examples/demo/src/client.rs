@@ -1,21 +1,46 @@
 //! A client for one request, which notes when the parts of the answer came.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
 use hyper::header::HeaderMap;
+use hyper::rt::{Read, Write};
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use crate::identity::Identity;
 
 /// How long one request may take.
 const LIMIT: Duration = Duration::from_secs(20);
 
 /// How long to wait between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Who is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    /// Where it is.
+    pub(crate) address: SocketAddr,
+    /// Asked over TLS, it has to show this.
+    pub(crate) identity: Option<&'a Identity>,
+}
+
+impl Target<'_> {
+    /// Asked without TLS.
+    pub(crate) const fn plain(address: SocketAddr) -> Self {
+        Self {
+            address,
+            identity: None,
+        }
+    }
+}
 
 /// An answer as it came.
 #[derive(Debug)]
@@ -31,7 +56,7 @@ pub(crate) struct Answer {
 }
 
 /// Sends a request over a connection of its own.
-pub(crate) async fn send(to: SocketAddr, request: Request<Full<Bytes>>) -> Result<Answer> {
+pub(crate) async fn send(to: Target<'_>, request: Request<Full<Bytes>>) -> Result<Answer> {
     match tokio::time::timeout(LIMIT, exchange(to, request)).await {
         Ok(outcome) => outcome,
         Err(_) => bail!("no whole answer within {} s", LIMIT.as_secs()),
@@ -45,7 +70,7 @@ pub(crate) async fn wait_until_answered(to: SocketAddr, within: Duration) -> Res
             let request = Request::get("/")
                 .header("host", to.to_string())
                 .body(Full::default());
-            if send(to, request?).await.is_ok() {
+            if send(Target::plain(to), request?).await.is_ok() {
                 return anyhow::Ok(());
             }
             tokio::time::sleep(PAUSE).await;
@@ -57,12 +82,25 @@ pub(crate) async fn wait_until_answered(to: SocketAddr, within: Duration) -> Res
     }
 }
 
-async fn exchange(to: SocketAddr, request: Request<Full<Bytes>>) -> Result<Answer> {
-    let stream = TcpStream::connect(to)
+async fn exchange(to: Target<'_>, request: Request<Full<Bytes>>) -> Result<Answer> {
+    let address = to.address;
+    let stream = TcpStream::connect(address)
         .await
-        .with_context(|| format!("connect to {to}"))?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+        .with_context(|| format!("connect to {address}"))?;
+    let Some(identity) = to.identity else {
+        return exchange_on(TokioIo::new(stream), request).await;
+    };
+    let name = ServerName::from(address.ip());
+    let connecting = TlsConnector::from(Arc::clone(&identity.client)).connect(name, stream);
+    let stream = connecting.await.context("TLS")?;
+    exchange_on(TokioIo::new(stream), request).await
+}
+
+async fn exchange_on(
+    stream: impl Read + Write + Unpin,
+    request: Request<Full<Bytes>>,
+) -> Result<Answer> {
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await?;
     let answer = async {
         let response = sender.send_request(request).await.context("no answer")?;
         let (head, mut incoming) = response.into_parts();

@@ -1,7 +1,8 @@
 //! The configuration that the gateway follows: a copy of `examples/quickstart`, there to be edited.
 //!
 //! Owns the copy and the edits of the tour. A copy differs from the original in what must differ on
-//! this machine: ports that are taken, and where the filter is. Each start makes a fresh one.
+//! this machine, ports that are taken and where the filter is, and it has a listener for HTTPS. Each
+//! start makes a fresh one.
 
 use std::fmt::Write as _;
 use std::fs::{self, File, TryLockError};
@@ -11,10 +12,15 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 
 use crate::backends::Backends;
+use crate::identity::{CERTIFICATE, Identity, KEY};
 use crate::places::Places;
+use crate::ports::Chosen;
 
 /// The original. Whoever changes it sees here, at the next start, what no longer fits.
 const QUICKSTART: &str = include_str!("../../quickstart/gateway.yaml");
+
+/// The only listener of the original.
+const LISTENER: &str = "{ name: http, port: 8080, protocol: HTTP }";
 
 /// How many demos may run at a time.
 const COPIES: u32 = 16;
@@ -33,20 +39,23 @@ pub(crate) struct Edit {
 pub(crate) struct Config {
     /// The folder.
     pub(crate) folder: PathBuf,
-    /// The one file in it.
+    /// The one file in it that is to be edited.
     pub(crate) file: PathBuf,
+    /// What the gateway shows for HTTPS.
+    pub(crate) identity: Identity,
     /// Held as long as the folder is used.
     _lock: File,
 }
 
 impl Config {
-    /// Copies the quickstart; the gateway is to listen on this port.
-    pub(crate) fn copy(places: &Places, backends: &Backends, port: u16) -> Result<Self> {
+    /// Copies the quickstart; the gateway is to listen on these ports.
+    pub(crate) fn copy(places: &Places, backends: &Backends, ports: Chosen) -> Result<Self> {
         let (folder, lock) = free_folder(&places.configs)?;
         let file = folder.join("gateway.yaml");
-        let text = adapted(&places.filter, backends, port)?;
+        let text = adapted(&places.filter, backends, ports)?;
         fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
         Ok(Self {
+            identity: Identity::make(&folder)?,
             folder,
             file,
             _lock: lock,
@@ -111,7 +120,7 @@ fn free_folder(first: &Path) -> Result<(PathBuf, File)> {
 }
 
 /// The quickstart for this machine.
-fn adapted(filter: &Path, backends: &Backends, port: u16) -> Result<String> {
+fn adapted(filter: &Path, backends: &Backends, ports: Chosen) -> Result<String> {
     // A JSON string is a YAML string, whatever is in the path.
     let filter = serde_json::to_string(filter).context("the path of the filter is not UTF-8")?;
     let addresses: [(&str, SocketAddr); 3] = [
@@ -119,7 +128,21 @@ fn adapted(filter: &Path, backends: &Backends, port: u16) -> Result<String> {
         ("127.0.0.1:9002", backends.pears),
         ("127.0.0.1:9003", backends.auth),
     ];
-    let mut text = replaced(QUICKSTART, "port: 8080", &format!("port: {port}"))?;
+    let Chosen {
+        gateway, secure, ..
+    } = ports;
+    // On one line, because the tour speaks of the lines below.
+    let listeners = format!(
+        "{{ name: http, port: {gateway}, protocol: HTTP }}, {{ name: https, port: {secure}, \
+         protocol: HTTPS, tls: {{ certificateRefs: [{{ group: tidegate.dev, kind: Certificate, \
+         name: demo }}] }} }}"
+    );
+    let mut text = replaced(QUICKSTART, LISTENER, &listeners)?;
+    write!(
+        text,
+        "---\napiVersion: tidegate.dev/v1alpha1\nkind: Certificate\nmetadata: {{ name: demo }}\n\
+         spec: {{ certificate: {CERTIFICATE}, key: {KEY} }}\n"
+    )?;
     text = replaced(&text, "../../target/plugins/hello-filter.wasm", &filter)?;
     // Two steps, because an address that is given may be one that is to be replaced.
     for (usual, _) in addresses {
@@ -146,8 +169,9 @@ mod tests {
     #[tokio::test]
     async fn the_copy_leads_to_what_runs_here() {
         let backends = Backends::start(crate::ports::Ports::Any).await.unwrap();
-        let text = adapted(Path::new("/a b/hello.wasm"), &backends, 0).unwrap();
-        assert!(text.contains("port: 0,"), "{text}");
+        let ports = crate::ports::Ports::Any.choose().unwrap();
+        let text = adapted(Path::new("/a b/hello.wasm"), &backends, ports).unwrap();
+        assert_eq!(text.matches("port: 0,").count(), 2, "{text}");
         assert!(
             text.contains(r#"source: { file: "/a b/hello.wasm" }"#),
             "{text}"

@@ -11,6 +11,8 @@ use http_body_util::Full;
 use hyper::Request;
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 
+use crate::client::Target;
+
 /// The arguments of one curl call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Curl {
@@ -22,14 +24,23 @@ pub(crate) struct Curl {
 
 impl Curl {
     /// The line to type.
-    pub(crate) fn line(self, to: SocketAddr) -> String {
+    pub(crate) fn line(self, to: Target<'_>) -> String {
         let mut line = String::from("curl");
+        if let Some(identity) = to.identity {
+            line.push_str(" --cacert ");
+            line.push_str(&quoted(&identity.file.display().to_string()));
+        }
         for option in self.options {
             line.push(' ');
             line.push_str(&quoted(option));
         }
         line.push(' ');
-        line.push_str(&quoted(&format!("http://{to}{}", self.path)));
+        let scheme = if to.identity.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        line.push_str(&quoted(&format!("{scheme}://{}{}", to.address, self.path)));
         line
     }
 
@@ -103,7 +114,7 @@ mod tests {
             path: "/x?y",
         };
         assert_eq!(
-            curl.line(to()),
+            curl.line(Target::plain(to())),
             "curl -i -H 'a: b' -d '{}' 'http://127.0.0.1:8080/x?y'"
         );
         let request = curl.request(to()).unwrap();

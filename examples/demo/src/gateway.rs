@@ -13,10 +13,12 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 
-use crate::client;
+use crate::client::{self, Target};
 use crate::config::Config;
+use crate::identity::Identity;
 use crate::output::{Output, Shown};
 use crate::places::Places;
+use crate::ports::Chosen;
 use crate::tour::Door;
 
 /// How long a gateway may take until it answers: an unoptimised one compiles the filter slowly.
@@ -35,8 +37,12 @@ pub(crate) struct Gateway {
     pub(crate) command: String,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Where it listens for TLS.
+    secure: SocketAddr,
+    /// What it shows there.
+    identity: Identity,
     /// Where its admin API is.
-    pub(crate) admin: SocketAddr,
+    admin: SocketAddr,
     /// What it writes about each request.
     pub(crate) access_log: Arc<Output>,
     /// What it writes about itself.
@@ -47,12 +53,12 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Starts it and waits until it answers.
-    pub(crate) async fn start(places: &Places, config: &Config, admin: u16) -> Result<Self> {
+    pub(crate) async fn start(places: &Places, config: &Config, ports: Chosen) -> Result<Self> {
         let arguments = [
             "run".to_owned(),
             "-c".to_owned(),
             config.folder.display().to_string(),
-            format!("--admin=127.0.0.1:{admin}"),
+            format!("--admin=127.0.0.1:{}", ports.admin),
             "--access-log=text".into(),
             // A demo begins anew each time.
             "--state-dir=off".into(),
@@ -77,10 +83,10 @@ impl Gateway {
         }
         let command = format!("tidegate {}", arguments.join(" "));
         let addresses = tokio::select! {
-            addresses = addresses(&log) => addresses,
+            addresses = addresses(&log, ports.secure) => addresses,
             status = child.wait() => Err(anyhow!("it ended, {}", status?)),
         };
-        let (address, admin) = match addresses {
+        let (address, secure, admin) = match addresses {
             Ok(addresses) => addresses,
             Err(problem) => {
                 last_lines(&mut readers).await;
@@ -93,6 +99,8 @@ impl Gateway {
         Ok(Self {
             command,
             address,
+            secure,
+            identity: config.identity.clone(),
             admin,
             access_log,
             log,
@@ -102,10 +110,14 @@ impl Gateway {
     }
 
     /// Where a door is.
-    pub(crate) const fn at(&self, door: Door) -> SocketAddr {
+    pub(crate) const fn at(&self, door: Door) -> Target<'_> {
         match door {
-            Door::Traffic => self.address,
-            Door::Admin => self.admin,
+            Door::Traffic => Target::plain(self.address),
+            Door::Secure => Target {
+                address: self.secure,
+                identity: Some(&self.identity),
+            },
+            Door::Admin => Target::plain(self.admin),
         }
     }
 
@@ -147,13 +159,21 @@ impl Gateway {
     }
 }
 
-/// Where it listens, and where its admin API is, as its log says.
-async fn addresses(log: &Output) -> Result<(SocketAddr, SocketAddr)> {
-    let address = log.wait_for(START_LIMIT, |line| address_after(line, "listening on "));
+/// Where it listens, without TLS and with it, and where its admin API is, as its log says.
+async fn addresses(log: &Output, secure: u16) -> Result<(SocketAddr, SocketAddr, SocketAddr)> {
+    let listens = |line: &str, with_tls: bool| {
+        let address = address_after(line, "listening on ")?;
+        // Ports of 0 are told apart by the name in front.
+        let is_secure = address.port() == secure || line.contains("/tls: listening on ");
+        (is_secure == with_tls).then_some(address)
+    };
+    let address = log.wait_for(START_LIMIT, |line| listens(line, false));
+    let secure = log.wait_for(START_LIMIT, |line| listens(line, true));
     let admin = log.wait_for(START_LIMIT, |line| address_after(line, "admin API on "));
-    let (address, admin) = tokio::join!(address, admin);
+    let (address, secure, admin) = tokio::join!(address, secure, admin);
     Ok((
         address.context("it does not listen")?,
+        secure.context("it does not listen for TLS")?,
         admin.context("its admin API does not listen")?,
     ))
 }

@@ -10,6 +10,7 @@ mod client;
 mod config;
 mod curl;
 mod gateway;
+mod identity;
 mod meanwhile;
 mod output;
 mod page;
@@ -67,9 +68,9 @@ async fn show() -> Result<()> {
     let places = Places::find()?;
     let backends = Backends::start(Ports::Usual).await?;
     let ports = Ports::Usual.choose()?;
-    let config = Config::copy(&places, &backends, ports.gateway)?;
+    let config = Config::copy(&places, &backends, ports)?;
     let mut gateway = tokio::select! {
-        started = Gateway::start(&places, &config, ports.admin) => started?,
+        started = Gateway::start(&places, &config, ports) => started?,
         () = signals.next() => return Ok(()),
     };
     page::print(&gateway, &config, &backends);
@@ -95,8 +96,8 @@ async fn check() -> Result<()> {
     let places = Places::find()?;
     let backends = Backends::start(Ports::Any).await?;
     let ports = Ports::Any.choose()?;
-    let config = Config::copy(&places, &backends, ports.gateway)?;
-    let mut gateway = Gateway::start(&places, &config, ports.admin).await?;
+    let config = Config::copy(&places, &backends, ports)?;
+    let mut gateway = Gateway::start(&places, &config, ports).await?;
     let checked = check::run(&gateway, &config).await;
     let status = gateway.stop().await?;
     if checked.is_err() {

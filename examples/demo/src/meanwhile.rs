@@ -10,7 +10,7 @@ use hyper::Request;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::client;
+use crate::client::{self, Target};
 
 /// Between two requests, so that the gateway is not the only one with work to do.
 const GAP: Duration = Duration::from_millis(2);
@@ -80,7 +80,7 @@ async fn one(gateway: SocketAddr, path: &str) -> Result<()> {
     let request = Request::get(path)
         .header("host", gateway.to_string())
         .body(Full::<Bytes>::default())?;
-    let answer = client::send(gateway, request).await?;
+    let answer = client::send(Target::plain(gateway), request).await?;
     if answer.status != 200 {
         bail!("status {}", answer.status);
     }

@@ -7,6 +7,9 @@ use anyhow::{Result, bail};
 /// The port of the quickstart.
 const GATEWAY: u16 = 8080;
 
+/// The usual one for HTTPS beside it.
+const SECURE: u16 = 8443;
+
 /// The admin API's, unless `--admin` says otherwise.
 const ADMIN: u16 = 15000;
 
@@ -27,6 +30,8 @@ pub(crate) enum Ports {
 pub(crate) struct Chosen {
     /// For traffic.
     pub(crate) gateway: u16,
+    /// For traffic over TLS.
+    pub(crate) secure: u16,
     /// For the admin API.
     pub(crate) admin: u16,
 }
@@ -37,10 +42,12 @@ impl Ports {
         match self {
             Self::Any => Ok(Chosen {
                 gateway: 0,
+                secure: 0,
                 admin: 0,
             }),
             Self::Usual => Ok(Chosen {
                 gateway: free_from(GATEWAY)?,
+                secure: free_from(SECURE)?,
                 admin: free_from(ADMIN)?,
             }),
         }

@@ -28,6 +28,8 @@ pub(crate) struct Step {
 pub(crate) enum Door {
     /// Where it listens.
     Traffic,
+    /// Where it listens for TLS.
+    Secure,
     /// Its admin API.
     Admin,
 }
@@ -151,6 +153,17 @@ pub(crate) static STEPS: &[Step] = &[
             Streamed(Duration::from_millis(600)),
         ],
     ),
+    Step {
+        what: "The same over HTTPS, with a certificate that was made when this demo started",
+        edits: &[],
+        door: Door::Secure,
+        curl: curl(&["-i"], "/pears"),
+        expected: &[
+            Status(200),
+            Text("/backend", "pears"),
+            Text("/headers/x-forwarded-proto", "https"),
+        ],
+    },
     see(
         "The access log, below: one line per request",
         curl(&["-s"], "/look-below"),

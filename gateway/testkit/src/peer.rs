@@ -16,6 +16,9 @@ use std::process::Stdio;
 
 use crate::eventually;
 
+/// MariaDB would write 100 MB of nothing first.
+const SMALL_LOG: &str = "--innodb-log-file-size=8M";
+
 /// A server that runs.
 #[derive(Debug)]
 pub struct Peer {
@@ -142,7 +145,7 @@ impl Peer {
         let data = data.to_str().expect("the folder's name is text");
         let made = Command::new("mariadb-install-db")
             .args(["--no-defaults", "--auth-root-authentication-method=normal"])
-            .args(["--skip-test-db", "--datadir", data])
+            .args(["--skip-test-db", SMALL_LOG, &format!("--datadir={data}")])
             .args(as_root())
             .stdin(Stdio::null())
             .output()
@@ -152,7 +155,8 @@ impl Peer {
         let mut command = Command::new(sbin("mariadbd"));
         command
             .args(["--no-defaults", "--bind-address=127.0.0.1"])
-            .args(["--skip-name-resolve", "--datadir", data])
+            .args(["--skip-name-resolve", SMALL_LOG])
+            .arg(format!("--datadir={data}"))
             .arg(format!("--port={}", place.address.port()))
             .arg(format!("--socket={}/socket", place.path().display()))
             .args(as_root());

@@ -7,8 +7,11 @@ use std::path::PathBuf;
 
 use tidegate_testkit::Authority;
 use tidegate_testkit::Client;
+use tidegate_testkit::Leaf;
 use tidegate_testkit::Message;
 use tidegate_testkit::Origin;
+use tidegate_testkit::Pair;
+use tidegate_testkit::Peer;
 use tidegate_testkit::Port;
 use tidegate_testkit::TlsClient;
 use tidegate_testkit::TlsFront;
@@ -25,9 +28,10 @@ use crate::process::finish;
 use crate::process::tidegate;
 
 /// Those that are run here, each by the test of its name.
-const EXAMPLES: [&str; 8] = [
+const EXAMPLES: [&str; 9] = [
     "ab-header",
     "canary",
+    "https",
     "mirror",
     "quickstart",
     "rewrite-redirect",
@@ -67,6 +71,18 @@ pub(crate) fn replace(text: &str, from: &str, to: &str) -> String {
     text.replace(from, to)
 }
 
+/// The certificate of the copies, for `localhost`, with its authority.
+fn certificate() -> (String, Pair) {
+    let authority = Authority::root("examples");
+    let pair = authority.sign(&Leaf::named("localhost"));
+    (authority.pem, pair)
+}
+
+fn write_pair(files: &Folder, pair: &Pair) {
+    files.write("tls.crt", pair.chain.as_bytes());
+    files.write("tls.key", pair.key.as_bytes());
+}
+
 /// A copy of an example in a folder of its own, on any port; `ports` leads to these addresses.
 fn copy(example: &str, ports: &[(u16, SocketAddr)]) -> Folder {
     let mut text = replace(&yaml(example), "port: 8080", "port: 0");
@@ -76,6 +92,10 @@ fn copy(example: &str, ports: &[(u16, SocketAddr)]) -> Folder {
         text = replace(&text, &quoted(usual), &quoted(*address));
     }
     let files = Folder::of(&[]);
+    if text.contains("tls.crt") {
+        text = replace(&text, "port: 8443\n", "port: 0\n");
+        write_pair(&files, &certificate().1);
+    }
     for (named, file) in FILTERS {
         if text.contains(named) {
             text = replace(&text, named, file);
@@ -365,4 +385,76 @@ fn sni_passthrough() {
     }
     let refused = client.connect(address, "example.org");
     refused.expect_err("no route claims it");
+}
+
+#[test]
+fn https() {
+    let shop = Origin::answers(200, "shop");
+    let files = copy("https", &[(9001, shop.address())]);
+    let (authority, pair) = certificate();
+    write_pair(&files, &pair);
+    let gateway = Running::start(&files, &[]);
+    let (plain, tls) = (gateway.address_of(":0"), gateway.address_of("/tls"));
+    let client = TlsClient::new(&authority, None);
+    let get = || client.get(tls, "localhost", "/cart");
+    let answer = get().expect("an answer");
+    assert_eq!((answer.status(), answer.text().as_str()), (200, "shop"));
+    assert_eq!(
+        shop.only_request().field("x-forwarded-proto"),
+        Some("https")
+    );
+
+    let answer = ask(plain, "GET /cart?a=1", "Host: localhost:8080\r\n");
+    assert_eq!(answer.status(), 301);
+    assert_eq!(
+        answer.field("location"),
+        Some("https://localhost:8443/cart?a=1")
+    );
+
+    // A key of another certificate: said, and not served.
+    let (other_authority, other) = certificate();
+    files.write("tls.key", other.key.as_bytes());
+    gateway.logs("the private key does not belong to the certificate");
+    assert_eq!(get().expect("the old one serves").status(), 200);
+    // The rest of the new pair makes it good.
+    files.write("tls.crt", other.chain.as_bytes());
+    let new = TlsClient::new(&other_authority, None);
+    eventually("the new certificate", || {
+        new.get(tls, "localhost", "/cart").ok()
+    });
+    // A client without a session of before.
+    let old = TlsClient::new(&authority, None);
+    let answer = old.get(tls, "localhost", "/cart");
+    assert!(answer.is_err(), "the old one is not shown any more");
+}
+
+#[test]
+fn the_command_for_certificates_makes_one_that_curl_believes() {
+    if !Peer::wanted("the command of examples/https") {
+        return;
+    }
+    let readme = std::fs::read_to_string(examples().join("https/README.md")).expect("a README");
+    let shop = Origin::answers(200, "shop");
+    let files = copy("https", &[(9001, shop.address())]);
+    let run = |begin: &str, changes: &[(&str, &str)]| {
+        let line = readme.lines().find_map(|line| line.strip_prefix(begin));
+        let mut line = line.expect("the README has such a line").to_owned();
+        for (from, to) in changes {
+            line = line.replace(from, to);
+        }
+        let mut words = begin
+            .trim_start_matches("$ ")
+            .split(' ')
+            .chain(line.split(' '));
+        let mut command = std::process::Command::new(words.next().expect("a program"));
+        finish(command.args(words.filter(|word| !word.is_empty())))
+    };
+    let folder = files.path().to_string_lossy().into_owned();
+    let (code, _, err) = run("$ openssl ", &[("examples/https", &folder)]);
+    assert_eq!(code, Some(0), "{err}");
+    let gateway = Running::start(&files, &[]);
+    let port = gateway.address_of("/tls").port().to_string();
+    let changes = [("examples/https", folder.as_str()), ("8443", &port)];
+    let (code, out, err) = run("$ curl --cacert ", &changes);
+    assert_eq!((code, out.as_str()), (Some(0), "shop"), "{err}");
 }

@@ -215,6 +215,18 @@ impl Running {
         bind.get("address")?.as_str()?.parse().ok()
     }
 
+    /// Where the bind listens whose name ends so.
+    #[track_caller]
+    pub(crate) fn address_of(&self, name: &str) -> SocketAddr {
+        let dump = self.json("/config_dump");
+        let binds = dump.pointer("/binds").and_then(Value::as_array);
+        let text = |bind: &Value, key: &str| bind.get(key)?.as_str().map(str::to_owned);
+        let mut all = binds.into_iter().flatten();
+        let found = all.find(|bind| text(bind, "name").is_some_and(|it| it.ends_with(name)));
+        let address = found.and_then(|bind| text(bind, "address")?.parse().ok());
+        address.expect("such a bind listens")
+    }
+
     /// One request on a connection of its own, to whatever listens now.
     pub(crate) fn get(&self, path: &str) -> Message {
         Client::connect(self.address().expect("it listens")).get(path)
