@@ -7,6 +7,8 @@
 
 #[path = "smuggling/corpus.rs"]
 mod corpus;
+#[path = "smuggling/frames.rs"]
+mod frames;
 #[path = "smuggling/hops.rs"]
 mod hops;
 
@@ -22,6 +24,7 @@ use tidegate_testkit::eventually;
 
 use corpus::Case;
 use corpus::Expected;
+use corpus::Stream;
 use hops::Hop;
 
 /// Runs the whole corpus against one origin, and reports every case that failed.
@@ -36,6 +39,56 @@ fn run(hop: &Hop) {
         }
     }
     assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+/// Runs the corpus of HTTP/2 against one origin, which is spoken to in HTTP/1.
+fn run_http2(hop: &Hop) {
+    let gateway = Gateway::to(hop.address()).start();
+    let mut failed = Vec::new();
+    for (case, stream) in corpus::all_http2() {
+        if let Err(what) = perform_http2(&case, &stream, &gateway, hop) {
+            failed.push(format!("{}: {what}", case.name));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
+}
+
+fn perform_http2(case: &Case, stream: &Stream, gateway: &Gateway, hop: &Hop) -> Result<(), String> {
+    let before = hop.seen().len();
+    let outcome = frames::send(gateway.address(), stream).map_err(|err| err.to_string())?;
+    let canary = format!("/canary-h2-{}", case.name);
+    expect_canary(&mut gateway.client(), &canary)?;
+    let seen = seen_until(hop, before, &canary);
+    let asked: Vec<&String> = seen
+        .iter()
+        .filter(|line| !line.ends_with(&canary))
+        .collect();
+    if asked.iter().any(|line| !case.may_be_seen(line)) {
+        return Err(format!("the origin saw {asked:?}"));
+    }
+    let right = match case.expected {
+        Expected::Served => outcome.ended && outcome.heads == 1 && asked.len() == 1,
+        // The answer may be the gateway's own; what began was never whole.
+        Expected::Refused(_) => {
+            (outcome.refused || outcome.ended) && !outcome.body.contains("/attack")
+        }
+        _ => true,
+    };
+    if right && asked.len() <= 1 {
+        Ok(())
+    } else {
+        Err(format!("{outcome:?}; the origin saw {asked:?}"))
+    }
+}
+
+/// What the origin saw from this place on, up to this canary.
+fn seen_until(hop: &Hop, before: usize, canary: &str) -> Vec<String> {
+    eventually("the last request at the origin", || {
+        let seen = hop.seen();
+        let last = seen.last()?;
+        last.ends_with(canary)
+            .then(|| seen.get(before..).map(<[_]>::to_vec))?
+    })
 }
 
 /// Sends a case and what comes after it; says what went wrong.
@@ -71,12 +124,7 @@ fn perform(case: &Case, gateway: &Gateway, hop: &Hop) -> Result<(), String> {
     } else {
         vec![&other]
     };
-    let seen = eventually("the last request at the origin", || {
-        let seen = hop.seen();
-        let last = seen.last()?;
-        last.ends_with(&other)
-            .then(|| seen.get(before..).map(<[_]>::to_vec))?
-    });
+    let seen = seen_until(hop, before, &other);
     let mut asked: Vec<&str> = seen.iter().map(String::as_str).collect();
     for canary in canaries {
         let Some(at) = asked
@@ -203,6 +251,39 @@ fn nothing_is_smuggled_through_envoy() {
 fn nothing_is_smuggled_to_node() {
     if Peer::wanted("smuggling to Node") {
         run(&Hop::node());
+    }
+}
+
+#[test]
+fn nothing_is_smuggled_from_http_2_to_an_origin_that_believes_what_it_reads() {
+    run_http2(&Hop::origin());
+}
+
+#[test]
+fn nothing_is_smuggled_from_http_2_to_nginx() {
+    if Peer::wanted("smuggling from HTTP/2 to nginx") {
+        run_http2(&Hop::nginx());
+    }
+}
+
+#[test]
+fn nothing_is_smuggled_from_http_2_through_haproxy() {
+    if Peer::wanted("smuggling from HTTP/2 through HAProxy") {
+        run_http2(&Hop::haproxy());
+    }
+}
+
+#[test]
+fn nothing_is_smuggled_from_http_2_through_envoy() {
+    if Envoy::wanted() {
+        run_http2(&Hop::envoy());
+    }
+}
+
+#[test]
+fn nothing_is_smuggled_from_http_2_to_node() {
+    if Peer::wanted("smuggling from HTTP/2 to Node") {
+        run_http2(&Hop::node());
     }
 }
 

@@ -1,6 +1,7 @@
 //! The files of the corpus, read.
 
 use std::path::Path;
+use std::path::PathBuf;
 
 /// What shall become of a case.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,21 +38,78 @@ impl Case {
     }
 }
 
-/// All cases, by name.
+/// A name and a value.
+pub(super) type Field = (Vec<u8>, Vec<u8>);
+
+/// A request of HTTP/2.
+#[derive(Debug, Clone)]
+pub(super) struct Stream {
+    /// The fields of its head, in order.
+    pub(super) fields: Vec<Field>,
+    /// Its data.
+    pub(super) body: Vec<u8>,
+    /// The fields of its trailers.
+    pub(super) trailers: Vec<Field>,
+}
+
+/// All cases of HTTP/1, by name.
 ///
 /// # Panics
 ///
 /// If a file is not as the README says.
 pub(super) fn all() -> Vec<Case> {
+    let files = files("http");
+    assert!(files.len() > 100, "only {} cases", files.len());
+    files.iter().map(|path| read(path)).collect()
+}
+
+/// All cases of HTTP/2, by name.
+///
+/// # Panics
+///
+/// If a file is not as the README says.
+pub(super) fn all_http2() -> Vec<(Case, Stream)> {
+    let files = files("h2");
+    assert!(files.len() > 50, "only {} cases", files.len());
+    let read = |path: &PathBuf| {
+        let text = std::fs::read_to_string(path).expect("text");
+        let stream = stream(&text).unwrap_or_else(|| unreadable(path));
+        (read(path), stream)
+    };
+    files.iter().map(read).collect()
+}
+
+fn stream(text: &str) -> Option<Stream> {
+    let mut lines = text.lines().filter(|line| !line.starts_with("# "));
+    let head: Vec<&str> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
+    let body: Vec<&str> = lines.by_ref().take_while(|line| *line != "--").collect();
+    Some(Stream {
+        fields: head.into_iter().map(field).collect::<Option<_>>()?,
+        body: unescaped(&body.concat())?,
+        trailers: lines.map(field).collect::<Option<_>>()?,
+    })
+}
+
+/// A field: a colon and a space are between its name, which may begin with a colon, and its value.
+fn field(line: &str) -> Option<Field> {
+    let (name, value) = match line.strip_prefix(": ") {
+        Some(value) => ("", value),
+        None => line
+            .split_once(": ")
+            .or_else(|| Some((line.strip_suffix(':')?, "")))?,
+    };
+    Some((unescaped(name)?, unescaped(value)?))
+}
+
+fn files(extension: &str) -> Vec<PathBuf> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/smuggling");
     let entries = std::fs::read_dir(folder).expect("the corpus is there");
     let files = entries.map(|entry| entry.expect("readable").path());
     let mut files: Vec<_> = files
-        .filter(|path| path.extension().is_some_and(|it| it == "http"))
+        .filter(|path| path.extension().is_some_and(|it| it == extension))
         .collect();
     files.sort();
-    assert!(files.len() > 100, "only {} cases", files.len());
-    files.iter().map(|path| read(path)).collect()
+    files
 }
 
 fn read(path: &Path) -> Case {
