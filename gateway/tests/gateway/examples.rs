@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use tidegate_testkit::Authority;
 use tidegate_testkit::Client;
+use tidegate_testkit::GrpcOrigin;
 use tidegate_testkit::Leaf;
 use tidegate_testkit::Message;
 use tidegate_testkit::Origin;
@@ -18,6 +19,7 @@ use tidegate_testkit::TlsFront;
 use tidegate_testkit::Wasm;
 use tidegate_testkit::Wire;
 use tidegate_testkit::eventually;
+use tidegate_testkit::http2;
 use tidegate_testkit::websocket;
 use tidegate_testkit::websocket::Frame;
 
@@ -28,9 +30,10 @@ use crate::process::finish;
 use crate::process::tidegate;
 
 /// Those that are run here, each by the test of its name.
-const EXAMPLES: [&str; 9] = [
+const EXAMPLES: [&str; 10] = [
     "ab-header",
     "canary",
+    "grpc",
     "https",
     "mirror",
     "quickstart",
@@ -457,4 +460,45 @@ fn the_command_for_certificates_makes_one_that_curl_believes() {
     let changes = [("examples/https", folder.as_str()), ("8443", &port)];
     let (code, out, err) = run("$ curl --cacert ", &changes);
     assert_eq!((code, out.as_str()), (Some(0), "shop"), "{err}");
+}
+
+#[test]
+fn grpc() {
+    let [carts, new_carts, stock] = [(); 3].map(|()| GrpcOrigin::start());
+    let files = copy(
+        "grpc",
+        &[
+            (9001, carts.address()),
+            (9002, new_carts.address()),
+            (9003, stock.address()),
+        ],
+    );
+    let gateway = Running::start(&files, &[]);
+    let call = |path: &str, beta: bool| {
+        let mut request = http2::request("POST", path);
+        let headers = request.headers_mut();
+        headers.insert("content-type", "application/grpc".parse().expect("a value"));
+        headers.insert("te", "trailers".parse().expect("a value"));
+        if beta {
+            headers.insert("x-beta", "yes".parse().expect("a value"));
+        }
+        let address = gateway.address().expect("it listens");
+        http2::client(address, async |mut sender| {
+            http2::exchange(&mut sender, request, None).await
+        })
+        .expect("an answer")
+    };
+    let answer = call("/shop.v1.Cart/Echo", false);
+    assert_eq!(answer.trailer("grpc-status"), Some("0"), "{answer:?}");
+    assert_eq!(carts.requests(), ["/shop.v1.Cart/Echo"]);
+    call("/shop.v1.Cart/Empty", true);
+    assert_eq!(new_carts.requests(), ["/shop.v1.Cart/Empty"]);
+    call("/shop.v1.Stock/Watch", false);
+    assert_eq!(stock.requests(), ["/shop.v1.Stock/Watch"]);
+    // UNIMPLEMENTED, as a gRPC client reads it.
+    let answer = call("/shop.v1.Stock/Sell", false);
+    assert_eq!(
+        (answer.status, answer.field("grpc-status")),
+        (200, Some("12"))
+    );
 }
