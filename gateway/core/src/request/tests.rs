@@ -113,14 +113,21 @@ fn only_100_continue_is_an_expectation() {
 }
 
 #[test]
-fn a_websocket_upgrade_is_refused_and_h2c_ignored() {
-    let fields = [
-        ("host", "a"),
-        ("connection", "upgrade"),
-        ("upgrade", "websocket"),
-    ];
-    let got = receive("/", Version::Http11, &fields).map(|_| ());
-    assert_eq!(got, Err(Failure::UnsupportedUpgrade));
-    let fields = [("host", "a"), ("connection", "upgrade"), ("upgrade", "h2c")];
-    assert!(receive("/", Version::Http11, &fields).is_ok());
+fn a_wish_to_change_the_protocol_is_taken_off_the_head_and_kept() {
+    let wish = |protocol| {
+        [
+            ("host", "a"),
+            ("connection", "upgrade"),
+            ("upgrade", protocol),
+        ]
+    };
+    let fields = wish("websocket");
+    let got = receive("/", Version::Http11, &fields).expect("a request");
+    assert_eq!(got.upgrade, Some(HeaderValue::from_static("websocket")));
+    assert!(got.head.headers.get("upgrade").is_none());
+    assert!(got.head.headers.get("connection").is_none());
+    let got = receive("/", Version::Http10, &fields).expect("a request");
+    assert_eq!(got.upgrade, None, "RFC 9110 §7.8");
+    let got = receive("/", Version::Http11, &wish("h2c")).expect("a request");
+    assert!(got.head.headers.get("upgrade").is_none());
 }

@@ -115,7 +115,10 @@ impl Forward<'_> {
             upgrade::forget(&mut state.request);
             return Freshness::Any;
         }
-        Freshness::NewHttp1
+        match self.backend.backend.tls {
+            None => Freshness::Any,
+            Some(_) => Freshness::NewHttp1,
+        }
     }
 
     /// Answers without the origin.

@@ -232,7 +232,7 @@ fn protocols_to_change_to_are_tokens_and_never_http() {
     for (bad, why) in [
         ("\"a b\"", "\"a b\" is not a protocol"),
         ("\"\"", "\"\" is not a protocol"),
-        ("a/b/c", "is not a protocol"),
+        ("a/b/c", "\"a/b/c\" is not a protocol"),
         ("h2c", "h2c is never passed on"),
         ("TLS/1.3", "TLS/1.3 is never passed on"),
     ] {
