@@ -1,22 +1,18 @@
-// A filter on the standard Go compiler that links much of its library, as filters with JSON, XML,
-// regular expressions and TLS helpers do. What it costs to compile and to load is measured; it is
+// A filter on the standard Go compiler that links much of its library, as filters with JSON,
+// regular expressions and templates do. What it costs to compile and to load is measured; it is
 // never called but to start.
 package main
 
 import (
 	"bytes"
 	"compress/gzip"
-	"crypto/x509"
 	"encoding/json"
-	"encoding/xml"
-	"go/format"
-	"html/template"
 	"io"
 	"math/big"
-	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
+	"text/template"
 	"unsafe"
 )
 
@@ -49,7 +45,6 @@ func everything(text string) string {
 	var out strings.Builder
 	var value any
 	_ = json.Unmarshal([]byte(text), &value)
-	_ = xml.Unmarshal([]byte(text), &value)
 	if pattern, err := regexp.Compile(text); err == nil {
 		out.WriteString(pattern.ReplaceAllString(text, "$1"))
 	}
@@ -62,19 +57,8 @@ func everything(text string) string {
 	if address, err := url.Parse(text); err == nil {
 		out.WriteString(address.Query().Encode())
 	}
-	if source, err := format.Source([]byte(text)); err == nil {
-		out.Write(source)
-	}
 	if reader, err := gzip.NewReader(bytes.NewReader([]byte(text))); err == nil {
 		_, _ = io.Copy(&out, reader)
-	}
-	roots := x509.NewCertPool()
-	roots.AppendCertsFromPEM([]byte(text))
-	if request, err := http.NewRequest("GET", text, nil); err == nil {
-		_ = request.Write(&out)
-		if response, err := http.DefaultClient.Do(request); err == nil {
-			_ = response.Write(&out)
-		}
 	}
 	return out.String()
 }
