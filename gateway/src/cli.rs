@@ -64,7 +64,7 @@ pub(crate) struct ProxyArgs {
     /// Address to listen on; port 0 takes any free port and logs it
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
-    /// Origin that requests go to: http://HOST[:PORT] or https://HOST[:PORT]
+    /// Origin that requests go to: http://HOST:PORT or https://HOST:PORT
     #[arg(long, value_name = "URL")]
     pub(crate) to: Url,
     #[command(flatten)]

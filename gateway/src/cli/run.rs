@@ -80,7 +80,7 @@ impl NodeArgs {
 /// How names are looked up.
 #[derive(Debug, Args)]
 pub(crate) struct DnsArgs {
-    /// Name server that the names of backends are asked of, as IP[:PORT] (repeatable); by default
+    /// Name server that the names of backends are asked of, as IP or IP:PORT (repeatable); by default
     /// those of the system
     #[arg(long = "dns-server", value_name = "ADDR", value_parser = name_server)]
     pub(crate) dns_servers: Vec<SocketAddr>,
