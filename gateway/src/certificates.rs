@@ -17,6 +17,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
 use sha2::Digest as _;
 use sha2::Sha256;
 use tidegate_config::draft::BundleDecl;
@@ -25,11 +27,11 @@ use tidegate_config::draft::CertificateDecl;
 use tidegate_config::draft::CertificateSource;
 use tidegate_config::draft::Draft;
 use tidegate_config::problem::Problem;
+use tidegate_config::resource::ResourceId;
 use tidegate_core::snapshot::Protocol;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_core::tls::CertificateId;
 use tidegate_core::tls::TlsName;
-use tidegate_core::tls::TrustName;
 use tidegate_proxy::Bundle;
 use tidegate_proxy::Certificate;
 use tidegate_proxy::CertificateError;
@@ -96,11 +98,11 @@ impl<T> Clone for Good<T> {
 #[derive(Debug, Default)]
 pub(crate) struct Certificates {
     /// What serves.
-    certificates: HashMap<TrustName, Good<Certificate>>,
-    bundles: HashMap<TrustName, Good<Bundle>>,
+    certificates: HashMap<ResourceId, Good<Certificate>>,
+    bundles: HashMap<ResourceId, Good<Bundle>>,
     /// What will serve once the generation does.
-    next_certificates: HashMap<TrustName, Good<Certificate>>,
-    next_bundles: HashMap<TrustName, Good<Bundle>>,
+    next_certificates: HashMap<ResourceId, Good<Certificate>>,
+    next_bundles: HashMap<ResourceId, Good<Bundle>>,
     expiry: Expiry,
 }
 
@@ -123,7 +125,7 @@ impl Certificates {
             let made = good.as_ref().map(|good| Arc::clone(&good.made));
             read.trusted.certificates.push(made);
             if let Some(good) = good {
-                self.next_certificates.insert(decl.name.clone(), good);
+                self.next_certificates.insert(decl.resource.clone(), good);
             }
         }
         for decl in &draft.bundles {
@@ -131,7 +133,7 @@ impl Certificates {
             let made = good.as_ref().map(|good| Arc::clone(&good.made));
             read.trusted.bundles.push(made);
             if let Some(good) = good {
-                self.next_bundles.insert(decl.name.clone(), good);
+                self.next_bundles.insert(decl.resource.clone(), good);
             }
         }
         read
@@ -139,11 +141,11 @@ impl Certificates {
 
     /// Takes what was resolved last as what serves.
     pub(crate) fn commit(&mut self) {
-        for (name, good) in &self.next_certificates {
-            let before = self.certificates.get(name);
+        for (resource, good) in &self.next_certificates {
+            let before = self.certificates.get(resource);
             if before.is_some_and(|before| before.digest != good.digest) {
                 let subject = good.made.subject();
-                tracing::info!("certificate {} is another now: {subject}", name.0);
+                tracing::info!("{resource} has another certificate now: {subject}");
             }
         }
         self.certificates = std::mem::take(&mut self.next_certificates);
@@ -154,7 +156,10 @@ impl Certificates {
     /// Warns of those that are about to expire, each once a day.
     pub(crate) fn warn_of_expiry(&mut self, now: SystemTime) {
         let serving = self.certificates.iter();
-        let serving = serving.map(|(name, good)| (&*name.0, good.made.not_after()));
+        let serving: Vec<_> = serving
+            .map(|(resource, good)| (resource.to_string(), good.made.not_after()))
+            .collect();
+        let serving = serving.iter().map(|(name, after)| (name.as_str(), *after));
         self.expiry.warn(serving, now);
     }
 
@@ -165,7 +170,7 @@ impl Certificates {
         uses: &Uses,
         problems: &mut Vec<Problem>,
     ) -> Option<Good<Certificate>> {
-        let before = self.certificates.get(&decl.name);
+        let before = self.certificates.get(&decl.resource);
         let made = match &decl.source {
             CertificateSource::Refused => return before.cloned(),
             CertificateSource::Inline { certificate, key } => pair(certificate, key, before),
@@ -206,7 +211,7 @@ impl Certificates {
     }
 
     fn bundle(&self, decl: &BundleDecl, problems: &mut Vec<Problem>) -> Option<Good<Bundle>> {
-        let before = self.bundles.get(&decl.name);
+        let before = self.bundles.get(&decl.resource);
         let made = match &decl.source {
             BundleSource::Refused => return before.cloned(),
             BundleSource::Inline(text) => authorities(text, before),
@@ -252,7 +257,13 @@ fn files(
 
 fn file(path: &Path) -> Result<Bytes, String> {
     let failed = |err: std::io::Error| format!("cannot read {}: {}", path.display(), chain(&err));
-    let file = File::open(path).map_err(failed)?;
+    // Without NONBLOCK, opening a pipe waits for a writer.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|err| failed(err.into()))?;
+    let file = File::from(file);
+    if !file.metadata().map_err(failed)?.is_file() {
+        return Err(format!("{} is not a regular file", path.display()));
+    }
     let mut text = Vec::new();
     file.take(MAX_BYTES + 1)
         .read_to_end(&mut text)

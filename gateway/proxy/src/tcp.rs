@@ -82,11 +82,13 @@ pub(crate) async fn serve(
         source: client.peer,
         destination: client.local,
     };
+    // The TLS of a client that is passed through is with the origin already.
+    let own_tls = client.server_name.is_some() && client.secured.is_none();
     let connecting = upstream(
         worker,
         scene,
         &rule,
-        &ends,
+        (&ends, own_tls),
         &ending.stream,
         filters.as_deref(),
     );
@@ -111,7 +113,7 @@ async fn upstream(
     worker: &Worker,
     scene: Scene,
     rule: &TcpRule,
-    ends: &Ends,
+    (ends, own_tls): (&Ends, bool),
     stream: &ConnectionCell,
     filters: Option<&Filters<'_>>,
 ) -> Result<Upstream, Failure> {
@@ -125,7 +127,7 @@ async fn upstream(
     let backend = backend.ok_or(Failure::NoBackend)?;
     stream.state().facts.backend = Some(Rc::clone(&backend));
     let mut attempts = 0;
-    let connected = connect::connect(worker, &backend, ends, &mut attempts).await;
+    let connected = connect::connect(worker, &backend, (ends, own_tls), &mut attempts).await;
     let facts = &mut stream.state().facts;
     facts.attempts = attempts;
     match connected {

@@ -90,6 +90,20 @@ pub(crate) struct ConnectError {
     pub(crate) endpoint: Option<SocketAddr>,
 }
 
+impl ConnectError {
+    /// What to tell after yet another attempt: the last failure, unless an endpoint was reached before
+    /// and its TLS failed. That says more than another one that is down.
+    pub(crate) fn or(self, failure: Failure, endpoint: SocketAddr) -> Self {
+        if self.failure.is_of_origins_tls() && !failure.is_of_origins_tls() {
+            return self;
+        }
+        Self {
+            failure,
+            endpoint: Some(endpoint),
+        }
+    }
+}
+
 /// Which connections will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
@@ -212,10 +226,7 @@ pub(crate) async fn connect_from(
             Err(failure) => {
                 tried.push(place);
                 timed_out += usize::from(failure == Failure::ConnectTimeout);
-                error = ConnectError {
-                    failure,
-                    endpoint: Some(endpoint),
-                };
+                error = error.or(failure, endpoint);
                 if timed_out == MAX_TIMED_OUT {
                     break;
                 }
@@ -348,7 +359,10 @@ pub(crate) async fn dial(
     offer: Offer,
     client: Option<&Ends>,
 ) -> Result<Transport, Failure> {
-    let connector = backend.connector()?;
+    let connector = match offer {
+        Offer::ClientsOwn => None,
+        _ => backend.connector()?,
+    };
     let mut stream = TcpStream::connect(endpoint).await.map_err(|err| {
         tracing::debug!(%endpoint, %err, "connect failed");
         Failure::ConnectFailed

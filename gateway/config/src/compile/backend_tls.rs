@@ -12,6 +12,7 @@ use tidegate_core::tls::Trust as CoreTrust;
 use super::policies::Key;
 use super::policies::attach;
 use super::report::Report;
+use super::targets::check_target;
 use super::tls;
 use super::tls::Trouble;
 use super::trust::Trust;
@@ -46,6 +47,7 @@ impl<'a> BackendTls<'a> {
             demands: Vec::new(),
             targets: HashMap::default(),
         };
+        let mut lost = Vec::new();
         for candidate in world.all("BackendTLSPolicy") {
             let Body::BackendTlsPolicy(policy) = candidate.body() else {
                 continue;
@@ -55,6 +57,17 @@ impl<'a> BackendTls<'a> {
             all.demands.push(demand);
             let targets = &policy.spec.target_refs;
             attach(world, report, candidate, targets, index, &mut all.targets);
+            lost.extend(targets.iter().filter_map(|target| {
+                check_target(world, candidate, target).err()?;
+                let (kind, name) = (target.kind.as_str(), target.name.as_str());
+                Some((kind, candidate.namespace(), name, None))
+            }));
+        }
+        // A policy for a part that is not there was meant for some part: none may do without TLS.
+        let barred = all.demands.len();
+        all.demands.push(Demand::Barred);
+        for target in lost {
+            all.targets.entry(target).or_insert(barred);
         }
         all
     }

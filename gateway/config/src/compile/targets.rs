@@ -18,7 +18,8 @@ pub(crate) fn check_target(
     target: &PolicyTarget,
 ) -> Result<(), Refusal> {
     let (kind, namespace) = (target.kind.as_str(), policy.namespace());
-    let Some(found) = world.get(kind, namespace, &target.name) else {
+    // A backend that is gone and still serves keeps its policies: they go on with it.
+    let Some(found) = world.find(policy, kind, namespace, &target.name) else {
         return Err(not_found(
             world,
             "TargetNotFound",

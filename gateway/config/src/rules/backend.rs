@@ -19,6 +19,7 @@ use crate::kinds::backend::Backend;
 use crate::kinds::backend::BackendDns;
 use crate::kinds::backend::BackendEndpoint;
 use crate::kinds::backend::BackendPolicy;
+use crate::kinds::backend::BackendProtocol;
 use crate::kinds::service::AddressType;
 use crate::kinds::service::EndpointSlice;
 use crate::kinds::service::Service;
@@ -54,6 +55,18 @@ pub(super) fn check(backend: &Backend, findings: &mut Findings) {
     }
     if let Some(dns) = &spec.dns {
         check_dns(dns, findings);
+    }
+    let is_http2 = |protocol: &&At<BackendProtocol>| protocol.value != BackendProtocol::Http1;
+    if let (Some(_), Some(header)) = (
+        spec.protocol.as_ref().filter(is_http2),
+        &spec.proxy_protocol,
+    ) {
+        findings.with_hint(
+            header.span,
+            "`proxyProtocol` with HTTP/2 is not supported yet: its connections carry the requests of \
+             many clients",
+            "leave `protocol` out",
+        );
     }
 }
 

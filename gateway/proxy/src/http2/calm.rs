@@ -38,6 +38,8 @@ pub(super) struct Calm {
     filled: Cell<Instant>,
     over: Cell<bool>,
     resets: Cell<u32>,
+    /// Bytes wait here until the client reads.
+    waits: Cell<bool>,
     scan: Cell<Scan>,
 }
 
@@ -58,6 +60,7 @@ impl Calm {
             filled: Cell::new(Instant::now()),
             over: Cell::new(false),
             resets: Cell::new(0),
+            waits: Cell::new(false),
             scan: Cell::new(Scan {
                 skip: PREFACE.len(),
                 head: [0; HEAD_BYTES],
@@ -69,6 +72,16 @@ impl Calm {
     /// Whether the client has gone too far.
     pub(super) fn is_over(&self) -> bool {
         self.over.get()
+    }
+
+    /// Whether bytes wait here until the client reads.
+    pub(super) fn waits_for_client(&self) -> bool {
+        self.waits.get()
+    }
+
+    /// Whether the client took what it was sent last.
+    pub(super) fn note_waiting(&self, waits: bool) {
+        self.waits.set(waits);
     }
 
     /// Bytes were sent to the client.

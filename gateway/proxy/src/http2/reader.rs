@@ -164,6 +164,11 @@ impl StreamReader {
     /// What to make of a DATA frame; an empty one means nothing unless it is the last.
     fn data(&mut self, bytes: Bytes, last: bool) -> Option<Frame> {
         self.handed_out = bytes.len();
+        if last && let Some(body) = self.body.as_mut() {
+            // Nobody asks for more: the connection's room is given back now.
+            body.flow_control().release_capacity(bytes.len()).ok();
+            self.handed_out = 0;
+        }
         self.received += bytes.len() as u64;
         self.done = last;
         match (bytes.is_empty(), last) {

@@ -40,6 +40,11 @@ use crate::transport::Transport;
 
 /// Streams that a client may have at once.
 const MAX_STREAMS: u32 = 100;
+/// Streams of a connection that may be ending beside those.
+const MAX_TASKS: usize = 2 * MAX_STREAMS as usize;
+/// What small frames that wait to be passed on may cost: 256 bytes each, less what they carry. A
+/// client that talks in small pieces to a slow origin is honest.
+const SMALL_FRAMES: usize = 8 * 1024 * 1024;
 /// Bytes that one stream may have under way towards us.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// Bytes that all streams of a connection may have under way towards us: what a client can make us
@@ -123,6 +128,7 @@ fn settings(sizes: &SizeLimits) -> Builder {
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(heads.saturating_mul(2))
         .max_send_buffer_size(SEND_BUFFER)
+        .data_frame_budget(SMALL_FRAMES)
         .max_concurrent_reset_streams(MAX_LOCAL_RESETS)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
         .max_local_error_reset_streams(Some(MAX_ERRORS));
@@ -179,6 +185,8 @@ impl Connection {
                 Event::Stream(stream) => self.begin(*stream),
                 Event::Ended => {}
                 Event::Idle if self.leaving == Leaving::No => self.leave(),
+                // It is sent its answers still; one that reads nothing is cut by `Wire`.
+                Event::Idle if self.calm.waits_for_client() => {}
                 Event::Flood => {
                     tracing::debug!(peer = %self.link.peer, "a client sends frames without end");
                     self.connection.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
@@ -229,11 +237,19 @@ impl Connection {
     /// Tells the client to go away; what has begun goes on (RFC 9113 §6.8).
     fn leave(&mut self) {
         self.leaving = Leaving::Told;
+        if self.streams.is_empty() {
+            self.idle.arm(self.timeouts.linger);
+        }
         self.connection.graceful_shutdown();
     }
 
     /// Gives a stream a task of its own.
-    fn begin(&mut self, (request, respond): (Request<RecvStream>, SendResponse<Bytes>)) {
+    fn begin(&mut self, (request, mut respond): (Request<RecvStream>, SendResponse<Bytes>)) {
+        // Streams that were reset may still be ending: they count too.
+        if self.streams.len() >= MAX_TASKS {
+            respond.send_reset(Reason::REFUSED_STREAM);
+            return;
+        }
         let (link, calm) = (Rc::clone(&self.link), Rc::clone(&self.calm));
         // The connection owns its tasks: they end with it at the latest.
         self.streams

@@ -59,6 +59,7 @@ impl Wire {
         polled: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        self.calm.note_waiting(polled.is_pending());
         match polled {
             Poll::Ready(wrote) => {
                 if std::mem::take(&mut self.stalled) {

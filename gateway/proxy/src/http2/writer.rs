@@ -21,6 +21,9 @@ use crate::http2::head;
 use crate::http2::stream::Sending;
 use crate::http2::stream::Stream;
 
+/// What `:status` counts for: a head without fields is a head too.
+const STATUS_BYTES: u64 = 10;
+
 /// The sending end of a stream.
 #[derive(Debug)]
 pub(crate) struct StreamWriter {
@@ -68,7 +71,7 @@ impl StreamWriter {
         };
         let body = respond.send_response(response, ends).map_err(broken)?;
         *sending = Sending::Body(body);
-        self.written += size;
+        self.written += size + STATUS_BYTES;
         self.ended = ends;
         Ok(())
     }

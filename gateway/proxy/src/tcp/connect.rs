@@ -24,7 +24,7 @@ pub(super) struct Upstream {
 }
 
 /// Connects to the first endpoint that accepts, as [`crate::upstream::connect_from`] does: as the
-/// load balancer picks them, each once.
+/// load balancer picks them, each once. Clients that bring their own TLS get no other around it.
 ///
 /// # Errors
 ///
@@ -32,7 +32,7 @@ pub(super) struct Upstream {
 pub(super) async fn connect(
     worker: &Worker,
     backend: &Rc<BackendState>,
-    ends: &Ends,
+    (ends, own_tls): (&Ends, bool),
     attempts: &mut u32,
 ) -> Result<(Upstream, SocketAddr), ConnectError> {
     let deadline = worker.wheel.deadline();
@@ -48,17 +48,19 @@ pub(super) async fn connect(
         *attempts += 1;
         // Counted from here on, so that a burst of connections is spread.
         let lease = backend.lease(place);
-        let dialing = dial(backend, endpoint, Offer::Nothing, Some(ends));
+        let offer = if own_tls {
+            Offer::ClientsOwn
+        } else {
+            Offer::Nothing
+        };
+        let dialing = dial(backend, endpoint, offer, Some(ends));
         let dialed = deadline.limit(worker.timeouts().connect, dialing).await;
         match dialed.unwrap_or(Err(Failure::ConnectTimeout)) {
             Ok(transport) => return Ok((Upstream { transport, lease }, endpoint)),
             Err(failure) => {
                 tried.push(place);
                 timed_out += usize::from(failure == Failure::ConnectTimeout);
-                error = ConnectError {
-                    failure,
-                    endpoint: Some(endpoint),
-                };
+                error = error.or(failure, endpoint);
             }
         }
     }

@@ -173,13 +173,14 @@ impl<'a> Relay<'a> {
     fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<Option<Failure>> {
         let tally = &self.tally;
         let sent = |bytes: usize| tally.add_sent(bytes);
-        match self.down.write_waiting(&mut self.client, cx, sent) {
+        let told = match self.down.write_waiting(&mut self.client, cx, sent) {
             Wrote::All => self.down.end(&mut self.client, cx),
-            Wrote::Some => {
-                let wheel = &self.worker.wheel;
-                self.down.stall(self.limits.client_stall, wheel);
-            }
-            Wrote::Broken => {}
+            Wrote::Some => Poll::Pending,
+            Wrote::Broken => Poll::Ready(()),
+        };
+        if told.is_pending() {
+            let wheel = &self.worker.wheel;
+            self.down.stall(self.limits.client_stall, wheel);
         }
         if self.down.is_over() || self.down.poll_stalled(cx).is_ready() {
             return Poll::Ready(Some(Failure::PluginClosedStream));

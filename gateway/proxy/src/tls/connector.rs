@@ -49,6 +49,8 @@ pub(crate) enum Offer {
     Http2,
     /// Nothing: what is spoken is not HTTP.
     Nothing,
+    /// No TLS of ours: what is passed on is TLS.
+    ClientsOwn,
 }
 
 /// TLS towards the endpoints of a backend.
@@ -155,7 +157,7 @@ impl Connector {
             Offer::Http => &self.http,
             Offer::Http1 => &self.http1,
             Offer::Http2 => &self.http2,
-            Offer::Nothing => &self.nothing,
+            Offer::Nothing | Offer::ClientsOwn => &self.nothing,
         };
         let connecting = TlsConnector::from(Arc::clone(config)).connect(name, Socket::new(stream));
         let stream = connecting

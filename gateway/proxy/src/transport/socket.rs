@@ -76,7 +76,7 @@ impl AsyncRead for Socket {
         into: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.give(into) {
+        if into.remaining() == 0 || this.give(into) {
             return Poll::Ready(Ok(()));
         }
         if !this.busy {

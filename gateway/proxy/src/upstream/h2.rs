@@ -171,7 +171,10 @@ impl H2Pool {
         let key = (endpoint, backend.connector_id());
         let mut endpoints = self.endpoints.borrow_mut();
         let known = endpoints.entry(key).or_default();
-        known.connections.push(Rc::clone(&connection));
+        // One more than there may be serves this stream alone.
+        if known.connections.len() < MAX_CONNECTIONS {
+            known.connections.push(Rc::clone(&connection));
+        }
         Reservation::on(connection).ok_or(Failure::UpstreamProtocol)
     }
 

@@ -239,5 +239,6 @@ fn protocols_to_change_to_are_tokens_and_never_http() {
         refused("TrafficPolicy", &policy(bad), why);
     }
     let gateway = policy("websocket").replace("kind: HTTPRoute", "kind: Gateway");
-    refused("TrafficPolicy", &gateway, "`upgrades` is for HTTPRoutes");
+    let why = "`upgrades` is for HTTPRoutes, and no target is one";
+    refused("TrafficPolicy", &gateway, why);
 }

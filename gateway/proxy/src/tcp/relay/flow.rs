@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::Context;
 use std::task::Poll;
+use std::task::ready;
 use std::time::Duration;
 
 use bytes::Buf as _;
@@ -166,30 +167,32 @@ impl Flow {
         }
     }
 
-    /// Sends what is held back below.
-    pub(super) fn flush(&mut self, to: &mut Transport, cx: &mut Context<'_>) {
+    /// Sends what is held back below: TLS keeps what the connection does not take.
+    pub(super) fn flush(&mut self, to: &mut Transport, cx: &mut Context<'_>) -> Poll<()> {
         if !self.unflushed {
-            return;
+            return Poll::Ready(());
         }
-        match Pin::new(to).poll_flush(cx) {
-            Poll::Pending => {}
-            Poll::Ready(Ok(())) => self.unflushed = false,
-            Poll::Ready(Err(_)) => {
+        match ready!(Pin::new(to).poll_flush(cx)) {
+            Ok(()) => {
+                self.unflushed = false;
+                self.stalled = None;
+            }
+            Err(_) => {
                 self.break_off();
             }
         }
+        Poll::Ready(())
     }
 
-    /// Tells the receiver that nothing more comes.
-    pub(super) fn end(&mut self, to: &mut Transport, cx: &mut Context<'_>) {
-        if self.sink != Sink::Open {
-            return;
-        }
-        match Pin::new(to).poll_shutdown(cx) {
-            Poll::Pending => {}
+    /// Tells the receiver that nothing more comes, once it has taken all.
+    pub(super) fn end(&mut self, to: &mut Transport, cx: &mut Context<'_>) -> Poll<()> {
+        if self.sink == Sink::Open {
             // One that is gone already needs no word.
-            Poll::Ready(_) => self.sink = Sink::Told,
+            ready!(Pin::new(to).poll_shutdown(cx)).ok();
+            self.sink = Sink::Told;
+            self.stalled = None;
         }
+        Poll::Ready(())
     }
 
     /// The receiver does not read: it gets `limit` from now on, if its time does not run already.

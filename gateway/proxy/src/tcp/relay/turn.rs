@@ -58,6 +58,14 @@ impl Way<'_> {
         Ok(Turn::GoesOn)
     }
 
+    /// Nothing can be done now; a receiver that has not taken all has its time.
+    fn wait_for_receiver(&mut self, took: Poll<()>) -> Turn {
+        if took.is_pending() {
+            self.flow.stall(self.stall, self.wheel);
+        }
+        Turn::Waits
+    }
+
     fn step(&mut self, buffer: &mut [u8], cx: &mut Context<'_>) -> Result<Turn, Failure> {
         let sent = counter(self.side, self.tally);
         match self.flow.write_waiting(self.to, cx, sent) {
@@ -69,12 +77,12 @@ impl Way<'_> {
             Wrote::Broken => return Ok(Turn::Waits),
         }
         if self.flow.is_at_end() {
-            self.flow.end(self.to, cx);
-            return Ok(Turn::Waits);
+            let told = self.flow.end(self.to, cx);
+            return Ok(self.wait_for_receiver(told));
         }
         if self.flow.is_read_to_end() || self.is_full() {
-            self.flow.flush(self.to, cx);
-            return Ok(Turn::Waits);
+            let flushed = self.flow.flush(self.to, cx);
+            return Ok(self.wait_for_receiver(flushed));
         }
         if !self.begun.is_empty() {
             let begun = std::mem::take(&mut self.begun);
@@ -83,8 +91,8 @@ impl Way<'_> {
         }
         match read(self.from, buffer, cx) {
             Poll::Pending => {
-                self.flow.flush(self.to, cx);
-                Ok(Turn::Waits)
+                let flushed = self.flow.flush(self.to, cx);
+                Ok(self.wait_for_receiver(flushed))
             }
             Poll::Ready(Ok(bytes)) => {
                 self.take(bytes, cx)?;

@@ -38,6 +38,9 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 const CONNECTION_WINDOW: u32 = 100 * STREAM_WINDOW;
 /// Bytes of one stream that may wait here to be sent.
 const SEND_BUFFER: usize = 64 * 1024;
+/// What small frames that wait for slow clients may cost: 256 bytes each, less what they carry. One
+/// slow client must not cut the others' connection.
+const SMALL_FRAMES: usize = 64 * 1024 * 1024;
 /// Streams on one connection, however many an origin would take: they share one TCP window.
 const MAX_STREAMS: usize = 100;
 /// How long a connection is silent before the peer is asked whether it is still there.
@@ -111,7 +114,8 @@ impl Connection {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(heads)
-            .max_send_buffer_size(SEND_BUFFER);
+            .max_send_buffer_size(SEND_BUFFER)
+            .data_frame_budget(SMALL_FRAMES);
         let local = stream.tcp().local_addr().ok();
         let (sender, connection) = builder.handshake(stream).await.map_err(|err| {
             tracing::debug!(%endpoint, %err, "an HTTP/2 connection did not begin");

@@ -10,6 +10,8 @@ use rustls::Error;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+/// Reads of 1 KiB of what nobody wants to know: a client that sends on and on is reset.
+const MOST_UNREAD: usize = 64;
 /// Fatal `unrecognized_name` (RFC 6066 §3), as a record in the clear.
 const UNRECOGNIZED_NAME: &[u8] = &[21, 3, 3, 0, 2, 2, 112];
 /// Fatal `handshake_failure`: there is no certificate to show.
@@ -106,7 +108,11 @@ impl Refusal {
         }
         // What was not read would turn the close into a reset, which may outrun what was said.
         let mut scrap = [0; 1024];
-        while matches!(stream.try_read(&mut scrap), Ok(read) if read > 0) {}
+        for _ in 0..MOST_UNREAD {
+            if !matches!(stream.try_read(&mut scrap), Ok(1..)) {
+                break;
+            }
+        }
     }
 }
 
