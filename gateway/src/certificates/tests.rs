@@ -199,6 +199,14 @@ fn what_cannot_be_read_is_refused_with_its_path() {
 }
 
 #[test]
+fn a_pipe_is_no_certificate_and_is_not_waited_for() {
+    let mut world = World::new();
+    let (folder, mode) = (rustix::fs::CWD, rustix::fs::Mode::RWXU);
+    rustix::fs::mkfifoat(folder, world.path("tls.crt"), mode).expect("a pipe");
+    world.check_refused("tls.crt is not a regular file");
+}
+
+#[test]
 fn a_certificate_for_clients_is_not_served() {
     let mut world = World::new();
     let authority = authority();

@@ -176,6 +176,62 @@ fn a_last_good_route_keeps_a_backend_that_is_gone() {
     assert_eq!(draft.snapshot.backends.iter().count(), 0);
 }
 
+fn tls_policy(target: &str) -> String {
+    format!(
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: BackendTLSPolicy\nmetadata: {{ name: api }}\nspec:\n  targetRefs: [{{ {target} }}]\n  validation: {{ wellKnownCACertificates: System, hostname: api.test }}\n"
+    )
+}
+
+/// Backends that requests would reach without TLS.
+fn in_plain_text(draft: &Draft) -> Vec<&str> {
+    let backends = draft.snapshot.backends.iter();
+    backends
+        .filter(|backend| backend.tls.is_none() && !backend.endpoints.is_empty())
+        .map(|backend| backend.name.as_str())
+        .collect()
+}
+
+#[test]
+fn a_backend_that_is_gone_and_still_serves_is_never_reached_without_its_tls() {
+    let mut gateway = Gateway::new();
+    let policy = tls_policy("group: tidegate.dev, kind: Backend, name: api");
+    gateway.write("a.yaml", &[GATEWAY, &route("api", "1"), &policy]);
+    gateway.write("b.yaml", &[&backend("1")]);
+    assert_eq!(in_plain_text(&gateway.load()), [] as [&str; 0]);
+    gateway.remove("b.yaml");
+    let draft = gateway.load();
+    assert_eq!(serves(&draft), "1 by 1");
+    assert_eq!(in_plain_text(&draft), [] as [&str; 0]);
+    let draft = gateway.restart(&draft);
+    assert_eq!(serves(&draft), "1 by 1");
+    assert_eq!(in_plain_text(&draft), [] as [&str; 0]);
+}
+
+#[test]
+fn a_port_that_loses_the_name_its_tls_was_for_is_not_reached_without_tls() {
+    let mut gateway = Gateway::new();
+    let service = |port: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{ name: api }}\nspec: {{ ports: [{{ name: {port}, port: 443 }}] }}\n---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {{ name: api-1, labels: {{ kubernetes.io/service-name: api }} }}\naddressType: IPv4\nendpoints: [{{ addresses: ['127.0.0.1'] }}]\nports: [{{ name: {port}, port: 1 }}]\n"
+        )
+    };
+    let route = route("api", "1").replace(
+        "group: tidegate.dev, kind: Backend, name: api",
+        "name: api, port: 443",
+    );
+    let policy = tls_policy("group: '', kind: Service, name: api, sectionName: https");
+    gateway.write("a.yaml", &[GATEWAY, &route, &policy]);
+    gateway.write("b.yaml", &[&service("https")]);
+    let draft = gateway.load();
+    assert_eq!(draft.problems, []);
+    assert_eq!(serves(&draft), "1 by 1");
+    assert_eq!(in_plain_text(&draft), [] as [&str; 0]);
+    gateway.write("b.yaml", &[&service("web")]);
+    let draft = gateway.load();
+    assert_eq!(draft.problems.len(), 1, "{:?}", draft.problems);
+    assert_eq!(in_plain_text(&draft), [] as [&str; 0]);
+}
+
 #[test]
 fn a_removed_document_is_deleted() {
     let mut gateway = Gateway::new();

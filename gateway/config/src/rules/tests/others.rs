@@ -220,6 +220,24 @@ fn a_secret_holds_base64_or_text() {
 }
 
 #[test]
+fn a_backend_is_told_the_client_on_connections_of_http_1_alone() {
+    let backend = |protocol: &str| {
+        format!(
+            "spec: {{ endpoints: [{{ address: '127.0.0.1:1' }}], proxyProtocol: V2, protocol: {protocol} }}"
+        )
+    };
+    accepted("Backend", &backend("Http1"));
+    for shared in ["Http2", "Grpc"] {
+        refused(
+            "Backend",
+            &backend(shared),
+            "`proxyProtocol` with HTTP/2 is not supported yet: its connections carry the requests of \
+             many clients",
+        );
+    }
+}
+
+#[test]
 fn protocols_to_change_to_are_tokens_and_never_http() {
     let policy = |upgrades: &str| {
         format!(
