@@ -97,6 +97,34 @@ fn bodies_of_any_size_pass_both_ways() {
 }
 
 #[test]
+fn long_answers_keep_no_room_that_uploads_of_their_connection_need() {
+    let origin = Origin::script(|connection| {
+        let request = connection.request()?;
+        if request.start.contains("/upload") {
+            return connection.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n");
+        }
+        connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")?;
+        connection.wait_for_close()
+    });
+    let gateway = Gateway::to(origin.address()).start();
+    http2::client(gateway.address(), async |mut client| {
+        // Together their last frames are more than the connection's window.
+        let mut long = Vec::new();
+        for _ in 0..70 {
+            client = client.ready().await.expect("room");
+            let sent = client.send_request(request("POST", "/long"), false);
+            let (response, mut body) = sent.expect("sent");
+            body.send_data(Bytes::from(vec![b'a'; 16_384]), true)
+                .expect("sent");
+            long.push((response.await.expect("a head"), body));
+        }
+        let upload = Some(Bytes::from(vec![b'b'; 100_000]));
+        let answer = exchange(&mut client, request("POST", "/upload"), upload).await;
+        assert_eq!(answer.expect("an answer").status, 200);
+    });
+}
+
+#[test]
 fn trailers_and_interim_responses_pass_between_the_versions() {
     let origin = Origin::script(|connection| {
         let request = connection.request()?;
