@@ -82,8 +82,9 @@ pub(crate) async fn serve(
         source: client.peer,
         destination: client.local,
     };
-    // The TLS of a client that is passed through is with the origin already.
-    let own_tls = client.server_name.is_some() && client.secured.is_none();
+    // The TLS of a client that is passed through is with the origin already: its greeting was read,
+    // and did not end here. It need not name anybody.
+    let own_tls = !client.begun.is_empty() && client.secured.is_none();
     let connecting = upstream(
         worker,
         scene,

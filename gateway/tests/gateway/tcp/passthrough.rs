@@ -165,3 +165,28 @@ fn bytes_go_to_an_origin_over_tls_if_it_wants_that() {
     let line = broken.log_lines(1).concat();
     assert!(line.contains(" 0 upstream_tls_untrusted "), "{line}");
 }
+
+#[test]
+fn what_is_passed_through_gets_no_second_tls_around_it() {
+    let authority = Authority::root("root");
+    let origin = Origin::answers(200, "hello");
+    let front = secured(&origin, &authority, "a.test");
+    // The backend is reached over TLS where requests are ours to send.
+    let gateway = Gateway::to(front.address())
+        .bundle(Some(&authority.bundle()))
+        .origin_tls(Origination {
+            hostname: "a.test".into(),
+            trust: Trust::Bundles(vec![BundleId(0)]),
+            subject_alt_names: Vec::new(),
+            client_certificate: None,
+            min_version: TlsVersion::Tls12,
+        })
+        .passthrough("", "origin")
+        .start();
+    let client = TlsClient::new(&authority.pem, None);
+    let answer = client.get(gateway.address(), "a.test", "/");
+    assert_eq!(answer.expect("an answer").text(), "hello");
+    // Nor if the client asks for no name.
+    let nameless = client.without_name().get(gateway.address(), "a.test", "/");
+    assert_eq!(nameless.expect("an answer").text(), "hello");
+}
