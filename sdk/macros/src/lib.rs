@@ -1,0 +1,1 @@
+//! The macros of `tidegate-sdk`; use them through it.
