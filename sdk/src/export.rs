@@ -10,13 +10,18 @@ use crate::log::log_line;
 #[macro_export]
 macro_rules! export {
     ($filter:ty) => {
-        $crate::__private::sys::export_guest!(http, $crate::export::start, {
+        const _: () = {
+            #[cfg(target_family = "wasm")]
             ::std::thread_local! {
                 static MODULE: &'static $crate::Module<$filter> =
                     ::std::boxed::Box::leak(::std::boxed::Box::default());
             }
-            MODULE.with(|module| *module)
-        });
+            #[cfg(target_family = "wasm")]
+            fn module() -> &'static $crate::Module<$filter> {
+                MODULE.with(|module| *module)
+            }
+            $crate::__private::sys::export_guest!(http, $crate::export::start, module());
+        };
     };
 }
 

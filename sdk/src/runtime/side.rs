@@ -135,9 +135,7 @@ impl Side {
         match what {
             Held::Nothing => false,
             Held::Headers => !self.released.get(),
-            Held::Body => {
-                !self.released.get() || matches!(*self.body.borrow(), Body::Collect)
-            }
+            Held::Body => !self.released.get() || matches!(*self.body.borrow(), Body::Collect),
         }
     }
 

@@ -227,12 +227,14 @@ impl Stream {
         callback: impl FnOnce(&Self),
     ) -> Action {
         let side = self.side(direction);
+        let replied_before = self.replied.get();
         side.in_callback.set(true);
         callback(self);
         Runtime::current().drain();
         side.in_callback.set(false);
         let holds = if self.phase.get() == Phase::Done {
-            self.replied.get()
+            // Our own response passes us, too; only what it answered is held, for good.
+            self.replied.get() && !replied_before
         } else {
             side.holds(what)
         };
