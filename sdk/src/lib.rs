@@ -2,7 +2,8 @@
 //!
 //! ```
 //! use tidegate_sdk::prelude::*;
-//! # use tidegate_sdk as _;
+//!
+//! #[filter]
 //! async fn check(mut req: Request, next: Next, cx: &Cx) -> Result<Response> {
 //!     let key = req.header("x-key").or_deny(Deny::unauthorized("Key"))?;
 //!     req.headers_mut().set("x-consumer", &key)?;
@@ -27,6 +28,7 @@ pub mod futures;
 pub mod grpc;
 pub mod headers;
 pub mod log;
+pub mod manifest;
 pub mod metrics;
 pub mod next;
 pub mod request;
@@ -43,6 +45,7 @@ pub mod prelude {
     pub use crate::config::FilterConfig;
     pub use crate::cx::Cx;
     pub use crate::error::{Deny, Error, OrDeny, Result};
+    pub use crate::filter;
     pub use crate::futures::{Either, join, join_all, race};
     pub use crate::next::Next;
     pub use crate::request::Request;
@@ -52,6 +55,7 @@ pub mod prelude {
 
 pub use filter::Filter;
 pub use runtime::plugin::Module;
+pub use tidegate_sdk_macros::filter;
 
 /// For the macros of this crate.
 #[doc(hidden)]
