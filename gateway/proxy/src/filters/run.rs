@@ -1,11 +1,12 @@
 //! One exchange's way through the filters: heads, body pieces, trailers, end.
 //!
 //! Owns the order of callbacks and contexts; [`admit`] has instances and the failure policy, [`body`]
-//! bodies and trailers, [`wait`] the waits for paused filters. It moves no bytes on sockets: the pump in `exchange`
+//! bodies and trailers, [`inject`] what filters add to responses, [`wait`] the waits for paused filters. It moves no bytes on sockets: the pump in `exchange`
 //! feeds it and writes what comes out.
 
 mod admit;
 mod body;
+mod inject;
 mod wait;
 
 use std::rc::Rc;
@@ -119,25 +120,33 @@ impl<'a> FilterRun<'a> {
         let Ok(action) = entered else {
             return self.apply_policy(filter, at);
         };
-        let held = match action {
-            HeadersAction::Continue => None,
-            // Without a body callback nobody could let the head go on but who holds it.
-            HeadersAction::Pause if filter.plugin.stop_iteration() && filter.sees_body(side) => {
-                Some((HeldHead::Sees, Hold::Head))
-            }
-            HeadersAction::StopAllBuffer => Some((HeldHead::Keeps, Hold::Head)),
-            HeadersAction::Pause | HeadersAction::StopAllWatermark => {
-                Some((HeldHead::Leaves, Hold::Fields))
-            }
-        };
+        let held = held_by(filter, side, action);
+        self.settle_head(at, side, end_of_stream, held)
+    }
+
+    /// Does what a filter decided about a head.
+    fn settle_head(
+        &self,
+        at: usize,
+        side: Side,
+        end_of_stream: bool,
+        held: Option<(HeldHead, Hold)>,
+    ) -> Result<HeadStep, Stop> {
         let mut state = self.stream.state();
         check_requests(&state)?;
+        let Some(known) = state.side(at, side) else {
+            return Ok(HeadStep::Continue);
+        };
+        known.ended = end_of_stream && side == Side::Response;
+        // It may have resumed within the callback.
+        let held = held.filter(|_| !std::mem::take(&mut known.resume));
+        let hold = held.map(|(_, hold)| hold);
+        if side == Side::Response && state.injected_at_head(at, hold, end_of_stream) {
+            return Ok(HeadStep::Continue);
+        }
         let (Some(known), Some((held, hold))) = (state.side(at, side), held) else {
             return Ok(HeadStep::Continue);
         };
-        if std::mem::take(&mut known.resume) {
-            return Ok(HeadStep::Continue); // Resumed within the callback.
-        }
         known.hold = hold;
         Ok(match hold {
             // There is no body to wait for.
@@ -226,6 +235,21 @@ impl<'a> FilterRun<'a> {
             context,
             stream: self.stream.into(),
             filter,
+        }
+    }
+}
+
+/// How a filter that answers its header callback so holds the head.
+fn held_by(filter: &Filter, side: Side, action: HeadersAction) -> Option<(HeldHead, Hold)> {
+    match action {
+        HeadersAction::Continue => None,
+        // Without a body callback nobody could let the head go on but who holds it.
+        HeadersAction::Pause if filter.plugin.stop_iteration() && filter.sees_body(side) => {
+            Some((HeldHead::Sees, Hold::Head))
+        }
+        HeadersAction::StopAllBuffer => Some((HeldHead::Keeps, Hold::Head)),
+        HeadersAction::Pause | HeadersAction::StopAllWatermark => {
+            Some((HeldHead::Leaves, Hold::Fields))
         }
     }
 }

@@ -3,10 +3,12 @@
 //! Owns which maps and bodies are there in which phase. What a filter asks for is noted in the
 //! state and acted on by the driver after the callback.
 
+use bytes::Bytes;
 use tidegate_host_abi::BodyBuffer;
 use tidegate_host_abi::Edited;
 use tidegate_host_abi::Field;
 use tidegate_host_abi::HeaderEdit;
+use tidegate_host_abi::Injected;
 use tidegate_host_abi::LocalResponse;
 use tidegate_host_abi::MapKind;
 use tidegate_host_abi::Property;
@@ -236,5 +238,9 @@ impl StreamHost for FilterView<'_> {
             }
             Err(_) => false,
         }
+    }
+
+    fn inject_response(&mut self, data: Bytes, end: bool) -> Injected {
+        self.state.inject(self.filter, &data, end)
     }
 }
