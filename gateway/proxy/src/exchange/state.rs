@@ -217,6 +217,8 @@ pub(crate) struct SideState {
     /// The generation of the instance that saw this direction's head.
     pub(crate) generation: Option<u64>,
     pub(crate) hold: Hold,
+    /// A strict filter has let the head go: it is not there for it any more, as in Envoy.
+    pub(crate) head_gone: bool,
     /// `continue_stream` was called for this direction.
     pub(crate) resume: bool,
     /// What the filter holds back, or sees now.

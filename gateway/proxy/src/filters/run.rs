@@ -84,6 +84,11 @@ impl<'a> FilterRun<'a> {
         self.chain.filters.get(at)
     }
 
+    fn is_strict(&self, at: usize) -> bool {
+        let filter = self.filter(at);
+        filter.is_some_and(|filter| filter.plugin.spec().strict)
+    }
+
     /// Runs the header callback of one filter.
     pub(crate) async fn head(
         &self,
@@ -140,6 +145,7 @@ impl<'a> FilterRun<'a> {
         known.ended = end_of_stream && side == Side::Response;
         // It may have resumed within the callback.
         let held = held.filter(|_| !std::mem::take(&mut known.resume));
+        known.head_gone = held.is_none() && self.is_strict(at);
         let hold = held.map(|(_, hold)| hold);
         if side == Side::Response && state.injected_at_head(at, hold, end_of_stream) {
             return Ok(HeadStep::Continue);
@@ -277,9 +283,11 @@ pub(crate) fn finish(stream: &Rc<StreamCell>) {
 /// counts what filters before it refused, too, as in Envoy.
 fn unreached(filter: &Filter, at: usize, stream: &Rc<StreamCell>) -> Option<(ContextId, u64)> {
     let bypassed = stream.state().filters.get(at)?.bypassed;
-    // One with an instance for each stream would have to wait for it.
-    let absent = bypassed || filter.vm.is_pool() || !filter.vm.may_enter();
-    if absent || !filter.callbacks.has(Callback::Log) {
+    if bypassed || !filter.callbacks.has(Callback::Log) || !filter.vm.may_enter() {
+        return None;
+    }
+    if filter.vm.is_pool() {
+        tokio::task::spawn_local(tell_later(filter.clone(), at, Rc::clone(stream)));
         return None;
     }
     let context = filter
@@ -287,6 +295,21 @@ fn unreached(filter: &Filter, at: usize, stream: &Rc<StreamCell>) -> Option<(Con
         .create_stream(filter.place, stream.into(), at)
         .ok()?;
     Some((context, filter.vm.generation()))
+}
+
+/// The same for a filter with an instance for each stream, which may have to be waited for.
+async fn tell_later(filter: Filter, at: usize, stream: Rc<StreamCell>) {
+    let Some(own) = filter.vm.own_to_spare().await else {
+        let message = "it is not told of an exchange that it did not see: no instance is to spare";
+        filter
+            .vm
+            .warn(filter.plugin.name(), format_args!("{message}"));
+        return;
+    };
+    if let Ok(context) = own.create_stream(filter.place, (&stream).into(), at) {
+        own.finish_stream(context, own.generation(), (&stream).into(), at);
+    }
+    own.shutdown();
 }
 
 /// What filters asked for in their last callbacks.
