@@ -5,7 +5,7 @@
 use crate::packages::{Kind, Package};
 
 /// Each crate of ours, and the crates of ours that it may use.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("tidegate-core", &[]),
     ("tidegate-host-abi", &[]),
     ("tidegate-config", &["tidegate-core"]),
@@ -21,6 +21,10 @@ const LAYERS: [(&str, &[&str]); 8] = [
             "tidegate-proxy",
         ],
     ),
+    ("tidegate-sdk-sys", &[]),
+    ("tidegate-sdk-macros", &[]),
+    ("tidegate-sdk", &["tidegate-sdk-macros", "tidegate-sdk-sys"]),
+    ("tidegate-sdk-testing", &["tidegate-sdk", "tidegate-sdk-sys"]),
     ("tidegate-benches", ANYTHING),
     ("tidegate-testkit", ANYTHING),
 ];
