@@ -66,6 +66,7 @@ areas! {
     shared_data
     start
     start_calls
+    strict
     ticks
     wasi
 }

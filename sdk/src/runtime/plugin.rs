@@ -15,11 +15,12 @@ use crate::filter::{Filter, Job};
 use crate::log::log_line;
 use crate::next::Next;
 use crate::request::Request;
+use crate::runtime::Runtime;
+use crate::runtime::ids::IdMap;
 use crate::runtime::root::Root;
 use crate::runtime::side::{Direction, Held};
 use crate::runtime::stream::{Stream, Waiting};
 use crate::runtime::timers::Sleep;
-use crate::runtime::{IdMap, Runtime};
 use crate::setup::{Ready, Setup};
 
 /// Between attempts of a setup that fails, on a host that does not refuse the plugin for it.
@@ -70,12 +71,12 @@ impl<F: Filter> Module<F> {
     fn root(&self, context: u32) -> Option<Rc<Root>> {
         self.plugins
             .borrow()
-            .get(&context)
+            .get(context)
             .map(|it| Rc::clone(&it.root))
     }
 
     fn configured(&self, root: u32) -> Option<Rc<Configured<F>>> {
-        self.plugins.borrow().get(&root)?.configured.clone()
+        self.plugins.borrow().get(root)?.configured.clone()
     }
 
     /// Reads the configuration and starts the setup.
@@ -90,7 +91,7 @@ impl<F: Filter> Module<F> {
             config: Rc::new(read_config::<F>(&bytes)?),
             setup: Setup::default(),
         });
-        if let Some(plugin) = self.plugins.borrow_mut().get_mut(&root.id()) {
+        if let Some(plugin) = self.plugins.borrow_mut().get_mut(root.id()) {
             plugin.configured = Some(Rc::clone(&configured));
         }
         self.runtime.spawn(
@@ -338,7 +339,7 @@ impl<F: Filter> Guest for Module<F> {
                 stream.cancel();
             } else {
                 self.runtime.remove_root(context);
-                let plugin = self.plugins.borrow_mut().remove(&context);
+                let plugin = self.plugins.borrow_mut().remove(context);
                 drop(plugin);
             }
             self.runtime.drain();

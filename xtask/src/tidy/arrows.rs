@@ -5,7 +5,7 @@
 use crate::packages::{Kind, Package};
 
 /// Each crate of ours, and the crates of ours that it may use.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("tidegate-core", &[]),
     ("tidegate-host-abi", &[]),
     ("tidegate-config", &["tidegate-core"]),
@@ -22,6 +22,10 @@ const LAYERS: [(&str, &[&str]); 9] = [
             "tidegate-toolchain",
         ],
     ),
+    ("tidegate-sdk-sys", &[]),
+    ("tidegate-sdk-macros", &[]),
+    ("tidegate-sdk", &["tidegate-sdk-macros", "tidegate-sdk-sys"]),
+    ("tidegate-sdk-testing", &["tidegate-sdk", "tidegate-sdk-sys"]),
     ("tidegate-benches", ANYTHING),
     ("tidegate-testkit", ANYTHING),
     ("tidegate-toolchain", &[]),
