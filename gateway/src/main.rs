@@ -4,6 +4,7 @@
 //! crates below.
 
 mod admin;
+mod author;
 mod build;
 mod certificates;
 mod check;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::check(&args),
         Command::Proxy(args) => proxy::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Plugin(command) => Ok(author::run(&command)),
         Command::Schema => check::schema(),
         Command::Crds => check::crds(),
     };
