@@ -18,9 +18,9 @@ impl Host for NoHost {}
 
 /// The host of this thread; without one, calls answer `UNIMPLEMENTED`.
 #[must_use]
-pub fn host() -> Rc<dyn Host> {
+pub fn host() -> impl Host {
     let installed = INSTALLED.with(|it| it.borrow().clone());
-    installed.unwrap_or_else(|| Rc::new(NoHost))
+    installed.unwrap_or_else(|| Rc::new(NoHost) as Rc<dyn Host>)
 }
 
 /// Makes `host` this thread's until the guard is dropped; then the one before it is again.

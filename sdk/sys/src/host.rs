@@ -13,187 +13,126 @@ pub type PairsRef<'a> = &'a [(&'a [u8], &'a [u8])];
 
 const NO: Status = Status::UNIMPLEMENTED;
 
-/// A Proxy-Wasm host. Each method is the function of the ABI whose name its documentation says;
-/// errors are the statuses that function answers with.
-pub trait Host {
+macro_rules! host_functions {
+    ($(#[$trait_doc:meta])* trait { $(
+        $(#[$doc:meta])*
+        fn $name:ident($($arg:ident: $kind:ty),*) -> $out:ty = $without:expr;
+    )* }) => {
+        $(#[$trait_doc])*
+        pub trait Host { $(
+            $(#[$doc])*
+            fn $name(&self $(, $arg: $kind)*) -> $out {
+                $(let _ = $arg;)*
+                $without
+            }
+        )* }
+
+        impl<T: Host + ?Sized> Host for std::rc::Rc<T> { $(
+            fn $name(&self $(, $arg: $kind)*) -> $out {
+                (**self).$name($($arg),*)
+            }
+        )* }
+    };
+}
+
+host_functions! {
+    /// A Proxy-Wasm host. Each method is the function of the ABI whose name its documentation says;
+    /// errors are the statuses that function answers with.
+    trait {
     /// `proxy_log`
-    fn log(&self, _level: LogLevel, _message: &[u8]) -> Result<()> {
-        Err(NO)
-    }
+    fn log(level: LogLevel, message: &[u8]) -> Result<()> = Err(NO);
     /// `proxy_get_log_level`: lines below it go nowhere. The number may be above all levels.
-    fn log_level(&self) -> Result<u32> {
-        Err(NO)
-    }
+    fn log_level() -> Result<u32> = Err(NO);
     /// `clock_time_get` of WASI: nanoseconds.
-    fn now(&self, _clock: Clock) -> u64 {
-        0
-    }
+    fn now(clock: Clock) -> u64 = 0;
     /// `random_get` of WASI: fills `bytes`.
-    fn random(&self, _bytes: &mut [u8]) -> Result<()> {
-        Err(NO)
-    }
+    fn random(bytes: &mut [u8]) -> Result<()> = Err(NO);
     /// `proxy_set_tick_period_milliseconds`: 0 stops the ticks of the effective context's root.
-    fn set_tick_period(&self, _milliseconds: u32) -> Result<()> {
-        Err(NO)
-    }
+    fn set_tick_period(milliseconds: u32) -> Result<()> = Err(NO);
     /// `proxy_set_effective_context`: whom the next calls are about, until the callback ends.
-    fn set_effective_context(&self, _context: u32) -> Result<()> {
-        Err(NO)
-    }
+    fn set_effective_context(context: u32) -> Result<()> = Err(NO);
     /// `proxy_done`
-    fn done(&self) -> Result<()> {
-        Err(NO)
-    }
+    fn done() -> Result<()> = Err(NO);
 
     /// `proxy_get_header_map_value`: `None` if there is no such name.
-    fn header(&self, _map: MapType, _name: &[u8]) -> Result<Option<Vec<u8>>> {
-        Err(NO)
-    }
+    fn header(map: MapType, name: &[u8]) -> Result<Option<Vec<u8>>> = Err(NO);
     /// `proxy_get_header_map_pairs`
-    fn headers(&self, _map: MapType) -> Result<Pairs> {
-        Err(NO)
-    }
+    fn headers(map: MapType) -> Result<Pairs> = Err(NO);
     /// `proxy_set_header_map_pairs`: replaces them all.
-    fn set_headers(&self, _map: MapType, _pairs: PairsRef<'_>) -> Result<()> {
-        Err(NO)
-    }
+    fn set_headers(map: MapType, pairs: PairsRef<'_>) -> Result<()> = Err(NO);
     /// `proxy_add_header_map_value`
-    fn add_header(&self, _map: MapType, _name: &[u8], _value: &[u8]) -> Result<()> {
-        Err(NO)
-    }
+    fn add_header(map: MapType, name: &[u8], value: &[u8]) -> Result<()> = Err(NO);
     /// `proxy_replace_header_map_value`
-    fn replace_header(&self, _map: MapType, _name: &[u8], _value: &[u8]) -> Result<()> {
-        Err(NO)
-    }
+    fn replace_header(map: MapType, name: &[u8], value: &[u8]) -> Result<()> = Err(NO);
     /// `proxy_remove_header_map_value`
-    fn remove_header(&self, _map: MapType, _name: &[u8]) -> Result<()> {
-        Err(NO)
-    }
+    fn remove_header(map: MapType, name: &[u8]) -> Result<()> = Err(NO);
 
     /// `proxy_get_buffer_bytes`: at most `max` bytes from `start`.
-    fn buffer(&self, _buffer: BufferType, _start: usize, _max: usize) -> Result<Vec<u8>> {
-        Err(NO)
-    }
+    fn buffer(buffer: BufferType, start: usize, max: usize) -> Result<Vec<u8>> = Err(NO);
     /// `proxy_set_buffer_bytes`: puts `bytes` in the place of `size` bytes from `start`.
-    fn set_buffer(
-        &self,
-        _buffer: BufferType,
-        _start: usize,
-        _size: usize,
-        _bytes: &[u8],
-    ) -> Result<()> {
-        Err(NO)
-    }
+    fn set_buffer(buffer: BufferType,
+        start: usize,
+        size: usize,
+        bytes: &[u8]) -> Result<()> = Err(NO);
 
     /// `proxy_continue_stream`
-    fn continue_stream(&self, _stream: StreamType) -> Result<()> {
-        Err(NO)
-    }
+    fn continue_stream(stream: StreamType) -> Result<()> = Err(NO);
     /// `proxy_close_stream`
-    fn close_stream(&self, _stream: StreamType) -> Result<()> {
-        Err(NO)
-    }
+    fn close_stream(stream: StreamType) -> Result<()> = Err(NO);
     /// `proxy_send_local_response`
-    fn send_local_response(
-        &self,
-        _status: u32,
-        _details: &[u8],
-        _headers: PairsRef<'_>,
-        _body: &[u8],
-        _grpc_status: Option<u32>,
-    ) -> Result<()> {
-        Err(NO)
-    }
+    fn send_local_response(status: u32,
+        details: &[u8],
+        headers: PairsRef<'_>,
+        body: &[u8],
+        grpc_status: Option<u32>) -> Result<()> = Err(NO);
 
     /// `proxy_http_call`: the token of the answer. A timeout of 0 is none.
-    fn http_call(
-        &self,
-        _backend: &[u8],
-        _headers: PairsRef<'_>,
-        _body: &[u8],
-        _trailers: PairsRef<'_>,
-        _timeout_milliseconds: u32,
-    ) -> Result<u32> {
-        Err(NO)
-    }
+    fn http_call(backend: &[u8],
+        headers: PairsRef<'_>,
+        body: &[u8],
+        trailers: PairsRef<'_>,
+        timeout_milliseconds: u32) -> Result<u32> = Err(NO);
     /// `proxy_grpc_call`: the token of the answer.
-    fn grpc_call(&self, _call: &GrpcCall<'_>, _message: &[u8]) -> Result<u32> {
-        Err(NO)
-    }
+    fn grpc_call(call: &GrpcCall<'_>, message: &[u8]) -> Result<u32> = Err(NO);
     /// `proxy_grpc_stream`: the token of the stream.
-    fn grpc_stream(&self, _call: &GrpcCall<'_>) -> Result<u32> {
-        Err(NO)
-    }
+    fn grpc_stream(call: &GrpcCall<'_>) -> Result<u32> = Err(NO);
     /// `proxy_grpc_send`
-    fn grpc_send(&self, _token: u32, _message: &[u8], _end: bool) -> Result<()> {
-        Err(NO)
-    }
+    fn grpc_send(token: u32, message: &[u8], end: bool) -> Result<()> = Err(NO);
     /// `proxy_grpc_cancel`
-    fn grpc_cancel(&self, _token: u32) -> Result<()> {
-        Err(NO)
-    }
+    fn grpc_cancel(token: u32) -> Result<()> = Err(NO);
     /// `proxy_grpc_close`
-    fn grpc_close(&self, _token: u32) -> Result<()> {
-        Err(NO)
-    }
+    fn grpc_close(token: u32) -> Result<()> = Err(NO);
     /// `proxy_get_status`: why a call ended, and the text that came with it.
-    fn call_status(&self) -> Result<(u32, Vec<u8>)> {
-        Err(NO)
-    }
+    fn call_status() -> Result<(u32, Vec<u8>)> = Err(NO);
 
     /// `proxy_get_shared_data`: the value and its version, or `None`.
-    fn shared_data(&self, _key: &[u8]) -> Result<Option<(Vec<u8>, u32)>> {
-        Err(NO)
-    }
+    fn shared_data(key: &[u8]) -> Result<Option<(Vec<u8>, u32)>> = Err(NO);
     /// `proxy_set_shared_data`: only if the version is still `version`, unless that is 0.
-    fn set_shared_data(&self, _key: &[u8], _value: &[u8], _version: u32) -> Result<()> {
-        Err(NO)
-    }
+    fn set_shared_data(key: &[u8], value: &[u8], version: u32) -> Result<()> = Err(NO);
     /// `proxy_register_shared_queue`
-    fn register_queue(&self, _name: &[u8]) -> Result<u32> {
-        Err(NO)
-    }
+    fn register_queue(name: &[u8]) -> Result<u32> = Err(NO);
     /// `proxy_resolve_shared_queue`
-    fn resolve_queue(&self, _vm_id: &[u8], _name: &[u8]) -> Result<Option<u32>> {
-        Err(NO)
-    }
+    fn resolve_queue(vm_id: &[u8], name: &[u8]) -> Result<Option<u32>> = Err(NO);
     /// `proxy_enqueue_shared_queue`
-    fn enqueue(&self, _queue: u32, _value: &[u8]) -> Result<()> {
-        Err(NO)
-    }
+    fn enqueue(queue: u32, value: &[u8]) -> Result<()> = Err(NO);
     /// `proxy_dequeue_shared_queue`: `None` if it is empty.
-    fn dequeue(&self, _queue: u32) -> Result<Option<Vec<u8>>> {
-        Err(NO)
-    }
+    fn dequeue(queue: u32) -> Result<Option<Vec<u8>>> = Err(NO);
 
     /// `proxy_define_metric`: its number, the same for the same name.
-    fn define_metric(&self, _kind: MetricType, _name: &[u8]) -> Result<u32> {
-        Err(NO)
-    }
+    fn define_metric(kind: MetricType, name: &[u8]) -> Result<u32> = Err(NO);
     /// `proxy_increment_metric`
-    fn increment_metric(&self, _metric: u32, _by: i64) -> Result<()> {
-        Err(NO)
-    }
+    fn increment_metric(metric: u32, by: i64) -> Result<()> = Err(NO);
     /// `proxy_record_metric`
-    fn record_metric(&self, _metric: u32, _value: u64) -> Result<()> {
-        Err(NO)
-    }
+    fn record_metric(metric: u32, value: u64) -> Result<()> = Err(NO);
     /// `proxy_get_metric`
-    fn metric(&self, _metric: u32) -> Result<u64> {
-        Err(NO)
-    }
+    fn metric(metric: u32) -> Result<u64> = Err(NO);
 
     /// `proxy_get_property`: parts of a path are separated by zero bytes.
-    fn property(&self, _path: &[u8]) -> Result<Option<Vec<u8>>> {
-        Err(NO)
-    }
+    fn property(path: &[u8]) -> Result<Option<Vec<u8>>> = Err(NO);
     /// `proxy_set_property`
-    fn set_property(&self, _path: &[u8], _value: &[u8]) -> Result<()> {
-        Err(NO)
-    }
+    fn set_property(path: &[u8], value: &[u8]) -> Result<()> = Err(NO);
     /// `proxy_call_foreign_function`
-    fn call_foreign_function(&self, _name: &[u8], _argument: &[u8]) -> Result<Vec<u8>> {
-        Err(NO)
+    fn call_foreign_function(name: &[u8], argument: &[u8]) -> Result<Vec<u8>> = Err(NO);
     }
 }
 

@@ -10,6 +10,7 @@ pub mod host;
 pub mod kinds;
 pub mod pairs;
 pub mod status;
+pub mod waker;
 
 #[cfg(not(target_family = "wasm"))]
 pub mod fake;

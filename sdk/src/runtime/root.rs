@@ -1,0 +1,36 @@
+//! What belongs to a plugin and outlives its streams: timers, numbers of metrics, caches.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::runtime::timers::Timers;
+
+/// A plugin's own context.
+pub(crate) struct Root {
+    id: u32,
+    /// The filter's name, for messages.
+    pub(crate) name: &'static str,
+    pub(crate) timers: Timers,
+    /// Numbers of metrics by name; `None` if the host refused one.
+    pub(crate) metrics: RefCell<BTreeMap<String, Option<u32>>>,
+    /// Caches by name; each is what its first user made it.
+    pub(crate) caches: RefCell<BTreeMap<String, Rc<dyn Any>>>,
+}
+
+impl Root {
+    pub(crate) fn new(id: u32, name: &'static str) -> Self {
+        Self {
+            id,
+            name,
+            timers: Timers::default(),
+            metrics: RefCell::default(),
+            caches: RefCell::default(),
+        }
+    }
+
+    pub(crate) const fn id(&self) -> u32 {
+        self.id
+    }
+}
