@@ -42,7 +42,7 @@ pub mod time;
 /// What nearly every filter uses.
 pub mod prelude {
     pub use crate::backend::Reply;
-    pub use crate::config::FilterConfig;
+    pub use crate::config::{Backend, FilterConfig, Percent, Secret, Size};
     pub use crate::cx::Cx;
     pub use crate::error::{Deny, Error, OrDeny, Result};
     pub use crate::filter;
@@ -51,6 +51,7 @@ pub mod prelude {
     pub use crate::request::Request;
     pub use crate::response::Response;
     pub use std::time::Duration;
+    pub use tidegate_sdk_macros::filter;
 }
 
 pub use filter::Filter;
