@@ -51,7 +51,6 @@ pub mod prelude {
     pub use crate::request::Request;
     pub use crate::response::Response;
     pub use std::time::Duration;
-    pub use tidegate_sdk_macros::filter;
 }
 
 pub use filter::Filter;
