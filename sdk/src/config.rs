@@ -128,14 +128,6 @@ pub trait FilterConfig: Sized {
     }
 }
 
-/// What the runtime calls.
-///
-/// # Errors
-/// As [`FilterConfig::from_json`].
-pub fn read<C: FilterConfig>(bytes: &[u8]) -> Result<C, ConfigError> {
-    C::from_json(bytes)
-}
-
 /// `every("30s", …)`: runs at compile time, where a panic is a compile error.
 #[doc(hidden)]
 #[must_use]
