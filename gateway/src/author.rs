@@ -12,6 +12,7 @@ mod sdk;
 mod template;
 mod test;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::cli::PluginCommand;
@@ -27,4 +28,9 @@ pub(crate) fn run(command: &PluginCommand) -> ExitCode {
         eprintln!("error: {err:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Prints a line; a reader that has seen enough is no error.
+pub(crate) fn say(line: &str) {
+    writeln!(std::io::stdout(), "{line}").ok();
 }

@@ -12,6 +12,7 @@ use tidegate_toolchain::process;
 use tidegate_toolchain::sizes::Sizes;
 use tidegate_toolchain::sizes::kib;
 
+use crate::author;
 use crate::author::machine::AuthorsMachine;
 use crate::author::project::Project;
 use crate::cli::BuildArgs;
@@ -57,12 +58,12 @@ pub(crate) fn run(args: &BuildArgs) -> anyhow::Result<()> {
     let toolchain = toolchain(args.project.toolchain)?;
     let built = build(&project, profile, toolchain)?;
     let sizes = Sizes::of(&built.bytes).context("cargo made something that is no module")?;
-    println!(
+    author::say(&format!(
         "{}\n{} KiB, {} KiB without the names of functions",
         shown(&built.path),
         kib(sizes.total),
         kib(sizes.bare())
-    );
+    ));
     Ok(())
 }
 
@@ -73,7 +74,7 @@ pub(crate) fn run(args: &BuildArgs) -> anyhow::Result<()> {
 /// What to install, if there is none.
 pub(crate) fn toolchain(wish: Option<Toolchain>) -> anyhow::Result<Toolchain> {
     let found = compiler::choose(wish, &AuthorsMachine)?;
-    println!("{}", found.reason);
+    author::say(&found.reason);
     Ok(found.toolchain)
 }
 

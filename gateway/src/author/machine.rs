@@ -4,13 +4,15 @@ use anyhow::bail;
 use tidegate_toolchain::compiler::Machine;
 use tidegate_toolchain::compiler::is_debian_installed;
 
+use crate::author;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct AuthorsMachine;
 
 impl Machine for AuthorsMachine {
     fn say(&self, line: &str) {
-        println!("{line}");
+        author::say(line);
     }
 
     fn may_add_target(&self) -> bool {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::Context as _;
 use anyhow::bail;
 
+use crate::author;
 use crate::author::sdk;
 use crate::author::template::Template;
 use crate::cli::NewArgs;
@@ -36,12 +37,12 @@ pub(crate) fn run(args: &NewArgs) -> anyhow::Result<()> {
         fs::remove_dir_all(&unfinished).ok();
     }
     made.with_context(|| format!("cannot make the folder {name}"))?;
-    println!(
+    author::say(&format!(
         "made {name}: {}\n\n  cd {name}\n  \
          tidegate plugin test          # --wasm tests the module in this gateway, --envoy in Envoy\n  \
          tidegate plugin build         # makes target/{name}.wasm\n",
         template.summary
-    );
+    ));
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tidegate_toolchain::compiler::usual_cargo;
 use tidegate_toolchain::process;
 
+use crate::author;
 use crate::author::sdk;
 
 /// A crate that is a filter.
@@ -42,7 +43,7 @@ impl Project {
             );
         }
         if let Some(said) = sdk::ensure(&folder)? {
-            println!("{said}");
+            author::say(&said);
         }
         let mut ask = usual_cargo();
         ask.current_dir(&folder)

@@ -12,6 +12,7 @@ use anyhow::Context as _;
 use anyhow::bail;
 use tidegate_toolchain::process;
 
+use crate::author;
 use crate::author::build;
 use crate::author::build::Profile;
 use crate::author::project::Project;
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
         cargo
             .env("TIDEGATE_TEST_MODULE", &built.path)
             .env("TIDEGATE_BIN", me);
-        println!("testing {} ({mode})", build::shown(&built.path));
+        author::say(&format!("testing {} ({mode})", build::shown(&built.path)));
     }
     if let Some(envoy) = envoy {
         cargo.env("TIDEGATE_ENVOY", envoy);

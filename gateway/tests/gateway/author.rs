@@ -5,8 +5,6 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
 
-#[path = "author/check.rs"]
-mod check;
 #[path = "author/new.rs"]
 mod new;
 #[path = "author/templates.rs"]

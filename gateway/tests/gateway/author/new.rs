@@ -8,7 +8,10 @@ use super::plugin;
 fn a_name_that_is_none_is_wrong_usage_and_writes_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
     let err = Done::of(&mut plugin(folder.path(), &["new", "my.auth"])).badly(2);
-    assert!(err.contains("'my.auth'") && err.contains("has no '.'"), "{err}");
+    assert!(
+        err.contains("'my.auth'") && err.contains("has no '.'"),
+        "{err}"
+    );
     assert!(err.contains("use letters, digits, - and _"), "{err}");
     let err = Done::of(&mut plugin(folder.path(), &["new", "crate"])).badly(2);
     assert!(err.contains("a word of Rust"), "{err}");
@@ -32,7 +35,10 @@ fn what_is_there_already_stays_as_it_is() {
     std::fs::create_dir(folder.path().join("mine")).expect("made");
     std::fs::write(folder.path().join("mine/file"), "x").expect("written");
     let err = Done::of(&mut plugin(folder.path(), &["new", "mine"])).badly(1);
-    assert!(err.contains("mine is there already, and nothing was written"), "{err}");
+    assert!(
+        err.contains("mine is there already, and nothing was written"),
+        "{err}"
+    );
     assert_eq!(names(folder.path()), ["mine"]);
     assert_eq!(names(&folder.path().join("mine")), ["file"]);
 }
@@ -77,12 +83,16 @@ fn without_a_compiler_for_webassembly_the_command_that_installs_it_is_said() {
     let mut build = plugin(&mine, &["build", "--toolchain", "rustup"]);
     // A compiler that has no such target.
     let rustc = folder.path().join("rustc");
-    let script = "#!/bin/sh\ncase \"$*\" in *wasm32*) echo /no/such/folder;; *) exec rustc \"$@\";; esac\n";
+    let script =
+        "#!/bin/sh\ncase \"$*\" in *wasm32*) echo /no/such/folder;; *) exec rustc \"$@\";; esac\n";
     std::fs::write(&rustc, script).expect("written");
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     std::fs::set_permissions(&rustc, executable).expect("set");
     let err = Done::of(build.env("RUSTC", &rustc)).badly(1);
-    assert!(err.contains("run: rustup target add wasm32-unknown-unknown"), "{err}");
+    assert!(
+        err.contains("run: rustup target add wasm32-unknown-unknown"),
+        "{err}"
+    );
     assert_eq!(names(&mine), before);
 }
 
@@ -91,5 +101,8 @@ fn tests_in_envoy_without_envoy_say_what_to_install() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut test = plugin(folder.path(), &["test", "--envoy"]);
     let err = Done::of(test.env("TIDEGATE_ENVOY", "/no/such/envoy")).badly(1);
-    assert!(err.contains("/no/such/envoy cannot be run; install Envoy 1.40"), "{err}");
+    assert!(
+        err.contains("/no/such/envoy cannot be run; install Envoy 1.40"),
+        "{err}"
+    );
 }
