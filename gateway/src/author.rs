@@ -4,6 +4,7 @@
 //! half done. Each command is a module.
 
 mod build;
+mod dev;
 mod machine;
 pub(crate) mod name;
 mod new;
@@ -23,6 +24,7 @@ pub(crate) fn run(command: &PluginCommand) -> ExitCode {
         PluginCommand::New(args) => new::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Build(args) => build::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Test(args) => test::run(args),
+        PluginCommand::Dev(args) => dev::run(args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|err| {
         eprintln!("error: {err:#}");

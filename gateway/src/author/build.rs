@@ -41,6 +41,8 @@ pub(crate) struct Built {
     pub(crate) path: PathBuf,
     /// Its bytes.
     pub(crate) bytes: Vec<u8>,
+    /// The files it was made of; absolute.
+    pub(crate) depends: Vec<PathBuf>,
 }
 
 /// Builds as told and says what came of it.
@@ -116,16 +118,38 @@ pub(crate) fn build(
         .join(format!("{}.wasm", project.library));
     let bytes = fs::read(&made)
         .with_context(|| format!("cargo built no {}; is the crate a cdylib?", made.display()))?;
+    let path = path(project, profile);
+    install(&bytes, &path)?;
+    let depends = depends(&made.with_extension("d"), &project.folder);
+    Ok(Built {
+        path,
+        bytes,
+        depends,
+    })
+}
+
+/// Where a module is put; absolute.
+pub(crate) fn path(project: &Project, profile: Profile) -> PathBuf {
     let suffix = match profile {
         Profile::Release => "",
         Profile::Fast => "-fast",
     };
-    let path = project
-        .folder
-        .join("target")
-        .join(format!("{}{suffix}.wasm", project.name));
-    install(&bytes, &path)?;
-    Ok(Built { path, bytes })
+    let file = format!("{}{suffix}.wasm", project.name);
+    project.folder.join("target").join(file)
+}
+
+/// The files that cargo says a module was made of (a rule as `make` reads it).
+fn depends(rule: &Path, folder: &Path) -> Vec<PathBuf> {
+    let text = fs::read_to_string(rule).unwrap_or_default();
+    let Some((_, files)) = text.lines().next().and_then(|line| line.split_once(": ")) else {
+        return Vec::new();
+    };
+    // A space in a name has a backslash before it.
+    let files = files.replace("\\ ", "\0");
+    let files = files.split_whitespace();
+    files
+        .map(|file| folder.join(file.replace('\0', " ")))
+        .collect()
 }
 
 fn says_what_fast_is(folder: &Path) -> bool {

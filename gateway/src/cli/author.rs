@@ -1,5 +1,6 @@
 //! The flags of `tidegate plugin`, for those who write filters.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -8,6 +9,7 @@ use clap::ValueEnum;
 use tidegate_toolchain::compiler::Toolchain;
 
 use crate::author::name;
+use crate::url::Url;
 
 /// `tidegate plugin`.
 #[derive(Debug, Subcommand)]
@@ -18,6 +20,8 @@ pub(crate) enum PluginCommand {
     Build(BuildArgs),
     /// Run a filter's tests: in this process, or against the real module
     Test(TestArgs),
+    /// Serve a filter while you write it: what you save is built and swapped in under traffic
+    Dev(DevArgs),
 }
 
 /// `tidegate plugin new`.
@@ -89,4 +93,17 @@ pub(crate) struct TestArgs {
     /// Passed on to `cargo test`
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) rest: Vec<String>,
+}
+
+/// `tidegate plugin dev`.
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    #[command(flatten)]
+    pub(crate) project: ProjectArgs,
+    /// Where the application is, in place of the Backend app of tidegate.yaml: http://HOST:PORT
+    #[arg(long, value_name = "URL")]
+    pub(crate) to: Option<Url>,
+    /// Address to listen on, in place of that of tidegate.yaml; port 0 takes any free port and logs it
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
 }
