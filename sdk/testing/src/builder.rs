@@ -8,13 +8,13 @@ use tidegate_sdk_sys::LogLevel;
 
 use crate::backends::{Backend, Backends};
 use crate::fail;
-use crate::harness::{Harness, json_bytes};
+use crate::harness::Harness;
 use crate::mode::report_run;
 use crate::native::{self, Plugin};
 use crate::observed::Seen;
 use crate::reply::{Received, Reply};
 use crate::split::Split;
-use crate::{Mode, mode};
+use crate::{Mode, json_bytes, mode};
 
 /// What a harness is made of; [`start`](Self::start) ends it.
 #[must_use = "nothing runs before `start`"]

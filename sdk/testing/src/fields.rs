@@ -52,11 +52,6 @@ impl Fields {
         self.0.push((name.to_ascii_lowercase(), value.into()));
     }
 
-    pub(crate) fn set(&mut self, name: &str, value: impl Into<Vec<u8>>) {
-        self.remove(name);
-        self.add(name, value);
-    }
-
     pub(crate) fn remove(&mut self, name: &str) {
         self.0
             .retain(|(known, _)| !known.eq_ignore_ascii_case(name));

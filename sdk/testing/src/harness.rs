@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use serde::Serialize;
 use tidegate_sdk::Filter;
 use tidegate_sdk_sys::LogLevel;
 
 use crate::answer::Answer;
+use crate::app::App;
 use crate::backends::Backends;
 use crate::builder::Builder;
 use crate::driver::{Driver, Waited};
@@ -146,7 +146,7 @@ impl Harness {
     /// The application behind the filter.
     #[must_use]
     pub const fn app(&self) -> App<'_> {
-        App(self)
+        App::of(&self.seen)
     }
 
     /// The value of a counter or a gauge, or how many values a histogram got; 0 if the filter has
@@ -265,44 +265,5 @@ impl Drop for Harness {
         if let Err(left) = stopped {
             fail(&format!("{left}\n{}", self.story()));
         }
-    }
-}
-
-/// The application behind the filter.
-#[derive(Debug, Clone, Copy)]
-pub struct App<'a>(&'a Harness);
-
-impl App<'_> {
-    /// The requests that came through, in order. One that is under way is there, too.
-    #[must_use]
-    pub fn requests(&self) -> Vec<Received> {
-        self.0.seen.with(|seen| seen.app.clone())
-    }
-
-    /// The only request that came through.
-    ///
-    /// # Panics
-    /// If it was not exactly one.
-    #[must_use]
-    #[track_caller]
-    pub fn request(&self) -> Received {
-        let mut requests = self.requests();
-        match (requests.pop(), requests.len()) {
-            (Some(request), 0) => request,
-            (None, _) => fail("no request came through to the application"),
-            (Some(_), more) => fail(&format!(
-                "{} requests came through to the application",
-                more + 1
-            )),
-        }
-    }
-}
-
-/// Serialised JSON, for messages.
-#[track_caller]
-pub(crate) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
-    match serde_json::to_vec(value) {
-        Ok(bytes) => bytes,
-        Err(error) => fail(&format!("this cannot be written as JSON: {error}")),
     }
 }

@@ -20,6 +20,7 @@
 //! process, with virtual time; `wasm`, the module in Tidegate; `envoy`, the module in Envoy.
 
 mod answer;
+mod app;
 mod backends;
 mod builder;
 mod driver;
@@ -35,21 +36,21 @@ mod split;
 
 use std::time::Duration;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 pub use answer::Answer;
+pub use app::App;
 pub use builder::Builder;
 pub use exchange::Exchange;
 pub use fields::Fields;
-pub use harness::{App, Harness};
+pub use harness::Harness;
 pub use mode::{Mode, mode, not_in};
 pub use observed::LogLine;
 pub use reply::{Received, Reply};
 pub use request::{Request, delete, get, head, post, put, request};
 pub use serde_json::json;
 pub use tidegate_sdk_sys::LogLevel;
-
-pub(crate) use harness::json_bytes;
 
 /// So many milliseconds.
 #[must_use]
@@ -73,5 +74,14 @@ pub(crate) fn json_of<T: DeserializeOwned>(what: &str, bytes: &[u8]) -> T {
             "{what} is not the JSON that is asked for: {error}; it is {:?}",
             fields::text(bytes)
         )),
+    }
+}
+
+/// Serialised JSON, for messages.
+#[track_caller]
+pub(crate) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
+    match serde_json::to_vec(value) {
+        Ok(bytes) => bytes,
+        Err(error) => fail(&format!("this cannot be written as JSON: {error}")),
     }
 }

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::io::Write as _;
-use std::path::PathBuf;
 
 use crate::fail;
 
@@ -94,19 +93,4 @@ fn report(line: &str) {
 fn test_name() -> String {
     let thread = std::thread::current();
     thread.name().unwrap_or("a test").to_owned()
-}
-
-/// The path that a variable has.
-///
-/// # Panics
-/// If it is not set.
-#[track_caller]
-pub(crate) fn path_of(variable: &str) -> PathBuf {
-    match std::env::var_os(variable) {
-        Some(path) => PathBuf::from(path),
-        None => fail(&format!(
-            "{variable} is not set: `tidegate plugin test` sets it in mode {}",
-            mode()
-        )),
-    }
 }

@@ -175,7 +175,7 @@ impl Native {
             side.holds += 1;
             // The end of a body that is collected is up to its sender.
             let waits_for_sender = matches!(hold, Hold::Body | Hold::HeadersOfBody);
-            let limited = !(waits_for_sender && !side.end_shown);
+            let limited = !waits_for_sender || side.end_shown;
             (side.holds, limited, side.body.len() > BUFFER_LIMIT)
         });
         let Some((number, limited, overflow)) = held else {
@@ -214,9 +214,9 @@ impl Native {
         let Some((body, ended, trailers)) = released else {
             return;
         };
-        let more_follows = !ended || !body.is_empty() || trailers.is_some();
-        self.forward_headers(context, way, !more_follows);
-        if !more_follows || matches!(hold, Hold::Headers | Hold::HeadersOfBody) {
+        let only_headers = matches!(hold, Hold::Headers | Hold::HeadersOfBody);
+        self.forward_headers(context, way, only_headers && ended);
+        if only_headers {
             return;
         }
         if !body.is_empty() || (ended && trailers.is_none()) {

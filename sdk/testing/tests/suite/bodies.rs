@@ -50,8 +50,9 @@ fn the_portable_form_holds_the_body_and_not_the_headers() {
     assert_eq!(res.text(), "ab");
     let res = h.send(post("/portable").chunks(["forb", "idden"]));
     assert_eq!(res.status(), 403);
-    let whole: Vec<_> = h.app().requests();
-    assert!(whole.iter().filter(|it| it.is_whole()).count() == 1, "{whole:?}");
+    let got = h.app().requests();
+    let complete = got.iter().filter(|it| it.is_whole());
+    assert_eq!(complete.count(), 1, "{got:?}");
 }
 
 #[test]

@@ -21,7 +21,12 @@ fn the_backend_is_asked_and_its_answer_used() {
     assert_eq!(calls.len(), 1);
     let call = calls.first().unwrap();
     assert_eq!(
-        (call.method(), call.path(), call.host(), call.text().as_str()),
+        (
+            call.method(),
+            call.path(),
+            call.host(),
+            call.text().as_str()
+        ),
         ("POST", "/introspect", "idp", "token=t%261")
     );
     let kind = call.header("content-type");

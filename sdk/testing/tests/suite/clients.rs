@@ -20,7 +20,10 @@ fn a_client_that_leaves_in_the_middle_of_its_body_ends_the_stream() {
     let mut x = h.begin(post("/shout").streaming());
     x.chunk("half");
     h.wait_for("the first part", |h| {
-        h.app().requests().first().is_some_and(|it| it.text() == "HALF")
+        h.app()
+            .requests()
+            .first()
+            .is_some_and(|it| it.text() == "HALF")
     });
     x.disconnect();
     assert!(!h.app().request().is_whole());

@@ -24,7 +24,10 @@ fn the_response_of_an_own_deny_does_not_come_back() {
 
 #[test]
 fn a_response_while_before_next_cancels_the_future_and_drop_runs() {
-    if not_in(Mode::Envoy, "it has no limit for the time before the router") {
+    if not_in(
+        Mode::Envoy,
+        "it has no limit for the time before the router",
+    ) {
         return;
     }
     let mut h = Harness::new(corners).request_timeout(ms(500)).start();

@@ -70,11 +70,15 @@ fn the_answer_to_a_head_request_has_no_body() {
 #[test]
 fn a_configuration_of_the_wrong_shape_is_refused_with_the_place_and_the_type() {
     let cases = [
-        (json!({"key": 7}), "key", "string"),
+        (json!({"key": 7}), "key", "expected text"),
         (json!({}), "key", "missing"),
         (json!({"key": "k", "perMinute": 0}), "perMinute", "1"),
-        (json!({"key": "k", "perminute": 5}), "perminute", "perMinute"),
-        (json!([1]), "object", ""),
+        (
+            json!({"key": "k", "perminute": 5}),
+            "perminute",
+            "perMinute",
+        ),
+        (json!([1]), "expected a mapping", "sequence"),
     ];
     for (config, place, kind) in cases {
         let refused = Harness::new(edits).config(&config).try_start();

@@ -41,11 +41,13 @@ fn on_hosts_that_do_not_wait_for_setups_streams_do() {
     if not_in(Mode::Wasm, "it waits for setups") {
         return;
     }
-    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let asked = AtomicUsize::new(0);
     let mut h = Harness::new(keyring)
-        .backend("keys", |_| match ASKED.fetch_add(1, Ordering::Relaxed) {
-            0 => Reply::status(500).after(ms(400)),
-            _ => Reply::text(200, "k1").after(ms(400)),
+        .backend("keys", move |_| {
+            match asked.fetch_add(1, Ordering::Relaxed) {
+                0 => Reply::status(500).after(ms(400)),
+                _ => Reply::text(200, "k1").after(ms(400)),
+            }
         })
         .on_other_hosts()
         .start();
@@ -63,12 +65,14 @@ fn a_job_runs_at_its_interval_and_its_failures_change_nothing() {
     if not_in(Mode::Envoy, "minutes pass") {
         return;
     }
-    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let asked = AtomicUsize::new(0);
     let mut h = Harness::new(keyring)
-        .backend("keys", |_| match ASKED.fetch_add(1, Ordering::Relaxed) {
-            0 => Reply::text(200, "k1"),
-            1 => Reply::text(200, "k2\nk3"),
-            _ => Reply::status(500),
+        .backend("keys", move |_| {
+            match asked.fetch_add(1, Ordering::Relaxed) {
+                0 => Reply::text(200, "k1"),
+                1 => Reply::text(200, "k2\nk3"),
+                _ => Reply::status(500),
+            }
         })
         .start();
     assert_eq!(h.send(keyed("k1")).status(), 200);

@@ -46,7 +46,10 @@ fn parts_of_a_request_go_on_as_they_come() {
     let mut x = h.begin(post("/shout").streaming());
     x.chunk("one ");
     h.wait_for("the first part", |h| {
-        h.app().requests().first().is_some_and(|it| it.text() == "ONE ")
+        h.app()
+            .requests()
+            .first()
+            .is_some_and(|it| it.text() == "ONE ")
     });
     x.chunk("two");
     x.end();

@@ -68,6 +68,10 @@ pub async fn corners(mut req: Request, next: Next, cx: &Cx) -> Result<Response> 
             });
             next.run(req).await
         }
+        "/leak" => {
+            cx.spawn(std::future::pending());
+            next.run(req).await
+        }
         "/unknown" => {
             let error = cx.backend("nobody").get("/").send().await;
             let why = error.err().and_then(|it| it.call_failure());
@@ -78,7 +82,10 @@ pub async fn corners(mut req: Request, next: Next, cx: &Cx) -> Result<Response> 
                 let old = old.and_then(|it| std::str::from_utf8(it).ok()?.parse::<u32>().ok());
                 Some((old.unwrap_or(0) + 1).to_string().into_bytes())
             })?;
-            Ok(Response::text(200, String::from_utf8_lossy(&count.unwrap_or_default())))
+            Ok(Response::text(
+                200,
+                String::from_utf8_lossy(&count.unwrap_or_default()),
+            ))
         }
         "/property" => {
             cx.set_property(&["color"], "blue")?;

@@ -38,6 +38,8 @@ async fn refresh(cx: &Cx<Config, Keys>) -> Result<()> {
 
 async fn fetch<S>(cx: &Cx<Config, S>) -> Result<Vec<String>> {
     let reply = cx.backend(&cx.config.source).get("/keys").send().await;
-    let reply = reply.and_then(|it| it.ok()).map_err(|it| it.context("fetching keys"))?;
+    let reply = reply
+        .and_then(|it| it.ok())
+        .map_err(|it| it.context("fetching keys"))?;
     Ok(reply.text().lines().map(str::to_owned).collect())
 }
