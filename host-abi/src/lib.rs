@@ -38,6 +38,7 @@ mod instance;
 mod kinds;
 mod lent;
 mod limits;
+mod manifest;
 mod memory;
 mod metrics;
 mod module;
@@ -68,6 +69,7 @@ pub use kinds::{
     PeerType, Status, StreamKind, TrailersAction, UnknownNumber,
 };
 pub use limits::Limits;
+pub use manifest::{Manifest, ManifestError};
 pub use metrics::{BUCKETS, GuestMetrics, MetricSnapshot, MetricValue};
 pub use module::{
     CodeCache, CompileOptions, ImportProblem, ImportVerdict, MemorySize, Module, ModuleError, Survey,
