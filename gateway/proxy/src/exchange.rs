@@ -11,6 +11,7 @@
 pub(crate) mod course;
 pub(crate) mod ending;
 pub(crate) mod forward;
+pub(crate) mod injection;
 pub(crate) mod intake;
 mod listener;
 pub(crate) mod local;
