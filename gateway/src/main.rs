@@ -10,6 +10,7 @@ mod check;
 mod cli;
 mod code_cache;
 mod control;
+mod explain;
 mod plugins;
 mod proxy;
 mod run;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Run(args) => run::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::check(&args),
+        Command::Explain(args) => explain::explain(&args),
         Command::Proxy(args) => proxy::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Schema => check::schema(),
         Command::Crds => check::crds(),

@@ -28,6 +28,8 @@ mod drain;
 mod endings;
 #[path = "gateway/examples.rs"]
 mod examples;
+#[path = "gateway/explain.rs"]
+mod explain;
 #[path = "gateway/extensions.rs"]
 mod extensions;
 #[path = "gateway/families.rs"]
