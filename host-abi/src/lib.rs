@@ -38,6 +38,7 @@ mod instance;
 mod kinds;
 mod lent;
 mod limits;
+mod manifest;
 mod memory;
 mod metrics;
 mod module;
@@ -70,6 +71,7 @@ pub use kinds::{
     PeerType, Status, StreamKind, TrailersAction, UnknownNumber,
 };
 pub use limits::Limits;
+pub use manifest::{Manifest, ManifestError};
 pub use metrics::{BUCKETS, GuestMetrics, MetricSnapshot, MetricValue};
 pub use module::{CodeCache, CompileOptions, ImportProblem, Module, ModuleError, UnknownImports};
 pub use plain::{PlainServices, PlainStream};
