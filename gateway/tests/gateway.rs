@@ -64,6 +64,8 @@ mod isolation;
 mod lengths;
 #[path = "gateway/local_responses.rs"]
 mod local_responses;
+#[path = "gateway/long_bodies.rs"]
+mod long_bodies;
 #[path = "gateway/matrix.rs"]
 mod matrix;
 #[path = "gateway/origins.rs"]

@@ -4,6 +4,7 @@
 //! thousand of them cost little.
 
 use std::future::poll_fn;
+use std::mem::MaybeUninit;
 use std::pin::pin;
 use std::task::Context;
 use std::task::Poll;
@@ -11,11 +12,14 @@ use std::task::Waker;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use socket2::SockRef;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::failure::Failure;
 use tokio::io::AsyncRead as _;
 use tokio::io::AsyncReadExt as _;
+use tokio::io::Interest;
 use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
 
 use crate::deadline::Deadline;
 use crate::http1::body::BodyError;
@@ -132,6 +136,10 @@ impl Reader {
         let filled = pipe.fill(from, left);
         if let Filled::Some(bytes) = filled {
             self.body.skip(bytes);
+            if self.body.is_done() {
+                // Nobody has seen yet that nothing follows: the connection would not look quiet.
+                forget_readiness(from);
+            }
             if bytes < READ_SIZE {
                 self.next_read = READ_SIZE; // Copying so little costs less.
             }
@@ -212,6 +220,14 @@ impl Reader {
     pub(crate) fn half(&self) -> &ReadHalf {
         &self.half
     }
+}
+
+/// Asks a connection whether more can be read, so that its next wait is a wait.
+fn forget_readiness(tcp: &TcpStream) {
+    let mut byte = [MaybeUninit::uninit()];
+    let peek = || SockRef::from(tcp).peek(&mut byte);
+    // Bytes and errors stay where they are.
+    tcp.try_io(Interest::READABLE, peek).ok();
 }
 
 impl Reader {
