@@ -70,6 +70,8 @@ mod isolation;
 mod lengths;
 #[path = "gateway/local_responses.rs"]
 mod local_responses;
+#[path = "gateway/long_bodies.rs"]
+mod long_bodies;
 #[path = "gateway/manifests.rs"]
 mod manifests;
 #[path = "gateway/matrix.rs"]

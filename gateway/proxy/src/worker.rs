@@ -52,6 +52,7 @@ use crate::generation::VmId;
 use crate::metrics::Counters;
 use crate::random::IdSource;
 use crate::tcp;
+use crate::transport::Pipes;
 use crate::upstream::balance::BackendStates;
 use crate::upstream::h2::H2Pool;
 use crate::upstream::pool::Pool;
@@ -158,6 +159,8 @@ pub(crate) struct Worker {
     handshakes: Handshakes,
     /// What connections that are passed on as bytes read into, one after the other.
     pub(crate) copy_buffer: RefCell<Vec<u8>>,
+    /// What bodies that nobody looks at go through.
+    pub(crate) pipes: Pipes,
     connections: RefCell<Slab<Connection>>,
     connection_ended: Notify,
     next_connection: Cell<u64>,

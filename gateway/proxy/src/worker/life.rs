@@ -24,6 +24,7 @@ use crate::deadline::Wheel;
 use crate::filters::dns;
 use crate::generation::BindId;
 use crate::random::IdSource;
+use crate::transport::Pipes;
 use crate::upstream::balance::BackendStates;
 use crate::upstream::h2::H2Pool;
 use crate::upstream::pool::Pool;
@@ -125,6 +126,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         copies: Cell::new(0),
         handshakes: Handshakes::default(),
         copy_buffer: RefCell::default(),
+        pipes: Pipes::default(),
         connections: RefCell::new(Slab::new()),
         connection_ended: Notify::new(),
         next_connection: Cell::new(1),
