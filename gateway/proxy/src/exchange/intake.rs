@@ -171,7 +171,17 @@ impl<'a, 's> Intake<'a, 's> {
     pub(crate) fn head_waits(&self, announced: BodyLength) -> bool {
         self.shows
             && (self.run.hold(self.side) != Hold::No
-                || (self.progress.taken == 0 && matches!(announced, BodyLength::Exactly(_))))
+                || (self.progress.taken == 0 && matches!(announced, BodyLength::Exactly(_)))
+                || self.lacks_only_its_end(announced))
+    }
+
+    /// Whether all bytes of a body are here that filters may still change, and its end is not: HTTP/2
+    /// may send that by itself. It is on its way, and with it the length is known that is announced.
+    pub(super) fn lacks_only_its_end(&self, announced: BodyLength) -> bool {
+        self.shows
+            && !self.progress.input_ended
+            && announced == BodyLength::Exactly(self.progress.taken)
+            && self.run.chain.edits_bodies(self.side)
     }
 
     /// A frame that is here already, if one may be taken.
