@@ -50,8 +50,10 @@ mod headers;
 mod hello_filter;
 #[path = "gateway/http2.rs"]
 mod http2;
-#[path = "gateway/http2_abuse.rs"]
-mod http2_abuse;
+#[path = "gateway/http2_calls.rs"]
+mod http2_calls;
+#[path = "gateway/http2_filters.rs"]
+mod http2_filters;
 #[path = "gateway/http2_grpc.rs"]
 mod http2_grpc;
 #[path = "gateway/http2_origins.rs"]
@@ -68,6 +70,8 @@ mod local_responses;
 mod matrix;
 #[path = "gateway/origins.rs"]
 mod origins;
+#[path = "gateway/other_protocols.rs"]
+mod other_protocols;
 #[path = "gateway/pauses.rs"]
 mod pauses;
 #[path = "gateway/plugin_kinds.rs"]

@@ -252,3 +252,57 @@ spec: {{ ca: ca.crt }}
         (gateway.get("/").status() == 502).then_some(())
     });
 }
+
+#[test]
+fn a_certificate_that_went_bad_keeps_its_own_last_good_version_among_others() {
+    let authority = Authority::root("root");
+    let pair = authority.server("shop.test");
+    let other = authority.server("bank.test");
+    let origin = Origin::answers(200, "hello");
+    let folder = Folder::of(&[
+        ("gateway.yaml", GATEWAY),
+        ("certificate.yaml", &certificate(".")),
+        ("route.yaml", &route("shop")),
+        ("shop.yaml", &backend("shop", origin.address())),
+        ("tls.crt", &pair.chain),
+        ("tls.key", &pair.key),
+        ("other.crt", &other.chain),
+        ("other.key", &other.key),
+    ]);
+    let gateway = Running::start(&folder, &[]);
+    let address = gateway.address().expect("it listens");
+    shows(address, &authority, &pair);
+    let before = gateway.generation();
+    // Another listener comes before this one, with another certificate, and this one's goes bad.
+    folder.write("tls.crt", b"no certificate");
+    gateway.logs("the version before it serves on");
+    let bank = r#"  - name: bank
+    port: 0
+    protocol: HTTPS
+    hostname: bank.test
+    tls:
+      certificateRefs: [{ group: tidegate.dev, kind: Certificate, name: bank }]
+"#;
+    let (head, listeners) = GATEWAY.split_once("  - name: https").expect("a listener");
+    let both = format!("{head}{bank}  - name: https{listeners}");
+    let certificate = "
+apiVersion: tidegate.dev/v1alpha1
+kind: Certificate
+metadata: { name: bank }
+spec: { certificate: other.crt, key: other.key }
+";
+    folder.write("bank.yaml", certificate.as_bytes());
+    folder.write("gateway.yaml", both.as_bytes());
+    let client = TlsClient::new(&authority.pem, None);
+    eventually("both names to be served", || {
+        let shown = |name| {
+            let connected = client.connect(gateway.address()?, name);
+            Some(sha256(&connected.ok()?.shown()))
+        };
+        let bank = shown("bank.test")? == other.certificate().sha256();
+        let shop = shown("shop.test")? == pair.certificate().sha256();
+        assert!(shop, "the last good version is another resource's");
+        bank.then_some(())
+    });
+    assert!(gateway.generation() > before);
+}
