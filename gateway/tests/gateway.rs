@@ -60,6 +60,8 @@ mod http2_grpc;
 mod http2_origins;
 #[path = "gateway/http2_tls.rs"]
 mod http2_tls;
+#[path = "gateway/injected.rs"]
+mod injected;
 #[path = "gateway/isolation.rs"]
 mod isolation;
 #[path = "gateway/lengths.rs"]

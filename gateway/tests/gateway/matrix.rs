@@ -76,6 +76,7 @@ areas! {
     shared_data
     start
     start_calls
+    strict
     ticks
     wasi
 }

@@ -2,7 +2,8 @@
 //!
 //! A file is an area: one proxy serves all of its cases. Before the first case stand the proxy's
 //! settings (`plugins: a b`, `a: SCRIPT`, `vm: SCRIPT`, `module: NAME`, `env: K=V`, `buffer: BYTES`,
-//! `fail: open`). A case begins with `== its name`; then, in any order:
+//! `fail: open`,
+//! `strict: yes`). A case begins with `== its name`; then, in any order:
 //!
 //! `> GET /path` begins a request, more lines with `>` are its fields, `>> text` a piece of its body,
 //! `>>! name: value` a trailer; `! STATEMENT` is a line of its script. `differs: WHY` says that Tidegate
@@ -38,6 +39,7 @@ pub(crate) struct Settings {
     pub(crate) env: Vec<(String, String)>,
     pub(crate) buffer: Option<usize>,
     pub(crate) fail_open: bool,
+    pub(crate) strict: bool,
 }
 
 /// Some requests and what is compared of them.
@@ -165,6 +167,7 @@ impl Settings {
             }
             "buffer" => self.buffer = Some(value.parse().ok()?),
             "fail" => self.fail_open = value == "open",
+            "strict" => self.strict = value == "yes",
             _ => {
                 if self.plugins.is_empty() {
                     self.plugins.push(("a".to_owned(), String::new()));

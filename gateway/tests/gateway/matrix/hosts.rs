@@ -98,6 +98,7 @@ pub(crate) fn tidegate(area: &Area, peers: &Peers) -> Gateway {
                 spec.vm_id = VM_ID.to_owned();
                 spec.vm_config = settings.vm.clone().into_bytes().into();
                 spec.env.clone_from(&settings.env);
+                spec.strict = settings.strict;
             });
         gateway = gateway.plugin(&if settings.fail_open {
             plugin.fail_open()
