@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tidegate_sdk_sys::{Host as _, host};
 
-use crate::backend::Backend;
+use crate::backend::Client;
 use crate::cache::{Cache, Entries};
 use crate::error::{Error, Result};
 use crate::futures::{Either, race};
@@ -67,8 +67,8 @@ impl<C, S> Cx<C, S> {
 
     /// A backend to call, by its name.
     #[must_use]
-    pub fn backend(&self, name: impl AsRef<str>) -> Backend {
-        Backend::new(name.as_ref(), self.stream.clone())
+    pub fn backend(&self, name: impl AsRef<str>) -> Client {
+        Client::new(name.as_ref(), self.stream.clone())
     }
 
     /// Runs `task` beside the streams. It belongs to the plugin: it goes on when this stream

@@ -8,7 +8,10 @@
 //! returns: no future is ever polled outside of a callback.
 
 pub(crate) mod answers;
+pub(crate) mod callbacks;
+pub(crate) mod http;
 pub(crate) mod ids;
+pub(crate) mod network;
 pub(crate) mod plugin;
 pub(crate) mod root;
 pub(crate) mod side;

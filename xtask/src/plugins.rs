@@ -48,7 +48,10 @@ pub(crate) fn build(
     run::run(&mut cargo)?;
 
     let modules = built_to.join(TARGET).join("plugin");
-    println!("plugins: {:>9} {:>9}  KiB with names, and without", "with", "without");
+    println!(
+        "plugins: {:>9} {:>9}  KiB with names, and without",
+        "with", "without"
+    );
     for filter in &filters {
         let target = workspace
             .plugins_folder()

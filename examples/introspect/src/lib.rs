@@ -1,7 +1,6 @@
 //! Asks an identity provider who a bearer token belongs to (RFC 7662), and remembers it.
 
 use serde::Deserialize;
-use tidegate_sdk::config::Backend;
 use tidegate_sdk::prelude::*;
 
 /// What the plugin is configured with.

@@ -4,7 +4,6 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
-use tidegate_sdk::config::Secret;
 use tidegate_sdk::prelude::*;
 
 /// What the plugin is configured with.

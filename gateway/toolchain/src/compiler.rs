@@ -159,9 +159,7 @@ pub fn choose(wish: Option<Toolchain>, machine: &dyn Machine) -> Result<Found> {
     let Err(err) = machine.ensure_debian(&DEBIAN_PACKAGES) else {
         return Ok(Found {
             toolchain: Toolchain::Debian,
-            reason: format!(
-                "Debian's toolchain, building std from source: rustup was {why_not}"
-            ),
+            reason: format!("Debian's toolchain, building std from source: rustup was {why_not}"),
         });
     };
     if wish == Some(Toolchain::Debian) {

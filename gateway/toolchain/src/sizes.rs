@@ -88,7 +88,10 @@ mod tests {
     fn what_is_cut_or_no_module_has_no_size() {
         assert_eq!(Sizes::of(b"\x7fELF"), None);
         assert_eq!(Sizes::of(&[HEADER, &[1, 9, 0]].concat()), None);
-        assert_eq!(Sizes::of(&[HEADER, &[1, 0xff, 0xff, 0xff, 0xff, 0xff]].concat()), None);
+        assert_eq!(
+            Sizes::of(&[HEADER, &[1, 0xff, 0xff, 0xff, 0xff, 0xff]].concat()),
+            None
+        );
     }
 
     #[test]

@@ -25,7 +25,10 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("tidegate-sdk-sys", &[]),
     ("tidegate-sdk-macros", &[]),
     ("tidegate-sdk", &["tidegate-sdk-macros", "tidegate-sdk-sys"]),
-    ("tidegate-sdk-testing", &["tidegate-sdk", "tidegate-sdk-sys"]),
+    (
+        "tidegate-sdk-testing",
+        &["tidegate-sdk", "tidegate-sdk-sys"],
+    ),
     ("tidegate-benches", ANYTHING),
     ("tidegate-testkit", ANYTHING),
     ("tidegate-toolchain", &[]),
