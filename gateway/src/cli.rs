@@ -4,6 +4,7 @@
 //! wrong one is wrong usage (exit code 2) with the flag's name.
 
 mod author;
+mod explain;
 mod run;
 mod tls;
 
@@ -26,6 +27,7 @@ pub(crate) use crate::cli::author::NewArgs;
 pub(crate) use crate::cli::author::PluginCommand;
 pub(crate) use crate::cli::author::TemplateArg;
 pub(crate) use crate::cli::author::TestArgs;
+pub(crate) use crate::cli::explain::ExplainArgs;
 pub(crate) use crate::cli::run::CheckArgs;
 pub(crate) use crate::cli::run::CheckFormat;
 pub(crate) use crate::cli::run::DnsArgs;
@@ -58,6 +60,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Report every problem of such files: exit code 0 if there is none, 1 if there are errors
     Check(CheckArgs),
+    /// Say which listener and rule would have a request: exit code 0 if there is one, else 1
+    Explain(ExplainArgs),
     /// Proxy one address to one origin, without any configuration file
     Proxy(Box<ProxyArgs>),
     /// Write, build, test and run filters of your own

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use tidegate_config::draft::AcceptedDocument;
@@ -354,6 +355,11 @@ impl Control {
     /// The generation that serves.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Whether plugins whose setup failed are to be tried again now.
+    pub(crate) fn may_set_up_now(&mut self) -> bool {
+        self.resolver.try_setups_again(Instant::now())
     }
 
     /// Whether an address that could not be bound is free now.

@@ -30,6 +30,8 @@ mod drain;
 mod endings;
 #[path = "gateway/examples.rs"]
 mod examples;
+#[path = "gateway/explain.rs"]
+mod explain;
 #[path = "gateway/extensions.rs"]
 mod extensions;
 #[path = "gateway/families.rs"]
@@ -70,6 +72,8 @@ mod isolation;
 mod lengths;
 #[path = "gateway/local_responses.rs"]
 mod local_responses;
+#[path = "gateway/long_bodies.rs"]
+mod long_bodies;
 #[path = "gateway/manifests.rs"]
 mod manifests;
 #[path = "gateway/matrix.rs"]

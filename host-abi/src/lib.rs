@@ -63,7 +63,9 @@ pub use functions::{
     host_functions,
 };
 pub use host_calls::foreign::FOREIGN_FUNCTIONS;
-pub use instance::{Instance, InstanceId, QueueEvent, RootStatus, StartError, StartStep};
+pub use instance::{
+    Instance, InstanceId, QueueEvent, RootStatus, SetupState, StartError, StartStep,
+};
 pub use kinds::{
     BodyAction, BufferKind, ConnectionAction, HeadersAction, LogLevel, MapKind, MetricKind,
     PeerType, Status, StreamKind, TrailersAction, UnknownNumber,
