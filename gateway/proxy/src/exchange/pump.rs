@@ -12,6 +12,7 @@ use http::HeaderMap;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
 
+use crate::exchange::intake::Event;
 use crate::exchange::intake::Intake;
 use crate::exchange::intake::Wanted;
 use crate::filters::run::Passed;
