@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use tidegate_config::plugin_schema;
 use tidegate_core::backend::Backend;
 use tidegate_core::backend::BackendName;
 use tidegate_core::backend::BackendProtocol;
@@ -174,9 +175,28 @@ fn plugins(args: &ProxyArgs) -> anyhow::Result<Vec<Arc<Plugin>>> {
             }
         };
         let spec = spec(args, arg, &code.name)?;
+        check_config(&module, &spec)?;
         plugins.push(Arc::new(Plugin::new(module, spec)));
     }
     Ok(plugins)
+}
+
+/// Sees that a module takes the configuration, by what it says about itself.
+fn check_config(module: &Module, spec: &PluginSpec) -> anyhow::Result<()> {
+    let name = &spec.name;
+    let manifest = module.manifest().unwrap_or_else(|error| {
+        tracing::warn!("plugin {name}: its manifest is not used: {error}");
+        None
+    });
+    let schema = manifest.and_then(|manifest| manifest.config_schema.as_ref());
+    let problems = schema.map(|schema| plugin_schema::check_bytes(schema, &spec.config));
+    let problems = problems.unwrap_or_default();
+    anyhow::ensure!(
+        problems.is_empty(),
+        "plugin {name} does not take its configuration: {}",
+        problems.join("; ")
+    );
+    Ok(())
 }
 
 fn spec(args: &ProxyArgs, arg: &PluginArg, name: &str) -> anyhow::Result<PluginSpec> {
@@ -196,7 +216,7 @@ fn spec(args: &ProxyArgs, arg: &PluginArg, name: &str) -> anyhow::Result<PluginS
             PolicyArg::FailClosed => FailurePolicy::FailClosed,
             PolicyArg::FailOpen => FailurePolicy::FailOpen,
         },
-        stop_iteration: arg.stop_iteration,
+        stop_iteration: arg.stop_iteration.then_some(true),
         limits: Limits {
             memory_bytes: args.plugin_memory,
             call_timeout: args.call_timeout,

@@ -4,6 +4,7 @@
 //! crates below.
 
 mod admin;
+mod author;
 mod build;
 mod certificates;
 mod check;
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::check(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Proxy(args) => proxy::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Plugin(command) => Ok(author::run(&command)),
         Command::Schema => check::schema(),
         Command::Crds => check::crds(),
     };
