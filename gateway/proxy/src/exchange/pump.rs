@@ -143,8 +143,8 @@ impl<'a, H: PendingHead> Pump<'a, H> {
         self.intake.passed(left, Intake::END).await?;
         while !self.intake.progress.ended {
             self.write_out().await?;
-            let event = match self.intake.take()? {
-                Some(frame) => Event::Frame(frame),
+            let event = match self.intake.ready()? {
+                Some(event) => event,
                 None => {
                     self.settle().await?;
                     self.wait().await?
