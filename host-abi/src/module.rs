@@ -32,6 +32,7 @@ pub struct Module {
     digest: [u8; 32],
     callbacks: Callbacks,
     edits_bodies: bool,
+    injects: bool,
     needs_stop_iteration: bool,
     manifest: Result<Option<Manifest>, ManifestError>,
     unportable: Vec<String>,
@@ -115,6 +116,7 @@ impl Module {
             digest,
             callbacks: checked.callbacks,
             edits_bodies: checked.edits_bodies,
+            injects: checked.injects,
             needs_stop_iteration: checked.needs_stop_iteration || declared,
             manifest,
             unportable: checked.unportable,
@@ -151,6 +153,13 @@ impl Module {
     #[must_use]
     pub const fn may_edit_bodies(&self) -> bool {
         self.edits_bodies
+    }
+
+    /// Whether it imports Higress's `proxy_inject_encoded_data_to_filter_chain`: then a response may
+    /// become longer without a body callback.
+    #[must_use]
+    pub const fn may_inject(&self) -> bool {
+        self.injects
     }
 
     /// Whether it says, in its manifest or by exporting a function `tidegate_needs_stop_iteration`,

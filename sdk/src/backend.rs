@@ -17,14 +17,14 @@ use crate::runtime::stream::{Stream, Waiting};
 /// How long a call may take unless it says otherwise.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A backend that calls can be made to: by the name that the host's configuration has for it.
+/// Calls to one backend, by the name that the host's configuration has for it.
 #[derive(Debug, Clone)]
-pub struct Backend {
+pub struct Client {
     name: Rc<str>,
     stream: Option<Rc<Stream>>,
 }
 
-impl Backend {
+impl Client {
     pub(crate) fn new(name: &str, stream: Option<Rc<Stream>>) -> Self {
         Self {
             name: Rc::from(name),
@@ -82,7 +82,7 @@ impl Backend {
 #[derive(Debug)]
 #[must_use = "a call is made when send is awaited"]
 pub struct Call {
-    backend: Backend,
+    backend: Client,
     method: String,
     path: String,
     authority: String,

@@ -79,7 +79,7 @@ pub use types::Size;
 /// | `min = …`, `max = …` | field | the limits of a number, duration (`"2s"`) or size (`"64KiB"`) |
 /// | `min_len = …`, `max_len = …` | field | how many characters of text, items of a list, entries of a map |
 /// | `rename = "…"` | field, variant | its name |
-/// | `validate = path` | field, type | a `fn(&T) -> Result<(), String>` that has the last word |
+/// | `validate = path` | field, type | a `fn(&T) -> Result<(), String>` that has the last word; `&str` will do for a `String` |
 /// | `serde` | field | the type is read by serde, and the schema says nothing of it |
 ///
 /// Attributes that contradict the type or each other do not compile:

@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use tidegate_sdk_sys::{Host as _, host};
 
-use crate::backend::Backend;
+use crate::backend::Client;
 use crate::cache::{Cache, Entries};
 use crate::error::{Error, Result};
 use crate::futures::{Either, race};
 use crate::headers::text;
 use crate::metrics::{Counter, Gauge, Histogram};
 use crate::runtime::Runtime;
-use crate::runtime::root::Root;
+use crate::runtime::root::{Root, named};
 use crate::runtime::stream::{Stream, Waiting};
 use crate::runtime::timers::Sleep;
 use crate::shared::Shared;
@@ -67,8 +67,8 @@ impl<C, S> Cx<C, S> {
 
     /// A backend to call, by its name.
     #[must_use]
-    pub fn backend(&self, name: impl AsRef<str>) -> Backend {
-        Backend::new(name.as_ref(), self.stream.clone())
+    pub fn backend(&self, name: impl AsRef<str>) -> Client {
+        Client::new(name.as_ref(), self.stream.clone())
     }
 
     /// Runs `task` beside the streams. It belongs to the plugin: it goes on when this stream
@@ -150,7 +150,7 @@ impl<C, S> Cx<C, S> {
     /// # Errors
     /// If the name is in use for another type.
     pub fn cache<V: 'static>(&self, name: &str, capacity: usize) -> Result<Cache<V>> {
-        let found = self.root.caches.borrow().get(name).map(Rc::clone);
+        let found = named(&self.root.caches, name);
         let entries = match found {
             Some(entries) => entries.downcast::<Entries<V>>().map_err(|_| {
                 Error::new(["cache ", name, " has values of another type"].concat())
@@ -161,7 +161,7 @@ impl<C, S> Cx<C, S> {
                 self.root
                     .caches
                     .borrow_mut()
-                    .insert(String::from(name), any);
+                    .push((String::from(name), any));
                 entries
             }
         };

@@ -27,6 +27,7 @@ enum Reason {
     Call { backend: Box<str>, why: CallFailure },
     Message(Box<str>),
     Context { what: Box<str>, error: Error },
+    Status { status: u16, error: Error },
 }
 
 /// Why a call to a backend has no response.
@@ -70,7 +71,7 @@ impl Error {
     pub fn call_failure(&self) -> Option<CallFailure> {
         match &*self.0 {
             Reason::Call { why, .. } => Some(*why),
-            Reason::Context { error, .. } => error.call_failure(),
+            Reason::Context { error, .. } | Reason::Status { error, .. } => error.call_failure(),
             Reason::Deny(_)
             | Reason::TooLarge { .. }
             | Reason::Host { .. }
@@ -83,7 +84,7 @@ impl Error {
     pub fn deny(&self) -> Option<&Deny> {
         match &*self.0 {
             Reason::Deny(deny) => Some(deny),
-            Reason::Context { error, .. } => error.deny(),
+            Reason::Context { error, .. } | Reason::Status { error, .. } => error.deny(),
             Reason::TooLarge { .. }
             | Reason::Host { .. }
             | Reason::Call { .. }
@@ -96,7 +97,7 @@ impl Error {
     pub fn status(&self) -> Option<Status> {
         match &*self.0 {
             Reason::Host { status, .. } => Some(*status),
-            Reason::Context { error, .. } => error.status(),
+            Reason::Context { error, .. } | Reason::Status { error, .. } => error.status(),
             Reason::Deny(_)
             | Reason::TooLarge { .. }
             | Reason::Call { .. }
@@ -109,6 +110,16 @@ impl Error {
     pub fn context(self, what: impl Into<String>) -> Self {
         Self::of(Reason::Context {
             what: what.into().into_boxed_str(),
+            error: self,
+        })
+    }
+
+    /// Makes the client get this status instead of 500; the log still says why. A refusal stays
+    /// what it is.
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Self {
+        Self::of(Reason::Status {
+            status,
             error: self,
         })
     }
@@ -149,7 +160,15 @@ impl Error {
                 let deny = Deny::status(413).because("request_body_too_large");
                 (Some(LogLevel::Info), deny.response)
             }
-            Reason::Context { error, .. } if error.deny().is_some() => error.response(),
+            Reason::Context { error, .. } | Reason::Status { error, .. }
+                if error.deny().is_some() =>
+            {
+                error.response()
+            }
+            Reason::Status { status, .. } => {
+                let deny = Deny::status(*status).because("filter_error");
+                (Some(LogLevel::Error), deny.response)
+            }
             Reason::TooLarge { .. }
             | Reason::Host { .. }
             | Reason::Call { .. }
@@ -174,6 +193,7 @@ impl fmt::Display for Error {
             Reason::Call { backend, why } => write!(f, "call to backend {backend}: {why}"),
             Reason::Message(message) => f.write_str(message),
             Reason::Context { what, error } => write!(f, "{what}: {error}"),
+            Reason::Status { error, .. } => fmt::Display::fmt(error, f),
         }
     }
 }

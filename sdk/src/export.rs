@@ -6,17 +6,28 @@ use tidegate_sdk_sys::LogLevel;
 
 use crate::log::log_line;
 
-/// Makes the crate a module with this filter.
+/// Makes the crate a module with this filter, of the kind `http` or `network`.
 #[macro_export]
 macro_rules! export {
-    ($filter:ty) => {
-        $crate::__private::sys::export_guest!(http, $crate::export::start, {
+    (http $filter:ty) => {
+        $crate::export!(http, $crate::Module<$filter>);
+    };
+    (network $filter:ty) => {
+        $crate::export!(network, $crate::NetworkModule<$filter>);
+    };
+    ($kind:ident, $module:ty) => {
+        const _: () = {
+            #[cfg(target_family = "wasm")]
             ::std::thread_local! {
-                static MODULE: &'static $crate::Module<$filter> =
+                static MODULE: &'static $module =
                     ::std::boxed::Box::leak(::std::boxed::Box::default());
             }
-            MODULE.with(|module| *module)
-        });
+            #[cfg(target_family = "wasm")]
+            fn module() -> &'static $module {
+                MODULE.with(|module| *module)
+            }
+            $crate::__private::sys::export_guest!($kind, $crate::export::start, module());
+        };
     };
 }
 

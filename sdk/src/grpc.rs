@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidegate_sdk_sys::host::GrpcCall;
 use tidegate_sdk_sys::{Host as _, host};
 
-use crate::backend::{Backend, DEFAULT_TIMEOUT, refusal};
+use crate::backend::{Client, DEFAULT_TIMEOUT, refusal};
 use crate::error::{Error, Result};
 use crate::headers::{HeaderList, text};
 use crate::runtime::Runtime;
@@ -14,7 +14,7 @@ use crate::runtime::Runtime;
 #[derive(Debug)]
 #[must_use = "a call is made when send is awaited"]
 pub struct GrpcRequest {
-    backend: Backend,
+    backend: Client,
     service: String,
     method: String,
     metadata: HeaderList,
@@ -24,7 +24,7 @@ pub struct GrpcRequest {
 }
 
 impl GrpcRequest {
-    pub(crate) fn new(backend: Backend, service: &str, method: &str) -> Self {
+    pub(crate) fn new(backend: Client, service: &str, method: &str) -> Self {
         Self {
             backend,
             service: String::from(service),

@@ -2,7 +2,8 @@
 //!
 //! ```
 //! use tidegate_sdk::prelude::*;
-//! # use tidegate_sdk as _;
+//!
+//! #[filter]
 //! async fn check(mut req: Request, next: Next, cx: &Cx) -> Result<Response> {
 //!     let key = req.header("x-key").or_deny(Deny::unauthorized("Key"))?;
 //!     req.headers_mut().set("x-consumer", &key)?;
@@ -19,6 +20,7 @@ pub mod backend;
 pub mod body;
 pub mod cache;
 pub mod config;
+pub mod connection;
 pub mod cx;
 pub mod error;
 pub mod export;
@@ -42,6 +44,7 @@ pub mod time;
 pub mod prelude {
     pub use crate::backend::Reply;
     pub use crate::config::{Backend, FilterConfig, Percent, Secret, Size};
+    pub use crate::connection::Connection;
     pub use crate::cx::Cx;
     pub use crate::error::{Deny, Error, OrDeny, Result};
     pub use crate::futures::{Either, join, join_all, race};
@@ -49,12 +52,13 @@ pub mod prelude {
     pub use crate::request::Request;
     pub use crate::response::Response;
     pub use std::time::Duration;
-    pub use tidegate_sdk_macros::filter;
+    pub use tidegate_sdk_macros::{filter, network_filter};
 }
 
-pub use filter::Filter;
-pub use runtime::plugin::Module;
-pub use tidegate_sdk_macros::filter;
+pub use filter::{Definition, Filter, NetworkFilter};
+pub use runtime::http::Module;
+pub use runtime::network::NetworkModule;
+pub use tidegate_sdk_macros::{filter, network_filter};
 
 /// For the macros of this crate.
 #[doc(hidden)]

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use tidegate_sdk_sys::{Host as _, MetricType, host};
 
 use crate::log::{LogLevel, log_line};
-use crate::runtime::root::Root;
+use crate::runtime::root::{Root, named};
 
 /// Something that only grows.
 #[derive(Debug, Clone, Copy)]
@@ -67,8 +67,8 @@ impl Histogram {
 
 /// The host's number for a metric; a host that refuses it is said in the log, once.
 fn number(root: &Rc<Root>, kind: MetricType, name: &str) -> Option<u32> {
-    if let Some(number) = root.metrics.borrow().get(name) {
-        return *number;
+    if let Some(number) = named(&root.metrics, name) {
+        return number;
     }
     let number = host().define_metric(kind, name.as_bytes());
     if let Err(status) = number {
@@ -78,6 +78,6 @@ fn number(root: &Rc<Root>, kind: MetricType, name: &str) -> Option<u32> {
         );
     }
     let number = number.ok();
-    root.metrics.borrow_mut().insert(String::from(name), number);
+    root.metrics.borrow_mut().push((String::from(name), number));
     number
 }

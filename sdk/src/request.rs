@@ -155,7 +155,6 @@ impl Request {
     /// Reading before [`Next::run`](crate::next::Next::run) needs a host that hands out bodies
     /// while headers are held: declare `needs(stop_iteration)`. The other way is
     /// [`Next::pass_headers`](crate::next::Next::pass_headers).
-    #[must_use]
     pub fn body(&mut self) -> BodyReader<'_> {
         BodyReader::new(&self.stream, Direction::Request)
     }

@@ -202,7 +202,6 @@ impl Response {
     /// the filter's own is read at once.
     ///
     /// As for requests, this needs `needs(stop_iteration)`; [`map_body`](Self::map_body) does not.
-    #[must_use]
     pub fn body(&mut self) -> ResponseBody<'_> {
         match &self.kind {
             Kind::Backend(stream) => {

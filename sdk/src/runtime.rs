@@ -8,6 +8,10 @@
 //! returns: no future is ever polled outside of a callback.
 
 pub(crate) mod answers;
+pub(crate) mod callbacks;
+pub(crate) mod http;
+pub(crate) mod ids;
+pub(crate) mod network;
 pub(crate) mod plugin;
 pub(crate) mod root;
 pub(crate) mod side;
@@ -15,9 +19,8 @@ pub(crate) mod stream;
 pub(crate) mod timers;
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::future::Future;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
@@ -26,14 +29,12 @@ use tidegate_sdk_sys::waker::{on_wake, waker};
 use tidegate_sdk_sys::{Host as _, host};
 
 use answers::Answers;
+use ids::IdMap;
 use root::Root;
 use stream::Stream;
 
 /// A future of a filter. It stays on the one thread of its module.
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()>>>;
-
-/// A map from numbers that the host or we count up.
-pub(crate) type IdMap<T> = HashMap<u32, T, BuildHasherDefault<IdHasher>>;
 
 /// Wakers of background tasks have this bit; contexts are counted up from 1 and never reach it.
 const BACKGROUND: u32 = 1 << 31;
@@ -112,11 +113,11 @@ impl Runtime {
     }
 
     pub(crate) fn stream(&self, context: u32) -> Option<Rc<Stream>> {
-        self.streams.borrow().get(&context).map(Rc::clone)
+        self.streams.borrow().get(context).map(Rc::clone)
     }
 
     pub(crate) fn remove_stream(&self, context: u32) -> Option<Rc<Stream>> {
-        self.streams.borrow_mut().remove(&context)
+        self.streams.borrow_mut().remove(context)
     }
 
     /// Runs `task` beside the streams of `root`, from the next drain on.
@@ -124,7 +125,7 @@ impl Runtime {
         let number = loop {
             let number = self.last_background.get().wrapping_add(1) | BACKGROUND;
             self.last_background.set(number);
-            if !self.background.borrow().contains_key(&number) {
+            if self.background.borrow().get(number).is_none() {
                 break number;
             }
         };
@@ -139,7 +140,7 @@ impl Runtime {
     /// Drops the background tasks of a plugin that goes away.
     pub(crate) fn remove_root(&self, context: u32) {
         let mut gone = Vec::new();
-        self.background.borrow_mut().retain(|_, it| {
+        self.background.borrow_mut().retain(|it| {
             let stays = it.root.id() != context;
             if !stays {
                 gone.push(it.task.take());
@@ -156,14 +157,10 @@ impl Runtime {
     }
 
     fn poll_background(&self, number: u32) {
-        let taken = self
-            .background
-            .borrow_mut()
-            .get_mut(&number)
-            .and_then(|it| {
-                let task = it.task.take()?;
-                Some((task, it.root.id()))
-            });
+        let taken = self.background.borrow_mut().get_mut(number).and_then(|it| {
+            let task = it.task.take()?;
+            Some((task, it.root.id()))
+        });
         let Some((mut task, root)) = taken else {
             return;
         };
@@ -174,8 +171,8 @@ impl Runtime {
             .poll(&mut Context::from_waker(&waker))
             .is_ready()
         {
-            self.background.borrow_mut().remove(&number);
-        } else if let Some(it) = self.background.borrow_mut().get_mut(&number) {
+            self.background.borrow_mut().remove(number);
+        } else if let Some(it) = self.background.borrow_mut().get_mut(number) {
             it.task = Some(task);
         }
     }
@@ -187,25 +184,5 @@ fn woken(number: u32) {
     let mut woken = runtime.woken.borrow_mut();
     if !woken.contains(&number) {
         woken.push_back(number);
-    }
-}
-
-/// Spreads numbers that are counted up; there is nothing to defend against.
-#[derive(Default)]
-pub(crate) struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_u32(u32::from(*byte));
-        }
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.0 = (self.0 ^ u64::from(number)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     }
 }

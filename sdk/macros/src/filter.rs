@@ -13,8 +13,17 @@ use crate::names::docs;
 use crate::signature;
 use crate::signature::Context;
 
-pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenStream> {
-    let Context { config, state } = signature::check(arguments, function)?;
+/// What is filtered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Requests and responses.
+    Http,
+    /// Connections.
+    Network,
+}
+
+pub(crate) fn expand(kind: Kind, arguments: &Arguments, function: &ItemFn) -> Result<TokenStream> {
+    let Context { config, state } = signature::check(kind, arguments, function)?;
     let ident = &function.sig.ident;
     let visibility = &function.vis;
     let (documentation, other): (Vec<_>, Vec<_>) = function
@@ -24,7 +33,7 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
     let undocumented = documentation
         .is_empty()
         .then(|| quote!(#[doc = "A filter."]));
-    let manifest = manifest(arguments, function, &config);
+    let manifest = manifest(kind, arguments, function, &config);
     let jobs = jobs(arguments);
     let setup = arguments.setup.as_ref().map_or_else(
         || quote!(::core::result::Result::Ok(())),
@@ -33,6 +42,8 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
     let mut inner = function.clone();
     inner.attrs = other.into_iter().cloned().collect();
     inner.vis = Visibility::Inherited;
+    let run = run(kind, &inner, &config, &state);
+    let word = quote::format_ident!("{}", kind.word());
     Ok(quote! {
         #(#documentation)*
         #undocumented
@@ -40,7 +51,7 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
         #[derive(Debug, Clone, Copy)]
         #visibility struct #ident;
 
-        impl ::tidegate_sdk::Filter for #ident {
+        impl ::tidegate_sdk::Definition for #ident {
             type Config = #config;
             type State = #state;
 
@@ -50,15 +61,6 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
 
             const JOBS: &'static [::tidegate_sdk::filter::Job<Self>] = &[#(#jobs),*];
 
-            async fn run(
-                request: ::tidegate_sdk::request::Request,
-                next: ::tidegate_sdk::next::Next,
-                cx: ::tidegate_sdk::cx::Cx<#config, #state>,
-            ) -> ::tidegate_sdk::error::Result<::tidegate_sdk::response::Response> {
-                #inner
-                #ident(request, next, &cx).await
-            }
-
             async fn setup(
                 cx: ::tidegate_sdk::cx::Cx<#config>,
             ) -> ::tidegate_sdk::error::Result<#state> {
@@ -67,9 +69,11 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
             }
         }
 
+        #run
+
         #[cfg(target_family = "wasm")]
         const _: () = {
-            const MANIFEST: &str = <#ident as ::tidegate_sdk::Filter>::MANIFEST;
+            const MANIFEST: &str = <#ident as ::tidegate_sdk::Definition>::MANIFEST;
 
             #[used]
             #[allow(unsafe_code, reason = "the name of a custom section")]
@@ -77,11 +81,57 @@ pub(crate) fn expand(arguments: &Arguments, function: &ItemFn) -> Result<TokenSt
             static SECTION: [u8; MANIFEST.len()] = ::tidegate_sdk::manifest::bytes(MANIFEST);
         };
 
-        ::tidegate_sdk::export!(#ident);
+        ::tidegate_sdk::export!(#word #ident);
     })
 }
 
-fn manifest(arguments: &Arguments, function: &ItemFn, config: &syn::Type) -> TokenStream {
+impl Kind {
+    /// Its name in manifests.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Network => "network",
+        }
+    }
+}
+
+/// The trait whose method is the user's function.
+fn run(kind: Kind, inner: &ItemFn, config: &syn::Type, state: &syn::Type) -> TokenStream {
+    let ident = &inner.sig.ident;
+    match kind {
+        Kind::Http => quote! {
+            impl ::tidegate_sdk::Filter for #ident {
+                async fn run(
+                    request: ::tidegate_sdk::request::Request,
+                    next: ::tidegate_sdk::next::Next,
+                    cx: ::tidegate_sdk::cx::Cx<#config, #state>,
+                ) -> ::tidegate_sdk::error::Result<::tidegate_sdk::response::Response> {
+                    #inner
+                    #ident(request, next, &cx).await
+                }
+            }
+        },
+        Kind::Network => quote! {
+            impl ::tidegate_sdk::NetworkFilter for #ident {
+                async fn run(
+                    connection: ::tidegate_sdk::connection::Connection,
+                    cx: ::tidegate_sdk::cx::Cx<#config, #state>,
+                ) -> ::tidegate_sdk::error::Result<()> {
+                    #inner
+                    #ident(connection, &cx).await
+                }
+            }
+        },
+    }
+}
+
+fn manifest(
+    kind: Kind,
+    arguments: &Arguments,
+    function: &ItemFn,
+    config: &syn::Type,
+) -> TokenStream {
+    let kind = kind.word();
     let description = docs(&function.attrs);
     let Arguments {
         needs,
@@ -96,7 +146,7 @@ fn manifest(arguments: &Arguments, function: &ItemFn, config: &syn::Type) -> Tok
             name: ::core::env!("CARGO_PKG_NAME"),
             version: ::core::env!("CARGO_PKG_VERSION"),
             description: #description,
-            kind: "http",
+            kind: #kind,
             needs: &[#(#needs),*],
             capabilities: &[#(#capabilities),*],
             config: #schema,

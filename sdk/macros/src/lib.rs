@@ -36,9 +36,26 @@ pub fn filter_config(input: TokenStream) -> TokenStream {
 /// | `capabilities(…)` | what it uses of what an operator grants, for its manifest |
 #[proc_macro_attribute]
 pub fn filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    let arguments = parse_macro_input!(arguments as arguments::Arguments);
-    let function = parse_macro_input!(item as ItemFn);
-    filter::expand(&arguments, &function)
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    expand(filter::Kind::Http, arguments, item)
+}
+
+/// Makes an async function a network filter, for connections of TCP and TLS listeners, like
+/// [`macro@filter`] and with its arguments:
+/// `async fn name(conn: Connection, cx: &Cx<Config>) -> Result<()>`.
+#[proc_macro_attribute]
+pub fn network_filter(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    expand(filter::Kind::Network, arguments, item)
+}
+
+fn expand(kind: filter::Kind, arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let arguments = match syn::parse::<arguments::Arguments>(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => return error.into_compile_error().into(),
+    };
+    match syn::parse::<ItemFn>(item) {
+        Ok(function) => filter::expand(kind, &arguments, &function),
+        Err(error) => Err(error),
+    }
+    .unwrap_or_else(syn::Error::into_compile_error)
+    .into()
 }

@@ -13,9 +13,19 @@ use syn::parse_quote;
 use syn::spanned::Spanned;
 
 use crate::arguments::Arguments;
+use crate::filter::Kind;
 
-/// The form, for messages.
-const FORM: &str = "async fn name(req: Request, next: Next, cx: &Cx<Config>) -> Result<Response>";
+impl Kind {
+    /// The form, for messages.
+    const fn form(self) -> &'static str {
+        match self {
+            Self::Http => {
+                "async fn name(req: Request, next: Next, cx: &Cx<Config>) -> Result<Response>"
+            }
+            Self::Network => "async fn name(conn: Connection, cx: &Cx<Config>) -> Result<()>",
+        }
+    }
+}
 
 /// The types that the third parameter names.
 pub(crate) struct Context {
@@ -24,10 +34,11 @@ pub(crate) struct Context {
 }
 
 /// Checks a filter's function.
-pub(crate) fn check(arguments: &Arguments, function: &ItemFn) -> Result<Context> {
+pub(crate) fn check(kind: Kind, arguments: &Arguments, function: &ItemFn) -> Result<Context> {
+    let form = kind.form();
     let signature = &function.sig;
     if signature.asyncness.is_none() {
-        let message = format!("a filter is an async function: `{FORM}`");
+        let message = format!("a filter is an async function: `{form}`");
         return Err(Error::new(signature.fn_token.span, message));
     }
     if let Some(parameter) = signature.generics.params.first() {
@@ -43,7 +54,7 @@ pub(crate) fn check(arguments: &Arguments, function: &ItemFn) -> Result<Context>
     if let Some(abi) = &signature.abi {
         return Err(Error::new(
             abi.span(),
-            format!("a filter is plain: `{FORM}`"),
+            format!("a filter is plain: `{form}`"),
         ));
     }
     let mut types = Vec::new();
@@ -51,14 +62,18 @@ pub(crate) fn check(arguments: &Arguments, function: &ItemFn) -> Result<Context>
         match input {
             FnArg::Typed(typed) => types.push(&*typed.ty),
             FnArg::Receiver(receiver) => {
-                let message = format!("a filter is no method: `{FORM}`");
+                let message = format!("a filter is no method: `{form}`");
                 return Err(Error::new(receiver.span(), message));
             }
         }
     }
-    let [_, _, cx] = types.as_slice() else {
+    let parameters = match kind {
+        Kind::Http => 3,
+        Kind::Network => 2,
+    };
+    let Some(cx) = types.last().filter(|_| types.len() == parameters) else {
         let count = types.len();
-        let message = format!("a filter has three parameters, this has {count}: `{FORM}`");
+        let message = format!("this filter has {parameters} parameters, not {count}: `{form}`");
         let span = signature.inputs.span();
         let span = if count == 0 {
             signature.ident.span()
@@ -68,7 +83,7 @@ pub(crate) fn check(arguments: &Arguments, function: &ItemFn) -> Result<Context>
         return Err(Error::new(span, message));
     };
     if matches!(signature.output, ReturnType::Default) {
-        let message = format!("a filter returns `Result<Response>`: `{FORM}`");
+        let message = format!("a filter returns a result: `{form}`");
         return Err(Error::new(signature.ident.span(), message));
     }
     let context = context(cx)?;
@@ -79,7 +94,7 @@ pub(crate) fn check(arguments: &Arguments, function: &ItemFn) -> Result<Context>
 /// What the type of the third parameter says.
 fn context(cx: &Type) -> Result<Context> {
     let wrong = || {
-        let message = "the third parameter is the context, by reference: `&Cx<Config>`, or \
+        let message = "the last parameter is the context, by reference: `&Cx<Config>`, or \
                        `&Cx<Config, State>` with `setup = …`";
         Error::new(cx.span(), message)
     };
@@ -120,7 +135,7 @@ fn agree(arguments: &Arguments, context: &Context) -> Result<()> {
     if let Some(config) = &arguments.config
         && text(config) != text(&context.config)
     {
-        let message = "the function's third parameter is a `&Cx<…>` of another type";
+        let message = "the function's last parameter is a `&Cx<…>` of another type";
         return Err(Error::new(config.span(), message));
     }
     if arguments.setup.is_none() && !is_unit(&context.state) {

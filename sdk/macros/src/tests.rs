@@ -36,20 +36,40 @@ fn no_filter(arguments: &str, function: &syn::ItemFn) -> String {
 #[test]
 fn attributes_that_nobody_knows_are_told_with_those_that_there_are() {
     assert_eq!(
-        no_config(&parse_quote!(struct C { #[config(defalt = 1)] a: u8 })),
+        no_config(&parse_quote!(
+            struct C {
+                #[config(defalt = 1)]
+                a: u8,
+            }
+        )),
         "unknown `defalt` here; known are `default`, `min`, `max`, `min_len`, `max_len`, \
          `rename`, `validate` and `serde`"
     );
     assert_eq!(
-        no_config(&parse_quote!(#[config(rename = "x")] struct C { a: u8 })),
+        no_config(&parse_quote!(
+            #[config(rename = "x")]
+            struct C {
+                a: u8,
+            }
+        )),
         "unknown `rename` here; known are `validate`"
     );
     assert_eq!(
-        no_config(&parse_quote!(enum C { #[config(default)] A })),
+        no_config(&parse_quote!(
+            enum C {
+                #[config(default)]
+                A,
+            }
+        )),
         "unknown `default` here; known are `rename`"
     );
     assert_eq!(
-        no_config(&parse_quote!(struct C { #[config(min = 1, min = 2)] a: u8 })),
+        no_config(&parse_quote!(
+            struct C {
+                #[config(min = 1, min = 2)]
+                a: u8,
+            }
+        )),
         "`min` is given twice"
     );
 }
@@ -57,15 +77,30 @@ fn attributes_that_nobody_knows_are_told_with_those_that_there_are() {
 #[test]
 fn attributes_that_make_no_sense_say_why() {
     assert_eq!(
-        no_config(&parse_quote!(struct C { #[config(max = LIMIT)] a: u8 })),
+        no_config(&parse_quote!(
+            struct C {
+                #[config(max = LIMIT)]
+                a: u8,
+            }
+        )),
         "`max` must be a literal, such as 1 or \"2s\""
     );
     assert_eq!(
-        no_config(&parse_quote!(struct C { #[config(serde, max = 1)] a: u8 })),
+        no_config(&parse_quote!(
+            struct C {
+                #[config(serde, max = 1)]
+                a: u8,
+            }
+        )),
         "serde knows no limits: remove this, or `serde`"
     );
     assert_eq!(
-        no_config(&parse_quote!(struct C { #[config(rename = "")] a: u8 })),
+        no_config(&parse_quote!(
+            struct C {
+                #[config(rename = "")]
+                a: u8,
+            }
+        )),
         "a name cannot be empty"
     );
 }
@@ -77,18 +112,44 @@ fn types_that_cannot_be_configurations_say_why() {
         "a union cannot be a configuration: make it a struct or an enum"
     );
     assert_eq!(
-        no_config(&parse_quote!(enum C {})),
+        no_config(&parse_quote!(
+            enum C {}
+        )),
         "an enum without variants accepts nothing: give it one"
     );
     let names = "values need names in a configuration: write `{ name: Type, … }`";
-    assert_eq!(no_config(&parse_quote!(struct C(u8, u8);)), names);
-    assert_eq!(no_config(&parse_quote!(enum C { A(u8, u8) })), names);
     assert_eq!(
-        no_config(&parse_quote!(struct C { a_b: u8, #[config(rename = "aB")] c: u8 })),
+        no_config(&parse_quote!(
+            struct C(u8, u8);
+        )),
+        names
+    );
+    assert_eq!(
+        no_config(&parse_quote!(
+            enum C {
+                A(u8, u8),
+            }
+        )),
+        names
+    );
+    assert_eq!(
+        no_config(&parse_quote!(
+            struct C {
+                a_b: u8,
+                #[config(rename = "aB")]
+                c: u8,
+            }
+        )),
         "two fields are called `aB` in the configuration"
     );
     assert_eq!(
-        no_config(&parse_quote!(enum C { A, #[config(rename = "a")] B })),
+        no_config(&parse_quote!(
+            enum C {
+                A,
+                #[config(rename = "a")]
+                B,
+            }
+        )),
         "two variants are called `a` in the configuration"
     );
 }
@@ -105,8 +166,14 @@ fn arguments_that_nobody_knows_are_told_with_those_that_there_are() {
         "unknown need `bodies`; known are stop_iteration"
     );
     assert!(no_arguments("capabilities(all)").starts_with("unknown capability `all`; known are"));
-    assert_eq!(no_arguments("config = A, config = B"), "`config` is given twice");
-    assert_eq!(no_arguments("every(30, refresh)"), "expected string literal");
+    assert_eq!(
+        no_arguments("config = A, config = B"),
+        "`config` is given twice"
+    );
+    assert_eq!(
+        no_arguments("every(30, refresh)"),
+        "expected string literal"
+    );
     assert_eq!(
         no_arguments("every(\"30s\", refresh, 1)"),
         "expected `every(\"30s\", function)`"
@@ -117,32 +184,65 @@ fn arguments_that_nobody_knows_are_told_with_those_that_there_are() {
 fn functions_that_are_no_filters_are_told_what_a_filter_looks_like() {
     let form = "`async fn name(req: Request, next: Next, cx: &Cx<Config>) -> Result<Response>`";
     assert_eq!(
-        no_filter("", &parse_quote!(fn f(r: Request, n: Next, cx: &Cx) -> Result<Response> {})),
+        no_filter(
+            "",
+            &parse_quote!(
+                fn f(r: Request, n: Next, cx: &Cx) -> Result<Response> {}
+            )
+        ),
         format!("a filter is an async function: {form}")
     );
-    let two: syn::ItemFn = parse_quote!(async fn f(r: Request, n: Next) -> Result<Response> {});
+    let two: syn::ItemFn = parse_quote!(
+        async fn f(r: Request, n: Next) -> Result<Response> {}
+    );
     assert!(no_filter("", &two).ends_with(form));
-    assert!(no_filter("", &parse_quote!(async fn f() {})).ends_with(form));
+    assert!(
+        no_filter(
+            "",
+            &parse_quote!(
+                async fn f() {}
+            )
+        )
+        .ends_with(form)
+    );
     assert_eq!(
-        no_filter("", &parse_quote!(async fn f<T>(r: T, n: Next, cx: &Cx) -> Result<Response> {})),
+        no_filter(
+            "",
+            &parse_quote!(
+                async fn f<T>(r: T, n: Next, cx: &Cx) -> Result<Response> {}
+            )
+        ),
         "a filter has no generic parameters: a host could not choose them"
     );
     assert!(
-        no_filter("", &parse_quote!(async fn f(self, n: Next, cx: &Cx) -> Result<Response> {}))
-            .starts_with("a filter is no method")
+        no_filter(
+            "",
+            &parse_quote!(
+                async fn f(self, n: Next, cx: &Cx) -> Result<Response> {}
+            )
+        )
+        .starts_with("a filter is no method")
     );
     assert!(
-        no_filter("", &parse_quote!(async fn f(r: Request, n: Next, cx: &Cx) {}))
-            .starts_with("a filter returns")
+        no_filter(
+            "",
+            &parse_quote!(
+                async fn f(r: Request, n: Next, cx: &Cx) {}
+            )
+        )
+        .starts_with("a filter returns")
     );
-    let by_value: syn::ItemFn =
-        parse_quote!(async fn f(r: Request, n: Next, cx: Cx<C>) -> Result<Response> {});
+    let by_value: syn::ItemFn = parse_quote!(
+        async fn f(r: Request, n: Next, cx: Cx<C>) -> Result<Response> {}
+    );
     assert!(no_filter("", &by_value).contains("by reference: `&Cx<Config>`"));
-    let with_c: syn::ItemFn =
-        parse_quote!(async fn f(r: Request, n: Next, cx: &Cx<C>) -> Result<Response> {});
+    let with_c: syn::ItemFn = parse_quote!(
+        async fn f(r: Request, n: Next, cx: &Cx<C>) -> Result<Response> {}
+    );
     assert!(no_filter("config = D", &with_c).contains("of another type"));
-    let with_state: syn::ItemFn =
-        parse_quote!(async fn f(r: Request, n: Next, cx: &Cx<C, S>) -> Result<Response> {});
+    let with_state: syn::ItemFn = parse_quote!(
+        async fn f(r: Request, n: Next, cx: &Cx<C, S>) -> Result<Response> {}
+    );
     assert_eq!(
         no_filter("config = C", &with_state),
         "who makes this state? name the function: `#[filter(setup = function)]`"

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 
 use tidegate_sdk_sys::{BufferType, Host as _, MapType, Pairs, host};
 
-use crate::runtime::IdMap;
+use crate::runtime::ids::IdMap;
 
 /// Call-outs under way.
 #[derive(Default)]
@@ -98,7 +98,7 @@ impl Answers {
 
     /// An HTTP call has ended: with a response if it has headers.
     pub(crate) fn on_http(&self, token: u32, headers: usize, body: usize, trailers: usize) {
-        let Some(slot) = self.http.borrow_mut().remove(&token) else {
+        let Some(slot) = self.http.borrow_mut().remove(token) else {
             return;
         };
         if Rc::strong_count(&slot) == 1 {
@@ -109,7 +109,7 @@ impl Answers {
 
     /// A message of a gRPC call has come.
     pub(crate) fn on_grpc_message(&self, token: u32, size: usize) {
-        let slot = self.grpc.borrow().get(&token).map(Rc::clone);
+        let slot = self.grpc.borrow().get(token).map(Rc::clone);
         if let Some(slot) = slot.filter(|it| Rc::strong_count(it) > 2) {
             let message = host().buffer(BufferType::GrpcMessage, 0, size);
             let mut answer = slot.answer.borrow_mut();
@@ -119,7 +119,7 @@ impl Answers {
 
     /// A gRPC call has ended.
     pub(crate) fn on_grpc_close(&self, token: u32, status: u32) {
-        let Some(slot) = self.grpc.borrow_mut().remove(&token) else {
+        let Some(slot) = self.grpc.borrow_mut().remove(token) else {
             return;
         };
         let mut answer = slot.answer.take().unwrap_or_default();

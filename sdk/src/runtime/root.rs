@@ -2,10 +2,15 @@
 
 use std::any::Any;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use crate::runtime::timers::Timers;
+
+/// What has this name; a filter has a few names, which are looked through.
+pub(crate) fn named<T: Clone>(all: &RefCell<Vec<(String, T)>>, name: &str) -> Option<T> {
+    let all = all.borrow();
+    all.iter().find(|it| it.0 == name).map(|it| it.1.clone())
+}
 
 /// A plugin's own context.
 pub(crate) struct Root {
@@ -14,9 +19,9 @@ pub(crate) struct Root {
     pub(crate) name: &'static str,
     pub(crate) timers: Timers,
     /// Numbers of metrics by name; `None` if the host refused one.
-    pub(crate) metrics: RefCell<BTreeMap<String, Option<u32>>>,
+    pub(crate) metrics: RefCell<Vec<(String, Option<u32>)>>,
     /// Caches by name; each is what its first user made it.
-    pub(crate) caches: RefCell<BTreeMap<String, Rc<dyn Any>>>,
+    pub(crate) caches: RefCell<Vec<(String, Rc<dyn Any>)>>,
 }
 
 impl Root {

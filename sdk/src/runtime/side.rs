@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::task::Waker;
 
-use tidegate_sdk_sys::{BufferType, MapType, StreamType};
+use tidegate_sdk_sys::MapType;
 
 use crate::error::Result;
 
@@ -80,20 +80,6 @@ impl Direction {
         match self {
             Self::Request => MapType::RequestTrailers,
             Self::Response => MapType::ResponseTrailers,
-        }
-    }
-
-    pub(crate) const fn body(self) -> BufferType {
-        match self {
-            Self::Request => BufferType::RequestBody,
-            Self::Response => BufferType::ResponseBody,
-        }
-    }
-
-    pub(crate) const fn stream(self) -> StreamType {
-        match self {
-            Self::Request => StreamType::Request,
-            Self::Response => StreamType::Response,
         }
     }
 

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Context;
 
 use tidegate_sdk_sys::waker::waker;
-use tidegate_sdk_sys::{Action, Host as _, LogLevel, StreamType, host};
+use tidegate_sdk_sys::{Action, BufferType, Host as _, LogLevel, StreamType, host};
 
 use crate::error::{Error, Result};
 use crate::headers::HeadersMut;
@@ -32,6 +32,8 @@ pub(crate) enum Phase {
 /// A stream of HTTP: one request and its response.
 pub(crate) struct Stream {
     id: u32,
+    /// It is a connection: no headers, no trailers.
+    network: bool,
     pub(crate) root: Rc<Root>,
     pub(crate) phase: Cell<Phase>,
     pub(crate) request: Side,
@@ -77,9 +79,10 @@ impl fmt::Debug for Stream {
 }
 
 impl Stream {
-    pub(crate) fn new(id: u32, root: Rc<Root>) -> Self {
+    pub(crate) fn new(id: u32, root: Rc<Root>, network: bool) -> Self {
         Self {
             id,
+            network,
             root,
             phase: Cell::new(Phase::Request),
             request: Side::new(Direction::Request),
@@ -170,11 +173,26 @@ impl Stream {
         }
     }
 
+    /// What a network filter has decided.
+    pub(crate) fn decide(&self, result: Result<()>) {
+        if self.phase.get() == Phase::Done {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                self.phase.set(Phase::Done);
+                self.request.release();
+                self.response.release();
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
     /// Answers with what an error stands for.
     pub(crate) fn fail(&self, error: &Error) {
         let (level, response) = error.response();
         if let Some(level) = level {
-            log_line(level, &[&self.root.name, ": ", &error.to_string()]);
+            log_line(level, &[self.root.name, ": ", &error.to_string()]);
         }
         self.reply(response);
     }
@@ -183,7 +201,9 @@ impl Stream {
     fn reply(&self, response: LocalResponse) {
         self.phase.set(Phase::Done);
         self.focus();
-        let sent = if self.response.begun.get() && self.response.released.get() {
+        let sent = if self.network {
+            host().close_stream(StreamType::Downstream)
+        } else if self.response.begun.get() && self.response.released.get() {
             host().close_stream(StreamType::Response)
         } else {
             response.send()
@@ -192,7 +212,7 @@ impl Stream {
             let why = status.to_string();
             log_line(
                 LogLevel::Error,
-                &[&self.root.name, ": the host refused our response: ", &why],
+                &[self.root.name, ": the host refused our response: ", &why],
             );
         }
         self.request.held.set(Held::Nothing);
@@ -206,15 +226,49 @@ impl Stream {
     pub(crate) fn settle(&self) {
         for side in [&self.request, &self.response] {
             let held = side.held.get();
-            if held != Held::Nothing && !side.in_callback.get() && !side.holds(held) {
-                side.held.set(Held::Nothing);
-                self.focus();
-                let going = host().continue_stream(side.direction.stream());
-                if let Err(status) = going {
-                    let why = status.to_string();
-                    log_line(LogLevel::Error, &["cannot resume a stream: ", &why]);
-                }
+            if held == Held::Nothing || side.in_callback.get() || side.holds(held) {
+                continue;
             }
+            // What is held has not met the rewriter yet.
+            let kept = held == Held::Body && self.rewrite_or_refuse(side.direction);
+            if kept || side.held.get() == Held::Nothing {
+                continue;
+            }
+            side.held.set(Held::Nothing);
+            self.focus();
+            if let Err(status) = host().continue_stream(self.stream_type(side.direction)) {
+                let why = status.to_string();
+                log_line(LogLevel::Error, &["cannot resume a stream: ", &why]);
+            }
+        }
+    }
+
+    /// Rewrites what the host has; true if it must go on to hold it and collect.
+    fn rewrite_or_refuse(&self, direction: Direction) -> bool {
+        let side = self.side(direction);
+        let rewritten = self.rewrite(direction, side.body_size.get(), side.ended.get());
+        rewritten.unwrap_or_else(|error| {
+            self.cancel();
+            self.fail(&error);
+            false
+        })
+    }
+
+    const fn stream_type(&self, direction: Direction) -> StreamType {
+        match (self.network, direction) {
+            (false, Direction::Request) => StreamType::Request,
+            (false, Direction::Response) => StreamType::Response,
+            (true, Direction::Request) => StreamType::Downstream,
+            (true, Direction::Response) => StreamType::Upstream,
+        }
+    }
+
+    const fn buffer(&self, direction: Direction) -> BufferType {
+        match (self.network, direction) {
+            (false, Direction::Request) => BufferType::RequestBody,
+            (false, Direction::Response) => BufferType::ResponseBody,
+            (true, Direction::Request) => BufferType::DownstreamData,
+            (true, Direction::Response) => BufferType::UpstreamData,
         }
     }
 
@@ -227,12 +281,14 @@ impl Stream {
         callback: impl FnOnce(&Self),
     ) -> Action {
         let side = self.side(direction);
+        let replied_before = self.replied.get();
         side.in_callback.set(true);
         callback(self);
         Runtime::current().drain();
         side.in_callback.set(false);
         let holds = if self.phase.get() == Phase::Done {
-            self.replied.get()
+            // Our own response passes us, too; only what it answered is held, for good.
+            self.replied.get() && !replied_before
         } else {
             side.holds(what)
         };
@@ -260,7 +316,7 @@ impl Stream {
                 log_line(
                     LogLevel::Warn,
                     &[
-                        &self.root.name,
+                        self.root.name,
                         ": cancelled before it passed the request on, while it waited for ",
                         &waiting,
                         ": the response is somebody else's",
@@ -282,18 +338,25 @@ impl Stream {
             return Action::Continue;
         }
         side.wake();
-        let mut keep = false;
+        let mut kept = false;
         let action = self.callback(direction, Held::Body, |stream| {
-            match stream.rewrite(direction, size, end) {
-                Ok(held) => keep = held,
-                Err(error) => stream.refuse(&error),
-            }
+            // Whoever waits for it looks first, and may install a rewriter.
+            Runtime::current().drain();
+            kept = stream.rewrite_or_refuse(direction);
         });
-        if keep && !self.replied.get() {
-            Action::Pause
-        } else {
-            action
+        if kept && !self.replied.get() {
+            side.held.set(Held::Body);
+            return Action::Pause;
         }
+        action
+    }
+
+    /// One end of a connection sends no more.
+    pub(crate) fn on_close(&self, direction: Direction) {
+        let side = self.side(direction);
+        side.ended.set(true);
+        side.wake();
+        Runtime::current().drain();
     }
 
     /// Trailers have come: the body is whole.
@@ -302,6 +365,7 @@ impl Stream {
         side.ended.set(true);
         side.wake();
         self.callback(direction, Held::Body, |stream| {
+            Runtime::current().drain();
             let done = stream.rewrite_tail(direction).and_then(|()| {
                 match stream.side(direction).trailers.take() {
                     Some(look) => look(&mut HeadersMut::new(stream, direction.trailers())),
@@ -309,15 +373,11 @@ impl Stream {
                 }
             });
             if let Err(error) = done {
-                stream.refuse(&error);
+                // What a rewriter says ends the stream; its future is not asked.
+                stream.cancel();
+                stream.fail(&error);
             }
         })
-    }
-
-    /// Ends the stream because of what a rewriter said; its future is not asked.
-    fn refuse(&self, error: &Error) {
-        self.cancel();
-        self.fail(error);
     }
 
     /// Rewrites what has come; true if the host must hold it and collect.
@@ -334,6 +394,7 @@ impl Stream {
                 Ok(false)
             }
             Body::Chunks(mut rewriter) => {
+                side.body_size.set(0);
                 let part = self.body_bytes(direction, size)?;
                 let rewritten = rewriter(part, end)?;
                 *side.body.borrow_mut() = Body::Chunks(rewriter);
@@ -367,7 +428,7 @@ impl Stream {
                     return Ok(());
                 }
                 host()
-                    .set_buffer(direction.body(), usize::MAX, 0, &tail)
+                    .set_buffer(self.buffer(direction), usize::MAX, 0, &tail)
                     .map_err(|status| Error::host("append to a body before its trailers", status))
             }
             Body::Whole { rewrite, .. } => self.rewrite_whole(direction, size, rewrite),
@@ -399,7 +460,7 @@ impl Stream {
         }
         self.focus();
         host()
-            .buffer(direction.body(), 0, size)
+            .buffer(self.buffer(direction), 0, size)
             .map_err(|status| Error::host("read a body", status))
     }
 
@@ -415,7 +476,7 @@ impl Stream {
         }
         self.focus();
         host()
-            .set_buffer(direction.body(), 0, size, bytes)
+            .set_buffer(self.buffer(direction), 0, size, bytes)
             .map_err(|status| Error::host("rewrite a body", status))
     }
 }

@@ -15,8 +15,9 @@ use std::time::Duration;
 use tidegate_sdk_sys::{Clock, Host as _, LogLevel, host};
 
 use crate::log::log_line;
+use crate::runtime::Runtime;
+use crate::runtime::ids::IdMap;
 use crate::runtime::root::Root;
-use crate::runtime::{IdMap, Runtime};
 
 /// The timers of a plugin.
 #[derive(Default)]
@@ -38,7 +39,7 @@ impl Timers {
                 break;
             };
             self.due.borrow_mut().pop();
-            let waker = self.wakers.borrow_mut().remove(&number);
+            let waker = self.wakers.borrow_mut().remove(number);
             if let Some(waker) = waker {
                 waker.wake();
             }
@@ -52,7 +53,7 @@ impl Timers {
             let Some(Reverse((due, number))) = self.due.borrow().peek().copied() else {
                 break None;
             };
-            if self.wakers.borrow().contains_key(&number) {
+            if self.wakers.borrow().get(number).is_some() {
                 break Some(due);
             }
             self.due.borrow_mut().pop();
@@ -122,7 +123,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            self.root.timers.wakers.borrow_mut().remove(&number);
+            self.root.timers.wakers.borrow_mut().remove(number);
         }
     }
 }

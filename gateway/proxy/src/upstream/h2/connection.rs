@@ -28,6 +28,7 @@ use crate::tls::Offer;
 use crate::transport::Transport;
 use crate::upstream::balance::BackendState;
 use crate::upstream::dial;
+use crate::upstream::h2::paced::Paced;
 use crate::worker::Worker;
 
 /// Bytes that one stream may have under way towards us.
@@ -117,7 +118,7 @@ impl Connection {
             .max_send_buffer_size(SEND_BUFFER)
             .data_frame_budget(SMALL_FRAMES);
         let local = stream.tcp().local_addr().ok();
-        let (sender, connection) = builder.handshake(stream).await.map_err(|err| {
+        let (sender, connection) = builder.handshake(Paced::new(stream)).await.map_err(|err| {
             tracing::debug!(%endpoint, %err, "an HTTP/2 connection did not begin");
             Failure::UpstreamProtocol
         })?;
