@@ -69,6 +69,7 @@ pub use types::Size;
 /// # Ok::<(), tidegate_sdk::config::ConfigError>(())
 /// ```
 ///
+/// The derive implements serde's `Deserialize` too, by the same rules: do not derive both.
 /// Names are camelCase in the configuration. A field may be left out if it has a default or is an
 /// `Option`. Unknown names are refused. What the attributes `#[config(…)]` say:
 ///
