@@ -39,7 +39,7 @@ use tidegate_proxy::Callable;
 use tidegate_proxy::Generation;
 use tidegate_proxy::PluginSlot;
 
-use crate::build::tls::Tls;
+pub(crate) use crate::build::tls::Tls;
 use crate::cli::AccessLogArg;
 use crate::cli::PluginArg;
 use crate::cli::PolicyArg;
@@ -53,14 +53,14 @@ const LISTENER: &str = "proxy";
 /// The name of the backend behind `--to`.
 const ORIGIN: &str = "origin";
 
-/// Everything that `tidegate proxy` serves.
+/// Everything that `tidegate proxy` serves, with the files of TLS that it may follow.
 ///
 /// # Errors
 ///
-/// A plugin that cannot be used, by name.
-pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
+/// A plugin that cannot be used, by name, or a file.
+pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<(Generation, Tls)> {
     let mut backends = Backends::default();
-    let own = Tls::read(args)?;
+    let mut own = Tls::of(args)?;
     let origin = backends.insert(Arc::new(backend(ORIGIN, &args.to, &own)));
     for named in &args.backends {
         anyhow::ensure!(
@@ -108,17 +108,19 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
         timeouts,
         sizes,
     };
+    let trusted = own.read_first(&snapshot)?;
     let ready = |plugin| PluginSlot::Ready {
         plugin,
         backends: Callable::All,
     };
-    Ok(Generation {
+    let generation = Generation {
         number: 1,
         snapshot: Arc::new(snapshot),
         plugins: plugins.into_iter().map(ready).collect(),
-        certificates: own.certificate.into_iter().map(Some).collect(),
-        bundles: own.bundle.into_iter().map(Some).collect(),
-    })
+        certificates: trusted.certificates,
+        bundles: trusted.bundles,
+    };
+    Ok((generation, own))
 }
 
 fn backend(name: &str, url: &Url, own: &Tls) -> Backend {

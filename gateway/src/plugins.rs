@@ -109,6 +109,8 @@ pub(crate) struct Resolver {
     bad: HashMap<ResourceId, (Version, Reason)>,
     /// Whether reasons have what the guest said, instead of the log.
     candid: bool,
+    /// When setups that failed are tried again.
+    setups: reject::Setups,
 }
 
 impl Resolver {
@@ -177,6 +179,10 @@ impl Resolver {
     /// Takes what was resolved last as what serves.
     pub(crate) fn commit(&mut self) {
         self.good = std::mem::take(&mut self.next);
+        let failed = |(_, reason): &(Version, Reason)| reason.reason == reason::SETUP_FAILED;
+        if !self.bad.values().any(failed) {
+            self.setups.went_well();
+        }
         self.bad
             .retain(|resource, _| self.declared.contains(resource));
         self.compiler.tidy();

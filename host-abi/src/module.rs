@@ -10,6 +10,7 @@ mod check;
 mod compiled;
 mod error;
 mod outline;
+mod survey;
 
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use crate::manifest::{Manifest, ManifestError};
 use crate::state::State;
 pub use compiled::CodeCache;
 pub use error::{ImportProblem, ModuleError};
+pub use survey::{ImportVerdict, MemorySize, Survey, SurveyedImport};
 
 /// A module, ready to be instantiated.
 pub struct Module {

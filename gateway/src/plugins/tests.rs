@@ -190,7 +190,7 @@ fn written(file: &Path, config: &str) -> PluginDecl {
     PluginDecl {
         config_written: Some(draft::Written {
             node: node.clone(),
-            origin: document.origin.clone(),
+            origin: document.origin,
         }),
         ..decl("a", file, &node.to_json().to_string())
     }

@@ -87,8 +87,8 @@ fn told(module: &[u8], lines: &str) -> (Option<i32>, Vec<String>) {
             .arg(folder.path())
             .args(["--format", "json"]),
     );
-    let page: Value = serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{err}"));
-    let problems = page["problems"].as_array().expect("a list").iter();
+    let page: Value = serde_json::from_str(&out).expect(&err);
+    let problems = page.get("problems").and_then(Value::as_array).expect("a list").iter();
     let problems = problems.map(|problem| {
         let hint = problem["hint"].as_str().unwrap_or_default();
         format!(

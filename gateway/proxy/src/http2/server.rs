@@ -252,8 +252,9 @@ impl Connection {
         }
         let (link, calm) = (Rc::clone(&self.link), Rc::clone(&self.calm));
         // The connection owns its tasks: they end with it at the latest.
-        self.streams
-            .spawn_local(serve_stream(link, calm, request, respond));
+        // Boxed: tasks are moved about as they begin and end.
+        let stream = Box::pin(serve_stream(link, calm, request, respond));
+        self.streams.spawn_local(stream);
     }
 }
 
