@@ -39,6 +39,21 @@ use crate::plugins::reason::spec;
 use crate::state::Store;
 use crate::state::StoredPlugin;
 
+/// Compiles a module, starts it once and configures it, with every call to the outside refused.
+///
+/// # Errors
+///
+/// Why it does not serve, with what it said.
+pub(crate) fn try_once(code: &PluginCode, spec: &PluginSpec) -> Result<(), String> {
+    let mut compiler = Compiler::default();
+    let tried = compiler.plugin(&code.digest, &code.name, &code.bytes, spec);
+    match tried {
+        Ok(_) => Ok(()),
+        Err(TryError::Start(err)) => Err(not_started(&err, true).message),
+        Err(err) => Err(chain(&err)),
+    }
+}
+
 /// A plugin as it is to serve.
 #[derive(Debug, Clone)]
 pub(crate) enum Slot {
