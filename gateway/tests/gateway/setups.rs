@@ -5,12 +5,12 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
 use tidegate_proxy::StartError;
-use tidegate_testkit::Builder;
 use tidegate_testkit::Gateway;
 use tidegate_testkit::Latch;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
+use tidegate_testkit::gateway::Builder;
 
 use crate::process::Folder;
 use crate::process::GATEWAY;
