@@ -116,6 +116,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         timeouts: Cell::new(timeouts),
         sizes: Cell::new(sizes),
         vms: RefCell::default(),
+        coming: RefCell::default(),
         retired: RefCell::default(),
         doors: RefCell::default(),
         closed_doors: RefCell::default(),
@@ -139,7 +140,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
 fn handle(worker: &Rc<Worker>, message: Message) {
     match message {
         Message::Instance { vm, instance } => {
-            let known = worker.vm(vm);
+            let known = worker.vm(vm).or_else(|| worker.coming(vm));
             if let Some(vm) = known {
                 vm.accept(*instance);
             }
@@ -158,6 +159,8 @@ fn handle(worker: &Rc<Worker>, message: Message) {
                 }
             }
         }
+        Message::SetUp(setup) => change::set_up(worker, *setup),
+        Message::Abandon => change::abandon(worker),
         Message::Drain | Message::Generation(_) => {}
     }
 }
