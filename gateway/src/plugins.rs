@@ -175,8 +175,8 @@ impl Resolver {
                 Ok(good) => {
                     let slot = ready(&good);
                     let plugin = good.plugin.as_ref();
-                    let warning = plugin.and_then(|plugin| manifest::warning(decl, plugin));
-                    resolved.problems.extend(warning);
+                    let warnings = plugin.map(|plugin| manifest::warnings(decl, plugin));
+                    resolved.problems.extend(warnings.unwrap_or_default());
                     self.next.insert(decl.resource.clone(), good);
                     slot
                 }

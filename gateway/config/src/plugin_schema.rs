@@ -8,6 +8,7 @@
 mod branches;
 mod formats;
 mod strings;
+mod types;
 mod walk;
 mod words;
 
