@@ -60,7 +60,7 @@ pub(super) fn capabilities(
     };
     let imports = |name: &&str| survey.imports.iter().any(|import| import.name == **name);
     let needed = CAPABILITIES.into_iter().filter(|(name, functions, _)| {
-        said.iter().any(|said| said == name) || functions.iter().any(|one| imports(&one))
+        said.iter().any(|said| said == name) || functions.iter().any(imports)
     });
     needed.map(|(name, _, how)| (name, how)).collect()
 }
@@ -161,7 +161,10 @@ pub(super) fn notes(
 /// Whether a function of WASI is for files or sockets, standard streams aside.
 fn is_outside(name: &str) -> bool {
     let of_streams = matches!(name, "fd_write" | "fd_fdstat_get" | "fd_close" | "fd_seek");
-    ["path_", "fd_", "sock_"].iter().any(|start| name.starts_with(start)) && !of_streams
+    ["path_", "fd_", "sock_"]
+        .iter()
+        .any(|start| name.starts_with(start))
+        && !of_streams
 }
 
 /// What is to be said of an import that cannot be given, in a few words.
