@@ -1,31 +1,25 @@
 //! From declared certificates and bundles of authorities to ones that can be used.
 //!
 //! Owns which version of each serves. A pair is checked before it is used: that it can be read, that
-//! chain and key belong together, dates and purpose. What fails is refused with the reason, and the
+//! chain and key belong together, dates (unless there is nothing else to show) and purpose. What fails is refused with the reason, and the
 //! version before it serves on. What did not change stays the same `Arc`, by which the data plane
 //! knows that sessions and connections may stay. Keys of files are never copied elsewhere: after a
 //! restart the files themselves must be good.
 
 mod expiry;
+mod files;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
-use sha2::Digest as _;
-use sha2::Sha256;
 use tidegate_config::draft::BundleDecl;
 use tidegate_config::draft::BundleSource;
 use tidegate_config::draft::CertificateDecl;
 use tidegate_config::draft::CertificateSource;
 use tidegate_config::draft::Draft;
+use tidegate_config::place::Place;
 use tidegate_config::problem::Problem;
 use tidegate_config::resource::ResourceId;
 use tidegate_core::snapshot::Protocol;
@@ -36,8 +30,13 @@ use tidegate_proxy::Bundle;
 use tidegate_proxy::Certificate;
 use tidegate_proxy::CertificateError;
 
+use crate::certificates::expiry::Ending;
 use crate::certificates::expiry::Expiry;
-use crate::plugins::chain;
+use crate::certificates::expiry::What;
+use crate::certificates::files::bundle;
+use crate::certificates::files::bundle_files;
+use crate::certificates::files::files;
+use crate::certificates::files::pair;
 
 /// The reason of problems with a certificate and its key.
 pub(crate) const REASON: &str = "CertificateNotUsable";
@@ -45,8 +44,6 @@ pub(crate) const REASON: &str = "CertificateNotUsable";
 pub(crate) const BUNDLE_REASON: &str = "AuthoritiesNotUsable";
 /// The reason of remarks about a certificate that is used.
 const DOUBT: &str = "CertificateDoubtful";
-/// No file of certificates or keys is longer: the machine's own bundles are a quarter of it.
-const MAX_BYTES: u64 = 1 << 20;
 
 /// Certificates and bundles as they are to serve.
 #[derive(Debug, Clone, Default)]
@@ -116,11 +113,21 @@ struct Uses {
 impl Certificates {
     /// Reads and checks all of a draft. Nothing counts as serving until [`Certificates::commit`].
     pub(crate) fn resolve(&mut self, draft: &Draft) -> Read {
-        let uses = Uses::of(&draft.snapshot);
+        self.read(&draft.certificates, &draft.bundles, &draft.snapshot)
+    }
+
+    /// The same of declarations, which are in the order of a snapshot.
+    pub(crate) fn read(
+        &mut self,
+        certificates: &[CertificateDecl],
+        bundles: &[BundleDecl],
+        snapshot: &Snapshot,
+    ) -> Read {
+        let uses = Uses::of(snapshot);
         let mut read = Read::default();
         self.next_certificates.clear();
         self.next_bundles.clear();
-        for (id, decl) in (0..).map(CertificateId).zip(&draft.certificates) {
+        for (id, decl) in (0..).map(CertificateId).zip(certificates) {
             let good = self.certificate(id, decl, &uses, &mut read.problems);
             let made = good.as_ref().map(|good| Arc::clone(&good.made));
             read.trusted.certificates.push(made);
@@ -128,7 +135,7 @@ impl Certificates {
                 self.next_certificates.insert(decl.resource.clone(), good);
             }
         }
-        for decl in &draft.bundles {
+        for decl in bundles {
             let good = self.bundle(decl, &mut read.problems);
             let made = good.as_ref().map(|good| Arc::clone(&good.made));
             read.trusted.bundles.push(made);
@@ -155,12 +162,19 @@ impl Certificates {
 
     /// Warns of those that are about to expire, each once a day.
     pub(crate) fn warn_of_expiry(&mut self, now: SystemTime) {
-        let serving = self.certificates.iter();
-        let serving: Vec<_> = serving
-            .map(|(resource, good)| (resource.to_string(), good.made.not_after()))
-            .collect();
-        let serving = serving.iter().map(|(name, after)| (name.as_str(), *after));
-        self.expiry.warn(serving, now);
+        let certificates = self.certificates.iter().map(|(resource, good)| Ending {
+            what: What::Certificate,
+            name: resource.to_string(),
+            at: good.made.not_after(),
+        });
+        let lists = self.bundles.iter().filter_map(|(resource, good)| {
+            Some(Ending {
+                what: What::Revoked,
+                name: resource.to_string(),
+                at: good.made.next_update()?,
+            })
+        });
+        self.expiry.warn(certificates.chain(lists), now);
     }
 
     fn certificate(
@@ -183,21 +197,22 @@ impl Certificates {
         let is_before = |good: &Good<Certificate>| {
             before.is_some_and(|before| Arc::ptr_eq(&before.made, &good.made))
         };
-        // What serves is not taken away when its time comes: that would help nobody.
+        // What serves is not taken away when its time comes, and a restart changes nothing about that:
+        // clients would get no certificate instead of one that some of them still take.
         let checked = made.and_then(|good| {
-            if !is_before(&good) {
-                let dates = good.made.check_dates(SystemTime::now());
-                dates.map_err(|err| err.to_string())?;
-            }
             uses.check(id, &good.made).map_err(|err| err.to_string())?;
-            Ok(good)
+            match good.made.check_dates(SystemTime::now()) {
+                Err(err) if before.is_some() && !is_before(&good) => Err(err.to_string()),
+                dates => Ok((good, dates.err())),
+            }
         });
         match checked {
-            Ok(good) => {
-                if let Some(doubt) = good.made.doubt() {
-                    let remark = Problem::warning(decl.place.clone(), doubt);
-                    problems.push(remark.about(decl.resource.clone()).reason(DOUBT));
-                }
+            Ok((good, out_of_date)) => {
+                let doubts = out_of_date
+                    .map(|err| format!("{err}: it is served, for there is no other"))
+                    .into_iter()
+                    .chain(good.made.doubt().map(str::to_owned));
+                problems.extend(doubts.map(|doubt| remark(&decl.place, &decl.resource, doubt)));
                 Some(good)
             }
             Err(message) => {
@@ -214,13 +229,23 @@ impl Certificates {
         let before = self.bundles.get(&decl.resource);
         let made = match &decl.source {
             BundleSource::Refused => return before.cloned(),
-            BundleSource::Inline(text) => authorities(text, before),
-            BundleSource::File(path) => {
-                let text = file(path);
-                text.and_then(|text| authorities(&text, before))
-                    .map_err(|message| format!("{}: {message}", path.display()))
-            }
+            BundleSource::Inline {
+                authorities,
+                revoked,
+            } => bundle(authorities, revoked.as_ref(), before),
+            BundleSource::Files {
+                authorities,
+                revoked,
+            } => bundle_files(authorities, revoked.as_deref(), before),
         };
+        if let Ok(good) = &made
+            && let Some(next) = good.made.next_update()
+            && next < SystemTime::now()
+        {
+            let doubt = "the list of revoked certificates is out of date: those that were revoked \
+                         since are believed";
+            problems.push(remark(&decl.place, &decl.resource, doubt.to_owned()));
+        }
         made.map_err(|message| {
             let problem = Problem::error(decl.place.clone(), message)
                 .about(decl.resource.clone())
@@ -232,82 +257,13 @@ impl Certificates {
     }
 }
 
+fn remark(place: &Place, resource: &ResourceId, message: String) -> Problem {
+    let remark = Problem::warning(place.clone(), message);
+    remark.about(resource.clone()).reason(DOUBT)
+}
+
 fn serves_on(before: bool) -> Option<String> {
     before.then(|| "the version before it serves on".to_owned())
-}
-
-/// Certificate and key from files. They are two: somebody may have replaced one of them just now.
-fn files(
-    certificate: &Path,
-    key: &Path,
-    before: Option<&Good<Certificate>>,
-) -> Result<Good<Certificate>, String> {
-    let read = || Ok::<_, String>((file(certificate)?, file(key)?));
-    let (chain, secret) = read()?;
-    let first = pair(&chain, &secret, before);
-    if first.is_ok() {
-        return first;
-    }
-    let (again, secret_again) = read()?;
-    if (&again, &secret_again) == (&chain, &secret) {
-        return first;
-    }
-    pair(&again, &secret_again, before)
-}
-
-fn file(path: &Path) -> Result<Bytes, String> {
-    let failed = |err: std::io::Error| format!("cannot read {}: {}", path.display(), chain(&err));
-    // Without NONBLOCK, opening a pipe waits for a writer.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|err| failed(err.into()))?;
-    let file = File::from(file);
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(format!("{} is not a regular file", path.display()));
-    }
-    let mut text = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut text)
-        .map_err(failed)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(format!("{} is longer than 1 MiB", path.display()));
-    }
-    Ok(Bytes::from(text))
-}
-
-/// A pair, or the one that it was before.
-fn pair(
-    certificate: &Bytes,
-    key: &Bytes,
-    before: Option<&Good<Certificate>>,
-) -> Result<Good<Certificate>, String> {
-    let mut hash = Sha256::new();
-    hash.update((certificate.len() as u64).to_le_bytes());
-    hash.update(certificate);
-    hash.update(key);
-    made(hash.finalize().into(), before, || {
-        Certificate::from_pem(certificate, key).map_err(|err| err.to_string())
-    })
-}
-
-/// A bundle, or the one that it was before.
-fn authorities(text: &Bytes, before: Option<&Good<Bundle>>) -> Result<Good<Bundle>, String> {
-    made(Sha256::digest(text).into(), before, || {
-        Bundle::from_pem(text).map_err(|err| err.to_string())
-    })
-}
-
-fn made<T>(
-    digest: [u8; 32],
-    before: Option<&Good<T>>,
-    make: impl FnOnce() -> Result<T, String>,
-) -> Result<Good<T>, String> {
-    match before {
-        Some(before) if before.digest == digest => Ok(before.clone()),
-        _ => Ok(Good {
-            digest,
-            made: Arc::new(make()?),
-        }),
-    }
 }
 
 impl Uses {

@@ -6,6 +6,8 @@ mod abuse;
 mod access_log;
 #[path = "gateway/admin.rs"]
 mod admin;
+#[path = "gateway/author.rs"]
+mod author;
 #[path = "gateway/bodies.rs"]
 mod bodies;
 #[path = "gateway/check.rs"]
@@ -28,6 +30,8 @@ mod drain;
 mod endings;
 #[path = "gateway/examples.rs"]
 mod examples;
+#[path = "gateway/explain.rs"]
+mod explain;
 #[path = "gateway/extensions.rs"]
 mod extensions;
 #[path = "gateway/families.rs"]
@@ -50,8 +54,10 @@ mod headers;
 mod hello_filter;
 #[path = "gateway/http2.rs"]
 mod http2;
-#[path = "gateway/http2_abuse.rs"]
-mod http2_abuse;
+#[path = "gateway/http2_calls.rs"]
+mod http2_calls;
+#[path = "gateway/http2_filters.rs"]
+mod http2_filters;
 #[path = "gateway/http2_grpc.rs"]
 mod http2_grpc;
 #[path = "gateway/http2_origins.rs"]
@@ -66,10 +72,16 @@ mod isolation;
 mod lengths;
 #[path = "gateway/local_responses.rs"]
 mod local_responses;
+#[path = "gateway/long_bodies.rs"]
+mod long_bodies;
+#[path = "gateway/manifests.rs"]
+mod manifests;
 #[path = "gateway/matrix.rs"]
 mod matrix;
 #[path = "gateway/origins.rs"]
 mod origins;
+#[path = "gateway/other_protocols.rs"]
+mod other_protocols;
 #[path = "gateway/pauses.rs"]
 mod pauses;
 #[path = "gateway/plugin_kinds.rs"]

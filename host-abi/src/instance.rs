@@ -33,7 +33,7 @@ use crate::functions::Callbacks;
 use crate::plugin::{Plugin, VmKey};
 use crate::services::{GrpcCommand, HttpCall, RedisCall};
 use crate::shared::QueueOwner;
-use crate::state::State;
+use crate::state::{Setup, State};
 use crate::usage::Usage;
 use exports::Exports;
 pub use root::RootStatus;
@@ -53,6 +53,22 @@ impl InstanceId {
     pub(crate) const fn from_number(number: u64) -> Self {
         Self(number)
     }
+}
+
+/// How far the setups of an instance's plugins are; see [`Instance::setup`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetupState<'a> {
+    /// No plugin is waited for.
+    Done,
+    /// At least one plugin is waited for.
+    Pending,
+    /// One has failed.
+    Failed {
+        /// Its place among the plugins of the instance.
+        place: usize,
+        /// Why, in its own words.
+        reason: &'a str,
+    },
 }
 
 /// Items were put into a shared queue: the named root context is to be told by
@@ -175,6 +191,33 @@ impl Instance {
         std::mem::take(&mut self.store.data_mut().rebuild_wanted)
     }
 
+    /// How far the setups of its plugins are. A plugin that has one asks in `proxy_on_configure` to
+    /// be waited for, with the foreign function `tidegate.setup_pending`, and says how it ended with
+    /// `tidegate.setup_done`, mostly from the answer to a call. The embedder makes the calls that
+    /// were asked for meanwhile, and lets no stream in before it is done.
+    #[must_use]
+    pub fn setup(&self) -> SetupState<'_> {
+        let plugins = &self.store.data().plugins;
+        let failed = plugins.iter().enumerate();
+        let failed = failed.filter_map(|(place, root)| match &root.setup {
+            Setup::Failed(reason) => Some((place, &**reason)),
+            Setup::Done | Setup::Pending => None,
+        });
+        if let Some((place, reason)) = failed.into_iter().next() {
+            return SetupState::Failed { place, reason };
+        }
+        match plugins.iter().any(|root| root.setup == Setup::Pending) {
+            true => SetupState::Pending,
+            false => SetupState::Done,
+        }
+    }
+
+    /// Takes whether a setup has ended since this was last asked.
+    #[must_use]
+    pub fn take_setup_end(&mut self) -> bool {
+        std::mem::take(&mut self.store.data_mut().setup_ended)
+    }
+
     /// Becomes the owner of all queues that its root contexts registered: it is told of new items.
     ///
     /// A queue that is registered while an instance starts keeps the owner it has: a spare must not
@@ -201,6 +244,7 @@ impl Instance {
         let state = self.store.data();
         state.ticks_changed
             || state.rebuild_wanted
+            || state.setup_ended
             || !state.queue_events.is_empty()
             || !state.lookups.queued.is_empty()
             || state.calls.has_queued()

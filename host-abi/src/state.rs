@@ -65,6 +65,8 @@ pub(crate) struct State {
     pub(crate) ticks_changed: bool,
     /// The guest asked for a new instance in its place (Higress).
     pub(crate) rebuild_wanted: bool,
+    /// A setup ended since this was last asked.
+    pub(crate) setup_ended: bool,
     pub(crate) last_lines: VecDeque<String>,
     /// Misuse is answered as Envoy answers it.
     pub(crate) strict: bool,
@@ -83,6 +85,18 @@ pub(crate) struct Root {
     /// Properties it declared, few.
     pub(crate) declared: Vec<Declared>,
     pub(crate) usage: Usage,
+    pub(crate) setup: Setup,
+}
+
+/// What a plugin says of its own setup (`tidegate.setup_pending`, `tidegate.setup_done`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Setup {
+    /// It is not waited for: there was none, or it went well.
+    Done,
+    /// The plugin asks to wait for it.
+    Pending,
+    /// It failed, for this reason.
+    Failed(Box<str>),
 }
 
 /// A property that a plugin declared (Envoy's `declare_property`).
@@ -143,6 +157,7 @@ impl State {
             end: RootEnd::Alive,
             declared: Vec::new(),
             usage: Usage::default(),
+            setup: Setup::Done,
         };
         Self {
             id,
@@ -170,6 +185,7 @@ impl State {
             scratch: Vec::new(),
             ticks_changed: false,
             rebuild_wanted: false,
+            setup_ended: false,
             last_lines: VecDeque::new(),
             strict: lead.spec().strict,
             denied: lead.denied(),

@@ -9,6 +9,7 @@ mod attach_refusals;
 mod backend_tls;
 mod backends;
 mod binds;
+mod client_settings;
 mod conditions;
 mod filters;
 mod gateway_parts;
@@ -19,6 +20,7 @@ mod matches;
 mod namespaces;
 mod outcome;
 mod plugin_decl;
+mod plugin_targets;
 mod plugins;
 mod policies;
 mod reached;
@@ -172,8 +174,12 @@ fn watched(
         }
     }
     for one in bundles {
-        if let BundleSource::File(path) = &one.source {
-            watch.insert(path.clone());
+        if let BundleSource::Files {
+            authorities,
+            revoked,
+        } = &one.source
+        {
+            watch.extend([authorities].into_iter().chain(revoked).cloned());
         }
     }
     watch

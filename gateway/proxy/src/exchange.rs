@@ -97,7 +97,8 @@ pub(crate) async fn serve_stream(
         target: parsed.target,
         version: parsed.version,
     };
-    refused.answer(down, scene.bind()).await
+    // Large and rare, as above.
+    Box::pin(refused.answer(down, scene.bind())).await
 }
 
 /// An exchange that has begun: its head is read and in its one form.
@@ -190,6 +191,7 @@ fn receive<'a>(
         trusted_hops: scene.bind().trusted_hops,
         secure: secured.is_some(),
         client_certificate: secured.and_then(Secured::element),
+        forward_client_cert: scene.bind().forward_client_cert.mode,
         random: down.link.worker.ids.next(),
     };
     let prepared = prepare(received, &arrival)?;

@@ -8,6 +8,7 @@
 pub(crate) mod calm;
 pub(crate) mod head;
 pub(crate) mod reader;
+pub(crate) mod scan;
 pub(crate) mod server;
 pub(crate) mod stream;
 pub(crate) mod wire;

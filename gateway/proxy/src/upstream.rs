@@ -4,20 +4,19 @@
 //! one to the first endpoint that accepts. Which endpoint is tried is `core::balance`'s, whether a
 //! request may be sent a second time `core::retry`'s to decide.
 
+mod attempts;
 pub(crate) mod balance;
+mod dial;
 pub(crate) mod h2;
 pub(crate) mod pool;
 pub(crate) mod redis;
+pub(crate) mod versions;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 use tidegate_core::backend::BackendProtocol;
-use tidegate_core::failure::Failure;
 use tidegate_core::proxy_protocol::Ends;
-use tidegate_core::proxy_protocol::encode;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
@@ -27,8 +26,6 @@ use crate::http2::writer::StreamWriter;
 use crate::inlet::Inlet;
 use crate::outlet::Outlet;
 use crate::tls::ConnectorId;
-use crate::tls::Offer;
-use crate::transport::Transport;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
 use crate::upstream::balance::Picked;
@@ -36,9 +33,9 @@ use crate::upstream::h2::Place;
 use crate::upstream::h2::Reservation;
 use crate::upstream::pool::Pool;
 use crate::worker::Worker;
-
-/// Endpoints that may each use up the time for connecting before a request is given up.
-pub(crate) const MAX_TIMED_OUT: usize = 3;
+pub(crate) use attempts::Attempts;
+pub(crate) use attempts::ConnectError;
+pub(crate) use dial::dial;
 
 /// A way to an origin, for one exchange.
 #[derive(Debug)]
@@ -80,28 +77,6 @@ pub(crate) struct UpstreamConnection {
     of_client: bool,
     /// Counts the exchange that uses it.
     lease: Option<Lease>,
-}
-
-/// Why there is no connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ConnectError {
-    pub(crate) failure: Failure,
-    /// The endpoint that was tried last.
-    pub(crate) endpoint: Option<SocketAddr>,
-}
-
-impl ConnectError {
-    /// What to tell after yet another attempt: the last failure, unless an endpoint was reached before
-    /// and its TLS failed. That says more than another one that is down.
-    pub(crate) fn or(self, failure: Failure, endpoint: SocketAddr) -> Self {
-        if self.failure.is_of_origins_tls() && !failure.is_of_origins_tls() {
-            return self;
-        }
-        Self {
-            failure,
-            endpoint: Some(endpoint),
-        }
-    }
 }
 
 /// Which connections will do.
@@ -196,7 +171,7 @@ fn on_stream(
 ///
 /// # Errors
 ///
-/// [`Failure::NoEndpoint`], or how the last attempt failed, and where.
+/// [`ConnectError`]: there is no endpoint, or how the last attempt failed, and where.
 pub(crate) async fn connect_from(
     worker: &Rc<Worker>,
     backend: &Rc<BackendState>,
@@ -204,17 +179,11 @@ pub(crate) async fn connect_from(
     freshness: Freshness,
     client: Option<&Ends>,
 ) -> Result<Upstream, ConnectError> {
-    let mut tried = Vec::new();
-    let mut timed_out = 0;
-    let mut error = ConnectError {
-        failure: Failure::NoEndpoint,
-        endpoint: None,
-    };
+    let mut attempts = Attempts::default();
     while let Some((place, endpoint)) = picked {
         let opened = match backend.backend.protocol {
             BackendProtocol::Http1 => {
-                let offer = offer(backend, freshness);
-                open(worker, backend, (place, endpoint), offer, client).await
+                dial::open(worker, backend, (place, endpoint), freshness, client).await
             }
             BackendProtocol::Http2 => {
                 let reserved = worker.h2.reserve(worker, backend, endpoint).await;
@@ -223,70 +192,16 @@ pub(crate) async fn connect_from(
         };
         match opened {
             Ok(upstream) => return Ok(upstream),
-            Err(failure) => {
-                tried.push(place);
-                timed_out += usize::from(failure == Failure::ConnectTimeout);
-                error = error.or(failure, endpoint);
-                if timed_out == MAX_TIMED_OUT {
-                    break;
-                }
-            }
+            Err(failure) => attempts.failed((place, endpoint), failure),
         }
-        picked = backend.pick(worker.ids.draw(), &tried);
+        picked = attempts.next(worker, backend);
         if freshness == Freshness::Any
             && let Some(kept) = kept(worker, backend, picked)
         {
             return Ok(kept);
         }
     }
-    Err(error)
-}
-
-/// What a new connection with TLS offers to speak.
-fn offer(backend: &BackendState, freshness: Freshness) -> Offer {
-    // A connection that begins with a client's name is that client's: no other's requests may be
-    // on it.
-    if freshness == Freshness::NewHttp1 || backend.backend.proxy_protocol.is_some() {
-        Offer::Http1
-    } else {
-        Offer::Http
-    }
-}
-
-/// A new connection; with TLS the endpoint chooses the version.
-async fn open(
-    worker: &Worker,
-    backend: &Rc<BackendState>,
-    (place, endpoint): Picked,
-    offer: Offer,
-    client: Option<&Ends>,
-) -> Result<Upstream, Failure> {
-    let deadline = worker.wheel.deadline();
-    let dialing = dial(backend, endpoint, offer, client);
-    let limit = worker.timeouts().connect;
-    let transport = match deadline.limit(limit, dialing).await {
-        Ok(opened) => opened?,
-        Err(_) => return Err(Failure::ConnectTimeout),
-    };
-    if transport.speaks_http2() {
-        let adopting = worker.h2.adopt(worker, backend, endpoint, transport);
-        let adopted = deadline.limit(limit, Box::pin(adopting)).await;
-        let reservation = adopted.map_err(|_| Failure::ConnectTimeout)??;
-        let lease = backend.lease(place);
-        return Ok(on_stream(worker, reservation, endpoint, lease));
-    }
-    let local = transport.tcp().local_addr().ok();
-    let (read, write) = transport.into_split();
-    Ok(Upstream::Http1(Box::new(UpstreamConnection {
-        reader: Reader::new(read, deadline),
-        writer: Writer::new(write, worker.wheel.deadline()),
-        endpoint,
-        connector: backend.connector_id(),
-        local,
-        reused: false,
-        of_client: backend.backend.proxy_protocol.is_some(),
-        lease: Some(backend.lease(place)),
-    })))
+    Err(attempts.error())
 }
 
 impl Upstream {
@@ -343,50 +258,6 @@ impl Upstream {
         match self {
             Self::Http1(it) => worker.pool.keep(it),
             Self::Http2(_) => {} // It is not ours alone.
-        }
-    }
-}
-
-/// Connects to an endpoint, with TLS if the backend wants it. If it wants to know who the client
-/// is, it is told before all else; `None` is the gateway itself. The caller limits the time.
-///
-/// # Errors
-///
-/// [`Failure::ConnectFailed`], or how TLS failed.
-pub(crate) async fn dial(
-    backend: &BackendState,
-    endpoint: SocketAddr,
-    offer: Offer,
-    client: Option<&Ends>,
-) -> Result<Transport, Failure> {
-    let connector = match offer {
-        Offer::ClientsOwn => None,
-        _ => backend.connector()?,
-    };
-    let mut stream = TcpStream::connect(endpoint).await.map_err(|err| {
-        tracing::debug!(%endpoint, %err, "connect failed");
-        Failure::ConnectFailed
-    })?;
-    // Small writes must not wait for acknowledgements; a socket without the option still works.
-    stream.set_nodelay(true).ok();
-    if let Some(version) = backend.backend.proxy_protocol {
-        let header = encode(version, client);
-        stream.write_all(&header).await.map_err(|err| {
-            tracing::debug!(%endpoint, %err, "connect failed: the client could not be named");
-            Failure::ConnectFailed
-        })?;
-    }
-    match connector {
-        None => Ok(Transport::Tcp(stream)),
-        Some(connector) => {
-            // Large, and connections without TLS do not pay for it.
-            let connecting = Box::pin(connector.connect(offer, stream));
-            let connected = connecting.await.map_err(|(failure, why)| {
-                tracing::debug!(%endpoint, "no TLS with an origin: {why}");
-                backend.note_tls_failure(why);
-                failure
-            });
-            Ok(Transport::Tls(connected?))
         }
     }
 }

@@ -40,7 +40,7 @@ fn looks_ahead(direction: &str, headers: u32) -> Wasm {
 }
 
 fn shown(filter: Wasm) -> Wasm {
-    filter.with(|spec| spec.stop_iteration = true)
+    filter.with(|spec| spec.stop_iteration = Some(true))
 }
 
 /// An echo behind these filters.

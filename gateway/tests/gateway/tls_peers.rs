@@ -9,11 +9,14 @@ use std::process::Command;
 use std::process::Stdio;
 
 use tidegate_testkit::Authority;
+use tidegate_testkit::Gateway;
+use tidegate_testkit::Https;
 use tidegate_testkit::Leaf;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Pair;
 use tidegate_testkit::TlsClient;
 use tidegate_testkit::TlsFront;
+use tidegate_testkit::eventually;
 
 use super::process::finish;
 use super::process::tidegate;
@@ -181,6 +184,71 @@ fn openssl_resumes_sessions_and_sees_the_chain() {
 }
 
 #[test]
+fn openssl_is_served_by_version_and_name_and_with_its_certificate() {
+    let world = World::new();
+    let origin = Origin::answers(200, "hello");
+    let shown = world.authority.sign(&Leaf::named("ada").for_clients());
+    let stranger = Authority::root("stranger").sign(&Leaf::named("eve").for_clients());
+    for (name, pair) in [("ada", &shown), ("eve", &stranger)] {
+        world.write(&format!("{name}.crt"), &pair.chain);
+        world.write(&format!("{name}.key"), &pair.key);
+    }
+    let certificate = |name: &str| world.authority.server(name).certificate();
+    let gateway = Gateway::to(origin.address())
+        .certificate(Some(&certificate("shop.test")))
+        .certificate(Some(&certificate("bank.test")))
+        .bundle(Some(&world.authority.bundle()))
+        .https(Https::at("shop.test", 0).only_13())
+        .https(Https::at("bank.test", 1).clients(0, false))
+        .start();
+    let ask = |host: &str, args: &[&str]| {
+        let request = world.path("request");
+        let text = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        std::fs::write(&request, text).expect("written");
+        let mut openssl = Command::new("openssl");
+        openssl.args(["s_client", "-connect", &gateway.address().to_string()]);
+        openssl.args([
+            "-CAfile",
+            &world.text_path("ca.crt"),
+            "-verify_hostname",
+            host,
+        ]);
+        openssl.args(["-servername", host, "-ign_eof"]).args(args);
+        openssl.stdin(std::fs::File::open(&request).expect("there"));
+        let output = openssl.output().expect("openssl runs");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let served =
+        |text: &str| text.contains("HTTP/1.1 200") && text.contains("Verify return code: 0 (ok)");
+    let text = ask("shop.test", &["-tls1_3"]);
+    assert!(served(&text) && text.contains("TLSv1.3"), "{text}");
+    let text = ask("shop.test", &["-tls1_2"]);
+    assert!(text.contains("alert protocol version"), "{text}");
+    let text = ask("other.test", &[]);
+    assert!(text.contains("unrecognized name"), "{text}");
+    let with = |name: &str| {
+        [
+            world.text_path(&format!("{name}.crt")),
+            world.text_path(&format!("{name}.key")),
+        ]
+    };
+    let [certificate, key] = with("ada");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let text = ask("bank.test", &["-cert", &certificate, "-key", &key, version]);
+        assert!(served(&text), "{version}: {text}");
+    }
+    let text = ask("bank.test", &[]);
+    assert!(
+        !served(&text) && text.contains("certificate required"),
+        "{text}"
+    );
+    let [certificate, key] = with("eve");
+    let text = ask("bank.test", &["-cert", &certificate, "-key", &key]);
+    assert!(!served(&text) && text.contains("alert"), "{text}");
+    assert_eq!(origin.requests().len(), 3);
+}
+
+#[test]
 fn an_https_origin_is_verified_by_its_authority() {
     let world = World::new();
     let origin = Origin::answers(200, "hello");
@@ -208,15 +276,59 @@ fn an_https_origin_is_verified_by_its_authority() {
 }
 
 #[test]
+fn the_files_of_the_command_line_are_followed() {
+    let world = World::new();
+    let origin = Origin::answers(200, "hello");
+    let inside = Authority::root("inside");
+    let front = TlsFront::new(
+        origin.address(),
+        &inside.sign(&Leaf::named("localhost").serial(7)),
+        &["http/1.1"],
+        None,
+    );
+    world.write("inside.crt", &inside.pem);
+    world.write("inside.crl", &inside.revoked(&[], 4000));
+    let old = world
+        .authority
+        .sign(&Leaf::named("localhost").years(2001, 2002));
+    world.write("tls.crt", &old.chain);
+    world.write("tls.key", &old.key);
+    let to = format!("https://localhost:{}", front.address().port());
+    let (ca, crl) = (world.text_path("inside.crt"), world.text_path("inside.crl"));
+    let gateway = world.proxy(&to, &["--ca", &ca, "--crl", &crl]);
+    let get = || world.curl(gateway.address, &["-w", "%{http_code}"]);
+    let (fine, text) = get();
+    assert!(
+        !fine && text.contains("expired"),
+        "an expired one is shown: {text}"
+    );
+    let next = world.authority.server("localhost");
+    world.write("tls.crt", &next.chain);
+    world.write("tls.key", &next.key);
+    eventually("the next certificate", || {
+        (get() == (true, "200".to_owned())).then_some(())
+    });
+    // What cannot be used changes nothing.
+    world.write("tls.key", "no key");
+    world.write("inside.crl", &inside.revoked(&[7], 4000));
+    eventually("the origin to be refused", || {
+        (get() == (true, "502".to_owned())).then_some(())
+    });
+    world.write("inside.crl", &inside.revoked(&[8], 4000));
+    let told = Command::new("kill")
+        .args(["-HUP", &gateway.child.id().to_string()])
+        .status();
+    assert!(told.expect("kill runs").success());
+    eventually("the origin to be believed", || {
+        (get() == (true, "200".to_owned())).then_some(())
+    });
+}
+
+#[test]
 fn files_that_cannot_be_used_are_named() {
     let world = World::new();
     let other = world.authority.server("localhost");
     world.write("other.key", &other.key);
-    let old = world
-        .authority
-        .sign(&Leaf::named("localhost").years(2001, 2002));
-    world.write("old.crt", &old.chain);
-    world.write("old.key", &old.key);
     let fails = |args: &[&str], status: i32, why: &str| {
         let mut command = tidegate();
         command.args(["proxy", "--to", "http://127.0.0.1:9"]);
@@ -231,12 +343,8 @@ fn files_that_cannot_be_used_are_named() {
         "does not belong",
     );
     fails(&["--tls", &path("tls.crt"), &path("gone")], 1, "gone");
-    fails(
-        &["--tls", &path("old.crt"), &path("old.key")],
-        1,
-        "it expired on 2002-01-01",
-    );
     fails(&["--tls", &path("tls.crt")], 2, "--tls");
     fails(&["--ca", &path("ca.crt")], 1, "there is none");
+    fails(&["--crl", &path("ca.crt")], 2, "--ca");
     fails(&["--insecure"], 2, "--insecure-skip-verify");
 }

@@ -110,7 +110,8 @@ pub enum BackendProtocol {
     Grpc,
 }
 
-/// How requests are spread over the endpoints of Backends and Services.
+/// How requests are spread over the endpoints of Backends and Services, and how these are told the
+/// client.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendPolicy {
@@ -127,6 +128,9 @@ pub struct BackendPolicySpec {
     pub target_refs: Vec<PolicyTarget>,
     /// How an endpoint is picked.
     pub load_balancer: Option<At<LoadBalancer>>,
+    /// The header that tells the endpoints who the client is, before all else on a connection; for
+    /// Services, since a Backend says it itself. Not for ports that speak HTTP/2.
+    pub proxy_protocol: Option<At<ProxyProtocol>>,
 }
 
 /// How an endpoint is picked: exactly one of these.

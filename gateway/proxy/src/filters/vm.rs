@@ -7,6 +7,7 @@
 mod entry;
 mod numbers;
 mod own;
+mod setup;
 mod succession;
 mod ticks;
 mod wishes;
@@ -26,6 +27,7 @@ use tidegate_host_abi::Instance;
 use tidegate_host_abi::InstanceId;
 use tidegate_host_abi::Isolation;
 use tidegate_host_abi::Plugin;
+use tidegate_host_abi::SetupState;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -40,6 +42,7 @@ pub(crate) use crate::filters::vm::entry::EnterError;
 pub(crate) use crate::filters::vm::own::Exhausted;
 use crate::filters::vm::own::Pool;
 pub(crate) use crate::filters::vm::own::STOCK;
+pub(crate) use crate::filters::vm::setup::LONGEST_SETUP;
 use crate::filters::vm::succession::Succession;
 use crate::generation::VmId;
 use crate::generation::VmPlan;
@@ -81,6 +84,10 @@ pub(crate) struct Vm {
     permit: RefCell<Option<Permit>>,
     /// Since when no stream and no generation has it.
     alone_since: Cell<Option<Instant>>,
+    /// The instance in place is not set up yet.
+    in_setup: Cell<bool>,
+    /// Its generation serves.
+    serves: Cell<bool>,
 }
 
 impl Vm {
@@ -112,6 +119,8 @@ impl Vm {
             pool: isolated.then(Pool::default),
             permit: RefCell::default(),
             alone_since: Cell::new(None),
+            in_setup: Cell::new(false),
+            serves: Cell::new(false),
         })
     }
 
@@ -128,6 +137,11 @@ impl Vm {
     pub(crate) fn namespace(&self) -> &str {
         let first = self.plugins.first();
         first.map_or("", |plugin| plugin.spec().namespace.as_str())
+    }
+
+    /// Its generation serves from now on.
+    pub(crate) fn serve(&self) {
+        self.serves.set(true);
     }
 
     /// The number of the instance in place.
@@ -166,6 +180,7 @@ impl Vm {
 
     fn install(self: &Rc<Self>, instance: Instance) {
         instance.claim_queues();
+        self.in_setup.set(instance.setup() != SetupState::Done);
         *self.active.borrow_mut() = Some(instance);
         // What the guest asked for while it was started could not be done before.
         self.settle();
@@ -222,11 +237,19 @@ impl Vm {
 
     /// Whether there is an instance that any stream may enter, and nothing to wait for.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.is_pool() && self.active.borrow().is_some() && !self.breaker.borrow().is_open()
+        !self.is_pool()
+            && self.active.borrow().is_some()
+            && !self.in_setup.get()
+            && !self.breaker.borrow().is_open()
     }
 
     /// Resolves when there is an instance that may be entered, or when there will be none soon.
     pub(crate) async fn ready(&self) {
+        if self.in_setup.get() {
+            // Rare, and large beside the rest. Without an instance the failure policy answers.
+            Box::pin(self.set_up()).await.ok();
+            return;
+        }
         if self.is_pool() || self.active.borrow().is_some() || self.breaker.borrow().is_open() {
             return;
         }

@@ -252,8 +252,9 @@ impl Connection {
         }
         let (link, calm) = (Rc::clone(&self.link), Rc::clone(&self.calm));
         // The connection owns its tasks: they end with it at the latest.
-        self.streams
-            .spawn_local(serve_stream(link, calm, request, respond));
+        // Boxed: tasks are moved about as they begin and end.
+        let stream = Box::pin(serve_stream(link, calm, request, respond));
+        self.streams.spawn_local(stream);
     }
 }
 
@@ -289,4 +290,7 @@ async fn serve_stream(
         writer.reset(Reason::INTERNAL_ERROR);
     }
     calm.ended(by_reset, started.elapsed());
+    if !reader.is_done() {
+        reader.linger(link.worker.timeouts().linger).await;
+    }
 }

@@ -6,6 +6,7 @@
 //! everybody who waits for it. What travels on a stream is its user's.
 
 mod connection;
+pub(crate) mod heads;
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -26,12 +27,13 @@ use tokio::sync::Notify;
 
 use crate::tls::ConnectorId;
 use crate::transport::Transport;
-use crate::upstream::MAX_TIMED_OUT;
+use crate::upstream::Attempts;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
 use crate::worker::Worker;
 use connection::Connection;
 pub(crate) use connection::Place;
+use heads::Heads;
 
 /// Connections to one endpoint and worker. More only help where an origin allows few streams on
 /// each.
@@ -81,6 +83,11 @@ pub(crate) struct Reservation {
 }
 
 impl Reserved {
+    /// Heads of the connection that nobody has looked at.
+    pub(crate) fn heads(&self) -> Rc<Heads> {
+        Rc::clone(self.connection.heads())
+    }
+
     /// Sends the head of the request; nothing follows if it `ends` it. An error means that nothing
     /// was sent.
     pub(crate) fn send(
@@ -121,10 +128,8 @@ impl H2Pool {
         backend: &Rc<BackendState>,
         request: &Request<()>,
     ) -> Result<H2Stream, Failure> {
-        let mut tried = Vec::new();
-        let mut timed_out = 0;
-        let mut last = Failure::NoEndpoint;
-        while let Some((place, endpoint)) = backend.pick(worker.ids.draw(), &tried) {
+        let mut attempts = Attempts::default();
+        while let Some((place, endpoint)) = attempts.next(worker, backend) {
             match self.open_at(worker, backend, endpoint, request).await {
                 Ok((response, body, connection)) => {
                     return Ok(H2Stream {
@@ -136,17 +141,10 @@ impl H2Pool {
                         },
                     });
                 }
-                Err(failure) => {
-                    tried.push(place);
-                    timed_out += usize::from(failure == Failure::ConnectTimeout);
-                    last = failure;
-                    if timed_out == MAX_TIMED_OUT {
-                        break;
-                    }
-                }
+                Err(failure) => attempts.failed((place, endpoint), failure),
             }
         }
-        Err(last)
+        Err(attempts.error().failure)
     }
 
     /// A place on a connection to an endpoint that is there already and has room.

@@ -24,10 +24,12 @@ use crate::deadline::Wheel;
 use crate::filters::dns;
 use crate::generation::BindId;
 use crate::random::IdSource;
+use crate::transport::Pipes;
 use crate::upstream::balance::BackendStates;
 use crate::upstream::h2::H2Pool;
 use crate::upstream::pool::Pool;
 use crate::upstream::redis::RedisPool;
+use crate::upstream::versions::Versions;
 use crate::worker::Generation;
 use crate::worker::Handshakes;
 use crate::worker::Late;
@@ -102,6 +104,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         wheel: Wheel::new(),
         pool: Pool::new(sizes.idle_connections_per_endpoint, timeouts.upstream_idle),
         h2: H2Pool::default(),
+        versions: Versions::default(),
         redis: RedisPool::default(),
         backends,
         ids,
@@ -113,6 +116,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         timeouts: Cell::new(timeouts),
         sizes: Cell::new(sizes),
         vms: RefCell::default(),
+        coming: RefCell::default(),
         retired: RefCell::default(),
         doors: RefCell::default(),
         closed_doors: RefCell::default(),
@@ -122,6 +126,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         copies: Cell::new(0),
         handshakes: Handshakes::default(),
         copy_buffer: RefCell::default(),
+        pipes: Pipes::default(),
         connections: RefCell::new(Slab::new()),
         connection_ended: Notify::new(),
         next_connection: Cell::new(1),
@@ -135,7 +140,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
 fn handle(worker: &Rc<Worker>, message: Message) {
     match message {
         Message::Instance { vm, instance } => {
-            let known = worker.vm(vm);
+            let known = worker.vm(vm).or_else(|| worker.coming(vm));
             if let Some(vm) = known {
                 vm.accept(*instance);
             }
@@ -154,6 +159,8 @@ fn handle(worker: &Rc<Worker>, message: Message) {
                 }
             }
         }
+        Message::SetUp(setup) => change::set_up(worker, *setup),
+        Message::Abandon => change::abandon(worker),
         Message::Drain | Message::Generation(_) => {}
     }
 }
@@ -254,6 +261,7 @@ async fn housekeeping(worker: Weak<Worker>) {
         };
         worker.pool.sweep();
         worker.h2.sweep(worker.timeouts().upstream_idle);
+        worker.versions.sweep(worker.timeouts().upstream_idle);
         worker.redis.sweep();
         end_retired(&worker);
         worker.collect();

@@ -19,6 +19,7 @@ impl Vm {
     /// Does what the guest asked for in its last callback.
     #[cold]
     pub(super) fn settle(self: &Rc<Self>) {
+        let mut setup_ended = false;
         let (calls, grpc, redis_calls, lookups, events, ticks_changed) = {
             let mut active = self.active.borrow_mut();
             let Some(instance) = active.as_mut() else {
@@ -27,6 +28,9 @@ impl Vm {
             let events = instance.take_queue_events();
             if instance.take_rebuild_wish() {
                 self.renew.set(true);
+            }
+            if instance.take_setup_end() {
+                setup_ended = true;
             }
             (
                 instance.take_http_calls(),
@@ -54,6 +58,9 @@ impl Vm {
         }
         if ticks_changed {
             self.restart_ticks();
+        }
+        if setup_ended {
+            self.on_setup_end();
         }
         if self.renew.get() {
             self.renew_if_idle();

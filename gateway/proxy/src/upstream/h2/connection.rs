@@ -28,6 +28,8 @@ use crate::tls::Offer;
 use crate::transport::Transport;
 use crate::upstream::balance::BackendState;
 use crate::upstream::dial;
+use crate::upstream::h2::heads::Heads;
+use crate::upstream::h2::heads::Wire;
 use crate::worker::Worker;
 
 /// Bytes that one stream may have under way towards us.
@@ -62,6 +64,7 @@ struct State {
     /// A stream was begun on it.
     was_used: Cell<bool>,
     used: Cell<Instant>,
+    heads: Rc<Heads>,
 }
 
 /// Counts a stream until it is dropped.
@@ -117,6 +120,8 @@ impl Connection {
             .max_send_buffer_size(SEND_BUFFER)
             .data_frame_budget(SMALL_FRAMES);
         let local = stream.tcp().local_addr().ok();
+        let heads = Rc::<Heads>::default();
+        let stream = Wire::new(stream, Rc::clone(&heads));
         let (sender, connection) = builder.handshake(stream).await.map_err(|err| {
             tracing::debug!(%endpoint, %err, "an HTTP/2 connection did not begin");
             Failure::UpstreamProtocol
@@ -126,6 +131,7 @@ impl Connection {
             streams: Cell::new(0),
             was_used: Cell::new(false),
             used: Cell::new(Instant::now()),
+            heads,
         });
         let known = Rc::clone(&state);
         // The worker's runtime owns the task; it ends with the connection.
@@ -169,10 +175,16 @@ impl Connection {
         request: Request<()>,
         ends: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+        self.state.heads.begun(self.streams());
         let sent = sender.send_request(request, ends);
         let sent = sent.inspect_err(|_| self.state.open.set(false));
         self.state.was_used.set(true);
         sent
+    }
+
+    /// Heads that nobody has looked at.
+    pub(super) fn heads(&self) -> &Rc<Heads> {
+        &self.state.heads
     }
 
     /// Our end of it.
