@@ -8,22 +8,32 @@ use super::plugin;
 
 const TEMPLATES: [&str; 6] = ["auth", "body", "canary", "fault", "headers", "rate-limit"];
 
-/// Makes all six beside each other; they share a copy of the SDK and a target folder, so that the
-/// SDK is compiled once.
+/// Makes all six beside each other. They share a copy of the SDK, which stays from run to run if it
+/// is the same, and a target folder, so that the SDK is compiled once.
 fn make(folder: &Path) {
+    let fresh = folder.join("fresh");
+    let shared = folder.join("shared");
+    remove(&fresh);
+    Done::of(&mut plugin(folder, &["new", "fresh"])).well();
+    let version = |place: &Path| std::fs::read_to_string(place.join("VERSION")).ok();
+    let copy = fresh.join(".tidegate");
+    if version(&shared) != version(&copy) {
+        remove(&shared);
+        std::fs::rename(&copy, &shared).expect("moved");
+    }
     for template in TEMPLATES {
         let name = format!("my-{template}");
-        let project = folder.join(&name);
-        // Of the run before; what cargo built of it is elsewhere.
-        if project.exists() {
-            std::fs::remove_dir_all(&project).expect("removed");
-        }
-        let mut new = plugin(folder, &["new", &name, "--template", template]);
-        if template != TEMPLATES[0] {
-            new.args(["--sdk", "my-auth/.tidegate/sdk"]);
-        }
-        let said = Done::of(&mut new).well();
+        remove(&folder.join(&name));
+        let args = ["new", &name, "--template", template, "--sdk", "shared/sdk"];
+        let said = Done::of(&mut plugin(folder, &args)).well();
         assert!(said.contains(&format!("made {name}: it ")), "{said}");
+    }
+}
+
+/// Removes what a run before has left.
+fn remove(folder: &Path) {
+    if folder.exists() {
+        std::fs::remove_dir_all(folder).expect("removed");
     }
 }
 
