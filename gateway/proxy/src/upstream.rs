@@ -111,8 +111,34 @@ pub(crate) enum Freshness {
     Any,
     /// Only a new one: the kept ones have just disappointed.
     New,
-    /// Only a new one that speaks HTTP/1.1: its protocol is about to change.
+    /// Only one that speaks HTTP/1.1: its protocol is about to change.
+    Http1,
+    /// The same, and a new one.
     NewHttp1,
+    /// One that speaks HTTP/1.1, or a stream that can become a tunnel (RFC 8441).
+    Tunnel,
+    /// The same, and a new one.
+    NewTunnel,
+}
+
+impl Freshness {
+    /// What will do after a kept connection has disappointed.
+    pub(crate) fn renewed(self) -> Self {
+        match self {
+            Self::Any | Self::New => Self::New,
+            Self::Http1 | Self::NewHttp1 => Self::NewHttp1,
+            Self::Tunnel | Self::NewTunnel => Self::NewTunnel,
+        }
+    }
+
+    /// Whether a kept connection will do.
+    pub(crate) fn may_be_kept(self) -> bool {
+        matches!(self, Self::Any | Self::Http1 | Self::Tunnel)
+    }
+
+    fn is_for_tunnel(self) -> bool {
+        matches!(self, Self::Tunnel | Self::NewTunnel)
+    }
 }
 
 /// A connection of the gateway's own to an endpoint of the backend: [`kept`], or else
@@ -127,9 +153,7 @@ pub(crate) async fn connect(
     freshness: Freshness,
 ) -> Result<Upstream, ConnectError> {
     let first = backend.pick(worker.ids.draw(), &[]);
-    if freshness == Freshness::Any
-        && let Some(kept) = kept(worker, backend, first)
-    {
+    if let Some(kept) = kept(worker, backend, first, freshness) {
         return Ok(kept);
     }
     connect_from(worker, backend, first, freshness, None).await
@@ -140,15 +164,21 @@ pub(crate) fn kept(
     worker: &Worker,
     backend: &Rc<BackendState>,
     picked: Option<Picked>,
+    freshness: Freshness,
 ) -> Option<Upstream> {
+    if !freshness.may_be_kept() {
+        return None;
+    }
     let (place, endpoint) = picked?;
     if backend.backend.proxy_protocol.is_some() {
         return None; // It would be another client's.
     }
     // With TLS it is the endpoint that chooses.
     let http2_alone = backend.backend.protocol == BackendProtocol::Http2;
-    if http2_alone || backend.backend.tls.is_some() {
+    if http2_alone || (backend.backend.tls.is_some() && freshness != Freshness::Http1) {
         let reservation = worker.h2.kept(backend, endpoint);
+        let tunnels = freshness == Freshness::Tunnel;
+        let reservation = reservation.filter(|it| !tunnels || it.reserved.opens_tunnels());
         if let Some(reservation) = reservation {
             let lease = backend.lease(place);
             return Some(on_stream(worker, reservation, endpoint, lease));
@@ -214,7 +244,20 @@ pub(crate) async fn connect_from(
         let opened = match backend.backend.protocol {
             BackendProtocol::Http1 => {
                 let offer = offer(backend, freshness);
-                open(worker, backend, (place, endpoint), offer, client).await
+                let opened = open(worker, backend, (place, endpoint), offer, client).await;
+                match opened {
+                    // It may speak HTTP/2 alone.
+                    Err(Failure::UpstreamTlsHandshake)
+                        if freshness.is_for_tunnel()
+                            && backend.backend.proxy_protocol.is_none() =>
+                    {
+                        open_tunnel(worker, backend, (place, endpoint)).await
+                    }
+                    opened => opened,
+                }
+            }
+            BackendProtocol::Http2 if freshness.is_for_tunnel() => {
+                open_tunnel(worker, backend, (place, endpoint)).await
             }
             BackendProtocol::Http2 => {
                 let reserved = worker.h2.reserve(worker, backend, endpoint).await;
@@ -227,29 +270,48 @@ pub(crate) async fn connect_from(
                 tried.push(place);
                 timed_out += usize::from(failure == Failure::ConnectTimeout);
                 error = error.or(failure, endpoint);
-                if timed_out == MAX_TIMED_OUT {
+                // Others of a backend are no different in what they speak.
+                if timed_out == MAX_TIMED_OUT || failure == Failure::UpgradeFailed {
                     break;
                 }
             }
         }
         picked = backend.pick(worker.ids.draw(), &tried);
-        if freshness == Freshness::Any
-            && let Some(kept) = kept(worker, backend, picked)
-        {
+        if let Some(kept) = kept(worker, backend, picked, freshness) {
             return Ok(kept);
         }
     }
     Err(error)
 }
 
+/// A stream on a connection of HTTP/2 whose origin opens tunnels on streams (RFC 8441 §3).
+async fn open_tunnel(
+    worker: &Rc<Worker>,
+    backend: &Rc<BackendState>,
+    (place, endpoint): Picked,
+) -> Result<Upstream, Failure> {
+    if backend.backend.proxy_protocol.is_some() {
+        return Err(Failure::UpgradeFailed); // It would be another client's.
+    }
+    let reservation = worker.h2.reserve(worker, backend, endpoint).await?;
+    let limit = worker.timeouts().connect;
+    // It says so in its first frame, which may not have come yet.
+    let announced = worker.wheel.limit(limit, reservation.reserved.greeting());
+    announced.await.map_err(|_| Failure::ConnectTimeout)?;
+    if !reservation.reserved.opens_tunnels() {
+        return Err(Failure::UpgradeFailed);
+    }
+    let lease = backend.lease(place);
+    Ok(on_stream(worker, reservation, endpoint, lease))
+}
+
 /// What a new connection with TLS offers to speak.
 fn offer(backend: &BackendState, freshness: Freshness) -> Offer {
     // A connection that begins with a client's name is that client's: no other's requests may be
     // on it.
-    if freshness == Freshness::NewHttp1 || backend.backend.proxy_protocol.is_some() {
-        Offer::Http1
-    } else {
-        Offer::Http
+    match freshness {
+        Freshness::Any | Freshness::New if backend.backend.proxy_protocol.is_none() => Offer::Http,
+        _ => Offer::Http1,
     }
 }
 

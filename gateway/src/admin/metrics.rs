@@ -157,6 +157,8 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         connection_flags,
         tunnels,
         open_tunnels,
+        silent_clients,
+        silent_origins,
         plugin_faults,
         retired_instances,
         plugins: used,
@@ -214,6 +216,13 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         "Connections that have changed their protocol.",
         tunnels,
     );
+    let mut family = out.family(
+        "tidegate_http2_ping_timeouts_total",
+        Kind::Counter,
+        "HTTP/2 connections that were given up because the peer answered no PING.",
+    );
+    family.sample(&[("peer", "client")], silent_clients);
+    family.sample(&[("peer", "origin")], silent_origins);
     let mut family = out.family(
         "tidegate_tls_handshakes_total",
         Kind::Counter,

@@ -9,6 +9,8 @@ use std::time::Duration;
 use tidegate_core::balance::LoadBalancer;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
+use tidegate_core::pings::Pings;
+use tidegate_core::pings::WITHIN;
 use tidegate_core::route::RouteTimeouts;
 use tidegate_core::snapshot::AccessLog;
 use tidegate_core::upgrade::Upgrades;
@@ -23,6 +25,7 @@ use crate::duration;
 use crate::kinds::Body;
 use crate::kinds::backend::BackendPolicySpec;
 use crate::kinds::policy::AccessLogFormat;
+use crate::kinds::policy::Http2Pings;
 use crate::kinds::policy::PolicyTarget;
 use crate::kinds::policy::TelemetrySpec;
 use crate::kinds::policy::TrafficPolicySpec;
@@ -110,6 +113,12 @@ impl<'a> Policies<'a> {
         }
     }
 
+    /// When endpoints of a Backend or Service are asked whether they are there.
+    pub(crate) fn pings(&self, kind: &str, of: &Candidate) -> Option<Pings> {
+        let policy = self.backend.get(&(kind, of.namespace(), of.name(), None))?;
+        pings(policy.http2_pings.as_ref())
+    }
+
     /// What a Gateway's policies say about its clients, defaults elsewhere.
     pub(crate) fn of_gateway(&self, gateway: &Candidate) -> ClientSettings {
         let key = ("Gateway", gateway.namespace(), gateway.name(), None);
@@ -119,6 +128,7 @@ impl<'a> Policies<'a> {
                 settings.trusted_hops = usize::try_from(hops.value).unwrap_or(0);
             }
             settings.proxy_protocol = policy.proxy_protocol.as_ref().is_some_and(|one| **one);
+            settings.timeouts.pings = pings(policy.http2_pings.as_ref());
             if let Some(given) = &policy.timeouts {
                 settings.tcp_idle = time(given.tcp_idle.as_ref());
                 let timeouts = &mut settings.timeouts;
@@ -230,6 +240,14 @@ fn set<T>(place: &mut T, given: Option<T>) {
 
 fn time(given: Option<&At<DurationText>>) -> Option<Duration> {
     duration::parse(given?).ok()
+}
+
+fn pings(given: Option<&At<Http2Pings>>) -> Option<Pings> {
+    let given = given?;
+    Some(Pings {
+        after: time(Some(&given.after))?,
+        within: time(given.within.as_ref()).unwrap_or(WITHIN),
+    })
 }
 
 fn bytes(given: Option<&At<SizeText>>) -> Option<usize> {

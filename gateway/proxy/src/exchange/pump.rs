@@ -13,6 +13,7 @@ use tidegate_core::framing::BodyLength;
 
 use crate::exchange::intake::Event;
 use crate::exchange::intake::Intake;
+use crate::exchange::intake::Source;
 use crate::filters::run::Stop;
 use crate::http1::body::Frame;
 use crate::http1::encode::BodyEncoder;
@@ -90,6 +91,15 @@ impl<'a, H: PendingHead> Pump<'a, H> {
         }
         // Large, and not needed by a message that is here.
         Box::pin(self.stream()).await
+    }
+
+    /// Resolves when the client that the message came from has gone; what it sends meanwhile is
+    /// kept, up to `keep`.
+    pub(crate) async fn client_gone(&mut self, keep: usize) -> Failure {
+        match &mut self.intake.source {
+            Source::Peer(inlet) => inlet.gone(keep).await,
+            Source::Ready(_) => std::future::pending().await,
+        }
     }
 
     /// Gathers the whole message if it is here, it is small, and no filter sees more than its head.

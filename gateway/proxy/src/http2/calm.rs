@@ -41,6 +41,8 @@ pub(super) struct Calm {
     /// Bytes wait here until the client reads.
     waits: Cell<bool>,
     scan: Cell<Scan>,
+    /// Bytes of all DATA frames.
+    data: Cell<u64>,
 }
 
 /// Where in the frames the bytes are that come next.
@@ -66,7 +68,13 @@ impl Calm {
                 head: [0; HEAD_BYTES],
                 head_len: 0,
             }),
+            data: Cell::new(0),
         }
+    }
+
+    /// Bytes of uploads that have come, padding counted.
+    pub(super) fn data(&self) -> u64 {
+        self.data.get()
     }
 
     /// Whether the client has gone too far.
@@ -130,7 +138,10 @@ impl Calm {
 
     fn frame(&self, kind: u8, length: usize) {
         match kind {
-            DATA if length > 0 => self.earn(length as u64),
+            DATA if length > 0 => {
+                self.data.set(self.data.get() + length as u64);
+                self.earn(length as u64);
+            }
             // Their number is limited by what a head may hold.
             HEADERS | CONTINUATION => {}
             _ => self.spend(),
