@@ -14,6 +14,7 @@ use tidegate_core::backend::BackendName;
 use tidegate_core::backend::BackendProtocol;
 use tidegate_core::backend::Endpoint;
 use tidegate_core::balance::LoadBalancer;
+use tidegate_core::client_certificate::ForwardClientCert;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::host::HostMap;
@@ -82,6 +83,7 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
         name: Arc::from(LISTENER),
         address: args.listen,
         trusted_hops: args.trusted_hops,
+        forward_client_cert: ForwardClientCert::default(),
         timeouts,
         sizes,
         access_log: match args.access_log {

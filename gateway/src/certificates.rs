@@ -1,7 +1,7 @@
 //! From declared certificates and bundles of authorities to ones that can be used.
 //!
 //! Owns which version of each serves. A pair is checked before it is used: that it can be read, that
-//! chain and key belong together, dates and purpose. What fails is refused with the reason, and the
+//! chain and key belong together, dates (unless there is nothing else to show) and purpose. What fails is refused with the reason, and the
 //! version before it serves on. What did not change stays the same `Arc`, by which the data plane
 //! knows that sessions and connections may stay. Keys of files are never copied elsewhere: after a
 //! restart the files themselves must be good.
@@ -26,6 +26,7 @@ use tidegate_config::draft::BundleSource;
 use tidegate_config::draft::CertificateDecl;
 use tidegate_config::draft::CertificateSource;
 use tidegate_config::draft::Draft;
+use tidegate_config::place::Place;
 use tidegate_config::problem::Problem;
 use tidegate_config::resource::ResourceId;
 use tidegate_core::snapshot::Protocol;
@@ -36,7 +37,9 @@ use tidegate_proxy::Bundle;
 use tidegate_proxy::Certificate;
 use tidegate_proxy::CertificateError;
 
+use crate::certificates::expiry::Ending;
 use crate::certificates::expiry::Expiry;
+use crate::certificates::expiry::What;
 use crate::plugins::chain;
 
 /// The reason of problems with a certificate and its key.
@@ -47,6 +50,8 @@ pub(crate) const BUNDLE_REASON: &str = "AuthoritiesNotUsable";
 const DOUBT: &str = "CertificateDoubtful";
 /// No file of certificates or keys is longer: the machine's own bundles are a quarter of it.
 const MAX_BYTES: u64 = 1 << 20;
+/// No file of revoked certificates is longer: it has room for some hundred thousand.
+const MAX_LIST_BYTES: u64 = 16 << 20;
 
 /// Certificates and bundles as they are to serve.
 #[derive(Debug, Clone, Default)]
@@ -155,12 +160,19 @@ impl Certificates {
 
     /// Warns of those that are about to expire, each once a day.
     pub(crate) fn warn_of_expiry(&mut self, now: SystemTime) {
-        let serving = self.certificates.iter();
-        let serving: Vec<_> = serving
-            .map(|(resource, good)| (resource.to_string(), good.made.not_after()))
-            .collect();
-        let serving = serving.iter().map(|(name, after)| (name.as_str(), *after));
-        self.expiry.warn(serving, now);
+        let certificates = self.certificates.iter().map(|(resource, good)| Ending {
+            what: What::Certificate,
+            name: resource.to_string(),
+            at: good.made.not_after(),
+        });
+        let lists = self.bundles.iter().filter_map(|(resource, good)| {
+            Some(Ending {
+                what: What::Revoked,
+                name: resource.to_string(),
+                at: good.made.next_update()?,
+            })
+        });
+        self.expiry.warn(certificates.chain(lists), now);
     }
 
     fn certificate(
@@ -183,21 +195,22 @@ impl Certificates {
         let is_before = |good: &Good<Certificate>| {
             before.is_some_and(|before| Arc::ptr_eq(&before.made, &good.made))
         };
-        // What serves is not taken away when its time comes: that would help nobody.
+        // What serves is not taken away when its time comes, and a restart changes nothing about that:
+        // clients would get no certificate instead of one that some of them still take.
         let checked = made.and_then(|good| {
-            if !is_before(&good) {
-                let dates = good.made.check_dates(SystemTime::now());
-                dates.map_err(|err| err.to_string())?;
-            }
             uses.check(id, &good.made).map_err(|err| err.to_string())?;
-            Ok(good)
+            match good.made.check_dates(SystemTime::now()) {
+                Err(err) if before.is_some() && !is_before(&good) => Err(err.to_string()),
+                dates => Ok((good, dates.err())),
+            }
         });
         match checked {
-            Ok(good) => {
-                if let Some(doubt) = good.made.doubt() {
-                    let remark = Problem::warning(decl.place.clone(), doubt);
-                    problems.push(remark.about(decl.resource.clone()).reason(DOUBT));
-                }
+            Ok((good, out_of_date)) => {
+                let doubts = out_of_date
+                    .map(|err| format!("{err}: it is served, for there is no other"))
+                    .into_iter()
+                    .chain(good.made.doubt().map(str::to_owned));
+                problems.extend(doubts.map(|doubt| remark(&decl.place, &decl.resource, doubt)));
                 Some(good)
             }
             Err(message) => {
@@ -214,13 +227,23 @@ impl Certificates {
         let before = self.bundles.get(&decl.resource);
         let made = match &decl.source {
             BundleSource::Refused => return before.cloned(),
-            BundleSource::Inline(text) => authorities(text, before),
-            BundleSource::File(path) => {
-                let text = file(path);
-                text.and_then(|text| authorities(&text, before))
-                    .map_err(|message| format!("{}: {message}", path.display()))
-            }
+            BundleSource::Inline {
+                authorities,
+                revoked,
+            } => bundle(authorities, revoked.as_ref(), before),
+            BundleSource::Files {
+                authorities,
+                revoked,
+            } => bundle_files(authorities, revoked.as_deref(), before),
         };
+        if let Ok(good) = &made
+            && let Some(next) = good.made.next_update()
+            && next < SystemTime::now()
+        {
+            let doubt = "the list of revoked certificates is out of date: those that were revoked \
+                         since are believed";
+            problems.push(remark(&decl.place, &decl.resource, doubt.to_owned()));
+        }
         made.map_err(|message| {
             let problem = Problem::error(decl.place.clone(), message)
                 .about(decl.resource.clone())
@@ -230,6 +253,11 @@ impl Certificates {
         .ok()
         .or_else(|| before.cloned())
     }
+}
+
+fn remark(place: &Place, resource: &ResourceId, message: String) -> Problem {
+    let remark = Problem::warning(place.clone(), message);
+    remark.about(resource.clone()).reason(DOUBT)
 }
 
 fn serves_on(before: bool) -> Option<String> {
@@ -242,7 +270,7 @@ fn files(
     key: &Path,
     before: Option<&Good<Certificate>>,
 ) -> Result<Good<Certificate>, String> {
-    let read = || Ok::<_, String>((file(certificate)?, file(key)?));
+    let read = || Ok::<_, String>((file(certificate, MAX_BYTES)?, file(key, MAX_BYTES)?));
     let (chain, secret) = read()?;
     let first = pair(&chain, &secret, before);
     if first.is_ok() {
@@ -255,7 +283,8 @@ fn files(
     pair(&again, &secret_again, before)
 }
 
-fn file(path: &Path) -> Result<Bytes, String> {
+/// The content of a file of at most so many bytes, whole MiB.
+pub(crate) fn file(path: &Path, most: u64) -> Result<Bytes, String> {
     let failed = |err: std::io::Error| format!("cannot read {}: {}", path.display(), chain(&err));
     // Without NONBLOCK, opening a pipe waits for a writer.
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
@@ -265,11 +294,10 @@ fn file(path: &Path) -> Result<Bytes, String> {
         return Err(format!("{} is not a regular file", path.display()));
     }
     let mut text = Vec::new();
-    file.take(MAX_BYTES + 1)
-        .read_to_end(&mut text)
-        .map_err(failed)?;
-    if text.len() as u64 > MAX_BYTES {
-        return Err(format!("{} is longer than 1 MiB", path.display()));
+    file.take(most + 1).read_to_end(&mut text).map_err(failed)?;
+    if text.len() as u64 > most {
+        let most = most >> 20;
+        return Err(format!("{} is longer than {most} MiB", path.display()));
     }
     Ok(Bytes::from(text))
 }
@@ -290,9 +318,39 @@ fn pair(
 }
 
 /// A bundle, or the one that it was before.
-fn authorities(text: &Bytes, before: Option<&Good<Bundle>>) -> Result<Good<Bundle>, String> {
-    made(Sha256::digest(text).into(), before, || {
-        Bundle::from_pem(text).map_err(|err| err.to_string())
+fn bundle(
+    authorities: &Bytes,
+    revoked: Option<&Bytes>,
+    before: Option<&Good<Bundle>>,
+) -> Result<Good<Bundle>, String> {
+    let mut hash = Sha256::new();
+    hash.update((authorities.len() as u64).to_le_bytes());
+    hash.update(authorities);
+    hash.update([u8::from(revoked.is_some())]);
+    hash.update(revoked.map_or(&[][..], |lists| lists));
+    made(hash.finalize().into(), before, || {
+        let bundle = Bundle::from_pem(authorities).map_err(|err| err.to_string())?;
+        match revoked {
+            Some(lists) => bundle.with_revoked(lists).map_err(|err| err.to_string()),
+            None => Ok(bundle),
+        }
+    })
+}
+
+/// The same from files.
+fn bundle_files(
+    authorities: &Path,
+    revoked: Option<&Path>,
+    before: Option<&Good<Bundle>>,
+) -> Result<Good<Bundle>, String> {
+    let text = file(authorities, MAX_BYTES)?;
+    let lists = revoked.map(|path| file(path, MAX_LIST_BYTES)).transpose()?;
+    bundle(&text, lists.as_ref(), before).map_err(|message| match revoked {
+        Some(revoked) => {
+            let (authorities, revoked) = (authorities.display(), revoked.display());
+            format!("{message} (authorities {authorities}, revoked {revoked})")
+        }
+        None => format!("{}: {message}", authorities.display()),
     })
 }
 

@@ -202,6 +202,10 @@ fn is_covered(draft: &Draft) -> bool {
     let is_covered = |problem: &Problem| {
         let is_last_good = |status: &&ResourceStatus| status.last_good;
         let mut good = draft.resources.iter().filter(is_last_good);
+        // Of a part that is left out there was nothing before.
+        if problem.partial {
+            return true;
+        }
         match (&problem.resource, &problem.place) {
             (Some(resource), _) => good.any(|status| status.resource == *resource),
             // A broken file is covered if what it last held serves.

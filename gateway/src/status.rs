@@ -86,6 +86,19 @@ pub(crate) struct CertificateStatus {
     pub(crate) sha256: String,
 }
 
+/// Authorities that are believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BundleStatus {
+    /// Their name, `namespace/name`.
+    pub(crate) name: String,
+    /// How many there are.
+    pub(crate) authorities: usize,
+    /// How many lists of revoked certificates there are.
+    pub(crate) lists: usize,
+    /// When the first of the lists is out of date.
+    pub(crate) next_update: Option<SystemTime>,
+}
+
 /// A resource as it was accepted, without its text, which may hold secrets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Accepted {
@@ -112,6 +125,8 @@ pub(crate) struct Status {
     pub(crate) plugins: Arc<[PluginStatus]>,
     /// The certificates that serve.
     pub(crate) certificates: Arc<[CertificateStatus]>,
+    /// The authorities that are believed.
+    pub(crate) bundles: Arc<[BundleStatus]>,
     /// The resources that serve.
     pub(crate) accepted: Arc<[Accepted]>,
     /// The resources of the last load, with their conditions.

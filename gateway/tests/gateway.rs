@@ -50,8 +50,10 @@ mod headers;
 mod hello_filter;
 #[path = "gateway/http2.rs"]
 mod http2;
-#[path = "gateway/http2_abuse.rs"]
-mod http2_abuse;
+#[path = "gateway/http2_calls.rs"]
+mod http2_calls;
+#[path = "gateway/http2_filters.rs"]
+mod http2_filters;
 #[path = "gateway/http2_grpc.rs"]
 mod http2_grpc;
 #[path = "gateway/http2_origins.rs"]
@@ -60,6 +62,8 @@ mod http2_origins;
 mod http2_pings;
 #[path = "gateway/http2_tls.rs"]
 mod http2_tls;
+#[path = "gateway/injected.rs"]
+mod injected;
 #[path = "gateway/isolation.rs"]
 mod isolation;
 #[path = "gateway/lengths.rs"]
@@ -70,6 +74,8 @@ mod local_responses;
 mod matrix;
 #[path = "gateway/origins.rs"]
 mod origins;
+#[path = "gateway/other_protocols.rs"]
+mod other_protocols;
 #[path = "gateway/pauses.rs"]
 mod pauses;
 #[path = "gateway/plugin_kinds.rs"]

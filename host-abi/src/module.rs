@@ -31,6 +31,7 @@ pub struct Module {
     digest: [u8; 32],
     callbacks: Callbacks,
     edits_bodies: bool,
+    injects: bool,
     needs_stop_iteration: bool,
     unportable: Vec<String>,
     missing: Vec<String>,
@@ -111,6 +112,7 @@ impl Module {
             digest,
             callbacks: checked.callbacks,
             edits_bodies: checked.edits_bodies,
+            injects: checked.injects,
             needs_stop_iteration: checked.needs_stop_iteration,
             unportable: checked.unportable,
             missing: checked.missing,
@@ -146,6 +148,13 @@ impl Module {
     #[must_use]
     pub const fn may_edit_bodies(&self) -> bool {
         self.edits_bodies
+    }
+
+    /// Whether it imports Higress's `proxy_inject_encoded_data_to_filter_chain`: then a response may
+    /// become longer without a body callback.
+    #[must_use]
+    pub const fn may_inject(&self) -> bool {
+        self.injects
     }
 
     /// Whether it says, by exporting a function `tidegate_needs_stop_iteration`, that it wants bodies

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
+use tidegate_toolchain::compiler::is_debian_installed;
 
 use crate::run::{self, Sink};
 use crate::workspace::in_ci;
@@ -20,7 +21,7 @@ pub(crate) fn ensure(packages: &[&str], sink: &Sink) -> Result<()> {
     let missing: Vec<&str> = packages
         .iter()
         .copied()
-        .filter(|name| !is_installed(name))
+        .filter(|name| !is_debian_installed(name))
         .collect();
     if missing.is_empty() {
         return Ok(());
@@ -79,10 +80,4 @@ impl Rights {
         command.args(["-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=3"]);
         command
     }
-}
-
-fn is_installed(package: &str) -> bool {
-    let mut ask = Command::new("dpkg-query");
-    ask.args(["--show", "--showformat=${db:Status-Status}", package]);
-    run::output(&mut ask).is_ok_and(|status| status == "installed")
 }

@@ -7,9 +7,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use tidegate_toolchain::compiler::Toolchain;
 
 use crate::packages::Package;
-use crate::plugins::toolchain::Toolchain;
 use crate::run::run as exec;
 use crate::test::{Peers, cargo_test};
 use crate::workspace::Workspace;

@@ -1,7 +1,7 @@
 //! `cargo xtask`: everything a developer or CI does with this repository, as one program.
 //!
-//! Owns the command line only; each command is a module of its own. It depends on none of our
-//! crates, so that it builds in seconds and works while they do not compile.
+//! Owns the command line only; each command is a module of its own. Of our crates it depends only on
+//! `tidegate-toolchain`, so that it builds in seconds and works while they do not compile.
 
 mod apt;
 mod bench;
@@ -21,8 +21,8 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use families::Families;
-use plugins::toolchain::Toolchain;
 use run::Sink;
+use tidegate_toolchain::compiler::Toolchain;
 use workspace::Workspace;
 
 /// Project tasks of Tidegate.
@@ -50,7 +50,7 @@ enum Task {
     /// Builds every filter of this repository to target/plugins/NAME.wasm.
     Plugins {
         /// Uses this toolchain instead of the first that works.
-        #[arg(long, value_enum)]
+        #[arg(long, value_name = "rustup|debian")]
         toolchain: Option<Toolchain>,
         /// Builds only the filter of this package name.
         #[arg(long, value_name = "NAME")]

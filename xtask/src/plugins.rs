@@ -1,20 +1,20 @@
 //! `cargo xtask plugins`: every filter crate of the workspace, compiled to WebAssembly.
 //!
 //! Owns which crates are filters, how cargo is called, and where the modules end up. Which
-//! compiler does it is `toolchain`'s choice. All filters share one target folder per toolchain,
+//! compiler does it is the choice of `tidegate-toolchain`, as for `tidegate plugin build`. All filters share one target folder per toolchain,
 //! so that the standard library and common dependencies are compiled once.
-
-pub(crate) mod toolchain;
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
+use tidegate_toolchain::compiler::{self, Machine, TARGET, Toolchain};
+use tidegate_toolchain::sizes::{Sizes, kib};
 
+use crate::apt;
 use crate::packages::Package;
-use crate::run;
+use crate::run::{self, Sink};
 use crate::workspace::Workspace;
-use toolchain::{TARGET, Toolchain};
 
 /// Builds the filters, or the one named, to `target/plugins/<package>.wasm`.
 pub(crate) fn build(
@@ -27,8 +27,10 @@ pub(crate) fn build(
         println!("plugins: no filter crates under plugins/ or examples/");
         return Ok(());
     }
-    let toolchain = toolchain::choose(wish)?;
-    let built_to = workspace.root.join("target/wasm").join(toolchain.folder());
+    let found = compiler::choose(wish, &ThisMachine)?;
+    println!("plugins: {}", found.reason);
+    let toolchain = found.toolchain;
+    let built_to = workspace.root.join("target/wasm").join(toolchain.name());
 
     let mut cargo = toolchain.cargo_build();
     cargo
@@ -46,18 +48,43 @@ pub(crate) fn build(
     run::run(&mut cargo)?;
 
     let modules = built_to.join(TARGET).join("plugin");
+    println!(
+        "plugins: {:>9} {:>9}  KiB with names, and without",
+        "with", "without"
+    );
     for filter in &filters {
         let target = workspace
             .plugins_folder()
             .join(format!("{}.wasm", filter.name));
-        let bytes = install(&modules.join(filter.wasm_name()), &target)?;
+        let module = install(&modules.join(filter.wasm_name()), &target)?;
+        let sizes = Sizes::of(&module)
+            .with_context(|| format!("{} is no WebAssembly module", target.display()))?;
         println!(
-            "plugins: target/plugins/{}.wasm, {} KiB",
-            filter.name,
-            bytes.div_ceil(1024)
+            "plugins: {:>9} {:>9}  target/plugins/{}.wasm",
+            kib(sizes.total),
+            kib(sizes.bare()),
+            filter.name
         );
     }
     Ok(())
+}
+
+/// A developer's machine or one of CI: what is missing may be installed.
+#[derive(Debug)]
+struct ThisMachine;
+
+impl Machine for ThisMachine {
+    fn say(&self, line: &str) {
+        println!("plugins: {line}");
+    }
+
+    fn may_add_target(&self) -> bool {
+        true
+    }
+
+    fn ensure_debian(&self, packages: &[&str]) -> Result<()> {
+        apt::ensure(packages, &Sink::Terminal)
+    }
 }
 
 fn select<'a>(packages: &'a [Package], only: Option<&str>) -> Result<Vec<&'a Package>> {
@@ -83,12 +110,12 @@ fn names(filters: &[&Package]) -> String {
 }
 
 /// Copies a module in one step, because a test may be loading the old one, and not at all if
-/// it is the same. Returns its size.
-pub(crate) fn install(from: &Path, to: &Path) -> Result<usize> {
+/// it is the same. Returns it.
+pub(crate) fn install(from: &Path, to: &Path) -> Result<Vec<u8>> {
     let module = fs::read(from)
         .with_context(|| format!("cargo built no {}; is the crate a cdylib?", from.display()))?;
     if fs::read(to).is_ok_and(|installed| installed == module) {
-        return Ok(module.len());
+        return Ok(module);
     }
     let folder = to.parent().context("the root is no module")?;
     let unfinished = to.with_extension(format!("wasm.{}", std::process::id()));
@@ -96,7 +123,7 @@ pub(crate) fn install(from: &Path, to: &Path) -> Result<usize> {
         .and_then(|()| fs::write(&unfinished, &module))
         .and_then(|()| fs::rename(&unfinished, to))
         .with_context(|| format!("cannot write {}", to.display()))?;
-    Ok(module.len())
+    Ok(module)
 }
 
 #[cfg(test)]

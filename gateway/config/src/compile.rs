@@ -172,8 +172,12 @@ fn watched(
         }
     }
     for one in bundles {
-        if let BundleSource::File(path) = &one.source {
-            watch.insert(path.clone());
+        if let BundleSource::Files {
+            authorities,
+            revoked,
+        } = &one.source
+        {
+            watch.extend([authorities].into_iter().chain(revoked).cloned());
         }
     }
     watch

@@ -166,10 +166,20 @@ pub struct BundleDecl {
 /// Where a bundle of authorities comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BundleSource {
-    /// A PEM file, as an absolute path. It is watched.
-    File(PathBuf),
-    /// PEM text in the resource.
-    Inline(Bytes),
+    /// Files, as absolute paths. They are watched.
+    Files {
+        /// The authorities, as PEM.
+        authorities: PathBuf,
+        /// What they have revoked, as PEM or DER.
+        revoked: Option<PathBuf>,
+    },
+    /// Text in the resource.
+    Inline {
+        /// As in a file.
+        authorities: Bytes,
+        /// As in a file.
+        revoked: Option<Bytes>,
+    },
     /// The resource is refused or missing and has no last good version: nobody is believed.
     Refused,
 }

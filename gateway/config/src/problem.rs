@@ -21,6 +21,8 @@ pub struct Problem {
     pub hint: Option<String>,
     /// The reason in the resource's conditions, such as `BackendNotFound` (Gateway API).
     pub reason: &'static str,
+    /// Of an error: only the part that it is about is refused, and the rest of the resource serves.
+    pub partial: bool,
 }
 
 impl Problem {
@@ -33,6 +35,7 @@ impl Problem {
             message: message.into(),
             hint: None,
             reason: INVALID,
+            partial: false,
         }
     }
 
@@ -65,6 +68,13 @@ impl Problem {
         self
     }
 
+    /// About a part that can be left out: the rest of the resource serves as it is written.
+    #[must_use]
+    pub fn partial(mut self) -> Self {
+        self.partial = true;
+        self
+    }
+
     /// With the resource that it is about.
     #[must_use]
     pub fn about(mut self, resource: ResourceId) -> Self {
@@ -78,7 +88,7 @@ impl Problem {
 pub enum Severity {
     /// The resource is used all the same.
     Warning,
-    /// The resource is refused: its last good version stays, if there is one.
+    /// The resource is refused, or a part of it: its last good version stays, if there is one.
     Error,
 }
 

@@ -148,14 +148,17 @@ pub enum Refused {
 }
 
 /// Addresses of metadata services that are not link-local.
-const METADATA: [IpAddr; 3] = [
+const METADATA: [IpAddr; 5] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), // Alibaba Cloud
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),   // Azure
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)), // AWS
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254)), // Google Cloud
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)), // Oracle Cloud
 ];
 
 /// Whether an address that a name leads to may be an endpoint: whoever controls the name must not
-/// reach with it what only the gateway's machine can reach.
+/// reach with it what only the gateway's machine can reach. An IPv6 address that stands for an IPv4
+/// address somewhere on the way is judged as that address too.
 ///
 /// # Errors
 ///
@@ -183,7 +186,34 @@ pub fn check_address(address: IpAddr, allow_link_local: bool) -> Result<(), Refu
     if !allow_link_local && (link_local || METADATA.contains(&address)) {
         return Err(Refused::LinkLocal);
     }
-    Ok(())
+    match address {
+        IpAddr::V6(address) => translated(address).map_or(Ok(()), |behind| {
+            check_address(behind.into(), allow_link_local)
+        }),
+        IpAddr::V4(_) => Ok(()),
+    }
+}
+
+/// The IPv4 address that packets to an IPv6 address come out at, where a translator or tunnel stands in
+/// the way.
+fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    let [a, b, c, d, e, f, g, h] = address.segments();
+    let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
+    match [a, b, c, d, e, f] {
+        // IPv4-compatible (RFC 4291 §2.5.5.1, deprecated); `::1` is none.
+        [0, 0, 0, 0, 0, 0] if g != 0 => Some(v4(g, h)),
+        // NAT64, the well-known prefix and that of networks of one's own (RFC 6052, RFC 8215).
+        [0x64, 0xff9b, 0, 0, 0, 0] | [0x64, 0xff9b, 1, ..] => Some(v4(g, h)),
+        // IPv4-translated (RFC 2765).
+        [0, 0, 0, 0, 0xffff, 0] => Some(v4(g, h)),
+        // 6to4 (RFC 3056).
+        [0x2002, ..] => Some(v4(b, c)),
+        // Teredo: the client's address, inverted (RFC 4380 §4).
+        [0x2001, 0, ..] => Some(v4(!g, !h)),
+        // ISATAP (RFC 5214 §6.1).
+        [.., 0 | 0x200, 0x5efe] => Some(v4(g, h)),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -229,7 +259,16 @@ mod tests {
     #[test]
     fn addresses_that_only_the_machine_itself_can_reach_are_refused() {
         let check = |text: &str, allow| check_address(text.parse().expect("an address"), allow);
-        for fine in ["127.0.0.1", "10.0.0.1", "::1", "2001:db8::1", "fd00::1"] {
+        for fine in [
+            "127.0.0.1",
+            "10.0.0.1",
+            "::1",
+            "2001:db8::1",
+            "fd00::1",
+            "64:ff9b::10.0.0.1",
+            "2002:a00:1::1",
+            "2001:db8:a9fe:a9fe::1",
+        ] {
             assert_eq!(check(fine, false), Ok(()), "{fine}");
         }
         for (bad, why) in [
@@ -240,6 +279,8 @@ mod tests {
             ("255.255.255.255", Refused::NoHost),
             ("ff02::1", Refused::NoHost),
             ("::ffff:127.0.0.1", Refused::Mapped),
+            ("::ffff:169.254.169.254", Refused::Mapped),
+            ("64:ff9b::224.0.0.1", Refused::NoHost),
         ] {
             assert_eq!(check(bad, false), Err(why), "{bad}");
             assert_eq!(check(bad, true), Err(why), "{bad}");
@@ -250,6 +291,17 @@ mod tests {
             "fe80::1",
             "fd00:ec2::254",
             "168.63.129.16",
+            "fd20:ce::254",
+            "fd00:c1::a9fe:a9fe",
+            "64:ff9b::169.254.169.254",
+            "64:ff9b::100.100.100.200",
+            "64:ff9b:1::a9fe:a9fe",
+            "::169.254.169.254",
+            "::ffff:0:169.254.169.254",
+            "2002:a9fe:a9fe::1",
+            "2001:0:1:2:0:3:5601:5601",
+            "2001:db8::5efe:169.254.169.254",
+            "fe80::5efe:10.0.0.1",
         ] {
             assert_eq!(check(local, false), Err(Refused::LinkLocal), "{local}");
             assert_eq!(check(local, true), Ok(()), "{local}");

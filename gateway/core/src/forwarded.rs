@@ -10,6 +10,8 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::header::HeaderName;
 
+use crate::client_certificate::Mode;
+
 /// `x-forwarded-for`.
 pub const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// `x-forwarded-proto`.
@@ -37,13 +39,16 @@ pub struct Peer<'a> {
     /// The element for the peer's verified certificate, made once a connection
     /// ([`crate::client_certificate::element`]).
     pub certificate: Option<&'a HeaderValue>,
+    /// What becomes of X-Forwarded-Client-Cert.
+    pub client_cert: Mode,
 }
 
 /// Sets X-Forwarded-For, -Proto, -Host and -Client-Cert and returns the client's address.
 pub fn apply(headers: &mut HeaderMap, peer: &Peer<'_>) -> IpAddr {
     let trusted = peer.trusted_hops > 0;
-    if !trusted {
-        remove_claims(headers);
+    let keeps = peer.client_cert.keeps(peer.certificate.is_some(), trusted);
+    if !trusted || !keeps {
+        remove_claims(headers, trusted, keeps);
     }
     let (list, client) = forwarded_for(headers, peer);
     headers.insert(X_FORWARDED_FOR, list);
@@ -53,12 +58,11 @@ pub fn apply(headers: &mut HeaderMap, peer: &Peer<'_>) -> IpAddr {
     if !trusted || !headers.contains_key(X_FORWARDED_HOST) {
         headers.insert(X_FORWARDED_HOST, peer.authority.clone());
     }
-    if let Some(element) = peer.certificate {
-        let list = if trusted {
-            appended(headers, element)
-        } else {
-            element.clone()
-        };
+    if let Some(element) = peer.certificate
+        && peer.client_cert.tells()
+    {
+        // What is not kept is gone.
+        let list = appended(headers, element);
         headers.insert(X_FORWARDED_CLIENT_CERT, list);
     }
     client
@@ -66,6 +70,9 @@ pub fn apply(headers: &mut HeaderMap, peer: &Peer<'_>) -> IpAddr {
 
 /// The certificates that trusted proxies have seen, and then the one of our peer.
 fn appended(headers: &HeaderMap, element: &HeaderValue) -> HeaderValue {
+    if !headers.contains_key(X_FORWARDED_CLIENT_CERT) {
+        return element.clone();
+    }
     let mut list = Vec::new();
     for value in headers.get_all(X_FORWARDED_CLIENT_CERT) {
         list.extend_from_slice(value.as_bytes());
@@ -76,8 +83,15 @@ fn appended(headers: &HeaderMap, element: &HeaderValue) -> HeaderValue {
 }
 
 /// Removes what an untrusted client claims in fields that only proxies write: X-Forwarded-Port,
-/// X-Forwarded-Client-Cert and their kin, and the standard's own Forwarded (RFC 7239 §8.1).
-fn remove_claims(headers: &mut HeaderMap) {
+/// X-Forwarded-Client-Cert and their kin, and the standard's own Forwarded (RFC 7239 §8.1); from a
+/// `trusted` one, X-Forwarded-Client-Cert alone. With `keeps`, that one stays.
+fn remove_claims(headers: &mut HeaderMap, trusted: bool, keeps: bool) {
+    let is_claim = |name: &HeaderName| {
+        if is_like(name.as_str(), X_FORWARDED_CLIENT_CERT.as_str()) {
+            return !(keeps && *name == X_FORWARDED_CLIENT_CERT);
+        }
+        !trusted && is_claim(name)
+    };
     // Most requests have none: look before collecting.
     if headers.keys().any(is_claim) {
         let claims: Vec<HeaderName> = headers
@@ -95,11 +109,14 @@ fn remove_claims(headers: &mut HeaderMap) {
 fn is_claim(name: &HeaderName) -> bool {
     let name = name.as_str();
     let prefix = name.get(..X_FORWARDED.len()).unwrap_or_default();
-    let is_forwarded = prefix
-        .bytes()
-        .zip(X_FORWARDED.bytes())
-        .all(|(given, known)| given == known || (given == b'_' && known == b'-'));
-    (is_forwarded && !prefix.is_empty()) || matches!(name, "forwarded" | "x-real-ip" | "x_real_ip")
+    is_like(prefix, X_FORWARDED) || matches!(name, "forwarded" | "x-real-ip" | "x_real_ip")
+}
+
+/// Whether a name is another one, but for underscores in place of hyphens.
+fn is_like(given: &str, known: &str) -> bool {
+    let mut letters = given.bytes().zip(known.bytes());
+    given.len() == known.len()
+        && letters.all(|(given, known)| given == known || (given == b'_' && known == b'-'))
 }
 
 const X_FORWARDED: &str = "x-forwarded-";
@@ -150,6 +167,7 @@ mod tests {
 
     use super::Peer;
     use super::apply;
+    use crate::client_certificate::Mode;
 
     #[track_caller]
     fn check(trusted_hops: usize, claimed: Option<&'static str>, list: &str, client: &str) {
@@ -167,6 +185,7 @@ mod tests {
                 scheme: &HeaderValue::from_static("http"),
                 authority: &HeaderValue::from_static("shop.test"),
                 certificate: None,
+                client_cert: Mode::ByTrust,
             },
         );
         assert_eq!(headers["x-forwarded-for"], list);
@@ -205,6 +224,7 @@ mod tests {
             scheme: &HeaderValue::from_static("http"),
             authority: &HeaderValue::from_static("shop.test"),
             certificate: None,
+            client_cert: Mode::ByTrust,
         };
         apply(&mut headers, &peer);
         let claims = headers.values().filter(|value| *value == "claim").count();
@@ -226,10 +246,50 @@ mod tests {
                 scheme: &HeaderValue::from_static("https"),
                 authority: &HeaderValue::from_static("shop.test"),
                 certificate: Some(&element),
+                client_cert: Mode::ByTrust,
             };
             apply(&mut headers, &peer);
             let got: Vec<_> = headers.get_all("x-forwarded-client-cert").iter().collect();
             assert_eq!(got, [expected]);
+        }
+    }
+
+    #[test]
+    fn each_mode_keeps_and_tells_what_envoys_does() {
+        let element = HeaderValue::from_static("Hash=02");
+        for (mode, with, without) in [
+            (Mode::Sanitize, None, None),
+            (Mode::ForwardOnly, Some("Hash=01"), None),
+            (Mode::AppendForward, Some("Hash=01,Hash=02"), None),
+            (Mode::SanitizeSet, Some("Hash=02"), None),
+            (Mode::AlwaysForwardOnly, Some("Hash=01"), Some("Hash=01")),
+        ] {
+            for (certificate, expected) in [(Some(&element), with), (None, without)] {
+                for trusted_hops in [0, 1] {
+                    let mut headers = HeaderMap::new();
+                    for name in ["x-forwarded-client-cert", "x_forwarded_client-cert"] {
+                        headers.insert(name, HeaderValue::from_static("Hash=01"));
+                    }
+                    headers.insert("x-forwarded-port", HeaderValue::from_static("1"));
+                    let peer = Peer {
+                        address: IpAddr::from([10, 0, 0, 9]),
+                        address_text: &HeaderValue::from_static("10.0.0.9"),
+                        trusted_hops,
+                        scheme: &HeaderValue::from_static("https"),
+                        authority: &HeaderValue::from_static("shop.test"),
+                        certificate,
+                        client_cert: mode,
+                    };
+                    apply(&mut headers, &peer);
+                    let got = headers.get("x-forwarded-client-cert");
+                    let got = got.map(|value| value.to_str().expect("text"));
+                    assert_eq!(got, expected, "{mode:?} {certificate:?} {trusted_hops}");
+                    // What is like it stays only where all that came in is believed.
+                    let stays = trusted_hops > 0 && mode.keeps(certificate.is_some(), true);
+                    assert_eq!(headers.contains_key("x_forwarded_client-cert"), stays);
+                    assert_eq!(headers.contains_key("x-forwarded-port"), trusted_hops > 0);
+                }
+            }
         }
     }
 

@@ -50,6 +50,29 @@ fn is_plain(path_and_query: &[u8]) -> Result<bool, Failure> {
     Ok(plain)
 }
 
+/// Path and query with those characters escaped that RFC 3986 has no place for and that many refuse: `<`
+/// and `>`, a backquote in the path, a double quote in the query, and what would begin a fragment. Browsers
+/// escape the same ones.
+#[must_use]
+pub fn escape(path_and_query: &[u8]) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(path_and_query.len() + 8);
+    let mut in_query = false;
+    for &byte in path_and_query {
+        match byte {
+            b'<' => escaped.extend(b"%3C"),
+            b'>' => escaped.extend(b"%3E"),
+            b'#' => escaped.extend(b"%23"),
+            b'"' if in_query => escaped.extend(b"%22"),
+            b'`' if !in_query => escaped.extend(b"%60"),
+            _ => {
+                in_query |= byte == b'?';
+                escaped.push(byte);
+            }
+        }
+    }
+    escaped
+}
+
 fn decode_unreserved(path: &[u8]) -> Result<Vec<u8>, Failure> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut bytes = path.iter();

@@ -13,6 +13,7 @@ use http::header::EXPECT;
 use http::header::HOST;
 
 use crate::authority;
+use crate::client_certificate::Mode;
 use crate::failure::Failure;
 use crate::forwarded;
 use crate::hop_by_hop;
@@ -49,6 +50,8 @@ pub struct Arrival<'a> {
     pub secure: bool,
     /// The client's verified certificate, as X-Forwarded-Client-Cert has it.
     pub client_certificate: Option<&'a HeaderValue>,
+    /// What becomes of X-Forwarded-Client-Cert.
+    pub forward_client_cert: Mode,
     /// 128 random bits for the request id.
     pub random: u128,
 }
@@ -95,6 +98,7 @@ pub fn prepare(received: Received<'_>, arrival: &Arrival<'_>) -> Result<Prepared
         scheme: &scheme,
         authority: &authority,
         certificate: arrival.client_certificate,
+        client_cert: arrival.forward_client_cert,
     };
     let client = forwarded::apply(&mut headers, &peer);
     if arrival.trusted_hops == 0 || !headers.contains_key(forwarded::X_REQUEST_ID) {

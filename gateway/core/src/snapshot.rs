@@ -10,6 +10,7 @@ use std::sync::Arc;
 use crate::backend::Backend;
 use crate::backend::BackendId;
 use crate::backend::BackendName;
+use crate::client_certificate::ForwardClientCert;
 use crate::defaults::SizeLimits;
 use crate::defaults::Timeouts;
 use crate::host::HostMap;
@@ -56,6 +57,8 @@ pub struct Bind {
     pub address: SocketAddr,
     /// How many proxies in front of it are ours.
     pub trusted_hops: usize,
+    /// What origins are told about its clients' certificates.
+    pub forward_client_cert: ForwardClientCert,
     /// How long its clients may take.
     pub timeouts: Timeouts,
     /// How much may be held in memory for its clients.

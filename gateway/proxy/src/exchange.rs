@@ -11,6 +11,7 @@
 pub(crate) mod course;
 pub(crate) mod ending;
 pub(crate) mod forward;
+pub(crate) mod injection;
 pub(crate) mod intake;
 mod listener;
 pub(crate) mod local;
@@ -190,6 +191,7 @@ fn receive<'a>(
         trusted_hops: scene.bind().trusted_hops,
         secure: secured.is_some(),
         client_certificate: secured.and_then(Secured::element),
+        forward_client_cert: scene.bind().forward_client_cert.mode,
         random: down.link.worker.ids.next(),
     };
     let prepared = prepare(received, &arrival)?;

@@ -76,7 +76,7 @@ struct Bodies {
 
 impl Bodies {
     fn add(&mut self, filter: &Filter, side: Side) {
-        self.are_seen |= filter.sees_body(side);
+        self.are_seen |= filter.sees_body(side) || filter.injects(side);
         self.may_change |= filter.edits_body(side);
     }
 }
@@ -111,7 +111,12 @@ impl Filter {
 
     /// Whether it may change the length of bodies of this direction.
     fn edits_body(&self, side: Side) -> bool {
-        self.sees_body(side) && self.plugin.module().may_edit_bodies()
+        self.injects(side) || self.sees_body(side) && self.plugin.module().may_edit_bodies()
+    }
+
+    /// Whether it may add to bodies of this direction whenever it likes.
+    fn injects(&self, side: Side) -> bool {
+        side == Side::Response && self.plugin.module().may_inject()
     }
 }
 

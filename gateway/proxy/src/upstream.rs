@@ -5,9 +5,11 @@
 //! request may be sent a second time `core::retry`'s to decide.
 
 pub(crate) mod balance;
+mod dial;
 pub(crate) mod h2;
 pub(crate) mod pool;
 pub(crate) mod redis;
+pub(crate) mod versions;
 
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -15,9 +17,6 @@ use std::rc::Rc;
 use tidegate_core::backend::BackendProtocol;
 use tidegate_core::failure::Failure;
 use tidegate_core::proxy_protocol::Ends;
-use tidegate_core::proxy_protocol::encode;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::TcpStream;
 
 use crate::http1::reader::Reader;
 use crate::http1::writer::Writer;
@@ -27,8 +26,6 @@ use crate::http2::writer::StreamWriter;
 use crate::inlet::Inlet;
 use crate::outlet::Outlet;
 use crate::tls::ConnectorId;
-use crate::tls::Offer;
-use crate::transport::Transport;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
 use crate::upstream::balance::Picked;
@@ -36,6 +33,7 @@ use crate::upstream::h2::Place;
 use crate::upstream::h2::Reservation;
 use crate::upstream::pool::Pool;
 use crate::worker::Worker;
+pub(crate) use dial::dial;
 
 /// Endpoints that may each use up the time for connecting before a request is given up.
 pub(crate) const MAX_TIMED_OUT: usize = 3;
@@ -243,21 +241,10 @@ pub(crate) async fn connect_from(
     while let Some((place, endpoint)) = picked {
         let opened = match backend.backend.protocol {
             BackendProtocol::Http1 => {
-                let offer = offer(backend, freshness);
-                let opened = open(worker, backend, (place, endpoint), offer, client).await;
-                match opened {
-                    // It may speak HTTP/2 alone.
-                    Err(Failure::UpstreamTlsHandshake)
-                        if freshness.is_for_tunnel()
-                            && backend.backend.proxy_protocol.is_none() =>
-                    {
-                        open_tunnel(worker, backend, (place, endpoint)).await
-                    }
-                    opened => opened,
-                }
+                dial::open(worker, backend, (place, endpoint), freshness, client).await
             }
             BackendProtocol::Http2 if freshness.is_for_tunnel() => {
-                open_tunnel(worker, backend, (place, endpoint)).await
+                dial::open_tunnel(worker, backend, (place, endpoint)).await
             }
             BackendProtocol::Http2 => {
                 let reserved = worker.h2.reserve(worker, backend, endpoint).await;
@@ -282,73 +269,6 @@ pub(crate) async fn connect_from(
         }
     }
     Err(error)
-}
-
-/// A stream on a connection of HTTP/2 whose origin opens tunnels on streams (RFC 8441 §3).
-async fn open_tunnel(
-    worker: &Rc<Worker>,
-    backend: &Rc<BackendState>,
-    (place, endpoint): Picked,
-) -> Result<Upstream, Failure> {
-    if backend.backend.proxy_protocol.is_some() {
-        return Err(Failure::UpgradeFailed); // It would be another client's.
-    }
-    let reservation = worker.h2.reserve(worker, backend, endpoint).await?;
-    let limit = worker.timeouts().connect;
-    // It says so in its first frame, which may not have come yet.
-    let announced = worker.wheel.limit(limit, reservation.reserved.greeting());
-    announced.await.map_err(|_| Failure::ConnectTimeout)?;
-    if !reservation.reserved.opens_tunnels() {
-        return Err(Failure::UpgradeFailed);
-    }
-    let lease = backend.lease(place);
-    Ok(on_stream(worker, reservation, endpoint, lease))
-}
-
-/// What a new connection with TLS offers to speak.
-fn offer(backend: &BackendState, freshness: Freshness) -> Offer {
-    // A connection that begins with a client's name is that client's: no other's requests may be
-    // on it.
-    match freshness {
-        Freshness::Any | Freshness::New if backend.backend.proxy_protocol.is_none() => Offer::Http,
-        _ => Offer::Http1,
-    }
-}
-
-/// A new connection; with TLS the endpoint chooses the version.
-async fn open(
-    worker: &Worker,
-    backend: &Rc<BackendState>,
-    (place, endpoint): Picked,
-    offer: Offer,
-    client: Option<&Ends>,
-) -> Result<Upstream, Failure> {
-    let deadline = worker.wheel.deadline();
-    let dialing = dial(backend, endpoint, offer, client);
-    let limit = worker.timeouts().connect;
-    let transport = match deadline.limit(limit, dialing).await {
-        Ok(opened) => opened?,
-        Err(_) => return Err(Failure::ConnectTimeout),
-    };
-    if transport.speaks_http2() {
-        let adopting = worker.h2.adopt(worker, backend, endpoint, transport);
-        let adopted = deadline.limit(limit, Box::pin(adopting)).await;
-        let reservation = adopted.map_err(|_| Failure::ConnectTimeout)??;
-        let lease = backend.lease(place);
-        return Ok(on_stream(worker, reservation, endpoint, lease));
-    }
-    let local = transport.tcp().local_addr().ok();
-    let (read, write) = transport.into_split();
-    Ok(Upstream::Http1(Box::new(UpstreamConnection {
-        reader: Reader::new(read, deadline),
-        writer: Writer::new(write, worker.wheel.deadline()),
-        endpoint,
-        connector: backend.connector_id(),
-        local,
-        reused: false,
-        of_client: backend.backend.proxy_protocol.is_some(),
-        lease: Some(backend.lease(place)),
-    })))
 }
 
 impl Upstream {
@@ -405,50 +325,6 @@ impl Upstream {
         match self {
             Self::Http1(it) => worker.pool.keep(it),
             Self::Http2(_) => {} // It is not ours alone.
-        }
-    }
-}
-
-/// Connects to an endpoint, with TLS if the backend wants it. If it wants to know who the client
-/// is, it is told before all else; `None` is the gateway itself. The caller limits the time.
-///
-/// # Errors
-///
-/// [`Failure::ConnectFailed`], or how TLS failed.
-pub(crate) async fn dial(
-    backend: &BackendState,
-    endpoint: SocketAddr,
-    offer: Offer,
-    client: Option<&Ends>,
-) -> Result<Transport, Failure> {
-    let connector = match offer {
-        Offer::ClientsOwn => None,
-        _ => backend.connector()?,
-    };
-    let mut stream = TcpStream::connect(endpoint).await.map_err(|err| {
-        tracing::debug!(%endpoint, %err, "connect failed");
-        Failure::ConnectFailed
-    })?;
-    // Small writes must not wait for acknowledgements; a socket without the option still works.
-    stream.set_nodelay(true).ok();
-    if let Some(version) = backend.backend.proxy_protocol {
-        let header = encode(version, client);
-        stream.write_all(&header).await.map_err(|err| {
-            tracing::debug!(%endpoint, %err, "connect failed: the client could not be named");
-            Failure::ConnectFailed
-        })?;
-    }
-    match connector {
-        None => Ok(Transport::Tcp(stream)),
-        Some(connector) => {
-            // Large, and connections without TLS do not pay for it.
-            let connecting = Box::pin(connector.connect(offer, stream));
-            let connected = connecting.await.map_err(|(failure, why)| {
-                tracing::debug!(%endpoint, "no TLS with an origin: {why}");
-                backend.note_tls_failure(why);
-                failure
-            });
-            Ok(Transport::Tls(connected?))
         }
     }
 }

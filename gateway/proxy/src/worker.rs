@@ -56,6 +56,7 @@ use crate::upstream::balance::BackendStates;
 use crate::upstream::h2::H2Pool;
 use crate::upstream::pool::Pool;
 use crate::upstream::redis::RedisPool;
+use crate::upstream::versions::Versions;
 
 use handshake::Handshakes;
 
@@ -124,6 +125,7 @@ pub(crate) struct Worker {
     pub(crate) wheel: Wheel,
     pub(crate) pool: Pool,
     pub(crate) h2: H2Pool,
+    pub(crate) versions: Versions,
     pub(crate) redis: RedisPool,
     pub(crate) backends: BackendStates,
     pub(crate) ids: IdSource,

@@ -4,6 +4,7 @@
 //! plugins, and values of header edits may hold secrets and never leave.
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use serde_json::Value;
 use serde_json::json;
@@ -22,6 +23,7 @@ use tidegate_core::snapshot::Snapshot;
 use tidegate_proxy::LookedUp;
 use tidegate_proxy::Metrics;
 
+use crate::status::BundleStatus;
 use crate::status::CertificateStatus;
 use crate::status::Status;
 
@@ -68,21 +70,34 @@ pub(crate) fn config(status: &Status, names: &[LookedUp]) -> Vec<u8> {
         "backends": backends,
         "plugins": plugins,
         "certificates": status.certificates.iter().map(certificate).collect::<Vec<_>>(),
+        "bundles": status.bundles.iter().map(bundle).collect::<Vec<_>>(),
         "resources": resources,
     }))
 }
 
+/// A time to the second.
+fn date(time: SystemTime) -> String {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    let millis = since.map_or(0, |since| since.as_secs().saturating_mul(1000));
+    tidegate_core::time::rfc3339(millis)
+}
+
+fn bundle(one: &BundleStatus) -> Value {
+    json!({
+        "name": one.name,
+        "authorities": one.authorities,
+        "revocationLists": one.lists,
+        "nextUpdate": one.next_update.map(date),
+    })
+}
+
 /// All of a certificate but its key.
 fn certificate(one: &CertificateStatus) -> Value {
-    let since = one
-        .not_after
-        .duration_since(std::time::SystemTime::UNIX_EPOCH);
-    let millis = since.map_or(0, |since| since.as_secs().saturating_mul(1000));
     json!({
         "name": one.name,
         "subject": one.subject,
         "dnsNames": one.dns_names,
-        "notAfter": tidegate_core::time::rfc3339(millis),
+        "notAfter": date(one.not_after),
         "sha256": one.sha256,
         "key": "redacted",
     })
@@ -157,7 +172,7 @@ fn backend(backend: &Backend, names: &[LookedUp]) -> Value {
 /// `now` says which plugins wait to serve and where names lead.
 pub(crate) fn resources(status: &Status, now: &Metrics) -> Vec<u8> {
     let reload = status.reload.as_ref().map(|reload| {
-        let since = reload.at.duration_since(std::time::SystemTime::UNIX_EPOCH);
+        let since = reload.at.duration_since(SystemTime::UNIX_EPOCH);
         json!({
             "result": reload.outcome.label(),
             "at": since.map_or(0, |since| since.as_secs()),

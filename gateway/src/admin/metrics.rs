@@ -4,6 +4,7 @@
 //! plugins count, from plugins, whose number of metrics is limited where they are defined.
 
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -115,6 +116,19 @@ fn certificates(out: &mut Exposition, status: &Status) {
         let seconds = since.map_or(0, |since| since.as_secs());
         family.sample(&[("certificate", &one.name)], seconds);
     }
+    let mut family = out.family(
+        "tidegate_revocation_list_next_update_seconds",
+        Kind::Gauge,
+        "When the first list of revoked certificates of each bundle that has some is out of date, in \
+         seconds since 1970.",
+    );
+    for one in status.bundles.iter() {
+        if let Some(next) = one.next_update {
+            let since = next.duration_since(SystemTime::UNIX_EPOCH);
+            let seconds = since.map_or(0, |since| since.as_secs());
+            family.sample(&[("bundle", &one.name)], seconds);
+        }
+    }
 }
 
 fn code_cache(out: &mut Exposition, status: &Status) {
@@ -166,22 +180,23 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         guests: _,
         names,
     } = proxy;
-    let mut family = out.family(
+    let statuses = requests
+        .iter()
+        .map(|(status, count)| (status.to_string(), count));
+    by_label(
+        out,
         "tidegate_requests_total",
-        Kind::Counter,
         "Exchanges by the status that the client got.",
+        "status",
+        statuses,
     );
-    for (status, count) in requests {
-        family.sample(&[("status", &status.to_string())], count);
-    }
-    let mut family = out.family(
+    by_label(
+        out,
         "tidegate_request_flags_total",
-        Kind::Counter,
         "Exchanges that did not end with a forwarded response, by the access log's flag.",
+        "flag",
+        flags,
     );
-    for (flag, count) in flags {
-        family.sample(&[("flag", flag)], count);
-    }
     out.single(
         "tidegate_open_connections",
         Kind::Gauge,
@@ -195,15 +210,14 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
         connections,
     );
     tcp_connections(out, tcp);
-    let mut family = out.family(
+    by_label(
+        out,
         "tidegate_connection_flags_total",
-        Kind::Counter,
         "Connections that were refused before a request, or passed on as bytes and did not end by \
          both peers' word, by the access log's flag.",
+        "flag",
+        connection_flags,
     );
-    for (flag, count) in connection_flags {
-        family.sample(&[("flag", flag)], count);
-    }
     out.single(
         "tidegate_open_tunnels",
         Kind::Gauge,
@@ -240,22 +254,41 @@ fn traffic(out: &mut Exposition, proxy: &Metrics) {
     for ((plugin, kind), count) in plugin_faults {
         family.sample(&[("plugin", plugin), ("kind", kind)], count);
     }
+    swaps(out, retired_instances, waiting_plugins);
+    self::names(out, names);
+    plugins(out, used);
+}
+
+/// Counts of one family by one label.
+fn by_label<L: AsRef<str>, C: Display>(
+    out: &mut Exposition,
+    name: &'static str,
+    help: &'static str,
+    label: &'static str,
+    counts: impl IntoIterator<Item = (L, C)>,
+) {
+    let mut family = out.family(name, Kind::Counter, help);
+    for (value, count) in counts {
+        family.sample(&[(label, value.as_ref())], count);
+    }
+}
+
+/// What becomes of plugins that are replaced.
+fn swaps(out: &mut Exposition, retired: impl Display, waiting: &[String]) {
     out.single(
         "tidegate_plugin_retired_instances",
         Kind::Gauge,
         "Plugin instances that only streams of older generations hold.",
-        retired_instances,
+        retired,
     );
     let mut family = out.family(
         "tidegate_plugin_swap_waiting",
         Kind::Gauge,
         "1 for each plugin whose newest version waits, because streams hold too many old ones.",
     );
-    for plugin in waiting_plugins {
+    for plugin in waiting {
         family.sample(&[("plugin", plugin)], 1);
     }
-    self::names(out, names);
-    plugins(out, used);
 }
 
 /// Reads one number of a listener.

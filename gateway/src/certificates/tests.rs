@@ -13,6 +13,7 @@ use tidegate_config::load::Loader;
 use tidegate_config::place::Place;
 use tidegate_config::problem::Severity;
 use tidegate_config::resource::ResourceId;
+use tidegate_core::client_certificate::ForwardClientCert;
 use tidegate_core::snapshot::Protocol;
 use tidegate_core::tls::CertificateId;
 use tidegate_core::tls::Termination;
@@ -62,7 +63,10 @@ impl World {
         draft.bundles = vec![BundleDecl {
             resource,
             name: TrustName("default/shop".into()),
-            source: BundleSource::File(folder.path().join("ca.crt")),
+            source: BundleSource::Files {
+                authorities: folder.path().join("ca.crt"),
+                revoked: None,
+            },
             place,
         }];
         Self {
@@ -178,13 +182,76 @@ fn a_bad_pair_is_refused_with_the_reason_and_the_one_before_serves_on() {
             "{reason}: the one before serves on"
         );
         assert!(before.trusted.is(&after.trusted), "{reason}");
-        // Without one before, nothing does.
+        // Without one before, nothing does, unless it is only out of date: a restart must not take away
+        // what served.
         let mut world = World::new();
         world.write("ca.crt", &authority.pem);
         world.write_pair(&bad);
         let first = world.load();
-        assert!(first.trusted.certificates[0].is_none(), "{reason}");
+        let is_out_of_date = reason.starts_with("it ");
+        assert_eq!(
+            first.trusted.certificates[0].is_some(),
+            is_out_of_date,
+            "{reason}"
+        );
+        if is_out_of_date {
+            let remark = &first.problems[0];
+            assert_eq!(remark.severity, Severity::Warning);
+            let said = format!("{reason}T00:00:00Z: it is served, for there is no other");
+            assert_eq!(remark.message.replace(".000Z", "Z"), said);
+            assert_eq!(
+                world.load().problems,
+                first.problems,
+                "it is said on and on"
+            );
+            // A good one takes its place, and then it is refused.
+            world.write_pair(&good);
+            assert_eq!(world.load().problems, []);
+            world.write_pair(&bad);
+            assert_eq!(world.load().problems[0].severity, Severity::Error);
+        }
     }
+}
+
+#[test]
+fn what_authorities_have_revoked_is_read_with_them_and_replaced_alike() {
+    let mut world = World::new();
+    let authority = authority();
+    world.write_pair(&authority.server("shop.test"));
+    world.write("ca.crt", &authority.pem);
+    let revoked = world.path("ca.crl");
+    if let BundleSource::Files { revoked: path, .. } = &mut world.draft.bundles[0].source {
+        *path = Some(revoked);
+    }
+    world.check_refused("ca.crl");
+    for (bad, reason) in [
+        ("", "no `-----BEGIN X509 CRL-----` in it"),
+        (
+            "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n",
+            "list 1 of revoked certificates cannot be used",
+        ),
+    ] {
+        world.write("ca.crl", bad);
+        world.check_refused(reason);
+    }
+    world.write("ca.crl", authority.revoked(&[], 4000));
+    let first = world.load();
+    assert_eq!(first.problems, []);
+    let lists = |read: &Read| read.trusted.bundles[0].as_ref().map(|one| one.lists());
+    assert_eq!(lists(&first), Some(1));
+    assert!(first.trusted.is(&world.load().trusted));
+    world.write("ca.crl", authority.revoked(&[7], 4000));
+    let second = world.load();
+    assert!(!first.trusted.is(&second.trusted), "it is another");
+    // A bad one leaves the one before, and one that is out of date is better than none.
+    world.write("ca.crl", "");
+    let third = world.load();
+    assert!(second.trusted.is(&third.trusted) && third.problems.len() == 1);
+    world.write("ca.crl", authority.revoked(&[7, 8], 2002));
+    let old = world.load();
+    assert_eq!(old.problems[0].severity, Severity::Warning);
+    assert!(old.problems[0].message.contains("is out of date"));
+    assert!(!old.trusted.is(&second.trusted));
 }
 
 #[test]
@@ -241,6 +308,7 @@ fn a_certificate_for_clients_is_not_served() {
         name: "tcp".into(),
         address: ([127, 0, 0, 1], 0).into(),
         trusted_hops: 0,
+        forward_client_cert: ForwardClientCert::default(),
         timeouts: tidegate_core::defaults::Timeouts::default(),
         sizes: tidegate_core::defaults::SizeLimits::default(),
         access_log: tidegate_core::snapshot::AccessLog::Off,

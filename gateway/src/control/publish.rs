@@ -9,6 +9,7 @@ use tidegate_config::problem::Severity;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Isolation;
 use tidegate_host_abi::PluginKind;
+use tidegate_proxy::Bundle;
 use tidegate_proxy::Certificate;
 
 use crate::control::Loaded;
@@ -17,6 +18,7 @@ use crate::plugins::in_one_line;
 use crate::state::hex;
 use crate::status::Accepted;
 use crate::status::Board;
+use crate::status::BundleStatus;
 use crate::status::CertificateStatus;
 use crate::status::Outcome;
 use crate::status::PluginStatus;
@@ -140,6 +142,12 @@ pub(crate) fn serves(
         .zip(&trust.certificates)
         .filter_map(|(name, one)| Some(certificate(&name.0, one.as_deref()?)))
         .collect();
+    let bundles: Vec<BundleStatus> = snapshot
+        .bundles
+        .iter()
+        .zip(&trust.bundles)
+        .filter_map(|(name, one)| Some(bundle(&name.0, one.as_deref()?)))
+        .collect();
     let accepted: Vec<Accepted> = draft
         .accepted
         .iter()
@@ -155,6 +163,7 @@ pub(crate) fn serves(
         status.addresses = addresses.into();
         status.plugins = plugins.into();
         status.certificates = certificates.into();
+        status.bundles = bundles.into();
         status.accepted = accepted.into();
         status.resources = draft.resources.into();
         status.problems = draft.problems.into();
@@ -181,6 +190,15 @@ fn certificate(name: &str, one: &Certificate) -> CertificateStatus {
         dns_names: one.dns_names().map(str::to_owned).collect(),
         not_after: one.not_after(),
         sha256: hex(&one.sha256()),
+    }
+}
+
+fn bundle(name: &str, one: &Bundle) -> BundleStatus {
+    BundleStatus {
+        name: name.to_owned(),
+        authorities: one.authorities(),
+        lists: one.lists(),
+        next_update: one.next_update(),
     }
 }
 

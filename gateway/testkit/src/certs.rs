@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use rcgen::BasicConstraints;
 use rcgen::CertificateParams;
+use rcgen::CertificateRevocationListParams;
 use rcgen::CustomExtension;
 use rcgen::DnType;
 use rcgen::ExtendedKeyUsagePurpose;
 use rcgen::IsCa;
 use rcgen::Issuer;
+use rcgen::KeyIdMethod;
 use rcgen::KeyPair;
 use rcgen::KeyUsagePurpose;
 use rcgen::PKCS_ECDSA_P256_SHA256;
+use rcgen::RevokedCertParams;
 use rcgen::SanType;
+use rcgen::SerialNumber;
 use rcgen::date_time_ymd;
 use tidegate_proxy::Bundle;
 use tidegate_proxy::Certificate;
@@ -35,6 +39,7 @@ pub struct Leaf {
     common_name: Option<String>,
     purpose: Option<ExtendedKeyUsagePurpose>,
     years: Option<(i32, i32)>,
+    serial: Option<u64>,
     issuer_place: bool,
 }
 
@@ -103,6 +108,7 @@ impl Authority {
             params.not_before = date_time_ymd(from, 1, 1);
             params.not_after = date_time_ymd(until, 1, 1);
         }
+        params.serial_number = leaf.serial.map(SerialNumber::from);
         if leaf.issuer_place {
             params.custom_extensions.push(issuer_place());
         }
@@ -116,6 +122,41 @@ impl Authority {
     /// A certificate for servers of that name.
     pub fn server(&self, name: &str) -> Pair {
         self.sign(&Leaf::named(name))
+    }
+
+    /// A list that it has signed of serial numbers that it has revoked, good until the beginning of a
+    /// year, as PEM.
+    ///
+    /// # Panics
+    ///
+    /// Never in practice.
+    pub fn revoked(&self, serials: &[u64], until: i32) -> String {
+        let revoked_certs = serials.iter().map(|serial| RevokedCertParams {
+            serial_number: SerialNumber::from(*serial),
+            revocation_time: date_time_ymd(2001, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2001, 1, 1),
+            next_update: date_time_ymd(until, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let signed = list.signed_by(&self.issuer).expect("it signs");
+        signed.pem().expect("PEM")
+    }
+
+    /// It alone with lists of what is revoked, to be believed.
+    ///
+    /// # Panics
+    ///
+    /// If they are no lists.
+    pub fn bundle_with(&self, lists: &str) -> Arc<Bundle> {
+        let bundle = Bundle::from_pem(self.pem.as_bytes()).expect("a bundle");
+        Arc::new(bundle.with_revoked(lists.as_bytes()).expect("lists"))
     }
 
     /// It alone, to be believed.
@@ -173,6 +214,13 @@ impl Leaf {
     #[must_use]
     pub fn years(mut self, from: i32, until: i32) -> Self {
         self.years = Some((from, until));
+        self
+    }
+
+    /// With this serial number.
+    #[must_use]
+    pub fn serial(mut self, serial: u64) -> Self {
+        self.serial = Some(serial);
         self
     }
 

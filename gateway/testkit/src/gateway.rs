@@ -14,6 +14,7 @@ use tidegate_core::backend::Backend;
 use tidegate_core::backend::BackendProtocol;
 use tidegate_core::backend::Endpoint;
 use tidegate_core::balance::LoadBalancer;
+use tidegate_core::client_certificate::ForwardClientCert;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::dns::DnsSource;
@@ -70,6 +71,7 @@ pub struct Builder {
     timeouts: Timeouts,
     sizes: SizeLimits,
     trusted_hops: usize,
+    forward_client_cert: ForwardClientCert,
     workers: usize,
     format: AccessLog,
     /// What filters may call; `None` is all.
@@ -96,6 +98,7 @@ impl Gateway {
             timeouts: Timeouts::default(),
             sizes: SizeLimits::default(),
             trusted_hops: 0,
+            forward_client_cert: ForwardClientCert::default(),
             workers: 1,
             format: AccessLog::Text,
             reachable: None,
@@ -317,6 +320,13 @@ impl Builder {
         self
     }
 
+    /// What origins are told about clients' certificates.
+    #[must_use]
+    pub fn forward_client_cert(mut self, settings: ForwardClientCert) -> Self {
+        self.forward_client_cert = settings;
+        self
+    }
+
     /// So many proxies in front are ours.
     #[must_use]
     pub fn trusted_hops(mut self, hops: usize) -> Self {
@@ -418,6 +428,7 @@ impl Builder {
             name: "web".into(),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
             trusted_hops: self.trusted_hops,
+            forward_client_cert: self.forward_client_cert,
             timeouts: self.timeouts,
             sizes: self.sizes,
             access_log: self.format,

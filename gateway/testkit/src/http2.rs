@@ -180,7 +180,7 @@ pub async fn exchange(
     read(response).await
 }
 
-/// Sends data as the peer has room for it.
+/// Sends data as the peer has room for it; the last byte of the last data ends the stream.
 ///
 /// # Errors
 ///
@@ -190,15 +190,15 @@ pub async fn send(
     mut data: Bytes,
     last: bool,
 ) -> Result<(), h2::Error> {
+    if data.is_empty() && last {
+        return stream.send_data(data, true);
+    }
     while !data.is_empty() {
         stream.reserve_capacity(data.len());
         let room = std::future::poll_fn(|cx| stream.poll_capacity(cx)).await;
         let room = room.unwrap_or(Ok(0))?;
         let piece = data.split_to(room.min(data.len()));
-        stream.send_data(piece, false)?;
-    }
-    if last {
-        stream.send_data(Bytes::new(), true)?;
+        stream.send_data(piece, last && data.is_empty())?;
     }
     Ok(())
 }
@@ -267,19 +267,18 @@ struct Seen {
 
 impl Http2Origin {
     /// An origin that does with each stream what the script says.
-    pub fn script<F>(script: fn(Request<RecvStream>, SendResponse<Bytes>) -> F) -> Self
+    pub fn script<S, F>(script: S) -> Self
     where
+        S: Fn(Request<RecvStream>, SendResponse<Bytes>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), h2::Error>> + 'static,
     {
         Self::with(h2::server::Builder::new(), script)
     }
 
     /// The same with other settings.
-    pub fn with<F>(
-        builder: h2::server::Builder,
-        script: fn(Request<RecvStream>, SendResponse<Bytes>) -> F,
-    ) -> Self
+    pub fn with<S, F>(builder: h2::server::Builder, script: S) -> Self
     where
+        S: Fn(Request<RecvStream>, SendResponse<Bytes>) -> F + Send + Sync + 'static,
         F: Future<Output = Result<(), h2::Error>> + 'static,
     {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");

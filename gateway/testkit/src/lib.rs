@@ -17,6 +17,7 @@ pub mod dns;
 pub mod echo;
 pub mod envoy;
 pub mod eventually;
+pub mod frames;
 pub mod gateway;
 pub mod grpc;
 pub mod http2;

@@ -139,6 +139,7 @@ fn anywhere(bind: &Bind) -> Arc<Bind> {
         name: Arc::clone(&bind.name),
         address: SocketAddr::new(ip, 0),
         trusted_hops: bind.trusted_hops,
+        forward_client_cert: bind.forward_client_cert,
         timeouts: bind.timeouts,
         sizes: bind.sizes,
         access_log: bind.access_log,
@@ -162,8 +163,8 @@ fn certificate(decl: &CertificateDecl) -> Option<Arc<Certificate>> {
 
 fn bundle(decl: &BundleDecl) -> Option<Arc<Bundle>> {
     let text = match &decl.source {
-        BundleSource::File(path) => fs::read(path).ok()?,
-        BundleSource::Inline(text) => text.to_vec(),
+        BundleSource::Files { authorities, .. } => fs::read(authorities).ok()?,
+        BundleSource::Inline { authorities, .. } => authorities.to_vec(),
         BundleSource::Refused => return None,
     };
     Bundle::from_pem(&text).ok().map(Arc::new)

@@ -5,8 +5,14 @@
 
 #[path = "abuse/bodies.rs"]
 mod bodies;
+#[path = "abuse/frames.rs"]
+mod frames;
 #[path = "abuse/heads.rs"]
 mod heads;
+#[path = "abuse/http2.rs"]
+mod http2;
+#[path = "abuse/http2_origins.rs"]
+mod http2_origins;
 #[path = "abuse/origins.rs"]
 mod origins;
 #[path = "abuse/victim.rs"]

@@ -5,19 +5,14 @@
 //! it and sets `TIDEGATE_PEERS`; without that only Tidegate's half runs, against the same
 //! expectations.
 
-use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 
 use tidegate_testkit::Client;
+use tidegate_testkit::Envoy;
 use tidegate_testkit::Gateway;
 use tidegate_testkit::Message;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Wasm;
-use tidegate_testkit::eventually;
 
 const CONFIG: &str = r#"{"greeting":"ahoy","backend":"auth"}"#;
 
@@ -205,86 +200,13 @@ fn hello_filter_behaves_on_tidegate_as_expected() {
 
 #[test]
 fn hello_filter_behaves_on_envoy_as_on_tidegate() {
-    if std::env::var_os("TIDEGATE_PEERS").is_none() {
-        eprintln!("not compared with Envoy: run `cargo xtask test --peers`");
+    if !Envoy::wanted() {
         return;
     }
     let (origin, auth) = (origin(), auth());
-    let envoy = Envoy::start(&origin, &auth);
-    behaves("envoy", envoy.address, &origin);
-}
-
-/// A running Envoy with the filter, killed when dropped.
-struct Envoy {
-    child: Child,
-    address: SocketAddr,
-    _folder: tempfile::TempDir,
-}
-
-impl Envoy {
-    fn start(origin: &Origin, auth: &Origin) -> Self {
-        let peers = std::env::var_os("TIDEGATE_PEERS_DIR").expect("xtask says where peers are");
-        let binary = PathBuf::from(peers).join("envoy/bin/envoy");
-        assert!(binary.exists(), "{} is missing", binary.display());
-        let folder = tempfile::tempdir().expect("a folder");
-        let admin = folder.path().join("admin");
-        let config = envoy_config(origin.address(), auth.address());
-        let path = folder.path().join("envoy.yaml");
-        std::fs::File::create(&path)
-            .and_then(|mut file| file.write_all(config.as_bytes()))
-            .expect("written");
-        let child = Command::new(binary)
-            .args([
-                "--concurrency",
-                "1",
-                "--disable-hot-restart",
-                "-l",
-                "error",
-                "-c",
-            ])
-            .arg(&path)
-            .arg("--admin-address-path")
-            .arg(&admin)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("envoy starts");
-        let mut envoy = Self {
-            child,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
-            _folder: folder,
-        };
-        let admin: SocketAddr = eventually("envoy's admin address", || {
-            std::fs::read_to_string(&admin).ok()?.trim().parse().ok()
-        });
-        envoy.address = eventually("envoy's listener", || {
-            let mut client = Client::try_connect(admin).ok()?;
-            let listeners = client.get("/listeners").text();
-            listeners
-                .lines()
-                .next()?
-                .rsplit_once("::")?
-                .1
-                .trim()
-                .parse()
-                .ok()
-        });
-        eventually("envoy to serve", || {
-            let mut client = Client::try_connect(envoy.address).ok()?;
-            client
-                .try_send("GET /forbidden HTTP/1.1\r\nHost: a\r\n\r\n")
-                .ok()?;
-            (client.try_response().ok()?.status() == 403).then_some(())
-        });
-        envoy
-    }
-}
-
-impl Drop for Envoy {
-    fn drop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
+    let envoy = Envoy::start(&envoy_config(origin.address(), auth.address()));
+    let envoy = envoy.until("GET /forbidden HTTP/1.1\r\nHost: a\r\n\r\n", 403);
+    behaves("envoy", envoy.address(), &origin);
 }
 
 fn envoy_config(origin: SocketAddr, auth: SocketAddr) -> String {

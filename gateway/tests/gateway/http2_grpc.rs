@@ -70,6 +70,18 @@ fn calls_of_every_kind_pass_two_hops() {
         );
         assert!(answer.trailers.is_none());
 
+        // The client streams, and is answered at its end.
+        client = client.ready().await.unwrap();
+        let (response, mut body) = client.send_request(call("Joins"), false).unwrap();
+        for word in ["one", "", "three"] {
+            body.send_data(framed(word), false).unwrap();
+            tokio::task::yield_now().await;
+        }
+        body.send_data(Bytes::new(), true).unwrap();
+        let answer = http2::read(response).await.expect("an answer");
+        assert_eq!(answer.body, framed("one  three"));
+        assert_eq!(answer.trailer("grpc-status"), Some("0"));
+
         // Both sides stream, each waiting for the other.
         client = client.ready().await.unwrap();
         let (response, mut body) = client.send_request(call("Echo"), false).unwrap();

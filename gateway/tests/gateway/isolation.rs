@@ -98,6 +98,55 @@ fn a_trap_in_an_instance_of_its_own_ends_no_other_stream() {
     assert_eq!(faults.count(), 3, "{log:#?}");
 }
 
+/// A filter that answers all requests, and one that logs what it hears of the request.
+fn refuses_and_logs() -> (Wasm, Wasm) {
+    let refuses = Wasm::wat(
+        "refuses",
+        r#"(import "env" "proxy_send_local_response"
+            (func $answer (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"#,
+        r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (drop (call $answer (i32.const 403) (i32.const 0) (i32.const 0) (i32.const 0)
+                (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1)))
+            (i32.const 1))"#,
+    );
+    let logs = Wasm::wat(
+        "logs",
+        r#"(import "env" "proxy_define_metric"
+            (func $define (param i32 i32 i32 i32) (result i32)))
+        (import "env" "proxy_increment_metric" (func $more (param i32 i64) (result i32)))
+        (import "env" "proxy_get_header_map_value"
+            (func $get (param i32 i32 i32 i32 i32) (result i32)))"#,
+        r#"(data (i32.const 16) "heard") (data (i32.const 32) ":status")
+        (func (export "proxy_on_log") (param i32)
+            (drop (call $get (i32.const 2) (i32.const 32) (i32.const 7)
+                (i32.const 80) (i32.const 84)))
+            ;; Of a 403 only.
+            (if (i32.eq (i32.load8_u (i32.load (i32.const 80))) (i32.const 0x34)) (then
+                (drop (call $define (i32.const 0) (i32.const 16) (i32.const 5) (i32.const 64)))
+                (drop (call $more (i32.load (i32.const 64)) (i64.const 1))))))"#,
+    );
+    (refuses, logs)
+}
+
+#[test]
+fn a_filter_that_an_exchange_never_reaches_logs_it_whatever_its_isolation() {
+    // What plugins count is the process's.
+    for (isolation, count) in [(Isolation::Worker, 20), (Isolation::Stream, 40)] {
+        let (refuses, logs) = refuses_and_logs();
+        let gateway = Gateway::to(Origin::nowhere())
+            .plugin(&refuses)
+            .plugin(&logs.with(|spec| spec.isolation = isolation))
+            .start();
+        let mut client = gateway.client();
+        for _ in 0..20 {
+            assert_eq!(client.get("/").status(), 403);
+        }
+        eventually("all of them are logged", || {
+            (counter(&gateway, "heard") == count).then_some(())
+        });
+    }
+}
+
 #[test]
 fn a_stream_that_finds_all_instances_taken_is_refused_by_name() {
     let origin = Origin::answers(200, "fine");

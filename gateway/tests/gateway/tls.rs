@@ -437,3 +437,23 @@ fn many_silent_handshakes_do_not_keep_others_out() {
     let last = crowd.last_mut().expect("there is a crowd");
     last.stream().write_all(b"\x03").expect("still open");
 }
+
+#[test]
+fn who_sends_on_and_on_after_a_refused_greeting_is_cut() {
+    let origin = Origin::answers(200, "hello");
+    let authority = Authority::root("root");
+    let gateway = shop(&origin, &authority).start();
+    let client = TlsClient::new(&authority.pem, None);
+    let mut flood = gateway.client();
+    flood.send(client.greeting("nobody.test"));
+    let started = std::time::Instant::now();
+    let piece = [0; 64 * 1024];
+    while flood.try_send(piece).is_ok() {
+        assert!(
+            started.elapsed() < tidegate_testkit::LIMIT,
+            "it is read for ever"
+        );
+    }
+    let answer = client.get(gateway.address(), "shop.test", "/");
+    assert_eq!(answer.expect("an answer").status(), 200);
+}

@@ -133,7 +133,7 @@ fn filters_read_the_tls_of_the_connection() {
 }
 
 /// A filter that calls the backend `side` and passes its answer's body on as a header.
-fn caller() -> Wasm {
+pub(crate) fn caller() -> Wasm {
     Wasm::wat(
         "caller",
         r#"

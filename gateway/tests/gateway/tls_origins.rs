@@ -70,6 +70,39 @@ fn sessions_with_origins_are_resumed() {
     assert_eq!(resumed, [false, true, true]);
 }
 
+#[test]
+fn an_origin_whose_certificate_is_revoked_is_not_believed_whatever_its_names() {
+    let authority = Authority::root("root");
+    let origin = Origin::answers(200, "hello");
+    let leaf = Leaf::named("origin.test")
+        .uri("spiffe://td/origin")
+        .serial(7);
+    let front = front(&origin, &authority.sign(&leaf));
+    let by_name = Origination {
+        subject_alt_names: vec![SubjectAltName::Uri("spiffe://td/origin".into())],
+        ..believing("other.test")
+    };
+    for settings in [believing("origin.test"), by_name] {
+        let builder = |serials: &[u64]| {
+            Gateway::to(front.address())
+                .bundle(Some(
+                    &authority.bundle_with(&authority.revoked(serials, 4000)),
+                ))
+                .origin_tls(settings.clone())
+        };
+        let mut gateway = builder(&[8]).start();
+        assert_eq!(gateway.get("/").status(), 200);
+        gateway.change(builder(&[7, 8]));
+        assert_eq!(
+            gateway.get("/").status(),
+            502,
+            "also where a connection was kept"
+        );
+        let log = gateway.stop_for_log().join("\n");
+        assert!(log.contains("upstream_tls_certificate"), "{log}");
+    }
+}
+
 #[track_caller]
 fn check_refused(leaf: &Leaf, settings: Origination, signed_by: Option<&Authority>, flag: &str) {
     let authority = Authority::root("root");

@@ -9,6 +9,8 @@ use std::process::Command;
 use std::process::Stdio;
 
 use tidegate_testkit::Authority;
+use tidegate_testkit::Gateway;
+use tidegate_testkit::Https;
 use tidegate_testkit::Leaf;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Pair;
@@ -178,6 +180,71 @@ fn openssl_resumes_sessions_and_sees_the_chain() {
     assert!(offered.contains("ALPN protocol: http/1.1"), "{offered}");
     let refused = world.openssl(gateway.address, &["-alpn", "spdy/3"]);
     assert!(refused.contains("no application protocol"), "{refused}");
+}
+
+#[test]
+fn openssl_is_served_by_version_and_name_and_with_its_certificate() {
+    let world = World::new();
+    let origin = Origin::answers(200, "hello");
+    let shown = world.authority.sign(&Leaf::named("ada").for_clients());
+    let stranger = Authority::root("stranger").sign(&Leaf::named("eve").for_clients());
+    for (name, pair) in [("ada", &shown), ("eve", &stranger)] {
+        world.write(&format!("{name}.crt"), &pair.chain);
+        world.write(&format!("{name}.key"), &pair.key);
+    }
+    let certificate = |name: &str| world.authority.server(name).certificate();
+    let gateway = Gateway::to(origin.address())
+        .certificate(Some(&certificate("shop.test")))
+        .certificate(Some(&certificate("bank.test")))
+        .bundle(Some(&world.authority.bundle()))
+        .https(Https::at("shop.test", 0).only_13())
+        .https(Https::at("bank.test", 1).clients(0, false))
+        .start();
+    let ask = |host: &str, args: &[&str]| {
+        let request = world.path("request");
+        let text = format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        std::fs::write(&request, text).expect("written");
+        let mut openssl = Command::new("openssl");
+        openssl.args(["s_client", "-connect", &gateway.address().to_string()]);
+        openssl.args([
+            "-CAfile",
+            &world.text_path("ca.crt"),
+            "-verify_hostname",
+            host,
+        ]);
+        openssl.args(["-servername", host, "-ign_eof"]).args(args);
+        openssl.stdin(std::fs::File::open(&request).expect("there"));
+        let output = openssl.output().expect("openssl runs");
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    let served =
+        |text: &str| text.contains("HTTP/1.1 200") && text.contains("Verify return code: 0 (ok)");
+    let text = ask("shop.test", &["-tls1_3"]);
+    assert!(served(&text) && text.contains("TLSv1.3"), "{text}");
+    let text = ask("shop.test", &["-tls1_2"]);
+    assert!(text.contains("alert protocol version"), "{text}");
+    let text = ask("other.test", &[]);
+    assert!(text.contains("unrecognized name"), "{text}");
+    let with = |name: &str| {
+        [
+            world.text_path(&format!("{name}.crt")),
+            world.text_path(&format!("{name}.key")),
+        ]
+    };
+    let [certificate, key] = with("ada");
+    for version in ["-tls1_2", "-tls1_3"] {
+        let text = ask("bank.test", &["-cert", &certificate, "-key", &key, version]);
+        assert!(served(&text), "{version}: {text}");
+    }
+    let text = ask("bank.test", &[]);
+    assert!(
+        !served(&text) && text.contains("certificate required"),
+        "{text}"
+    );
+    let [certificate, key] = with("eve");
+    let text = ask("bank.test", &["-cert", &certificate, "-key", &key]);
+    assert!(!served(&text) && text.contains("alert"), "{text}");
+    assert_eq!(origin.requests().len(), 3);
 }
 
 #[test]

@@ -186,22 +186,112 @@ fn a_secret_that_kubernetes_swaps_serves_as_a_whole() {
 #[test]
 fn a_certificate_that_cannot_be_used_stops_a_start_with_its_place() {
     let authority = Authority::root("root");
-    let expired = authority.sign(&tidegate_testkit::Leaf::named("shop.test").years(2001, 2002));
+    let wrong = authority.sign(&tidegate_testkit::Leaf::named("shop.test").for_clients());
     let folder = Folder::of(&[
         ("gateway.yaml", GATEWAY),
         ("certificate.yaml", &certificate(".")),
         ("route.yaml", &route("shop")),
         ("shop.yaml", &backend("shop", Origin::nowhere())),
-        ("tls.crt", &expired.chain),
-        ("tls.key", &expired.key),
+        ("tls.crt", &wrong.chain),
+        ("tls.key", &wrong.key),
     ]);
     let mut check = super::process::tidegate();
     check.arg("check").arg("-c").arg(folder.path());
     let (code, out, _) = super::process::finish(&mut check);
     assert_eq!(code, Some(1), "{out}");
     assert!(out.contains("certificate.yaml:"), "{out}");
-    assert!(out.contains("it expired on 2002-01-01"), "{out}");
+    assert!(out.contains("does not include servers"), "{out}");
     assert!(!out.contains("PRIVATE KEY"), "{out}");
+}
+
+#[test]
+fn a_gateway_that_starts_with_an_expired_certificate_shows_it_and_says_so() {
+    let authority = Authority::root("root");
+    let expired = authority.sign(&tidegate_testkit::Leaf::named("shop.test").years(2001, 2002));
+    let origin = Origin::answers(200, "hello");
+    let folder = Folder::of(&[
+        ("gateway.yaml", GATEWAY),
+        ("certificate.yaml", &certificate(".")),
+        ("route.yaml", &route("shop")),
+        ("shop.yaml", &backend("shop", origin.address())),
+        ("tls.crt", &expired.chain),
+        ("tls.key", &expired.key),
+    ]);
+    let gateway = Running::start(&folder, &[]);
+    let address = gateway.address().expect("it listens");
+    let client = TlsClient::new(&authority.pem, None);
+    let err = client
+        .get(address, "shop.test", "/")
+        .expect_err("the client refuses it");
+    assert!(err.to_string().contains("xpired"), "{err}");
+    gateway.logs("it expired on 2002-01-01");
+    gateway.logs("certificate Certificate default/shop has expired: clients refuse it");
+    let good = authority.server("shop.test");
+    folder.write("tls.crt", good.chain.as_bytes());
+    folder.write("tls.key", good.key.as_bytes());
+    eventually("the good one", || {
+        client.get(address, "shop.test", "/").ok()
+    });
+    folder.write("tls.crt", expired.chain.as_bytes());
+    folder.write("tls.key", expired.key.as_bytes());
+    eventually("the refusal", || {
+        let resource = gateway.resource("Certificate", "shop")?;
+        let message = resource.pointer("/problems/0/message")?.to_string();
+        message.contains("it expired on").then_some(())
+    });
+    shows(address, &authority, &good);
+}
+
+#[test]
+fn a_list_of_revoked_certificates_is_followed() {
+    let (servers, clients) = (Authority::root("servers"), Authority::root("clients"));
+    let leaf = tidegate_testkit::Leaf::named("client.test");
+    let shown = clients.sign(&leaf.serial(7).for_clients());
+    let origin = Origin::answers(200, "hello");
+    let asking = format!(
+        "{GATEWAY}  tls: {{ frontend: {{ default: {{ validation: {{ caCertificateRefs: [{{ group: tidegate.dev, kind: Certificate, name: clients }}] }} }} }} }}\n"
+    );
+    let believed = "---\napiVersion: tidegate.dev/v1alpha1\nkind: Certificate\nmetadata: { name: clients }\nspec: { ca: ca.crt, crl: ca.crl }\n";
+    let pair = servers.server("shop.test");
+    let folder = Folder::of(&[
+        ("gateway.yaml", &asking),
+        ("certificate.yaml", &certificate(".")),
+        ("clients.yaml", believed),
+        ("route.yaml", &route("shop")),
+        ("shop.yaml", &backend("shop", origin.address())),
+        ("tls.crt", &pair.chain),
+        ("tls.key", &pair.key),
+        ("ca.crt", &clients.pem),
+        ("ca.crl", &clients.revoked(&[8], 4000)),
+    ]);
+    let gateway = Running::start(&folder, &[]);
+    let address = gateway.address().expect("it listens");
+    let get = || {
+        let client = TlsClient::new(&servers.pem, Some(&shown));
+        let answer = client.get(address, "shop.test", "/");
+        answer
+            .map(|answer| answer.status())
+            .map_err(|err| err.to_string())
+    };
+    assert_eq!(get(), Ok(200));
+    let next = r#"tidegate_revocation_list_next_update_seconds{bundle="default/clients"}"#;
+    assert!(gateway.metric(next).is_some_and(|seconds| seconds > 1e9));
+    let lists = || {
+        gateway
+            .json("/config_dump")
+            .pointer("/bundles/0/revocationLists")
+            .cloned()
+    };
+    assert_eq!(lists(), Some(1.into()));
+    folder.write("ca.crl", clients.revoked(&[7, 8], 4000).as_bytes());
+    eventually("the client to be refused", || {
+        get().err().filter(|err| err.contains("CertificateRevoked"))
+    });
+    // A list that cannot be read leaves the one before.
+    folder.write("ca.crl", b"nothing");
+    gateway.logs("no `-----BEGIN X509 CRL-----` in it");
+    let err = get().expect_err("refused");
+    assert!(err.contains("CertificateRevoked"), "{err}");
 }
 
 #[test]
@@ -251,4 +341,58 @@ spec: {{ ca: ca.crt }}
     eventually("another authority", || {
         (gateway.get("/").status() == 502).then_some(())
     });
+}
+
+#[test]
+fn a_certificate_that_went_bad_keeps_its_own_last_good_version_among_others() {
+    let authority = Authority::root("root");
+    let pair = authority.server("shop.test");
+    let other = authority.server("bank.test");
+    let origin = Origin::answers(200, "hello");
+    let folder = Folder::of(&[
+        ("gateway.yaml", GATEWAY),
+        ("certificate.yaml", &certificate(".")),
+        ("route.yaml", &route("shop")),
+        ("shop.yaml", &backend("shop", origin.address())),
+        ("tls.crt", &pair.chain),
+        ("tls.key", &pair.key),
+        ("other.crt", &other.chain),
+        ("other.key", &other.key),
+    ]);
+    let gateway = Running::start(&folder, &[]);
+    let address = gateway.address().expect("it listens");
+    shows(address, &authority, &pair);
+    let before = gateway.generation();
+    // Another listener comes before this one, with another certificate, and this one's goes bad.
+    folder.write("tls.crt", b"no certificate");
+    gateway.logs("the version before it serves on");
+    let bank = r#"  - name: bank
+    port: 0
+    protocol: HTTPS
+    hostname: bank.test
+    tls:
+      certificateRefs: [{ group: tidegate.dev, kind: Certificate, name: bank }]
+"#;
+    let (head, listeners) = GATEWAY.split_once("  - name: https").expect("a listener");
+    let both = format!("{head}{bank}  - name: https{listeners}");
+    let certificate = "
+apiVersion: tidegate.dev/v1alpha1
+kind: Certificate
+metadata: { name: bank }
+spec: { certificate: other.crt, key: other.key }
+";
+    folder.write("bank.yaml", certificate.as_bytes());
+    folder.write("gateway.yaml", both.as_bytes());
+    let client = TlsClient::new(&authority.pem, None);
+    eventually("both names to be served", || {
+        let shown = |name| {
+            let connected = client.connect(gateway.address()?, name);
+            Some(sha256(&connected.ok()?.shown()))
+        };
+        let bank = shown("bank.test")? == other.certificate().sha256();
+        let shop = shown("shop.test")? == pair.certificate().sha256();
+        assert!(shop, "the last good version is another resource's");
+        bank.then_some(())
+    });
+    assert!(gateway.generation() > before);
 }

@@ -224,7 +224,7 @@ fn no_effect(state: &State, kind: u32) -> Answer {
         LogLevel::Debug,
         format_args!("an edit of buffer {kind} has no effect now"),
     );
-    state.lenient(Status::NotFound)
+    state.lenient(Status::BadArgument)
 }
 
 /// What came of an edit of a body.

@@ -18,6 +18,7 @@ pub(super) struct Checked {
     pub(super) abi: AbiVersion,
     pub(super) callbacks: Callbacks,
     pub(super) edits_bodies: bool,
+    pub(super) injects: bool,
     pub(super) needs_stop_iteration: bool,
     /// Imports that Envoy would refuse this module for.
     pub(super) unportable: Vec<String>,
@@ -48,14 +49,12 @@ pub(super) fn check(outline: &Outline, unknown: UnknownImports) -> Result<Checke
         return Err(ModuleError::Imports(problems));
     }
     let callbacks = callbacks(outline, abi)?;
-    let edits_bodies = outline
-        .imports
-        .iter()
-        .any(|(_, name, _)| name == "proxy_set_buffer_bytes");
+    let has = |wanted: &str| outline.imports.iter().any(|(_, name, _)| name == wanted);
     Ok(Checked {
         abi,
         callbacks,
-        edits_bodies,
+        edits_bodies: has("proxy_set_buffer_bytes"),
+        injects: has("proxy_inject_encoded_data_to_filter_chain"),
         needs_stop_iteration: outline.export(NEEDS_STOP_ITERATION).is_some(),
         unportable: unportable(outline, abi),
         missing: problems.into_iter().map(|problem| problem.import).collect(),

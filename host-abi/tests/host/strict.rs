@@ -61,9 +61,9 @@ fn the_size_of_a_map_that_is_not_there_is_a_bad_argument() {
 }
 
 #[test]
-fn an_edit_of_a_body_that_is_not_there_is_not_found() {
+fn an_edit_of_a_body_that_is_not_there_is_a_bad_argument() {
     let set = r#"(call $num (call $proxy_set_buffer_bytes (i32.const 0) (i32.const 0) (i32.const 0) @"a"))"#;
-    check(set, |_| (), &["0"], &["1"]);
+    check(set, |_| (), &["0"], &["2"]);
 }
 
 #[test]

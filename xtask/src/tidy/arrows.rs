@@ -5,7 +5,7 @@
 use crate::packages::{Kind, Package};
 
 /// Each crate of ours, and the crates of ours that it may use.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("tidegate-core", &[]),
     ("tidegate-host-abi", &[]),
     ("tidegate-config", &["tidegate-core"]),
@@ -19,10 +19,19 @@ const LAYERS: [(&str, &[&str]); 8] = [
             "tidegate-host-abi",
             "tidegate-plugin-store",
             "tidegate-proxy",
+            "tidegate-toolchain",
         ],
+    ),
+    ("tidegate-sdk-sys", &[]),
+    ("tidegate-sdk-macros", &[]),
+    ("tidegate-sdk", &["tidegate-sdk-macros", "tidegate-sdk-sys"]),
+    (
+        "tidegate-sdk-testing",
+        &["tidegate-sdk", "tidegate-sdk-sys"],
     ),
     ("tidegate-benches", ANYTHING),
     ("tidegate-testkit", ANYTHING),
+    ("tidegate-toolchain", &[]),
 ];
 
 /// Stands for every crate of ours.
@@ -65,7 +74,7 @@ pub(super) fn check(packages: &[Package]) -> Vec<String> {
 
 fn allowed(package: &Package) -> Option<&'static [&'static str]> {
     if package.name == "xtask" {
-        return Some(&[]);
+        return Some(&["tidegate-toolchain"]);
     }
     if package.is_filter() {
         return Some(&["tidegate-sdk"]);

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use tidegate_core::host::HostPattern;
 
 use super::attach_refusals::check_kind;
+use super::attach_refusals::conflicted;
 use super::attach_refusals::no_shared_host;
 use super::attach_refusals::not_allowed;
 use super::gateway_parts::fitting;
@@ -26,6 +27,7 @@ use crate::kinds::http_route::ParentRef;
 use crate::kinds::text::Hostname;
 use crate::place::At;
 use crate::place::Span;
+use crate::resource::ResourceId;
 use crate::suggest::did_you_mean;
 
 /// A listener that a route attaches to, by its place among all, and the hosts they share.
@@ -58,8 +60,11 @@ pub(crate) fn attach(
         let condition = match result {
             Ok(None) => continue,
             Ok(Some(found)) => {
-                for (listener, hosts) in found {
+                for (listener, hosts) in found.attachments {
                     attachments.entry(listener).or_default().extend(hosts);
+                }
+                if let Some(refusal) = found.left_out {
+                    report.partial(candidate, refusal);
                 }
                 accepted(about)
             }
@@ -122,6 +127,13 @@ pub(crate) fn about(candidate: &Candidate, parent: &ParentRef) -> String {
     about
 }
 
+/// What attaching to one parent came to.
+struct Attached {
+    attachments: Vec<Attachment>,
+    /// Why some listeners that it names are not among them.
+    left_out: Option<Refusal>,
+}
+
 /// `Ok(None)`: the parent is refused or not ours, which is said elsewhere.
 fn attach_to(
     world: &World<'_>,
@@ -130,7 +142,7 @@ fn attach_to(
     route: RouteHead<'_>,
     hosts: &[HostPattern],
     parent: &ParentRef,
-) -> Result<Option<Vec<Attachment>>, Refusal> {
+) -> Result<Option<Attached>, Refusal> {
     check_kind(parent)?;
     let namespace = parent
         .namespace
@@ -160,17 +172,41 @@ fn attach_to(
     if allowed.is_empty() {
         return Err(not_allowed(gateway, candidate, parent, is_fitting));
     }
-    let attachments: Vec<Attachment> = allowed
-        .iter()
-        .filter_map(|(index, listener)| {
-            let hosts = shared_hosts(&listener.host, hosts);
-            (!hosts.is_empty()).then_some((*index, hosts))
-        })
-        .collect();
-    if attachments.is_empty() {
-        return Err(no_shared_host(gateway, &allowed, route, parent));
+    let mut attachments = Vec::new();
+    let mut left_out = None;
+    for (index, listener) in &allowed {
+        let hosts = shared_hosts(&listener.host, hosts);
+        if hosts.is_empty() {
+            continue;
+        }
+        match rival(listener, kind, &hosts) {
+            Some(rival) => {
+                left_out.get_or_insert_with(|| conflicted(listener, rival, route, parent));
+            }
+            None => attachments.push((*index, hosts)),
+        }
     }
-    Ok(Some(attachments))
+    match left_out {
+        Some(refusal) if attachments.is_empty() => Err(refusal),
+        None if attachments.is_empty() => Err(no_shared_host(gateway, &allowed, route, parent)),
+        left_out => Ok(Some(Attached {
+            attachments,
+            left_out,
+        })),
+    }
+}
+
+/// The route of another kind that has one of these hosts at a listener (Gateway API:
+/// `GRPCRouteSpec.hostnames`, where HTTPRoutes and GRPCRoutes share no host).
+fn rival<'l>(
+    listener: &'l ListenerPlan<'_>,
+    kind: &str,
+    hosts: &[HostPattern],
+) -> Option<&'l ResourceId> {
+    let mut others = listener.taken.iter().filter(|(of, _)| of.kind != kind);
+    let shares = |other: &HostPattern| hosts.iter().any(|one| one.intersect(other).is_some());
+    let (of, _) = others.find(|(_, theirs)| theirs.iter().any(shares))?;
+    Some(of)
 }
 
 /// The listeners that a reference names by section and port.

@@ -7,6 +7,7 @@ use super::report::Refusal;
 use super::world::Candidate;
 use crate::kinds::GATEWAY_GROUP;
 use crate::kinds::http_route::ParentRef;
+use crate::resource::ResourceId;
 
 /// No listener lets the route attach. `is_fitting`: whether some listener speaks what the route is about.
 pub(super) fn not_allowed(
@@ -58,6 +59,28 @@ pub(super) fn no_shared_host(
             gateway.candidate.full_name()
         ),
         hint: Some(format!("its listeners have: {}", claimed.join(", "))),
+    }
+}
+
+/// A route of another kind has a host of this one already.
+pub(super) fn conflicted(
+    listener: &ListenerPlan<'_>,
+    rival: &ResourceId,
+    route: RouteHead<'_>,
+    parent: &ParentRef,
+) -> Refusal {
+    Refusal {
+        span: route
+            .hostnames
+            .first()
+            .map_or(parent.name.span, |host| host.span),
+        reason: "Conflicted",
+        message: format!(
+            "{rival} has a host of this route at the listener `{}`: HTTPRoutes and GRPCRoutes share no \
+             host there, and the older one has it, or else the first by namespace and name",
+            *listener.listener.name
+        ),
+        hint: Some("give one of them another host or another listener".to_owned()),
     }
 }
 

@@ -100,12 +100,9 @@ fn demand(
     let mut bundles = Vec::new();
     for reference in &validation.ca_certificate_refs {
         let reasons = ("InvalidCACertificateRef", "InvalidKind");
-        let found = trust.bundle(candidate, TrustRef::from(reference), reasons);
+        let found = trust.bundle(candidate, TrustRef::from(reference), reasons, report);
         bundles.extend(found.id.filter(|_| found.unusable.is_none()));
         unresolved = unresolved.or(found.unusable);
-        if let Some(refusal) = found.refusal {
-            report.error(candidate, refusal);
-        }
     }
     report.condition(candidate, tls::resolved(unresolved.as_ref()));
     let is_system = validation.well_known.is_some();

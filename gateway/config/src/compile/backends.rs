@@ -151,7 +151,7 @@ impl<'a> BackendTable<'a> {
                 message: "a Backend has no ports to choose from".to_owned(),
                 hint: Some("remove `port`".to_owned()),
             }),
-            None if kind == "Backend" => Ok(self.backend(found, sought)),
+            None if kind == "Backend" => self.reached(found, sought, name.span),
             Some(port) => self.port(found, port, sought).map(Some),
             None => Ok(None),
         }

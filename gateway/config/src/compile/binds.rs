@@ -90,6 +90,7 @@ fn bind(
         name: name.into(),
         address,
         trusted_hops: settings.trusted_hops,
+        forward_client_cert: settings.forward_client_cert,
         timeouts: settings.timeouts,
         sizes: settings.sizes,
         access_log: settings.access_log,

@@ -264,6 +264,7 @@ fn plan<'a>(
         entries: Vec::new(),
         connections: BTreeMap::new(),
         attached: 0,
+        taken: Vec::new(),
         problem,
         conflict,
     }

@@ -15,6 +15,7 @@ use super::tls::ListenerTrust;
 use super::tls::Trouble;
 use crate::draft::Condition;
 use crate::kinds::gateway::Listener;
+use crate::resource::ResourceId;
 use crate::rules::ListenerProtocol;
 
 /// A listener and what becomes of it.
@@ -35,6 +36,8 @@ pub(crate) struct ListenerPlan<'a> {
     /// Where its connections go, by the name they ask for.
     pub(crate) connections: BTreeMap<HostPattern, Arc<Connections>>,
     pub(crate) attached: usize,
+    /// The hosts that routes for requests have, and which: a host has routes of one kind.
+    pub(super) taken: Vec<(ResourceId, Vec<HostPattern>)>,
     /// The condition that does not hold, and why.
     pub(super) problem: Option<(&'static str, Trouble)>,
     /// The listener that it conflicts with, and how.

@@ -10,6 +10,7 @@ use tidegate_core::snapshot::PluginName;
 
 use super::Environment;
 use super::backends::BackendTable;
+use super::references::blamed;
 use super::references::not_found;
 use super::report::Refusal;
 use super::report::Report;
@@ -52,23 +53,29 @@ pub(super) fn declare(
     let spec = &plugin.spec;
     let mut decl = refused(candidate, plugin);
     let mut is_good = candidate.state != State::Salvaged;
+    if candidate.state == State::Salvaged {
+        return decl;
+    }
+    let mut is_complete = true;
+    for variable in &spec.env {
+        match value(world, candidate, variable, env) {
+            Ok(value) => {
+                let value = value.map(|value| (variable.name.to_string(), value));
+                is_complete &= value.is_some();
+                decl.env.extend(value);
+            }
+            Err((of, refusal)) => {
+                is_good = false;
+                report.error(of.unwrap_or(candidate), refusal);
+            }
+        }
+    }
     let mut check = |result: Result<(), Refusal>| {
         if let Err(refusal) = result {
             is_good = false;
             report.error(candidate, refusal);
         }
     };
-    if candidate.state == State::Salvaged {
-        return decl;
-    }
-    let mut is_complete = true;
-    for variable in &spec.env {
-        check(value(world, candidate, variable, env).map(|value| {
-            let value = value.map(|value| (variable.name.to_string(), value));
-            is_complete &= value.is_some();
-            decl.env.extend(value);
-        }));
-    }
     let allowed = spec.allow.iter().flat_map(|allow| &allow.backends);
     for given in allowed {
         check(backends.allowed(candidate, given).map(|name| {
@@ -131,10 +138,7 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
             .is_some_and(|given| given.value == plugin::UnknownImports::TrapWhenCalled),
         config: json_bytes(spec.config.as_ref()),
         env: Vec::new(),
-        kind: spec
-            .kind
-            .as_ref()
-            .map_or(PluginType::Http, |kind| kind.value),
+        kind: kind(plugin),
         isolation: spec
             .isolation
             .as_ref()
@@ -161,6 +165,12 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
             .as_ref()
             .is_some_and(|allow| allow.dns == Some(true)),
     }
+}
+
+/// What a plugin is for.
+pub(super) fn kind(plugin: &Plugin) -> PluginType {
+    let given = plugin.spec.kind.as_ref();
+    given.map_or(PluginType::Http, |kind| kind.value)
 }
 
 /// A plugin that a route asks for and that nobody declares: its requests are refused.
@@ -204,13 +214,14 @@ pub(crate) fn beside(file: &Path, path: &str) -> PathBuf {
     std::path::absolute(&joined).unwrap_or(joined)
 }
 
-/// `Ok(None)`: it comes from something that is refused itself.
-fn value(
-    world: &World<'_>,
+/// `Ok(None)`: it comes from something that is refused itself. An error is about the resource that
+/// comes with it, or else the plugin.
+fn value<'a>(
+    world: &World<'a>,
     candidate: &Candidate,
     variable: &EnvVar,
     env: Environment<'_>,
-) -> Result<Option<String>, Refusal> {
+) -> Result<Option<String>, (Option<&'a Candidate>, Refusal)> {
     if let Some(value) = &variable.value {
         return Ok(Some(value.value.clone()));
     }
@@ -218,12 +229,13 @@ fn value(
         return Ok(None);
     };
     if let Some(name) = &source.env {
-        return env(name).map(Some).ok_or_else(|| Refusal {
+        let refusal = || Refusal {
             span: name.span,
             reason: "InvalidParameters",
             message: format!("the gateway has no environment variable `{}`", **name),
             hint: Some("set it where the gateway is started".to_owned()),
-        });
+        };
+        return env(name).map(Some).ok_or_else(|| (None, refusal()));
     }
     match (&source.secret_key_ref, &source.config_map_key_ref) {
         (Some(key), _) => from_map(world, candidate, "Secret", key),
@@ -232,19 +244,29 @@ fn value(
     }
 }
 
-fn from_map(
-    world: &World<'_>,
+fn from_map<'a>(
+    world: &World<'a>,
     candidate: &Candidate,
     kind: &'static str,
     key: &KeyRef,
-) -> Result<Option<String>, Refusal> {
+) -> Result<Option<String>, (Option<&'a Candidate>, Refusal)> {
     let namespace = candidate.namespace();
+    let missing = || not_found(world, "RefNotFound", kind, namespace, &key.name);
     let found = world
         .find(candidate, kind, namespace, &key.name)
-        .ok_or_else(|| not_found(world, "RefNotFound", kind, namespace, &key.name))?;
+        .ok_or_else(|| (None, missing()))?;
     if found.state == State::Salvaged {
         return Ok(None);
     }
+    let had = |before: &Candidate| value_of(before, key).is_ok();
+    let value = value_of(found, key);
+    value
+        .map(Some)
+        .map_err(|refusal| blamed(candidate, found, refusal, had))
+}
+
+/// The value of a key.
+fn value_of(found: &Candidate, key: &KeyRef) -> Result<String, Refusal> {
     let refuse = |message: String, hint: Option<String>| Refusal {
         span: key.key.span,
         reason: "RefNotFound",
@@ -267,11 +289,9 @@ fn from_map(
         }
         _ => (None, Vec::new()),
     };
-    value.map(Some).ok_or_else(|| {
-        let message = format!(
-            "{kind} `{namespace}/{}` has no key `{}`",
-            *key.name, *key.key
-        );
+    value.ok_or_else(|| {
+        let (kind, name) = (found.id().kind, found.full_name());
+        let message = format!("{kind} `{name}` has no key `{}`", *key.key);
         refuse(message, crate::suggest::did_you_mean(&key.key, names))
     })
 }

@@ -106,7 +106,11 @@ impl<'a> PluginTable<'a> {
             let checked = check_target(self.world, candidate, target)
                 .and_then(|()| self.check_listeners(candidate, target, kind));
             if let Err(refusal) = checked {
-                report.error(candidate, refusal);
+                // A version before it that fits no better is no help: the other targets are kept.
+                match self.fitted_before(candidate) {
+                    Some(false) => report.partial(candidate, refusal),
+                    Some(true) | None => report.error(candidate, refusal),
+                }
                 continue;
             }
             let section = target.section_name.as_ref().map(|name| name.as_str());
@@ -119,6 +123,22 @@ impl<'a> PluginTable<'a> {
             let order = (phase.is_none(), phase, Reverse(priority), id);
             self.targets.entry(key).or_default().push((order, id));
         }
+    }
+
+    /// Whether all targets of what served before are there; `None` if nothing did.
+    fn fitted_before(&self, candidate: &Candidate) -> Option<bool> {
+        let before = candidate.before()?;
+        let Body::Plugin(plugin) = before.body() else {
+            return None;
+        };
+        let kind = plugin_decl::kind(plugin);
+        let mut targets = plugin.spec.target_refs.iter();
+        Some(targets.all(|target| {
+            let found = check_target(self.world, &before, target);
+            found
+                .and_then(|()| self.check_listeners(&before, target, kind))
+                .is_ok()
+        }))
     }
 
     /// A Gateway or listener that a plugin is for must speak what it understands.

@@ -7,6 +7,10 @@ use foldhash::HashMap;
 use std::time::Duration;
 
 use tidegate_core::balance::LoadBalancer;
+use tidegate_core::client_certificate::Detail;
+use tidegate_core::client_certificate::Details;
+use tidegate_core::client_certificate::ForwardClientCert;
+use tidegate_core::client_certificate::Mode;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::pings::Pings;
@@ -24,6 +28,8 @@ use super::world::World;
 use crate::duration;
 use crate::kinds::Body;
 use crate::kinds::backend::BackendPolicySpec;
+use crate::kinds::backend::ProxyProtocol;
+use crate::kinds::policy as kinds;
 use crate::kinds::policy::AccessLogFormat;
 use crate::kinds::policy::Http2Pings;
 use crate::kinds::policy::PolicyTarget;
@@ -49,6 +55,7 @@ pub(crate) struct Policies<'a> {
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct ClientSettings {
     pub(crate) trusted_hops: usize,
+    pub(crate) forward_client_cert: ForwardClientCert,
     pub(crate) timeouts: Timeouts,
     pub(crate) sizes: SizeLimits,
     pub(crate) access_log: AccessLog,
@@ -119,6 +126,16 @@ impl<'a> Policies<'a> {
         pings(policy.http2_pings.as_ref())
     }
 
+    /// How endpoints of a Service are told the client.
+    pub(crate) fn proxy_protocol(&self, service: &Candidate) -> Option<ProxyProtocol> {
+        let key = ("Service", service.namespace(), service.name(), None);
+        self.backend
+            .get(&key)?
+            .proxy_protocol
+            .as_ref()
+            .map(|one| **one)
+    }
+
     /// What a Gateway's policies say about its clients, defaults elsewhere.
     pub(crate) fn of_gateway(&self, gateway: &Candidate) -> ClientSettings {
         let key = ("Gateway", gateway.namespace(), gateway.name(), None);
@@ -126,6 +143,9 @@ impl<'a> Policies<'a> {
         if let Some(policy) = self.traffic.get(&key) {
             if let Some(hops) = &policy.trusted_hops {
                 settings.trusted_hops = usize::try_from(hops.value).unwrap_or(0);
+            }
+            if let Some(given) = &policy.forward_client_cert {
+                settings.forward_client_cert = forward_client_cert(given);
             }
             settings.proxy_protocol = policy.proxy_protocol.as_ref().is_some_and(|one| **one);
             settings.timeouts.pings = pings(policy.http2_pings.as_ref());
@@ -229,6 +249,31 @@ pub(crate) fn limit(
         Some(Duration::ZERO) => None,
         Some(limit) => Some(limit),
         None => otherwise,
+    }
+}
+
+fn forward_client_cert(given: &kinds::ForwardClientCert) -> ForwardClientCert {
+    use kinds::ClientCertDetail as Given;
+    use kinds::ForwardClientCertMode as GivenMode;
+    let detail = |one: &At<Given>| match one.value {
+        Given::Subject => Detail::Subject,
+        Given::Uri => Detail::Uri,
+        Given::Dns => Detail::Dns,
+        Given::Cert => Detail::Cert,
+        Given::Chain => Detail::Chain,
+    };
+    let details = given.details.as_ref();
+    ForwardClientCert {
+        mode: match given.mode.value {
+            GivenMode::Sanitize => Mode::Sanitize,
+            GivenMode::ForwardOnly => Mode::ForwardOnly,
+            GivenMode::AppendForward => Mode::AppendForward,
+            GivenMode::SanitizeSet => Mode::SanitizeSet,
+            GivenMode::AlwaysForwardOnly => Mode::AlwaysForwardOnly,
+        },
+        details: details.map_or_else(Details::default, |given| {
+            Details::of(given.iter().map(detail))
+        }),
     }
 }
 

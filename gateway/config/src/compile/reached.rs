@@ -34,6 +34,7 @@ use crate::kinds::backend::BackendEndpoint;
 use crate::kinds::backend::BackendSpec;
 use crate::kinds::service::ServicePort;
 use crate::place::At;
+use crate::place::Span;
 
 /// A backend before it is known how it is reached.
 struct Plan<'p> {
@@ -46,6 +47,32 @@ struct Plan<'p> {
     /// Whether HTTP/2 is asked of it by those who call it, and not by itself.
     is_variant: bool,
     proxy_protocol: Option<ProxyProtocol>,
+}
+
+impl Plan<'_> {
+    /// Connections that carry the requests of many clients cannot begin with one client's address.
+    fn check_shared(&self, span: Span) -> Result<(), Refusal> {
+        if !self.is_http2 || self.proxy_protocol.is_none() {
+            return Ok(());
+        }
+        let (kind, name) = (self.kind, &self.name);
+        Err(Refusal {
+            span,
+            reason: "UnsupportedProtocol",
+            message: format!(
+                "{kind} `{name}` is told the client by `proxyProtocol`, which is not supported yet with \
+                 HTTP/2: its connections carry the requests of many clients"
+            ),
+            hint: Some("use HTTP/1.1 there, or remove `proxyProtocol`".to_owned()),
+        })
+    }
+}
+
+fn version(given: kinds::ProxyProtocol) -> ProxyProtocol {
+    match given {
+        kinds::ProxyProtocol::V1 => ProxyProtocol::V1,
+        kinds::ProxyProtocol::V2 => ProxyProtocol::V2,
+    }
 }
 
 /// Where endpoints are.
@@ -78,11 +105,25 @@ impl<'a> BackendTable<'a> {
         candidate: &'a Candidate,
         sought: Sought,
     ) -> Option<BackendId> {
+        self.reached(candidate, sought, Span::NONE).ok().flatten()
+    }
+
+    /// The same for a reference at a place.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be used in this way.
+    pub(super) fn reached(
+        &mut self,
+        candidate: &'a Candidate,
+        sought: Sought,
+        span: Span,
+    ) -> Result<Option<BackendId>, Refusal> {
         let Body::Backend(backend) = candidate.body() else {
-            return None;
+            return Ok(None);
         };
         if candidate.state == State::Salvaged {
-            return None;
+            return Ok(None);
         }
         let spec = &backend.spec;
         let protocol = spec.protocol.as_ref().map(|protocol| protocol.value);
@@ -94,11 +135,9 @@ impl<'a> BackendTable<'a> {
             section: None,
             is_http2: is_grpc || protocol.is_some_and(|one| one != kinds::BackendProtocol::Http1),
             is_variant: is_grpc,
-            proxy_protocol: spec.proxy_protocol.as_ref().map(|one| match one.value {
-                kinds::ProxyProtocol::V1 => ProxyProtocol::V1,
-                kinds::ProxyProtocol::V2 => ProxyProtocol::V2,
-            }),
+            proxy_protocol: spec.proxy_protocol.as_ref().map(|one| version(**one)),
         };
+        plan.check_shared(span)?;
         let listed = match (&spec.endpoints, &candidate.version.endpoints) {
             (Some(listed), _) => listed.value.as_slice(),
             (None, Some(file)) => file.endpoints.as_slice(),
@@ -108,7 +147,7 @@ impl<'a> BackendTable<'a> {
             dns: spec.dns.as_ref().and_then(|dns| source(dns, spec)),
             endpoints: endpoints(listed),
         };
-        Some(self.insert(plan, sought, |_| found))
+        Ok(Some(self.insert(plan, sought, |_| found)))
     }
 
     /// A port of a Service in the snapshot.
@@ -133,8 +172,9 @@ impl<'a> BackendTable<'a> {
             section,
             is_http2: is_grpc || spoken == AppProtocol::Http2,
             is_variant: is_grpc,
-            proxy_protocol: None,
+            proxy_protocol: self.policies.proxy_protocol(service).map(version),
         };
+        plan.check_shared(port.span)?;
         Ok(self.insert(plan, sought, |services| Found {
             endpoints: services.endpoints(service, declared),
             dns: None,

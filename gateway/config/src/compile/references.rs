@@ -89,6 +89,26 @@ pub(crate) fn not_found(
     }
 }
 
+/// Whose fault it is that a resource lacks what another one refers to: its own, and not the
+/// reference's, if it `had` that in the version that served before. With the resource to be blamed in
+/// place of the one that refers to it.
+pub(crate) fn blamed<'a>(
+    from: &Candidate,
+    found: &'a Candidate,
+    refusal: Refusal,
+    had: impl FnOnce(&Candidate) -> bool,
+) -> (Option<&'a Candidate>, Refusal) {
+    if !found.before().is_some_and(|before| had(&before)) {
+        return (None, refusal);
+    }
+    let refusal = Refusal {
+        span: Span::NONE,
+        message: format!("{}, and {} refers to that", refusal.message, from.id()),
+        ..refusal
+    };
+    (Some(found), refusal)
+}
+
 /// A Backend where a Service was asked for, or the other way round.
 fn other_kind(world: &World<'_>, kind: &str, namespace: &str, name: &str) -> Option<String> {
     match kind {

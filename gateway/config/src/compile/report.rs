@@ -11,7 +11,7 @@ use crate::problem::Problem;
 use crate::resource::ResourceId;
 
 /// Why something is refused, before it is known whose fault it is.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Refusal {
     pub(crate) span: Span,
     pub(crate) reason: &'static str,
@@ -37,6 +37,15 @@ impl Report {
                     .reason(refusal.reason)
                     .about(of.id().clone()),
             );
+        }
+    }
+
+    /// Something is wrong with a part of a resource, and the rest of it is to serve as it is written.
+    pub(crate) fn partial(&mut self, of: &Candidate, refusal: Refusal) {
+        let known = self.problems.len();
+        self.error(of, refusal);
+        for problem in self.problems.iter_mut().skip(known) {
+            problem.partial = true;
         }
     }
 

@@ -1,5 +1,6 @@
 //! HTTPRoutes and GRPCRoutes as entries of the route tables of the listeners that they attach to.
 
+use foldhash::HashMap;
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -30,11 +31,13 @@ use super::policies;
 use super::report::Report;
 use super::world::Candidate;
 use super::world::State;
+use super::world::World;
 use crate::draft::PluginType;
 use crate::kinds::Body;
 use crate::kinds::grpc_route::GrpcRule;
 use crate::kinds::http_route::HttpBackendRef;
 use crate::kinds::http_route::HttpRule;
+use crate::resource::ResourceId;
 
 /// One rule, whichever kind of route it is of.
 struct Part<'r> {
@@ -53,11 +56,12 @@ pub(crate) fn compile<'a>(
     let (http, grpc) = (tools.world.all("HTTPRoute"), tools.world.all("GRPCRoute"));
     let mut all: Vec<&Candidate> = http.iter().chain(grpc).copied().collect();
     all.sort_by_key(|one| (one.namespace(), one.name()));
+    let mut attached = attach_all(&all, tools.world, gateways, report);
     for candidate in all {
         let Some((head, parts, protocol)) = taken_apart(candidate, tools.patterns) else {
             continue;
         };
-        let attachments = attach::attach(tools.world, gateways, candidate, head, report);
+        let attachments = attached.remove(candidate.id()).unwrap_or_default();
         let mut outcome = Outcome {
             own: addresses(gateways, &attachments),
             unresolved: None,
@@ -96,30 +100,53 @@ pub(crate) fn compile<'a>(
     }
 }
 
+/// Attaches all of them, the older ones first: of two that cannot be at one listener together, the
+/// older one is.
+fn attach_all<'c>(
+    all: &[&'c Candidate],
+    world: &World<'_>,
+    gateways: &mut Gateways<'_>,
+    report: &mut Report,
+) -> HashMap<&'c ResourceId, Vec<Attachment>> {
+    let mut by_age = all.to_vec();
+    by_age.sort_by_key(|one| one.is_new());
+    let mut attached = HashMap::default();
+    for candidate in by_age {
+        let Some(head) = head(candidate) else {
+            continue;
+        };
+        let attachments = attach::attach(world, gateways, candidate, head, report);
+        for (listener, hosts) in &attachments {
+            if let Some(plan) = gateways.listeners.get_mut(*listener) {
+                plan.taken.push((candidate.id().clone(), hosts.clone()));
+            }
+        }
+        attached.insert(candidate.id(), attachments);
+    }
+    attached
+}
+
+/// What a route attaches by.
+fn head(candidate: &Candidate) -> Option<RouteHead<'_>> {
+    let (parents, hostnames) = match candidate.body() {
+        Body::HttpRoute(route) => (&route.spec.parent_refs, &route.spec.hostnames),
+        Body::GrpcRoute(route) => (&route.spec.parent_refs, &route.spec.hostnames),
+        _ => return None,
+    };
+    Some(RouteHead { parents, hostnames })
+}
+
 /// A route as its parts, and what its backends are for.
 fn taken_apart<'c>(
     candidate: &'c Candidate,
     patterns: &mut Patterns,
 ) -> Option<(RouteHead<'c>, Vec<Part<'c>>, Use)> {
-    Some(match candidate.body() {
-        Body::HttpRoute(route) => (
-            RouteHead {
-                parents: &route.spec.parent_refs,
-                hostnames: &route.spec.hostnames,
-            },
-            http_parts(&route.spec.rules, patterns),
-            Use::Http,
-        ),
-        Body::GrpcRoute(route) => (
-            RouteHead {
-                parents: &route.spec.parent_refs,
-                hostnames: &route.spec.hostnames,
-            },
-            grpc_parts(&route.spec.rules, patterns),
-            Use::Grpc,
-        ),
+    let (parts, protocol) = match candidate.body() {
+        Body::HttpRoute(route) => (http_parts(&route.spec.rules, patterns), Use::Http),
+        Body::GrpcRoute(route) => (grpc_parts(&route.spec.rules, patterns), Use::Grpc),
         _ => return None,
-    })
+    };
+    Some((head(candidate)?, parts, protocol))
 }
 
 /// The rules of an HTTPRoute; without any, all requests have nowhere to go (the API's default).

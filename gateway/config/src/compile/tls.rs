@@ -94,12 +94,9 @@ impl GatewayTrust {
             .and_then(|backend| backend.client_certificate_ref.as_ref());
         if let Some(shown) = shown {
             let reason = "InvalidClientCertificateRef";
-            let found = trust.certificate(candidate, TrustRef::from(shown), reason);
+            let found = trust.certificate(candidate, TrustRef::from(shown), reason, report);
             let condition = resolved(found.unusable.as_ref());
             report.condition(candidate, condition);
-            if let Some(refusal) = found.refusal {
-                report.error(candidate, refusal);
-            }
             all.client_certificate = found.id.filter(|_| found.unusable.is_none());
         }
         all
@@ -148,6 +145,7 @@ impl GatewayTrust {
                 candidate,
                 TrustRef::from(reference),
                 "InvalidCertificateRef",
+                report,
             );
             let list = match &found.unusable {
                 None => &mut certificates,
@@ -156,9 +154,6 @@ impl GatewayTrust {
             // One certificate twice is one.
             list.extend(found.id.filter(|id| !list.contains(id)));
             unresolved = unresolved.or(found.unusable);
-            if let Some(refusal) = found.refusal {
-                report.error(candidate, refusal);
-            }
         }
         let mut barred = None;
         if certificates.is_empty() {
@@ -224,12 +219,10 @@ fn clients(
             candidate,
             TrustRef::from(reference),
             ("InvalidCACertificateRef", "InvalidCACertificateKind"),
+            report,
         );
         is_usable |= found.unusable.is_none();
         unresolved = unresolved.or(found.unusable);
-        if let Some(refusal) = found.refusal {
-            report.error(candidate, refusal);
-        }
         bundles.extend(found.id.filter(|id| !bundles.contains(id)));
     }
     let message = || "no authority for the certificates of clients can be used".to_owned();

@@ -9,10 +9,14 @@ use tidegate_core::tls::BundleId;
 use tidegate_core::tls::CertificateId;
 use tidegate_core::tls::TrustName;
 
+use super::references::blamed;
 use super::references::is_permitted;
 use super::references::not_found;
 use super::references::not_permitted;
 use super::report::Refusal;
+use super::report::Report;
+use super::tls::Trouble;
+use super::trust_sources::Source;
 use super::trust_sources::TrustRef;
 use super::trust_sources::bundle_source;
 use super::trust_sources::certificate_source;
@@ -27,6 +31,7 @@ use crate::draft::CertificateDecl;
 use crate::draft::CertificateSource;
 use crate::kinds::GATEWAY_GROUP;
 use crate::kinds::OWN_GROUP;
+use crate::place::Place;
 use crate::resource::ResourceId;
 
 /// What a reference came to.
@@ -35,20 +40,23 @@ pub(crate) struct Believed<T> {
     /// What it leads to, if that may be said.
     pub(crate) id: Option<T>,
     /// Why it cannot be used: the reason of a condition, and what to say there.
-    pub(crate) unusable: Option<(&'static str, String)>,
-    /// What is wrong with the reference, if that is its fault.
-    pub(crate) refusal: Option<Refusal>,
+    pub(crate) unusable: Option<Trouble>,
 }
 
-impl<T> Believed<T> {
-    fn refused(id: Option<T>, refusal: Refusal) -> Self {
-        Self {
-            id,
-            unusable: Some((refusal.reason, refusal.message.clone())),
-            refusal: Some(refusal),
-        }
-    }
+/// What a reference leads to, while it is not known whether that can be used.
+#[derive(Debug, Clone, Copy)]
+struct Sought<'r> {
+    from: &'r Candidate,
+    given: TrustRef<'r>,
+    kind: &'static str,
+    reason: &'static str,
 }
+
+/// Reads what a resource holds.
+type ReadSource<T> = fn(&Candidate, TrustRef<'_>, &'static str) -> Source<T>;
+
+/// A source with its place, or why there is none, if that is not said elsewhere.
+type Sourced<T> = Result<(T, Option<Place>), Option<Refusal>>;
 
 /// The certificates and authorities of a snapshot in the making.
 #[derive(Debug)]
@@ -71,59 +79,63 @@ impl<'a> Trust<'a> {
         }
     }
 
-    /// The certificate with key that a reference leads to; `reason` is for what is wrong with it.
+    /// The certificate with key that a reference leads to; `reason` is for what is wrong with it, which
+    /// is reported.
     pub(crate) fn certificate(
         &mut self,
         from: &Candidate,
         given: TrustRef<'_>,
         reason: &'static str,
+        report: &mut Report,
     ) -> Believed<CertificateId> {
         let kind = match (given.group, given.kind) {
             ("", "Secret") => "Secret",
             (OWN_GROUP, "Certificate") => "Certificate",
             _ => {
                 let hint = "a Secret, or a Certificate of the group `tidegate.dev`";
-                return Believed::refused(None, invalid_kind(given, reason, hint));
+                return nothing(from, invalid_kind(given, reason, hint), report);
             }
         };
-        let resource = match self.resource(from, given, kind) {
+        let sought = Sought {
+            from,
+            given,
+            kind,
+            reason,
+        };
+        let resource = match self.resource(sought) {
             Ok(resource) => resource,
-            Err(refusal) => return Believed::refused(None, refusal),
+            Err(refusal) => return nothing(from, refusal, report),
         };
-        let found = self.find(from, given, kind, reason);
-        let (source, place, trouble) = match found {
-            Ok(Some(found)) => match certificate_source(found, given, reason) {
-                Ok((source, place)) => (source, place, None),
-                Err(refusal) => (CertificateSource::Refused, None, Some(Ok(refusal))),
-            },
-            Ok(None) => (CertificateSource::Refused, None, Some(Err(()))),
-            Err(refusal) => (CertificateSource::Refused, None, Some(Ok(refusal))),
-        };
-        let place = place.unwrap_or_else(|| from.place(given.name.span));
+        let sourced = self.source(sought, certificate_source, report);
+        let (source, place, unusable) = settled(sourced, sought, &resource);
         let id = match self.certificate_ids.get(&resource) {
             Some(id) => *id,
             None => {
                 let id = CertificateId(place_in(&self.certificates));
                 self.certificate_ids.insert(resource.clone(), id);
                 self.certificates.push(CertificateDecl {
-                    resource: resource.clone(),
                     name: plain(&resource),
-                    source,
+                    resource,
+                    source: source.unwrap_or(CertificateSource::Refused),
                     place,
                 });
                 id
             }
         };
-        believed(id, trouble, reason, &resource)
+        Believed {
+            id: Some(id),
+            unusable,
+        }
     }
 
     /// The authorities that a reference leads to; the reasons are for what is wrong with it, and for
-    /// a kind that holds none.
+    /// a kind that holds none. That is reported.
     pub(crate) fn bundle(
         &mut self,
         from: &Candidate,
         given: TrustRef<'_>,
         (reason, kind_reason): (&'static str, &'static str),
+        report: &mut Report,
     ) -> Believed<BundleId> {
         let kind = match (given.group, given.kind) {
             ("", "ConfigMap") => "ConfigMap",
@@ -131,47 +143,77 @@ impl<'a> Trust<'a> {
             (OWN_GROUP, "Certificate") => "Certificate",
             _ => {
                 let hint = "a ConfigMap or Secret, or a Certificate of the group `tidegate.dev`";
-                return Believed::refused(None, invalid_kind(given, kind_reason, hint));
+                return nothing(from, invalid_kind(given, kind_reason, hint), report);
             }
         };
-        let resource = match self.resource(from, given, kind) {
+        let sought = Sought {
+            from,
+            given,
+            kind,
+            reason,
+        };
+        let resource = match self.resource(sought) {
             Ok(resource) => resource,
-            Err(refusal) => return Believed::refused(None, refusal),
+            Err(refusal) => return nothing(from, refusal, report),
         };
-        let found = self.find(from, given, kind, reason);
-        let (source, place, trouble) = match found {
-            Ok(Some(found)) => match bundle_source(found, given, reason) {
-                Ok((source, place)) => (source, Some(place), None),
-                Err(refusal) => (BundleSource::Refused, None, Some(Ok(refusal))),
-            },
-            Ok(None) => (BundleSource::Refused, None, Some(Err(()))),
-            Err(refusal) => (BundleSource::Refused, None, Some(Ok(refusal))),
-        };
-        let place = place.unwrap_or_else(|| from.place(given.name.span));
+        let sourced = self.source(sought, bundle_source, report);
+        let (source, place, unusable) = settled(sourced, sought, &resource);
         let id = match self.bundle_ids.get(&resource) {
             Some(id) => *id,
             None => {
                 let id = BundleId(place_in(&self.bundles));
                 self.bundle_ids.insert(resource.clone(), id);
                 self.bundles.push(BundleDecl {
-                    resource: resource.clone(),
                     name: plain(&resource),
-                    source,
+                    resource,
+                    source: source.unwrap_or(BundleSource::Refused),
                     place,
                 });
                 id
             }
         };
-        believed(id, trouble, reason, &resource)
+        Believed {
+            id: Some(id),
+            unusable,
+        }
+    }
+
+    /// What the resource of a reference holds. Who is to blame that it holds nothing is told so.
+    fn source<T>(
+        &self,
+        sought: Sought<'_>,
+        read: ReadSource<T>,
+        report: &mut Report,
+    ) -> Sourced<T> {
+        let Sought {
+            from,
+            given,
+            kind,
+            reason,
+        } = sought;
+        let namespace = namespace(from, given);
+        let found = self.world.find(from, kind, namespace, given.name.as_str());
+        let Some(found) = found else {
+            let refusal = not_found(self.world, reason, kind, namespace, given.name);
+            report.error(from, refusal.clone());
+            return Err(Some(refusal));
+        };
+        if found.state == State::Salvaged {
+            return Err(None);
+        }
+        read(found, given, reason).map_err(|refusal| {
+            let had = |before: &Candidate| read(before, given, reason).is_ok();
+            let (blamed, refusal) = blamed(from, found, refusal, had);
+            report.error(blamed.unwrap_or(from), refusal.clone());
+            Some(refusal)
+        })
     }
 
     /// What a reference names, if it may.
-    fn resource(
-        &self,
-        from: &Candidate,
-        given: TrustRef<'_>,
-        kind: &'static str,
-    ) -> Result<ResourceId, Refusal> {
+    fn resource(&self, sought: Sought<'_>) -> Result<ResourceId, Refusal> {
+        let Sought {
+            from, given, kind, ..
+        } = sought;
         let namespace = namespace(from, given);
         let name = given.name.as_str();
         let to = (given.group, kind, namespace, name);
@@ -184,21 +226,6 @@ impl<'a> Trust<'a> {
             namespace: namespace.into(),
             name: name.into(),
         })
-    }
-
-    /// The resource; `None` if it is refused itself.
-    fn find(
-        &self,
-        from: &Candidate,
-        given: TrustRef<'_>,
-        kind: &'static str,
-        reason: &'static str,
-    ) -> Result<Option<&'a Candidate>, Refusal> {
-        let namespace = namespace(from, given);
-        let found = self.world.find(from, kind, namespace, given.name.as_str());
-        let found =
-            found.ok_or_else(|| not_found(self.world, reason, kind, namespace, given.name))?;
-        Ok((found.state != State::Salvaged).then_some(found))
     }
 
     /// Gives all certificates their names, once they are all declared, and returns these.
@@ -245,24 +272,28 @@ fn place_in<T>(list: &[T]) -> u32 {
     u32::try_from(list.len()).unwrap_or(u32::MAX)
 }
 
-/// `trouble` is the reference's own fault, or that of what it leads to, which is reported there.
-fn believed<T>(
-    id: T,
-    trouble: Option<Result<Refusal, ()>>,
-    reason: &'static str,
+/// A reference that names nothing that there could be.
+fn nothing<T>(from: &Candidate, refusal: Refusal, report: &mut Report) -> Believed<T> {
+    let unusable = Some((refusal.reason, refusal.message.clone()));
+    report.error(from, refusal);
+    Believed { id: None, unusable }
+}
+
+/// The source, where it is declared, and why it cannot be used.
+fn settled<T>(
+    sourced: Sourced<T>,
+    sought: Sought<'_>,
     resource: &ResourceId,
-) -> Believed<T> {
-    match trouble {
-        None => Believed {
-            id: Some(id),
-            unusable: None,
-            refusal: None,
-        },
-        Some(Ok(refusal)) => Believed::refused(Some(id), refusal),
-        Some(Err(())) => Believed {
-            id: Some(id),
-            unusable: Some((reason, format!("{resource} is refused"))),
-            refusal: None,
-        },
+) -> (Option<T>, Place, Option<Trouble>) {
+    let reference = || sought.from.place(sought.given.name.span);
+    match sourced {
+        Ok((source, place)) => (Some(source), place.unwrap_or_else(reference), None),
+        Err(refusal) => {
+            let trouble = refusal.map_or_else(
+                || (sought.reason, format!("{resource} is refused")),
+                |refusal| (refusal.reason, refusal.message),
+            );
+            (None, reference(), Some(trouble))
+        }
     }
 }

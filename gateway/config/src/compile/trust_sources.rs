@@ -22,6 +22,11 @@ use crate::rules::secret_bytes;
 const CERTIFICATE_KEY: &str = "tls.crt";
 const PRIVATE_KEY: &str = "tls.key";
 const AUTHORITY_KEY: &str = "ca.crt";
+/// As ingress-nginx has it.
+const REVOKED_KEY: &str = "ca.crl";
+
+/// What a resource holds, with where that is written.
+pub(super) type Source<T> = Result<(T, Option<Place>), Refusal>;
 
 /// A reference to something that is believed or shown.
 #[derive(Debug, Clone, Copy)]
@@ -120,7 +125,7 @@ pub(super) fn certificate_source(
     found: &Candidate,
     given: TrustRef<'_>,
     reason: &'static str,
-) -> Result<(CertificateSource, Option<Place>), Refusal> {
+) -> Source<CertificateSource> {
     match found.body() {
         Body::Secret(secret) => {
             let value = |key: &str| {
@@ -156,7 +161,7 @@ pub(super) fn bundle_source(
     found: &Candidate,
     given: TrustRef<'_>,
     reason: &'static str,
-) -> Result<(BundleSource, Place), Refusal> {
+) -> Source<BundleSource> {
     let no_key = || {
         let hint = "authorities are PEM certificates under `ca.crt`";
         lacks(found, given, reason, "key `ca.crt`", hint)
@@ -165,21 +170,33 @@ pub(super) fn bundle_source(
     match found.body() {
         Body::ConfigMap(map) => {
             let value = map.data.get(AUTHORITY_KEY).ok_or_else(no_key)?;
-            let text = Bytes::copy_from_slice(value.as_bytes());
-            Ok((BundleSource::Inline(text), found.place(value.span)))
+            let bytes = |value: &At<String>| Bytes::copy_from_slice(value.as_bytes());
+            let source = BundleSource::Inline {
+                authorities: bytes(value),
+                revoked: map.data.get(REVOKED_KEY).map(bytes),
+            };
+            Ok((source, Some(found.place(value.span))))
         }
         Body::Secret(secret) => {
             let value = secret_bytes(secret, AUTHORITY_KEY).ok_or_else(no_key)?;
-            Ok((BundleSource::Inline(value.into()), place))
+            let source = BundleSource::Inline {
+                authorities: value.into(),
+                revoked: secret_bytes(secret, REVOKED_KEY).map(Bytes::from),
+            };
+            Ok((source, Some(place)))
         }
         Body::Certificate(one) => {
             let ca = one.spec.ca.as_ref().ok_or_else(|| {
                 let hint = "add `ca` with a file of PEM certificates";
                 lacks(found, given, reason, "authorities", hint)
             })?;
-            let path = beside(&found.version.origin.file, ca);
-            Ok((BundleSource::File(path), found.place(ca.span)))
+            let file = &found.version.origin.file;
+            let source = BundleSource::Files {
+                authorities: beside(file, ca),
+                revoked: one.spec.crl.as_ref().map(|crl| beside(file, crl)),
+            };
+            Ok((source, Some(found.place(ca.span))))
         }
-        _ => Ok((BundleSource::Refused, place)),
+        _ => Ok((BundleSource::Refused, Some(place))),
     }
 }

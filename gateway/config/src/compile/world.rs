@@ -57,6 +57,8 @@ pub(crate) enum State {
 pub(crate) struct Candidate {
     pub(crate) version: Arc<Version>,
     pub(crate) state: State,
+    /// What served before, for one that is what the files say.
+    before: Option<Arc<Version>>,
     /// For resources that are gone from the files: whether a last good version of another one needs
     /// it.
     pub(crate) used: Cell<bool>,
@@ -67,8 +69,28 @@ impl Candidate {
         Self {
             version,
             state,
+            before: None,
             used: Cell::new(false),
         }
+    }
+
+    /// What the files say now, with what served before.
+    pub(crate) fn current(version: Arc<Version>, before: Option<Arc<Version>>) -> Self {
+        Self {
+            before,
+            ..Self::new(version, State::Current)
+        }
+    }
+
+    /// The version that would serve if this one was refused, if there is another.
+    pub(crate) fn before(&self) -> Option<Self> {
+        let before = self.before.as_ref()?;
+        Some(Self::new(Arc::clone(before), State::LastGood))
+    }
+
+    /// Whether it has never served: of what is in conflict, the older counts.
+    pub(crate) fn is_new(&self) -> bool {
+        self.state != State::LastGood && self.before.is_none()
     }
 
     pub(crate) fn id(&self) -> &ResourceId {

@@ -111,7 +111,8 @@ pub enum BackendProtocol {
     Grpc,
 }
 
-/// How requests are spread over the endpoints of Backends and Services.
+/// How requests are spread over the endpoints of Backends and Services, and how these are told the
+/// client.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BackendPolicy {
@@ -131,6 +132,9 @@ pub struct BackendPolicySpec {
     /// Whether silent endpoints that speak HTTP/2 are asked if they are still there, by PING. They are not
     /// if this is absent: many gRPC servers close connections that ask more often than every 5 minutes.
     pub http2_pings: Option<At<Http2Pings>>,
+    /// The header that tells the endpoints who the client is, before all else on a connection; for
+    /// Services, since a Backend says it itself. Not for ports that speak HTTP/2.
+    pub proxy_protocol: Option<At<ProxyProtocol>>,
 }
 
 /// How an endpoint is picked: exactly one of these.

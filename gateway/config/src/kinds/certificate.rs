@@ -34,6 +34,10 @@ pub struct CertificateSpec {
     /// Authorities that are believed. For `caCertificateRefs`.
     #[schemars(length(min = 1, max = 4096))]
     pub ca: Option<At<String>>,
+    /// Certificates that these authorities have revoked (CRL), as PEM or DER: with it, each certificate
+    /// between a peer and its authority must be covered by a list.
+    #[schemars(length(min = 1, max = 4096))]
+    pub crl: Option<At<String>>,
 }
 
 /// How TLS to backends begins: without such a policy they are reached without TLS.
@@ -95,7 +99,8 @@ pub enum WellKnownAuthorities {
 pub struct LocalAuthorityRef {
     /// The API group: empty for a ConfigMap or Secret, `tidegate.dev` for a Certificate.
     pub group: At<Group>,
-    /// `ConfigMap` or `Secret`, with the key `ca.crt`, or `Certificate`, with the field `ca`.
+    /// `ConfigMap` or `Secret`, with the key `ca.crt` and maybe `ca.crl`, or `Certificate`, with the
+    /// field `ca`.
     #[schemars(length(min = 1))]
     pub kind: At<KindName>,
     /// Its name.

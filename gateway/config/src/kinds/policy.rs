@@ -55,6 +55,10 @@ pub struct TrafficPolicySpec {
     /// in `x-forwarded-*` is replaced.
     #[schemars(range(min = 0, max = 16), extend("default" = 0))]
     pub trusted_hops: Option<At<u32>>,
+    /// What backends are told about clients' certificates, in `x-forwarded-client-cert`; for Gateways.
+    /// Without it, what came in is kept behind trusted proxies (`trustedHops`) and removed elsewhere,
+    /// and the client's own certificate is added.
+    pub forward_client_cert: Option<At<ForwardClientCert>>,
     /// Whether connections begin with a PROXY protocol header, version 1 or 2, from which the client's
     /// address is taken; for Gateways. Those without one are closed, so every client must send it.
     #[schemars(extend("default" = false))]
@@ -74,6 +78,49 @@ pub struct Http2Pings {
     /// How long it has to send anything then. 1s to 1h.
     #[schemars(extend("default" = "20s"))]
     pub within: Option<At<DurationText>>,
+}
+
+/// What backends are told about clients' certificates (Envoy: `forward_client_cert_details`).
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ForwardClientCert {
+    /// What becomes of `x-forwarded-client-cert` fields that come in.
+    pub mode: At<ForwardClientCertMode>,
+    /// What is told of the client's own certificate, beside `By` and `Hash`.
+    #[schemars(length(max = 5), extend("default" = ["Subject", "URI", "DNS"]))]
+    pub details: Option<At<Vec<At<ClientCertDetail>>>>,
+}
+
+/// What becomes of `x-forwarded-client-cert` fields that come in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum ForwardClientCertMode {
+    /// They are removed.
+    Sanitize,
+    /// They are passed on from clients whose certificate is believed, and removed from others.
+    ForwardOnly,
+    /// The same, and the client's own certificate follows them.
+    AppendForward,
+    /// They are removed, and the client's own certificate is told.
+    SanitizeSet,
+    /// They are passed on, whoever sent them: something in front of the gateway must see to them.
+    AlwaysForwardOnly,
+}
+
+/// What is told of a client's certificate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize, JsonSchema)]
+pub enum ClientCertDetail {
+    /// Its subject.
+    Subject,
+    /// The URIs among its names.
+    #[serde(rename = "URI")]
+    Uri,
+    /// The DNS names among its names.
+    #[serde(rename = "DNS")]
+    Dns,
+    /// The certificate itself, as PEM with escapes of URLs; left out above 16Ki.
+    Cert,
+    /// The same with those that the client sent with it.
+    Chain,
 }
 
 /// How long things may take.

@@ -70,7 +70,8 @@ pub struct CertificateRef {
 pub struct AuthorityRef {
     /// The API group: empty for a ConfigMap or Secret, `tidegate.dev` for a Certificate.
     pub group: At<Group>,
-    /// `ConfigMap` or `Secret`, with the key `ca.crt`, or `Certificate`, with the field `ca`.
+    /// `ConfigMap` or `Secret`, with the key `ca.crt` and maybe `ca.crl`, or `Certificate`, with the
+    /// field `ca`.
     #[schemars(length(min = 1))]
     pub kind: At<KindName>,
     /// Its name.

@@ -9,7 +9,7 @@ use crate::kinds::text::Ignored;
 use crate::place::At;
 
 /// Confidential values: certificates with their keys (`tls.crt` and `tls.key`), authorities
-/// (`ca.crt`), and what Plugins read.
+/// (`ca.crt`) with what they have revoked (`ca.crl`), and what Plugins read.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Secret {
@@ -35,7 +35,7 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Values: authorities (`ca.crt`), and what Plugins read.
+/// Values: authorities (`ca.crt`) with what they have revoked (`ca.crl`), and what Plugins read.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMap {

@@ -58,7 +58,7 @@ impl Loader {
             let falling: HashSet<ResourceId> = compiled
                 .problems
                 .iter()
-                .filter_map(error_about)
+                .filter_map(refusal_of)
                 .filter(|id| !refused.contains(*id) && self.last_good.contains_key(*id))
                 .cloned()
                 .collect();
@@ -84,8 +84,8 @@ impl Loader {
             let is_refused = refused.contains(&input.id);
             let current = input.current.as_ref();
             match (current, self.last_good.get(&input.id)) {
-                (Some(current), _) if !is_refused => {
-                    Some(Candidate::new(Arc::clone(current), State::Current))
+                (Some(current), before) if !is_refused => {
+                    Some(Candidate::current(Arc::clone(current), before.cloned()))
                 }
                 (_, Some(good)) => Some(Candidate::new(Arc::clone(good), State::LastGood)),
                 (current, None) => {
@@ -126,7 +126,7 @@ impl Loader {
         mut problems: Vec<Problem>,
     ) -> Draft {
         let with_errors: HashSet<&ResourceId> =
-            compiled.problems.iter().filter_map(error_about).collect();
+            compiled.problems.iter().filter_map(refusal_of).collect();
         let mut pending = Versions::default();
         for candidate in serving {
             let is_good = match candidate.state {
@@ -160,6 +160,11 @@ impl Loader {
 fn error_about(problem: &Problem) -> Option<&ResourceId> {
     let is_error = problem.severity == Severity::Error;
     problem.resource.as_ref().filter(|_| is_error)
+}
+
+/// The resource that an error refuses as a whole.
+fn refusal_of(problem: &Problem) -> Option<&ResourceId> {
+    error_about(problem).filter(|_| !problem.partial)
 }
 
 /// The conditions of what serves, and of what does not.

@@ -171,6 +171,16 @@ pub(super) fn check_policy(policy: &BackendPolicy, findings: &mut Findings) {
         }
     }
     check_pings(policy.spec.http2_pings.as_ref(), findings);
+    if let Some(header) = &policy.spec.proxy_protocol
+        && policy
+            .spec
+            .target_refs
+            .iter()
+            .any(|one| one.kind.as_str() == "Backend")
+    {
+        let hint = "write it in the Backend, or name Services alone";
+        findings.with_hint(header.span, "a Backend says `proxyProtocol` itself", hint);
+    }
     if let Some(chosen) = &policy.spec.load_balancer {
         let given = [
             chosen.round_robin.is_some(),

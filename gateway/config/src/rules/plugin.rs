@@ -15,7 +15,6 @@ use super::repeated;
 use crate::kinds::GATEWAY_GROUP;
 use crate::kinds::plugin::EnvVar;
 use crate::kinds::plugin::Plugin;
-use crate::kinds::plugin::PluginIsolation;
 use crate::kinds::plugin::PluginType;
 use crate::kinds::values::Secret;
 use crate::place::At;
@@ -100,12 +99,6 @@ fn check_routes(plugin: &Plugin, findings: &mut Findings) {
             let message = format!("a {} has no {what} for the Plugin", *target.kind);
             findings.with_hint(target.kind.span, message, hint);
         }
-    }
-    if let (PluginType::Network, Some(isolation)) = (kind, &spec.isolation)
-        && isolation.value == PluginIsolation::Stream
-    {
-        let message = "a Plugin for connections has no `isolation: Stream`";
-        findings.with_hint(isolation.span, message, "leave it out");
     }
 }
 

@@ -8,6 +8,8 @@ use super::Findings;
 use super::repeated;
 use crate::duration;
 use crate::kinds::GATEWAY_GROUP;
+use crate::kinds::policy::ForwardClientCert;
+use crate::kinds::policy::ForwardClientCertMode;
 use crate::kinds::policy::Http2Pings;
 use crate::kinds::policy::PolicyTarget;
 use crate::kinds::policy::Telemetry;
@@ -116,6 +118,9 @@ pub(super) fn check(policy: &TrafficPolicy, findings: &mut Findings) {
     for protocol in spec.upgrades.iter().flat_map(|list| &list.value) {
         check_protocol(protocol, findings);
     }
+    if let Some(given) = &spec.forward_client_cert {
+        check_client_cert(given, findings);
+    }
     if let Some(limits) = &spec.limits {
         check_size(
             "headers",
@@ -146,6 +151,25 @@ pub(super) fn check_pings(given: Option<&At<Http2Pings>>, findings: &mut Finding
     ] {
         check_duration(name, value, second, Duration::from_secs(most), findings);
     }
+}
+
+/// Details are for what we tell ourselves, each once.
+fn check_client_cert(given: &ForwardClientCert, findings: &mut Findings) {
+    let Some(details) = &given.details else {
+        return;
+    };
+    let tells = matches!(
+        given.mode.value,
+        ForwardClientCertMode::AppendForward | ForwardClientCertMode::SanitizeSet
+    );
+    if !tells {
+        let message = "nothing is told of the client's own certificate in this mode";
+        let hint = "leave `details` out, or use `SanitizeSet` or `AppendForward`";
+        findings.with_hint(details.span, message, hint);
+    }
+    repeated(details.iter().map(|one| (one.value, one)), |one| {
+        findings.error(one.span, format!("`{:?}` is listed twice", one.value));
+    });
 }
 
 /// A protocol that clients may change to: a name, or a name with a version (RFC 9110 §7.8).
@@ -186,6 +210,11 @@ fn restricted(spec: &TrafficPolicySpec) -> Vec<Restricted> {
     }
     let mut fields = vec![
         ("trustedHops", span(spec.trusted_hops.as_ref()), GATEWAYS),
+        (
+            "forwardClientCert",
+            span(spec.forward_client_cert.as_ref()),
+            GATEWAYS,
+        ),
         ("upgrades", span(spec.upgrades.as_ref()), HTTP_ROUTE),
         (
             "proxyProtocol",

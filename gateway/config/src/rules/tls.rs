@@ -194,6 +194,10 @@ pub(super) fn check_certificate(certificate: &Certificate, findings: &mut Findin
         ),
         (Some(_), Some(_)) | (None, None) => {}
     }
+    if let (Some(crl), None) = (&spec.crl, &spec.ca) {
+        let message = "a list of revoked certificates needs the authorities that it is of";
+        findings.with_hint(crl.span, message, "name their file in `ca`");
+    }
 }
 
 pub(super) fn check_backend_policy(policy: &BackendTlsPolicy, findings: &mut Findings) {

@@ -13,6 +13,7 @@ use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::ResourceStatus;
 use tidegate_core::backend::Backend;
 use tidegate_core::backend::BackendProtocol;
+use tidegate_core::client_certificate::ForwardClientCert;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::filter::Filter;
@@ -83,6 +84,9 @@ fn bind_line(out: &mut String, bind: &Bind) {
     }
     if bind.trusted_hops != 0 {
         writeln!(out, "  trusted hops {}", bind.trusted_hops).expect("a string");
+    }
+    if bind.forward_client_cert != ForwardClientCert::default() {
+        writeln!(out, "  {:?}", bind.forward_client_cert).expect("a string");
     }
     if bind.proxy_protocol {
         writeln!(out, "  PROXY protocol").expect("a string");

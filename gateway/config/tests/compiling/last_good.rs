@@ -391,3 +391,226 @@ fn two_gateways_that_want_one_port_leave_it_to_who_has_it() {
     assert_eq!(draft.snapshot.binds.len(), 1);
     assert_eq!(draft.problems.len(), 1);
 }
+
+/// What the plugins of each listener are, by name.
+fn guarded(draft: &Draft) -> String {
+    let mut listeners: Vec<String> = Vec::new();
+    for listener in draft
+        .snapshot
+        .binds
+        .iter()
+        .flat_map(|bind| bind.listeners.values())
+    {
+        let files = listener.plugins.iter().map(|id| {
+            let place = usize::try_from(id.0).expect("small");
+            match &draft.plugins.get(place).expect("declared").source {
+                PluginSource::File(path) => path.file_name().expect("a file").display().to_string(),
+                PluginSource::Refused => "refused".to_owned(),
+            }
+        });
+        listeners.push(format!(
+            "{} {}",
+            listener.name,
+            files.collect::<Vec<_>>().join("+")
+        ));
+    }
+    listeners.sort();
+    listeners.join(", ")
+}
+
+#[test]
+fn a_plugin_for_a_listener_that_is_gone_serves_its_other_targets_in_its_newest_version() {
+    let two = |first: &str| {
+        GATEWAY.replace(
+            "{ name: http, port: 80, protocol: HTTP }",
+            &format!(
+                "{{ name: {first}, port: 80, protocol: HTTP, hostname: a.test }}, {{ name: web, port: 80, protocol: HTTP }}"
+            ),
+        )
+    };
+    let guard = |file: &str, first: &str| {
+        let target = "group: gateway.networking.k8s.io, kind: Gateway, name: edge";
+        plugin(file).replace(
+            &format!("{{ {target} }}"),
+            &format!("{{ {target}, sectionName: {first} }}, {{ {target}, sectionName: web }}"),
+        )
+    };
+    let mut gateway = Gateway::new();
+    gateway.write("a.yaml", &[&two("http"), &guard("one.wasm", "http")]);
+    let draft = gateway.load();
+    assert_eq!(
+        guarded(&draft),
+        "default/edge/http one.wasm, default/edge/web one.wasm"
+    );
+    // A slip of the pen in the plugin: what it was for stays guarded.
+    gateway.write("a.yaml", &[&two("http"), &guard("two.wasm", "htpp")]);
+    let draft = gateway.load();
+    assert_eq!(
+        guarded(&draft),
+        "default/edge/http one.wasm, default/edge/web one.wasm"
+    );
+    assert_eq!(last_good(&draft), ["Plugin default/guard"]);
+    // A listener that goes: nothing that served before helps, so the plugin goes on without it.
+    for file in ["one.wasm", "two.wasm", "three.wasm"] {
+        gateway.write("a.yaml", &[&two("other"), &guard(file, "http")]);
+        let draft = gateway.load();
+        let expected = format!("default/edge/other , default/edge/web {file}");
+        assert_eq!(guarded(&draft), expected);
+        assert_eq!(draft.problems.len(), 1, "{:?}", draft.problems);
+        assert!(draft.problems[0].partial && draft.problems[0].reason == "TargetNotFound");
+        assert_eq!(last_good(&draft), [] as [&str; 0]);
+        assert_eq!(guarded(&gateway.restart(&draft)), expected);
+    }
+}
+
+fn environment(plugin_of: &str, values: &str) -> String {
+    format!(
+        "{}  env: [{{ name: A, valueFrom: {{ configMapKeyRef: {{ name: values, key: {plugin_of} }} }} }}]\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: values }}\ndata: {{ {values} }}\n",
+        plugin("one.wasm")
+    )
+}
+
+#[test]
+fn a_config_map_that_loses_a_key_that_a_plugin_reads_keeps_its_last_good_version() {
+    let mut gateway = Gateway::new();
+    let env = |draft: &Draft| draft.plugins[0].env.clone();
+    let old = vec![("A".to_owned(), "1".to_owned())];
+    gateway.write("a.yaml", &[GATEWAY, &environment("a", "a: '1', b: '2'")]);
+    assert_eq!(env(&gateway.load()), old);
+    gateway.write("a.yaml", &[GATEWAY, &environment("a", "b: '3'")]);
+    let draft = gateway.load();
+    assert_eq!(env(&draft), old);
+    assert_eq!(last_good(&draft), ["ConfigMap default/values"]);
+    assert_eq!(
+        draft.problems[0].message,
+        "ConfigMap `default/values` has no key `a`, and Plugin default/guard refers to that"
+    );
+    assert_eq!(env(&gateway.restart(&draft)), old);
+    // Who asks for what never was there is to blame.
+    gateway.write("a.yaml", &[GATEWAY, &environment("c", "a: '1', b: '4'")]);
+    let draft = gateway.load();
+    assert_eq!(last_good(&draft), ["Plugin default/guard"]);
+    assert_eq!(env(&draft), old);
+}
+
+fn calls(name: &str, hosts: &str) -> String {
+    format!(
+        "---\napiVersion: gateway.networking.k8s.io/v1\nkind: GRPCRoute\nmetadata: {{ name: {name} }}\nspec:\n  parentRefs: [{{ name: edge }}]\n  hostnames: [{hosts}]\n  rules: [{{ backendRefs: [{{ group: tidegate.dev, kind: Backend, name: api, weight: 9 }}] }}]\n"
+    )
+}
+
+#[test]
+fn of_routes_of_two_kinds_with_one_host_the_older_one_has_it() {
+    let pages = route("api", "1").replace("rules:", "hostnames: [a.test]\n  rules:");
+    // Neither has served: the first by name.
+    for (name, expected) in [("before", "1 by 9"), ("zero", "1 by 1")] {
+        let mut gateway = Gateway::new();
+        gateway.write(
+            "a.yaml",
+            &[GATEWAY, &backend("1"), &pages, &calls(name, "'*.test'")],
+        );
+        let draft = gateway.load();
+        assert_eq!(serves(&draft), expected, "{name}");
+        assert_eq!(draft.problems.len(), 1, "{:?}", draft.problems);
+        assert_eq!(draft.problems[0].reason, "Conflicted");
+    }
+    // One has, and goes on.
+    let mut gateway = Gateway::new();
+    gateway.write("a.yaml", &[GATEWAY, &backend("1"), &pages]);
+    gateway.load();
+    gateway.write(
+        "a.yaml",
+        &[GATEWAY, &backend("1"), &pages, &calls("before", "a.test")],
+    );
+    let draft = gateway.load();
+    assert_eq!(serves(&draft), "1 by 1");
+    let about: Vec<String> = draft
+        .problems
+        .iter()
+        .filter_map(|one| Some(one.resource.as_ref()?.to_string()))
+        .collect();
+    assert_eq!(about, ["GRPCRoute default/before"]);
+    let restarted = gateway.restart(&draft);
+    assert_eq!(serves(&restarted), "1 by 1");
+    // Other hosts are no matter.
+    gateway.write(
+        "a.yaml",
+        &[GATEWAY, &backend("1"), &pages, &calls("before", "b.test")],
+    );
+    assert_eq!(gateway.load().problems, []);
+}
+
+#[test]
+fn a_route_that_is_left_out_at_one_listener_serves_at_another() {
+    let two = GATEWAY.replace(
+        "{ name: http, port: 80, protocol: HTTP }",
+        "{ name: http, port: 80, protocol: HTTP }, { name: more, port: 81, protocol: HTTP }",
+    );
+    let pages = route("api", "1").replace("name: edge }", "name: edge, sectionName: http }");
+    let mut gateway = Gateway::new();
+    gateway.write("a.yaml", &[&two, &backend("1"), &pages]);
+    gateway.load();
+    gateway.write(
+        "a.yaml",
+        &[&two, &backend("1"), &pages, &calls("before", "a.test")],
+    );
+    let draft = gateway.load();
+    assert_eq!(draft.problems.len(), 1, "{:?}", draft.problems);
+    assert!(draft.problems[0].partial);
+    let rules: Vec<bool> = draft
+        .snapshot
+        .binds
+        .iter()
+        .flat_map(|bind| bind.listeners.values())
+        .map(|listener| {
+            let head = tidegate_core::message::RequestHead::default();
+            let found = listener.routes.find("a.test", &head);
+            found.is_some_and(|found| found.rule.backends[0].weight == 9)
+        })
+        .collect();
+    assert_eq!(rules, [false, true]);
+}
+
+#[test]
+fn backends_of_grpc_cannot_be_told_the_client() {
+    let told = backend("1").replace("] }", "], proxyProtocol: V2 }");
+    let mut gateway = Gateway::new();
+    gateway.write("a.yaml", &[GATEWAY, &told, &route("api", "1")]);
+    assert_eq!(gateway.load().problems, []);
+    gateway.write("a.yaml", &[GATEWAY, &told, &calls("calls", "a.test")]);
+    let draft = gateway.load();
+    let message = &draft.problems[0].message;
+    assert!(
+        message.contains("not supported yet with HTTP/2"),
+        "{message}"
+    );
+    assert_eq!(serves(&draft), "500 by 9");
+}
+
+#[test]
+fn a_policy_has_the_ports_of_a_service_told_the_client() {
+    let service = "---\napiVersion: v1\nkind: Service\nmetadata: { name: api }\nspec: { ports: [{ name: web, port: 80 }, { name: calls, port: 81, appProtocol: kubernetes.io/h2c }] }\n---\napiVersion: tidegate.dev/v1alpha1\nkind: BackendPolicy\nmetadata: { name: api }\nspec: { targetRefs: [{ group: '', kind: Service, name: api }], proxyProtocol: V1 }\n";
+    let to = |port: &str| {
+        route("api", "1").replace(
+            "group: tidegate.dev, kind: Backend, name: api",
+            &format!("name: api, port: {port}"),
+        )
+    };
+    let mut gateway = Gateway::new();
+    gateway.write("a.yaml", &[GATEWAY, service, &to("80")]);
+    let draft = gateway.load();
+    assert_eq!(draft.problems, []);
+    let told: Vec<_> = draft
+        .snapshot
+        .backends
+        .iter()
+        .map(|one| one.proxy_protocol)
+        .collect();
+    assert_eq!(told, [Some(tidegate_core::tcp::ProxyProtocol::V1)]);
+    gateway.write("a.yaml", &[GATEWAY, service, &to("81")]);
+    let message = &gateway.load().problems[0].message;
+    assert!(
+        message.contains("not supported yet with HTTP/2"),
+        "{message}"
+    );
+}

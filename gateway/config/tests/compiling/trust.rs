@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use tidegate_config::draft::BundleSource;
 use tidegate_config::draft::CertificateSource;
 use tidegate_config::draft::Draft;
 use tidegate_config::load::Loader;
@@ -224,6 +225,88 @@ fn a_policy_that_goes_bad_never_means_plain_text() {
     // Who takes it away means it.
     gateway.load(&[BACKEND, &policy("a.test")]);
     assert_eq!(reached(&gateway.load(&[BACKEND])), "plain");
+}
+
+/// The authorities that clients' certificates are checked with, and what these have revoked.
+fn believed(draft: &Draft) -> Vec<String> {
+    let bundles = draft.bundles.iter().map(|one| match &one.source {
+        BundleSource::Inline {
+            authorities,
+            revoked,
+        } => {
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            let revoked = revoked.as_deref().map(text);
+            format!("{} {}", text(authorities), revoked.unwrap_or_default())
+        }
+        BundleSource::Files { .. } => "files".to_owned(),
+        BundleSource::Refused => "refused".to_owned(),
+    });
+    bundles.collect()
+}
+
+#[test]
+fn a_config_map_that_loses_its_authorities_keeps_its_last_good_version() {
+    let asking = |name: &str| {
+        format!(
+            "{GATEWAY}  tls: {{ frontend: {{ default: {{ validation: {{ caCertificateRefs: [{{ group: '', kind: ConfigMap, name: {name} }}] }} }} }} }}\n"
+        )
+    };
+    let map = |name: &str, data: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{ name: {name} }}\ndata: {{ {data} }}\n"
+        )
+    };
+    let pair = secret("one");
+    let mut gateway = Gateway::new();
+    let good = map("cas", "ca.crt: A, ca.crl: R");
+    let draft = gateway.load(&[&asking("cas"), &pair, &good]);
+    assert_eq!(
+        (draft.problems.len(), believed(&draft)),
+        (0, vec!["A R".to_owned()])
+    );
+    let draft = gateway.load(&[&asking("cas"), &pair, &map("cas", "other: B")]);
+    assert_eq!(believed(&draft), ["A R"]);
+    assert_eq!(
+        draft.problems[0].message,
+        "ConfigMap default/cas has no key `ca.crt`, and Gateway default/edge refers to that"
+    );
+    assert_eq!(key(&draft), "one", "the listener serves");
+    let about = |draft: &Draft| {
+        let resource = draft.problems[0].resource.as_ref();
+        resource.expect("about one").to_string()
+    };
+    assert_eq!(about(&draft), "ConfigMap default/cas");
+    assert_eq!(believed(&gateway.restart(&draft)), ["A R"]);
+    gateway.loader.commit(&draft, &[]);
+    // A reference to what never had any is to blame itself.
+    let other = map("other", "any: B");
+    let draft = gateway.load(&[&asking("cas"), &pair, &good, &other]);
+    assert_eq!(draft.problems, []);
+    let draft = gateway.load(&[&asking("other"), &pair, &good, &other]);
+    assert_eq!(about(&draft), "Gateway default/edge");
+    assert_eq!(believed(&draft), ["A R"]);
+}
+
+#[test]
+fn a_certificate_that_loses_its_key_keeps_its_last_good_version() {
+    let files = GATEWAY.replace(
+        "[{ name: pair }]",
+        "[{ group: tidegate.dev, kind: Certificate, name: files }]",
+    );
+    let certificate = |spec: &str| {
+        format!(
+            "---\napiVersion: tidegate.dev/v1alpha1\nkind: Certificate\nmetadata: {{ name: files }}\nspec: {{ {spec} }}\n"
+        )
+    };
+    let mut gateway = Gateway::new();
+    let draft = gateway.load(&[&files, &certificate("certificate: a.crt, key: a.key")]);
+    let good = key(&draft);
+    let draft = gateway.load(&[&files, &certificate("ca: ca.crt, crl: ca.crl")]);
+    assert_eq!(key(&draft), good);
+    assert_eq!(draft.problems.len(), 1, "{:?}", draft.problems);
+    let resource = draft.problems[0].resource.as_ref().expect("about one");
+    assert_eq!(resource.kind, "Certificate");
+    assert_eq!(key(&gateway.restart(&draft)), good);
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::Arrival;
 use super::Prepared;
 use super::Received;
 use super::prepare;
+use crate::client_certificate::Mode;
 use crate::failure::Failure;
 use crate::message::Version;
 
@@ -39,6 +40,7 @@ fn receive(
             trusted_hops: 0,
             secure: false,
             client_certificate: None,
+            forward_client_cert: Mode::ByTrust,
             random: 7,
         },
     )

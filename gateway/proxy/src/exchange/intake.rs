@@ -9,6 +9,7 @@
 use std::cell::RefMut;
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::task::Poll;
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -54,7 +55,7 @@ pub(crate) struct Progress {
 impl Progress {
     /// Whether nothing of the body was read.
     pub(crate) fn is_none(&self) -> bool {
-        self.taken == 0 && !self.input_ended
+        self.taken == 0 && !self.input_ended && self.out.is_empty()
     }
 }
 
@@ -73,6 +74,8 @@ pub(crate) enum Event {
     Frame(Frame),
     /// A filter lets go of what it held.
     Released(usize),
+    /// A filter adds to the response.
+    Injected(usize),
 }
 
 impl<'a, 's> Intake<'a, 's> {
@@ -86,7 +89,7 @@ impl<'a, 's> Intake<'a, 's> {
         progress: Progress,
     ) -> Self {
         Self {
-            shows: run.chain.sees_bodies(side),
+            shows: run.chain.sees_bodies(side) || run.has_injections(side),
             run,
             side,
             source,
@@ -106,13 +109,16 @@ impl<'a, 's> Intake<'a, 's> {
             }
         };
         self.catch_up(until).await?;
-        while self.run.holds(at, self.side) {
+        while self.run.holds(at, self.side) && !self.run.lets_go(at, self.side) {
             self.check_room()?;
-            let event = match self.take()? {
-                Some(frame) => Event::Frame(frame),
+            let event = match self.ready()? {
+                Some(event) => event,
                 None => self.wait(deadline).await?,
             };
-            self.on(event, until).await?;
+            // What it injects goes after its head.
+            if !matches!(event, Event::Injected(by) if by == at) {
+                self.on(event, until).await?;
+            }
         }
         self.progress.step = until;
         Ok(())
@@ -124,8 +130,8 @@ impl<'a, 's> Intake<'a, 's> {
         // Whatever comes in from here on passes all filters.
         self.progress.step = Self::END;
         while self.progress.out.is_empty() && !self.progress.ended {
-            let event = match self.take()? {
-                Some(frame) => Event::Frame(frame),
+            let event = match self.ready()? {
+                Some(event) => event,
                 None if self.head_waits(announced) => self.wait(None).await?,
                 None => return Ok(()),
             };
@@ -171,7 +177,25 @@ impl<'a, 's> Intake<'a, 's> {
     pub(crate) fn head_waits(&self, announced: BodyLength) -> bool {
         self.shows
             && (self.run.hold(self.side) != Hold::No
-                || (self.progress.taken == 0 && matches!(announced, BodyLength::Exactly(_))))
+                || (self.progress.taken == 0 && matches!(announced, BodyLength::Exactly(_)))
+                || self.lacks_only_its_end(announced))
+    }
+
+    /// Whether all bytes of a body are here that filters may still change, and its end is not: HTTP/2
+    /// may send that by itself. It is on its way, and with it the length is known that is announced.
+    pub(super) fn lacks_only_its_end(&self, announced: BodyLength) -> bool {
+        self.shows
+            && !self.progress.input_ended
+            && announced == BodyLength::Exactly(self.progress.taken)
+            && self.run.chain.edits_bodies(self.side)
+    }
+
+    /// What can be done without a wait.
+    pub(crate) fn ready(&mut self) -> Result<Option<Event>, Stop> {
+        if let Some(at) = self.run.injected(self.side) {
+            return Ok(Some(Event::Injected(at)));
+        }
+        Ok(self.take()?.map(Event::Frame))
     }
 
     /// A frame that is here already, if one may be taken.
@@ -216,10 +240,13 @@ impl<'a, 's> Intake<'a, 's> {
                 None => std::future::pending().await,
             }
         };
-        let released = poll_fn(|cx| run.poll_released(side, cx));
+        let released = poll_fn(|cx| match run.injected(side) {
+            Some(at) => Poll::Ready(Ok(Event::Injected(at))),
+            None => run.poll_released(side, cx).map_ok(Event::Released),
+        });
         tokio::select! {
             biased;
-            released = released => released.map(Event::Released),
+            released = released => released,
             frame = next, if reads => frame.map(Event::Frame).map_err(|err| failed(side, err)),
             () = overdue => Err(run.body_overdue(side)),
         }
@@ -258,6 +285,17 @@ impl<'a, 's> Intake<'a, 's> {
                 let passed = self
                     .run
                     .release(self.side, at, until, &mut self.progress.out)?;
+                return self.passed(passed, until).await;
+            }
+            Event::Injected(at) => {
+                let Some(injection) = self.run.take_injection(at) else {
+                    return Ok(());
+                };
+                // Even if no filter has a callback for bodies: their length is another now.
+                self.shows = true;
+                self.progress.input_ended |= injection.end;
+                let out = &mut self.progress.out;
+                let passed = self.run.inject(at, *injection, until, out)?;
                 return self.passed(passed, until).await;
             }
         };

@@ -49,7 +49,7 @@ pub(crate) fn find<'a>(
                 .plan
                 .tls
                 .terminator(termination, Inside::Http);
-            let same_trust = terminator.is_some_and(|now| Arc::ptr_eq(&now.trust, &secured.trust));
+            let same_trust = terminator.is_some_and(|now| secured.fits(&now.trust));
             let same_listener = found.is_none_or(|found| Arc::ptr_eq(found, listener));
             if same_trust && same_listener {
                 Ok(found)

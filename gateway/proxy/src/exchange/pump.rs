@@ -11,7 +11,6 @@ use http::HeaderMap;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
 
-use crate::exchange::intake::Event;
 use crate::exchange::intake::Intake;
 use crate::exchange::intake::Source;
 use crate::filters::run::Stop;
@@ -146,8 +145,8 @@ impl<'a, H: PendingHead> Pump<'a, H> {
         self.intake.catch_up(Intake::END).await?;
         while !self.intake.progress.ended {
             self.write_out().await?;
-            let event = match self.intake.take()? {
-                Some(frame) => Event::Frame(frame),
+            let event = match self.intake.ready()? {
+                Some(event) => event,
                 None => {
                     self.settle().await?;
                     self.intake.wait(None).await?

@@ -4,6 +4,7 @@
 //! half-way is never made to look complete.
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use tidegate_core::failure::Blame;
 use tidegate_core::failure::Failure;
@@ -15,6 +16,7 @@ use tidegate_host_abi::Side;
 
 use crate::downstream::Downstream;
 use crate::exchange::Next;
+use crate::exchange::injection::Injections;
 use crate::exchange::intake::Intake;
 use crate::exchange::intake::Progress;
 use crate::exchange::intake::Source;
@@ -212,6 +214,8 @@ impl<'a> Respond<'a> {
         let mut progress = Progress::default();
         self.run.stream.state().phase = Phase::ResponseHeaders;
         if seen == Seen::ByFilters && !self.run.chain.is_empty() {
+            let room = self.run.sizes.buffered_body_bytes;
+            self.run.stream.state().injections = Injections::opened(room);
             self.filters(&mut length, &mut source, &mut progress, &mut seen)
                 .await?;
         }
@@ -224,6 +228,9 @@ impl<'a> Respond<'a> {
                 let mut state = self.run.stream.state();
                 state.response.headers.remove(CONTENT_LENGTH);
             }
+        }
+        if seen == Seen::ByNobody {
+            self.run.stream.state().injections = Injections::default();
         }
         let mut sent = SentHead {
             respond: self,
@@ -279,7 +286,13 @@ impl<'a> Respond<'a> {
                 outcome => outcome,
             };
             match outcome {
-                Ok(_) => {}
+                Ok(_) => {
+                    if *length == BodyLength::Empty && self.run.stream.state().has_injected(at) {
+                        // It gets a body, of what filters inject alone.
+                        (*length, *source) = (BodyLength::Chunked, Source::Ready(None));
+                        progress.input_ended = true;
+                    }
+                }
                 Err(Stop::Local) => {
                     let answer = Answer::of(Stop::Local, self.run.stream);
                     let failed = answer.failure;
@@ -399,6 +412,12 @@ impl PendingHead for &mut SentHead<'_> {
     fn on_piece(&mut self, piece: &Bytes) {
         if !self.respond.run.chain.has_no_plugins() {
             self.respond.run.stream.state().body_sent += piece.len() as u64;
+        }
+    }
+
+    fn on_end(&mut self, _: Option<&HeaderMap>) {
+        if !self.respond.run.chain.has_no_plugins() {
+            self.respond.run.stream.state().injections.open = false;
         }
     }
 

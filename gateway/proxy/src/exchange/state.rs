@@ -25,6 +25,8 @@ use tidegate_host_abi::ContextId;
 use tidegate_host_abi::LocalResponse;
 use tidegate_host_abi::Side;
 
+use crate::exchange::injection::Injection;
+use crate::exchange::injection::Injections;
 use crate::exchange::intake::Progress;
 use crate::exchange::request::Routed;
 use crate::filters::Chain;
@@ -116,6 +118,8 @@ pub(crate) struct State {
     pub(crate) way: Option<Box<Way>>,
     /// Custom properties that filters set.
     pub(crate) properties: Vec<(Vec<u8>, Vec<u8>)>,
+    /// What filters may inject into the response.
+    pub(crate) injections: Injections,
     /// The task to wake when a filter asks for something from outside a callback.
     pub(crate) waker: Option<Waker>,
 }
@@ -207,6 +211,8 @@ pub(crate) struct FilterState {
     pub(crate) own: Option<Rc<Vm>>,
     /// It failed open: it no longer sees this exchange.
     pub(crate) bypassed: bool,
+    /// What it has injected into the response and what has not gone on yet.
+    pub(crate) injection: Option<Box<Injection>>,
     request: SideState,
     response: SideState,
 }
@@ -217,13 +223,17 @@ pub(crate) struct SideState {
     /// The generation of the instance that saw this direction's head.
     pub(crate) generation: Option<u64>,
     pub(crate) hold: Hold,
+    /// A strict filter has let the head go: it is not there for it any more, as in Envoy.
+    pub(crate) head_gone: bool,
     /// `continue_stream` was called for this direction.
     pub(crate) resume: bool,
     /// What the filter holds back, or sees now.
     pub(crate) body: BodyBuffer,
+    /// It injects while it holds the head: that goes.
+    pub(crate) lets_go: bool,
     /// The body may be read and edited now.
     pub(crate) body_visible: bool,
-    /// The filter has seen the end of the body.
+    /// The filter has seen the end of the message.
     pub(crate) ended: bool,
     /// The filter made trailers at the end of a body that had none.
     pub(crate) made_trailers: bool,
@@ -295,6 +305,7 @@ impl State {
             body_sent: 0,
             way: None,
             properties: Vec::new(),
+            injections: Injections::default(),
             waker: None,
         }
     }
@@ -335,6 +346,15 @@ impl State {
             Side::Response => self.response.headers.len() + 1,
         };
         u32::try_from(count).unwrap_or(u32::MAX)
+    }
+
+    /// Fields of trailers.
+    pub(crate) fn trailer_count(&self, side: Side) -> u32 {
+        let trailers = match side {
+            Side::Request => self.request_trailers.as_deref(),
+            Side::Response => self.response_trailers.as_deref(),
+        };
+        u32::try_from(trailers.map_or(0, HeaderMap::len)).unwrap_or(u32::MAX)
     }
 
     /// The last byte of the origin's answer has come.

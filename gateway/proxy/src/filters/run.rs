@@ -1,11 +1,12 @@
 //! One exchange's way through the filters: heads, body pieces, trailers, end.
 //!
 //! Owns the order of callbacks and contexts; [`admit`] has instances and the failure policy, [`body`]
-//! bodies and trailers, [`wait`] the waits for paused filters. It moves no bytes on sockets: the pump in `exchange`
+//! bodies and trailers, [`inject`] what filters add to responses, [`wait`] the waits for paused filters. It moves no bytes on sockets: the pump in `exchange`
 //! feeds it and writes what comes out.
 
 mod admit;
 mod body;
+mod inject;
 mod wait;
 
 use std::rc::Rc;
@@ -83,6 +84,11 @@ impl<'a> FilterRun<'a> {
         self.chain.filters.get(at)
     }
 
+    fn is_strict(&self, at: usize) -> bool {
+        let filter = self.filter(at);
+        filter.is_some_and(|filter| filter.plugin.spec().strict)
+    }
+
     /// Runs the header callback of one filter.
     pub(crate) async fn head(
         &self,
@@ -119,25 +125,34 @@ impl<'a> FilterRun<'a> {
         let Ok(action) = entered else {
             return self.apply_policy(filter, at);
         };
-        let held = match action {
-            HeadersAction::Continue => None,
-            // Without a body callback nobody could let the head go on but who holds it.
-            HeadersAction::Pause if filter.plugin.stop_iteration() && filter.sees_body(side) => {
-                Some((HeldHead::Sees, Hold::Head))
-            }
-            HeadersAction::StopAllBuffer => Some((HeldHead::Keeps, Hold::Head)),
-            HeadersAction::Pause | HeadersAction::StopAllWatermark => {
-                Some((HeldHead::Leaves, Hold::Fields))
-            }
-        };
+        let held = held_by(filter, side, action);
+        self.settle_head(at, side, end_of_stream, held)
+    }
+
+    /// Does what a filter decided about a head.
+    fn settle_head(
+        &self,
+        at: usize,
+        side: Side,
+        end_of_stream: bool,
+        held: Option<(HeldHead, Hold)>,
+    ) -> Result<HeadStep, Stop> {
         let mut state = self.stream.state();
         check_requests(&state)?;
+        let Some(known) = state.side(at, side) else {
+            return Ok(HeadStep::Continue);
+        };
+        known.ended = end_of_stream && side == Side::Response;
+        // It may have resumed within the callback.
+        let held = held.filter(|_| !std::mem::take(&mut known.resume));
+        known.head_gone = held.is_none() && self.is_strict(at);
+        let hold = held.map(|(_, hold)| hold);
+        if side == Side::Response && state.injected_at_head(at, hold, end_of_stream) {
+            return Ok(HeadStep::Continue);
+        }
         let (Some(known), Some((held, hold))) = (state.side(at, side), held) else {
             return Ok(HeadStep::Continue);
         };
-        if std::mem::take(&mut known.resume) {
-            return Ok(HeadStep::Continue); // Resumed within the callback.
-        }
         known.hold = hold;
         Ok(match hold {
             // There is no body to wait for.
@@ -230,6 +245,21 @@ impl<'a> FilterRun<'a> {
     }
 }
 
+/// How a filter that answers its header callback so holds the head.
+fn held_by(filter: &Filter, side: Side, action: HeadersAction) -> Option<(HeldHead, Hold)> {
+    match action {
+        HeadersAction::Continue => None,
+        // Without a body callback nobody could let the head go on but who holds it.
+        HeadersAction::Pause if filter.plugin.stop_iteration() && filter.sees_body(side) => {
+            Some((HeldHead::Sees, Hold::Head))
+        }
+        HeadersAction::StopAllBuffer => Some((HeldHead::Keeps, Hold::Head)),
+        HeadersAction::Pause | HeadersAction::StopAllWatermark => {
+            Some((HeldHead::Leaves, Hold::Fields))
+        }
+    }
+}
+
 /// Ends every context of an exchange: done, log, delete. In chain order, once.
 pub(crate) fn finish(stream: &Rc<StreamCell>) {
     let chain = Rc::clone(&stream.state().chain);
@@ -253,9 +283,11 @@ pub(crate) fn finish(stream: &Rc<StreamCell>) {
 /// counts what filters before it refused, too, as in Envoy.
 fn unreached(filter: &Filter, at: usize, stream: &Rc<StreamCell>) -> Option<(ContextId, u64)> {
     let bypassed = stream.state().filters.get(at)?.bypassed;
-    // One with an instance for each stream would have to wait for it.
-    let absent = bypassed || filter.vm.is_pool() || !filter.vm.may_enter();
-    if absent || !filter.callbacks.has(Callback::Log) {
+    if bypassed || !filter.callbacks.has(Callback::Log) || !filter.vm.may_enter() {
+        return None;
+    }
+    if filter.vm.is_pool() {
+        tokio::task::spawn_local(tell_later(filter.clone(), at, Rc::clone(stream)));
         return None;
     }
     let context = filter
@@ -263,6 +295,21 @@ fn unreached(filter: &Filter, at: usize, stream: &Rc<StreamCell>) -> Option<(Con
         .create_stream(filter.place, stream.into(), at)
         .ok()?;
     Some((context, filter.vm.generation()))
+}
+
+/// The same for a filter with an instance for each stream, which may have to be waited for.
+async fn tell_later(filter: Filter, at: usize, stream: Rc<StreamCell>) {
+    let Some(own) = filter.vm.own_to_spare().await else {
+        let message = "it is not told of an exchange that it did not see: no instance is to spare";
+        filter
+            .vm
+            .warn(filter.plugin.name(), format_args!("{message}"));
+        return;
+    };
+    if let Ok(context) = own.create_stream(filter.place, (&stream).into(), at) {
+        own.finish_stream(context, own.generation(), (&stream).into(), at);
+    }
+    own.shutdown();
 }
 
 /// What filters asked for in their last callbacks.

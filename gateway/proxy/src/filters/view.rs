@@ -3,10 +3,12 @@
 //! Owns which maps and bodies are there in which phase. What a filter asks for is noted in the
 //! state and acted on by the driver after the callback.
 
+use bytes::Bytes;
 use tidegate_host_abi::BodyBuffer;
 use tidegate_host_abi::Edited;
 use tidegate_host_abi::Field;
 use tidegate_host_abi::HeaderEdit;
+use tidegate_host_abi::Injected;
 use tidegate_host_abi::LocalResponse;
 use tidegate_host_abi::MapKind;
 use tidegate_host_abi::Property;
@@ -37,6 +39,9 @@ pub(crate) struct FilterView<'a> {
 impl FilterView<'_> {
     fn map(&self, map: MapKind) -> Option<&dyn Fields> {
         match map {
+            MapKind::RequestHeaders | MapKind::ResponseHeaders if self.has_let_go(map) => None,
+            // Envoy's log has no request trailers.
+            MapKind::RequestTrailers if self.state.phase == Phase::Done && self.is_strict() => None,
             MapKind::RequestHeaders => Some(&self.state.request),
             MapKind::ResponseHeaders if self.state.phase >= Phase::ResponseHeaders => {
                 Some(&self.state.response)
@@ -58,6 +63,7 @@ impl FilterView<'_> {
     fn map_mut(&mut self, map: MapKind) -> Option<&mut dyn Fields> {
         let phase = self.state.phase;
         match map {
+            MapKind::RequestHeaders | MapKind::ResponseHeaders if self.has_let_go(map) => None,
             MapKind::RequestHeaders if phase == Phase::RequestHeaders => {
                 Some(&mut self.state.request)
             }
@@ -68,6 +74,22 @@ impl FilterView<'_> {
             MapKind::ResponseTrailers if phase < Phase::Done => self.trailers(Side::Response),
             _ => None,
         }
+    }
+
+    /// Whether a strict filter has let this head go; when it logs, it has it again.
+    fn has_let_go(&self, map: MapKind) -> bool {
+        let side = match map {
+            MapKind::RequestHeaders => Side::Request,
+            _ => Side::Response,
+        };
+        let known = self.state.filters.get(self.filter);
+        let gone = known.is_some_and(|known| known.side_ref(side).head_gone);
+        gone && self.state.phase < Phase::Done
+    }
+
+    fn is_strict(&self) -> bool {
+        let filter = self.state.chain.filters.get(self.filter);
+        filter.is_some_and(|filter| filter.plugin.spec().strict)
     }
 
     /// The name of its plugin.
@@ -189,8 +211,10 @@ impl StreamHost for FilterView<'_> {
             StreamKind::Response => Side::Response,
             StreamKind::Downstream | StreamKind::Upstream => return,
         };
+        let strict = self.is_strict();
         if let Some(side) = self.state.side(self.filter, side) {
             side.resume = true;
+            side.head_gone |= strict;
         }
         self.state.wake();
     }
@@ -236,5 +260,9 @@ impl StreamHost for FilterView<'_> {
             }
             Err(_) => false,
         }
+    }
+
+    fn inject_response(&mut self, data: Bytes, end: bool) -> Injected {
+        self.state.inject(self.filter, &data, end)
     }
 }

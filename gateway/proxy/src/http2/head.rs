@@ -29,6 +29,7 @@ use tidegate_core::framing::BodyLength;
 use tidegate_core::message::RequestHead;
 use tidegate_core::message::ResponseHead;
 use tidegate_core::message::Version;
+use tidegate_core::path::escape;
 use tidegate_core::upgrade;
 
 use crate::http1::head::ParsedRequest;
@@ -189,7 +190,7 @@ pub(crate) fn for_origin(
     let uri = Uri::builder()
         .scheme(Scheme::try_from(head.scheme.as_bytes()).ok()?)
         .authority(Authority::try_from(host).ok()?)
-        .path_and_query(PathAndQuery::try_from(head.path.as_bytes()).ok()?);
+        .path_and_query(path_for_origin(head.path.as_bytes())?);
     let mut headers = without_connection(&head.headers);
     headers.remove(HOST);
     set_length(&mut headers, length);
@@ -216,6 +217,18 @@ pub(crate) fn for_tunnel(
     request.extensions_mut().insert(protocol);
     request.headers_mut().remove(SEC_WEBSOCKET_KEY);
     Some(request)
+}
+
+/// The path as HTTP/2 takes it. HTTP/1 passes some characters on that have no place in a URI: here they are
+/// escaped.
+fn path_for_origin(path: &[u8]) -> Option<PathAndQuery> {
+    // What follows one would be cut off without a word.
+    if !path.contains(&b'#')
+        && let Ok(path) = PathAndQuery::try_from(path)
+    {
+        return Some(path);
+    }
+    PathAndQuery::try_from(escape(path)).ok()
 }
 
 /// The fields of a response as they are sent to a client. Those without a body (HEAD, 204, 304) keep
@@ -318,6 +331,26 @@ mod tests {
             request("http://a/", &[("x", &long)]).refused,
             Some(Failure::HeadersTooLarge)
         );
+    }
+
+    #[test]
+    fn every_character_that_http1_passes_on_reaches_an_origin_of_http2() {
+        for byte in 0x21..0x7f_u8 {
+            let byte = char::from(byte);
+            for path in [format!("/a{byte}b"), format!("/?a{byte}b")] {
+                let sent = path_for_origin(path.as_bytes()).unwrap();
+                let code = format!("%{:02X}", u32::from(byte));
+                let decoded = sent.as_str().replacen(&code, &byte.to_string(), 1);
+                assert_eq!(decoded, path, "{sent}");
+                let is_escaped = sent.as_str() != path;
+                assert_eq!(
+                    is_escaped,
+                    "<>#".contains(byte) || sent.as_str().contains(&code)
+                );
+            }
+        }
+        assert_eq!(path_for_origin(b"/a<`?\"#>").unwrap(), "/a%3C%60?%22%23%3E");
+        assert_eq!(path_for_origin(b"/\n"), None);
     }
 
     #[test]

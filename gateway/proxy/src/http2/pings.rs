@@ -4,9 +4,6 @@
 //! at all is there. What the numbers are is `core::pings`'s.
 
 use std::cell::Cell;
-use std::io;
-use std::io::IoSlice;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Context;
 use std::task::Poll;
@@ -15,13 +12,9 @@ use std::task::ready;
 use h2::Ping;
 use h2::PingPong;
 use tidegate_core::pings::Next;
-use tokio::io::AsyncRead;
-use tokio::io::AsyncWrite;
-use tokio::io::ReadBuf;
 
 use crate::deadline::Deadline;
 use crate::deadline::Wheel;
-use crate::transport::Transport;
 
 /// PINGs on one connection.
 #[derive(Debug)]
@@ -121,55 +114,5 @@ impl Heard {
 
     fn take(&self) -> bool {
         self.0.replace(false)
-    }
-}
-
-/// A connection that notes when its peer sends something.
-#[derive(Debug)]
-pub(crate) struct Listening {
-    pub(crate) transport: Transport,
-    pub(crate) heard: Heard,
-}
-
-impl AsyncRead for Listening {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        let read = ready!(Pin::new(&mut this.transport).poll_read(cx, into));
-        this.heard.note();
-        Poll::Ready(read)
-    }
-}
-
-impl AsyncWrite for Listening {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().transport).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().transport).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.transport.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().transport).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().transport).poll_shutdown(cx)
     }
 }

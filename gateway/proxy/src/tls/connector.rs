@@ -10,7 +10,6 @@ use std::sync::atomic::Ordering;
 
 use rustls::CertificateError;
 use rustls::ClientConfig;
-use rustls::RootCertStore;
 use rustls::client::ResolvesClientCert;
 use rustls::pki_types::ServerName;
 use rustls::sign::SingleCertAndKey;
@@ -26,6 +25,7 @@ use crate::tls::Certificate;
 use crate::tls::bundle;
 use crate::tls::provider;
 use crate::tls::terminator::versions;
+use crate::tls::verify::Authorities;
 use crate::tls::verify::OriginVerifier;
 use crate::transport::Socket;
 
@@ -65,8 +65,8 @@ pub(crate) struct Connector {
     nothing: Arc<ClientConfig>,
     /// The client certificate that origins should see cannot be used.
     lacks_certificate: bool,
-    /// Alive as long as their addresses tell this connector from another.
-    _made_of: (Vec<Option<Arc<Bundle>>>, Option<Arc<Certificate>>),
+    /// Alive as long as its address tells this connector from another; the verifier keeps bundles.
+    _certificate: Option<Arc<Certificate>>,
 }
 
 /// What a connector is made of: the same makes the same.
@@ -94,13 +94,13 @@ impl Connector {
         certificate: Option<Arc<Certificate>>,
     ) -> Result<Self, rustls::Error> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let roots: Arc<RootCertStore> = match settings.trust {
-            Trust::System => bundle::of_the_machine(),
-            Trust::Anybody => Arc::new(RootCertStore::empty()),
-            Trust::Bundles(_) => Arc::new(bundle::merged(bundles.iter().flatten())),
-        };
+        let authorities = Authorities::new(match settings.trust {
+            Trust::System => vec![Some(bundle::of_the_machine())],
+            Trust::Anybody => Vec::new(),
+            Trust::Bundles(_) => bundles,
+        });
         let verifier = OriginVerifier {
-            roots,
+            authorities,
             anybody: settings.trust == Trust::Anybody,
             names: settings.subject_alt_names.clone(),
         };
@@ -131,7 +131,7 @@ impl Connector {
             http2: offering(&["h2"]),
             nothing: Arc::new(nothing),
             lacks_certificate: settings.client_certificate.is_some() && certificate.is_none(),
-            _made_of: (bundles, certificate),
+            _certificate: certificate,
         })
     }
 

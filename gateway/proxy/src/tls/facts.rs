@@ -108,7 +108,7 @@ fn names_issuer_place(extension: &x509_parser::extensions::X509Extension<'_>) ->
     places.any(|place| place.access_method.to_id_string() == CA_ISSUERS)
 }
 
-fn time(unix_seconds: i64) -> SystemTime {
+pub(super) fn time(unix_seconds: i64) -> SystemTime {
     let distance = Duration::from_secs(unix_seconds.unsigned_abs());
     let time = if unix_seconds < 0 {
         UNIX_EPOCH.checked_sub(distance)

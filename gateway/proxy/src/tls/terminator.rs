@@ -24,8 +24,8 @@ use tidegate_core::tls::TlsVersion;
 
 use crate::tls::Bundle;
 use crate::tls::Certificate;
-use crate::tls::bundle;
 use crate::tls::provider;
+use crate::tls::verify::Authorities;
 use crate::tls::verify::ClientVerifier;
 
 /// What may be offered as the protocol inside TLS (RFC 7301), of what a listener lists: what
@@ -45,8 +45,6 @@ pub(crate) struct Terminator {
 pub(crate) struct Trust {
     verifier: Option<Arc<ClientVerifier>>,
     tickets: Option<Arc<dyn ProducesTickets>>,
-    /// Alive as long as their addresses tell this trust from another.
-    _bundles: Vec<Option<Arc<Bundle>>>,
 }
 
 /// What a terminator is made of: the same makes the same.
@@ -67,7 +65,6 @@ impl Trust {
             Arc::new(Self {
                 verifier: None,
                 tickets: tickets(),
-                _bundles: Vec::new(),
             })
         });
         Arc::clone(nobody)
@@ -75,11 +72,10 @@ impl Trust {
 
     /// Clients are asked for a certificate that one of these authorities has signed.
     pub(super) fn new(bundles: Vec<Option<Arc<Bundle>>>, optional: bool) -> Arc<Self> {
-        let roots = bundle::merged(bundles.iter().flatten());
+        let verifier = ClientVerifier::new(Authorities::new(bundles), optional);
         Arc::new(Self {
-            verifier: Some(Arc::new(ClientVerifier::new(roots, optional))),
+            verifier: Some(Arc::new(verifier)),
             tickets: tickets(),
-            _bundles: bundles,
         })
     }
 
@@ -108,6 +104,25 @@ impl Trust {
             }
             Err(err) => Err(err),
         }
+    }
+}
+
+impl Trust {
+    /// Whether both ask clients for a certificate in the same way, whoever may have signed it.
+    pub(crate) fn asks_like(&self, other: &Self) -> bool {
+        let way = |trust: &Self| trust.verifier.as_ref().map(|one| one.is_optional());
+        way(self) == way(other)
+    }
+
+    /// Whether a client that sent this on a connection of before is believed; `None` if it would not
+    /// be let in now.
+    pub(crate) fn admits_again(&self, chain: &[CertificateDer<'_>]) -> Option<bool> {
+        let is_optional = self.verifier.as_ref().is_none_or(|one| one.is_optional());
+        if chain.is_empty() && !is_optional {
+            return None;
+        }
+        // As with a session that is resumed, what was believed then does not count.
+        self.admits(chain, true).ok()
     }
 }
 

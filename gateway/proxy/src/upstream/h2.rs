@@ -6,6 +6,7 @@
 //! everybody who waits for it. What travels on a stream is its user's.
 
 mod connection;
+mod paced;
 
 use std::cell::Cell;
 use std::cell::RefCell;

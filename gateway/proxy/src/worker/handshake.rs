@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rustls::HandshakeKind;
+use rustls::pki_types::CertificateDer;
 use tidegate_core::snapshot::Protocol;
 use tidegate_core::tcp::TcpRule;
 use tidegate_core::tls::Termination;
@@ -203,13 +204,13 @@ impl Greeting<'_> {
         let mut stream = accept.await.map_err(|err| Refusal::of(&err))?;
         let session = stream.get_ref().1;
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
-        let chain = session.peer_certificates().unwrap_or_default();
-        let client = match terminator.trust.admits(chain, resumed) {
+        let chain: Box<[CertificateDer<'static>]> =
+            session.peer_certificates().unwrap_or_default().into();
+        let client = match terminator.trust.admits(&chain, resumed) {
             Ok(true) => {
-                let leaf = chain
-                    .first()
-                    .map(|leaf| ClientCertificate::of(leaf, &shown));
-                leaf.transpose().map_err(Refusal::Unreadable)?
+                let details = self.scene.bind().forward_client_cert.details;
+                let client = ClientCertificate::of(&chain, &shown, details);
+                Some(client.map_err(Refusal::Unreadable)?)
             }
             Ok(false) => None,
             Err(err) => {
@@ -224,6 +225,8 @@ impl Greeting<'_> {
             trust: Arc::clone(&terminator.trust),
             shown,
             client: client.map(Box::new),
+            chain,
+            rechecked: RefCell::default(),
         };
         let result = if resumed { "resumed" } else { "completed" };
         Ok((result, stream, secured))

@@ -29,6 +29,7 @@ use crate::upstream::balance::BackendStates;
 use crate::upstream::h2::H2Pool;
 use crate::upstream::pool::Pool;
 use crate::upstream::redis::RedisPool;
+use crate::upstream::versions::Versions;
 use crate::worker::Generation;
 use crate::worker::Handshakes;
 use crate::worker::Late;
@@ -103,6 +104,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         wheel: Wheel::new(),
         pool: Pool::new(sizes.idle_connections_per_endpoint, timeouts.upstream_idle),
         h2: H2Pool::default(),
+        versions: Versions::default(),
         redis: RedisPool::default(),
         backends,
         ids,
@@ -256,6 +258,7 @@ async fn housekeeping(worker: Weak<Worker>) {
         };
         worker.pool.sweep();
         worker.h2.sweep(worker.timeouts().upstream_idle);
+        worker.versions.sweep(worker.timeouts().upstream_idle);
         worker.redis.sweep();
         end_retired(&worker);
         worker.collect();

@@ -51,6 +51,15 @@ pub(super) async fn to(
             }
             stream.send_trailers(status("0", None))?;
         }
+        "Joins" => {
+            let mut all = Vec::new();
+            while let Some(message) = messages.next().await? {
+                all.push(String::from_utf8_lossy(&message).into_owned());
+            }
+            let mut stream = respond.send_response(head(), false)?;
+            stream.send_data(framed(all.join(" ").as_bytes()), false)?;
+            stream.send_trailers(status("0", None))?;
+        }
         "Denied" => {
             let mut head = head();
             head.headers_mut().extend(status("7", Some("no%20entry")));

@@ -38,6 +38,22 @@ spec:
   timeouts: { headerRead: 1s, streamIdle: 2s, writeStall: 1s, keepAlive: 2s }
 ";
 
+/// Where `/flood` leads, but for the address.
+const FLOOD: &str = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: { name: flood }
+spec:
+  parentRefs: [{ name: edge }]
+  rules:
+    - matches: [{ path: { type: PathPrefix, value: /flood } }]
+      backendRefs: [{ group: tidegate.dev, kind: Backend, name: flood }]
+---
+apiVersion: tidegate.dev/v1alpha1
+kind: Backend
+metadata: { name: flood }
+";
+
 /// A gateway in a process of its own, with a client that asks all the time.
 #[derive(Debug)]
 pub(super) struct Victim {
@@ -52,12 +68,27 @@ pub(super) struct Victim {
 impl Victim {
     /// In front of an origin, warm.
     pub(super) fn start(origin: &Origin) -> Self {
+        Self::with(origin, &[])
+    }
+
+    /// The same, with an origin of HTTP/2 beside it, where `/flood` leads.
+    pub(super) fn start_beside(origin: &Origin, other: SocketAddr) -> Self {
+        let other = format!(
+            "{FLOOD}spec: {{ protocol: Http2, endpoints: [{{ address: \"{other}\" }}] }}\n"
+        );
+        Self::with(origin, &[("flood.yaml", &other)])
+    }
+
+    fn with(origin: &Origin, more: &[(&str, &str)]) -> Self {
         let files = Folder::of(&[
             ("gateway.yaml", GATEWAY),
             ("route.yaml", &route("all")),
             ("backend.yaml", &backend("all", origin.address())),
             ("policy.yaml", SHORT),
         ]);
+        for (name, text) in more {
+            files.write(name, text.as_bytes());
+        }
         let gateway = Running::start(&files, &["--access-log", "off"]);
         let address = gateway.address().expect("it listens");
         for _ in 0..50 {

@@ -13,6 +13,7 @@ use super::rows::State;
 use super::uses::Uses;
 use crate::matrix::cases::Area;
 use crate::matrix::cases::areas;
+use crate::matrix::legs::Leg;
 
 /// The sections of the rows.
 pub(crate) const FUNCTIONS: &str = "host functions";
@@ -151,6 +152,15 @@ fn differences() -> String {
         for case in Area::read(&name).cases {
             if let Some(why) = case.differs {
                 writeln!(text, "| {name}: {} | {why} |", case.name).expect("text");
+            }
+            for (leg, why) in case.differs_on {
+                let side = if leg == Leg::Http2Client.name() {
+                    "client"
+                } else {
+                    "origin"
+                };
+                let side = format!("with an HTTP/2 {side}");
+                writeln!(text, "| {name}: {}, {side} | {why} |", case.name).expect("text");
             }
         }
     }

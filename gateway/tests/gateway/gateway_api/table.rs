@@ -41,7 +41,7 @@ Where the API leaves the choice to an implementation, or counts on a cluster:
 - Paths are compared in their normal form, and the origin gets that form: escapes of letters are decoded, dot segments resolved, `%2F` and `//` kept.
 - Files have no age: where routes are equal in all that counts, the first by namespace and name has the request.
 - Resources in files have no generation, so conditions have none either.
-- HTTPRoutes and GRPCRoutes may share hosts: the most specific path has a request, where a service with a method is an exact path, a service alone a prefix, and a method alone a regular expression.
+- Of a HTTPRoute and a GRPCRoute that share a host at a listener, one is accepted there: the one that served before the other came, or else the first by namespace and name. Among GRPCRoutes, a service with a method is an exact path, a service alone a prefix, and a method alone a regular expression.
 - `spec.tls.frontend` of a Gateway is for all its ports where TLS ends, for HTTPS and for bytes.
 - Options of `tls` are `tidegate.dev/min-tls-version` (`1.2`, the default, or `1.3`) and `tidegate.dev/alpn` (`h2,http/1.1` by default where HTTP comes out of TLS).
 - Of a port with listeners for HTTPS and TLS, the listener with the most specific host has a name; its routes have parts of it, and what they leave is closed.

@@ -2,18 +2,23 @@
 //!
 //! A file is an area: one proxy serves all of its cases. Before the first case stand the proxy's
 //! settings (`plugins: a b`, `a: SCRIPT`, `vm: SCRIPT`, `module: NAME`, `env: K=V`, `buffer: BYTES`,
-//! `fail: open`). A case begins with `== its name`; then, in any order:
+//! `fail: open`,
+//! `strict: yes`). A case begins with `== its name`; then, in any order:
 //!
 //! `> GET /path` begins a request, more lines with `>` are its fields, `>> text` a piece of its body,
 //! `>>! name: value` a trailer; `! STATEMENT` is a line of its script. `differs: WHY` says that Tidegate
 //! differs here; `until: TEXT` waits for a text in the report instead of the end of all streams,
 //! `until: none` asks for no report; `exactly` compares the order of everything, without [`canon`].
+//! `differs on h2-client: WHY` is a difference of one of the [`legs`] alone, `http/1 only` leaves them out.
 //!
 //! [`canon`]: super::canon
+//! [`legs`]: super::legs
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
+
+use super::legs::Leg;
 
 /// A file of cases.
 #[derive(Debug, Default)]
@@ -34,13 +39,19 @@ pub(crate) struct Settings {
     pub(crate) env: Vec<(String, String)>,
     pub(crate) buffer: Option<usize>,
     pub(crate) fail_open: bool,
+    pub(crate) strict: bool,
 }
 
 /// Some requests and what is compared of them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Case {
     pub(crate) name: String,
+    /// Why Tidegate differs, with both versions of HTTP.
     pub(crate) differs: Option<String>,
+    /// Why it differs on a leg alone, by the leg's name.
+    pub(crate) differs_on: Vec<(String, String)>,
+    /// It says nothing with HTTP/2.
+    pub(crate) http1_only: bool,
     pub(crate) until: Option<String>,
     pub(crate) exactly: bool,
     pub(crate) requests: Vec<Request>,
@@ -99,6 +110,12 @@ impl Area {
         area
     }
 
+    /// Whether Tidegate differs in a case on this leg and no other.
+    pub(crate) fn differs_alone(&self, case: &str, leg: Leg) -> bool {
+        let mut cases = self.cases.iter();
+        cases.any(|it| it.name == case && it.differs_alone(leg).is_some())
+    }
+
     /// Takes a line; none if it is not understood.
     fn line(&mut self, line: &str) -> Option<()> {
         if let Some(name) = line.strip_prefix("== ") {
@@ -112,6 +129,13 @@ impl Area {
         let case = self.cases.last_mut()?;
         if let Some(why) = line.strip_prefix("differs: ") {
             case.differs = Some(why.to_owned());
+        } else if let Some((leg, why)) = line
+            .strip_prefix("differs on ")
+            .and_then(|it| it.split_once(": "))
+        {
+            case.differs_on.push((leg.to_owned(), why.to_owned()));
+        } else if line == "http/1 only" {
+            case.http1_only = true;
         } else if let Some(text) = line.strip_prefix("until: ") {
             case.until = Some(text.to_owned());
         } else if first {
@@ -143,6 +167,7 @@ impl Settings {
             }
             "buffer" => self.buffer = Some(value.parse().ok()?),
             "fail" => self.fail_open = value == "open",
+            "strict" => self.strict = value == "yes",
             _ => {
                 if self.plugins.is_empty() {
                     self.plugins.push(("a".to_owned(), String::new()));
@@ -163,6 +188,18 @@ fn join(script: &mut String, line: &str) {
 }
 
 impl Case {
+    /// Why Tidegate differs on this leg and no other.
+    pub(crate) fn differs_alone(&self, leg: Leg) -> Option<&str> {
+        let mut legs = self.differs_on.iter();
+        let found = legs.find(|(name, _)| name == leg.name());
+        found.map(|(_, why)| why.as_str())
+    }
+
+    /// Whether Tidegate may differ on this leg.
+    pub(crate) fn may_differ(&self, leg: Leg) -> bool {
+        self.differs.is_some() || self.differs_alone(leg).is_some()
+    }
+
     fn request_line(&mut self, line: &str) -> Option<()> {
         if let Some(start) = line.strip_prefix("> ")
             && start.starts_with(|it: char| it.is_ascii_uppercase())

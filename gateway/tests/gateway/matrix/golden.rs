@@ -6,10 +6,15 @@ use std::path::PathBuf;
 
 use super::cases::Area;
 use super::cases::folder;
+use super::legs::Leg;
 use super::replay::Outcome;
 
-fn path(area: &Area, who: &str) -> PathBuf {
-    folder().join(&area.name).with_extension(who)
+fn path(area: &Area, leg: Leg, who: &str) -> PathBuf {
+    let name = match leg {
+        Leg::Http1 => format!("{}.{who}", area.name),
+        _ => format!("{}.{}.{who}", area.name, leg.name()),
+    };
+    folder().join(name)
 }
 
 fn blessing() -> bool {
@@ -17,8 +22,8 @@ fn blessing() -> bool {
 }
 
 /// The outcomes that are written down.
-fn read(area: &Area, who: &str) -> Vec<Outcome> {
-    let text = fs::read_to_string(path(area, who)).unwrap_or_default();
+fn read(area: &Area, leg: Leg, who: &str) -> Vec<Outcome> {
+    let text = fs::read_to_string(path(area, leg, who)).unwrap_or_default();
     let sections = text.split("== ").skip(1);
     let outcome = |section: &str| {
         let (case, text) = section.split_once('\n').unwrap_or((section, ""));
@@ -30,12 +35,12 @@ fn read(area: &Area, who: &str) -> Vec<Outcome> {
     sections.map(outcome).collect()
 }
 
-fn write(area: &Area, who: &str, outcomes: &[Outcome]) {
+fn write(area: &Area, leg: Leg, who: &str, outcomes: &[Outcome]) {
     let sections = outcomes
         .iter()
         .map(|Outcome { case, text }| format!("== {case}\n{text}"));
     let sections: Vec<String> = sections.collect();
-    let path = path(area, who);
+    let path = path(area, leg, who);
     if sections.is_empty() {
         fs::remove_file(path).ok();
     } else {
@@ -43,60 +48,122 @@ fn write(area: &Area, who: &str, outcomes: &[Outcome]) {
     }
 }
 
-fn outcome<'a>(all: &'a [Outcome], case: &str) -> &'a str {
-    let found = all.iter().find(|one| one.case == case);
-    found.map_or("", |one| one.text.as_str())
+/// What is written down of one proxy: for HTTP/2 only what differs from HTTP/1.1.
+#[derive(Debug)]
+struct Golden {
+    leg: Leg,
+    http1: Vec<Outcome>,
+    http2: Vec<Outcome>,
+}
+
+impl Golden {
+    fn read(area: &Area, leg: Leg, who: &str) -> Self {
+        let http2 = match leg {
+            Leg::Http1 => Vec::new(),
+            _ => read(area, leg, who),
+        };
+        Self {
+            leg,
+            http1: read(area, Leg::Http1, who),
+            http2,
+        }
+    }
+
+    /// What is to be expected of a case.
+    fn expected(&self, case: &str) -> Option<String> {
+        if let Some(own) = self.http2.iter().find(|one| one.case == case) {
+            return Some(own.text.clone());
+        }
+        self.expected_by_http1(case)
+    }
+
+    /// The same if nothing is said of HTTP/2.
+    fn expected_by_http1(&self, case: &str) -> Option<String> {
+        let found = self.http1.iter().find(|one| one.case == case);
+        found.map(|one| self.leg.expects(&one.text))
+    }
+
+    /// Fails if something is written down that is not asked for any more.
+    #[track_caller]
+    fn has_no_stray(&self, area: &Area, is_wanted: impl Fn(&Outcome) -> bool) {
+        let written = match self.leg {
+            Leg::Http1 => &self.http1,
+            _ => &self.http2,
+        };
+        let strays = written.iter().filter(|one| !is_wanted(one));
+        let strays: Vec<&str> = strays.map(|one| one.case.as_str()).collect();
+        let path = path(area, self.leg, "*");
+        assert_eq!(
+            strays,
+            [""; 0],
+            "nothing asks for these: {}",
+            path.display()
+        );
+    }
 }
 
 /// Compares what Envoy did with what is written down of it.
 #[track_caller]
-pub(crate) fn envoy(area: &Area, found: &[Outcome]) {
+pub(crate) fn envoy(area: &Area, leg: Leg, found: &[Outcome]) {
     if blessing() {
-        write(area, "envoy", found);
+        let golden = Golden::read(area, leg, "envoy");
+        let is_news = |one: &&Outcome| {
+            leg == Leg::Http1 || golden.expected_by_http1(&one.case).as_ref() != Some(&one.text)
+        };
+        let news: Vec<Outcome> = found.iter().filter(is_news).cloned().collect();
+        write(area, leg, "envoy", &news);
     }
-    let written = read(area, "envoy");
+    let golden = Golden::read(area, leg, "envoy");
     let mut faults = String::new();
     for Outcome { case, text } in found {
-        faults.push_str(&compare(case, outcome(&written, case), text));
+        let expected = golden.expected(case).unwrap_or_default();
+        faults.push_str(&compare(case, &expected, text));
     }
     assert!(faults.is_empty(), "envoy is not as written down:{faults}");
-    let names =
-        |all: &[Outcome]| -> Vec<String> { all.iter().map(|one| one.case.clone()).collect() };
-    assert_eq!(names(&written), names(found));
+    golden.has_no_stray(area, |one| found.iter().any(|it| it.case == one.case));
 }
 
 /// Compares what Tidegate did with what is written down of Envoy, or of Tidegate where that differs.
 #[track_caller]
-pub(crate) fn tidegate(area: &Area, found: &[Outcome]) {
+pub(crate) fn tidegate(area: &Area, leg: Leg, found: &[Outcome]) {
     let differing = |one: &&Outcome| {
         let mut cases = area.cases.iter();
-        cases.any(|case| case.name == one.case && case.differs.is_some())
+        cases.any(|case| case.name == one.case && case.may_differ(leg))
     };
+    let envoy = Golden::read(area, leg, "envoy");
     if blessing() {
-        let own: Vec<Outcome> = found.iter().filter(differing).cloned().collect();
-        write(area, "tidegate", &own);
+        let golden = Golden::read(area, leg, "tidegate");
+        let is_news = |one: &&Outcome| {
+            let known = [
+                golden.expected_by_http1(&one.case),
+                envoy.expected(&one.case),
+            ];
+            leg == Leg::Http1 || !known.contains(&Some(one.text.clone()))
+        };
+        let own = found.iter().filter(differing).filter(is_news);
+        write(area, leg, "tidegate", &own.cloned().collect::<Vec<_>>());
     }
-    let (envoy, own) = (read(area, "envoy"), read(area, "tidegate"));
+    let own = Golden::read(area, leg, "tidegate");
     let mut faults = String::new();
     for one in found {
         let Outcome { case, text } = one;
+        let expected = envoy.expected(case).unwrap_or_default();
         if !differing(&one) {
-            faults.push_str(&compare(case, outcome(&envoy, case), text));
+            faults.push_str(&compare(case, &expected, text));
             continue;
         }
-        faults.push_str(&compare(case, outcome(&own, case), text));
-        if outcome(&envoy, case) == text {
+        let is_as_envoy = expected == *text;
+        // With HTTP/2 a difference of HTTP/1.1 may be gone.
+        let must_differ = leg == Leg::Http1 || area.differs_alone(case, leg);
+        if is_as_envoy && must_differ {
             write!(faults, "\n== {case}\nit no longer differs from Envoy\n").ok();
+        } else if !is_as_envoy {
+            let expected = own.expected(case).unwrap_or_default();
+            faults.push_str(&compare(case, &expected, text));
         }
     }
     assert!(faults.is_empty(), "not as on envoy:{faults}");
-    let strays = own.iter().filter(|one| !differing(one));
-    let strays: Vec<&str> = strays.map(|one| one.case.as_str()).collect();
-    assert_eq!(
-        strays, [""; 0],
-        "cases in {}.tidegate without a difference",
-        area.name
-    );
+    own.has_no_stray(area, |one| differing(&one));
 }
 
 /// The lines that differ; nothing if none does.

@@ -4,35 +4,37 @@ use std::fmt::Write as _;
 use std::net::SocketAddr;
 
 use tidegate_testkit::Gateway;
-use tidegate_testkit::Message;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Rule;
 use tidegate_testkit::Wasm;
-use tidegate_testkit::origin::OriginConnection;
 
 use super::cases::Area;
 use super::cases::Settings;
+use super::legs::Leg;
+use super::sites::Site;
 
 /// What the proxies lead to.
 #[derive(Debug)]
 pub(crate) struct Peers {
+    leg: Leg,
     /// Where `/` and `/two` lead.
-    pub(crate) origin: Origin,
+    pub(crate) origin: Site,
     /// Where requests with `x-route: other` go.
-    pub(crate) other: Origin,
+    pub(crate) other: Site,
     /// What filters call.
-    pub(crate) auth: Origin,
+    pub(crate) auth: Site,
     /// Nobody is there.
     pub(crate) dead: SocketAddr,
 }
 
 impl Peers {
-    /// Starts them.
-    pub(crate) fn start() -> Self {
+    /// Starts them, for one of the legs.
+    pub(crate) fn start(leg: Leg) -> Self {
         Self {
-            origin: Origin::script(serve),
-            other: Origin::answers(200, "other"),
-            auth: Origin::script(serve),
+            leg,
+            origin: Site::by_path(leg.origin_is_http2()),
+            other: Site::other(leg.origin_is_http2()),
+            auth: Site::by_path(false),
             dead: Origin::nowhere(),
         }
     }
@@ -47,6 +49,11 @@ impl Peers {
         ]
     }
 
+    /// Whether that backend is spoken to by HTTP/2.
+    fn is_http2(&self, backend: &str) -> bool {
+        self.leg.origin_is_http2() && matches!(backend, "origin" | "other")
+    }
+
     /// Puts names in place of addresses, which differ between runs.
     pub(crate) fn without_addresses(&self, text: &str, proxy: SocketAddr) -> String {
         let mut text = text.replace(&proxy.to_string(), "<proxy>");
@@ -56,68 +63,6 @@ impl Peers {
         }
         text.replace(&format!(" {}", proxy.port()), " <proxy port>")
     }
-}
-
-/// An origin that does what the path says.
-fn serve(connection: &mut OriginConnection) -> std::io::Result<()> {
-    while let Ok(request) = connection.request() {
-        let path = request
-            .start
-            .split(' ')
-            .nth(1)
-            .unwrap_or_default()
-            .to_owned();
-        let mut parts = path.trim_start_matches('/').split(['/', '?']);
-        let (what, detail) = (parts.next(), parts.next().unwrap_or_default());
-        let head_only = request.start.starts_with("HEAD");
-        match what.unwrap_or_default() {
-            "reset" => return Ok(()),
-            "never" => return connection.wait_for_close(),
-            "trailers" => connection.send(
-                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\nx-origin: yes\r\n\r\n\
-                 4\r\npart\r\n0\r\nx-trailer: one\r\n\r\n",
-            )?,
-            "chunks" => connection.send(
-                "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n",
-            )?,
-            "cut" => {
-                connection.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\npart")?;
-                return Ok(());
-            }
-            "twice" => connection.send(
-                "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nset-cookie: a=1\r\nset-cookie: b=2\r\n\
-                 x-twice: one\r\nx-twice: two\r\n\r\n",
-            )?,
-            "status" => connection.send(answer(detail, "", head_only))?,
-            "large" => {
-                let body = "x".repeat(detail.parse().unwrap_or_default());
-                connection.send(answer("200", &body, head_only))?;
-            }
-            "echo" => connection.send(answer("200", &request.text(), head_only))?,
-            "echo-fields" => connection.send(answer("200", &fields(&request), head_only))?,
-            _ => connection.send(answer("200", "from the origin", head_only))?,
-        }
-    }
-    Ok(())
-}
-
-fn answer(status: &str, body: &str, head_only: bool) -> String {
-    let length = body.len();
-    let length = if matches!(status, "204" | "304") {
-        String::new()
-    } else {
-        format!("content-length: {length}\r\n")
-    };
-    let body = if head_only { "" } else { body };
-    format!(
-        "HTTP/1.1 {status} Said\r\ncontent-type: text/plain\r\n{length}x-origin: yes\r\n\r\n{body}"
-    )
-}
-
-fn fields(request: &Message) -> String {
-    let fields = request.fields.iter();
-    let lines = fields.map(|(name, value)| format!("{name}: {value}\n"));
-    lines.collect()
 }
 
 /// The number that keeps plugins of an area in one VM, and apart from others.
@@ -131,8 +76,15 @@ pub(crate) fn tidegate(area: &Area, peers: &Peers) -> Gateway {
         .rule(Rule::at("/two").to("origin", 1))
         .rule(Rule::at("/").header("x-route", "other").to("other", 1))
         .rule(Rule::at("/dead").to("dead", 1));
+    if peers.leg.origin_is_http2() {
+        gateway = gateway.http2_origin();
+    }
     for (name, address) in peers.backends().into_iter().skip(1) {
-        gateway = gateway.backend(name, address);
+        gateway = if peers.is_http2(name) {
+            gateway.http2_backend(name, address)
+        } else {
+            gateway.backend(name, address)
+        };
     }
     if let Some(bytes) = settings.buffer {
         gateway = gateway.sizes(|sizes| sizes.buffered_body_bytes = bytes);
@@ -146,6 +98,7 @@ pub(crate) fn tidegate(area: &Area, peers: &Peers) -> Gateway {
                 spec.vm_id = VM_ID.to_owned();
                 spec.vm_config = settings.vm.clone().into_bytes().into();
                 spec.env.clone_from(&settings.env);
+                spec.strict = settings.strict;
             });
         gateway = gateway.plugin(&if settings.fail_open {
             plugin.fail_open()
@@ -165,6 +118,11 @@ pub(crate) fn envoy_config(area: &Area, peers: &Peers) -> String {
     let mut clusters = String::new();
     for (name, address) in peers.backends() {
         let (ip, port) = (address.ip(), address.port());
+        let version = if peers.is_http2(name) {
+            "http2_protocol_options: {}"
+        } else {
+            "http_protocol_options: { enable_trailers: true }"
+        };
         write!(
             clusters,
             "  - name: {name}\n    type: STATIC\n    connect_timeout: 2s\n    load_assignment:\n      \
@@ -173,7 +131,7 @@ pub(crate) fn envoy_config(area: &Area, peers: &Peers) -> String {
              typed_extension_protocol_options:\n      \
              envoy.extensions.upstreams.http.v3.HttpProtocolOptions:\n        \
              \"@type\": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions\n        \
-             explicit_http_config: {{ http_protocol_options: {{ enable_trailers: true }} }}\n"
+             explicit_http_config: {{ {version} }}\n"
         )
         .expect("text can be written to");
     }

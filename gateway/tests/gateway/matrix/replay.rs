@@ -13,6 +13,8 @@ use super::cases::Case;
 use super::cases::Request;
 use super::cases::expand;
 use super::hosts::Peers;
+use super::legs::Leg;
+use super::streams;
 
 /// Fields that each proxy adds or frames in its own way.
 const HIDDEN: &[&str] = &[
@@ -42,20 +44,26 @@ pub(crate) struct Outcome {
 
 /// Replays the cases of an area through the proxy at an address.
 #[track_caller]
-pub(crate) fn area(area: &Area, proxy: SocketAddr, peers: &Peers) -> Vec<Outcome> {
+pub(crate) fn area(area: &Area, leg: Leg, proxy: SocketAddr, peers: &Peers) -> Vec<Outcome> {
     let outcome = |case: &Case| Outcome {
         case: case.name.clone(),
-        text: peers.without_addresses(&replay(case, proxy, peers), proxy),
+        text: leg.expects(&peers.without_addresses(&replay(case, leg, proxy, peers), proxy)),
     };
-    area.cases.iter().map(outcome).collect()
+    let cases = area.cases.iter();
+    let cases = cases.filter(|case| leg == Leg::Http1 || !case.http1_only);
+    cases.map(outcome).collect()
 }
 
 #[track_caller]
-fn replay(case: &Case, proxy: SocketAddr, peers: &Peers) -> String {
+fn replay(case: &Case, leg: Leg, proxy: SocketAddr, peers: &Peers) -> String {
     let mut found = String::new();
     for request in &case.requests {
         let before = [&peers.origin, &peers.other].map(|origin| origin.requests().len());
-        let answer = exchange(request, proxy);
+        let answer = if leg.client_is_http2() {
+            streams::exchange(request, proxy)
+        } else {
+            exchange(request, proxy)
+        };
         found.push_str(&match answer {
             Ok(response) => message("response", &response),
             Err(err) if err.kind() == io::ErrorKind::WouldBlock => "no response\n".to_owned(),
@@ -133,7 +141,10 @@ fn exchange(request: &Request, proxy: SocketAddr) -> io::Result<Message> {
 
 /// A message in lines.
 fn message(what: &str, message: &Message) -> String {
-    let start = message.start.trim_start_matches("HTTP/1.1 ");
+    let start = message
+        .start
+        .trim_start_matches("HTTP/1.1 ")
+        .trim_start_matches("HTTP/2 ");
     let start = start.trim_end_matches(" HTTP/1.1");
     // Reason phrases say nothing.
     let start = match what {

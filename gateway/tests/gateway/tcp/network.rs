@@ -500,3 +500,100 @@ fn a_drain_ends_the_contexts_of_connections_that_it_cuts() {
     let log = gateway.stop_for_log().concat();
     assert!(log.contains(" 0 drain_deadline "), "{log}");
 }
+
+/// A filter that asks the backend `side` about each new connection, and closes those for which the answer
+/// is not 200.
+fn asks() -> Wasm {
+    let imports = r#"
+        (import "env" "proxy_http_call"
+            (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+        (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
+        (import "env" "proxy_close_stream" (func $close (param i32) (result i32)))
+        (import "env" "proxy_set_effective_context" (func $effective (param i32) (result i32)))
+        (import "env" "proxy_get_header_map_value"
+            (func $get (param i32 i32 i32 i32 i32) (result i32)))"#;
+    let body = r#"
+        (data (i32.const 100) "side")
+        ;; Pairs: :method GET, :path /, :authority a
+        (data (i32.const 200) "\03\00\00\00\07\00\00\00\03\00\00\00\05\00\00\00\01\00\00\00\0a\00\00\00\01\00\00\00:method\00GET\00:path\00/\00:authority\00a\00")
+        (data (i32.const 400) ":status")
+        (global $connection (mut i32) (i32.const 0))
+        (func (export "proxy_on_new_connection") (param $id i32) (result i32)
+            (global.set $connection (local.get $id))
+            (if (call $call (i32.const 100) (i32.const 4) (i32.const 200) (i32.const 61)
+                    (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+                    (i32.const 5000) (i32.const 16))
+                (then (unreachable)))
+            (i32.const 1))
+        (func (export "proxy_on_http_call_response") (param i32 i32 i32 i32 i32)
+            (drop (call $get (i32.const 6) (i32.const 400) (i32.const 7)
+                (i32.const 16) (i32.const 20)))
+            (drop (call $effective (global.get $connection)))
+            ;; "200" begins with a 2.
+            (if (i32.eq (i32.load8_u (i32.load (i32.const 16))) (i32.const 50))
+                (then (drop (call $continue (i32.const 2))))
+                (else (drop (call $close (i32.const 2))))))"#;
+    Wasm::wat("asks", imports, body).with(|spec| spec.kind = PluginKind::Network)
+}
+
+#[test]
+fn a_filter_asks_a_backend_before_a_connection_leads_anywhere() {
+    let origin = Port::new();
+    let answers = |status| tidegate_testkit::Origin::answers(status, "");
+    let (good, bad) = (answers(200), answers(403));
+    let http2 = tidegate_testkit::Http2Origin::echoes();
+    let gateway = |side: SocketAddr| {
+        let gateway = Gateway::to(origin.address()).tcp().plugin(&asks());
+        gateway.backend("side", side).start()
+    };
+    let allows = gateway(good.address());
+    let (mut client, mut server) = connected(allows.address(), &origin);
+    client.send("hello");
+    server.expect("hello");
+    assert_eq!(good.requests().len(), 1);
+
+    let refuses = gateway(bad.address());
+    let mut client = Wire::connect(refuses.address());
+    client.expect_end();
+    assert!(origin.try_accept().is_none());
+    assert!(refuses.log_lines(1)[0].contains("plugin_closed_stream"));
+
+    let over_http2 = Gateway::to(origin.address())
+        .tcp()
+        .plugin(&asks())
+        .http2_backend("side", http2.address())
+        .start();
+    let (mut client, mut server) = connected(over_http2.address(), &origin);
+    server.send("hello");
+    client.expect("hello");
+    assert_eq!(http2.requests().len(), 1);
+
+    // Nobody is there: the call fails, and that is no 200.
+    let alone = gateway(tidegate_testkit::Origin::nowhere());
+    Wire::connect(alone.address()).rest().ok();
+    assert!(origin.try_accept().is_none());
+}
+
+#[test]
+fn a_tls_client_that_reads_nothing_is_given_up_when_a_filter_closes() {
+    let authority = tidegate_testkit::Authority::root("root");
+    let origin = Port::new();
+    let gateway = Gateway::to(origin.address())
+        .certificate(Some(&authority.server("shop.test").certificate()))
+        .tcp_over_tls("shop.test", 0, "origin")
+        .timeouts(|timeouts| timeouts.write_stall = Duration::from_millis(300))
+        .plugin(&talker::filter("talker"))
+        .start();
+    let tls = tidegate_testkit::TlsClient::new(&authority.pem, None);
+    let mut client = tls.connect(gateway.address(), "shop.test").expect("TLS");
+    let mut server = origin.accept();
+    // More than all buffers on the way hold.
+    server.fill(64 << 20);
+    client.send("c").expect("it takes bytes");
+    let line = gateway.log_lines(1).remove(0);
+    assert!(
+        line.contains("plugin_closed_stream") || line.contains("client_stalled"),
+        "{line}"
+    );
+    server.rest().ok();
+}

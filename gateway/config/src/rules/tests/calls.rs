@@ -147,10 +147,46 @@ fn plugins_are_for_what_they_understand() {
             &format!("a {kind} has no requests for the Plugin"),
         );
     }
-    refused(
+    accepted(
         "Plugin",
         &plugin("type: Network, isolation: Stream", "Gateway"),
-        "a Plugin for connections has no `isolation: Stream`",
+    );
+}
+
+#[test]
+fn what_is_told_of_a_clients_certificate_is_said_for_modes_that_tell_it() {
+    let policy = |given: &str| {
+        format!(
+            "spec: {{ targetRefs: [{{ group: gateway.networking.k8s.io, kind: Gateway, name: a }}], forwardClientCert: {{ {given} }} }}"
+        )
+    };
+    for mode in [
+        "Sanitize",
+        "ForwardOnly",
+        "AppendForward",
+        "SanitizeSet",
+        "AlwaysForwardOnly",
+    ] {
+        accepted("TrafficPolicy", &policy(&format!("mode: {mode}")));
+    }
+    accepted(
+        "TrafficPolicy",
+        &policy("mode: SanitizeSet, details: [Subject, URI, DNS, Cert, Chain]"),
+    );
+    refused(
+        "TrafficPolicy",
+        &policy("mode: Sanitize, details: [URI]"),
+        "nothing is told of the client's own certificate in this mode",
+    );
+    refused(
+        "TrafficPolicy",
+        &policy("mode: AppendForward, details: [URI, URI]"),
+        "`Uri` is listed twice",
+    );
+    refused(
+        "TrafficPolicy",
+        &policy("mode: SanitizeSet").replace("kind: Gateway", "kind: HTTPRoute"),
+        "`forwardClientCert` is for Gateways, and no target is one",
     );
 }
 

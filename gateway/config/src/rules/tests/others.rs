@@ -220,6 +220,21 @@ fn a_secret_holds_base64_or_text() {
 }
 
 #[test]
+fn a_policy_tells_services_the_client_and_backends_say_it_themselves() {
+    let policy = |group: &str, kind: &str| {
+        format!(
+            "spec: {{ targetRefs: [{{ group: {group}, kind: {kind}, name: a }}], proxyProtocol: V1 }}"
+        )
+    };
+    accepted("BackendPolicy", &policy("''", "Service"));
+    refused(
+        "BackendPolicy",
+        &policy("tidegate.dev", "Backend"),
+        "a Backend says `proxyProtocol` itself",
+    );
+}
+
+#[test]
 fn a_backend_is_told_the_client_on_connections_of_http_1_alone() {
     let backend = |protocol: &str| {
         format!(

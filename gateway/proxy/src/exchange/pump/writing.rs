@@ -61,7 +61,8 @@ impl<H: PendingHead> Pump<'_, H> {
 
     pub(super) async fn write_out(&mut self) -> Result<(), PumpEnd> {
         if self.encoder.is_none() {
-            if self.intake.progress.out.is_empty() {
+            let intake = &self.intake;
+            if intake.progress.out.is_empty() || intake.lacks_only_its_end(self.announced) {
                 return Ok(());
             }
             self.write_head(false)?;

@@ -39,15 +39,21 @@ impl FilterRun<'_> {
             let Some(at) = self.chain.at_step(side, step) else {
                 break;
             };
-            let Some(filter) = self.filter(at).filter(|filter| filter.sees_body(side)) else {
-                continue;
+            let filter = self.filter(at).filter(|filter| filter.sees_body(side));
+            let context = match filter {
+                Some(filter) => self.context_in(filter, at, side)?,
+                None => None,
             };
-            let Some(context) = self.context_in(filter, at, side)? else {
-                continue;
-            };
-            match self.body_callback(filter, at, context, side, pieces, end)? {
-                Some(passed) => pieces = passed,
-                None => return Ok(held(trailers)),
+            if let (Some(filter), Some(context)) = (filter, context) {
+                match self.body_callback(filter, at, context, side, pieces, end)? {
+                    Some(passed) => pieces = passed,
+                    None => return Ok(held(trailers)),
+                }
+            } else if end {
+                self.note_end(at, side);
+            }
+            if !self.put_injected(side, at, &mut pieces) {
+                return Ok(held(trailers));
             }
             if end && self.made_trailers(at, side) {
                 // Now they are the end.
@@ -65,6 +71,13 @@ impl FilterRun<'_> {
             None if end => Passed::Ended,
             None => Passed::Open,
         })
+    }
+
+    /// The end of the message passes a filter.
+    fn note_end(&self, at: usize, side: Side) {
+        if let Some(known) = self.stream.state().side(at, side) {
+            known.ended = true;
+        }
     }
 
     /// Whether a filter made the trailers of a message that had none.
@@ -159,7 +172,11 @@ impl FilterRun<'_> {
         until: usize,
         out: &mut VecDeque<Bytes>,
     ) -> Result<Passed, Stop> {
-        let (pieces, ended) = {
+        let injection = match side {
+            Side::Request => None,
+            Side::Response => self.take_injection(at),
+        };
+        let (mut pieces, ended) = {
             let mut state = self.stream.state();
             let Some(known) = state.side(at, side) else {
                 return Ok(Passed::Open);
@@ -167,6 +184,9 @@ impl FilterRun<'_> {
             known.body_visible = false;
             (known.body.take(), known.ended)
         };
+        if let Some(injection) = injection {
+            pieces.push_front(injection.data.freeze());
+        }
         let step = self.chain.step_of(side, at) + 1;
         if pieces.is_empty() && !ended {
             return Ok(Passed::Open);
@@ -195,14 +215,7 @@ impl FilterRun<'_> {
             let Some(filter) = self.filter(at) else {
                 continue;
             };
-            let fields = {
-                let state = self.stream.state();
-                let trailers = match side {
-                    Side::Request => state.request_trailers.as_deref(),
-                    Side::Response => state.response_trailers.as_deref(),
-                };
-                u32::try_from(trailers.map_or(0, http::HeaderMap::len)).unwrap_or(u32::MAX)
-            };
+            let fields = self.stream.state().trailer_count(side);
             // One that neither sees trailers nor holds anything owes no decision.
             let is_concerned = filter.sees_trailers(side) || self.holds(at, side);
             let context = match is_concerned {
@@ -211,7 +224,7 @@ impl FilterRun<'_> {
             };
             if let Some(context) = context {
                 if let Some(known) = self.stream.state().side(at, side) {
-                    known.resume = false;
+                    (known.resume, known.lets_go) = (false, false);
                 }
                 let entered = self.vm(filter, at).enter(
                     Some(self.current(context, at)),
@@ -239,6 +252,7 @@ impl FilterRun<'_> {
             }
             // If a later filter holds it: its own trailers callback comes next.
             self.release(side, at, steps.end, out)?;
+            self.note_end(at, side);
         }
         Ok(())
     }

@@ -49,11 +49,21 @@ impl FilterRun<'_> {
     pub(crate) async fn resumed(&self, at: usize, side: Side, part: &str) -> Result<(), Stop> {
         let limit = self.timeouts.filter_pause;
         let deadline = self.worker.wheel.deadline();
-        let wait = poll_fn(|cx| self.poll_resumed(at, side, cx));
+        let wait = poll_fn(|cx| match self.lets_go(at, side) {
+            true => Poll::Ready(Ok(())),
+            false => self.poll_resumed(at, side, cx),
+        });
         match deadline.limit(limit, wait).await {
             Ok(resumed) => resumed,
             Err(_) => Err(self.overdue(at, side, part)),
         }
+    }
+
+    /// Whether a filter that holds the head has let it go without the rest; said once.
+    pub(crate) fn lets_go(&self, at: usize, side: Side) -> bool {
+        let mut state = self.stream.state();
+        let known = state.side(at, side);
+        known.is_some_and(|known| std::mem::take(&mut known.lets_go))
     }
 
     /// A filter has held a part of the message for too long: says which one, and where.

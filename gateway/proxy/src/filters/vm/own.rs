@@ -21,9 +21,13 @@ use tokio::time::Instant;
 
 use crate::filters::grpc::GrpcCalls;
 use crate::filters::lent::StreamTable;
+use crate::filters::services::Permit;
 use crate::filters::vm::REPLACEMENT_WAIT;
 use crate::filters::vm::Vm;
 use crate::filters::vm::succession::Succession;
+
+/// Ended exchanges of a plugin that wait for an instance to be told to.
+const MOST_TOLD: usize = 64;
 
 /// Instances in stock on each worker.
 pub(crate) const STOCK: usize = 4;
@@ -36,7 +40,11 @@ pub(super) struct Pool {
     ordered: Cell<usize>,
     /// Streams that wait for one.
     waiting: Cell<usize>,
+    /// Exchanges that have ended without one and wait to be told of.
+    telling: Cell<usize>,
     arrived: Notify,
+    /// One has arrived that no stream waits for.
+    to_spare: Notify,
     taken: RefCell<Vec<Weak<Vm>>>,
     /// No stream can want one any more: orders that could not be filled yet are given up.
     ended: Arc<AtomicBool>,
@@ -72,6 +80,9 @@ impl Pool {
         self.ordered.set(self.ordered.get().saturating_sub(1));
         self.stock.borrow_mut().push(instance);
         self.arrived.notify_one();
+        if self.waiting.get() == 0 {
+            self.to_spare.notify_one();
+        }
     }
 
     /// Gives up what is in stock and what is ordered.
@@ -99,12 +110,42 @@ impl Vm {
         let Some(pool) = &self.pool else {
             return Ok(Rc::clone(self));
         };
-        let limit = self
-            .plugins
-            .first()
-            .map_or(0, |plugin| plugin.spec().limits.instances);
-        let permit = self.services.occupy(limit).ok_or(Exhausted::AllTaken)?;
+        let permit = self.permission().ok_or(Exhausted::AllTaken)?;
         let instance = self.in_stock(pool).await?;
+        Ok(self.lent(pool, permit, instance))
+    }
+
+    /// An instance for an exchange that has ended without one and is only told of: one that no
+    /// stream waits for. `None` if there is none in time, or too many wait so.
+    pub(crate) async fn own_to_spare(self: &Rc<Self>) -> Option<Rc<Self>> {
+        let pool = self.pool.as_ref()?;
+        if pool.telling.get() >= MOST_TOLD {
+            return None;
+        }
+        let _telling = Waiting::new(&pool.telling);
+        let until = Instant::now() + REPLACEMENT_WAIT;
+        loop {
+            if pool.waiting.get() == 0 && !pool.stock.borrow().is_empty() {
+                let permit = self.permission()?;
+                let instance = pool.stock.borrow_mut().pop()?;
+                self.restock(pool);
+                return Some(self.lent(pool, permit, instance));
+            }
+            self.restock(pool);
+            let arrived = pool.to_spare.notified();
+            tokio::time::timeout_at(until, arrived).await.ok()?;
+        }
+    }
+
+    /// The right to exist of one more instance.
+    fn permission(&self) -> Option<Permit> {
+        let lead = self.plugins.first();
+        let limit = lead.map_or(0, |plugin| plugin.spec().limits.instances);
+        self.services.occupy(limit)
+    }
+
+    /// An instance as its stream has it.
+    fn lent(self: &Rc<Self>, pool: &Pool, permit: Permit, instance: Instance) -> Rc<Self> {
         let own = Rc::new(Self {
             id: self.id,
             plugins: self.plugins.clone(),
@@ -133,7 +174,7 @@ impl Vm {
         taken.push(Rc::downgrade(&own));
         drop(taken);
         own.install(instance);
-        Ok(own)
+        own
     }
 
     async fn in_stock(&self, pool: &Pool) -> Result<Instance, Exhausted> {

@@ -30,13 +30,13 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
 use crate::http2::pings::Heard;
-use crate::http2::pings::Listening;
 use crate::http2::pings::Pings;
 use crate::metrics::Counters;
 use crate::tls::Offer;
 use crate::transport::Transport;
 use crate::upstream::balance::BackendState;
 use crate::upstream::dial;
+use crate::upstream::h2::paced::Paced;
 use crate::worker::Worker;
 
 /// Bytes that one stream may have under way towards us.
@@ -85,7 +85,7 @@ struct State {
 /// The task of a connection.
 #[derive(Debug)]
 struct Task {
-    connection: h2::client::Connection<Listening, Bytes>,
+    connection: h2::client::Connection<Paced, Bytes>,
     pings: Pings,
     state: Rc<State>,
     counters: Arc<Counters>,
@@ -188,10 +188,7 @@ impl Connection {
             .data_frame_budget(SMALL_FRAMES);
         let local = stream.tcp().local_addr().ok();
         let heard = Heard::default();
-        let stream = Listening {
-            transport: stream,
-            heard: heard.clone(),
-        };
+        let stream = Paced::new(stream, heard.clone());
         let (sender, mut connection) = builder.handshake(stream).await.map_err(|err| {
             tracing::debug!(%endpoint, %err, "an HTTP/2 connection did not begin");
             Failure::UpstreamProtocol

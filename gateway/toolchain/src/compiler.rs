@@ -2,27 +2,27 @@
 //!
 //! The first that works of: the target is installed; rustup can add it; Debian's compiler with
 //! the standard library built from source. The last exists because some machines reach a Debian
-//! mirror but not rustup's servers. The choice and its reason are printed.
+//! mirror but not rustup's servers. Whoever asks says whether anything may be installed for it.
 
 use std::env;
+use std::fmt;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::str::FromStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
+use anyhow::{Result, bail};
 
-use crate::apt;
-use crate::run::{self, Ended, Sink};
+use crate::process::{self, Ended};
 
 /// The target of filters: no imports but the host calls, and the smallest modules.
-pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+pub const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Behind a firewall that drops packets rustup would wait for ever.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(120);
 
 /// Compiler, sources of its standard library, and the linker that `rust-lld` names.
-const DEBIAN_PACKAGES: [&str; 5] = [
+pub const DEBIAN_PACKAGES: [&str; 5] = [
     "rustc-web",
     "cargo-web",
     "rust-web-src",
@@ -44,8 +44,8 @@ const INHERITED: [&str; 9] = [
 ];
 
 /// A compiler for filters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Toolchain {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Toolchain {
     /// The usual one, with the standard library that rustup installs.
     Rustup,
     /// Debian's, with the standard library built from source.
@@ -53,8 +53,10 @@ pub(crate) enum Toolchain {
 }
 
 impl Toolchain {
-    /// Its own folder below the target folder: another compiler would rebuild everything.
-    pub(crate) fn folder(self) -> &'static str {
+    /// Its name, which is also that of its own folder below the target folder: another compiler
+    /// would rebuild everything.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Rustup => "rustup",
             Self::Debian => "debian",
@@ -62,10 +64,11 @@ impl Toolchain {
     }
 
     /// The start of a `cargo build` with this compiler.
-    pub(crate) fn cargo_build(self) -> Command {
+    #[must_use]
+    pub fn cargo_build(self) -> Command {
         match self {
             Self::Rustup => {
-                let mut cargo = Command::new(env::var_os("CARGO").unwrap_or("cargo".into()));
+                let mut cargo = usual_cargo();
                 // Flags meant for this machine's target do not fit this one.
                 cargo
                     .env_remove("RUSTFLAGS")
@@ -89,45 +92,112 @@ impl Toolchain {
     }
 }
 
+impl fmt::Display for Toolchain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Toolchain {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        [Self::Rustup, Self::Debian]
+            .into_iter()
+            .find(|it| it.name() == text)
+            .ok_or_else(|| "expected rustup or debian".to_owned())
+    }
+}
+
+/// What may be done to a machine that has no compiler yet.
+pub trait Machine {
+    /// Told before something that may take a while.
+    fn say(&self, line: &str);
+
+    /// Whether rustup may be asked to add the target.
+    fn may_add_target(&self) -> bool;
+
+    /// Makes sure that Debian's packages are there.
+    ///
+    /// # Errors
+    /// What keeps them from being there, with the command that installs them.
+    fn ensure_debian(&self, packages: &[&str]) -> Result<()>;
+}
+
+/// The compiler that was found, and why it was taken.
+#[derive(Debug)]
+pub struct Found {
+    /// It.
+    pub toolchain: Toolchain,
+    /// One sentence.
+    pub reason: String,
+}
+
 /// The toolchain that was wished for, or the first that works.
-pub(crate) fn choose(wish: Option<Toolchain>) -> Result<Toolchain> {
+///
+/// # Errors
+/// What to install, if there is none.
+pub fn choose(wish: Option<Toolchain>, machine: &dyn Machine) -> Result<Found> {
     let rustup = match wish {
         Some(Toolchain::Debian) => Err("not asked for".to_owned()),
-        Some(Toolchain::Rustup) | None => find_rustup(),
+        Some(Toolchain::Rustup) | None => find_rustup(machine),
     };
     let why_not = match rustup {
         Ok(reason) => {
-            println!("plugins: the usual toolchain: {reason}");
-            return Ok(Toolchain::Rustup);
+            return Ok(Found {
+                toolchain: Toolchain::Rustup,
+                reason: format!("the usual toolchain: {reason}"),
+            });
         }
         Err(why_not) => why_not,
     };
     if wish == Some(Toolchain::Rustup) {
-        bail!("{TARGET} is not installed, and rustup was {why_not}");
+        bail!(
+            "{TARGET} is not installed, and rustup was {why_not}; run: rustup target add {TARGET}"
+        );
     }
-    let Err(err) = apt::ensure(&DEBIAN_PACKAGES, &Sink::Terminal) else {
-        println!("plugins: Debian's toolchain, building std from source: rustup was {why_not}");
-        return Ok(Toolchain::Debian);
+    let Err(err) = machine.ensure_debian(&DEBIAN_PACKAGES) else {
+        return Ok(Found {
+            toolchain: Toolchain::Debian,
+            reason: format!("Debian's toolchain, building std from source: rustup was {why_not}"),
+        });
     };
     if wish == Some(Toolchain::Debian) {
-        return Err(err).context("Debian's toolchain is not complete");
+        return Err(err.context("Debian's toolchain is not complete"));
     }
     bail!(
         "no compiler for {TARGET}.\n  \
-         rustup was {why_not}; install https://rustup.rs and run: rustup target add {TARGET}\n  \
+         rustup was {why_not}; run: rustup target add {TARGET} (rustup itself is at https://rustup.rs)\n  \
          Debian: {err:#}"
     )
 }
 
+/// The cargo that started us, else the one in PATH.
+#[must_use]
+pub fn usual_cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
+}
+
+/// Whether Debian's package is installed.
+#[must_use]
+pub fn is_debian_installed(package: &str) -> bool {
+    let mut ask = Command::new("dpkg-query");
+    ask.args(["--show", "--showformat=${db:Status-Status}", package]);
+    process::output(&mut ask).is_ok_and(|status| status == "installed")
+}
+
 /// Why the usual toolchain can be used, or why not.
-fn find_rustup() -> Result<String, String> {
+fn find_rustup(machine: &dyn Machine) -> Result<String, String> {
     if target_is_installed() {
         return Ok(format!("{TARGET} is installed"));
     }
-    println!("plugins: {TARGET} is not installed; asking rustup for it");
+    if !machine.may_add_target() {
+        return Err("not asked for it".into());
+    }
+    machine.say(&format!("{TARGET} is not installed; asking rustup for it"));
     let mut add = Command::new("rustup");
-    add.args(["target", "add", TARGET]);
-    match run::run_within(&mut add, RUSTUP_LIMIT) {
+    add.args(["target", "add", TARGET]).stdin(Stdio::null());
+    match process::run_within(&mut add, RUSTUP_LIMIT) {
         Err(_) => Err("not found".into()),
         Ok(Ended::TooLate) => Err(format!("not done after {} s", RUSTUP_LIMIT.as_secs())),
         Ok(Ended::InTime(status)) if !status.success() => Err("not able to add the target".into()),
@@ -140,7 +210,7 @@ fn target_is_installed() -> bool {
     let rustc = env::var_os("RUSTC").unwrap_or("rustc".into());
     let mut ask = Command::new(rustc);
     ask.args(["--print", "target-libdir", "--target", TARGET]);
-    run::output(&mut ask).is_ok_and(|folder| Path::new(folder.trim()).is_dir())
+    process::output(&mut ask).is_ok_and(|folder| Path::new(folder.trim()).is_dir())
 }
 
 #[cfg(test)]
@@ -161,5 +231,13 @@ mod tests {
             "{removed:?}"
         );
         assert_eq!(cargo.get_program(), "/usr/bin/cargo");
+    }
+
+    #[test]
+    fn toolchains_are_read_as_they_are_written() {
+        for toolchain in [Toolchain::Rustup, Toolchain::Debian] {
+            assert_eq!(toolchain.to_string().parse(), Ok(toolchain));
+        }
+        assert!("nightly".parse::<Toolchain>().is_err());
     }
 }

@@ -1,0 +1,338 @@
+//! What a filter returns when it does not return a response.
+//!
+//! A [`Deny`] is a decision: the client sees it. Every other [`Error`] is a fault: the client
+//! gets a plain 500 and the log the reason. Nothing here panics, and no status of the host does.
+
+use std::fmt;
+use std::rc::Rc;
+
+use serde::Serialize;
+use tidegate_sdk_sys::{LogLevel, Status};
+
+use crate::response::LocalResponse;
+use crate::runtime::side::Direction;
+
+/// What the functions of a filter give.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why a filter has no response: it denies, or something failed.
+#[derive(Debug, Clone)]
+pub struct Error(Rc<Reason>);
+
+#[derive(Debug)]
+enum Reason {
+    Deny(Deny),
+    TooLarge { of_request: bool, limit: usize },
+    Host { what: &'static str, status: Status },
+    Call { backend: Box<str>, why: CallFailure },
+    Message(Box<str>),
+    Context { what: Box<str>, error: Error },
+    Status { status: u16, error: Error },
+}
+
+/// Why a call to a backend has no response.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CallFailure {
+    /// There is no such backend, or the plugin may not call it.
+    Unknown,
+    /// No answer within the call's timeout.
+    Timeout,
+    /// The connection failed, was reset, or nothing listened.
+    Unreachable,
+    /// The answer's status is not the one that was asked for.
+    Status(u16),
+    /// The host could not make the call.
+    Refused(Status),
+}
+
+impl fmt::Display for CallFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unknown => {
+                f.write_str("the host knows no such backend, or the plugin may not call it")
+            }
+            Self::Timeout => f.write_str("no answer within the call's timeout"),
+            Self::Unreachable => f.write_str("no answer: the call failed"),
+            Self::Status(status) => write!(f, "it answered with status {status}"),
+            Self::Refused(status) => write!(f, "the host refused the call ({status})"),
+        }
+    }
+}
+
+impl Error {
+    /// A fault with a message for the log. The client gets a 500 that does not tell it.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self::of(Reason::Message(message.into().into_boxed_str()))
+    }
+
+    /// Why the call failed that this error is about, if it is about one.
+    #[must_use]
+    pub fn call_failure(&self) -> Option<CallFailure> {
+        match &*self.0 {
+            Reason::Call { why, .. } => Some(*why),
+            Reason::Context { error, .. } | Reason::Status { error, .. } => error.call_failure(),
+            Reason::Deny(_)
+            | Reason::TooLarge { .. }
+            | Reason::Host { .. }
+            | Reason::Message(_) => None,
+        }
+    }
+
+    /// The refusal that this is, if it is one.
+    #[must_use]
+    pub fn deny(&self) -> Option<&Deny> {
+        match &*self.0 {
+            Reason::Deny(deny) => Some(deny),
+            Reason::Context { error, .. } | Reason::Status { error, .. } => error.deny(),
+            Reason::TooLarge { .. }
+            | Reason::Host { .. }
+            | Reason::Call { .. }
+            | Reason::Message(_) => None,
+        }
+    }
+
+    /// The status that the host answered with, if this is about a host call.
+    #[must_use]
+    pub fn status(&self) -> Option<Status> {
+        match &*self.0 {
+            Reason::Host { status, .. } => Some(*status),
+            Reason::Context { error, .. } | Reason::Status { error, .. } => error.status(),
+            Reason::Deny(_)
+            | Reason::TooLarge { .. }
+            | Reason::Call { .. }
+            | Reason::Message(_) => None,
+        }
+    }
+
+    /// Says what was being done: `while reading keys: …`.
+    #[must_use]
+    pub fn context(self, what: impl Into<String>) -> Self {
+        Self::of(Reason::Context {
+            what: what.into().into_boxed_str(),
+            error: self,
+        })
+    }
+
+    /// Makes the client get this status instead of 500; the log still says why. A refusal stays
+    /// what it is.
+    #[must_use]
+    pub fn with_status(self, status: u16) -> Self {
+        Self::of(Reason::Status {
+            status,
+            error: self,
+        })
+    }
+
+    pub(crate) fn host(what: &'static str, status: Status) -> Self {
+        Self::of(Reason::Host { what, status })
+    }
+
+    pub(crate) fn call(backend: &str, why: CallFailure) -> Self {
+        Self::of(Reason::Call {
+            backend: backend.into(),
+            why,
+        })
+    }
+
+    pub(crate) fn too_large(direction: Direction, limit: usize) -> Self {
+        Self::of(Reason::TooLarge {
+            of_request: direction == Direction::Request,
+            limit,
+        })
+    }
+
+    pub(crate) fn refused(why: &str) -> Self {
+        Self::new(["setup refused: ", why].concat())
+    }
+
+    fn of(reason: Reason) -> Self {
+        Self(Rc::new(reason))
+    }
+
+    /// What the client gets, and at which level the log says why, if at all.
+    pub(crate) fn response(&self) -> (Option<LogLevel>, LocalResponse) {
+        match &*self.0 {
+            Reason::Deny(deny) => (None, deny.response.clone()),
+            Reason::TooLarge {
+                of_request: true, ..
+            } => {
+                let deny = Deny::status(413).because("request_body_too_large");
+                (Some(LogLevel::Info), deny.response)
+            }
+            Reason::Context { error, .. } | Reason::Status { error, .. }
+                if error.deny().is_some() =>
+            {
+                error.response()
+            }
+            Reason::Status { status, .. } => {
+                let deny = Deny::status(*status).because("filter_error");
+                (Some(LogLevel::Error), deny.response)
+            }
+            Reason::TooLarge { .. }
+            | Reason::Host { .. }
+            | Reason::Call { .. }
+            | Reason::Message(_)
+            | Reason::Context { .. } => {
+                let deny = Deny::status(500).because("filter_error");
+                (Some(LogLevel::Error), deny.response)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.0 {
+            Reason::Deny(deny) => write!(f, "denied with status {}", deny.response.status),
+            Reason::TooLarge { of_request, limit } => {
+                let which = if *of_request { "request" } else { "response" };
+                write!(f, "the body of the {which} is larger than {limit} bytes")
+            }
+            Reason::Host { what, status } => write!(f, "cannot {what}: {status}"),
+            Reason::Call { backend, why } => write!(f, "call to backend {backend}: {why}"),
+            Reason::Message(message) => f.write_str(message),
+            Reason::Context { what, error } => write!(f, "{what}: {error}"),
+            Reason::Status { error, .. } => fmt::Display::fmt(error, f),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Deny> for Error {
+    fn from(deny: Deny) -> Self {
+        Self::of(Reason::Deny(deny))
+    }
+}
+
+impl From<serde_json::Error> for Error {
+    fn from(error: serde_json::Error) -> Self {
+        Self::new(error.to_string())
+    }
+}
+
+/// A refusal: the response that a client gets instead of what it asked for.
+///
+/// It is an error, so that `?` ends the filter with it.
+///
+/// ```
+/// # use tidegate_sdk::prelude::*;
+/// # fn check(req: &Request) -> Result<()> {
+/// let key = req.header("x-key").or_deny(Deny::unauthorized("Key"))?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+#[must_use = "a refusal refuses when it is returned"]
+pub struct Deny {
+    response: LocalResponse,
+}
+
+impl Deny {
+    /// Refuses with `status` and its reason as the body. A status outside of 200 to 599 is 500.
+    pub fn status(status: u16) -> Self {
+        let mut response = LocalResponse::new(status);
+        response.body = reason_phrase(response.status).as_bytes().to_vec();
+        response.details = Some("denied");
+        Self { response }.header("content-type", "text/plain")
+    }
+
+    /// 401 with `WWW-Authenticate: scheme` (RFC 9110, 11.6.1).
+    pub fn unauthorized(scheme: &str) -> Self {
+        Self::status(401).header("www-authenticate", scheme)
+    }
+
+    /// 403.
+    pub fn forbidden() -> Self {
+        Self::status(403)
+    }
+
+    /// 400.
+    pub fn bad_request() -> Self {
+        Self::status(400)
+    }
+
+    /// 429 with `Retry-After` in whole seconds, rounded up (RFC 6585, 4).
+    pub fn too_many_requests(retry_after: std::time::Duration) -> Self {
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        Self::status(429).header("retry-after", &seconds.to_string())
+    }
+
+    /// Adds a header. One that HTTP does not allow is left out and the log says so.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.response.add_header(name, value);
+        self
+    }
+
+    /// Sets a text body.
+    pub fn text(mut self, body: impl Into<String>) -> Self {
+        self.response.body = body.into().into_bytes();
+        self
+    }
+
+    /// Sets a body of JSON with its content type.
+    pub fn json(mut self, body: &impl Serialize) -> Self {
+        self.response.set_json(body);
+        self
+    }
+
+    /// Sets why, for the host's log and metrics: one word with underscores. Clients do not see it.
+    pub fn because(mut self, reason: &'static str) -> Self {
+        self.response.details = Some(reason);
+        self
+    }
+
+    /// Sets the status that a gRPC client gets; without it the host derives one.
+    pub fn grpc_status(mut self, status: u32) -> Self {
+        self.response.grpc_status = Some(status);
+        self
+    }
+}
+
+/// Makes a refusal of what is not there.
+pub trait OrDeny<T> {
+    /// The value, or `deny` as an error if there is none.
+    ///
+    /// # Errors
+    /// `deny`, for `None`, `Err` and `false`.
+    fn or_deny(self, deny: Deny) -> Result<T>;
+}
+
+impl<T> OrDeny<T> for Option<T> {
+    fn or_deny(self, deny: Deny) -> Result<T> {
+        self.ok_or_else(|| deny.into())
+    }
+}
+
+impl<T, E> OrDeny<T> for std::result::Result<T, E> {
+    fn or_deny(self, deny: Deny) -> Result<T> {
+        self.map_err(|_| deny.into())
+    }
+}
+
+impl OrDeny<()> for bool {
+    fn or_deny(self, deny: Deny) -> Result<()> {
+        if self { Ok(()) } else { Err(deny.into()) }
+    }
+}
+
+fn reason_phrase(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request\n",
+        401 => "Unauthorized\n",
+        403 => "Forbidden\n",
+        404 => "Not Found\n",
+        405 => "Method Not Allowed\n",
+        408 => "Request Timeout\n",
+        409 => "Conflict\n",
+        413 => "Content Too Large\n",
+        415 => "Unsupported Media Type\n",
+        422 => "Unprocessable Content\n",
+        429 => "Too Many Requests\n",
+        500 => "Internal Server Error\n",
+        502 => "Bad Gateway\n",
+        503 => "Service Unavailable\n",
+        504 => "Gateway Timeout\n",
+        _ => "",
+    }
+}

@@ -1,0 +1,441 @@
+//! Manifests and schemas as JSON, written at compile time.
+//!
+//! Schemas become JSON Schema 2020-12. What it has no words for has names of ours: formats
+//! `tidegate-duration`, `-size`, `-percent` and `-backend` (with patterns for other readers), and
+//! `x-tidegate-minimum` and `-maximum` (milliseconds) and `x-tidegate-meanings`. For sizes, `minimum`
+//! and `maximum` are bytes and hold for text too.
+
+use super::Manifest;
+use super::SDK_VERSION;
+use crate::config::Field;
+use crate::config::Literal;
+use crate::config::Schema;
+use crate::config::Shape;
+use crate::config::Variant;
+
+/// Writes into `N` bytes; with none, it only counts.
+pub(super) struct Writer<const N: usize> {
+    bytes: [u8; N],
+    length: usize,
+    /// Whether a comma belongs before the next member.
+    comma: bool,
+}
+
+impl<const N: usize> Writer<N> {
+    /// A manifest, written.
+    pub(super) const fn written(manifest: &Manifest) -> Self {
+        let mut writer = Self {
+            bytes: [0; N],
+            length: 0,
+            comma: false,
+        };
+        writer.manifest(manifest);
+        writer
+    }
+
+    pub(super) const fn length(&self) -> usize {
+        self.length
+    }
+
+    pub(super) const fn bytes(&self) -> [u8; N] {
+        self.bytes
+    }
+
+    const fn manifest(&mut self, manifest: &Manifest) {
+        self.open(b'{');
+        self.text_member("name", manifest.name);
+        self.text_member("version", manifest.version);
+        self.text_member("sdk", SDK_VERSION);
+        self.described(manifest.description);
+        self.text_member("kind", manifest.kind);
+        self.names_member("needs", manifest.needs);
+        self.names_member("capabilities", manifest.capabilities);
+        self.key("configSchema");
+        self.schema(manifest.config, "", None);
+        self.close(b'}');
+    }
+
+    const fn schema(&mut self, schema: &Schema, description: &str, default: Option<&Literal>) {
+        self.open(b'{');
+        let own = schema.description;
+        self.described(if description.is_empty() {
+            own
+        } else {
+            description
+        });
+        self.shape(schema);
+        if schema.secret {
+            self.key("writeOnly");
+            self.raw("true");
+        }
+        if let Some(default) = default {
+            self.key("default");
+            self.literal(default);
+        }
+        self.close(b'}');
+    }
+
+    const fn shape(&mut self, schema: &Schema) {
+        let nullable = schema.nullable;
+        match &schema.shape {
+            Shape::Any => {}
+            Shape::Nothing => {
+                self.types("object", None, nullable);
+                self.key("additionalProperties");
+                self.raw("false");
+            }
+            Shape::Bool => self.types("boolean", None, nullable),
+            Shape::Integer { min, max } => {
+                self.types("integer", None, nullable);
+                if *min > i64::MIN as i128 {
+                    self.integer_member("minimum", *min);
+                }
+                if *max < u64::MAX as i128 {
+                    self.integer_member("maximum", *max);
+                }
+            }
+            Shape::Number { min, max } => {
+                self.types("number", None, nullable);
+                if let Some((_, text)) = min {
+                    self.key("minimum");
+                    self.raw(text);
+                }
+                if let Some((_, text)) = max {
+                    self.key("maximum");
+                    self.raw(text);
+                }
+            }
+            Shape::Text { min, max } => {
+                self.types("string", None, nullable);
+                self.lengths("minLength", *min, "maxLength", *max);
+            }
+            Shape::Char => {
+                self.types("string", None, nullable);
+                self.lengths("minLength", 1, "maxLength", 1);
+            }
+            Shape::Duration { min, max } => {
+                self.types("string", None, nullable);
+                self.format("tidegate-duration", "^([0-9]{1,5}(h|m|s|ms)){1,4}$");
+                if *min > 0 {
+                    self.integer_member("x-tidegate-minimum", *min as i128);
+                }
+                if *max < u64::MAX {
+                    self.integer_member("x-tidegate-maximum", *max as i128);
+                }
+            }
+            Shape::Size { min, max } => {
+                self.types("integer", Some("string"), nullable);
+                self.format("tidegate-size", "^[0-9]{1,18}(k|[kKMG]?B|M|G|[KMG]iB?)?$");
+                self.integer_member("minimum", *min as i128);
+                if *max < u64::MAX {
+                    self.integer_member("maximum", *max as i128);
+                }
+            }
+            Shape::Percent => {
+                self.types("string", None, nullable);
+                self.format("tidegate-percent", "^[0-9]{1,3}([.][0-9]{1,4})?%$");
+            }
+            Shape::Backend => {
+                self.types("string", None, nullable);
+                self.text_member("format", "tidegate-backend");
+                self.integer_member("minLength", 1);
+            }
+            Shape::List { item, min, max } => {
+                self.types("array", None, nullable);
+                self.key("items");
+                self.schema(item, "", None);
+                self.lengths("minItems", *min, "maxItems", *max);
+            }
+            Shape::Map { value, min, max } => {
+                self.types("object", None, nullable);
+                self.key("additionalProperties");
+                self.schema(value, "", None);
+                self.lengths("minProperties", *min, "maxProperties", *max);
+            }
+            Shape::Fields { fields } => {
+                self.types("object", None, nullable);
+                self.fields(fields);
+            }
+            Shape::OneOf { variants } => self.one_of(variants, nullable),
+        }
+    }
+
+    const fn fields(&mut self, fields: &[Field]) {
+        self.key("properties");
+        self.open(b'{');
+        let mut rest = fields;
+        let mut any_required = false;
+        while let [field, after @ ..] = rest {
+            self.key(field.name);
+            self.schema(field.schema, field.description, field.default.as_ref());
+            any_required |= field.required;
+            rest = after;
+        }
+        self.close(b'}');
+        if any_required {
+            self.key("required");
+            self.open(b'[');
+            let mut rest = fields;
+            while let [field, after @ ..] = rest {
+                if field.required {
+                    self.item();
+                    self.text(field.name);
+                }
+                rest = after;
+            }
+            self.close(b']');
+        }
+        self.key("additionalProperties");
+        self.raw("false");
+    }
+
+    const fn one_of(&mut self, variants: &[Variant], nullable: bool) {
+        let mut rest = variants;
+        let (mut names, mut with_data) = (0, 0);
+        while let [variant, after @ ..] = rest {
+            if variant.schema.is_some() {
+                with_data += 1;
+            } else {
+                names += 1;
+            }
+            rest = after;
+        }
+        if with_data == 0 {
+            return self.names_of(variants, nullable);
+        }
+        self.key("oneOf");
+        self.open(b'[');
+        if names > 0 {
+            self.item();
+            self.open(b'{');
+            self.names_of(variants, false);
+            self.close(b'}');
+        }
+        let mut rest = variants;
+        while let [variant, after @ ..] = rest {
+            if let Some(schema) = variant.schema {
+                self.item();
+                self.variant(variant, schema);
+            }
+            rest = after;
+        }
+        if nullable {
+            self.item();
+            self.raw("{\"type\":\"null\"}");
+        }
+        self.close(b']');
+    }
+
+    const fn variant(&mut self, variant: &Variant, schema: &Schema) {
+        self.open(b'{');
+        self.types("object", None, false);
+        self.key("properties");
+        self.open(b'{');
+        self.key(variant.name);
+        self.schema(schema, variant.description, None);
+        self.close(b'}');
+        self.names_member("required", &[variant.name]);
+        self.key("additionalProperties");
+        self.raw("false");
+        self.close(b'}');
+    }
+
+    /// The variants without data.
+    const fn names_of(&mut self, variants: &[Variant], nullable: bool) {
+        self.types("string", None, nullable);
+        self.key("enum");
+        self.open(b'[');
+        let mut any_meaning = false;
+        let mut rest = variants;
+        while let [variant, after @ ..] = rest {
+            if variant.schema.is_none() {
+                self.item();
+                self.text(variant.name);
+                any_meaning |= !variant.description.is_empty();
+            }
+            rest = after;
+        }
+        if nullable {
+            self.item();
+            self.raw("null");
+        }
+        self.close(b']');
+        if !any_meaning {
+            return;
+        }
+        self.key("x-tidegate-meanings");
+        self.open(b'{');
+        let mut rest = variants;
+        while let [variant, after @ ..] = rest {
+            if variant.schema.is_none() && !variant.description.is_empty() {
+                self.text_member(variant.name, variant.description);
+            }
+            rest = after;
+        }
+        self.close(b'}');
+    }
+
+    const fn types(&mut self, name: &str, also: Option<&str>, nullable: bool) {
+        self.key("type");
+        if also.is_none() && !nullable {
+            return self.text(name);
+        }
+        self.open(b'[');
+        self.item();
+        self.text(name);
+        if let Some(also) = also {
+            self.item();
+            self.text(also);
+        }
+        if nullable {
+            self.item();
+            self.text("null");
+        }
+        self.close(b']');
+    }
+
+    const fn format(&mut self, name: &str, pattern: &str) {
+        self.text_member("format", name);
+        self.text_member("pattern", pattern);
+    }
+
+    const fn lengths(&mut self, min_name: &str, min: usize, max_name: &str, max: usize) {
+        if min > 0 {
+            self.integer_member(min_name, min as i128);
+        }
+        if max < usize::MAX {
+            self.integer_member(max_name, max as i128);
+        }
+    }
+
+    const fn described(&mut self, description: &str) {
+        if !description.is_empty() {
+            self.text_member("description", description);
+        }
+    }
+
+    const fn text_member(&mut self, name: &str, text: &str) {
+        self.key(name);
+        self.text(text);
+    }
+
+    const fn names_member(&mut self, name: &str, names: &[&str]) {
+        self.key(name);
+        self.open(b'[');
+        let mut rest = names;
+        while let [first, after @ ..] = rest {
+            self.item();
+            self.text(first);
+            rest = after;
+        }
+        self.close(b']');
+    }
+
+    const fn integer_member(&mut self, name: &str, value: i128) {
+        self.key(name);
+        self.integer(value);
+    }
+
+    const fn literal(&mut self, literal: &Literal) {
+        match literal {
+            Literal::Bool(true) => self.raw("true"),
+            Literal::Bool(false) => self.raw("false"),
+            Literal::Integer(_, text) | Literal::Number(_, text) => self.raw(text),
+            Literal::Text(text) => self.text(text),
+            Literal::List(items) => {
+                self.open(b'[');
+                let mut rest = *items;
+                while let [first, after @ ..] = rest {
+                    self.item();
+                    self.literal(first);
+                    rest = after;
+                }
+                self.close(b']');
+            }
+        }
+    }
+
+    const fn integer(&mut self, value: i128) {
+        if value < 0 {
+            self.push(b'-');
+        }
+        self.digits(value.unsigned_abs());
+    }
+
+    const fn digits(&mut self, value: u128) {
+        if value >= 10 {
+            self.digits(value / 10);
+        }
+        self.push(b'0' + (value % 10) as u8);
+    }
+
+    const fn open(&mut self, bracket: u8) {
+        self.push(bracket);
+        self.comma = false;
+    }
+
+    const fn close(&mut self, bracket: u8) {
+        self.push(bracket);
+        self.comma = true;
+    }
+
+    /// Begins an item of a list.
+    const fn item(&mut self) {
+        if self.comma {
+            self.push(b',');
+        }
+        self.comma = true;
+    }
+
+    /// Begins a member of a mapping.
+    const fn key(&mut self, name: &str) {
+        self.item();
+        self.text(name);
+        self.push(b':');
+    }
+
+    const fn raw(&mut self, text: &str) {
+        let mut rest = text.as_bytes();
+        while let [byte, after @ ..] = rest {
+            self.push(*byte);
+            rest = after;
+        }
+    }
+
+    const fn text(&mut self, text: &str) {
+        self.push(b'"');
+        let mut rest = text.as_bytes();
+        while let [byte, after @ ..] = rest {
+            match *byte {
+                b'"' => self.raw("\\\""),
+                b'\\' => self.raw("\\\\"),
+                b'\n' => self.raw("\\n"),
+                b'\t' => self.raw("\\t"),
+                control @ 0..0x20 => {
+                    self.raw("\\u00");
+                    self.hex(control >> 4);
+                    self.hex(control & 0xf);
+                }
+                byte => self.push(byte),
+            }
+            rest = after;
+        }
+        self.push(b'"');
+    }
+
+    const fn hex(&mut self, digit: u8) {
+        self.push(if digit < 10 {
+            b'0' + digit
+        } else {
+            b'a' - 10 + digit
+        });
+    }
+
+    #[expect(clippy::indexing_slicing, reason = "just compared")]
+    const fn push(&mut self, byte: u8) {
+        if self.length < N {
+            self.bytes[self.length] = byte;
+        }
+        self.length += 1;
+    }
+}

@@ -1,0 +1,482 @@
+//! One stream: its future, both directions, and how the future's end becomes what the host does.
+
+use std::cell::{Cell, RefCell};
+use std::fmt;
+use std::rc::Rc;
+use std::task::Context;
+
+use tidegate_sdk_sys::waker::waker;
+use tidegate_sdk_sys::{Action, BufferType, Host as _, LogLevel, StreamType, host};
+
+use crate::error::{Error, Result};
+use crate::headers::HeadersMut;
+use crate::log::log_line;
+use crate::response::{Kind, LocalResponse, Response};
+use crate::runtime::root::Root;
+use crate::runtime::side::{Body, Direction, Held, Side, WholeRewriter};
+use crate::runtime::{Runtime, Task};
+
+/// How far the filter is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// It has the request.
+    Request,
+    /// It waits for the response, or does something beside.
+    Next,
+    /// It has the response.
+    Response,
+    /// It has decided; the stream goes on without it.
+    Done,
+}
+
+/// A stream of HTTP: one request and its response.
+pub(crate) struct Stream {
+    id: u32,
+    /// It is a connection: no headers, no trailers.
+    network: bool,
+    pub(crate) root: Rc<Root>,
+    pub(crate) phase: Cell<Phase>,
+    pub(crate) request: Side,
+    pub(crate) response: Side,
+    /// What the future waits for, for messages.
+    waiting: RefCell<Waiting>,
+    task: RefCell<Option<Task>>,
+    at_end: RefCell<Vec<Box<dyn FnOnce()>>>,
+    /// We have answered, or cut the stream.
+    replied: Cell<bool>,
+}
+
+/// What a future waits for.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum Waiting {
+    /// Nothing that has a name.
+    #[default]
+    Unnamed,
+    /// A thing that is always the same.
+    For(&'static str),
+    /// An answer of a backend.
+    Backend(Rc<str>),
+}
+
+impl Waiting {
+    fn name(&self) -> String {
+        match self {
+            Self::Unnamed => String::from("something"),
+            Self::For(what) => String::from(*what),
+            Self::Backend(name) => ["an answer of backend ", name].concat(),
+        }
+    }
+}
+
+impl fmt::Debug for Stream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let phase = self.phase.get();
+        f.debug_struct("Stream")
+            .field("id", &self.id)
+            .field("phase", &phase)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Stream {
+    pub(crate) fn new(id: u32, root: Rc<Root>, network: bool) -> Self {
+        Self {
+            id,
+            network,
+            root,
+            phase: Cell::new(Phase::Request),
+            request: Side::new(Direction::Request),
+            response: Side::new(Direction::Response),
+            waiting: RefCell::default(),
+            task: RefCell::new(None),
+            at_end: RefCell::default(),
+            replied: Cell::new(false),
+        }
+    }
+
+    pub(crate) const fn id(&self) -> u32 {
+        self.id
+    }
+
+    pub(crate) fn side(&self, direction: Direction) -> &Side {
+        match direction {
+            Direction::Request => &self.request,
+            Direction::Response => &self.response,
+        }
+    }
+
+    /// Makes host calls be about this stream.
+    pub(crate) fn focus(&self) {
+        Runtime::current().focus(self.id);
+    }
+
+    /// Says what the future waits for from now on.
+    pub(crate) fn waits_for(&self, what: Waiting) {
+        *self.waiting.borrow_mut() = what;
+    }
+
+    /// Gives the stream its future, which is polled at once.
+    pub(crate) fn start(&self, task: Task) {
+        *self.task.borrow_mut() = Some(task);
+        self.poll();
+    }
+
+    /// Runs `hook` when the exchange is over and the host writes its log.
+    pub(crate) fn at_end(&self, hook: Box<dyn FnOnce()>) {
+        self.at_end.borrow_mut().push(hook);
+    }
+
+    pub(crate) fn run_at_end(&self) {
+        for hook in self.at_end.take() {
+            self.focus();
+            hook();
+        }
+    }
+
+    pub(crate) fn poll(&self) {
+        let Some(mut task) = self.task.take() else {
+            return;
+        };
+        self.focus();
+        let waker = waker(self.id);
+        let ended = task
+            .as_mut()
+            .poll(&mut Context::from_waker(&waker))
+            .is_ready();
+        // A body that was refused meanwhile has decided for the future.
+        if !ended && self.phase.get() != Phase::Done {
+            *self.task.borrow_mut() = Some(task);
+        }
+    }
+
+    /// Drops the future: destructors of what it holds run now.
+    pub(crate) fn cancel(&self) {
+        self.phase.set(Phase::Done);
+        let task = self.task.take();
+        if task.is_some() {
+            self.focus();
+        }
+    }
+
+    /// What the filter has decided becomes what the host does.
+    pub(crate) fn finish(&self, result: Result<Response>) {
+        if self.phase.get() == Phase::Done {
+            return;
+        }
+        match result.map(|response| response.kind) {
+            Ok(Kind::Backend(_)) => {
+                self.phase.set(Phase::Done);
+                self.response.release();
+            }
+            Ok(Kind::Local(response)) => self.reply(response),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// What a network filter has decided.
+    pub(crate) fn decide(&self, result: Result<()>) {
+        if self.phase.get() == Phase::Done {
+            return;
+        }
+        match result {
+            Ok(()) => {
+                self.phase.set(Phase::Done);
+                self.request.release();
+                self.response.release();
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Answers with what an error stands for.
+    pub(crate) fn fail(&self, error: &Error) {
+        let (level, response) = error.response();
+        if let Some(level) = level {
+            log_line(level, &[self.root.name, ": ", &error.to_string()]);
+        }
+        self.reply(response);
+    }
+
+    /// Sends a response of our own, or cuts the stream if one is on its way to the client.
+    fn reply(&self, response: LocalResponse) {
+        self.phase.set(Phase::Done);
+        self.focus();
+        let sent = if self.network {
+            host().close_stream(StreamType::Downstream)
+        } else if self.response.begun.get() && self.response.released.get() {
+            host().close_stream(StreamType::Response)
+        } else {
+            response.send()
+        };
+        if let Err(status) = sent {
+            let why = status.to_string();
+            log_line(
+                LogLevel::Error,
+                &[self.root.name, ": the host refused our response: ", &why],
+            );
+        }
+        self.request.held.set(Held::Nothing);
+        self.response.held.set(Held::Nothing);
+        *self.request.body.borrow_mut() = Body::Pass;
+        *self.response.body.borrow_mut() = Body::Pass;
+        self.replied.set(true);
+    }
+
+    /// Tells the host to go on in each direction that it holds and need not.
+    pub(crate) fn settle(&self) {
+        for side in [&self.request, &self.response] {
+            let held = side.held.get();
+            if held == Held::Nothing || side.in_callback.get() || side.holds(held) {
+                continue;
+            }
+            // What is held has not met the rewriter yet.
+            let kept = held == Held::Body && self.rewrite_or_refuse(side.direction);
+            if kept || side.held.get() == Held::Nothing {
+                continue;
+            }
+            side.held.set(Held::Nothing);
+            self.focus();
+            if let Err(status) = host().continue_stream(self.stream_type(side.direction)) {
+                let why = status.to_string();
+                log_line(LogLevel::Error, &["cannot resume a stream: ", &why]);
+            }
+        }
+    }
+
+    /// Rewrites what the host has; true if it must go on to hold it and collect.
+    fn rewrite_or_refuse(&self, direction: Direction) -> bool {
+        let side = self.side(direction);
+        let rewritten = self.rewrite(direction, side.body_size.get(), side.ended.get());
+        rewritten.unwrap_or_else(|error| {
+            self.cancel();
+            self.fail(&error);
+            false
+        })
+    }
+
+    const fn stream_type(&self, direction: Direction) -> StreamType {
+        match (self.network, direction) {
+            (false, Direction::Request) => StreamType::Request,
+            (false, Direction::Response) => StreamType::Response,
+            (true, Direction::Request) => StreamType::Downstream,
+            (true, Direction::Response) => StreamType::Upstream,
+        }
+    }
+
+    const fn buffer(&self, direction: Direction) -> BufferType {
+        match (self.network, direction) {
+            (false, Direction::Request) => BufferType::RequestBody,
+            (false, Direction::Response) => BufferType::ResponseBody,
+            (true, Direction::Request) => BufferType::DownstreamData,
+            (true, Direction::Response) => BufferType::UpstreamData,
+        }
+    }
+
+    /// Runs `callback` as the callback of `direction`, then says what the host should do with
+    /// what it has of it: with `what`.
+    pub(crate) fn callback(
+        &self,
+        direction: Direction,
+        what: Held,
+        callback: impl FnOnce(&Self),
+    ) -> Action {
+        let side = self.side(direction);
+        let replied_before = self.replied.get();
+        side.in_callback.set(true);
+        callback(self);
+        Runtime::current().drain();
+        side.in_callback.set(false);
+        let holds = if self.phase.get() == Phase::Done {
+            // Our own response passes us, too; only what it answered is held, for good.
+            self.replied.get() && !replied_before
+        } else {
+            side.holds(what)
+        };
+        self.settle();
+        let held = holds && !self.replied.get();
+        side.held.set(if held { what } else { Held::Nothing });
+        if holds {
+            Action::Pause
+        } else {
+            Action::Continue
+        }
+    }
+
+    /// The response's headers have come.
+    pub(crate) fn on_response(&self, end: bool) {
+        self.response.begun.set(true);
+        self.response.ended.set(end);
+        match self.phase.get() {
+            Phase::Next => {
+                self.phase.set(Phase::Response);
+                self.response.wake();
+            }
+            Phase::Request => {
+                let waiting = self.waiting.borrow().name();
+                log_line(
+                    LogLevel::Warn,
+                    &[
+                        self.root.name,
+                        ": cancelled before it passed the request on, while it waited for ",
+                        &waiting,
+                        ": the response is somebody else's",
+                    ],
+                );
+                self.cancel();
+                self.response.release();
+            }
+            Phase::Response | Phase::Done => self.response.release(),
+        }
+    }
+
+    /// A part of a body has come, or its end.
+    pub(crate) fn on_body(&self, direction: Direction, size: usize, end: bool) -> Action {
+        let side = self.side(direction);
+        side.body_size.set(size);
+        side.ended.set(end);
+        if side.released.get() && matches!(*side.body.borrow(), Body::Pass) {
+            return Action::Continue;
+        }
+        side.wake();
+        let mut kept = false;
+        let action = self.callback(direction, Held::Body, |stream| {
+            // Whoever waits for it looks first, and may install a rewriter.
+            Runtime::current().drain();
+            kept = stream.rewrite_or_refuse(direction);
+        });
+        if kept && !self.replied.get() {
+            side.held.set(Held::Body);
+            return Action::Pause;
+        }
+        action
+    }
+
+    /// One end of a connection sends no more.
+    pub(crate) fn on_close(&self, direction: Direction) {
+        let side = self.side(direction);
+        side.ended.set(true);
+        side.wake();
+        Runtime::current().drain();
+    }
+
+    /// Trailers have come: the body is whole.
+    pub(crate) fn on_trailers(&self, direction: Direction) -> Action {
+        let side = self.side(direction);
+        side.ended.set(true);
+        side.wake();
+        self.callback(direction, Held::Body, |stream| {
+            Runtime::current().drain();
+            let done = stream.rewrite_tail(direction).and_then(|()| {
+                match stream.side(direction).trailers.take() {
+                    Some(look) => look(&mut HeadersMut::new(stream, direction.trailers())),
+                    None => Ok(()),
+                }
+            });
+            if let Err(error) = done {
+                // What a rewriter says ends the stream; its future is not asked.
+                stream.cancel();
+                stream.fail(&error);
+            }
+        })
+    }
+
+    /// Rewrites what has come; true if the host must hold it and collect.
+    fn rewrite(&self, direction: Direction, size: usize, end: bool) -> Result<bool> {
+        let side = self.side(direction);
+        if !side.released.get() {
+            return Ok(false);
+        }
+        let taken = std::mem::replace(&mut *side.body.borrow_mut(), Body::Pass);
+        match taken {
+            Body::Pass => Ok(false),
+            collect @ Body::Collect => {
+                *side.body.borrow_mut() = collect;
+                Ok(false)
+            }
+            Body::Chunks(mut rewriter) => {
+                side.body_size.set(0);
+                let part = self.body_bytes(direction, size)?;
+                let rewritten = rewriter(part, end)?;
+                *side.body.borrow_mut() = Body::Chunks(rewriter);
+                self.replace_body(direction, size, &rewritten)?;
+                Ok(false)
+            }
+            Body::Whole { limit, .. } if size > limit => Err(Error::too_large(direction, limit)),
+            Body::Whole { limit, rewrite } if !end => {
+                *side.body.borrow_mut() = Body::Whole { limit, rewrite };
+                Ok(true)
+            }
+            Body::Whole { rewrite, .. } => {
+                self.rewrite_whole(direction, size, rewrite)?;
+                Ok(false)
+            }
+        }
+    }
+
+    /// What rewriters still have when trailers end a body.
+    fn rewrite_tail(&self, direction: Direction) -> Result<()> {
+        let side = self.side(direction);
+        if !side.released.get() {
+            return Ok(());
+        }
+        let size = side.body_size.get();
+        let taken = std::mem::replace(&mut *side.body.borrow_mut(), Body::Pass);
+        match taken {
+            Body::Chunks(mut rewriter) => {
+                let tail = rewriter(Vec::new(), true)?;
+                if tail.is_empty() {
+                    return Ok(());
+                }
+                host()
+                    .set_buffer(self.buffer(direction), usize::MAX, 0, &tail)
+                    .map_err(|status| Error::host("append to a body before its trailers", status))
+            }
+            Body::Whole { rewrite, .. } => self.rewrite_whole(direction, size, rewrite),
+            Body::Pass => Ok(()),
+            collect @ Body::Collect => {
+                *side.body.borrow_mut() = collect;
+                Ok(())
+            }
+        }
+    }
+
+    fn rewrite_whole(
+        &self,
+        direction: Direction,
+        size: usize,
+        rewrite: Option<WholeRewriter>,
+    ) -> Result<()> {
+        let Some(rewrite) = rewrite else {
+            return Ok(());
+        };
+        let rewritten = rewrite(self.body_bytes(direction, size)?)?;
+        self.replace_body(direction, size, &rewritten)
+    }
+
+    /// What the host has of a body.
+    pub(crate) fn body_bytes(&self, direction: Direction, size: usize) -> Result<Vec<u8>> {
+        if size == 0 {
+            return Ok(Vec::new());
+        }
+        self.focus();
+        host()
+            .buffer(self.buffer(direction), 0, size)
+            .map_err(|status| Error::host("read a body", status))
+    }
+
+    /// Puts `bytes` in the place of what the host has of a body.
+    pub(crate) fn replace_body(
+        &self,
+        direction: Direction,
+        size: usize,
+        bytes: &[u8],
+    ) -> Result<()> {
+        if size == 0 && bytes.is_empty() {
+            return Ok(());
+        }
+        self.focus();
+        host()
+            .set_buffer(self.buffer(direction), 0, size, bytes)
+            .map_err(|status| Error::host("rewrite a body", status))
+    }
+}

@@ -1,0 +1,8 @@
+//! Tests of the SDK as an author sees it.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod sdk {
+    mod config;
+    mod manifest;
+}
