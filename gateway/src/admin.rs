@@ -12,6 +12,7 @@ mod metrics;
 mod places;
 mod plugins;
 mod process;
+mod resources;
 mod unix;
 
 use std::convert::Infallible;

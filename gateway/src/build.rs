@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use tidegate_config::plugin_schema;
 use tidegate_core::backend::Backend;
 use tidegate_core::backend::BackendName;
 use tidegate_core::backend::BackendProtocol;
@@ -38,7 +39,7 @@ use tidegate_proxy::Callable;
 use tidegate_proxy::Generation;
 use tidegate_proxy::PluginSlot;
 
-use crate::build::tls::Tls;
+pub(crate) use crate::build::tls::Tls;
 use crate::cli::AccessLogArg;
 use crate::cli::PluginArg;
 use crate::cli::PolicyArg;
@@ -52,14 +53,14 @@ const LISTENER: &str = "proxy";
 /// The name of the backend behind `--to`.
 const ORIGIN: &str = "origin";
 
-/// Everything that `tidegate proxy` serves.
+/// Everything that `tidegate proxy` serves, with the files of TLS that it may follow.
 ///
 /// # Errors
 ///
-/// A plugin that cannot be used, by name.
-pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
+/// A plugin that cannot be used, by name, or a file.
+pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<(Generation, Tls)> {
     let mut backends = Backends::default();
-    let own = Tls::read(args)?;
+    let mut own = Tls::of(args)?;
     let origin = backends.insert(Arc::new(backend(ORIGIN, &args.to, &own)));
     for named in &args.backends {
         anyhow::ensure!(
@@ -107,17 +108,19 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<Generation> {
         timeouts,
         sizes,
     };
+    let trusted = own.read_first(&snapshot)?;
     let ready = |plugin| PluginSlot::Ready {
         plugin,
         backends: Callable::All,
     };
-    Ok(Generation {
+    let generation = Generation {
         number: 1,
         snapshot: Arc::new(snapshot),
         plugins: plugins.into_iter().map(ready).collect(),
-        certificates: own.certificate.into_iter().map(Some).collect(),
-        bundles: own.bundle.into_iter().map(Some).collect(),
-    })
+        certificates: trusted.certificates,
+        bundles: trusted.bundles,
+    };
+    Ok((generation, own))
 }
 
 fn backend(name: &str, url: &Url, own: &Tls) -> Backend {
@@ -173,9 +176,28 @@ fn plugins(args: &ProxyArgs) -> anyhow::Result<Vec<Arc<Plugin>>> {
             }
         };
         let spec = spec(args, arg, &code.name)?;
+        check_config(&module, &spec)?;
         plugins.push(Arc::new(Plugin::new(module, spec)));
     }
     Ok(plugins)
+}
+
+/// Sees that a module takes the configuration, by what it says about itself.
+fn check_config(module: &Module, spec: &PluginSpec) -> anyhow::Result<()> {
+    let name = &spec.name;
+    let manifest = module.manifest().unwrap_or_else(|error| {
+        tracing::warn!("plugin {name}: its manifest is not used: {error}");
+        None
+    });
+    let schema = manifest.and_then(|manifest| manifest.config_schema.as_ref());
+    let problems = schema.map(|schema| plugin_schema::check_bytes(schema, &spec.config));
+    let problems = problems.unwrap_or_default();
+    anyhow::ensure!(
+        problems.is_empty(),
+        "plugin {name} does not take its configuration: {}",
+        problems.join("; ")
+    );
+    Ok(())
 }
 
 fn spec(args: &ProxyArgs, arg: &PluginArg, name: &str) -> anyhow::Result<PluginSpec> {
@@ -195,7 +217,7 @@ fn spec(args: &ProxyArgs, arg: &PluginArg, name: &str) -> anyhow::Result<PluginS
             PolicyArg::FailClosed => FailurePolicy::FailClosed,
             PolicyArg::FailOpen => FailurePolicy::FailOpen,
         },
-        stop_iteration: arg.stop_iteration,
+        stop_iteration: arg.stop_iteration.then_some(true),
         limits: Limits {
             memory_bytes: args.plugin_memory,
             call_timeout: args.call_timeout,

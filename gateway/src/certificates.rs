@@ -7,20 +7,13 @@
 //! restart the files themselves must be good.
 
 mod expiry;
+mod files;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::fs::File;
-use std::io::Read as _;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
-use sha2::Digest as _;
-use sha2::Sha256;
 use tidegate_config::draft::BundleDecl;
 use tidegate_config::draft::BundleSource;
 use tidegate_config::draft::CertificateDecl;
@@ -40,7 +33,10 @@ use tidegate_proxy::CertificateError;
 use crate::certificates::expiry::Ending;
 use crate::certificates::expiry::Expiry;
 use crate::certificates::expiry::What;
-use crate::plugins::chain;
+use crate::certificates::files::bundle;
+use crate::certificates::files::bundle_files;
+use crate::certificates::files::files;
+use crate::certificates::files::pair;
 
 /// The reason of problems with a certificate and its key.
 pub(crate) const REASON: &str = "CertificateNotUsable";
@@ -48,10 +44,6 @@ pub(crate) const REASON: &str = "CertificateNotUsable";
 pub(crate) const BUNDLE_REASON: &str = "AuthoritiesNotUsable";
 /// The reason of remarks about a certificate that is used.
 const DOUBT: &str = "CertificateDoubtful";
-/// No file of certificates or keys is longer: the machine's own bundles are a quarter of it.
-const MAX_BYTES: u64 = 1 << 20;
-/// No file of revoked certificates is longer: it has room for some hundred thousand.
-const MAX_LIST_BYTES: u64 = 16 << 20;
 
 /// Certificates and bundles as they are to serve.
 #[derive(Debug, Clone, Default)]
@@ -121,11 +113,21 @@ struct Uses {
 impl Certificates {
     /// Reads and checks all of a draft. Nothing counts as serving until [`Certificates::commit`].
     pub(crate) fn resolve(&mut self, draft: &Draft) -> Read {
-        let uses = Uses::of(&draft.snapshot);
+        self.read(&draft.certificates, &draft.bundles, &draft.snapshot)
+    }
+
+    /// The same of declarations, which are in the order of a snapshot.
+    pub(crate) fn read(
+        &mut self,
+        certificates: &[CertificateDecl],
+        bundles: &[BundleDecl],
+        snapshot: &Snapshot,
+    ) -> Read {
+        let uses = Uses::of(snapshot);
         let mut read = Read::default();
         self.next_certificates.clear();
         self.next_bundles.clear();
-        for (id, decl) in (0..).map(CertificateId).zip(&draft.certificates) {
+        for (id, decl) in (0..).map(CertificateId).zip(certificates) {
             let good = self.certificate(id, decl, &uses, &mut read.problems);
             let made = good.as_ref().map(|good| Arc::clone(&good.made));
             read.trusted.certificates.push(made);
@@ -133,7 +135,7 @@ impl Certificates {
                 self.next_certificates.insert(decl.resource.clone(), good);
             }
         }
-        for decl in &draft.bundles {
+        for decl in bundles {
             let good = self.bundle(decl, &mut read.problems);
             let made = good.as_ref().map(|good| Arc::clone(&good.made));
             read.trusted.bundles.push(made);
@@ -262,110 +264,6 @@ fn remark(place: &Place, resource: &ResourceId, message: String) -> Problem {
 
 fn serves_on(before: bool) -> Option<String> {
     before.then(|| "the version before it serves on".to_owned())
-}
-
-/// Certificate and key from files. They are two: somebody may have replaced one of them just now.
-fn files(
-    certificate: &Path,
-    key: &Path,
-    before: Option<&Good<Certificate>>,
-) -> Result<Good<Certificate>, String> {
-    let read = || Ok::<_, String>((file(certificate, MAX_BYTES)?, file(key, MAX_BYTES)?));
-    let (chain, secret) = read()?;
-    let first = pair(&chain, &secret, before);
-    if first.is_ok() {
-        return first;
-    }
-    let (again, secret_again) = read()?;
-    if (&again, &secret_again) == (&chain, &secret) {
-        return first;
-    }
-    pair(&again, &secret_again, before)
-}
-
-/// The content of a file of at most so many bytes, whole MiB.
-pub(crate) fn file(path: &Path, most: u64) -> Result<Bytes, String> {
-    let failed = |err: std::io::Error| format!("cannot read {}: {}", path.display(), chain(&err));
-    // Without NONBLOCK, opening a pipe waits for a writer.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
-    let file = rustix::fs::open(path, flags, Mode::empty()).map_err(|err| failed(err.into()))?;
-    let file = File::from(file);
-    if !file.metadata().map_err(failed)?.is_file() {
-        return Err(format!("{} is not a regular file", path.display()));
-    }
-    let mut text = Vec::new();
-    file.take(most + 1).read_to_end(&mut text).map_err(failed)?;
-    if text.len() as u64 > most {
-        let most = most >> 20;
-        return Err(format!("{} is longer than {most} MiB", path.display()));
-    }
-    Ok(Bytes::from(text))
-}
-
-/// A pair, or the one that it was before.
-fn pair(
-    certificate: &Bytes,
-    key: &Bytes,
-    before: Option<&Good<Certificate>>,
-) -> Result<Good<Certificate>, String> {
-    let mut hash = Sha256::new();
-    hash.update((certificate.len() as u64).to_le_bytes());
-    hash.update(certificate);
-    hash.update(key);
-    made(hash.finalize().into(), before, || {
-        Certificate::from_pem(certificate, key).map_err(|err| err.to_string())
-    })
-}
-
-/// A bundle, or the one that it was before.
-fn bundle(
-    authorities: &Bytes,
-    revoked: Option<&Bytes>,
-    before: Option<&Good<Bundle>>,
-) -> Result<Good<Bundle>, String> {
-    let mut hash = Sha256::new();
-    hash.update((authorities.len() as u64).to_le_bytes());
-    hash.update(authorities);
-    hash.update([u8::from(revoked.is_some())]);
-    hash.update(revoked.map_or(&[][..], |lists| lists));
-    made(hash.finalize().into(), before, || {
-        let bundle = Bundle::from_pem(authorities).map_err(|err| err.to_string())?;
-        match revoked {
-            Some(lists) => bundle.with_revoked(lists).map_err(|err| err.to_string()),
-            None => Ok(bundle),
-        }
-    })
-}
-
-/// The same from files.
-fn bundle_files(
-    authorities: &Path,
-    revoked: Option<&Path>,
-    before: Option<&Good<Bundle>>,
-) -> Result<Good<Bundle>, String> {
-    let text = file(authorities, MAX_BYTES)?;
-    let lists = revoked.map(|path| file(path, MAX_LIST_BYTES)).transpose()?;
-    bundle(&text, lists.as_ref(), before).map_err(|message| match revoked {
-        Some(revoked) => {
-            let (authorities, revoked) = (authorities.display(), revoked.display());
-            format!("{message} (authorities {authorities}, revoked {revoked})")
-        }
-        None => format!("{}: {message}", authorities.display()),
-    })
-}
-
-fn made<T>(
-    digest: [u8; 32],
-    before: Option<&Good<T>>,
-    make: impl FnOnce() -> Result<T, String>,
-) -> Result<Good<T>, String> {
-    match before {
-        Some(before) if before.digest == digest => Ok(before.clone()),
-        _ => Ok(Good {
-            digest,
-            made: Arc::new(make()?),
-        }),
-    }
 }
 
 impl Uses {

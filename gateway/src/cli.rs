@@ -3,6 +3,8 @@
 //! Owns flags, their help and their checks. Values are parsed to what they mean here, so that a
 //! wrong one is wrong usage (exit code 2) with the flag's name.
 
+mod author;
+mod explain;
 mod run;
 mod tls;
 
@@ -18,6 +20,13 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 
+pub(crate) use crate::cli::author::BuildArgs;
+pub(crate) use crate::cli::author::DevArgs;
+pub(crate) use crate::cli::author::NewArgs;
+pub(crate) use crate::cli::author::PluginCommand;
+pub(crate) use crate::cli::author::TemplateArg;
+pub(crate) use crate::cli::author::TestArgs;
+pub(crate) use crate::cli::explain::ExplainArgs;
 pub(crate) use crate::cli::run::CheckArgs;
 pub(crate) use crate::cli::run::CheckFormat;
 pub(crate) use crate::cli::run::DnsArgs;
@@ -50,8 +59,13 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Report every problem of such files: exit code 0 if there is none, 1 if there are errors
     Check(CheckArgs),
+    /// Say which listener and rule would have a request: exit code 0 if there is one, else 1
+    Explain(ExplainArgs),
     /// Proxy one address to one origin, without any configuration file
     Proxy(Box<ProxyArgs>),
+    /// Write, build, test and run filters of your own
+    #[command(subcommand)]
+    Plugin(PluginCommand),
     /// Print the JSON Schema of configuration files, for editors
     Schema,
     /// Print the CustomResourceDefinitions of Tidegate's own kinds, for Kubernetes

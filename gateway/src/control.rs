@@ -6,6 +6,7 @@
 //! serves no traffic.
 
 mod blame;
+pub(crate) mod development;
 mod free;
 pub(crate) mod publish;
 pub(crate) mod reload;
@@ -14,6 +15,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use tidegate_config::draft::AcceptedDocument;
@@ -37,6 +39,7 @@ use crate::code_cache::CodeFolder;
 use crate::control::blame::gateway_of;
 use crate::control::blame::is_about_same;
 use crate::control::blame::plugin_problems;
+use crate::control::development::Development;
 use crate::control::free::is_free;
 use crate::plugins;
 use crate::plugins::Reason;
@@ -66,6 +69,8 @@ pub(crate) struct Control {
     serving: Option<Serving>,
     /// Whether what serves is not stored yet.
     unsaved: bool,
+    /// What a filter's author puts in the place of what resources say.
+    development: Option<Development>,
 }
 
 /// What tells whether a load comes to the same as the one before.
@@ -112,6 +117,7 @@ impl Control {
             unbound: Vec::new(),
             serving: None,
             unsaved: false,
+            development: None,
         }
     }
 
@@ -121,6 +127,11 @@ impl Control {
             resolver: Resolver::candid(),
             ..Self::new(loader, None, Settings::default())
         }
+    }
+
+    /// Puts a filter's author's words in the place of what resources say.
+    pub(crate) fn set_development(&mut self, development: Development) {
+        self.development = Some(development);
     }
 
     /// Keeps compiled plugins there.
@@ -163,6 +174,9 @@ impl Control {
         // Also the files of what is refused: repaired, they must be noticed.
         let mut watch: BTreeSet<PathBuf> = BTreeSet::new();
         loop {
+            if let Some(development) = &self.development {
+                development.adapt(&mut draft);
+            }
             watch.extend(draft.watch.iter().cloned());
             watch.extend(draft.plugins.iter().filter_map(file).cloned());
             let resolved = self.resolver.resolve(&draft.plugins, self.store.as_ref());
@@ -341,6 +355,11 @@ impl Control {
     /// The generation that serves.
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// Whether plugins whose setup failed are to be tried again now.
+    pub(crate) fn may_set_up_now(&mut self) -> bool {
+        self.resolver.try_setups_again(Instant::now())
     }
 
     /// Whether an address that could not be bound is free now.

@@ -4,12 +4,14 @@
 //! crates below.
 
 mod admin;
+mod author;
 mod build;
 mod certificates;
 mod check;
 mod cli;
 mod code_cache;
 mod control;
+mod explain;
 mod plugins;
 mod proxy;
 mod run;
@@ -44,7 +46,9 @@ fn main() -> ExitCode {
     let done = match command {
         Command::Run(args) => run::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::check(&args),
+        Command::Explain(args) => explain::explain(&args),
         Command::Proxy(args) => proxy::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Plugin(command) => Ok(author::run(&command)),
         Command::Schema => check::schema(),
         Command::Crds => check::crds(),
     };

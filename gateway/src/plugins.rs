@@ -5,6 +5,7 @@
 //! change stays the same `Arc`, by which the data plane knows that its instances may stay.
 
 mod compile;
+mod manifest;
 mod reason;
 mod reject;
 mod trial;
@@ -108,6 +109,8 @@ pub(crate) struct Resolver {
     bad: HashMap<ResourceId, (Version, Reason)>,
     /// Whether reasons have what the guest said, instead of the log.
     candid: bool,
+    /// When setups that failed are tried again.
+    setups: reject::Setups,
 }
 
 impl Resolver {
@@ -155,10 +158,13 @@ impl Resolver {
             let slot = match self.current(decl, file, store) {
                 Ok(good) => {
                     let slot = ready(&good);
+                    let plugin = good.plugin.as_ref();
+                    let warning = plugin.and_then(|plugin| manifest::warning(decl, plugin));
+                    resolved.problems.extend(warning);
                     self.next.insert(decl.resource.clone(), good);
                     slot
                 }
-                Err(reason) => self.fall_back(decl, reason, store, &mut resolved),
+                Err(problems) => self.fall_back(decl, problems, store, &mut resolved),
             };
             resolved.slots.push(slot);
         }
@@ -173,6 +179,10 @@ impl Resolver {
     /// Takes what was resolved last as what serves.
     pub(crate) fn commit(&mut self) {
         self.good = std::mem::take(&mut self.next);
+        let failed = |(_, reason): &(Version, Reason)| reason.reason == reason::SETUP_FAILED;
+        if !self.bad.values().any(failed) {
+            self.setups.went_well();
+        }
         self.bad
             .retain(|resource, _| self.declared.contains(resource));
         self.compiler.tidy();
@@ -195,17 +205,20 @@ impl Resolver {
         plugins
     }
 
-    /// The declared version, working.
+    /// The declared version, working; else why it is refused.
     fn current(
         &mut self,
         decl: &PluginDecl,
         path: &Path,
         store: Option<&Store>,
-    ) -> Result<Good, Reason> {
-        let code = tidegate_plugin_store::file::load(path).map_err(|err| Reason {
-            reason: "SourceNotReadable",
-            message: chain(&err),
-            about_config: false,
+    ) -> Result<Good, Vec<Problem>> {
+        let refused = |reason: &Reason| vec![problem(decl, reason)];
+        let code = tidegate_plugin_store::file::load(path).map_err(|err| {
+            refused(&Reason {
+                reason: "SourceNotReadable",
+                message: chain(&err),
+                about_config: false,
+            })
         })?;
         let version = Version {
             spec: spec(decl),
@@ -227,10 +240,14 @@ impl Resolver {
                 plugin: Some(plugin),
             });
         }
+        let problems = manifest::refused(&code.bytes, decl);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         if let Some((failed, reason)) = self.bad.get(&decl.resource)
             && *failed == version
         {
-            return Err(reason.clone());
+            return Err(refused(reason));
         }
         let tried = self
             .compiler
@@ -250,9 +267,9 @@ impl Resolver {
                     self.say(&version.spec.name, start);
                 }
                 let reason = refusal(path, &err, self.candid);
-                self.bad
-                    .insert(decl.resource.clone(), (version, reason.clone()));
-                Err(reason)
+                let problems = refused(&reason);
+                self.bad.insert(decl.resource.clone(), (version, reason));
+                Err(problems)
             }
         }
     }
@@ -261,7 +278,7 @@ impl Resolver {
     fn fall_back(
         &mut self,
         decl: &PluginDecl,
-        reason: Reason,
+        problems: Vec<Problem>,
         store: Option<&Store>,
         resolved: &mut Resolved,
     ) -> Slot {
@@ -273,11 +290,16 @@ impl Resolver {
         let slot = before
             .as_ref()
             .map_or_else(|| Slot::Refused(policy(decl.failure_policy)), ready);
-        let mut problem = problem(decl, &reason);
-        if before.is_some() {
-            problem.hint = Some("the version before it serves on".to_owned());
+        for mut problem in problems {
+            if before.is_some() {
+                let serves = "the version before it serves on";
+                problem.hint = Some(match problem.hint {
+                    Some(hint) => format!("{hint}; {serves}"),
+                    None => serves.to_owned(),
+                });
+            }
+            resolved.problems.push(problem);
         }
-        resolved.problems.push(problem);
         if let Some(good) = before {
             self.next.insert(decl.resource.clone(), good);
         }

@@ -1,6 +1,9 @@
 //! `tidegate proxy`: one address to one origin, with filters, without a file.
 
+mod follow;
+
 use std::sync::mpsc;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use tidegate_proxy::Ended;
@@ -10,6 +13,8 @@ use tidegate_proxy::Options;
 use crate::build;
 use crate::cli::AccessLogArg;
 use crate::cli::ProxyArgs;
+use crate::control::reload::Event;
+use crate::proxy::follow::Follow;
 use crate::signals::Running;
 use crate::signals::Signals;
 
@@ -22,15 +27,17 @@ pub(crate) const CUT_SHORT: &str = "ended by a second signal before exchanges ha
 ///
 /// What kept the gateway from starting, or from ending well.
 pub(crate) fn run(args: &ProxyArgs) -> anyhow::Result<()> {
-    let signals = Signals::register(false).context("cannot receive signals")?;
-    let generation = build::generation(args)?;
+    let has_files = !args.tls.files.is_empty() || args.tls.authorities.is_some();
+    let signals = Signals::register(has_files).context("cannot receive signals")?;
+    let read_at = SystemTime::now();
+    let (generation, tls) = build::generation(args)?;
     let workers = args.workers.map_or_else(available_workers, usize::from);
     raise_descriptor_limit();
     let names = generation.snapshot.plugins.iter();
     let names: Vec<&str> = names.map(|name| &*name.0).collect();
     tracing::info!(to = %args.to, workers, filters = ?names, "starting");
     let gateway = Gateway::start(Options {
-        generation,
+        generation: generation.clone(),
         workers,
         access_log: (args.access_log != AccessLogArg::Off)
             .then(|| Box::new(std::io::stdout()) as _),
@@ -41,14 +48,38 @@ pub(crate) fn run(args: &ProxyArgs) -> anyhow::Result<()> {
         tracing::info!("listening on {address}");
     }
     let (_nobody_orders, orders) = mpsc::channel();
-    let running = Running {
-        remote: &gateway.remote(),
-        events: None,
-        orders: &orders,
-        on_stop: &|| {},
+    let remote = gateway.remote();
+    if !has_files {
+        let running = Running {
+            remote: &remote,
+            events: None,
+            orders: &orders,
+            on_stop: &|| {},
+        };
+        let ended = signals.serve_until(running, || gateway.join())?;
+        return end(ended.context(CUT_SHORT)?);
+    }
+    let (events, inbox) = mpsc::channel();
+    let follow = Follow {
+        gateway,
+        generation,
+        tls,
     };
-    let ended = signals.serve_until(running, || gateway.join())?;
-    end(ended.context(CUT_SHORT)?)
+    let thread = follow.start(read_at, events.clone(), inbox);
+    let thread = thread.context("cannot start a thread")?;
+    let running = Running {
+        remote: &remote,
+        events: Some(&events),
+        orders: &orders,
+        on_stop: &|| {
+            events.send(Event::End).ok();
+        },
+    };
+    let ended = signals.serve_until(running, || thread.join().map(Gateway::join))?;
+    let Ok(ended) = ended.context(CUT_SHORT)? else {
+        anyhow::bail!("the control thread failed; the log says why");
+    };
+    end(ended)
 }
 
 /// Says how it ended.

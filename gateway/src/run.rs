@@ -36,6 +36,7 @@ use crate::code_cache::Counts;
 use crate::control::Control;
 use crate::control::Loaded;
 use crate::control::Settings;
+use crate::control::development::Development;
 use crate::control::publish;
 use crate::control::publish::Reporter;
 use crate::control::reload;
@@ -58,6 +59,19 @@ use crate::watch::Watch;
 ///
 /// What kept the gateway from starting, or from ending well.
 pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
+    serve(args, None)
+}
+
+/// Runs as [`run`] does, with some things in the place of what the files say.
+///
+/// # Errors
+///
+/// As [`run`].
+pub(crate) fn develop(args: &RunArgs, development: Development) -> anyhow::Result<()> {
+    serve(args, Some(development))
+}
+
+fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()> {
     let mut signals = Signals::register(true).context("cannot receive signals")?;
     let bound = admin::bind(&args.admin, args.admin_token_file.as_deref())?;
     proxy::raise_descriptor_limit();
@@ -69,6 +83,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<()> {
         drain: args.drain_timeout,
     };
     let mut control = Control::new(Loader::new(&args.config), store(args, &config), settings);
+    if let Some(development) = development {
+        control.set_development(development);
+    }
     let cached = keep_code(&mut control, args, &config);
     control.restore();
     let read_at = SystemTime::now();

@@ -6,6 +6,8 @@ mod abuse;
 mod access_log;
 #[path = "gateway/admin.rs"]
 mod admin;
+#[path = "gateway/author.rs"]
+mod author;
 #[path = "gateway/bodies.rs"]
 mod bodies;
 #[path = "gateway/check.rs"]
@@ -28,6 +30,8 @@ mod drain;
 mod endings;
 #[path = "gateway/examples.rs"]
 mod examples;
+#[path = "gateway/explain.rs"]
+mod explain;
 #[path = "gateway/extensions.rs"]
 mod extensions;
 #[path = "gateway/families.rs"]
@@ -70,6 +74,10 @@ mod isolation;
 mod lengths;
 #[path = "gateway/local_responses.rs"]
 mod local_responses;
+#[path = "gateway/long_bodies.rs"]
+mod long_bodies;
+#[path = "gateway/manifests.rs"]
+mod manifests;
 #[path = "gateway/matrix.rs"]
 mod matrix;
 #[path = "gateway/origins.rs"]

@@ -131,6 +131,14 @@ impl Contexts {
     pub(crate) const fn set_effective(&mut self, context: Context) {
         self.effective = context;
     }
+
+    /// The same for the context of a callback, which mostly is the effective one already. A copy that
+    /// was just written field by field takes longer to read as a whole than all else of an entry.
+    pub(crate) fn keep_effective(&mut self, context: &Context) {
+        if self.effective.id != context.id || self.effective.plugin != context.plugin {
+            self.effective = *context;
+        }
+    }
 }
 
 /// Spreads consecutive numbers; the ids are ours, so nobody can choose colliding ones.

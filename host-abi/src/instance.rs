@@ -13,6 +13,7 @@
 mod callbacks;
 mod calls;
 mod dns;
+mod entry;
 mod exports;
 mod network;
 mod root;
@@ -23,19 +24,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use wasmtime::{Store, TypedFunc, WasmParams, WasmResults};
+use wasmtime::Store;
 
 use crate::budget::budget_nanos;
-use crate::context::{Context, ContextId, Kind};
-use crate::fault::{Fault, FaultKind};
-use crate::functions::{Callback, Callbacks};
-use crate::lent::lend;
+use crate::context::{ContextId, Kind};
+use crate::fault::Fault;
+use crate::functions::Callbacks;
 use crate::plugin::{Plugin, VmKey};
 use crate::services::{GrpcCommand, HttpCall, RedisCall};
 use crate::shared::QueueOwner;
-use crate::state::{Continued, State};
-use crate::stream::Streams;
-use crate::usage::{Sample, Usage};
+use crate::state::{Setup, State};
+use crate::usage::Usage;
 use exports::Exports;
 pub use root::RootStatus;
 pub use start_error::{StartError, StartStep};
@@ -54,6 +53,22 @@ impl InstanceId {
     pub(crate) const fn from_number(number: u64) -> Self {
         Self(number)
     }
+}
+
+/// How far the setups of an instance's plugins are; see [`Instance::setup`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SetupState<'a> {
+    /// No plugin is waited for.
+    Done,
+    /// At least one plugin is waited for.
+    Pending,
+    /// One has failed.
+    Failed {
+        /// Its place among the plugins of the instance.
+        place: usize,
+        /// Why, in its own words.
+        reason: &'a str,
+    },
 }
 
 /// Items were put into a shared queue: the named root context is to be told by
@@ -176,6 +191,33 @@ impl Instance {
         std::mem::take(&mut self.store.data_mut().rebuild_wanted)
     }
 
+    /// How far the setups of its plugins are. A plugin that has one asks in `proxy_on_configure` to
+    /// be waited for, with the foreign function `tidegate.setup_pending`, and says how it ended with
+    /// `tidegate.setup_done`, mostly from the answer to a call. The embedder makes the calls that
+    /// were asked for meanwhile, and lets no stream in before it is done.
+    #[must_use]
+    pub fn setup(&self) -> SetupState<'_> {
+        let plugins = &self.store.data().plugins;
+        let failed = plugins.iter().enumerate();
+        let failed = failed.filter_map(|(place, root)| match &root.setup {
+            Setup::Failed(reason) => Some((place, &**reason)),
+            Setup::Done | Setup::Pending => None,
+        });
+        if let Some((place, reason)) = failed.into_iter().next() {
+            return SetupState::Failed { place, reason };
+        }
+        match plugins.iter().any(|root| root.setup == Setup::Pending) {
+            true => SetupState::Pending,
+            false => SetupState::Done,
+        }
+    }
+
+    /// Takes whether a setup has ended since this was last asked.
+    #[must_use]
+    pub fn take_setup_end(&mut self) -> bool {
+        std::mem::take(&mut self.store.data_mut().setup_ended)
+    }
+
     /// Becomes the owner of all queues that its root contexts registered: it is told of new items.
     ///
     /// A queue that is registered while an instance starts keeps the owner it has: a spare must not
@@ -202,6 +244,7 @@ impl Instance {
         let state = self.store.data();
         state.ticks_changed
             || state.rebuild_wanted
+            || state.setup_ended
             || !state.queue_events.is_empty()
             || !state.lookups.queued.is_empty()
             || state.calls.has_queued()
@@ -253,148 +296,6 @@ impl Instance {
     pub fn last_plugin(&self) -> usize {
         self.store.data().running.plugin
     }
-
-    /// Refuses to enter a guest that was ended.
-    fn usable(&mut self) -> Result<(), Fault> {
-        if self.is_faulted() {
-            return Err(self.ended());
-        }
-        Ok(())
-    }
-
-    /// Why a guest that was ended was ended.
-    #[cold]
-    fn ended(&mut self) -> Fault {
-        let callback = self.store.data().running.callback;
-        let panicked = || Fault::host(callback, "the host panicked in this callback");
-        self.fault.get_or_insert_with(panicked).clone()
-    }
-
-    /// The live context an embedder means, or the fault that it means none.
-    fn context(
-        &mut self,
-        id: ContextId,
-        kind: Kind,
-        callback: &'static str,
-    ) -> Result<Context, Fault> {
-        if !self.is_faulted()
-            && let Some(context) = self.store.data().contexts.get(id)
-            && context.kind == kind
-        {
-            return Ok(context);
-        }
-        self.usable()?;
-        Err(not_alive(id, callback))
-    }
-
-    /// Enters the guest with a budget of its own.
-    fn enter<P: WasmParams, R: WasmResults>(
-        &mut self,
-        streams: &mut dyn Streams,
-        call: Call,
-        function: impl FnOnce(&Exports) -> Option<&TypedFunc<P, R>>,
-        params: P,
-    ) -> Result<Option<R>, Fault> {
-        if !self.callbacks.has(call.callback) {
-            return Ok(None);
-        }
-        let Some(function) = function(&self.exports) else {
-            return Ok(None);
-        };
-        let Call {
-            callback,
-            name,
-            context,
-        } = call;
-        let state = self.store.data_mut();
-        state.budget.begin(self.call_budget);
-        let sample = state
-            .usage(context.plugin)
-            .and_then(|usage| usage.begin(callback));
-        self.broken = true;
-        let result = enter(&mut self.store, streams, call, function, params);
-        self.broken = false;
-        if sample.is_some() || self.store.data().budget.was_long() {
-            self.measured(&context, callback, sample);
-        }
-        match result {
-            Ok(value) => Ok(Some(value)),
-            Err(error) => Err(self.faulted(name, &error)),
-        }
-    }
-
-    /// Notes the time of a call.
-    #[cold]
-    fn measured(&mut self, context: &Context, callback: Callback, sample: Option<Sample>) {
-        let state = self.store.data_mut();
-        let long = state.budget.long_nanos();
-        if let Some(usage) = state.usage(context.plugin) {
-            usage.end(callback, sample, long);
-        }
-    }
-
-    /// The guest was ended by that error.
-    #[cold]
-    fn faulted(&mut self, callback: &'static str, error: &wasmtime::Error) -> Fault {
-        let fault = fault(self.store.data(), callback, error);
-        self.fault.insert(fault).clone()
-    }
-}
-
-#[cold]
-fn not_alive(id: ContextId, callback: &'static str) -> Fault {
-    Fault::host(callback, format!("context {id} is not alive"))
-}
-
-/// What an entry is, besides the function and its arguments.
-struct Call {
-    callback: Callback,
-    name: &'static str,
-    context: Context,
-}
-
-/// Enters the guest on whatever budget has begun.
-fn enter<P: WasmParams, R: WasmResults>(
-    store: &mut Store<State>,
-    streams: &mut dyn Streams,
-    Call {
-        name,
-        context,
-        callback: _,
-    }: Call,
-    function: &TypedFunc<P, R>,
-    params: P,
-) -> wasmtime::Result<R> {
-    let state = store.data_mut();
-    state.contexts.set_effective(context);
-    state.running.callback = name;
-    state.running.plugin = context.plugin;
-    state.running.continued = Continued::default();
-    state.used.memory_refused = false;
-    store.set_epoch_deadline(1);
-    store.data().needed.mark();
-    lend(
-        store,
-        |store| &mut store.data_mut().lent,
-        streams,
-        |store| function.call(store, params),
-    )
-}
-
-/// The fault behind an error, told apart from one for lack of memory.
-#[cold]
-fn fault(state: &State, callback: &'static str, error: &wasmtime::Error) -> Fault {
-    let mut fault = Fault::from_guest(callback, error);
-    if fault.kind == FaultKind::Trap && state.used.memory_refused {
-        let limit = state.limits().map_or(0, |limits| limits.memory_bytes);
-        fault.kind = FaultKind::OutOfMemory;
-        fault.message = format!(
-            "{} after it was refused more than {limit} bytes",
-            fault.message
-        )
-        .into();
-    }
-    fault
 }
 
 fn call_budget(plugin: &Plugin) -> u64 {

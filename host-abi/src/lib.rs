@@ -38,6 +38,7 @@ mod instance;
 mod kinds;
 mod lent;
 mod limits;
+mod manifest;
 mod memory;
 mod metrics;
 mod module;
@@ -62,14 +63,20 @@ pub use functions::{
     host_functions,
 };
 pub use host_calls::foreign::FOREIGN_FUNCTIONS;
-pub use instance::{Instance, InstanceId, QueueEvent, RootStatus, StartError, StartStep};
+pub use instance::{
+    Instance, InstanceId, QueueEvent, RootStatus, SetupState, StartError, StartStep,
+};
 pub use kinds::{
     BodyAction, BufferKind, ConnectionAction, HeadersAction, LogLevel, MapKind, MetricKind,
     PeerType, Status, StreamKind, TrailersAction, UnknownNumber,
 };
 pub use limits::Limits;
+pub use manifest::{Manifest, ManifestError};
 pub use metrics::{BUCKETS, GuestMetrics, MetricSnapshot, MetricValue};
-pub use module::{CodeCache, CompileOptions, ImportProblem, Module, ModuleError, UnknownImports};
+pub use module::{
+    CodeCache, CompileOptions, ImportProblem, ImportVerdict, MemorySize, Module, ModuleError, Survey,
+    SurveyedImport, UnknownImports,
+};
 pub use plain::{PlainServices, PlainStream};
 pub use plugin::{FailurePolicy, Isolation, Plugin, PluginKind, PluginSpec, VmKey};
 pub use property::{Node, Property};

@@ -10,6 +10,7 @@ mod check;
 mod compiled;
 mod error;
 mod outline;
+mod survey;
 
 use std::sync::Arc;
 
@@ -18,9 +19,11 @@ use wasmtime::InstancePre;
 
 use crate::engine::Engine;
 use crate::functions::{AbiVersion, Callbacks};
+use crate::manifest::{Manifest, ManifestError};
 use crate::state::State;
 pub use compiled::CodeCache;
 pub use error::{ImportProblem, ModuleError};
+pub use survey::{ImportVerdict, MemorySize, Survey, SurveyedImport};
 
 /// A module, ready to be instantiated.
 pub struct Module {
@@ -33,6 +36,7 @@ pub struct Module {
     edits_bodies: bool,
     injects: bool,
     needs_stop_iteration: bool,
+    manifest: Result<Option<Manifest>, ManifestError>,
     unportable: Vec<String>,
     missing: Vec<String>,
 }
@@ -104,6 +108,8 @@ impl Module {
         };
         let ready = link(engine, &module, !checked.missing.is_empty())
             .map_err(|error| ModuleError::Compile(format!("{error:#}")))?;
+        let manifest = Manifest::read(bytes);
+        let declared = matches!(&manifest, Ok(Some(manifest)) if manifest.needs_stop_iteration());
         Ok(Self {
             name: name.into(),
             engine: engine.clone(),
@@ -113,7 +119,8 @@ impl Module {
             callbacks: checked.callbacks,
             edits_bodies: checked.edits_bodies,
             injects: checked.injects,
-            needs_stop_iteration: checked.needs_stop_iteration,
+            needs_stop_iteration: checked.needs_stop_iteration || declared,
+            manifest,
             unportable: checked.unportable,
             missing: checked.missing,
         })
@@ -157,11 +164,22 @@ impl Module {
         self.injects
     }
 
-    /// Whether it says, by exporting a function `tidegate_needs_stop_iteration`, that it wants bodies
-    /// while it holds headers back. Other hosts ignore the export.
+    /// Whether it says, in its manifest or by exporting a function `tidegate_needs_stop_iteration`,
+    /// that it wants bodies while it holds headers back. Other hosts ignore both.
     #[must_use]
     pub const fn needs_stop_iteration(&self) -> bool {
         self.needs_stop_iteration
+    }
+
+    /// What it says about itself; `None` if it says nothing.
+    ///
+    /// # Errors
+    /// Why that cannot be used. The module can.
+    pub const fn manifest(&self) -> Result<Option<&Manifest>, &ManifestError> {
+        match &self.manifest {
+            Ok(manifest) => Ok(manifest.as_ref()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Imports that this host has and Envoy lacks for modules of this ABI version: the module loads

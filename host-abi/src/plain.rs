@@ -36,22 +36,7 @@ impl Default for PlainServices {
 
 impl Services for PlainServices {
     fn log(&self, line: &GuestLog<'_>) {
-        let GuestLog {
-            plugin,
-            root_id: _,
-            level,
-            message,
-        } = *line;
-        let message = message.escape_ascii();
-        match level {
-            LogLevel::Trace => tracing::trace!(target: "filter", plugin, "{message}"),
-            LogLevel::Debug => tracing::debug!(target: "filter", plugin, "{message}"),
-            LogLevel::Info => tracing::info!(target: "filter", plugin, "{message}"),
-            LogLevel::Warn => tracing::warn!(target: "filter", plugin, "{message}"),
-            LogLevel::Error | LogLevel::Critical => {
-                tracing::error!(target: "filter", plugin, "{message}");
-            }
-        }
+        line.trace();
     }
 
     fn log_level(&self) -> LogLevel {

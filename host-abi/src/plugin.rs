@@ -41,8 +41,9 @@ pub struct PluginSpec {
     pub limits: Limits,
     /// The functions it may import and export, by name; `None` is all.
     pub allowed: Option<Vec<String>>,
-    /// Delivers bodies while headers are paused, as Higress's ABI does always.
-    pub stop_iteration: bool,
+    /// Whether bodies are delivered while headers are paused; `None` if the module wants it: it
+    /// declares so, or speaks Higress's ABI, where it is always so.
+    pub stop_iteration: Option<bool>,
     /// How many streams an instance serves. This crate only keeps it.
     pub isolation: Isolation,
     /// What it is for. This crate only keeps it.
@@ -179,9 +180,9 @@ impl Plugin {
     /// Whether bodies are delivered while headers are paused.
     #[must_use]
     pub fn stop_iteration(&self) -> bool {
-        self.spec.stop_iteration
-            || self.module.needs_stop_iteration()
-            || self.module.abi_version() == AbiVersion::Higress
+        self.spec.stop_iteration.unwrap_or_else(|| {
+            self.module.needs_stop_iteration() || self.module.abi_version() == AbiVersion::Higress
+        })
     }
 
     /// Whether it has the callback.
@@ -236,7 +237,7 @@ fn vm_key(module: &Module, spec: &PluginSpec) -> VmKey {
     part(vm_id.as_bytes());
     part(vm_config);
     part(format!("{unknown_imports:?}").as_bytes());
-    part(format!("{failure_policy:?} {limits:?} {stop_iteration} {strict}").as_bytes());
+    part(format!("{failure_policy:?} {limits:?} {stop_iteration:?} {strict}").as_bytes());
     if (*isolation, *kind) == (Isolation::Worker, PluginKind::Network) {
         part(b"connections");
     } else if (*isolation, *kind) != (Isolation::Worker, PluginKind::Http) {

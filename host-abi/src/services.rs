@@ -85,6 +85,29 @@ pub struct GuestLog<'a> {
     pub message: &'a [u8],
 }
 
+impl GuestLog<'_> {
+    /// Makes it an event of `tracing` with the target `filter`, what is not printable escaped
+    /// (specification: `proxy_log`).
+    pub fn trace(&self) {
+        let Self {
+            plugin,
+            root_id: _,
+            level,
+            message,
+        } = *self;
+        let message = message.escape_ascii();
+        match level {
+            LogLevel::Trace => tracing::trace!(target: "filter", plugin, "{message}"),
+            LogLevel::Debug => tracing::debug!(target: "filter", plugin, "{message}"),
+            LogLevel::Info => tracing::info!(target: "filter", plugin, "{message}"),
+            LogLevel::Warn => tracing::warn!(target: "filter", plugin, "{message}"),
+            LogLevel::Error | LogLevel::Critical => {
+                tracing::error!(target: "filter", plugin, "{message}");
+            }
+        }
+    }
+}
+
 /// An HTTP call that a guest asked for; the proxy makes it and answers once by
 /// [`crate::Instance::on_http_call_response`].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,11 +5,13 @@
 //!
 //! Invariant: it is `Send`, because an instance is started on one thread and serves on another.
 
-use std::collections::{HashMap, VecDeque};
+mod lookups;
+mod running;
+
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use wasmtime::{Memory, TypedFunc};
 
 use crate::budget::Budget;
@@ -24,9 +26,11 @@ use crate::lent::Lent;
 use crate::limits::{Limits, ResourceUse};
 use crate::metrics::MetricHandle;
 use crate::plugin::Plugin;
-use crate::services::{CallResponse, DnsLookup, GrpcEvent, GuestLog, Services};
+use crate::services::{GuestLog, Services};
 use crate::stream::StreamHost;
 use crate::usage::Usage;
+pub(crate) use lookups::Lookups;
+pub(crate) use running::{Continued, Input, Running};
 
 /// How many of a guest's last warnings are kept for an error at its start.
 const KEPT_LINES: usize = 8;
@@ -61,6 +65,8 @@ pub(crate) struct State {
     pub(crate) ticks_changed: bool,
     /// The guest asked for a new instance in its place (Higress).
     pub(crate) rebuild_wanted: bool,
+    /// A setup ended since this was last asked.
+    pub(crate) setup_ended: bool,
     pub(crate) last_lines: VecDeque<String>,
     /// Misuse is answered as Envoy answers it.
     pub(crate) strict: bool,
@@ -79,6 +85,18 @@ pub(crate) struct Root {
     /// Properties it declared, few.
     pub(crate) declared: Vec<Declared>,
     pub(crate) usage: Usage,
+    pub(crate) setup: Setup,
+}
+
+/// What a plugin says of its own setup (`tidegate.setup_pending`, `tidegate.setup_done`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Setup {
+    /// It is not waited for: there was none, or it went well.
+    Done,
+    /// The plugin asks to wait for it.
+    Pending,
+    /// It failed, for this reason.
+    Failed(Box<str>),
 }
 
 /// A property that a plugin declared (Envoy's `declare_property`).
@@ -102,43 +120,6 @@ pub(crate) enum RootEnd {
     Gone,
 }
 
-/// What the running callback may read besides streams.
-#[derive(Debug)]
-pub(crate) struct Running {
-    pub(crate) callback: &'static str,
-    /// The place of the plugin that it is a callback of; its contexts are all it can reach.
-    pub(crate) plugin: usize,
-    /// It has continued this side of its stream: then Envoy gives it that side's maps no more.
-    pub(crate) continued: Continued,
-    pub(crate) input: Input,
-}
-
-/// The sides of streams that the running callback has continued.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Continued {
-    pub(crate) request: bool,
-    pub(crate) response: bool,
-}
-
-/// The extra input of some callbacks.
-#[derive(Debug)]
-pub(crate) enum Input {
-    /// None.
-    None,
-    /// Buffer 6.
-    VmConfiguration,
-    /// Buffer 7.
-    PluginConfiguration,
-    /// Buffer 4, maps 6 and 7, and the status.
-    CallResponse(CallResponse),
-    /// Buffer 8.
-    CallData(Bytes),
-    /// Buffer 5 or map 4 or 5, and the status.
-    Grpc(GrpcEvent),
-    /// Buffer 9.
-    RedisReply(Bytes),
-}
-
 /// Handles into the guest, cached because looking them up by name is slow.
 #[derive(Default)]
 pub(crate) struct GuestHandles {
@@ -151,31 +132,6 @@ impl std::fmt::Debug for GuestHandles {
         f.debug_struct("GuestHandles")
             .field("memory", &self.memory)
             .finish_non_exhaustive()
-    }
-}
-
-/// Names that are looked up for the instance.
-#[derive(Debug, Default)]
-pub(crate) struct Lookups {
-    /// Asked for and not yet taken by the embedder.
-    pub(crate) queued: Vec<DnsLookup>,
-    /// Unanswered ones by token, with the plugin's place.
-    pub(crate) open: HashMap<u32, usize>,
-    last_token: u32,
-}
-
-impl Lookups {
-    /// A token that no open lookup has; never 0. Envoy counts them from 2, apart from calls.
-    pub(crate) fn token(&mut self) -> u32 {
-        if self.last_token == 0 {
-            self.last_token = 1;
-        }
-        loop {
-            self.last_token = self.last_token.wrapping_add(1);
-            if self.last_token != 0 && !self.open.contains_key(&self.last_token) {
-                return self.last_token;
-            }
-        }
     }
 }
 
@@ -201,6 +157,7 @@ impl State {
             end: RootEnd::Alive,
             declared: Vec::new(),
             usage: Usage::default(),
+            setup: Setup::Done,
         };
         Self {
             id,
@@ -228,6 +185,7 @@ impl State {
             scratch: Vec::new(),
             ticks_changed: false,
             rebuild_wanted: false,
+            setup_ended: false,
             last_lines: VecDeque::new(),
             strict: lead.spec().strict,
             denied: lead.denied(),

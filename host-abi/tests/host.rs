@@ -23,6 +23,7 @@ mod host {
     mod headers;
     mod higress;
     mod life;
+    mod manifests;
     mod memory;
     mod misc;
     mod modules;

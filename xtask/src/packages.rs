@@ -48,6 +48,7 @@ impl Package {
             "examples",
             "benches/filters",
             "gateway/tests/filters",
+            "sdk/testing/tests/filters",
         ];
         places.iter().any(|place| self.folder.starts_with(place))
             && self.crate_types.iter().any(|kind| kind == "cdylib")

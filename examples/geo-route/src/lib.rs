@@ -67,7 +67,7 @@ fn parse(block: &str) -> Option<(IpAddr, u32)> {
     (length <= bits(network).1).then_some((network, length))
 }
 
-fn is_block(block: &String) -> std::result::Result<(), String> {
+fn is_block(block: &str) -> std::result::Result<(), String> {
     match parse(block) {
         Some(_) => Ok(()),
         None => Err(String::from("expected a network such as 192.0.2.0/24")),

@@ -4,6 +4,7 @@
 //! with the place and path of the innermost value.
 
 mod access;
+mod whole;
 
 use serde::de;
 use serde::de::Deserializer;

@@ -13,9 +13,11 @@ use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_core::tls::TrustName;
 
+use crate::place::Origin;
 use crate::place::Place;
 use crate::problem::Problem;
 use crate::resource::ResourceId;
+use crate::tree::Node;
 
 /// One load.
 #[derive(Debug)]
@@ -63,14 +65,16 @@ pub struct PluginDecl {
     pub traps_unknown_imports: bool,
     /// What `proxy_on_configure` reads.
     pub config: Bytes,
+    /// The same as it was written, for what is wrong with its parts.
+    pub config_written: Option<Written>,
     /// Environment variables, resolved.
     pub env: Vec<(String, String)>,
     /// What it is for.
     pub kind: PluginType,
     /// How many requests one instance serves.
     pub isolation: PluginIsolation,
-    /// Whether it is shown bodies while it holds headers back.
-    pub stop_iteration: bool,
+    /// Whether it is shown bodies while it holds headers back; `None` leaves it to the module.
+    pub stop_iteration: Option<bool>,
     /// Whether host calls are answered exactly as Envoy answers them.
     pub strict: bool,
     /// What happens to requests that it cannot decide.
@@ -87,6 +91,23 @@ pub struct PluginDecl {
     pub backends: Vec<Arc<str>>,
     /// Whether it may have names looked up.
     pub dns: bool,
+}
+
+/// A value with the places of its parts.
+#[derive(Clone, PartialEq)]
+pub struct Written {
+    /// The value.
+    pub node: Node,
+    /// Where the document begins that it stands in.
+    pub origin: Origin,
+}
+
+impl fmt::Debug for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Written")
+            .field("origin", &self.origin)
+            .finish_non_exhaustive()
+    }
 }
 
 impl fmt::Debug for PluginDecl {

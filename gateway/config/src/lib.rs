@@ -18,6 +18,7 @@ pub mod load;
 pub mod metadata;
 pub mod parse;
 pub mod place;
+pub mod plugin_schema;
 pub mod problem;
 pub mod render;
 pub mod resource;

@@ -35,6 +35,7 @@ pub(crate) use normal::UNSUPPORTED;
 use rule::Rule;
 use walk::Walk;
 use words::Name;
+pub(crate) use words::quoted;
 
 /// A kind of resource, as a struct of the fields beside `apiVersion`, `kind`, `metadata` and `status`.
 pub trait Kind: DeserializeOwned + schemars::JsonSchema + 'static {

@@ -37,6 +37,7 @@ use index::HostRoutes;
 #[derive(Debug, Default)]
 pub struct RouteTable {
     hosts: HostMap<HostRoutes>,
+    rules: Box<[Arc<Rule>]>,
 }
 
 /// One rule as it enters a table.
@@ -148,6 +149,8 @@ impl RouteTable {
     /// `HTTPRouteMatch.headers`).
     pub fn build(entries: Vec<Entry>) -> Self {
         let mut builder = Builder::default();
+        let mut rules: Vec<Arc<Rule>> = entries.iter().map(|one| Arc::clone(&one.rule)).collect();
+        rules.dedup_by(|a, b| Arc::ptr_eq(a, b));
         for entry in entries {
             for one in entry.matches {
                 builder.add(&entry.hosts, one, &entry.rule);
@@ -155,7 +158,13 @@ impl RouteTable {
         }
         Self {
             hosts: builder.finish(),
+            rules: rules.into(),
         }
+    }
+
+    /// All rules, in the order in which they came in.
+    pub fn rules(&self) -> &[Arc<Rule>] {
+        &self.rules
     }
 
     /// The rule that has a request. `host` is the request's, lower case and without port.

@@ -253,6 +253,9 @@ impl Http1 {
     }
 
     async fn close(mut self, linger: Duration) {
+        if self.reader.ended {
+            return self.writer.farewell(linger).await;
+        }
         self.writer.shutdown(linger).await;
         if !self.reader.is_quiet() {
             // Unread bytes would turn the close into a reset.

@@ -98,7 +98,8 @@ pub(crate) async fn serve_stream(
         target: parsed.target,
         version: parsed.version,
     };
-    refused.answer(down, scene.bind()).await
+    // Large and rare, as above.
+    Box::pin(refused.answer(down, scene.bind())).await
 }
 
 /// An exchange that has begun: its head is read and in its one form.

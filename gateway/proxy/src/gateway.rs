@@ -8,6 +8,7 @@ mod hold_back;
 mod plan;
 mod prepare;
 mod remote;
+mod set_up;
 mod spawn;
 
 use std::collections::HashSet;
@@ -31,7 +32,7 @@ use crate::gateway::plan::Drawn;
 use crate::gateway::plan::Ids;
 use crate::gateway::prepare::Prepared;
 use crate::gateway::prepare::Share;
-use crate::gateway::prepare::prepare;
+use crate::gateway::prepare::start_vms;
 pub use crate::gateway::remote::Remote;
 use crate::gateway::spawn::Workers;
 use crate::gateway::spawn::spawn_workers;
@@ -97,6 +98,9 @@ pub enum StartError {
     /// The system gives no thread.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
+    /// A worker does nothing for a minute.
+    #[error("a worker is too busy to set a filter up")]
+    Busy,
 }
 
 /// How a gateway ended.
@@ -153,7 +157,7 @@ impl Gateway {
         resolver.follow(&generation.snapshot.backends)?;
         let mut ids = Ids::default();
         let drawn = plan::draw(generation, &Plan::default(), &mut ids, &commons)?;
-        let prepared = prepare(&drawn, |_| false, workers)?;
+        let mut prepared = start_vms(&drawn, workers)?;
         let (starter, starter_thread) = Starter::spawn()?;
         let (log, log_writer) = match access_log {
             None => (None, None),
@@ -186,8 +190,28 @@ impl Gateway {
             log_writer,
             resolver,
         };
-        gateway.swap(drawn, prepared);
-        Ok(gateway)
+        match gateway.complete(&drawn, &mut prepared, |_| false) {
+            Ok(()) => {
+                gateway.swap(drawn, prepared);
+                Ok(gateway)
+            }
+            Err(err) => {
+                gateway.drain();
+                gateway.join();
+                Err(err)
+            }
+        }
+    }
+
+    /// Sets up and binds what is new of a plan whose instances are started.
+    fn complete(
+        &self,
+        drawn: &Drawn,
+        prepared: &mut Prepared,
+        is_ours: impl Fn(SocketAddr) -> bool,
+    ) -> Result<(), StartError> {
+        set_up::set_up(drawn, &self.inboxes, prepared)?;
+        prepare::bind(drawn, is_ours, prepared).inspect_err(|_| set_up::abandon(&self.inboxes))
     }
 
     /// Makes another generation the one that new exchanges see; those that run keep theirs.
@@ -216,7 +240,10 @@ impl Gateway {
         let ports: Vec<u16> = current.chain(left).collect();
         let is_ours = |address: SocketAddr| ports.contains(&address.port());
         self.resolver.follow(&drawn.plan.snapshot.backends)?;
-        let prepared = prepare(&drawn, is_ours, self.inboxes.len());
+        let prepared = start_vms(&drawn, self.inboxes.len()).and_then(|mut prepared| {
+            self.complete(&drawn, &mut prepared, is_ours)?;
+            Ok(prepared)
+        });
         let prepared = prepared.inspect_err(|_| {
             self.resolver.only(&self.plan.snapshot.backends);
         })?;

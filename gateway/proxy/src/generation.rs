@@ -107,6 +107,14 @@ pub(crate) struct VmPlan {
     pub(crate) services: Arc<VmServices>,
 }
 
+/// Instances of a generation that may come, on their way to one worker to set themselves up.
+#[derive(Debug)]
+pub(crate) struct SetUp {
+    pub(crate) vms: Vec<(VmPlan, Vec<Instance>)>,
+    /// Told of each of them once.
+    pub(crate) done: std::sync::mpsc::Sender<Result<(), tidegate_host_abi::StartError>>,
+}
+
 /// A generation on its way to one worker, with what is new in it.
 #[derive(Debug)]
 pub(crate) struct Change {

@@ -10,6 +10,7 @@ pub(crate) mod head;
 pub(crate) mod pings;
 pub(crate) mod reader;
 pub(crate) mod room;
+pub(crate) mod scan;
 pub(crate) mod server;
 pub(crate) mod stream;
 pub(crate) mod wire;

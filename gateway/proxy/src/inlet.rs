@@ -17,6 +17,7 @@ use crate::http1::body::BodyError;
 use crate::http1::body::BodyReader;
 use crate::http1::body::Frame;
 use crate::http1::head::ParsedResponse;
+use crate::http1::reader::ReadEnd;
 use crate::http1::reader::Reader;
 use crate::http2::reader::StreamReader;
 
@@ -136,6 +137,26 @@ impl Inlet<'_> {
         match self {
             Self::Http1(reader) => reader.frame(idle).await,
             Self::Http2(reader) => Box::pin(reader.frame(idle)).await,
+        }
+    }
+
+    /// Whether the rest of the body can be passed on without being read, and is worth it.
+    pub(crate) fn flows(&self) -> bool {
+        match self {
+            Self::Http1(reader) => reader.flows(),
+            Self::Http2(_) => false,
+        }
+    }
+
+    /// Waits at most `idle` until more of a body that [`Self::flows`] is there. Cancel-safe.
+    pub(crate) async fn readable(&mut self, idle: Duration) -> Result<(), BodyError> {
+        match self {
+            Self::Http1(reader) => match reader.readable(idle).await {
+                ReadEnd::TimedOut => Err(BodyError::TimedOut),
+                // A read says what it is.
+                ReadEnd::Data | ReadEnd::Eof | ReadEnd::Broken => Ok(()),
+            },
+            Self::Http2(_) => Ok(()),
         }
     }
 

@@ -118,7 +118,7 @@ impl Outlet<'_> {
                 Ok(())
             }
             Self::Http2(writer) => {
-                encoder.count(piece)?;
+                encoder.count(piece.len())?;
                 Ok(writer.send_now(piece.clone(), last)?)
             }
         }
@@ -144,7 +144,7 @@ impl Outlet<'_> {
                 Ok(())
             }
             Self::Http2(writer) => {
-                encoder.count(&piece)?;
+                encoder.count(piece.len())?;
                 Ok(Box::pin(writer.send(piece, last, stall)).await?)
             }
         }

@@ -3,6 +3,7 @@
 //! Owns the one type that listeners accept and upstreams connect, and its two halves. Both halves
 //! belong to one task: those of TLS share a session without a lock.
 
+mod pipe;
 mod socket;
 
 use std::cell::RefCell;
@@ -23,6 +24,9 @@ use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::tcp::OwnedWriteHalf;
 use tokio_rustls::TlsStream;
 
+pub(crate) use pipe::Filled;
+pub(crate) use pipe::LentPipe;
+pub(crate) use pipe::Pipes;
 pub(crate) use socket::Socket;
 
 /// An open connection.
@@ -173,6 +177,14 @@ impl ReadHalf {
         }
     }
 
+    /// The connection, if it has no TLS: what is read is what came.
+    pub(crate) fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(half) => Some(half.as_ref()),
+            Self::Tls(_) => None,
+        }
+    }
+
     /// Does something with the connection below.
     pub(crate) fn with_tcp<T>(&self, act: impl FnOnce(&TcpStream) -> T) -> T {
         match self {
@@ -196,6 +208,14 @@ impl AsyncRead for ReadHalf {
 }
 
 impl WriteHalf {
+    /// The connection, if it has no TLS.
+    pub(crate) fn plain(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Tcp(half) => Some(half.as_ref()),
+            Self::Tls(_) => None,
+        }
+    }
+
     /// Writes some of two slices.
     pub(crate) fn poll_write_vectored(
         &mut self,
@@ -235,6 +255,18 @@ impl WriteHalf {
         match self {
             Self::Tcp(half) => Pin::new(half).poll_shutdown(cx),
             Self::Tls(shared) => Pin::new(&mut *shared.borrow_mut()).poll_shutdown(cx),
+        }
+    }
+
+    /// The same to a peer that has ended itself: the connection is closed next, which says FIN.
+    pub(crate) fn poll_farewell(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Tls(shared) => {
+                let mut session = shared.borrow_mut();
+                session.get_mut().1.send_close_notify();
+                Pin::new(&mut *session).poll_flush(cx)
+            }
         }
     }
 

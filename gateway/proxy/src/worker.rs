@@ -47,11 +47,13 @@ use crate::filters::starter::Starter;
 use crate::filters::vm::Vm;
 use crate::generation::BindId;
 use crate::generation::Change;
+use crate::generation::SetUp;
 use crate::generation::VmId;
 use crate::http2::room::SharedRoom;
 use crate::metrics::Counters;
 use crate::random::IdSource;
 use crate::tcp;
+use crate::transport::Pipes;
 use crate::upstream::balance::BackendStates;
 use crate::upstream::h2::H2Pool;
 use crate::upstream::pool::Pool;
@@ -77,6 +79,10 @@ pub(crate) const DRAIN_GRACE: Duration = Duration::from_millis(500);
 pub(crate) enum Message {
     /// New exchanges see another generation.
     Generation(Box<Change>),
+    /// Instances of a generation that may come set themselves up.
+    SetUp(Box<SetUp>),
+    /// That generation does not come.
+    Abandon,
     /// An instance was started for one of its VMs.
     Instance { vm: VmId, instance: Box<Instance> },
     /// Another worker, with more to do, hands a connection over.
@@ -137,6 +143,8 @@ pub(crate) struct Worker {
     timeouts: Cell<Timeouts>,
     sizes: Cell<SizeLimits>,
     vms: RefCell<HashMap<VmId, Rc<Vm>>>,
+    /// VMs of a generation that may come.
+    coming: RefCell<HashMap<VmId, Rc<Vm>>>,
     /// VMs that only older generations have: they end with their last stream.
     retired: RefCell<Vec<Rc<Vm>>>,
     doors: RefCell<HashMap<BindId, Rc<Door>>>,
@@ -154,6 +162,8 @@ pub(crate) struct Worker {
     handshakes: Handshakes,
     /// What connections that are passed on as bytes read into, one after the other.
     pub(crate) copy_buffer: RefCell<Vec<u8>>,
+    /// What bodies that nobody looks at go through.
+    pub(crate) pipes: Pipes,
     connections: RefCell<Slab<Connection>>,
     connection_ended: Notify,
     next_connection: Cell<u64>,
@@ -250,6 +260,11 @@ impl Worker {
     }
 
     /// A VM, also one that only older generations have.
+    /// A VM of a generation that may come.
+    fn coming(&self, id: VmId) -> Option<Rc<Vm>> {
+        self.coming.borrow().get(&id).cloned()
+    }
+
     fn vm(&self, id: VmId) -> Option<Rc<Vm>> {
         let current = self.vms.borrow().get(&id).cloned();
         current.or_else(|| {

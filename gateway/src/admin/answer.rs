@@ -19,6 +19,7 @@ use tokio::sync::oneshot;
 use crate::admin::dump;
 use crate::admin::metrics;
 use crate::admin::plugins;
+use crate::admin::resources;
 use crate::status::Board;
 use crate::status::Outcome;
 
@@ -32,7 +33,7 @@ tidegate admin API
 GET  /ready        200 once traffic is served, 503 with the reason before and while draining
 GET  /live         200 as long as the process answers
 GET  /metrics      numbers in the Prometheus text format
-GET  /config_dump  what serves: generation, addresses, listeners, backends, plugins
+GET  /config_dump  what serves: generation, addresses, listeners, rules, backends, plugins
 GET  /plugins      every plugin: what it uses now, and its last fault with the guest's call stack
 GET  /resources    every resource with its conditions, and all problems of the last load
 POST /reload       read the configuration again now; answers with the result
@@ -114,7 +115,7 @@ impl Answers {
             "/plugins" => json(plugins::page(&self.board)),
             "/resources" => {
                 let now = self.board.metrics();
-                json(dump::resources(&self.board.read(), &now))
+                json(resources::page_of(&self.board.read(), &now))
             }
             "/reload" => self.reload().await,
             "/drain" => {

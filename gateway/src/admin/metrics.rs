@@ -3,9 +3,9 @@
 //! Owns names and help texts. Labels come from closed sets, from the configuration, or, for what
 //! plugins count, from plugins, whose number of metrics is limited where they are defined.
 
+mod traffic;
+
 use std::collections::BTreeMap;
-use std::fmt::Display;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -13,14 +13,12 @@ use std::time::SystemTime;
 use tidegate_config::problem::Severity;
 use tidegate_proxy::GuestMetric;
 use tidegate_proxy::GuestMetricValue;
-use tidegate_proxy::LookedUp;
-use tidegate_proxy::Lookups;
 use tidegate_proxy::Metrics;
 use tidegate_proxy::PluginNumbers;
-use tidegate_proxy::TcpNumbers;
 
 use crate::admin::exposition::Exposition;
 use crate::admin::exposition::Kind;
+use crate::admin::metrics::traffic::traffic;
 use crate::admin::process;
 use crate::code_cache::Counts;
 use crate::status::Outcome;
@@ -157,215 +155,6 @@ fn code_cache(out: &mut Exposition, status: &Status) {
         "Entries of the code cache that were deleted to make room.",
         evicted.load(Ordering::Relaxed),
     );
-}
-
-fn traffic(out: &mut Exposition, proxy: &Metrics) {
-    // No `..`: whoever counts something new must show it.
-    let Metrics {
-        requests,
-        flags,
-        open_connections,
-        connections,
-        handshakes,
-        tcp,
-        connection_flags,
-        tunnels,
-        open_tunnels,
-        silent_clients,
-        silent_origins,
-        plugin_faults,
-        retired_instances,
-        plugins: used,
-        waiting_plugins,
-        guests: _,
-        names,
-    } = proxy;
-    let statuses = requests
-        .iter()
-        .map(|(status, count)| (status.to_string(), count));
-    by_label(
-        out,
-        "tidegate_requests_total",
-        "Exchanges by the status that the client got.",
-        "status",
-        statuses,
-    );
-    by_label(
-        out,
-        "tidegate_request_flags_total",
-        "Exchanges that did not end with a forwarded response, by the access log's flag.",
-        "flag",
-        flags,
-    );
-    out.single(
-        "tidegate_open_connections",
-        Kind::Gauge,
-        "Client connections that are open.",
-        open_connections,
-    );
-    out.single(
-        "tidegate_connections_total",
-        Kind::Counter,
-        "Client connections accepted.",
-        connections,
-    );
-    tcp_connections(out, tcp);
-    by_label(
-        out,
-        "tidegate_connection_flags_total",
-        "Connections that were refused before a request, or passed on as bytes and did not end by \
-         both peers' word, by the access log's flag.",
-        "flag",
-        connection_flags,
-    );
-    out.single(
-        "tidegate_open_tunnels",
-        Kind::Gauge,
-        "Connections that have changed their protocol, such as to WebSocket, and are open.",
-        open_tunnels,
-    );
-    out.single(
-        "tidegate_tunnels_total",
-        Kind::Counter,
-        "Connections that have changed their protocol.",
-        tunnels,
-    );
-    let mut family = out.family(
-        "tidegate_http2_ping_timeouts_total",
-        Kind::Counter,
-        "HTTP/2 connections that were given up because the peer answered no PING.",
-    );
-    family.sample(&[("peer", "client")], silent_clients);
-    family.sample(&[("peer", "origin")], silent_origins);
-    let mut family = out.family(
-        "tidegate_tls_handshakes_total",
-        Kind::Counter,
-        "TLS handshakes with clients by how they ended: completed, resumed, passed_through, or why \
-         they failed.",
-    );
-    for ((listener, result), count) in handshakes {
-        family.sample(&[("listener", listener), ("result", result)], count);
-    }
-    let mut family = out.family(
-        "tidegate_plugin_faults_total",
-        Kind::Counter,
-        "Plugin instances that were ended, by kind of fault.",
-    );
-    for ((plugin, kind), count) in plugin_faults {
-        family.sample(&[("plugin", plugin), ("kind", kind)], count);
-    }
-    swaps(out, retired_instances, waiting_plugins);
-    self::names(out, names);
-    plugins(out, used);
-}
-
-/// Counts of one family by one label.
-fn by_label<L: AsRef<str>, C: Display>(
-    out: &mut Exposition,
-    name: &'static str,
-    help: &'static str,
-    label: &'static str,
-    counts: impl IntoIterator<Item = (L, C)>,
-) {
-    let mut family = out.family(name, Kind::Counter, help);
-    for (value, count) in counts {
-        family.sample(&[(label, value.as_ref())], count);
-    }
-}
-
-/// What becomes of plugins that are replaced.
-fn swaps(out: &mut Exposition, retired: impl Display, waiting: &[String]) {
-    out.single(
-        "tidegate_plugin_retired_instances",
-        Kind::Gauge,
-        "Plugin instances that only streams of older generations hold.",
-        retired,
-    );
-    let mut family = out.family(
-        "tidegate_plugin_swap_waiting",
-        Kind::Gauge,
-        "1 for each plugin whose newest version waits, because streams hold too many old ones.",
-    );
-    for plugin in waiting {
-        family.sample(&[("plugin", plugin)], 1);
-    }
-}
-
-/// Reads one number of a listener.
-type ReadTcp = fn(&TcpNumbers) -> u64;
-
-/// Connections that are passed on as bytes.
-fn tcp_connections(out: &mut Exposition, tcp: &BTreeMap<Arc<str>, TcpNumbers>) {
-    let families: [(&str, Kind, &str, ReadTcp); 4] = [
-        (
-            "tidegate_tcp_connections_total",
-            Kind::Counter,
-            "Connections that were passed on as bytes, by listener.",
-            |numbers| numbers.connections,
-        ),
-        (
-            "tidegate_tcp_open_connections",
-            Kind::Gauge,
-            "Connections that are passed on as bytes now, by listener.",
-            |numbers| numbers.open,
-        ),
-        (
-            "tidegate_tcp_received_bytes_total",
-            Kind::Counter,
-            "Bytes that clients sent on such connections.",
-            |numbers| numbers.received,
-        ),
-        (
-            "tidegate_tcp_sent_bytes_total",
-            Kind::Counter,
-            "Bytes that clients were sent on such connections.",
-            |numbers| numbers.sent,
-        ),
-    ];
-    for (name, kind, help, read) in families {
-        let mut family = out.family(name, kind, help);
-        for (listener, numbers) in tcp {
-            family.sample(&[("listener", listener)], read(numbers));
-        }
-    }
-}
-
-/// What names have led to.
-fn names(out: &mut Exposition, names: &[LookedUp]) {
-    let mut family = out.family(
-        "tidegate_dns_lookups_total",
-        Kind::Counter,
-        "Lookups of the names of a backend: records were found, are missing, or the servers failed.",
-    );
-    for one in names {
-        let backend = one.backend.as_str();
-        let Lookups {
-            found,
-            missing,
-            failed,
-        } = one.lookups;
-        for (result, count) in [("found", found), ("missing", missing), ("failed", failed)] {
-            family.sample(&[("backend", backend), ("result", result)], count);
-        }
-    }
-    let mut family = out.family(
-        "tidegate_dns_endpoints",
-        Kind::Gauge,
-        "Endpoints that the names of a backend lead to.",
-    );
-    for one in names {
-        family.sample(&[("backend", one.backend.as_str())], one.endpoints.len());
-    }
-    let mut family = out.family(
-        "tidegate_dns_answer_age_seconds",
-        Kind::Gauge,
-        "Age of the oldest answer that the endpoints of a backend come from.",
-    );
-    for one in names {
-        if let Some(age) = one.age_seconds {
-            family.sample(&[("backend", one.backend.as_str())], age);
-        }
-    }
 }
 
 /// Reads one number of a plugin.

@@ -1,17 +1,25 @@
 //! TLS of `tidegate proxy`: its certificate, and whom it believes.
 //!
-//! Owns the files that the command line names. They are read once: another certificate takes a
-//! restart, or `tidegate run`, which follows changes.
+//! Owns the files that the command line names. They are read with the same care as those of resources
+//! ([`crate::certificates`]), and as often as they change.
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use anyhow::Context as _;
+use tidegate_config::draft::BundleDecl;
+use tidegate_config::draft::BundleSource;
+use tidegate_config::draft::CertificateDecl;
+use tidegate_config::draft::CertificateSource;
+use tidegate_config::place::Place;
+use tidegate_config::problem::Severity;
+use tidegate_config::resource::ResourceId;
 use tidegate_core::host::HostMap;
 use tidegate_core::host::HostPattern;
 use tidegate_core::snapshot::Listener;
 use tidegate_core::snapshot::Protocol;
+use tidegate_core::snapshot::Snapshot;
 use tidegate_core::tls::BundleId;
 use tidegate_core::tls::CertificateId;
 use tidegate_core::tls::Origination;
@@ -20,26 +28,28 @@ use tidegate_core::tls::TlsName;
 use tidegate_core::tls::TlsVersion;
 use tidegate_core::tls::Trust;
 use tidegate_core::tls::TrustName;
-use tidegate_proxy::Bundle;
-use tidegate_proxy::Certificate;
 
+use crate::certificates::Certificates;
+use crate::certificates::Read;
+use crate::certificates::Trusted;
 use crate::cli::ProxyArgs;
 
-/// What the command line says about TLS, read.
+/// What the command line says about TLS.
 #[derive(Debug)]
-pub(super) struct Tls {
-    pub(super) certificate: Option<Arc<Certificate>>,
-    pub(super) bundle: Option<Arc<Bundle>>,
+pub(crate) struct Tls {
+    certificate: Option<CertificateDecl>,
+    bundle: Option<BundleDecl>,
     skips_verification: bool,
+    versions: Certificates,
 }
 
 impl Tls {
-    /// Reads the files.
+    /// Looks at what was asked for; nothing is read yet.
     ///
     /// # Errors
     ///
-    /// What is wrong with them, or with what was asked for.
-    pub(super) fn read(args: &ProxyArgs) -> anyhow::Result<Self> {
+    /// What is wrong with what was asked for.
+    pub(super) fn of(args: &ProxyArgs) -> anyhow::Result<Self> {
         let tls = &args.tls;
         let urls = args.backends.iter().map(|backend| &backend.url);
         let any_secure = urls.chain([&args.to]).any(|url| url.tls_name().is_some());
@@ -54,15 +64,84 @@ impl Tls {
             );
         }
         let certificate = match tls.files.as_slice() {
-            [certificate, key] => Some(pair(certificate, key)?),
+            [certificate, key] => Some(CertificateDecl {
+                resource: flag("--tls"),
+                name: TrustName("--tls".into()),
+                source: CertificateSource::Files {
+                    certificate: certificate.clone(),
+                    key: key.clone(),
+                },
+                place: beginning(certificate),
+            }),
             _ => None,
         };
-        let bundle = tls.authorities.as_deref().map(bundle).transpose()?;
+        let bundle = tls.authorities.as_ref().map(|authorities| BundleDecl {
+            resource: flag("--ca"),
+            name: TrustName("--ca".into()),
+            source: BundleSource::Files {
+                authorities: authorities.clone(),
+                revoked: tls.revoked.clone(),
+            },
+            place: beginning(authorities),
+        });
         Ok(Self {
-            certificate: certificate.map(Arc::new),
-            bundle: bundle.map(Arc::new),
+            certificate,
+            bundle,
             skips_verification: tls.insecure_skip_verify,
+            versions: Certificates::default(),
         })
+    }
+
+    /// Reads the files for the first time.
+    ///
+    /// # Errors
+    ///
+    /// The first thing that is wrong with them.
+    pub(super) fn read_first(&mut self, snapshot: &Snapshot) -> anyhow::Result<Trusted> {
+        let read = self.read(snapshot);
+        for problem in &read.problems {
+            let about = problem.resource.as_ref().map_or("", |flag| &flag.name);
+            anyhow::ensure!(
+                problem.severity != Severity::Error,
+                "{about}: {}",
+                problem.message
+            );
+            tracing::warn!("{about}: {}", problem.message);
+        }
+        self.serves();
+        Ok(read.trusted)
+    }
+
+    /// Reads the files again. What cannot be used is as it was before.
+    pub(crate) fn read(&mut self, snapshot: &Snapshot) -> Read {
+        let (certificate, bundle) = (self.certificate.as_slice(), self.bundle.as_slice());
+        self.versions.read(certificate, bundle, snapshot)
+    }
+
+    /// What was read last serves.
+    pub(crate) fn serves(&mut self) {
+        self.versions.commit();
+    }
+
+    /// Warns of what expires.
+    pub(crate) fn warn_of_expiry(&mut self) {
+        self.versions.warn_of_expiry(SystemTime::now());
+    }
+
+    /// The files.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let pair = self.certificate.iter().flat_map(|one| match &one.source {
+            CertificateSource::Files { certificate, key } => vec![certificate, key],
+            CertificateSource::Inline { .. } | CertificateSource::Refused => Vec::new(),
+        });
+        let believed = self.bundle.iter().flat_map(|one| match &one.source {
+            BundleSource::Files {
+                authorities,
+                revoked,
+            } => [authorities].into_iter().chain(revoked).collect(),
+            BundleSource::Inline { .. } | BundleSource::Refused => Vec::new(),
+        });
+        pair.chain(believed).map(PathBuf::as_path)
     }
 
     /// What is spoken with clients.
@@ -102,36 +181,33 @@ impl Tls {
 
     /// The names of certificates in the snapshot.
     pub(super) fn certificate_names(&self) -> Vec<TrustName> {
-        let name = |_| TrustName("--tls".into());
-        self.certificate.iter().map(name).collect()
+        self.certificate
+            .iter()
+            .map(|one| one.name.clone())
+            .collect()
     }
 
     /// The names of bundles in the snapshot.
     pub(super) fn bundle_names(&self) -> Vec<TrustName> {
-        let name = |_| TrustName("--ca".into());
-        self.bundle.iter().map(name).collect()
+        self.bundle.iter().map(|one| one.name.clone()).collect()
     }
 }
 
-fn pair(certificate: &Path, key: &Path) -> anyhow::Result<Certificate> {
-    let context = || format!("--tls {} {}", certificate.display(), key.display());
-    let chain = read(certificate).with_context(context)?;
-    let key = read(key).with_context(context)?;
-    let pair = Certificate::from_pem(&chain, &key).with_context(context)?;
-    pair.check_dates(SystemTime::now()).with_context(context)?;
-    pair.check_for_servers().with_context(context)?;
-    if let Some(doubt) = pair.doubt() {
-        tracing::warn!("{}: {doubt}", context());
+/// What stands for a resource, in the log too.
+fn flag(name: &str) -> ResourceId {
+    ResourceId {
+        kind: "file of",
+        namespace: Arc::default(),
+        name: name.into(),
     }
-    Ok(pair)
 }
 
-fn bundle(path: &Path) -> anyhow::Result<Bundle> {
-    let context = || format!("--ca {}", path.display());
-    let text = read(path).with_context(context)?;
-    Bundle::from_pem(&text).with_context(context)
-}
-
-fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+/// Where a file begins.
+fn beginning(file: &Path) -> Place {
+    Place {
+        file: file.into(),
+        line: 1,
+        column: 1,
+        length: 1,
+    }
 }

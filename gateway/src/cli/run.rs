@@ -50,6 +50,31 @@ pub(crate) struct RunArgs {
     pub(crate) node: NodeArgs,
 }
 
+impl RunArgs {
+    /// What `tidegate plugin dev` runs: nothing is kept, and what is bad is repaired while it runs.
+    pub(crate) fn for_development(config: PathBuf) -> Self {
+        Self {
+            config,
+            admin: AdminAddress::Off,
+            admin_token_file: None,
+            // More than one: what workers do not share is seen.
+            workers: Some(2),
+            access_log: None,
+            allow_partial: true,
+            state_dir: Some("off".into()),
+            code_cache: Some("off".into()),
+            drain_timeout: Some(Duration::from_secs(1)),
+            dns: DnsArgs {
+                dns_servers: Vec::new(),
+            },
+            node: NodeArgs {
+                node_id: None,
+                node_cluster: "tidegate".to_owned(),
+            },
+        }
+    }
+}
+
 /// What the gateway calls itself.
 #[derive(Debug, Args)]
 pub(crate) struct NodeArgs {

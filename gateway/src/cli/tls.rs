@@ -1,4 +1,4 @@
-//! TLS on the command line of `tidegate proxy`.
+//! TLS on the command line of `tidegate proxy`. Its files are followed.
 
 use std::path::PathBuf;
 
@@ -13,6 +13,9 @@ pub(crate) struct TlsArgs {
     /// Authorities (PEM) that https:// origins must be signed by; those of the machine by default
     #[arg(long = "ca", value_name = "FILE")]
     pub(crate) authorities: Option<PathBuf>,
+    /// Certificates that these authorities have revoked (CRL; PEM or DER)
+    #[arg(long = "crl", value_name = "FILE", requires = "authorities")]
+    pub(crate) revoked: Option<PathBuf>,
     /// Take any certificate of https:// origins: whoever is in between can read and change all of it
     #[arg(long, conflicts_with = "authorities")]
     pub(crate) insecure_skip_verify: bool,

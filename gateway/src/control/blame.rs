@@ -23,6 +23,7 @@ pub(crate) fn plugin_problems(draft: &Draft) -> Vec<Problem> {
         "InvalidModule",
         "ConfigRefused",
         "NotStarted",
+        "SetupFailed",
         "NoRuntime",
         "AddressNotUsable",
         certificates::REASON,

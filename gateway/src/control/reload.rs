@@ -121,7 +121,8 @@ impl Thread {
                         continue;
                     }
                     self.control.warn_of_expiry();
-                    if self.control.may_bind_now() {
+                    let may_set_up = self.control.may_set_up_now();
+                    if may_set_up || self.control.may_bind_now() {
                         self.reload(false);
                     }
                     self.catch_up();

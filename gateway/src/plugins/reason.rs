@@ -52,11 +52,15 @@ pub(crate) fn refusal(path: &Path, err: &TryError, candid: bool) -> Reason {
     }
 }
 
+/// The reason of plugins whose setup failed: they are tried again by themselves.
+pub(crate) const SETUP_FAILED: &str = "SetupFailed";
+
 /// Why an instance did not start. What the guest logged may quote its configuration: it is part of
 /// the reason only if that is `candid`.
 pub(crate) fn not_started(err: &StartError, candid: bool) -> Reason {
     let about_config = err.step == StartStep::Configure;
     let mut message = match (&err.fault, about_config) {
+        _ if err.step == StartStep::SetUp => "its setup failed".to_owned(),
         (None, true) => "it refused its configuration".to_owned(),
         (None, false) => "it refused to start".to_owned(),
         (Some(fault), true) => format!("it could not be configured: {fault}"),
@@ -68,10 +72,10 @@ pub(crate) fn not_started(err: &StartError, candid: bool) -> Reason {
         None => {}
     }
     Reason {
-        reason: if about_config {
-            "ConfigRefused"
-        } else {
-            "NotStarted"
+        reason: match err.step {
+            StartStep::Configure => "ConfigRefused",
+            StartStep::SetUp => SETUP_FAILED,
+            _ => "NotStarted",
         },
         message,
         about_config,

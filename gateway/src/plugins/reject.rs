@@ -3,17 +3,58 @@
 //! Owns the choice of who is to blame. Plugins may share an instance, so that one which did not change
 //! can fail for what is new beside it.
 
+use std::time::Duration;
+use std::time::Instant;
+
 use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::StartError;
+use tidegate_host_abi::StartStep;
 
 use super::Good;
 use super::Resolver;
 use crate::plugins::reason::Reason;
+use crate::plugins::reason::SETUP_FAILED;
 use crate::plugins::reason::in_one_line;
 use crate::plugins::reason::not_started;
 use crate::plugins::reason::said;
 
+/// The first pause before setups that failed are tried again; each further failure doubles it.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+/// The longest pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// When setups that failed are tried again: what they need may be there by then.
+#[derive(Debug, Default)]
+pub(super) struct Setups {
+    due: Option<Instant>,
+    pause: Duration,
+}
+
+impl Setups {
+    fn failed(&mut self, now: Instant) {
+        self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
+        self.due = Some(now + self.pause);
+    }
+
+    /// None failed: the next failure begins with the first pause.
+    pub(super) fn went_well(&mut self) {
+        *self = Self::default();
+    }
+}
+
 impl Resolver {
+    /// Whether it is time to try plugins again whose setup failed. If so, the next
+    /// [`Resolver::resolve`] does.
+    pub(crate) fn try_setups_again(&mut self, now: Instant) -> bool {
+        if self.setups.due.is_none_or(|due| due > now) {
+            return false;
+        }
+        self.setups.due = None;
+        self.bad
+            .retain(|_, (_, reason)| reason.reason != SETUP_FAILED);
+        true
+    }
+
     /// Takes it that a plugin which [`Resolver::resolve`] let pass does not start after all. Returns
     /// what is refused for it, with the reason: that plugin, if its version is new; else what is new
     /// among those that share its instance, or anywhere. The next [`Resolver::resolve`] falls back.
@@ -48,7 +89,7 @@ impl Resolver {
             .into_iter()
             .map(|(resource, good)| {
                 let reason = Reason {
-                    reason: "NotStarted",
+                    reason: reason.reason,
                     message: if itself(good) {
                         reason.message.clone()
                     } else {
@@ -60,6 +101,9 @@ impl Resolver {
             })
             .collect();
         refused.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        if err.step == StartStep::SetUp {
+            self.setups.failed(Instant::now());
+        }
         let refused = refused.into_iter().map(|(resource, version, reason)| {
             let bad = (version, reason.clone());
             self.bad.insert(resource.clone(), bad);

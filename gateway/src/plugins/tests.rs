@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidegate_config::document::Document;
 use tidegate_config::draft;
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::PluginSource;
+use tidegate_config::parse;
 use tidegate_config::place::Place;
 use tidegate_config::resource::ResourceId;
 use tidegate_core::snapshot::PluginName;
@@ -59,10 +61,11 @@ fn decl(name: &str, file: &Path, config: &str) -> PluginDecl {
         vm_config: Bytes::new(),
         traps_unknown_imports: false,
         config: Bytes::copy_from_slice(config.as_bytes()),
+        config_written: None,
         env: Vec::new(),
         kind: draft::PluginType::Http,
         isolation: draft::PluginIsolation::Worker,
-        stop_iteration: false,
+        stop_iteration: None,
         strict: false,
         failure_policy: draft::FailurePolicy::FailOpen,
         memory_bytes: 1 << 20,
@@ -164,6 +167,52 @@ fn what_fails_is_refused_at_its_place_and_the_version_before_serves_on() {
     let repaired = resolver.resolve(&[decl("a", &folder.file, "{}")], None);
     assert!(repaired.problems.is_empty());
     assert!(Arc::ptr_eq(&good, &plugin(&repaired)));
+}
+
+/// The same filter, with a schema that wants a number `a`.
+fn filter_of_numbers() -> Vec<u8> {
+    let schema = r#"{\"configSchema\":{\"properties\":{\"a\":{\"type\":\"integer\"}}}}"#;
+    let text = format!(
+        r#"(module (@custom "tidegate.manifest" "{schema}") (memory (export "memory") 1)
+            (func (export "proxy_abi_version_0_2_1"))
+            (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 0)))"#
+    );
+    wat::parse_str(text).expect("WAT")
+}
+
+/// A declaration with a configuration in the file.
+fn written(file: &Path, config: &str) -> PluginDecl {
+    let text = format!("apiVersion: v1\nkind: K\nmetadata: {{ name: x }}\nconfig:\n  {config}");
+    let name: Arc<Path> = Arc::from(Path::new("gateway.yaml"));
+    let document = Document::new(&name, 1, text);
+    let parsed = parse::parse(&document, &mut Vec::new());
+    let (_, node) = parsed[0].root.entry("config").expect("a configuration");
+    PluginDecl {
+        config_written: Some(draft::Written {
+            node: node.clone(),
+            origin: document.origin,
+        }),
+        ..decl("a", file, &node.to_json().to_string())
+    }
+}
+
+#[test]
+fn what_its_schema_refuses_stands_at_its_place_and_the_version_before_serves_on() {
+    let folder = Folder::new();
+    folder.write(&filter_of_numbers());
+    let mut resolver = Resolver::default();
+    let good = resolver.resolve(&[written(&folder.file, "a: 1")], None);
+    let good = plugin(&good);
+    resolver.commit();
+    for _ in 0..2 {
+        let resolved = resolver.resolve(&[written(&folder.file, "a: one")], None);
+        resolver.commit();
+        assert!(Arc::ptr_eq(&good, &plugin(&resolved)));
+        assert_eq!(refusal(&resolved), ("ConfigRefused", true, 5));
+    }
+    let mended = resolver.resolve(&[written(&folder.file, "a: 2")], None);
+    assert!(mended.problems.is_empty());
+    assert!(!Arc::ptr_eq(&good, &plugin(&mended)));
 }
 
 #[test]

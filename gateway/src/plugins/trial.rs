@@ -37,8 +37,9 @@ impl Services for TrialServices {
         false
     }
 
+    /// Calls are taken and never made: what a plugin does first may not fail for being tried.
     fn may_call(&self, _plugin: &str, _backend: &str) -> bool {
-        false
+        true
     }
 
     fn shared(&self) -> &SharedStore {

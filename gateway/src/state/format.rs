@@ -107,7 +107,7 @@ struct PluginBody {
     #[serde(default)]
     isolated: bool,
     #[serde(default)]
-    stop_iteration: bool,
+    stop_iteration: Option<bool>,
     #[serde(default)]
     strict: bool,
     #[serde(default = "instances")]

@@ -52,7 +52,7 @@ fn generation(number: u64, code: &[u8]) -> Stored {
                 failure_policy: FailurePolicy::FailOpen,
                 isolation: Isolation::Stream,
                 kind: PluginKind::Service,
-                stop_iteration: true,
+                stop_iteration: Some(true),
                 strict: true,
                 ..PluginSpec::default()
             },

@@ -86,6 +86,9 @@ fn every_page_is_there_and_no_page_shows_a_secret() {
     let dump = gateway.json("/config_dump");
     assert_eq!(dump["plugins"][0]["name"], "default/picky", "{dump}");
     assert_eq!(dump["backends"][0]["name"], "default/apples", "{dump}");
+    let rule = &dump["binds"][0]["listeners"][0]["rules"][0];
+    assert_eq!(rule["name"], "default/all/0", "{dump}");
+    assert_eq!(rule["backends"][0]["name"], "default/apples", "{dump}");
     let digest = dump["plugins"][0]["digest"]
         .as_str()
         .expect("a digest")

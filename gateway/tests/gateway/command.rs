@@ -14,6 +14,7 @@ use std::process::Stdio;
 
 use tidegate_testkit::Client;
 use tidegate_testkit::Origin;
+use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
 
 fn tidegate() -> Command {
@@ -272,6 +273,39 @@ fn a_log_that_nobody_reads_stops_neither_traffic_nor_the_end() {
     gateway.signal("TERM");
     assert_eq!(gateway.wait(), Some(0));
     drop(unread);
+}
+
+#[test]
+fn what_the_gateway_says_about_a_filter_counts_as_the_filters_own_lines() {
+    // Each answer after the first is remarked upon.
+    let floods = Wasm::wat(
+        "floods",
+        r#"(import "env" "proxy_send_local_response"
+            (func $answer (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"#,
+        r#"(func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (local $left i32)
+            (local.set $left (i32.const 6000))
+            (loop $more
+                (drop (call $answer (i32.const 200) (i32.const 0) (i32.const 0) (i32.const 0)
+                    (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1)))
+                (local.set $left (i32.sub (local.get $left) (i32.const 1)))
+                (br_if $more (local.get $left)))
+            (i32.const 1))"#,
+    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = write(folder.path(), "floods.wasm", floods.module());
+    let arguments = ["--plugin", &file, "--call-timeout", "5s"];
+    let (mut gateway, lines) = Running::start_unread(Origin::nowhere(), &arguments);
+    let reader = std::thread::spawn(move || lines.map_while(Result::ok).collect::<Vec<_>>());
+    assert_eq!(Client::connect(gateway.address).get("/").status(), 200);
+    gateway.signal("TERM");
+    assert_eq!(gateway.wait(), Some(0));
+    let log = reader.join().expect("its log is read");
+    let remarks = log.iter().filter(|line| line.contains("is ignored"));
+    // 2,000 in a second; it may have taken longer than one.
+    let remarks = remarks.count();
+    assert!((1..5_999).contains(&remarks), "{remarks}");
+    assert!(log.iter().any(|line| line.contains("logs too much")));
 }
 
 #[test]

@@ -76,7 +76,7 @@ const CHUNKED: &str =
     "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n";
 
 fn shown(filter: Wasm) -> Wasm {
-    filter.with(|spec| spec.stop_iteration = true)
+    filter.with(|spec| spec.stop_iteration = Some(true))
 }
 
 fn cases() -> Vec<Case> {
@@ -281,7 +281,7 @@ fn envoy_config(cases: &[Case], origin: SocketAddr, folder: &Path) -> String {
             let file = folder.join(format!("{at}-{place}.wasm"));
             std::fs::write(&file, wasm.module()).expect("written");
             let (name, file) = (wasm.name(), file.display());
-            let stops = wasm.plugin().spec().stop_iteration;
+            let stops = wasm.plugin().spec().stop_iteration == Some(true);
             write!(
                 filters,
                 r#"

@@ -267,7 +267,7 @@ fn a_filter_that_holds_the_whole_message_lets_it_go_by_injecting() {
 fn a_filter_that_is_shown_the_body_goes_on_holding_it_after_its_head_has_gone() {
     let once = on_tick("(drop (call $one)) (global.set $stream (i32.const 0))");
     let shown = injector(&format!("{}{}{once}", head_answers(1), body_answers(1)));
-    let shown = shown.with(|spec| spec.stop_iteration = true);
+    let shown = shown.with(|spec| spec.stop_iteration = Some(true));
     let origin = endless();
     let gateway = Gateway::to(origin.address()).plugin(&shown).start();
     let mut client = gateway.client();
@@ -315,7 +315,7 @@ fn a_filter_that_looks_ahead_sees_what_was_injected_before_it() {
     );
     let origin = Origin::answers(200, "abc");
     let gateway = Gateway::to(origin.address())
-        .plugin(&ahead.with(|spec| spec.stop_iteration = true))
+        .plugin(&ahead.with(|spec| spec.stop_iteration = Some(true)))
         .plugin(&injects)
         .start();
     let response = gateway.get("/");

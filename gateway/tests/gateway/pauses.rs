@@ -40,7 +40,38 @@ fn looks_ahead(direction: &str, headers: u32) -> Wasm {
 }
 
 fn shown(filter: Wasm) -> Wasm {
-    filter.with(|spec| spec.stop_iteration = true)
+    filter.with(|spec| spec.stop_iteration = Some(true))
+}
+
+/// An echo behind these filters.
+fn echo_behind(filters: &[Wasm]) -> (Origin, Gateway) {
+    let origin = Origin::echoes();
+    let mut gateway = Gateway::to(origin.address());
+    for filter in filters {
+        gateway = gateway.plugin(filter);
+    }
+    let gateway = gateway.start();
+    (origin, gateway)
+}
+
+/// Sends a body in two halves through filters, which must have counted so many pieces of it before
+/// they let it go.
+#[track_caller]
+fn see_pieces(filters: &[Wasm], counts: &[&str]) {
+    let (origin, gateway) = echo_behind(filters);
+    let mut client = slow_post(&gateway);
+    assert!(client.try_read(Duration::from_millis(50)).is_none());
+    assert_eq!(
+        origin.connections(),
+        0,
+        "nothing leaves while the head is held"
+    );
+    client.send("def");
+    assert_eq!(client.response().text(), "abcdef");
+    let request = origin.only_request();
+    // The head could still be edited.
+    assert_eq!(request.values("x-seen"), counts);
+    assert_eq!(request.field("content-length"), Some("6"));
 }
 
 fn slow_post(gateway: &Gateway) -> tidegate_testkit::client::Client {
@@ -53,23 +84,7 @@ fn slow_post(gateway: &Gateway) -> tidegate_testkit::client::Client {
 
 #[test]
 fn with_stop_iteration_a_held_request_head_waits_for_what_the_body_callback_says() {
-    let origin = Origin::echoes();
-    let gateway = Gateway::to(origin.address())
-        .plugin(&shown(looks_ahead("request", 1)))
-        .start();
-    let mut client = slow_post(&gateway);
-    assert!(client.try_read(Duration::from_millis(50)).is_none());
-    assert_eq!(
-        origin.connections(),
-        0,
-        "nothing leaves while the head is held"
-    );
-    client.send("def");
-    assert_eq!(client.response().text(), "abcdef");
-    let request = origin.only_request();
-    // The head could still be edited.
-    assert_eq!(request.field("x-seen"), Some("2"));
-    assert_eq!(request.field("content-length"), Some("6"));
+    see_pieces(&[shown(looks_ahead("request", 1))], &["2"]);
 }
 
 #[test]
@@ -85,39 +100,20 @@ fn with_stop_iteration_a_held_response_head_waits_for_what_the_body_callback_say
 
 #[test]
 fn a_filter_after_one_that_looks_ahead_sees_the_head_before_the_body() {
-    let origin = Origin::echoes();
     let after = looks_ahead("request", 0).named("after");
-    let gateway = Gateway::to(origin.address())
-        .plugin(&shown(looks_ahead("request", 1)))
-        .plugin(&after)
-        .start();
-    let mut client = slow_post(&gateway);
-    client.send("def");
-    assert_eq!(client.response().text(), "abcdef");
     // The second one was shown the whole body at once.
-    assert_eq!(origin.only_request().values("x-seen"), ["2", "1"]);
+    see_pieces(&[shown(looks_ahead("request", 1)), after], &["2", "1"]);
 }
 
 #[test]
 fn two_filters_can_look_ahead_one_after_the_other() {
-    let origin = Origin::echoes();
     let second = shown(looks_ahead("request", 1)).named("second");
-    let gateway = Gateway::to(origin.address())
-        .plugin(&shown(looks_ahead("request", 1)))
-        .plugin(&second)
-        .start();
-    let mut client = slow_post(&gateway);
-    client.send("def");
-    assert_eq!(client.response().text(), "abcdef");
-    assert_eq!(origin.only_request().values("x-seen"), ["2", "1"]);
+    see_pieces(&[shown(looks_ahead("request", 1)), second], &["2", "1"]);
 }
 
 #[test]
 fn a_client_that_waits_to_be_asked_is_asked_for_a_body_that_a_filter_wants_to_see() {
-    let origin = Origin::echoes();
-    let gateway = Gateway::to(origin.address())
-        .plugin(&shown(looks_ahead("request", 1)))
-        .start();
+    let (_origin, gateway) = echo_behind(&[shown(looks_ahead("request", 1))]);
     let mut client = gateway.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n");
     assert_eq!(client.response_head().status(), 100);
@@ -127,22 +123,15 @@ fn a_client_that_waits_to_be_asked_is_asked_for_a_body_that_a_filter_wants_to_se
 
 #[test]
 fn a_module_can_declare_that_it_looks_ahead() {
-    let origin = Origin::echoes();
-    let wat = looks_ahead("request", 1);
-    let declared = wat_with_export(&wat);
-    let gateway = Gateway::to(origin.address()).plugin(&declared).start();
-    assert_eq!(gateway.client().post("/", b"abc").text(), "abc");
-}
-
-/// The same module with the export that declares it.
-fn wat_with_export(_like: &Wasm) -> Wasm {
-    Wasm::wat(
+    let declares = Wasm::wat(
         "declares",
         "",
         r#"(func (export "tidegate_needs_stop_iteration"))
         (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 1))
         (func (export "proxy_on_request_body") (param i32 i32 i32) (result i32) (i32.const 0))"#,
-    )
+    );
+    let (_origin, gateway) = echo_behind(&[declares]);
+    assert_eq!(gateway.client().post("/", b"abc").text(), "abc");
 }
 
 #[test]
@@ -175,18 +164,26 @@ fn resumes_later(direction: &str, status: u32) -> Wasm {
         "resumes",
         IMPORTS,
         &format!(
-            r#"(global $waiting (mut i32) (i32.const 0))
-            (func (export "proxy_on_configure") (param i32 i32) (result i32)
-                (drop (call $tick (i32.const 5))) (i32.const 1))
+            r#"{}
             (func (export "proxy_on_{direction}_headers") (param $context i32) (param i32 i32) (result i32)
                 (global.set $waiting (local.get $context))
-                (i32.const {status}))
-            (func (export "proxy_on_tick") (param i32)
-                (if (global.get $waiting) (then
-                    (drop (call $effective (global.get $waiting)))
-                    (drop (call $continue (i32.const {side})))
-                    (global.set $waiting (i32.const 0)))))"#
+                (i32.const {status}))"#,
+            resumes_what_waits(side)
         ),
+    )
+}
+
+/// Ticks that continue this side of the stream that is `$waiting`.
+fn resumes_what_waits(side: u32) -> String {
+    format!(
+        r#"(global $waiting (mut i32) (i32.const 0))
+        (func (export "proxy_on_configure") (param i32 i32) (result i32)
+            (drop (call $tick (i32.const 5))) (i32.const 1))
+        (func (export "proxy_on_tick") (param i32)
+            (if (global.get $waiting) (then
+                (drop (call $effective (global.get $waiting)))
+                (drop (call $continue (i32.const {side})))
+                (global.set $waiting (i32.const 0)))))"#
     )
 }
 
@@ -194,10 +191,7 @@ fn resumes_later(direction: &str, status: u32) -> Wasm {
 fn every_status_that_stops_a_head_lets_it_go_when_the_filter_continues() {
     for direction in ["request", "response"] {
         for status in [1, 3, 4, 99] {
-            let origin = Origin::echoes();
-            let gateway = Gateway::to(origin.address())
-                .plugin(&resumes_later(direction, status))
-                .start();
+            let (_origin, gateway) = echo_behind(&[resumes_later(direction, status)]);
             let response = gateway.client().post("/", b"body");
             assert_eq!(response.text(), "body", "{direction} {status}");
         }
@@ -311,10 +305,7 @@ fn holds_bodies() -> Wasm {
 
 #[test]
 fn no_connection_is_taken_for_a_body_that_a_filter_holds_back() {
-    let origin = Origin::echoes();
-    let gateway = Gateway::to(origin.address())
-        .plugin(&holds_bodies())
-        .start();
+    let (origin, gateway) = echo_behind(&[holds_bodies()]);
     let mut client = slow_post(&gateway);
     assert!(client.try_read(Duration::from_millis(80)).is_none());
     assert_eq!(origin.connections(), 0);
@@ -354,23 +345,16 @@ fn every_status_that_stops_a_body_keeps_its_bytes_but_the_last_drops_them() {
             "stops",
             IMPORTS,
             &format!(
-                r#"(global $waiting (mut i32) (i32.const 0))
-                (func (export "proxy_on_configure") (param i32 i32) (result i32)
-                    (drop (call $tick (i32.const 5))) (i32.const 1))
+                r#"{}
                 (func (export "proxy_on_request_body") (param $context i32) (param i32)
                     (param $end i32) (result i32)
                     (if (local.get $end) (then (return (i32.const 0))))
                     (global.set $waiting (local.get $context))
-                    (i32.const {status}))
-                (func (export "proxy_on_tick") (param i32)
-                    (if (global.get $waiting) (then
-                        (drop (call $effective (global.get $waiting)))
-                        (drop (call $continue (i32.const 0)))
-                        (global.set $waiting (i32.const 0)))))"#
+                    (i32.const {status}))"#,
+                resumes_what_waits(0)
             ),
         );
-        let origin = Origin::echoes();
-        let gateway = Gateway::to(origin.address()).plugin(&filter).start();
+        let (_origin, gateway) = echo_behind(&[filter]);
         let mut client = gateway.client();
         client.send("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n");
         // The filter has met the first chunk.

@@ -1,5 +1,7 @@
 //! What the README of the repository tells a stranger to type works as it stands there.
 
+use std::path::Path;
+
 use tidegate_testkit::Origin;
 use tidegate_testkit::eventually;
 
@@ -78,4 +80,33 @@ fn the_schema_line_names_what_the_readme_makes() {
     let line = "# yaml-language-server: $schema=tidegate.schema.json";
     assert_eq!(first, Some(line));
     assert!(section().contains("tidegate schema > tidegate.schema.json"));
+}
+
+/// What a page names between backticks.
+fn quoted(page: &str) -> impl Iterator<Item = &str> {
+    page.split('`').skip(1).step_by(2)
+}
+
+#[test]
+fn the_tests_and_files_that_the_page_of_plugins_names_are_there() {
+    let page = include_str!("../../../docs/plugins.md");
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut tests = String::new();
+    let mut files = 0;
+    for path in quoted(page).filter(|it| it.contains("/tests/")) {
+        let text = std::fs::read_to_string(root.join(path));
+        tests += &text.unwrap_or_else(|err| panic!("{path}: {err}"));
+        files += 1;
+    }
+    assert!(files > 5, "{files}");
+    let is_word = |it: &&str| it.chars().all(|c| c.is_ascii_lowercase() || c == '_');
+    let names = quoted(page).filter(is_word);
+    let sentences = names.filter(|it| it.matches('_').count() > 5);
+    let mut named = 0;
+    for name in sentences {
+        assert!(tests.contains(&format!("fn {name}()")), "{name}");
+        named += 1;
+    }
+    // One at least for each policy, isolation and kind.
+    assert!(named >= 7, "{named}");
 }

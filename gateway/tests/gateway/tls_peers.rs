@@ -16,6 +16,7 @@ use tidegate_testkit::Origin;
 use tidegate_testkit::Pair;
 use tidegate_testkit::TlsClient;
 use tidegate_testkit::TlsFront;
+use tidegate_testkit::eventually;
 
 use super::process::finish;
 use super::process::tidegate;
@@ -275,15 +276,59 @@ fn an_https_origin_is_verified_by_its_authority() {
 }
 
 #[test]
+fn the_files_of_the_command_line_are_followed() {
+    let world = World::new();
+    let origin = Origin::answers(200, "hello");
+    let inside = Authority::root("inside");
+    let front = TlsFront::new(
+        origin.address(),
+        &inside.sign(&Leaf::named("localhost").serial(7)),
+        &["http/1.1"],
+        None,
+    );
+    world.write("inside.crt", &inside.pem);
+    world.write("inside.crl", &inside.revoked(&[], 4000));
+    let old = world
+        .authority
+        .sign(&Leaf::named("localhost").years(2001, 2002));
+    world.write("tls.crt", &old.chain);
+    world.write("tls.key", &old.key);
+    let to = format!("https://localhost:{}", front.address().port());
+    let (ca, crl) = (world.text_path("inside.crt"), world.text_path("inside.crl"));
+    let gateway = world.proxy(&to, &["--ca", &ca, "--crl", &crl]);
+    let get = || world.curl(gateway.address, &["-w", "%{http_code}"]);
+    let (fine, text) = get();
+    assert!(
+        !fine && text.contains("expired"),
+        "an expired one is shown: {text}"
+    );
+    let next = world.authority.server("localhost");
+    world.write("tls.crt", &next.chain);
+    world.write("tls.key", &next.key);
+    eventually("the next certificate", || {
+        (get() == (true, "200".to_owned())).then_some(())
+    });
+    // What cannot be used changes nothing.
+    world.write("tls.key", "no key");
+    world.write("inside.crl", &inside.revoked(&[7], 4000));
+    eventually("the origin to be refused", || {
+        (get() == (true, "502".to_owned())).then_some(())
+    });
+    world.write("inside.crl", &inside.revoked(&[8], 4000));
+    let told = Command::new("kill")
+        .args(["-HUP", &gateway.child.id().to_string()])
+        .status();
+    assert!(told.expect("kill runs").success());
+    eventually("the origin to be believed", || {
+        (get() == (true, "200".to_owned())).then_some(())
+    });
+}
+
+#[test]
 fn files_that_cannot_be_used_are_named() {
     let world = World::new();
     let other = world.authority.server("localhost");
     world.write("other.key", &other.key);
-    let old = world
-        .authority
-        .sign(&Leaf::named("localhost").years(2001, 2002));
-    world.write("old.crt", &old.chain);
-    world.write("old.key", &old.key);
     let fails = |args: &[&str], status: i32, why: &str| {
         let mut command = tidegate();
         command.args(["proxy", "--to", "http://127.0.0.1:9"]);
@@ -298,12 +343,8 @@ fn files_that_cannot_be_used_are_named() {
         "does not belong",
     );
     fails(&["--tls", &path("tls.crt"), &path("gone")], 1, "gone");
-    fails(
-        &["--tls", &path("old.crt"), &path("old.key")],
-        1,
-        "it expired on 2002-01-01",
-    );
     fails(&["--tls", &path("tls.crt")], 2, "--tls");
     fails(&["--ca", &path("ca.crt")], 1, "there is none");
+    fails(&["--crl", &path("ca.crt")], 2, "--ca");
     fails(&["--insecure"], 2, "--insecure-skip-verify");
 }

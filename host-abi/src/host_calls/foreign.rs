@@ -5,6 +5,7 @@
 
 mod compression;
 mod filter_state;
+mod setup;
 mod signature;
 
 use wasmtime::Linker;
@@ -60,6 +61,8 @@ enum Function {
     VerifySignature,
     Sign,
     Inject,
+    SetupPending,
+    SetupDone,
 }
 
 /// The names that `proxy_call_foreign_function` of ABI 0.2.1 knows here. The specification leaves them
@@ -72,6 +75,8 @@ pub const FOREIGN_FUNCTIONS: &[&str] = &[
     "inject_encoded_data_to_filter_chain_on_header",
     "set_envoy_filter_state",
     "sign",
+    "tidegate.setup_done",
+    "tidegate.setup_pending",
     "uncompress",
     "verify_signature",
 ];
@@ -87,6 +92,8 @@ fn named(name: &[u8]) -> Option<Function> {
         b"verify_signature" => Function::VerifySignature,
         b"sign" => Function::Sign,
         b"inject_encoded_data_to_filter_chain_on_header" => Function::Inject,
+        b"tidegate.setup_pending" => Function::SetupPending,
+        b"tidegate.setup_done" => Function::SetupDone,
         _ => return None,
     })
 }
@@ -134,6 +141,8 @@ fn run(
         Function::VerifySignature => signature::verify(guest, args, result),
         Function::Sign => signature::sign(guest, args, result),
         Function::Inject => super::higress::inject_on_header(guest, args),
+        Function::SetupPending => setup::pending(guest),
+        Function::SetupDone => setup::done(guest, args),
     }
 }
 

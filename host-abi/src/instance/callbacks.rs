@@ -2,7 +2,11 @@
 //!
 //! Owns their arguments and what an absent one means: go on. When to call them is the embedder's.
 
-use super::{Call, Instance};
+use wasmtime::{TypedFunc, WasmParams, WasmResults};
+
+use super::Instance;
+use super::entry::Call;
+use super::exports::Exports;
 use crate::context::{Context, ContextId, Kind};
 use crate::fault::Fault;
 use crate::functions::Callback;
@@ -205,6 +209,21 @@ impl Instance {
         Ok(())
     }
 
+    /// Enters a callback, given with its name, for a live stream or connection; `None` if the guest
+    /// has no such callback.
+    pub(super) fn on_stream<P: WasmParams, R: WasmResults>(
+        &mut self,
+        streams: &mut dyn Streams,
+        context: ContextId,
+        (callback, name): (Callback, &'static str),
+        function: impl FnOnce(&Exports) -> Option<&TypedFunc<P, R>>,
+        params: impl FnOnce(u32) -> P,
+    ) -> Result<Option<R>, Fault> {
+        let context = self.context(context, Kind::Stream, name)?;
+        let params = params(context.id.get());
+        self.enter(streams, call(callback, name, context), function, params)
+    }
+
     fn on_headers(
         &mut self,
         streams: &mut dyn Streams,
@@ -213,23 +232,16 @@ impl Instance {
         fields: u32,
         end_of_stream: bool,
     ) -> Result<HeadersAction, Fault> {
-        let (callback, name) = match side {
+        let which = match side {
             Side::Request => (Callback::RequestHeaders, "proxy_on_request_headers"),
             Side::Response => (Callback::ResponseHeaders, "proxy_on_response_headers"),
         };
-        let context = self.context(context, Kind::Stream, name)?;
-        let id = context.id.get();
-        let call = call(callback, name, context);
         let action = if self.exports.headers_old(side).is_some() {
-            self.enter(
-                streams,
-                call,
-                |exports| exports.headers_old(side),
-                (id, fields),
-            )?
+            let params = |id| (id, fields);
+            self.on_stream(streams, context, which, |it| it.headers_old(side), params)?
         } else {
-            let params = (id, fields, end_of_stream.into());
-            self.enter(streams, call, |exports| exports.headers(side), params)?
+            let params = |id| (id, fields, end_of_stream.into());
+            self.on_stream(streams, context, which, |it| it.headers(side), params)?
         };
         Ok(action.map_or(HeadersAction::Continue, HeadersAction::from_guest))
     }
@@ -242,14 +254,12 @@ impl Instance {
         size: u32,
         end_of_stream: bool,
     ) -> Result<BodyAction, Fault> {
-        let (callback, name) = match side {
+        let which = match side {
             Side::Request => (Callback::RequestBody, "proxy_on_request_body"),
             Side::Response => (Callback::ResponseBody, "proxy_on_response_body"),
         };
-        let context = self.context(context, Kind::Stream, name)?;
-        let params = (context.id.get(), size, end_of_stream.into());
-        let call = call(callback, name, context);
-        let action = self.enter(streams, call, |exports| exports.body(side), params)?;
+        let params = |id| (id, size, end_of_stream.into());
+        let action = self.on_stream(streams, context, which, |it| it.body(side), params)?;
         Ok(action.map_or(BodyAction::Continue, BodyAction::from_guest))
     }
 
@@ -260,14 +270,12 @@ impl Instance {
         side: Side,
         fields: u32,
     ) -> Result<TrailersAction, Fault> {
-        let (callback, name) = match side {
+        let which = match side {
             Side::Request => (Callback::RequestTrailers, "proxy_on_request_trailers"),
             Side::Response => (Callback::ResponseTrailers, "proxy_on_response_trailers"),
         };
-        let context = self.context(context, Kind::Stream, name)?;
-        let params = (context.id.get(), fields);
-        let call = call(callback, name, context);
-        let action = self.enter(streams, call, |exports| exports.trailers(side), params)?;
+        let params = |id| (id, fields);
+        let action = self.on_stream(streams, context, which, |it| it.trailers(side), params)?;
         Ok(action.map_or(TrailersAction::Continue, TrailersAction::from_guest))
     }
 }

@@ -5,8 +5,9 @@
 
 use wasmtime::{TypedFunc, WasmParams};
 
+use super::Instance;
+use super::entry::Call;
 use super::exports::Exports;
-use super::{Call, Instance};
 use crate::calls::CallKind;
 use crate::context::{Context, ContextId, Kind};
 use crate::fault::Fault;

@@ -5,7 +5,8 @@
 
 use bytes::Bytes;
 
-use super::{Call, Instance};
+use super::Instance;
+use super::entry::Call;
 use crate::context::{ContextId, Kind};
 use crate::fault::Fault;
 use crate::functions::Callback;

@@ -4,8 +4,7 @@
 //! ended as that of any stream; when to call what is the embedder's.
 
 use super::Instance;
-use super::callbacks::call;
-use crate::context::{ContextId, Kind};
+use crate::context::ContextId;
 use crate::fault::Fault;
 use crate::functions::Callback;
 use crate::kinds::{ConnectionAction, PeerType};
@@ -23,16 +22,13 @@ impl Instance {
         streams: &mut dyn Streams,
         context: ContextId,
     ) -> Result<ConnectionAction, Fault> {
-        const NAME: &str = "proxy_on_new_connection";
-
-        let context = self.context(context, Kind::Stream, NAME)?;
-        let params = context.id.get();
-        let call = call(Callback::NewConnection, NAME, context);
-        let action = self.enter(
+        let which = (Callback::NewConnection, "proxy_on_new_connection");
+        let action = self.on_stream(
             streams,
-            call,
-            |exports| exports.new_connection.as_ref(),
-            params,
+            context,
+            which,
+            |it| it.new_connection.as_ref(),
+            |id| id,
         )?;
         Ok(action.map_or(ConnectionAction::Continue, ConnectionAction::from_guest))
     }
@@ -107,14 +103,12 @@ impl Instance {
         size: u32,
         end_of_stream: bool,
     ) -> Result<ConnectionAction, Fault> {
-        let (callback, name) = match side {
+        let which = match side {
             Side::Request => (Callback::DownstreamData, "proxy_on_downstream_data"),
             Side::Response => (Callback::UpstreamData, "proxy_on_upstream_data"),
         };
-        let context = self.context(context, Kind::Stream, name)?;
-        let params = (context.id.get(), size, end_of_stream.into());
-        let call = call(callback, name, context);
-        let action = self.enter(streams, call, |exports| exports.data(side), params)?;
+        let params = |id| (id, size, end_of_stream.into());
+        let action = self.on_stream(streams, context, which, |it| it.data(side), params)?;
         Ok(action.map_or(ConnectionAction::Continue, ConnectionAction::from_guest))
     }
 
@@ -125,7 +119,7 @@ impl Instance {
         side: Side,
         by: PeerType,
     ) -> Result<(), Fault> {
-        let (callback, name) = match side {
+        let which = match side {
             Side::Request => (
                 Callback::DownstreamClose,
                 "proxy_on_downstream_connection_close",
@@ -135,10 +129,8 @@ impl Instance {
                 "proxy_on_upstream_connection_close",
             ),
         };
-        let context = self.context(context, Kind::Stream, name)?;
-        let params = (context.id.get(), by.into());
-        let call = call(callback, name, context);
-        self.enter(streams, call, |exports| exports.close(side), params)?;
+        let params = |id| (id, by.into());
+        self.on_stream(streams, context, which, |it| it.close(side), params)?;
         Ok(())
     }
 }

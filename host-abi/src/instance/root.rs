@@ -2,7 +2,8 @@
 //!
 //! Owns the end of root contexts. Timers and I/O are the embedder's.
 
-use super::{Call, Instance};
+use super::Instance;
+use super::entry::Call;
 use crate::calls::CallKind;
 use crate::context::{Context, ContextId, Kind};
 use crate::fault::Fault;

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use wasmtime::{Store, TypedFunc, UpdateDeadline};
 
+use super::entry::{Call, enter, fault};
 use super::exports::{Exports, typed};
-use super::{Call, Instance, InstanceId, StartError, StartStep, call_budget, enter, fault};
+use super::{Instance, InstanceId, StartError, StartStep, call_budget};
 use crate::budget::budget_nanos;
 use crate::context::{Context, ContextId, Kind};
 use crate::fault::{Fault, FaultKind, GuestExit};
@@ -234,9 +235,15 @@ impl Start<'_> {
             context: context(id, place),
         };
         let name = call.name;
-        enter(&mut self.store, &mut NoStreams, call, create, (id.get(), 0))
-            .map_err(|error| fault(self.store.data(), name, &error))
-            .map_err(|fault| self.error(StartStep::ContextCreate, plugin, Some(fault)))
+        enter(
+            &mut self.store,
+            &mut NoStreams,
+            &call,
+            create,
+            (id.get(), 0),
+        )
+        .map_err(|error| fault(self.store.data(), name, &error))
+        .map_err(|fault| self.error(StartStep::ContextCreate, plugin, Some(fault)))
     }
 
     /// Runs a callback that may refuse by answering 0.
@@ -263,7 +270,7 @@ impl Start<'_> {
             context,
         };
         self.store.data_mut().running.input = input;
-        let answer = enter(&mut self.store, &mut NoStreams, call, function, params)
+        let answer = enter(&mut self.store, &mut NoStreams, &call, function, params)
             .map_err(|error| fault(self.store.data(), name, &error))
             .map_err(|fault| self.error(step, plugin, Some(fault)))?;
         self.store.data_mut().running.input = Input::None;

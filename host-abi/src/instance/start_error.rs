@@ -19,6 +19,8 @@ pub enum StartStep {
     VmStart,
     /// `proxy_on_configure`
     Configure,
+    /// What the plugin does before its first stream; see [`crate::Instance::setup`].
+    SetUp,
 }
 
 impl StartStep {
@@ -30,6 +32,7 @@ impl StartStep {
             Self::ContextCreate => "create its root context",
             Self::VmStart => "start",
             Self::Configure => "be configured",
+            Self::SetUp => "be set up",
         }
     }
 }

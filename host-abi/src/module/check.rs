@@ -71,7 +71,7 @@ impl Outline {
 }
 
 /// The newest version the module says it speaks.
-fn abi_version(outline: &Outline) -> Result<AbiVersion, ModuleError> {
+pub(super) fn abi_version(outline: &Outline) -> Result<AbiVersion, ModuleError> {
     let known = AbiVersion::ALL
         .into_iter()
         .find(|version| outline.export(version.marker()).is_some());
@@ -85,7 +85,7 @@ fn abi_version(outline: &Outline) -> Result<AbiVersion, ModuleError> {
     })
 }
 
-fn import_problem(module: &str, name: &str, found: &Item) -> Option<ImportProblem> {
+pub(super) fn import_problem(module: &str, name: &str, found: &Item) -> Option<ImportProblem> {
     let row = IMPORTS
         .iter()
         .find(|row| row.name == name && row.namespace.modules().contains(&module));
@@ -108,15 +108,18 @@ fn unportable(outline: &Outline, abi: AbiVersion) -> Vec<String> {
     outline
         .imports
         .iter()
-        .filter(|(module, name, _)| {
-            !IMPORTS.iter().any(|row| {
-                row.name == name
-                    && row.namespace.modules().contains(&module.as_str())
-                    && row.versions.contains(&abi)
-            })
-        })
+        .filter(|(module, name, _)| !is_in_envoy(module, name, abi))
         .map(|(module, name, _)| format!("{module}.{name}"))
         .collect()
+}
+
+/// Whether Envoy gives a module of this version the function.
+pub(super) fn is_in_envoy(module: &str, name: &str, abi: AbiVersion) -> bool {
+    IMPORTS.iter().any(|row| {
+        row.name == name
+            && row.namespace.modules().contains(&module)
+            && row.versions.contains(&abi)
+    })
 }
 
 fn callbacks(outline: &Outline, abi: AbiVersion) -> Result<Callbacks, ModuleError> {

@@ -272,6 +272,31 @@ fn a_key_comes_in_der_or_in_pem_and_never_in_both() {
 }
 
 #[test]
+fn text_that_is_longer_than_a_body_may_be_is_neither_signed_nor_verified() {
+    let text = |len: usize| vec![b'a'; len];
+    let both = |len: usize| {
+        let (sign, verify) = (
+            message(&[(1, b"sha1"), (2, b"k"), (3, &text(len))]),
+            message(&[(1, b"sha1"), (2, b"k"), (3, &text(len)), (4, &text(len))]),
+        );
+        format!(
+            "{} {}",
+            call("sign", &sign),
+            call("verify_signature", &verify)
+        )
+    };
+    let mut spec = spec();
+    spec.limits.buffered_bytes = 100;
+    let mut run = Run::with(&at_headers(&format!("{} {}", both(100), both(101))), spec);
+    let context = run.stream();
+    run.headers(context).unwrap();
+    let said = run.said();
+    let statuses: Vec<&str> = said.iter().step_by(2).map(String::as_str).collect();
+    assert_eq!(statuses, ["0", "0", "2", "2"]);
+    assert_eq!(said[3], "\u{8}\u{1}");
+}
+
+#[test]
 fn every_listed_foreign_function_is_there_and_cel_is_not() {
     for name in FOREIGN_FUNCTIONS {
         // No message, or an empty one.

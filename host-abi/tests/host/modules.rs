@@ -264,7 +264,7 @@ fn plugins_share_an_instance_only_if_a_guest_could_not_tell() {
             ..spec()
         },
         PluginSpec {
-            stop_iteration: true,
+            stop_iteration: Some(true),
             ..spec()
         },
         PluginSpec {

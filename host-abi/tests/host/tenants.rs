@@ -122,7 +122,7 @@ fn a_module_declares_by_an_export_that_it_looks_ahead() {
     );
     assert!(!plain.stop_iteration() && declared.stop_iteration());
     let set = PluginSpec {
-        stop_iteration: true,
+        stop_iteration: Some(true),
         ..spec()
     };
     assert!(plugin(&filter(""), set).stop_iteration());

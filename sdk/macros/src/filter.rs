@@ -37,7 +37,7 @@ pub(crate) fn expand(kind: Kind, arguments: &Arguments, function: &ItemFn) -> Re
     let jobs = jobs(arguments);
     let setup = arguments.setup.as_ref().map_or_else(
         || quote!(::core::result::Result::Ok(())),
-        |path| quote_spanned!(path.span()=> #path(&cx).await),
+        |path| quote_spanned!(path.span()=> #path(&the_cx).await),
     );
     let mut inner = function.clone();
     inner.attrs = other.into_iter().cloned().collect();
@@ -62,9 +62,9 @@ pub(crate) fn expand(kind: Kind, arguments: &Arguments, function: &ItemFn) -> Re
             const JOBS: &'static [::tidegate_sdk::filter::Job<Self>] = &[#(#jobs),*];
 
             async fn setup(
-                cx: ::tidegate_sdk::cx::Cx<#config>,
+                the_cx: ::tidegate_sdk::cx::Cx<#config>,
             ) -> ::tidegate_sdk::error::Result<#state> {
-                let _ = &cx;
+                let _ = &the_cx;
                 #setup
             }
         }
@@ -102,23 +102,23 @@ fn run(kind: Kind, inner: &ItemFn, config: &syn::Type, state: &syn::Type) -> Tok
         Kind::Http => quote! {
             impl ::tidegate_sdk::Filter for #ident {
                 async fn run(
-                    request: ::tidegate_sdk::request::Request,
-                    next: ::tidegate_sdk::next::Next,
-                    cx: ::tidegate_sdk::cx::Cx<#config, #state>,
+                    the_request: ::tidegate_sdk::request::Request,
+                    the_next: ::tidegate_sdk::next::Next,
+                    the_cx: ::tidegate_sdk::cx::Cx<#config, #state>,
                 ) -> ::tidegate_sdk::error::Result<::tidegate_sdk::response::Response> {
                     #inner
-                    #ident(request, next, &cx).await
+                    #ident(the_request, the_next, &the_cx).await
                 }
             }
         },
         Kind::Network => quote! {
             impl ::tidegate_sdk::NetworkFilter for #ident {
                 async fn run(
-                    connection: ::tidegate_sdk::connection::Connection,
-                    cx: ::tidegate_sdk::cx::Cx<#config, #state>,
+                    the_connection: ::tidegate_sdk::connection::Connection,
+                    the_cx: ::tidegate_sdk::cx::Cx<#config, #state>,
                 ) -> ::tidegate_sdk::error::Result<()> {
                     #inner
-                    #ident(connection, &cx).await
+                    #ident(the_connection, &the_cx).await
                 }
             }
         },
@@ -166,7 +166,7 @@ fn jobs(arguments: &Arguments) -> Vec<TokenStream> {
             ::tidegate_sdk::filter::Job {
                 name: #name,
                 period: #period,
-                run: |cx| ::std::boxed::Box::pin(async move { #function(&cx).await }),
+                run: |the_cx| ::std::boxed::Box::pin(async move { #function(&the_cx).await }),
             }
         }
     })

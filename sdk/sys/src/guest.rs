@@ -68,19 +68,20 @@ pub trait Guest {
 /// calls `$start`, and those callbacks that the kind of plugin has (`http` or `network`), which
 /// call the methods of the [`Guest`] that the expression `$guest` gives.
 ///
-/// Natively it writes nothing.
+/// Natively it writes nothing. A filter is a unit struct, which a parameter of the same name would be
+/// taken for: hence their names.
 #[macro_export]
 macro_rules! export_guest {
     (http, $start:path, $guest:expr) => {
         #[cfg(target_family = "wasm")]
         const _: () = {
             $crate::__export_common!($start, $guest);
-            $crate::__export!($guest, on_request_headers, proxy_on_request_headers(headers: u32 as usize, end: u32 as bool) -> u32);
-            $crate::__export!($guest, on_request_body, proxy_on_request_body(size: u32 as usize, end: u32 as bool) -> u32);
-            $crate::__export!($guest, on_request_trailers, proxy_on_request_trailers(trailers: u32 as usize) -> u32);
-            $crate::__export!($guest, on_response_headers, proxy_on_response_headers(headers: u32 as usize, end: u32 as bool) -> u32);
-            $crate::__export!($guest, on_response_body, proxy_on_response_body(size: u32 as usize, end: u32 as bool) -> u32);
-            $crate::__export!($guest, on_response_trailers, proxy_on_response_trailers(trailers: u32 as usize) -> u32);
+            $crate::__export!($guest, on_request_headers, proxy_on_request_headers(the_headers: u32 as usize, the_end: u32 as bool) -> u32);
+            $crate::__export!($guest, on_request_body, proxy_on_request_body(the_size: u32 as usize, the_end: u32 as bool) -> u32);
+            $crate::__export!($guest, on_request_trailers, proxy_on_request_trailers(the_trailers: u32 as usize) -> u32);
+            $crate::__export!($guest, on_response_headers, proxy_on_response_headers(the_headers: u32 as usize, the_end: u32 as bool) -> u32);
+            $crate::__export!($guest, on_response_body, proxy_on_response_body(the_size: u32 as usize, the_end: u32 as bool) -> u32);
+            $crate::__export!($guest, on_response_trailers, proxy_on_response_trailers(the_trailers: u32 as usize) -> u32);
         };
     };
     (network, $start:path, $guest:expr) => {
@@ -88,10 +89,10 @@ macro_rules! export_guest {
         const _: () = {
             $crate::__export_common!($start, $guest);
             $crate::__export!($guest, on_new_connection, proxy_on_new_connection() -> u32);
-            $crate::__export!($guest, on_downstream_data, proxy_on_downstream_data(size: u32 as usize, end: u32 as bool) -> u32);
-            $crate::__export!($guest, on_upstream_data, proxy_on_upstream_data(size: u32 as usize, end: u32 as bool) -> u32);
-            $crate::__export!($guest, on_downstream_close, proxy_on_downstream_connection_close(by: u32 as u32));
-            $crate::__export!($guest, on_upstream_close, proxy_on_upstream_connection_close(by: u32 as u32));
+            $crate::__export!($guest, on_downstream_data, proxy_on_downstream_data(the_size: u32 as usize, the_end: u32 as bool) -> u32);
+            $crate::__export!($guest, on_upstream_data, proxy_on_upstream_data(the_size: u32 as usize, the_end: u32 as bool) -> u32);
+            $crate::__export!($guest, on_downstream_close, proxy_on_downstream_connection_close(the_by: u32 as u32));
+            $crate::__export!($guest, on_upstream_close, proxy_on_upstream_connection_close(the_by: u32 as u32));
         };
     };
 }
@@ -108,19 +109,19 @@ macro_rules! __export_common {
         #[unsafe(no_mangle)]
         extern "C" fn proxy_abi_version_0_2_1() {}
         #[unsafe(no_mangle)]
-        extern "C" fn proxy_on_memory_allocate(size: usize) -> *mut u8 {
-            $crate::memory::allocate(size)
+        extern "C" fn proxy_on_memory_allocate(the_size: usize) -> *mut u8 {
+            $crate::memory::allocate(the_size)
         }
-        $crate::__export!($guest, on_context_create, proxy_on_context_create(parent: u32 as u32));
-        $crate::__export!($guest, on_vm_start, proxy_on_vm_start(size: u32 as usize) -> u32);
-        $crate::__export!($guest, on_configure, proxy_on_configure(size: u32 as usize) -> u32);
+        $crate::__export!($guest, on_context_create, proxy_on_context_create(the_parent: u32 as u32));
+        $crate::__export!($guest, on_vm_start, proxy_on_vm_start(the_size: u32 as usize) -> u32);
+        $crate::__export!($guest, on_configure, proxy_on_configure(the_size: u32 as usize) -> u32);
         $crate::__export!($guest, on_tick, proxy_on_tick());
-        $crate::__export!($guest, on_queue_ready, proxy_on_queue_ready(queue: u32 as u32));
-        $crate::__export!($guest, on_http_call_response, proxy_on_http_call_response(token: u32 as u32, headers: u32 as usize, size: u32 as usize, trailers: u32 as usize));
-        $crate::__export!($guest, on_grpc_initial_metadata, proxy_on_grpc_receive_initial_metadata(token: u32 as u32, headers: u32 as usize));
-        $crate::__export!($guest, on_grpc_receive, proxy_on_grpc_receive(token: u32 as u32, size: u32 as usize));
-        $crate::__export!($guest, on_grpc_trailing_metadata, proxy_on_grpc_receive_trailing_metadata(token: u32 as u32, trailers: u32 as usize));
-        $crate::__export!($guest, on_grpc_close, proxy_on_grpc_close(token: u32 as u32, status: u32 as u32));
+        $crate::__export!($guest, on_queue_ready, proxy_on_queue_ready(the_queue: u32 as u32));
+        $crate::__export!($guest, on_http_call_response, proxy_on_http_call_response(the_token: u32 as u32, the_headers: u32 as usize, the_size: u32 as usize, the_trailers: u32 as usize));
+        $crate::__export!($guest, on_grpc_initial_metadata, proxy_on_grpc_receive_initial_metadata(the_token: u32 as u32, the_headers: u32 as usize));
+        $crate::__export!($guest, on_grpc_receive, proxy_on_grpc_receive(the_token: u32 as u32, the_size: u32 as usize));
+        $crate::__export!($guest, on_grpc_trailing_metadata, proxy_on_grpc_receive_trailing_metadata(the_token: u32 as u32, the_trailers: u32 as usize));
+        $crate::__export!($guest, on_grpc_close, proxy_on_grpc_close(the_token: u32 as u32, the_status: u32 as u32));
         $crate::__export!($guest, on_done, proxy_on_done() -> u32);
         $crate::__export!($guest, on_log, proxy_on_log());
         $crate::__export!($guest, on_delete, proxy_on_delete());
@@ -133,15 +134,15 @@ macro_rules! __export_common {
 macro_rules! __export {
     ($guest:expr, $method:ident, $name:ident($($arg:ident: u32 as $to:tt),*)) => {
         #[unsafe(no_mangle)]
-        extern "C" fn $name(context: u32 $(, $arg: u32)*) {
-            $crate::Guest::$method($guest, context $(, $crate::__convert!($arg as $to))*);
+        extern "C" fn $name(the_context: u32 $(, $arg: u32)*) {
+            $crate::Guest::$method($guest, the_context $(, $crate::__convert!($arg as $to))*);
         }
     };
     ($guest:expr, $method:ident, $name:ident($($arg:ident: u32 as $to:tt),*) -> u32) => {
         #[unsafe(no_mangle)]
-        extern "C" fn $name(context: u32 $(, $arg: u32)*) -> u32 {
-            let answer = $crate::Guest::$method($guest, context $(, $crate::__convert!($arg as $to))*);
-            u32::from($crate::guest::Answer::from(answer))
+        extern "C" fn $name(the_context: u32 $(, $arg: u32)*) -> u32 {
+            let the_answer = $crate::Guest::$method($guest, the_context $(, $crate::__convert!($arg as $to))*);
+            u32::from($crate::guest::Answer::from(the_answer))
         }
     };
 }

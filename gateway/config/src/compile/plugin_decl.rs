@@ -23,6 +23,7 @@ use crate::draft::PluginDecl;
 use crate::draft::PluginIsolation;
 use crate::draft::PluginSource;
 use crate::draft::PluginType;
+use crate::draft::Written;
 use crate::duration;
 use crate::kinds::Body;
 use crate::kinds::plugin;
@@ -34,6 +35,7 @@ use crate::place::At;
 use crate::rules::json_bytes;
 use crate::rules::secret_bytes;
 use crate::size;
+use crate::tree::Node;
 
 /// Memory of an instance, instances that serve one request each, CPU time of a call, time to start: docs/defaults.md.
 const MEMORY_BYTES: usize = 64 << 20;
@@ -131,19 +133,23 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
         ),
         root_id: spec.root_id.clone().unwrap_or_default(),
         vm_id: spec.vm_id.clone().unwrap_or_default(),
-        vm_config: json_bytes(spec.vm_config.as_ref()),
+        vm_config: json_bytes(spec.vm_config.as_ref().map(|config| &config.value)),
         traps_unknown_imports: spec
             .unknown_imports
             .as_ref()
             .is_some_and(|given| given.value == plugin::UnknownImports::TrapWhenCalled),
-        config: json_bytes(spec.config.as_ref()),
+        config: json_bytes(spec.config.as_ref().map(Node::to_json).as_ref()),
+        config_written: spec.config.as_ref().map(|node| Written {
+            node: node.clone(),
+            origin: candidate.version.origin.clone(),
+        }),
         env: Vec::new(),
         kind: kind(plugin),
         isolation: spec
             .isolation
             .as_ref()
             .map_or(PluginIsolation::Worker, |isolation| isolation.value),
-        stop_iteration: spec.stop_iteration == Some(true),
+        stop_iteration: spec.stop_iteration,
         strict: spec.strict == Some(true),
         failure_policy: match spec.failure_policy.as_ref().map(|policy| policy.value) {
             Some(plugin::FailurePolicy::FailOpen) => FailurePolicy::FailOpen,
@@ -191,10 +197,11 @@ pub(super) fn missing(from: &Candidate, name: &At<String>) -> PluginDecl {
         vm_config: Bytes::new(),
         traps_unknown_imports: false,
         config: Bytes::new(),
+        config_written: None,
         env: Vec::new(),
         kind: PluginType::Http,
         isolation: PluginIsolation::Worker,
-        stop_iteration: false,
+        stop_iteration: None,
         strict: false,
         failure_policy: FailurePolicy::FailClosed,
         memory_bytes: MEMORY_BYTES,

@@ -11,6 +11,7 @@ use crate::kinds::text::Ignored;
 use crate::kinds::text::ObjectName;
 use crate::kinds::text::SizeText;
 use crate::place::At;
+use crate::tree::Node;
 
 /// A WebAssembly filter (Proxy-Wasm): its code, settings, limits, and what it may reach.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -27,8 +28,8 @@ pub struct PluginSpec {
     /// Where its code comes from.
     pub source: At<PluginSource>,
     /// What the filter is told when it starts: an object as JSON, a string as it is.
-    #[schemars(extend("x-kubernetes-preserve-unknown-fields" = true))]
-    pub config: Option<At<Value>>,
+    #[schemars(with = "Value", extend("x-kubernetes-preserve-unknown-fields" = true))]
+    pub config: Option<Node>,
     /// Selects one of several filters in a module.
     #[schemars(length(max = 253))]
     pub root_id: Option<String>,
@@ -53,8 +54,8 @@ pub struct PluginSpec {
     /// How many requests one instance of it serves.
     #[schemars(extend("default" = "Worker"))]
     pub isolation: Option<At<PluginIsolation>>,
-    /// Whether it is shown bodies while it holds headers back. Modules can declare it themselves.
-    #[schemars(extend("default" = false))]
+    /// Whether it is shown bodies while it holds headers back. As its module declares if absent;
+    /// `false` overrules that.
     pub stop_iteration: Option<bool>,
     /// Whether host calls are answered exactly as Envoy answers them, where Tidegate is lenient.
     #[schemars(extend("default" = false))]

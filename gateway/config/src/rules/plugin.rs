@@ -37,10 +37,14 @@ pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
     check_targets(&spec.target_refs, &kinds, findings);
     check_routes(plugin, findings);
     check_service(plugin, findings);
-    for config in [&spec.config, &spec.vm_config].into_iter().flatten() {
-        if json_bytes(Some(config)).len() > MAX_CONFIG_BYTES {
+    let config = spec.config.as_ref();
+    let config = config.map(|config| (config.span, json_bytes(Some(&config.to_json()))));
+    let of_vm = spec.vm_config.as_ref();
+    let of_vm = of_vm.map(|config| (config.span, json_bytes(Some(&config.value))));
+    for (span, bytes) in config.into_iter().chain(of_vm) {
+        if bytes.len() > MAX_CONFIG_BYTES {
             let message = format!("the configuration is larger than {MAX_CONFIG_BYTES} bytes");
-            findings.error(config.span, message);
+            findings.error(span, message);
         }
     }
     let names = spec.env.iter().map(|one| (one.name.as_str(), &one.name));
@@ -208,8 +212,8 @@ fn decode(value: &str) -> Option<Vec<u8>> {
 }
 
 /// What a filter is told: a string as it is, anything else as JSON.
-pub(crate) fn json_bytes(config: Option<&At<Value>>) -> Bytes {
-    match config.map(|config| &config.value) {
+pub(crate) fn json_bytes(config: Option<&Value>) -> Bytes {
+    match config {
         None | Some(Value::Null) => Bytes::new(),
         Some(Value::String(text)) => Bytes::copy_from_slice(text.as_bytes()),
         Some(value) => Bytes::from(value.to_string()),

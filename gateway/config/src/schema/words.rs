@@ -89,7 +89,7 @@ pub(super) fn names(fields: &[FieldRule]) -> String {
 }
 
 /// A key in backquotes, shortened and escaped where it must be.
-pub(super) fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     let shown = shorten(name);
     match shown
         .strip_prefix('"')

@@ -7,13 +7,16 @@ use http::HeaderValue;
 use super::Redirect;
 use super::path_edit::split_query;
 use crate::authority;
+use crate::forwarded::X_FORWARDED_PROTO;
 use crate::message::RequestHead;
 
 impl Redirect {
     /// The value of the `location` field.
     ///
-    /// The port is the redirect's own; else, if it names a scheme, that scheme's; else the
-    /// listener's. A port that goes without saying is left out. The query stays. `prefix` is what
+    /// The scheme is the redirect's own, or the one that the client used: `x-forwarded-proto`, which
+    /// nobody but trusted proxies can write. The port is the redirect's own; else, if it names a scheme,
+    /// that scheme's; else the listener's, or what the client asked for if a proxy speaks another scheme
+    /// with it. A port that goes without saying is left out. The query stays. `prefix` is what
     /// the rule found: see [`crate::route::Found::prefix`].
     ///
     /// Without any host (HTTP/1.0 clients need not name one) it is a path.
@@ -28,12 +31,19 @@ impl Redirect {
         let host = host.unwrap_or_else(|| authority::split(asked).host);
         let mut location = Vec::new();
         if !host.is_empty() {
-            let scheme = self.scheme.as_deref().map(str::as_bytes);
-            let scheme = scheme.unwrap_or(request.scheme.as_bytes());
+            let own = self.scheme.as_deref().map(str::as_bytes);
+            let seen = seen_scheme(request);
+            let scheme = own.unwrap_or(seen);
             location.extend_from_slice(scheme);
             location.extend_from_slice(b"://");
             location.extend_from_slice(host.as_bytes());
-            let port = self.port_of(scheme, listener_port);
+            let is_in_front = own.is_none() && seen != request.scheme.as_bytes();
+            let in_front = if is_in_front {
+                authority::split(asked).port.or(well_known(seen))
+            } else {
+                None
+            };
+            let port = self.port_of(scheme, in_front.unwrap_or(listener_port));
             if well_known(scheme) != Some(port) {
                 location.extend_from_slice(format!(":{port}").as_bytes());
             }
@@ -55,6 +65,16 @@ impl Redirect {
     fn port_of(&self, scheme: &[u8], listener_port: u16) -> u16 {
         let of_scheme = self.scheme.as_ref().and_then(|_| well_known(scheme));
         self.port.or(of_scheme).unwrap_or(listener_port)
+    }
+}
+
+/// The scheme that the client used.
+fn seen_scheme(request: &RequestHead) -> &[u8] {
+    let seen = request.headers.get(X_FORWARDED_PROTO);
+    match seen.map(|seen| seen.as_bytes()) {
+        Some(b"https") => b"https",
+        Some(b"http") => b"http",
+        _ => request.scheme.as_bytes(),
     }
 }
 

@@ -76,6 +76,17 @@ pub(crate) enum Event {
     Released(usize),
     /// A filter adds to the response.
     Injected(usize),
+    /// More of a body that flows can be read.
+    Readable,
+}
+
+/// What is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// A frame.
+    Frame,
+    /// That there is something to read, of a body that flows.
+    Flow,
 }
 
 impl<'a, 's> Intake<'a, 's> {
@@ -113,7 +124,7 @@ impl<'a, 's> Intake<'a, 's> {
             self.check_room()?;
             let event = match self.ready()? {
                 Some(event) => event,
-                None => self.wait(deadline).await?,
+                None => self.wait(Wanted::Frame, deadline).await?,
             };
             // What it injects goes after its head.
             if !matches!(event, Event::Injected(by) if by == at) {
@@ -132,7 +143,7 @@ impl<'a, 's> Intake<'a, 's> {
         while self.progress.out.is_empty() && !self.progress.ended {
             let event = match self.ready()? {
                 Some(event) => event,
-                None if self.head_waits(announced) => self.wait(None).await?,
+                None if self.head_waits(announced) => self.wait(Wanted::Frame, None).await?,
                 None => return Ok(()),
             };
             self.on(event, Self::END).await?;
@@ -213,19 +224,22 @@ impl<'a, 's> Intake<'a, 's> {
         }
     }
 
-    /// Waits for the next frame, or for a filter to let go; at most until `deadline`.
-    pub(crate) async fn wait(&mut self, deadline: Option<Instant>) -> Result<Event, Stop> {
+    /// Waits for what is wanted next, or for a filter to let go; at most until `deadline`.
+    pub(crate) async fn wait(
+        &mut self,
+        wanted: Wanted,
+        deadline: Option<Instant>,
+    ) -> Result<Event, Stop> {
         let (run, side) = (self.run, self.side);
         let timeouts = run.timeouts;
         let next = async {
             match &mut self.source {
                 Source::Ready(_) => std::future::pending().await,
-                Source::Peer(inlet) => busy_frame(run, inlet).await,
+                Source::Peer(inlet) => busy(run, inlet, wanted).await,
             }
         };
         if run.chain.has_no_plugins() {
-            let frame = next.await;
-            return frame.map(Event::Frame).map_err(|err| failed(side, err));
+            return next.await.map_err(|err| failed(side, err));
         }
         let watermark = self.shows && run.hold(side) == Hold::Watermark;
         let reads = !self.progress.input_ended && !watermark;
@@ -247,45 +261,19 @@ impl<'a, 's> Intake<'a, 's> {
         tokio::select! {
             biased;
             released = released => released,
-            frame = next, if reads => frame.map(Event::Frame).map_err(|err| failed(side, err)),
+            event = next, if reads => event.map_err(|err| failed(side, err)),
             () = overdue => Err(run.body_overdue(side)),
         }
     }
 
     /// Does what an event asks for, for the filters before `until`.
     pub(crate) async fn on(&mut self, event: Event, until: usize) -> Result<(), Stop> {
-        self.run.stream.moved();
-        if let Event::Frame(Frame::Data { last: true, .. } | Frame::End(_)) = &event {
-            self.note_answered();
-        }
-        let (pieces, end) = match event {
-            Event::Frame(Frame::Data { bytes, last }) => {
-                if !self.shows {
-                    self.pass(bytes, last);
-                    return Ok(());
-                }
-                self.progress.taken += bytes.len() as u64;
-                self.progress.input_ended = last;
-                (VecDeque::from([bytes]), last)
-            }
-            Event::Frame(Frame::End(None)) => {
-                self.progress.input_ended = true;
-                if !self.shows {
-                    self.progress.ended = true;
-                    return Ok(());
-                }
-                (VecDeque::new(), true)
-            }
-            Event::Frame(Frame::End(Some(trailers))) => {
-                self.progress.input_ended = true;
-                *self.trailers() = Some(trailers);
-                return self.end_by_trailers(0, until).await;
-            }
+        let passed = match event {
+            Event::Frame(frame) => self.show(frame, until)?,
             Event::Released(at) => {
-                let passed = self
-                    .run
-                    .release(self.side, at, until, &mut self.progress.out)?;
-                return self.passed(passed, until).await;
+                self.run.stream.moved();
+                let out = &mut self.progress.out;
+                self.run.release(self.side, at, until, out)?
             }
             Event::Injected(at) => {
                 let Some(injection) = self.run.take_injection(at) else {
@@ -298,26 +286,81 @@ impl<'a, 's> Intake<'a, 's> {
                 let passed = self.run.inject(at, *injection, until, out)?;
                 return self.passed(passed, until).await;
             }
+            Event::Readable => return Ok(()),
         };
-        let passed = self
-            .run
-            .body(self.side, 0..until, pieces, end, &mut self.progress.out)?;
         self.passed(passed, until).await
     }
 
+    /// Takes in what is here already, without a wait. `None` once the end has passed all filters;
+    /// else what has to be done first.
+    pub(super) fn take_ready(&mut self) -> Result<Option<Passed>, Stop> {
+        if self.shows {
+            if self.progress.step != Self::END && !self.progress.is_none() {
+                return Ok(Some(Passed::Open)); // Some of it waits for some of the filters.
+            }
+            self.progress.step = Self::END;
+        }
+        while !self.progress.ended {
+            // What a filter injects goes before what it lets pass later.
+            let injects = self.run.injected(self.side).is_some();
+            let Some(frame) = (if injects { None } else { self.take()? }) else {
+                return Ok(Some(Passed::Open));
+            };
+            match self.show(frame, Self::END)? {
+                Passed::Open => {}
+                Passed::Ended => self.progress.ended = true,
+                Passed::Trailers(_) if self.run.chain.has_no_plugins() => {
+                    self.progress.by_trailers = true;
+                    self.progress.ended = true;
+                }
+                left => return Ok(Some(left)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Shows a frame to the filters before `until`, if they see bodies.
+    fn show(&mut self, frame: Frame, until: usize) -> Result<Passed, Stop> {
+        self.run.stream.moved();
+        let (piece, end) = match frame {
+            Frame::Data { bytes, last } => (Some(bytes), last),
+            Frame::End(None) => (None, true),
+            Frame::End(trailers) => {
+                self.progress.input_ended = true;
+                self.note_answered();
+                *self.trailers() = trailers;
+                return Ok(Passed::Trailers(0));
+            }
+        };
+        self.progress.taken += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        self.progress.input_ended = end;
+        if end {
+            self.note_answered();
+        }
+        let out = &mut self.progress.out;
+        if !self.shows {
+            out.extend(piece);
+            return Ok(if end { Passed::Ended } else { Passed::Open });
+        }
+        let pieces = piece.into_iter().collect();
+        self.run.body(self.side, 0..until, pieces, end, out)
+    }
+
     /// The last byte has come: filters may ask how long the origin took.
-    pub(super) fn note_answered(&self) {
+    fn note_answered(&self) {
         if self.side == Side::Response && !self.run.chain.has_no_plugins() {
             self.run.stream.state().note_answered();
         }
     }
 
-    /// Takes a piece that no filter is shown.
-    pub(super) fn pass(&mut self, bytes: Bytes, last: bool) {
-        self.progress.taken += bytes.len() as u64;
-        self.progress.input_ended = last;
-        self.progress.ended = last;
-        self.progress.out.push_back(bytes);
+    /// So many bytes have passed that nobody looked at; they are the last ones if `ended`.
+    pub(super) fn passed_unread(&mut self, bytes: usize, ended: bool) {
+        self.run.stream.moved();
+        self.progress.taken += bytes as u64;
+        if ended {
+            self.note_answered();
+            self.end_here();
+        }
     }
 
     /// Nothing more comes in, and nobody is told.
@@ -326,7 +369,8 @@ impl<'a, 's> Intake<'a, 's> {
         self.progress.ended = true;
     }
 
-    async fn passed(&mut self, passed: Passed, until: usize) -> Result<(), Stop> {
+    /// Does what is left to be done after a frame was shown.
+    pub(super) async fn passed(&mut self, passed: Passed, until: usize) -> Result<(), Stop> {
         match passed {
             Passed::Open | Passed::Held => Ok(()),
             Passed::Ended => {
@@ -370,12 +414,21 @@ impl<'a, 's> Intake<'a, 's> {
     }
 }
 
-/// The next frame of a body. Silence counts from the last piece in either direction: while one peer
+/// What comes next of a body. Silence counts from the last piece in either direction: while one peer
 /// talks, the other may listen.
-async fn busy_frame(run: FilterRun<'_>, inlet: &mut Inlet<'_>) -> Result<Frame, BodyError> {
+async fn busy(
+    run: FilterRun<'_>,
+    inlet: &mut Inlet<'_>,
+    wanted: Wanted,
+) -> Result<Event, BodyError> {
+    let idle = run.timeouts.stream_idle;
     loop {
         let before = run.stream.moves();
-        match inlet.frame(run.timeouts.stream_idle).await {
+        let came = match wanted {
+            Wanted::Frame => inlet.frame(idle).await.map(Event::Frame),
+            Wanted::Flow => inlet.readable(idle).await.map(|()| Event::Readable),
+        };
+        match came {
             Err(BodyError::TimedOut) if run.stream.moves() != before => {}
             ended => return ended,
         }

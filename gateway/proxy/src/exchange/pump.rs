@@ -2,8 +2,9 @@
 //!
 //! Owns the moment at which the head goes out: with the first bytes of the body, or as soon as there
 //! is nothing to wait for. Until then the length that is announced can still follow what filters
-//! made of the body.
+//! made of the body. A long body that nobody sees goes by in the kernel ([`unread`]).
 
+mod unread;
 mod writing;
 
 use bytes::Bytes;
@@ -11,10 +12,12 @@ use http::HeaderMap;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
 
+use crate::exchange::intake::Event;
 use crate::exchange::intake::Intake;
 use crate::exchange::intake::Source;
+use crate::exchange::intake::Wanted;
+use crate::filters::run::Passed;
 use crate::filters::run::Stop;
-use crate::http1::body::Frame;
 use crate::http1::encode::BodyEncoder;
 use crate::http1::writer::WriteError;
 use crate::outlet::Outlet;
@@ -37,6 +40,12 @@ pub(crate) trait PendingHead {
     fn takes_trailers(&self) -> bool;
     /// A piece of the body goes out.
     fn on_piece(&mut self, _piece: &Bytes) {}
+    /// Whether somebody has to see each piece.
+    fn needs_pieces(&self) -> bool {
+        false
+    }
+    /// So many bytes went out that nobody saw.
+    fn on_unread(&mut self, _bytes: usize) {}
     /// The body is complete.
     fn on_end(&mut self, _trailers: Option<&HeaderMap>) {}
 }
@@ -48,6 +57,14 @@ pub(crate) enum PumpEnd {
     Stop(Stop),
     /// The receiver failed.
     Sink(WriteError),
+}
+
+/// What of a message was gathered.
+enum Gathered {
+    /// All of it.
+    Whole,
+    /// Not all; this is left to be done for what was taken in.
+    Part(Passed),
 }
 
 /// One body on its way.
@@ -85,11 +102,11 @@ impl<'a, H: PendingHead> Pump<'a, H> {
 
     /// Moves the whole message.
     pub(crate) async fn run(&mut self) -> Result<(), PumpEnd> {
-        if self.gather()? {
-            return self.flush().await;
+        match self.gather()? {
+            Gathered::Whole => self.flush().await,
+            // Large, and not needed by a message that is here.
+            Gathered::Part(left) => Box::pin(self.stream(left)).await,
         }
-        // Large, and not needed by a message that is here.
-        Box::pin(self.stream()).await
     }
 
     /// Resolves when the client that the message came from has gone; what it sends meanwhile is
@@ -101,60 +118,63 @@ impl<'a, H: PendingHead> Pump<'a, H> {
         }
     }
 
-    /// Gathers the whole message if it is here, it is small, and no filter sees more than its head.
-    fn gather(&mut self) -> Result<bool, PumpEnd> {
+    /// Gathers the whole message if it is here, it is small, and no filter has to be waited for.
+    fn gather(&mut self) -> Result<Gathered, PumpEnd> {
         let trailers_are_shown =
             self.announced == BodyLength::Chunked && !self.intake.run.chain.has_no_plugins();
-        if self.intake.shows || trailers_are_shown {
-            return Ok(false);
+        if trailers_are_shown {
+            return Ok(Gathered::Part(Passed::Open));
         }
         if self.announced == BodyLength::Empty {
             // Header callbacks were told that this is the end.
             self.intake.end_here();
         }
-        while !self.intake.progress.ended {
-            match self.intake.take()? {
-                Some(Frame::Data { bytes, last }) => self.intake.pass(bytes, last),
-                Some(Frame::End(trailers)) => {
-                    *self.intake.trailers() = trailers;
-                    self.intake.end_here();
-                }
-                None => return Ok(false),
-            }
+        if let Some(left) = self.intake.take_ready()? {
+            return Ok(Gathered::Part(left));
         }
-        self.intake.note_answered();
         let size = self.intake.progress.out.iter().map(Bytes::len).sum();
         if !self.sink.gathers(size) {
-            return Ok(false);
+            return Ok(Gathered::Part(Passed::Open));
         }
         self.write_head(true)?;
-        let gathered = self.gather_pieces()?;
-        if gathered {
-            self.write_end()?;
+        if !self.gather_pieces()? {
+            return Ok(Gathered::Part(Passed::Open));
         }
-        Ok(gathered)
+        self.write_end()?;
+        Ok(Gathered::Whole)
     }
 
-    /// Moves the message as it comes.
-    async fn stream(&mut self) -> Result<(), PumpEnd> {
+    /// Moves the message as it comes, once what is left of what was taken in is done.
+    async fn stream(&mut self, left: Passed) -> Result<(), PumpEnd> {
         if self.announced == BodyLength::Empty {
-            // Header callbacks were told that this is the end: there is no body to show.
-            self.intake.end_here();
             return self.finish().await;
         }
         self.intake.catch_up(Intake::END).await?;
+        self.intake.passed(left, Intake::END).await?;
         while !self.intake.progress.ended {
             self.write_out().await?;
             let event = match self.intake.ready()? {
                 Some(event) => event,
                 None => {
                     self.settle().await?;
-                    self.intake.wait(None).await?
+                    self.wait().await?
                 }
             };
             self.intake.on(event, Intake::END).await?;
         }
         self.finish().await
+    }
+
+    /// Waits for more. What nobody has to see is passed on without being read.
+    async fn wait(&mut self) -> Result<Event, PumpEnd> {
+        if self.may_pass_unread() {
+            let event = self.intake.wait(Wanted::Flow, None).await?;
+            let is_readable = matches!(event, Event::Readable);
+            if !is_readable || self.pass_unread().await? {
+                return Ok(event);
+            }
+        }
+        Ok(self.intake.wait(Wanted::Frame, None).await?)
     }
 
     /// Writes what can be written before a wait.

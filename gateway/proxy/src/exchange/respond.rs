@@ -421,6 +421,12 @@ impl PendingHead for &mut SentHead<'_> {
         }
     }
 
+    fn on_unread(&mut self, bytes: usize) {
+        if !self.respond.run.chain.has_no_plugins() {
+            self.respond.run.stream.state().body_sent += bytes as u64;
+        }
+    }
+
     fn takes_trailers(&self) -> bool {
         let client = self.respond.client;
         match client.version {

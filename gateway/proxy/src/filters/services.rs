@@ -267,12 +267,7 @@ const MAX_LINE: usize = 8 * 1024;
 
 impl Services for VmServices {
     fn log(&self, line: &GuestLog<'_>) {
-        let GuestLog {
-            plugin,
-            root_id: _,
-            level,
-            message,
-        } = *line;
+        let plugin = line.plugin;
         match self.lines.admit(self.second()) {
             Admission::Pass => {}
             Admission::Last => {
@@ -284,17 +279,8 @@ impl Services for VmServices {
             }
             Admission::Drop => return,
         }
-        let message = message.get(..MAX_LINE).unwrap_or(message);
-        let message = message.escape_ascii();
-        match level {
-            LogLevel::Trace => tracing::trace!(target: "filter", plugin, "{message}"),
-            LogLevel::Debug => tracing::debug!(target: "filter", plugin, "{message}"),
-            LogLevel::Info => tracing::info!(target: "filter", plugin, "{message}"),
-            LogLevel::Warn => tracing::warn!(target: "filter", plugin, "{message}"),
-            LogLevel::Error | LogLevel::Critical => {
-                tracing::error!(target: "filter", plugin, "{message}");
-            }
-        }
+        let message = line.message.get(..MAX_LINE).unwrap_or(line.message);
+        GuestLog { message, ..*line }.trace();
     }
 
     fn log_level(&self) -> LogLevel {

@@ -132,3 +132,49 @@ fn start(order: StartOrder, pause: Duration, delayed: &mut Vec<Delayed>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tidegate_host_abi::Node;
+    use tokio::sync::mpsc::UnboundedReceiver;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::filters::services::Commons;
+    use crate::filters::services::Reach;
+
+    /// An order that cannot be filled, for there is no plugin in it.
+    fn order(is_retired: bool) -> (StartOrder, UnboundedReceiver<Message>) {
+        let (reply, replies) = unbounded_channel();
+        let commons = Commons::new(Node::default());
+        let order = StartOrder {
+            vm: VmId(1),
+            plugins: Vec::new(),
+            services: VmServices::new(&commons, &Arc::<Reach>::default()),
+            retired: Arc::new(AtomicBool::new(is_retired)),
+            after: Duration::ZERO,
+            reply,
+        };
+        (order, replies)
+    }
+
+    #[test]
+    fn a_start_that_fails_is_tried_again_only_while_somebody_wants_it() {
+        let mut delayed = Vec::new();
+        let (wanted, replies) = order(false);
+        start(wanted, FIRST_PAUSE, &mut delayed);
+        let again = delayed.pop().expect("it failed");
+        assert!(delayed.is_empty());
+        assert_eq!(again.pause, FIRST_PAUSE);
+
+        again.order.retired.store(true, Ordering::Relaxed);
+        start(again.order, LONGEST_PAUSE, &mut delayed);
+        assert!(delayed.is_empty(), "no generation has the plugin any more");
+        assert!(replies.is_empty());
+
+        let (unheard, replies) = order(false);
+        drop(replies);
+        start(unheard, FIRST_PAUSE, &mut delayed);
+        assert!(delayed.is_empty(), "its worker has ended");
+    }
+}

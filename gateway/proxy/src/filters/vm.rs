@@ -6,6 +6,7 @@
 
 mod numbers;
 mod own;
+mod setup;
 mod succession;
 mod ticks;
 
@@ -27,6 +28,7 @@ use tidegate_host_abi::Isolation;
 use tidegate_host_abi::Plugin;
 use tidegate_host_abi::QueueEvent;
 use tidegate_host_abi::Services as _;
+use tidegate_host_abi::SetupState;
 use tidegate_host_abi::Streams;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -48,6 +50,7 @@ use crate::filters::services::VmServices;
 pub(crate) use crate::filters::vm::own::Exhausted;
 use crate::filters::vm::own::Pool;
 pub(crate) use crate::filters::vm::own::STOCK;
+pub(crate) use crate::filters::vm::setup::LONGEST_SETUP;
 use crate::filters::vm::succession::Succession;
 use crate::generation::VmId;
 use crate::generation::VmPlan;
@@ -92,6 +95,10 @@ pub(crate) struct Vm {
     permit: RefCell<Option<Permit>>,
     /// Since when no stream and no generation has it.
     alone_since: Cell<Option<Instant>>,
+    /// The instance in place is not set up yet.
+    in_setup: Cell<bool>,
+    /// Its generation serves.
+    serves: Cell<bool>,
 }
 
 /// Why a guest was not entered, or did not come back well. Logged where it happened.
@@ -132,6 +139,8 @@ impl Vm {
             pool: isolated.then(Pool::default),
             permit: RefCell::default(),
             alone_since: Cell::new(None),
+            in_setup: Cell::new(false),
+            serves: Cell::new(false),
         })
     }
 
@@ -148,6 +157,11 @@ impl Vm {
     pub(crate) fn namespace(&self) -> &str {
         let first = self.plugins.first();
         first.map_or("", |plugin| plugin.spec().namespace.as_str())
+    }
+
+    /// Its generation serves from now on.
+    pub(crate) fn serve(&self) {
+        self.serves.set(true);
     }
 
     /// The number of the instance in place.
@@ -186,6 +200,7 @@ impl Vm {
 
     fn install(self: &Rc<Self>, instance: Instance) {
         instance.claim_queues();
+        self.in_setup.set(instance.setup() != SetupState::Done);
         *self.active.borrow_mut() = Some(instance);
         // What the guest asked for while it was started could not be done before.
         self.settle();
@@ -242,11 +257,19 @@ impl Vm {
 
     /// Whether there is an instance that any stream may enter, and nothing to wait for.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.is_pool() && self.active.borrow().is_some() && !self.breaker.borrow().is_open()
+        !self.is_pool()
+            && self.active.borrow().is_some()
+            && !self.in_setup.get()
+            && !self.breaker.borrow().is_open()
     }
 
     /// Resolves when there is an instance that may be entered, or when there will be none soon.
     pub(crate) async fn ready(&self) {
+        if self.in_setup.get() {
+            // Rare, and large beside the rest. Without an instance the failure policy answers.
+            Box::pin(self.set_up()).await.ok();
+            return;
+        }
         if self.is_pool() || self.active.borrow().is_some() || self.breaker.borrow().is_open() {
             return;
         }
@@ -332,6 +355,7 @@ impl Vm {
     /// Does what the guest asked for in its last callback.
     #[cold]
     fn settle(self: &Rc<Self>) {
+        let mut setup_ended = false;
         let (calls, grpc, redis_calls, lookups, events, ticks_changed) = {
             let mut active = self.active.borrow_mut();
             let Some(instance) = active.as_mut() else {
@@ -340,6 +364,9 @@ impl Vm {
             let events = instance.take_queue_events();
             if instance.take_rebuild_wish() {
                 self.renew.set(true);
+            }
+            if instance.take_setup_end() {
+                setup_ended = true;
             }
             (
                 instance.take_http_calls(),
@@ -367,6 +394,9 @@ impl Vm {
         }
         if ticks_changed {
             self.restart_ticks();
+        }
+        if setup_ended {
+            self.on_setup_end();
         }
         if self.renew.get() {
             self.renew_if_idle();

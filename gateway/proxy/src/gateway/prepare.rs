@@ -32,20 +32,14 @@ pub(super) struct Share {
     pub(super) sockets: Vec<(BindId, TcpListener)>,
 }
 
-/// Binds and starts what is new, for so many workers. `is_ours` says whether an address overlaps one
-/// that this gateway has, or had a moment ago.
+/// Starts the instances that are new, for so many workers.
 ///
 /// # Errors
 ///
-/// [`StartError`]; what was bound or started before it is closed again.
-pub(super) fn prepare(
-    drawn: &Drawn,
-    is_ours: impl Fn(SocketAddr) -> bool,
-    workers: usize,
-) -> Result<Prepared, StartError> {
+/// [`StartError`]; what was started before it is dropped.
+pub(super) fn start_vms(drawn: &Drawn, workers: usize) -> Result<Prepared, StartError> {
     let mut each: Vec<Share> = Vec::new();
     each.resize_with(workers, Share::default);
-    let mut addresses = Vec::new();
     for vm in &drawn.new_vms {
         let spec = vm.plugins.first().map(|plugin| plugin.spec());
         let (workers, instances) = match spec.map(|spec| (spec.kind, spec.isolation)) {
@@ -61,7 +55,24 @@ pub(super) fn prepare(
             share.instances.push((vm.id, start_vm(vm, instances)?));
         }
     }
-    // Last, so that nobody is let in by the kernel before there is somebody to accept.
+    let addresses = Vec::new();
+    Ok(Prepared { each, addresses })
+}
+
+/// Binds what is new. Last of all, so that nobody is let in by the kernel before there is somebody
+/// to accept. `is_ours` says whether an address overlaps one that this gateway has, or had a moment
+/// ago.
+///
+/// # Errors
+///
+/// [`StartError`]; what was bound before it is closed again.
+pub(super) fn bind(
+    drawn: &Drawn,
+    is_ours: impl Fn(SocketAddr) -> bool,
+    prepared: &mut Prepared,
+) -> Result<(), StartError> {
+    let Prepared { each, addresses } = prepared;
+    let workers = each.len();
     for (id, bind) in &drawn.new_binds {
         let others = if is_ours(bind.address) {
             Others::AreOurs
@@ -76,7 +87,7 @@ pub(super) fn prepare(
             share.sockets.push((*id, socket));
         }
     }
-    Ok(Prepared { each, addresses })
+    Ok(())
 }
 
 fn start_vm(vm: &VmPlan, count: usize) -> Result<Vec<Instance>, StartError> {

@@ -71,6 +71,26 @@ impl BodyReader {
         self.received
     }
 
+    /// Bytes that are still to come, if that is known.
+    pub(crate) fn left(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Exactly(left) => Some(left),
+            Kind::Done => Some(0),
+            Kind::Chunked(_) | Kind::UntilClose => None,
+        }
+    }
+
+    /// So many bytes of those that are [`Self::left`] were passed on and not read.
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        if let Kind::Exactly(left) = &mut self.kind {
+            *left = left.saturating_sub(bytes as u64);
+            self.received += bytes as u64;
+            if *left == 0 {
+                self.kind = Kind::Done;
+            }
+        }
+    }
+
     /// The next frame if it is in the buffer already.
     pub(crate) fn decode(&mut self, buf: &mut BytesMut) -> Result<Option<Frame>, BodyError> {
         let frame = match &mut self.kind {

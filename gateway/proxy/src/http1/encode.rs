@@ -189,11 +189,16 @@ impl BodyEncoder {
     }
 
     /// Counts data that frames itself.
-    pub(crate) fn count(&mut self, data: &Bytes) -> Result<(), LengthBroken> {
+    pub(crate) fn count(&mut self, bytes: usize) -> Result<(), LengthBroken> {
         if let Kind::Exactly(left) = &mut self.kind {
-            *left = left.checked_sub(data.len() as u64).ok_or(LengthBroken)?;
+            *left = left.checked_sub(bytes as u64).ok_or(LengthBroken)?;
         }
         Ok(())
+    }
+
+    /// Whether nothing stands between the bytes of the body.
+    pub(crate) fn is_bare(&self) -> bool {
+        !matches!(self.kind, Kind::Chunked)
     }
 
     /// Whether a body that frames itself may end here.
@@ -206,17 +211,15 @@ impl BodyEncoder {
 
     /// What must be written before this data.
     pub(crate) fn before(&mut self, out: &mut Vec<u8>, data: &Bytes) -> Result<(), LengthBroken> {
-        match &mut self.kind {
-            Kind::Exactly(left) => {
-                *left = left.checked_sub(data.len() as u64).ok_or(LengthBroken)?;
-            }
+        match self.kind {
+            Kind::Exactly(_) => self.count(data.len()),
             Kind::Chunked => {
                 hexadecimal(out, data.len());
                 out.extend_from_slice(b"\r\n");
+                Ok(())
             }
-            Kind::UntilClose => {}
+            Kind::UntilClose => Ok(()),
         }
-        Ok(())
     }
 
     /// What must be written after this data.

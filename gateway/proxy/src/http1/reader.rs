@@ -4,6 +4,7 @@
 //! thousand of them cost little.
 
 use std::future::poll_fn;
+use std::mem::MaybeUninit;
 use std::pin::pin;
 use std::task::Context;
 use std::task::Poll;
@@ -11,11 +12,14 @@ use std::task::Waker;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use socket2::SockRef;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::failure::Failure;
 use tokio::io::AsyncRead as _;
 use tokio::io::AsyncReadExt as _;
+use tokio::io::Interest;
 use tokio::io::ReadBuf;
+use tokio::net::TcpStream;
 
 use crate::deadline::Deadline;
 use crate::http1::body::BodyError;
@@ -24,12 +28,16 @@ use crate::http1::body::Frame;
 use crate::http1::head::HeadScan;
 use crate::http1::head::ParsedResponse;
 use crate::http1::head::take_response;
+use crate::transport::Filled;
+use crate::transport::LentPipe;
 use crate::transport::ReadHalf;
 
 /// What one read asks for: more than nearly every head, and a body in few calls.
 const READ_SIZE: usize = 8 * 1024;
 /// What one read asks for once a body has proved to be large.
 const LARGE_READ_SIZE: usize = 64 * 1024;
+/// What has to be left of a body that is passed on without being read.
+const WORTH_A_PIPE: u64 = 32 * 1024;
 
 /// The reading half of a connection.
 #[derive(Debug)]
@@ -41,6 +49,8 @@ pub(crate) struct Reader {
     /// The body of the message whose head was read last.
     pub(crate) body: BodyReader,
     next_read: usize,
+    /// The peer has said that it will send nothing more, and all that it sent was read.
+    pub(crate) ended: bool,
 }
 
 /// How a read ended.
@@ -64,6 +74,7 @@ impl Reader {
             buf: BytesMut::new(),
             body: BodyReader::default(),
             next_read: READ_SIZE,
+            ended: false,
         }
     }
 
@@ -93,7 +104,10 @@ impl Reader {
         let before = self.buf.len();
         let read = self.half.read_buf(&mut self.buf);
         let end = match self.deadline.limit(limit, read).await {
-            Ok(Ok(0)) => return ReadEnd::Eof,
+            Ok(Ok(0)) => {
+                self.ended = true;
+                return ReadEnd::Eof;
+            }
             Ok(Ok(_)) => ReadEnd::Data,
             Ok(Err(_)) => return ReadEnd::Broken,
             Err(_) => return ReadEnd::TimedOut,
@@ -103,6 +117,34 @@ impl Reader {
             self.next_read = LARGE_READ_SIZE;
         }
         end
+    }
+
+    /// Whether much of the body is left and it comes fast, on a connection whose bytes can be passed on
+    /// without being read.
+    pub(crate) fn flows(&self) -> bool {
+        self.next_read == LARGE_READ_SIZE
+            && self.buf.is_empty()
+            && self.body.left().is_some_and(|left| left >= WORTH_A_PIPE)
+            && self.half.plain().is_some()
+    }
+
+    /// Takes what has come of the body into a pipe.
+    pub(crate) fn fill_pipe(&mut self, pipe: &mut LentPipe<'_>) -> Filled {
+        let (Some(from), Some(left)) = (self.half.plain(), self.body.left()) else {
+            return Filled::Refused;
+        };
+        let filled = pipe.fill(from, left);
+        if let Filled::Some(bytes) = filled {
+            self.body.skip(bytes);
+            if self.body.is_done() {
+                // Nobody has seen yet that nothing follows: the connection would not look quiet.
+                forget_readiness(from);
+            }
+            if bytes < READ_SIZE {
+                self.next_read = READ_SIZE; // Copying so little costs less.
+            }
+        }
+        filled
     }
 
     /// Waits until a byte can be read. Cancel-safe.
@@ -178,6 +220,14 @@ impl Reader {
     pub(crate) fn half(&self) -> &ReadHalf {
         &self.half
     }
+}
+
+/// Asks a connection whether more can be read, so that its next wait is a wait.
+fn forget_readiness(tcp: &TcpStream) {
+    let mut byte = [MaybeUninit::uninit()];
+    let peek = || SockRef::from(tcp).peek(&mut byte);
+    // Bytes and errors stay where they are.
+    tcp.try_io(Interest::READABLE, peek).ok();
 }
 
 impl Reader {

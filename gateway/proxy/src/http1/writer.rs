@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::deadline::Deadline;
+use crate::transport::LentPipe;
 use crate::transport::WriteHalf;
 
 /// How much is gathered before it is written.
@@ -128,6 +129,35 @@ impl Writer {
         }
     }
 
+    /// Whether bytes can be passed on to its connection without being read.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.out.is_empty() && self.half.plain().is_some()
+    }
+
+    /// Writes all that is in a pipe. It needs [`Self::is_plain`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::send`].
+    pub(crate) async fn drain(
+        &mut self,
+        pipe: &mut LentPipe<'_>,
+        stall: Duration,
+    ) -> Result<(), WriteError> {
+        while !pipe.is_empty() {
+            let Some(to) = self.half.plain() else {
+                return Err(WriteError::Broken);
+            };
+            let drain = poll_fn(|cx| pipe.poll_drain(to, cx));
+            match self.deadline.limit(stall, drain).await {
+                Ok(Ok(0) | Err(_)) => return Err(WriteError::Broken),
+                Ok(Ok(wrote)) => self.written += wrote as u64,
+                Err(_) => return Err(WriteError::Stalled),
+            }
+        }
+        Ok(())
+    }
+
     /// Whether all that was gathered has left.
     pub(crate) fn is_flushed(&self) -> bool {
         self.out.is_empty()
@@ -154,6 +184,13 @@ impl Writer {
     /// Lets go without sending FIN: the connection ends as its socket is set to.
     pub(crate) fn forget(self) {
         self.half.forget();
+    }
+
+    /// Ends the connection with a peer that has ended it; TLS has a word of its own for it.
+    pub(crate) async fn farewell(&mut self, limit: Duration) {
+        let half = &mut self.half;
+        let farewell = poll_fn(|cx| half.poll_farewell(cx));
+        self.deadline.limit(limit, farewell).await.ok();
     }
 
     /// Sends FIN: the peer sees the end of what was written. TLS has a word of its own for it,

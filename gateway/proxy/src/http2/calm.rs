@@ -9,6 +9,11 @@ use std::cell::Cell;
 use std::time::Duration;
 use std::time::Instant;
 
+use crate::http2::scan::CONTINUATION;
+use crate::http2::scan::DATA;
+use crate::http2::scan::HEADERS;
+use crate::http2::scan::Scan;
+
 /// Frames that may come at once.
 const BURST: u64 = 4096;
 /// Frames that every second adds.
@@ -20,14 +25,8 @@ const RESETS: u32 = 200;
 /// A request that lived for less than this was reset at once.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-/// The bytes before a frame: length, type, flags, stream.
-const HEAD_BYTES: usize = 9;
 /// The bytes before the first frame (RFC 9113 §3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const CONTINUATION: u8 = 9;
 
 /// The budget of one connection.
 #[derive(Debug)]
@@ -45,15 +44,6 @@ pub(super) struct Calm {
     data: Cell<u64>,
 }
 
-/// Where in the frames the bytes are that come next.
-#[derive(Debug, Clone, Copy)]
-struct Scan {
-    /// Bytes before the next head.
-    skip: usize,
-    head: [u8; HEAD_BYTES],
-    head_len: usize,
-}
-
 impl Calm {
     pub(super) fn new() -> Self {
         Self {
@@ -63,11 +53,7 @@ impl Calm {
             over: Cell::new(false),
             resets: Cell::new(0),
             waits: Cell::new(false),
-            scan: Cell::new(Scan {
-                skip: PREFACE.len(),
-                head: [0; HEAD_BYTES],
-                head_len: 0,
-            }),
+            scan: Cell::new(Scan::after(PREFACE.len())),
             data: Cell::new(0),
         }
     }
@@ -111,28 +97,9 @@ impl Calm {
     }
 
     /// Bytes came from the client.
-    pub(super) fn read(&self, mut bytes: &[u8]) {
+    pub(super) fn read(&self, bytes: &[u8]) {
         let mut scan = self.scan.get();
-        while !bytes.is_empty() {
-            if scan.skip > 0 {
-                let skip = scan.skip.min(bytes.len());
-                scan.skip -= skip;
-                bytes = bytes.get(skip..).unwrap_or_default();
-                continue;
-            }
-            let (now, rest) = bytes.split_at(bytes.len().min(HEAD_BYTES - scan.head_len));
-            if let Some(place) = scan.head.get_mut(scan.head_len..scan.head_len + now.len()) {
-                place.copy_from_slice(now);
-            }
-            scan.head_len += now.len();
-            bytes = rest;
-            if scan.head_len == HEAD_BYTES {
-                let [a, b, c, kind, ..] = scan.head;
-                scan.skip = u32::from_be_bytes([0, a, b, c]) as usize;
-                scan.head_len = 0;
-                self.frame(kind, scan.skip);
-            }
-        }
+        scan.read(bytes, |kind, length| self.frame(kind, length));
         self.scan.set(scan);
     }
 

@@ -100,6 +100,9 @@ impl StreamReader {
         let failed = |err| Poll::Ready(Err(head::failure_of(&self.stream.note(err))));
         match ready!(coming.poll_informational(cx)) {
             Some(Ok(interim)) => {
+                if let Some(heads) = &self.stream.heads {
+                    heads.taken();
+                }
                 let (parts, ()) = interim.into_parts();
                 return Poll::Ready(head::take_response(parts, &self.limits));
             }

@@ -285,10 +285,11 @@ impl Connection {
         let body = request.body_mut();
         let upload = (!body.is_end_stream()).then(|| self.room.enter(body.flow_control().clone()));
         // The connection owns its tasks: they end with it at the latest.
-        self.streams.spawn_local(async move {
+        // Boxed: tasks are moved about as they begin and end.
+        self.streams.spawn_local(Box::pin(async move {
             serve_stream(link, calm, request, respond).await;
             drop(upload);
-        });
+        }));
     }
 }
 

@@ -17,6 +17,7 @@ use h2::client::ResponseFuture;
 use h2::server::SendResponse;
 
 use crate::upstream::h2::Reserved;
+use crate::upstream::h2::heads::Heads;
 
 /// One stream as its two ends share it.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(crate) struct Stream {
     pub(super) waiting: RefCell<Option<Waker>>,
     /// The peer has not looked at what was sent: it may be sent again.
     pub(super) unprocessed: Cell<bool>,
+    /// Heads of the origin's connection that nobody has looked at.
+    pub(super) heads: Option<Rc<Heads>>,
 }
 
 /// How far sending has come.
@@ -46,20 +49,22 @@ pub(super) enum Sending {
 impl Stream {
     /// The answer to a client's request.
     pub(crate) fn response(respond: SendResponse<Bytes>) -> Rc<Self> {
-        Self::new(Sending::Response(respond))
+        Self::new(Sending::Response(respond), None)
     }
 
     /// A request to an origin.
     pub(crate) fn request(reserved: Reserved) -> Rc<Self> {
-        Self::new(Sending::Request(reserved))
+        let heads = reserved.heads();
+        Self::new(Sending::Request(reserved), Some(heads))
     }
 
-    fn new(sending: Sending) -> Rc<Self> {
+    fn new(sending: Sending, heads: Option<Rc<Heads>>) -> Rc<Self> {
         Rc::new(Self {
             sending: RefCell::new(sending),
             response: RefCell::default(),
             waiting: RefCell::default(),
             unprocessed: Cell::new(false),
+            heads,
         })
     }
 

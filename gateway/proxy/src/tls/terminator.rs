@@ -35,7 +35,9 @@ pub(super) const SERVED: &[&str] = &["h2", "http/1.1"];
 /// TLS towards clients, ready for handshakes.
 #[derive(Debug)]
 pub(crate) struct Terminator {
-    pub(crate) config: Arc<ServerConfig>,
+    config: Arc<ServerConfig>,
+    /// The same for clients that show a ticket.
+    again: Arc<ServerConfig>,
     shown: Arc<Shown>,
     pub(crate) trust: Arc<Trust>,
 }
@@ -162,11 +164,25 @@ impl Terminator {
             .iter()
             .map(|name| name.as_bytes().to_vec())
             .collect();
+        // A client with several connections needs tickets for each of them; one that has used a
+        // ticket needs another one in its place.
+        let mut again = config.clone();
+        again.send_tls13_tickets = 1;
         Ok(Self {
             config: Arc::new(config),
+            again: Arc::new(again),
             shown,
             trust,
         })
+    }
+
+    /// The settings for a handshake with a client that shows a ticket, or none.
+    pub(crate) fn config(&self, shows_ticket: bool) -> &Arc<ServerConfig> {
+        if shows_ticket {
+            &self.again
+        } else {
+            &self.config
+        }
     }
 
     /// The certificate that a client with this greeting is shown.

@@ -1,7 +1,9 @@
 //! A TCP connection below TLS.
 //!
 //! Owns reading in larger pieces than the TLS library asks for while there is much to read: it asks
-//! for 4 KiB, a quarter of a full record. A connection with nothing to read holds no buffer.
+//! for 4 KiB, a quarter of a full record. A connection with nothing to read holds no buffer. In a
+//! handshake with a client, what is written waits until there is nothing to read: the tickets at its
+//! end leave with the answer to a request that came with the client's last word.
 
 use std::io;
 use std::io::IoSlice;
@@ -17,6 +19,8 @@ use tokio::net::TcpStream;
 
 /// What one read takes while there is much to read: two full records.
 const LARGE: usize = 32 * 1024;
+/// How much of a handshake waits to be written.
+const GATHERED: usize = 16 * 1024;
 
 /// A TCP connection below TLS.
 #[derive(Debug)]
@@ -29,6 +33,10 @@ pub(crate) struct Socket {
     filled: usize,
     /// The last read took all that it asked for: more is waiting.
     busy: bool,
+    /// A handshake is under way in which what is written waits.
+    greets: bool,
+    /// Written and not sent yet.
+    gathered: Vec<u8>,
 }
 
 impl Socket {
@@ -40,7 +48,78 @@ impl Socket {
             at: 0,
             filled: 0,
             busy: false,
+            greets: false,
+            gathered: Vec::new(),
         }
+    }
+
+    /// The same for a handshake with a client.
+    pub(crate) fn greeting(tcp: TcpStream) -> Self {
+        Self {
+            greets: true,
+            ..Self::new(tcp)
+        }
+    }
+
+    /// The handshake is over: what waits leaves with what is written next, or when there is nothing
+    /// to read.
+    pub(crate) fn end_greeting(&mut self) {
+        self.greets = false;
+    }
+
+    /// Sends what waits.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.gathered.is_empty() {
+            match ready!(Pin::new(&mut self.tcp).poll_write(cx, &self.gathered))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => drop(self.gathered.drain(..sent)),
+            }
+            if self.gathered.is_empty() {
+                self.gathered = Vec::new();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Takes of what is written as much as may wait; 0 if it does not have to.
+    fn gather(&mut self, slices: &[IoSlice<'_>]) -> usize {
+        if !self.greets && self.gathered.is_empty() {
+            return 0;
+        }
+        let before = self.gathered.len();
+        for slice in slices {
+            let room = GATHERED.saturating_sub(self.gathered.len());
+            let taken = slice.get(..room.min(slice.len())).unwrap_or_default();
+            self.gathered.extend_from_slice(taken);
+        }
+        self.gathered.len() - before
+    }
+
+    /// Writes some of these slices, with what waits.
+    fn poll_write_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let taken = self.gather(slices);
+        if taken == 0 {
+            ready!(self.poll_send(cx))?;
+            return Pin::new(&mut self.tcp).poll_write_vectored(cx, slices);
+        }
+        if !self.greets
+            && let Poll::Ready(Err(err)) = self.poll_send(cx)
+        {
+            return Poll::Ready(Err(err));
+        }
+        Poll::Ready(Ok(taken))
+    }
+
+    /// Nothing can be read: whoever waits for an answer gets all that was written.
+    fn poll_nothing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Poll::Ready(Err(err)) = self.poll_send(cx) {
+            return Poll::Ready(Err(err));
+        }
+        Poll::Pending
     }
 
     /// The connection.
@@ -82,7 +161,11 @@ impl AsyncRead for Socket {
         if !this.busy {
             this.let_go();
             let before = into.remaining();
-            ready!(Pin::new(&mut this.tcp).poll_read(cx, into))?;
+            let read = Pin::new(&mut this.tcp).poll_read(cx, into);
+            if read.is_pending() {
+                return this.poll_nothing(cx);
+            }
+            ready!(read)?;
             this.busy = before > 0 && into.remaining() == 0;
             return Poll::Ready(Ok(()));
         }
@@ -93,7 +176,7 @@ impl AsyncRead for Socket {
         match read {
             Poll::Pending => {
                 this.let_go();
-                Poll::Pending
+                this.poll_nothing(cx)
             }
             Poll::Ready(Ok(())) => {
                 (this.at, this.filled) = (0, filled);
@@ -112,7 +195,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().tcp).poll_write(cx, bytes)
+        self.get_mut().poll_write_with(cx, &[IoSlice::new(bytes)])
     }
 
     fn poll_write_vectored(
@@ -120,7 +203,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().tcp).poll_write_vectored(cx, slices)
+        self.get_mut().poll_write_with(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -128,11 +211,18 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_flush(cx)
+        let this = self.get_mut();
+        if this.greets {
+            return Poll::Ready(Ok(()));
+        }
+        ready!(this.poll_send(cx))?;
+        Pin::new(&mut this.tcp).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
+        let this = self.get_mut();
+        ready!(this.poll_send(cx))?;
+        Pin::new(&mut this.tcp).poll_shutdown(cx)
     }
 }
 
@@ -143,16 +233,13 @@ mod tests {
     use tokio::net::TcpListener;
     use tokio::net::TcpStream;
 
+    use super::GATHERED;
     use super::LARGE;
     use super::Socket;
 
     #[test]
     fn bytes_come_in_order_and_an_idle_connection_holds_no_buffer() {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime starts");
-        runtime.block_on(async {
+        run(async {
             let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
             let address = listener.local_addr().expect("bound");
             let mut writer = TcpStream::connect(address).await.expect("connected");
@@ -185,5 +272,77 @@ mod tests {
             let (writer, ()) = tokio::join!(writing, reading);
             drop(writer);
         });
+    }
+
+    #[test]
+    fn what_a_handshake_writes_leaves_when_there_is_nothing_to_read() {
+        run(async {
+            let (mut client, mut socket) = greeting().await;
+            client.write_all(b"hello").await.expect("written");
+            let mut piece = [0; 16];
+            let read = socket.read(&mut piece).await.expect("bytes");
+            assert_eq!(&piece[..read], b"hello");
+            socket.write_all(b"flight").await.expect("taken");
+            socket.flush().await.expect("taken");
+            assert_eq!(socket.gathered, b"flight");
+            let wait = async {
+                let read = socket.read(&mut piece).await.expect("bytes");
+                assert_eq!(&piece[..read], b"finished");
+            };
+            let reply = async {
+                let mut flight = [0; 6];
+                client.read_exact(&mut flight).await.expect("bytes");
+                assert_eq!(&flight, b"flight");
+                client.write_all(b"finished").await.expect("written");
+            };
+            tokio::join!(wait, reply);
+            // The tickets leave with the answer.
+            socket.write_all(b"tickets").await.expect("taken");
+            socket.end_greeting();
+            assert_eq!(socket.gathered, b"tickets");
+            socket.write_all(b" and an answer").await.expect("written");
+            assert!(socket.gathered.is_empty());
+            let mut answer = [0; 21];
+            client.read_exact(&mut answer).await.expect("bytes");
+            assert_eq!(&answer, b"tickets and an answer");
+        });
+    }
+
+    #[test]
+    fn no_more_of_a_handshake_waits_than_there_is_room_for() {
+        run(async {
+            let (mut client, mut socket) = greeting().await;
+            let sent: Vec<u8> = (0..=250).cycle().take(10 * GATHERED).collect();
+            let copy = sent.clone();
+            let writing = async {
+                socket.write_all(&copy).await.expect("written");
+                assert!(socket.gathered.len() <= GATHERED);
+                socket.end_greeting();
+                socket.flush().await.expect("written");
+                assert!(socket.gathered.is_empty());
+            };
+            let reading = async {
+                let mut got = vec![0; sent.len()];
+                client.read_exact(&mut got).await.expect("bytes");
+                assert!(got == sent, "all bytes in order");
+            };
+            tokio::join!(writing, reading);
+        });
+    }
+
+    async fn greeting() -> (TcpStream, Socket) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let client = TcpStream::connect(address).await.expect("connected");
+        let (stream, _) = listener.accept().await.expect("accepted");
+        (client, Socket::greeting(stream))
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime starts");
+        runtime.block_on(test);
     }
 }

@@ -6,7 +6,7 @@
 //! everybody who waits for it. What travels on a stream is its user's.
 
 mod connection;
-mod paced;
+pub(crate) mod heads;
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -33,6 +33,7 @@ use crate::upstream::balance::Lease;
 use crate::worker::Worker;
 use connection::Connection;
 pub(crate) use connection::Place;
+use heads::Heads;
 
 /// Connections to one endpoint and worker. More only help where an origin allows few streams on
 /// each.
@@ -92,6 +93,11 @@ impl Reserved {
         if !self.opens_tunnels() {
             self.connection.greeting().await;
         }
+    }
+
+    /// Heads of the connection that nobody has looked at.
+    pub(crate) fn heads(&self) -> Rc<Heads> {
+        Rc::clone(self.connection.heads())
     }
 
     /// Sends the head of the request; nothing follows if it `ends` it. An error means that nothing

@@ -15,6 +15,7 @@ use crate::filters::vm::Vm;
 use crate::generation::BindId;
 use crate::generation::Change;
 use crate::generation::Plan;
+use crate::generation::SetUp;
 use crate::worker::DRAIN_GRACE;
 use crate::worker::Door;
 use crate::worker::Generation;
@@ -72,8 +73,13 @@ fn take_vms(
                 continue;
             };
             let vm = Vm::new(planned, Rc::downgrade(worker));
+            vm.serve();
             vms.insert(id, Rc::clone(&vm));
             begun.push((vm, instances));
+        }
+        for (id, vm) in worker.coming.take() {
+            vm.serve();
+            vms.insert(id, vm);
         }
         let mut retired = worker.retired.borrow_mut();
         vms.retain(|id, vm| {
@@ -88,6 +94,36 @@ fn take_vms(
     // Beginning enters guests, which may reach anything of the worker.
     for (vm, instances) in begun {
         vm.begin(instances);
+    }
+}
+
+/// Lets the instances of a generation that may come set themselves up, and says how that went.
+pub(super) fn set_up(worker: &Rc<Worker>, setup: SetUp) {
+    let SetUp { vms, done } = setup;
+    let mut begun = Vec::new();
+    for (planned, instances) in vms {
+        let vm = Vm::new(&planned, Rc::downgrade(worker));
+        let mut coming = worker.coming.borrow_mut();
+        coming.insert(planned.id, Rc::clone(&vm));
+        begun.push((vm, instances));
+    }
+    for (vm, instances) in begun {
+        vm.begin(instances);
+        let (vm, done) = (Rc::downgrade(&vm), done.clone());
+        tokio::task::spawn_local(async move {
+            // An abandoned one is not waited for.
+            if let Some(vm) = vm.upgrade() {
+                done.send(vm.set_up().await).ok();
+            }
+        });
+    }
+}
+
+/// Ends what was begun for a generation that does not come.
+pub(super) fn abandon(worker: &Rc<Worker>) {
+    for (_, vm) in worker.coming.take() {
+        vm.retire();
+        vm.shutdown();
     }
 }
 

@@ -106,13 +106,15 @@ impl Greeting<'_> {
         mut stream: TcpStream,
         listener: &mut Arc<str>,
     ) -> Result<(&'static str, Greeted), Refusal> {
-        let Hello { accepted, read } = match hello::read(&mut stream).await {
+        let hello = match hello::read(&mut stream).await {
             Ok(hello) => hello,
             Err(refusal) => {
                 refusal.tell(&mut stream).await;
                 return Err(refusal);
             }
         };
+        let shows_ticket = hello.shows_ticket();
+        let Hello { accepted, read } = hello;
         let server_name = asked_for(accepted.client_hello().server_name());
         let Some(name) = self.name(&server_name) else {
             let refusal = Refusal::UnknownName(server_name);
@@ -137,9 +139,10 @@ impl Greeting<'_> {
             } => {
                 *listener = Arc::clone(&claims.name);
                 drop(read);
-                let start = StartHandshake::from_parts(accepted, Socket::new(stream));
+                let start = StartHandshake::from_parts(accepted, Socket::greeting(stream));
                 let terminator = self.terminator(termination, Inside::Http)?;
-                let (result, stream, secured) = self.finish(start, terminator, server_name).await?;
+                let finish = self.finish(start, shows_ticket, terminator, server_name);
+                let (result, stream, secured) = finish.await?;
                 let greeted = Greeted::Http {
                     transport: Transport::Tls(Box::new(TlsStream::Server(stream))),
                     secured: Rc::new(secured),
@@ -149,9 +152,10 @@ impl Greeting<'_> {
             TlsName::Tcp { termination, rule } => {
                 *listener = Arc::clone(&rule.listener);
                 drop(read);
-                let start = StartHandshake::from_parts(accepted, Socket::new(stream));
+                let start = StartHandshake::from_parts(accepted, Socket::greeting(stream));
                 let terminator = self.terminator(termination, Inside::Bytes)?;
-                let (result, stream, secured) = self.finish(start, terminator, server_name).await?;
+                let finish = self.finish(start, shows_ticket, terminator, server_name);
+                let (result, stream, secured) = finish.await?;
                 let name = &*secured.server_name;
                 let greeted = Greeted::Bytes {
                     transport: Transport::Tls(Box::new(TlsStream::Server(stream))),
@@ -186,6 +190,7 @@ impl Greeting<'_> {
     async fn finish(
         &self,
         start: StartHandshake<Socket>,
+        shows_ticket: bool,
         terminator: &Terminator,
         server_name: Box<str>,
     ) -> Result<(&'static str, server::TlsStream<Socket>, Secured), Refusal> {
@@ -197,11 +202,20 @@ impl Greeting<'_> {
         let accept = {
             // Signing takes a good part of a millisecond: one of them, then everybody else's turn.
             let _turn = self.worker.handshakes.turn.acquire().await;
-            let accept = start.into_stream(Arc::clone(&terminator.config));
+            let accept = start.into_stream(Arc::clone(terminator.config(shows_ticket)));
             tokio::task::yield_now().await;
-            accept
+            accept.into_fallible()
         };
-        let mut stream = accept.await.map_err(|err| Refusal::of(&err))?;
+        let mut stream = match accept.await {
+            Ok(stream) => stream,
+            Err((err, mut socket)) => {
+                // The alert waits in it.
+                socket.end_greeting();
+                socket.flush().await.ok();
+                return Err(Refusal::of(&err));
+            }
+        };
+        stream.get_mut().0.end_greeting();
         let session = stream.get_ref().1;
         let resumed = session.handshake_kind() == Some(HandshakeKind::Resumed);
         let chain: Box<[CertificateDer<'static>]> =

@@ -25,6 +25,7 @@ use crate::filters::dns;
 use crate::generation::BindId;
 use crate::http2::room::SharedRoom;
 use crate::random::IdSource;
+use crate::transport::Pipes;
 use crate::upstream::balance::BackendStates;
 use crate::upstream::h2::H2Pool;
 use crate::upstream::pool::Pool;
@@ -116,6 +117,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         timeouts: Cell::new(timeouts),
         sizes: Cell::new(sizes),
         vms: RefCell::default(),
+        coming: RefCell::default(),
         retired: RefCell::default(),
         doors: RefCell::default(),
         closed_doors: RefCell::default(),
@@ -126,6 +128,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         copies: Cell::new(0),
         handshakes: Handshakes::default(),
         copy_buffer: RefCell::default(),
+        pipes: Pipes::default(),
         connections: RefCell::new(Slab::new()),
         connection_ended: Notify::new(),
         next_connection: Cell::new(1),
@@ -139,7 +142,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
 fn handle(worker: &Rc<Worker>, message: Message) {
     match message {
         Message::Instance { vm, instance } => {
-            let known = worker.vm(vm);
+            let known = worker.vm(vm).or_else(|| worker.coming(vm));
             if let Some(vm) = known {
                 vm.accept(*instance);
             }
@@ -158,6 +161,8 @@ fn handle(worker: &Rc<Worker>, message: Message) {
                 }
             }
         }
+        Message::SetUp(setup) => change::set_up(worker, *setup),
+        Message::Abandon => change::abandon(worker),
         Message::Drain | Message::Generation(_) => {}
     }
 }

@@ -4,6 +4,7 @@ use std::io::Read as _;
 use std::io::Write as _;
 
 use tidegate_testkit::Client;
+use tidegate_testkit::LIMIT;
 use tidegate_testkit::Origin;
 use tidegate_testkit::frames::ACK;
 use tidegate_testkit::frames::CONTINUATION;
@@ -81,9 +82,15 @@ fn interim_responses_without_end_are_502() {
         },
     );
     let victim = Victim::start_beside(&origin, bad.address());
-    assert_eq!(outcome(&mut ask(&victim)), Some(502));
-    victim.counts(&["upstream_protocol_error"], 1);
-    victim.stays_well(24);
+    let mut clients: Vec<_> = (0..8).map(|_| ask(&victim)).collect();
+    for client in &mut clients {
+        assert_eq!(outcome(client), Some(502));
+    }
+    // Nor if the client is slow, and they have to wait.
+    let mut silent = ask(&victim);
+    victim.counts(&["upstream_protocol_error", "upstream_reset"], 9);
+    victim.stays_well(16);
+    while matches!(silent.try_read(LIMIT), Some(bytes) if !bytes.is_empty()) {}
 }
 
 #[test]

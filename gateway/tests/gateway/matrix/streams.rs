@@ -44,7 +44,7 @@ async fn on_a_stream(request: &Request, proxy: SocketAddr) -> io::Result<Message
         if has_body {
             send(request, &mut body).await.ok();
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     };
     // A proxy may answer before it has all of a large body.
     let answer = tokio::select! {

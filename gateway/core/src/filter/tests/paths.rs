@@ -166,6 +166,36 @@ fn a_request_over_tls_is_redirected_to_https() {
 }
 
 #[test]
+fn a_redirect_behind_a_proxy_that_ends_tls_goes_by_what_the_client_used() {
+    let mut head = request("/a");
+    let mut leads = |seen: &'static str, authority: &'static str, redirect: &Redirect| {
+        let seen = HeaderValue::from_static(seen);
+        head.headers.insert("x-forwarded-proto", seen);
+        head.authority = HeaderValue::from_static(authority);
+        let location = redirect.location(&head, None, 8080);
+        location.to_str().expect("text").to_owned()
+    };
+    let own = redirect();
+    assert_eq!(leads("https", "a.test", &own), "https://a.test/a");
+    assert_eq!(leads("https", "a.test:8443", &own), "https://a.test:8443/a");
+    assert_eq!(leads("http", "a.test", &own), "http://a.test:8080/a");
+    assert_eq!(leads("gopher", "a.test", &own), "http://a.test:8080/a");
+    let with = |scheme: Option<&str>, port| Redirect {
+        scheme: scheme.map(Into::into),
+        port,
+        ..redirect()
+    };
+    assert_eq!(
+        leads("https", "a.test", &with(Some("http"), None)),
+        "http://a.test/a"
+    );
+    assert_eq!(
+        leads("https", "a.test", &with(None, Some(81))),
+        "https://a.test:81/a"
+    );
+}
+
+#[test]
 fn a_redirect_edits_the_path() {
     let with = |path| Redirect {
         path: Some(path),

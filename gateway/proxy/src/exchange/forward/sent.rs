@@ -120,6 +120,11 @@ impl PendingHead for SentRequest<'_> {
         }
     }
 
+    fn needs_pieces(&self) -> bool {
+        let copies = self.forward.copies.borrow();
+        copies.as_ref().is_some_and(|copies| !copies.is_empty())
+    }
+
     fn on_end(&mut self, trailers: Option<&HeaderMap>) {
         for copy in self.forward.copies.borrow_mut().iter_mut().flatten() {
             copy.end(trailers);

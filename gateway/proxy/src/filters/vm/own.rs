@@ -112,7 +112,9 @@ impl Vm {
         };
         let permit = self.permission().ok_or(Exhausted::AllTaken)?;
         let instance = self.in_stock(pool).await?;
-        Ok(self.lent(pool, permit, instance))
+        let own = self.lent(pool, permit, instance);
+        own.ready().await;
+        Ok(own)
     }
 
     /// An instance for an exchange that has ended without one and is only told of: one that no
@@ -166,6 +168,8 @@ impl Vm {
             pool: None,
             permit: RefCell::new(Some(permit)),
             alone_since: Cell::new(None),
+            in_setup: Cell::new(false),
+            serves: Cell::new(true),
         });
         let mut taken = pool.taken.borrow_mut();
         if taken.len() == taken.capacity() {

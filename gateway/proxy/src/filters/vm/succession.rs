@@ -196,6 +196,10 @@ impl Vm {
             }
             Succession::None => {}
         }
+        if !self.serves.get() {
+            // Who waits for its setup looks again.
+            self.arrived.notify_waiters();
+        }
     }
 
     /// Puts the spare in place of an instance that asked to be replaced, once it has no streams:

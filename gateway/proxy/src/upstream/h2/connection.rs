@@ -36,7 +36,8 @@ use crate::tls::Offer;
 use crate::transport::Transport;
 use crate::upstream::balance::BackendState;
 use crate::upstream::dial;
-use crate::upstream::h2::paced::Paced;
+use crate::upstream::h2::heads::Heads;
+use crate::upstream::h2::heads::Wire;
 use crate::worker::Worker;
 
 /// Bytes that one stream may have under way towards us.
@@ -73,6 +74,7 @@ struct State {
     /// A stream was begun on it.
     was_used: Cell<bool>,
     used: Cell<Instant>,
+    heads: Rc<Heads>,
     /// Somebody waits for the origin's first frame.
     asks: Cell<bool>,
     /// It has come.
@@ -85,7 +87,7 @@ struct State {
 /// The task of a connection.
 #[derive(Debug)]
 struct Task {
-    connection: h2::client::Connection<Paced, Bytes>,
+    connection: h2::client::Connection<Wire, Bytes>,
     pings: Pings,
     state: Rc<State>,
     counters: Arc<Counters>,
@@ -187,8 +189,9 @@ impl Connection {
             .max_send_buffer_size(SEND_BUFFER)
             .data_frame_budget(SMALL_FRAMES);
         let local = stream.tcp().local_addr().ok();
+        let heads = Rc::<Heads>::default();
         let heard = Heard::default();
-        let stream = Paced::new(stream, heard.clone());
+        let stream = Wire::new(stream, Rc::clone(&heads), heard.clone());
         let (sender, mut connection) = builder.handshake(stream).await.map_err(|err| {
             tracing::debug!(%endpoint, %err, "an HTTP/2 connection did not begin");
             Failure::UpstreamProtocol
@@ -202,6 +205,7 @@ impl Connection {
             greeted: Cell::new(false),
             greeting: Notify::new(),
             task: RefCell::default(),
+            heads,
         });
         let (frames, numbers) = (connection.ping_pong(), backend.backend.pings);
         let mut task = Task {
@@ -266,10 +270,16 @@ impl Connection {
         request: Request<()>,
         ends: bool,
     ) -> Result<(ResponseFuture, SendStream<Bytes>), h2::Error> {
+        self.state.heads.begun(self.streams());
         let sent = sender.send_request(request, ends);
         let sent = sent.inspect_err(|_| self.state.open.set(false));
         self.state.was_used.set(true);
         sent
+    }
+
+    /// Heads that nobody has looked at.
+    pub(super) fn heads(&self) -> &Rc<Heads> {
+        &self.state.heads
     }
 
     /// Our end of it.

@@ -1,0 +1,130 @@
+//! Whether a plugin's configuration is what its module says it takes.
+//!
+//! Modules say so in JSON Schema 2020-12 (their manifest's `configSchema`). Owns the part of it that is
+//! checked: types, values, ranges, lengths, patterns, fields, items, references within the schema,
+//! combinations, and the formats of our SDK. Other keywords are passed over: the module itself has the
+//! last word. All problems are found, each at the value that the operator wrote.
+
+mod branches;
+mod formats;
+mod strings;
+mod walk;
+mod words;
+
+use std::collections::HashMap;
+
+use serde_json::Value as Json;
+
+use crate::draft::PluginDecl;
+use crate::place::Place;
+use crate::place::Span;
+use crate::problem::Problem;
+use crate::schema::Finding;
+use crate::tree::Node;
+use crate::tree::Value;
+use walk::At;
+use walk::Walk;
+
+/// The reason of problems of a plugin's configuration.
+pub const REASON: &str = "ConfigRefused";
+
+/// Everything in a plugin's configuration that its module's schema refuses.
+#[must_use]
+pub fn check(schema: &Json, decl: &PluginDecl) -> Vec<Problem> {
+    let nothing = Node {
+        span: Span::NONE,
+        value: Value::Map(Vec::new()),
+    };
+    let written = decl.config_written.as_ref();
+    let place = |span: Span| -> Place {
+        match written {
+            Some(written) if span != Span::NONE => written.origin.place(span),
+            _ => decl.config_place.clone(),
+        }
+    };
+    let node = written.map_or(&nothing, |written| &written.node);
+    let findings = findings(schema, node, Some(decl));
+    let problems = findings.into_iter().map(|finding| {
+        Problem::error(place(finding.span), finding.message)
+            .maybe_hint(finding.hint)
+            .reason(REASON)
+            .about(decl.resource.clone())
+    });
+    problems.collect()
+}
+
+/// Everything in what a plugin is told that its module's schema refuses, one line each. For those who
+/// have no resource.
+#[must_use]
+pub fn check_bytes(schema: &Json, config: &[u8]) -> Vec<String> {
+    let value = match config.trim_ascii() {
+        b"" => Value::Map(Vec::new()),
+        text => Value::Str(String::from_utf8_lossy(text).into()),
+    };
+    let node = Node {
+        span: Span::NONE,
+        value,
+    };
+    let line = |Finding { message, hint, .. }| match hint {
+        Some(hint) => format!("{message} ({hint})"),
+        None => message,
+    };
+    findings(schema, &node, None)
+        .into_iter()
+        .map(line)
+        .collect()
+}
+
+/// Everything that a schema refuses of a value; `decl` says what backends there are.
+fn findings(schema: &Json, node: &Node, decl: Option<&PluginDecl>) -> Vec<Finding> {
+    let run = |node: &Node| {
+        let mut walk = Walk {
+            root: schema,
+            decl,
+            findings: Vec::new(),
+            steps: 0,
+            depth: 0,
+            patterns: HashMap::new(),
+        };
+        walk.value(schema, node, At::Root, node.span);
+        walk.end()
+    };
+    let found = run(node);
+    // A string is handed on as it is: a module may read JSON in it.
+    if let (Value::Str(text), false) = (&node.value, found.is_empty())
+        && let Ok(json) = serde_json::from_str(text)
+    {
+        return run(&Node::of_json(json, node.span));
+    }
+    found
+}
+
+impl Node {
+    /// The tree of a JSON value, all of which stands in one place.
+    fn of_json(json: Json, span: Span) -> Self {
+        let value = match json {
+            Json::Null => Value::Null,
+            Json::Bool(value) => Value::Bool(value),
+            Json::Number(number) => match (number.as_i128(), number.as_f64()) {
+                (Some(value), _) => Value::Int(value),
+                (None, value) => Value::Float(value.unwrap_or(f64::NAN)),
+            },
+            Json::String(text) => Value::Str(text.into_boxed_str()),
+            Json::Array(items) => {
+                let items = items.into_iter();
+                Value::Seq(items.map(|item| Self::of_json(item, span)).collect())
+            }
+            Json::Object(entries) => {
+                let entry = |(name, value): (String, Json)| {
+                    let name = name.into_boxed_str();
+                    (crate::tree::Key { span, name }, Self::of_json(value, span))
+                };
+                Value::Map(entries.into_iter().map(entry).collect())
+            }
+        };
+        Self { span, value }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! What was found wrong and what is true of each resource, as JSON.
+//!
+//! Owns the shapes. Texts of resources may hold secrets and never leave.
+
+use std::collections::HashMap;
+use std::time::SystemTime;
+
+use serde_json::Value;
+use serde_json::json;
+use tidegate_config::draft::Condition;
+use tidegate_config::draft::ResourceStatus;
+use tidegate_config::place::Place;
+use tidegate_config::problem::Problem;
+use tidegate_config::problem::Severity;
+use tidegate_config::resource::ResourceId;
+use tidegate_proxy::LookedUp;
+use tidegate_proxy::Metrics;
+
+use crate::admin::dump::page;
+use crate::status::Status;
+
+/// GET /resources.
+///
+/// `now` says which plugins wait to serve and where names lead.
+pub(crate) fn page_of(status: &Status, now: &Metrics) -> Vec<u8> {
+    let reload = status.reload.as_ref().map(|reload| {
+        let since = reload.at.duration_since(SystemTime::UNIX_EPOCH);
+        json!({
+            "result": reload.outcome.label(),
+            "at": since.map_or(0, |since| since.as_secs()),
+            "failure": reload.failure,
+        })
+    });
+    let mut by_resource: HashMap<&ResourceId, Vec<Value>> = HashMap::new();
+    for one in status.problems.iter() {
+        if let Some(resource) = &one.resource {
+            by_resource.entry(resource).or_default().push(problem(one));
+        }
+    }
+    let resources: Vec<Value> = status
+        .resources
+        .iter()
+        .map(|one| resource(one, by_resource.remove(&one.resource), now))
+        .collect();
+    let homeless = status.problems.iter().filter(|one| one.resource.is_none());
+    page(&json!({
+        "generation": status.generation,
+        "lastReload": reload,
+        "resources": resources,
+        "problems": homeless.map(problem).collect::<Vec<_>>(),
+    }))
+}
+
+fn resource(status: &ResourceStatus, problems: Option<Vec<Value>>, now: &Metrics) -> Value {
+    let mut conditions: Vec<Value> = status.conditions.iter().map(condition).collect();
+    let id = &status.resource;
+    let full_name = format!("{}/{}", id.namespace, id.name);
+    if id.kind == "Backend" {
+        let mut names = now.names.iter();
+        let looked_up = names.find(|one| one.backend.as_str() == full_name);
+        conditions.extend(looked_up.map(|one| condition(&resolved(one))));
+    }
+    if id.kind == "Plugin" && now.waiting_plugins.contains(&full_name) {
+        conditions.push(condition(&Condition {
+            kind: "Programmed",
+            status: false,
+            reason: "OldInstancesHeld",
+            message: "streams hold 16 old versions of it: the newest serves when one of them ends"
+                .to_owned(),
+            about: None,
+        }));
+    }
+    json!({
+        "kind": status.resource.kind,
+        "namespace": status.resource.namespace.as_ref(),
+        "name": status.resource.name.as_ref(),
+        "place": status.place.as_ref().map(place),
+        "lastGood": status.last_good,
+        "conditions": conditions,
+        "problems": problems.unwrap_or_default(),
+    })
+}
+
+/// Whether the names of a Backend lead anywhere.
+fn resolved(names: &LookedUp) -> Condition {
+    let count = names.endpoints.len();
+    let reason = match (count, &names.problem) {
+        (0, _) if !names.answered => "NoAnswerYet",
+        (0, _) => "NoAddresses",
+        (_, Some(_)) => "LastGoodAnswer",
+        (_, None) => "Resolved",
+    };
+    let problem = names.problem.as_ref();
+    Condition {
+        kind: "Resolved",
+        status: count > 0,
+        reason,
+        message: match problem {
+            Some(problem) => format!("{count} endpoints; {problem}"),
+            None => format!("{count} endpoints"),
+        },
+        about: None,
+    }
+}
+
+fn condition(condition: &Condition) -> Value {
+    json!({
+        "type": condition.kind,
+        "status": if condition.status { "True" } else { "False" },
+        "reason": condition.reason,
+        "message": condition.message,
+        "about": condition.about,
+    })
+}
+
+fn problem(problem: &Problem) -> Value {
+    json!({
+        "severity": severity(problem.severity),
+        "place": problem.place.as_ref().map(place),
+        "message": problem.message,
+        "hint": problem.hint,
+        "reason": problem.reason,
+    })
+}
+
+fn place(place: &Place) -> String {
+    let Place {
+        file, line, column, ..
+    } = place;
+    format!("{}:{line}:{column}", file.display())
+}
+
+/// The word for a severity.
+pub(crate) fn severity(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tidegate_config::draft::ResourceStatus;
+    use tidegate_config::resource::ResourceId;
+
+    use tidegate_proxy::Metrics;
+
+    use super::page_of;
+    use crate::status::Status;
+
+    #[test]
+    fn a_plugin_whose_newest_version_waits_has_a_condition_that_says_so() {
+        let resource = |name: &str| ResourceStatus {
+            resource: ResourceId {
+                kind: "Plugin",
+                namespace: Arc::from("default"),
+                name: Arc::from(name),
+            },
+            place: None,
+            last_good: false,
+            conditions: Vec::new(),
+        };
+        let status = Status {
+            resources: [resource("one"), resource("two")].into(),
+            ..Status::default()
+        };
+        let now = Metrics {
+            waiting_plugins: vec!["default/two".to_owned()],
+            ..Metrics::default()
+        };
+        let page = page_of(&status, &now);
+        let page: serde_json::Value = serde_json::from_slice(&page).expect("JSON");
+        assert_eq!(page["resources"][0]["conditions"], serde_json::json!([]));
+        let condition = &page["resources"][1]["conditions"][0];
+        assert_eq!(
+            (
+                &condition["type"],
+                &condition["status"],
+                &condition["reason"]
+            ),
+            (
+                &"Programmed".into(),
+                &"False".into(),
+                &"OldInstancesHeld".into()
+            )
+        );
+    }
+}

@@ -1,0 +1,38 @@
+//! `tidegate plugin`: the tools of those who write filters.
+//!
+//! Owns how they end: what fails is one message on standard error and exit code 1; nothing is left
+//! half done. Each command is a module.
+
+mod build;
+mod dev;
+mod machine;
+pub(crate) mod name;
+mod new;
+mod project;
+mod sdk;
+mod template;
+mod test;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use crate::cli::PluginCommand;
+
+/// Runs one of the commands to its end.
+pub(crate) fn run(command: &PluginCommand) -> ExitCode {
+    let done = match command {
+        PluginCommand::New(args) => new::run(args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Build(args) => build::run(args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Test(args) => test::run(args),
+        PluginCommand::Dev(args) => dev::run(args).map(|()| ExitCode::SUCCESS),
+    };
+    done.unwrap_or_else(|err| {
+        eprintln!("error: {err:#}");
+        ExitCode::FAILURE
+    })
+}
+
+/// Prints a line; a reader that has seen enough is no error.
+pub(crate) fn say(line: &str) {
+    writeln!(std::io::stdout(), "{line}").ok();
+}

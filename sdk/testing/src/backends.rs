@@ -1,0 +1,106 @@
+//! The backends of a test: closures by name, and the application behind the filter.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::reply::{Received, Reply};
+use crate::split::Split;
+
+/// What answers requests.
+pub(crate) type Handler = Box<dyn FnMut(&Received) -> Reply + Send>;
+
+/// A backend that filters call.
+pub(crate) enum Backend {
+    Answers(Handler),
+    /// Nothing listens.
+    Down,
+}
+
+/// All of them.
+#[derive(Clone)]
+pub(crate) struct Backends(Arc<Mutex<Table>>);
+
+struct Table {
+    app: Handler,
+    /// The application answers as soon as it has the headers.
+    app_is_early: bool,
+    named: BTreeMap<String, Backend>,
+    split: Split,
+}
+
+impl Default for Backends {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Table {
+            app: Box::new(echo),
+            app_is_early: false,
+            named: BTreeMap::new(),
+            split: Split::AsGiven,
+        })))
+    }
+}
+
+impl Backends {
+    pub(crate) fn set_app(&self, app: Handler, early: bool) {
+        self.with(|table| {
+            table.app = app;
+            table.app_is_early = early;
+        });
+    }
+
+    pub(crate) fn set(&self, name: &str, backend: Backend) {
+        self.with(|table| table.named.insert(name.to_owned(), backend));
+    }
+
+    pub(crate) fn app_is_early(&self) -> bool {
+        self.with(|table| table.app_is_early)
+    }
+
+    pub(crate) fn app(&self, request: &Received) -> Reply {
+        self.with(|table| {
+            let mut reply = (table.app)(request);
+            reply.body = table.split.cut(&reply.body);
+            reply
+        })
+    }
+
+    /// Sets how bodies are cut from now on.
+    pub(crate) fn set_split(&self, split: Split) {
+        self.with(|table| table.split = split);
+    }
+
+    /// The chunks of a request's body.
+    pub(crate) fn cut(&self, body: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        self.with(|table| table.split.cut(body))
+    }
+
+    /// The names, and whether something listens there.
+    pub(crate) fn names(&self) -> Vec<(String, bool)> {
+        self.with(|table| {
+            let named = table.named.iter();
+            named
+                .map(|(name, it)| (name.clone(), matches!(it, Backend::Answers(_))))
+                .collect()
+        })
+    }
+
+    /// The answer of a backend; `None` if nothing listens.
+    pub(crate) fn call(&self, name: &str, request: &Received) -> Option<Reply> {
+        self.with(|table| match table.named.get_mut(name)? {
+            Backend::Answers(handler) => Some(handler(request)),
+            Backend::Down => None,
+        })
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Table) -> T) -> T {
+        look(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// What an application answers without a closure: what it got.
+fn echo(request: &Received) -> Reply {
+    let mut reply = Reply::status(200).body(&request.body);
+    if let Some(kind) = request.header("content-type") {
+        reply = reply.header("content-type", kind);
+    }
+    reply
+}
