@@ -88,7 +88,11 @@ fn told(module: &[u8], lines: &str) -> (Option<i32>, Vec<String>) {
             .args(["--format", "json"]),
     );
     let page: Value = serde_json::from_str(&out).expect(&err);
-    let problems = page.get("problems").and_then(Value::as_array).expect("a list").iter();
+    let problems = page
+        .get("problems")
+        .and_then(Value::as_array)
+        .expect("a list")
+        .iter();
     let problems = problems.map(|problem| {
         let hint = problem["hint"].as_str().unwrap_or_default();
         format!(
