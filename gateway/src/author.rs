@@ -4,6 +4,7 @@
 //! half done. Each command is a module.
 
 mod build;
+mod check;
 mod dev;
 mod machine;
 pub(crate) mod name;
@@ -24,12 +25,18 @@ pub(crate) fn run(command: &PluginCommand) -> ExitCode {
         PluginCommand::New(args) => new::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Build(args) => build::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Test(args) => test::run(args),
+        PluginCommand::Check(args) => check::run(args),
         PluginCommand::Dev(args) => dev::run(args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|err| {
         eprintln!("error: {err:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Prints a page; a reader that has seen enough is no error.
+fn print(page: &str) {
+    std::io::stdout().write_all(page.as_bytes()).ok();
 }
 
 /// Prints a line; a reader that has seen enough is no error.

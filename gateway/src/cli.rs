@@ -21,6 +21,7 @@ use clap::Subcommand;
 use clap::ValueEnum;
 
 pub(crate) use crate::cli::author::BuildArgs;
+pub(crate) use crate::cli::author::CheckPluginArgs;
 pub(crate) use crate::cli::author::DevArgs;
 pub(crate) use crate::cli::author::NewArgs;
 pub(crate) use crate::cli::author::PluginCommand;

@@ -100,6 +100,8 @@ mod redis;
 mod reload;
 #[path = "gateway/run.rs"]
 mod run;
+#[path = "gateway/setups.rs"]
+mod setups;
 #[path = "gateway/smuggling.rs"]
 mod smuggling;
 #[path = "gateway/sse.rs"]

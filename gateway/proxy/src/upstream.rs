@@ -4,6 +4,7 @@
 //! one to the first endpoint that accepts. Which endpoint is tried is `core::balance`'s, whether a
 //! request may be sent a second time `core::retry`'s to decide.
 
+mod attempts;
 pub(crate) mod balance;
 mod dial;
 pub(crate) mod h2;
@@ -33,10 +34,9 @@ use crate::upstream::h2::Place;
 use crate::upstream::h2::Reservation;
 use crate::upstream::pool::Pool;
 use crate::worker::Worker;
+pub(crate) use attempts::Attempts;
+pub(crate) use attempts::ConnectError;
 pub(crate) use dial::dial;
-
-/// Endpoints that may each use up the time for connecting before a request is given up.
-pub(crate) const MAX_TIMED_OUT: usize = 3;
 
 /// A way to an origin, for one exchange.
 #[derive(Debug)]
@@ -78,28 +78,6 @@ pub(crate) struct UpstreamConnection {
     of_client: bool,
     /// Counts the exchange that uses it.
     lease: Option<Lease>,
-}
-
-/// Why there is no connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ConnectError {
-    pub(crate) failure: Failure,
-    /// The endpoint that was tried last.
-    pub(crate) endpoint: Option<SocketAddr>,
-}
-
-impl ConnectError {
-    /// What to tell after yet another attempt: the last failure, unless an endpoint was reached before
-    /// and its TLS failed. That says more than another one that is down.
-    pub(crate) fn or(self, failure: Failure, endpoint: SocketAddr) -> Self {
-        if self.failure.is_of_origins_tls() && !failure.is_of_origins_tls() {
-            return self;
-        }
-        Self {
-            failure,
-            endpoint: Some(endpoint),
-        }
-    }
 }
 
 /// Which connections will do.
@@ -224,7 +202,7 @@ fn on_stream(
 ///
 /// # Errors
 ///
-/// [`Failure::NoEndpoint`], or how the last attempt failed, and where.
+/// [`ConnectError`]: there is no endpoint, or how the last attempt failed, and where.
 pub(crate) async fn connect_from(
     worker: &Rc<Worker>,
     backend: &Rc<BackendState>,
@@ -232,12 +210,7 @@ pub(crate) async fn connect_from(
     freshness: Freshness,
     client: Option<&Ends>,
 ) -> Result<Upstream, ConnectError> {
-    let mut tried = Vec::new();
-    let mut timed_out = 0;
-    let mut error = ConnectError {
-        failure: Failure::NoEndpoint,
-        endpoint: None,
-    };
+    let mut attempts = Attempts::default();
     while let Some((place, endpoint)) = picked {
         let opened = match backend.backend.protocol {
             BackendProtocol::Http1 => {
@@ -254,21 +227,18 @@ pub(crate) async fn connect_from(
         match opened {
             Ok(upstream) => return Ok(upstream),
             Err(failure) => {
-                tried.push(place);
-                timed_out += usize::from(failure == Failure::ConnectTimeout);
-                error = error.or(failure, endpoint);
-                // Others of a backend are no different in what they speak.
-                if timed_out == MAX_TIMED_OUT || failure == Failure::UpgradeFailed {
-                    break;
+                attempts.failed((place, endpoint), failure);
+                if failure == Failure::UpgradeFailed {
+                    break; // Others of a backend are no different in what they speak.
                 }
             }
         }
-        picked = backend.pick(worker.ids.draw(), &tried);
+        picked = attempts.next(worker, backend);
         if let Some(kept) = kept(worker, backend, picked, freshness) {
             return Ok(kept);
         }
     }
-    Err(error)
+    Err(attempts.error())
 }
 
 impl Upstream {

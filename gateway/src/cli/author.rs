@@ -9,6 +9,7 @@ use clap::ValueEnum;
 use tidegate_toolchain::compiler::Toolchain;
 
 use crate::author::name;
+use crate::cli::CheckFormat;
 use crate::url::Url;
 
 /// `tidegate plugin`.
@@ -20,6 +21,9 @@ pub(crate) enum PluginCommand {
     Build(BuildArgs),
     /// Run a filter's tests: in this process, or against the real module
     Test(TestArgs),
+    /// Say everything about a module: what it needs, what it takes, and where it runs; exit code 1 if it
+    /// does not serve here
+    Check(CheckPluginArgs),
     /// Serve a filter while you write it: what you save is built and swapped in under traffic
     Dev(DevArgs),
 }
@@ -93,6 +97,20 @@ pub(crate) struct TestArgs {
     /// Passed on to `cargo test`
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) rest: Vec<String>,
+}
+
+/// `tidegate plugin check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckPluginArgs {
+    /// The module
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Configuration to check and to start it with: JSON or YAML, or @FILE
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(crate) config: Option<String>,
+    /// How the report is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: CheckFormat,
 }
 
 /// `tidegate plugin dev`.

@@ -13,6 +13,17 @@ use tidegate_testkit::Gateway;
 use tidegate_testkit::Http2Origin;
 use tidegate_testkit::Latch;
 use tidegate_testkit::Origin;
+use tidegate_testkit::Rule;
+use tidegate_testkit::frames::DATA;
+use tidegate_testkit::frames::END_HEADERS;
+use tidegate_testkit::frames::END_STREAM;
+use tidegate_testkit::frames::HEADERS;
+use tidegate_testkit::frames::PING;
+use tidegate_testkit::frames::RST_STREAM;
+use tidegate_testkit::frames::block;
+use tidegate_testkit::frames::frame;
+use tidegate_testkit::frames::opening;
+use tidegate_testkit::frames::read;
 use tidegate_testkit::http2;
 use tidegate_testkit::http2::exchange;
 use tidegate_testkit::http2::get;
@@ -352,6 +363,52 @@ fn a_connection_without_streams_ends_after_the_time_it_may_be_kept() {
         get(&mut client, "/").await.expect("an answer");
         http2::until(|| gateway.metrics().open_connections == 0).await;
         client.ready().await.expect_err("it was told to go away");
+    });
+}
+
+#[test]
+fn a_small_body_that_nobody_reads_costs_its_client_no_reset() {
+    let gateway = Gateway::to(Origin::nowhere()).rule(Rule::at("/a")).start();
+    let head = block(&[
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "a"),
+        (":path", "/none"),
+    ]);
+    let mut client = gateway.client();
+    client.send(opening());
+    for stream in (1..100).step_by(2) {
+        client.send(frame(HEADERS, END_HEADERS, stream, &head));
+        let mut next = || {
+            let frames = std::iter::from_fn(|| read(client.stream()).ok());
+            let mut of_stream = frames.filter(|frame| frame.stream == stream);
+            of_stream.next().expect("a frame")
+        };
+        assert_eq!(next().kind, HEADERS);
+        assert!(next().has(END_STREAM));
+        client.send(frame(DATA, END_STREAM, stream, b"late"));
+    }
+    // All that came since then must be answers to this.
+    client.send(frame(PING, 0, 0, b"the last"));
+    let rest = std::iter::from_fn(|| read(client.stream()).ok());
+    let mut rest = rest.take_while(|frame| frame.kind != PING);
+    assert!(rest.all(|frame| frame.kind != RST_STREAM));
+}
+
+#[test]
+fn who_goes_on_sending_after_an_answer_is_reset_without_an_error() {
+    let gateway = Gateway::to(Origin::nowhere())
+        .rule(Rule::at("/a"))
+        .timeouts(|timeouts| timeouts.linger = Duration::from_millis(100))
+        .start();
+    http2::client(gateway.address(), async |client| {
+        let mut client = client.ready().await.unwrap();
+        let (response, mut body) = client
+            .send_request(request("POST", "/none"), false)
+            .unwrap();
+        assert_eq!(http2::read(response).await.expect("an answer").status, 404);
+        let reason = std::future::poll_fn(|cx| body.poll_reset(cx)).await;
+        assert_eq!(reason.expect("a reset"), Reason::NO_ERROR);
     });
 }
 

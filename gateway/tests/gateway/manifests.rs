@@ -172,6 +172,20 @@ fn a_broken_manifest_is_a_warning_and_the_plugin_serves() {
 }
 
 #[test]
+fn a_need_that_nobody_knows_is_a_warning() {
+    let tomorrow = section(&json!({ "needs": ["stopIteration", "timeTravel"] }));
+    let (code, problems) = told(&starts(&tomorrow), "");
+    assert_eq!(
+        problems,
+        [
+            "5:19 the module needs \"timeTravel\", which this gateway does not know \
+          [InvalidManifest] it may want a newer version of Tidegate"
+        ]
+    );
+    assert_eq!(code, Some(0));
+}
+
+#[test]
 fn a_filter_of_connections_is_no_filter_of_requests() {
     let network = json!({ "kind": "network" });
     let (_, problems) = told(&never_starts(&network), "");

@@ -85,3 +85,8 @@ pub(crate) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
         Err(error) => fail(&format!("this cannot be written as JSON: {error}")),
     }
 }
+
+/// The guide: its snippets are compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/filters.md")]
+pub struct Guide;

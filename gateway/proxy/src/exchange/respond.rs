@@ -415,15 +415,15 @@ impl PendingHead for &mut SentHead<'_> {
         }
     }
 
-    fn on_end(&mut self, _: Option<&HeaderMap>) {
-        if !self.respond.run.chain.has_no_plugins() {
-            self.respond.run.stream.state().injections.open = false;
-        }
-    }
-
     fn on_unread(&mut self, bytes: usize) {
         if !self.respond.run.chain.has_no_plugins() {
             self.respond.run.stream.state().body_sent += bytes as u64;
+        }
+    }
+
+    fn on_end(&mut self, _: Option<&HeaderMap>) {
+        if !self.respond.run.chain.has_no_plugins() {
+            self.respond.run.stream.state().injections.open = false;
         }
     }
 

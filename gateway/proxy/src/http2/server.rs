@@ -325,4 +325,7 @@ async fn serve_stream(
         writer.reset(Reason::INTERNAL_ERROR);
     }
     calm.ended(by_reset, started.elapsed());
+    if !reader.is_done() {
+        reader.linger(link.worker.timeouts().linger).await;
+    }
 }

@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 
 use crate::tls::ConnectorId;
 use crate::transport::Transport;
-use crate::upstream::MAX_TIMED_OUT;
+use crate::upstream::Attempts;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
 use crate::worker::Worker;
@@ -140,10 +140,8 @@ impl H2Pool {
         backend: &Rc<BackendState>,
         request: &Request<()>,
     ) -> Result<H2Stream, Failure> {
-        let mut tried = Vec::new();
-        let mut timed_out = 0;
-        let mut last = Failure::NoEndpoint;
-        while let Some((place, endpoint)) = backend.pick(worker.ids.draw(), &tried) {
+        let mut attempts = Attempts::default();
+        while let Some((place, endpoint)) = attempts.next(worker, backend) {
             match self.open_at(worker, backend, endpoint, request).await {
                 Ok((response, body, connection)) => {
                     return Ok(H2Stream {
@@ -155,17 +153,10 @@ impl H2Pool {
                         },
                     });
                 }
-                Err(failure) => {
-                    tried.push(place);
-                    timed_out += usize::from(failure == Failure::ConnectTimeout);
-                    last = failure;
-                    if timed_out == MAX_TIMED_OUT {
-                        break;
-                    }
-                }
+                Err(failure) => attempts.failed((place, endpoint), failure),
             }
         }
-        Err(last)
+        Err(attempts.error().failure)
     }
 
     /// A place on a connection to an endpoint that is there already and has room.
