@@ -16,6 +16,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use tidegate_core::backend::BackendProtocol;
+use tidegate_core::failure::Failure;
 use tidegate_core::proxy_protocol::Ends;
 
 use crate::http1::reader::Reader;
@@ -86,8 +87,34 @@ pub(crate) enum Freshness {
     Any,
     /// Only a new one: the kept ones have just disappointed.
     New,
-    /// Only a new one that speaks HTTP/1.1: its protocol is about to change.
+    /// Only one that speaks HTTP/1.1: its protocol is about to change.
+    Http1,
+    /// The same, and a new one.
     NewHttp1,
+    /// One that speaks HTTP/1.1, or a stream that can become a tunnel (RFC 8441).
+    Tunnel,
+    /// The same, and a new one.
+    NewTunnel,
+}
+
+impl Freshness {
+    /// What will do after a kept connection has disappointed.
+    pub(crate) fn renewed(self) -> Self {
+        match self {
+            Self::Any | Self::New => Self::New,
+            Self::Http1 | Self::NewHttp1 => Self::NewHttp1,
+            Self::Tunnel | Self::NewTunnel => Self::NewTunnel,
+        }
+    }
+
+    /// Whether a kept connection will do.
+    pub(crate) fn may_be_kept(self) -> bool {
+        matches!(self, Self::Any | Self::Http1 | Self::Tunnel)
+    }
+
+    fn is_for_tunnel(self) -> bool {
+        matches!(self, Self::Tunnel | Self::NewTunnel)
+    }
 }
 
 /// A connection of the gateway's own to an endpoint of the backend: [`kept`], or else
@@ -102,9 +129,7 @@ pub(crate) async fn connect(
     freshness: Freshness,
 ) -> Result<Upstream, ConnectError> {
     let first = backend.pick(worker.ids.draw(), &[]);
-    if freshness == Freshness::Any
-        && let Some(kept) = kept(worker, backend, first)
-    {
+    if let Some(kept) = kept(worker, backend, first, freshness) {
         return Ok(kept);
     }
     connect_from(worker, backend, first, freshness, None).await
@@ -115,15 +140,21 @@ pub(crate) fn kept(
     worker: &Worker,
     backend: &Rc<BackendState>,
     picked: Option<Picked>,
+    freshness: Freshness,
 ) -> Option<Upstream> {
+    if !freshness.may_be_kept() {
+        return None;
+    }
     let (place, endpoint) = picked?;
     if backend.backend.proxy_protocol.is_some() {
         return None; // It would be another client's.
     }
     // With TLS it is the endpoint that chooses.
     let http2_alone = backend.backend.protocol == BackendProtocol::Http2;
-    if http2_alone || backend.backend.tls.is_some() {
+    if http2_alone || (backend.backend.tls.is_some() && freshness != Freshness::Http1) {
         let reservation = worker.h2.kept(backend, endpoint);
+        let tunnels = freshness == Freshness::Tunnel;
+        let reservation = reservation.filter(|it| !tunnels || it.reserved.opens_tunnels());
         if let Some(reservation) = reservation {
             let lease = backend.lease(place);
             return Some(on_stream(worker, reservation, endpoint, lease));
@@ -185,6 +216,9 @@ pub(crate) async fn connect_from(
             BackendProtocol::Http1 => {
                 dial::open(worker, backend, (place, endpoint), freshness, client).await
             }
+            BackendProtocol::Http2 if freshness.is_for_tunnel() => {
+                dial::open_tunnel(worker, backend, (place, endpoint)).await
+            }
             BackendProtocol::Http2 => {
                 let reserved = worker.h2.reserve(worker, backend, endpoint).await;
                 reserved.map(|it| on_stream(worker, it, endpoint, backend.lease(place)))
@@ -192,12 +226,15 @@ pub(crate) async fn connect_from(
         };
         match opened {
             Ok(upstream) => return Ok(upstream),
-            Err(failure) => attempts.failed((place, endpoint), failure),
+            Err(failure) => {
+                attempts.failed((place, endpoint), failure);
+                if failure == Failure::UpgradeFailed {
+                    break; // Others of a backend are no different in what they speak.
+                }
+            }
         }
         picked = attempts.next(worker, backend);
-        if freshness == Freshness::Any
-            && let Some(kept) = kept(worker, backend, picked)
-        {
+        if let Some(kept) = kept(worker, backend, picked, freshness) {
             return Ok(kept);
         }
     }

@@ -278,7 +278,11 @@ pub fn python() -> PathBuf {
 }
 
 /// Node: that of the machine, else the one that came with the filters' toolchains.
-fn node() -> OsString {
+///
+/// # Panics
+///
+/// If there is none, and xtask does not say where peers are.
+pub fn node() -> OsString {
     let ours = peers().join("node/bin/node");
     let works = Command::new("node").arg("--version").output();
     match works {

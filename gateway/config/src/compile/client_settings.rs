@@ -12,6 +12,7 @@ use tidegate_core::snapshot::AccessLog;
 
 use super::policies::Policies;
 use super::policies::bytes;
+use super::policies::pings;
 use super::policies::time;
 use super::world::Candidate;
 use crate::kinds::policy as kinds;
@@ -45,6 +46,7 @@ impl Policies<'_> {
                 settings.forward_client_cert = forward_client_cert(given);
             }
             settings.proxy_protocol = policy.proxy_protocol.as_ref().is_some_and(|one| **one);
+            settings.timeouts.pings = pings(policy.http2_pings.as_ref());
             if let Some(given) = &policy.timeouts {
                 settings.tcp_idle = time(given.tcp_idle.as_ref());
                 let timeouts = &mut settings.timeouts;

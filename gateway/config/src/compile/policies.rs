@@ -7,6 +7,8 @@ use foldhash::HashMap;
 use std::time::Duration;
 
 use tidegate_core::balance::LoadBalancer;
+use tidegate_core::pings::Pings;
+use tidegate_core::pings::WITHIN;
 use tidegate_core::route::RouteTimeouts;
 use tidegate_core::upgrade::Upgrades;
 
@@ -20,6 +22,7 @@ use crate::duration;
 use crate::kinds::Body;
 use crate::kinds::backend::BackendPolicySpec;
 use crate::kinds::backend::ProxyProtocol;
+use crate::kinds::policy::Http2Pings;
 use crate::kinds::policy::PolicyTarget;
 use crate::kinds::policy::TelemetrySpec;
 use crate::kinds::policy::TrafficPolicySpec;
@@ -92,6 +95,12 @@ impl<'a> Policies<'a> {
             Some(chosen) if chosen.random.is_some() => LoadBalancer::Random,
             _ => LoadBalancer::default(),
         }
+    }
+
+    /// When endpoints of a Backend or Service are asked whether they are there.
+    pub(crate) fn pings(&self, kind: &str, of: &Candidate) -> Option<Pings> {
+        let policy = self.backend.get(&(kind, of.namespace(), of.name(), None))?;
+        pings(policy.http2_pings.as_ref())
     }
 
     /// How endpoints of a Service are told the client.
@@ -175,6 +184,14 @@ pub(crate) fn limit(
 
 pub(super) fn time(given: Option<&At<DurationText>>) -> Option<Duration> {
     duration::parse(given?).ok()
+}
+
+pub(super) fn pings(given: Option<&At<Http2Pings>>) -> Option<Pings> {
+    let given = given?;
+    Some(Pings {
+        after: time(Some(&given.after))?,
+        within: time(given.within.as_ref()).unwrap_or(WITHIN),
+    })
 }
 
 pub(super) fn bytes(given: Option<&At<SizeText>>) -> Option<usize> {

@@ -83,6 +83,18 @@ pub(crate) struct Reservation {
 }
 
 impl Reserved {
+    /// Whether the origin has announced that a stream may become a tunnel (RFC 8441 §3).
+    pub(crate) fn opens_tunnels(&self) -> bool {
+        self.sender.is_extended_connect_protocol_enabled()
+    }
+
+    /// Waits until the origin has said what it can do. Cancel-safe.
+    pub(crate) async fn greeting(&self) {
+        if !self.opens_tunnels() {
+            self.connection.greeting().await;
+        }
+    }
+
     /// Heads of the connection that nobody has looked at.
     pub(crate) fn heads(&self) -> Rc<Heads> {
         Rc::clone(self.connection.heads())
@@ -165,7 +177,7 @@ impl H2Pool {
         endpoint: SocketAddr,
         transport: Transport,
     ) -> Result<Reservation, Failure> {
-        let connection = Connection::begin(worker, endpoint, transport).await?;
+        let connection = Connection::begin(worker, backend, endpoint, transport).await?;
         let key = (endpoint, backend.connector_id());
         let mut endpoints = self.endpoints.borrow_mut();
         let known = endpoints.entry(key).or_default();

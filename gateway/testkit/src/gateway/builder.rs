@@ -258,6 +258,7 @@ fn backend(name: &str, endpoint: SocketAddr) -> Backend {
         protocol: BackendProtocol::default(),
         tls: None,
         proxy_protocol: None,
+        pings: None,
         dns: None,
     }
 }
