@@ -5,6 +5,7 @@
 
 mod build;
 mod dev;
+mod host;
 mod machine;
 pub(crate) mod name;
 mod new;
@@ -25,6 +26,7 @@ pub(crate) fn run(command: &PluginCommand) -> ExitCode {
         PluginCommand::Build(args) => build::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Test(args) => test::run(args),
         PluginCommand::Dev(args) => dev::run(args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Host(args) => host::run(args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|err| {
         eprintln!("error: {err:#}");

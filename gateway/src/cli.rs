@@ -22,6 +22,7 @@ use clap::ValueEnum;
 
 pub(crate) use crate::cli::author::BuildArgs;
 pub(crate) use crate::cli::author::DevArgs;
+pub(crate) use crate::cli::author::HostArgs;
 pub(crate) use crate::cli::author::NewArgs;
 pub(crate) use crate::cli::author::PluginCommand;
 pub(crate) use crate::cli::author::TemplateArg;

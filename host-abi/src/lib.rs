@@ -74,8 +74,8 @@ pub use limits::Limits;
 pub use manifest::{Manifest, ManifestError};
 pub use metrics::{BUCKETS, GuestMetrics, MetricSnapshot, MetricValue};
 pub use module::{
-    CodeCache, CompileOptions, ImportProblem, ImportVerdict, MemorySize, Module, ModuleError, Survey,
-    SurveyedImport, UnknownImports,
+    CodeCache, CompileOptions, ImportProblem, ImportVerdict, MemorySize, Module, ModuleError,
+    Survey, SurveyedImport, UnknownImports,
 };
 pub use plain::{PlainServices, PlainStream};
 pub use plugin::{FailurePolicy, Isolation, Plugin, PluginKind, PluginSpec, VmKey};

@@ -22,6 +22,9 @@ pub(crate) enum PluginCommand {
     Test(TestArgs),
     /// Serve a filter while you write it: what you save is built and swapped in under traffic
     Dev(DevArgs),
+    /// Run one module for a filter's tests, which give orders on standard input
+    #[command(hide = true)]
+    Host(HostArgs),
 }
 
 /// `tidegate plugin new`.
@@ -93,6 +96,14 @@ pub(crate) struct TestArgs {
     /// Passed on to `cargo test`
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) rest: Vec<String>,
+}
+
+/// `tidegate plugin host`.
+#[derive(Debug, Args)]
+pub(crate) struct HostArgs {
+    /// The module
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 /// `tidegate plugin dev`.

@@ -116,9 +116,7 @@ fn unportable(outline: &Outline, abi: AbiVersion) -> Vec<String> {
 /// Whether Envoy gives a module of this version the function.
 pub(super) fn is_in_envoy(module: &str, name: &str, abi: AbiVersion) -> bool {
     IMPORTS.iter().any(|row| {
-        row.name == name
-            && row.namespace.modules().contains(&module)
-            && row.versions.contains(&abi)
+        row.name == name && row.namespace.modules().contains(&module) && row.versions.contains(&abi)
     })
 }
 

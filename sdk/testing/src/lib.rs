@@ -27,6 +27,7 @@ mod driver;
 mod exchange;
 mod fields;
 mod harness;
+mod live;
 mod mode;
 mod native;
 mod observed;
@@ -85,3 +86,8 @@ pub(crate) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
         Err(error) => fail(&format!("this cannot be written as JSON: {error}")),
     }
 }
+
+/// The snippets of the README, which a test compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -13,6 +13,7 @@ use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
@@ -32,6 +33,7 @@ use crate::filters::services::flood::Flood;
 use crate::generation::Callable;
 use crate::generation::Generation;
 use crate::generation::PluginSlot;
+use crate::simulation::Simulation;
 use crate::tls::TlsPlan;
 use crate::upstream::balance::Target;
 
@@ -42,6 +44,7 @@ pub(crate) struct Commons {
     shared: SharedStore,
     metrics: GuestMetrics,
     node: Node,
+    simulation: Option<Arc<Simulation>>,
     faults: Mutex<BTreeMap<String, LastFault>>,
     /// Plugins whose newest version waits.
     waiting: Mutex<Vec<String>>,
@@ -57,9 +60,10 @@ pub struct LastFault {
 }
 
 impl Commons {
-    pub(crate) fn new(node: Node) -> Arc<Self> {
+    pub(crate) fn new(node: Node, simulation: Option<Arc<Simulation>>) -> Arc<Self> {
         Arc::new(Self {
             node,
+            simulation,
             started: Instant::now(),
             shared: SharedStore::default(),
             metrics: GuestMetrics::default(),
@@ -87,6 +91,18 @@ impl Commons {
     pub(crate) fn faults(&self) -> BTreeMap<String, LastFault> {
         let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         faults.clone()
+    }
+
+    /// A value of the shared data of a space.
+    pub(crate) fn shared_value(&self, space: &str, key: &[u8]) -> Option<Vec<u8>> {
+        let (value, _) = self.shared.get(space, key)?;
+        Some(value.to_vec())
+    }
+
+    /// Sets a value of the shared data of a space.
+    pub(crate) fn set_shared_value(&self, space: &Arc<str>, key: &[u8], value: &[u8]) {
+        // Without a version there is nothing to compare with.
+        self.shared.set(space, key, value, 0).ok();
     }
 
     /// What guests count themselves.
@@ -241,6 +257,15 @@ impl VmServices {
         );
     }
 
+    /// What surrounds a filter under test.
+    pub(crate) fn simulation(&self) -> Option<&Simulation> {
+        self.commons.simulation.as_deref()
+    }
+
+    fn ahead(&self) -> Duration {
+        self.simulation().map_or(Duration::ZERO, Simulation::ahead)
+    }
+
     fn second(&self) -> u64 {
         self.commons.started.elapsed().as_secs()
     }
@@ -267,6 +292,9 @@ const MAX_LINE: usize = 8 * 1024;
 
 impl Services for VmServices {
     fn log(&self, line: &GuestLog<'_>) {
+        if let Some(simulation) = self.simulation() {
+            return simulation.log(line);
+        }
         let plugin = line.plugin;
         match self.lines.admit(self.second()) {
             Admission::Pass => {}
@@ -285,6 +313,9 @@ impl Services for VmServices {
 
     fn log_level(&self) -> LogLevel {
         use tracing::level_filters::LevelFilter;
+        if let Some(simulation) = self.simulation() {
+            return simulation.log_level();
+        }
         match LevelFilter::current() {
             LevelFilter::TRACE => LogLevel::Trace,
             LevelFilter::DEBUG => LogLevel::Debug,
@@ -295,11 +326,12 @@ impl Services for VmServices {
     }
 
     fn unix_nanos(&self) -> u64 {
-        crate::clock::unix_nanos(SystemTime::now())
+        crate::clock::unix_nanos(SystemTime::now() + self.ahead())
     }
 
     fn monotonic_nanos(&self) -> u64 {
-        u64::try_from(self.commons.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        let elapsed = self.commons.started.elapsed() + self.ahead();
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
@@ -320,6 +352,10 @@ impl Services for VmServices {
 
     fn metrics(&self) -> &GuestMetrics {
         &self.commons.metrics
+    }
+
+    fn property(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.simulation()?.property(path)
     }
 
     fn node(&self) -> Option<&Node> {
