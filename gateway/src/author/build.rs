@@ -26,13 +26,8 @@ pub(crate) enum Profile {
     Fast,
 }
 
-/// What the fast profile is where a Cargo.toml does not say.
-const FAST: [&str; 4] = [
-    "profile.fast.inherits='dev'",
-    "profile.fast.opt-level=1",
-    "profile.fast.panic='abort'",
-    "profile.fast.strip='debuginfo'",
-];
+/// What the quick profile, cargo's `dev`, is where a Cargo.toml does not say.
+const FAST: [&str; 2] = ["profile.dev.opt-level=1", "profile.dev.debug=false"];
 
 /// A module.
 #[derive(Debug)]
@@ -101,11 +96,11 @@ pub(crate) fn build(
         Toolchain::Debian => project.target.join(toolchain.name()),
     };
     cargo.arg("--target-dir").arg(&target);
-    let folder = match profile {
-        Profile::Release => "release",
-        Profile::Fast => "fast",
+    let (name, folder) = match profile {
+        Profile::Release => ("release", "release"),
+        Profile::Fast => ("dev", "debug"),
     };
-    cargo.args(["--profile", folder]);
+    cargo.args(["--profile", name]);
     if profile == Profile::Fast && !says_what_fast_is(&project.folder) {
         for setting in FAST {
             cargo.args(["--config", setting]);
@@ -154,7 +149,7 @@ fn depends(rule: &Path, folder: &Path) -> Vec<PathBuf> {
 
 fn says_what_fast_is(folder: &Path) -> bool {
     let manifest = fs::read_to_string(folder.join("Cargo.toml"));
-    manifest.is_ok_and(|text| text.lines().any(|line| line.trim() == "[profile.fast]"))
+    manifest.is_ok_and(|text| text.lines().any(|line| line.trim() == "[profile.dev]"))
 }
 
 /// Puts a module there in one step, for a gateway may be reading the one before; not at all if it is

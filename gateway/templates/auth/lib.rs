@@ -33,7 +33,7 @@ enum Verdict {
     Bad,
 }
 
-/// Runs once for each request.
+/// Lets requests pass whose bearer token another service knows. It runs once for each request.
 #[filter(capabilities(backends))]
 pub async fn auth(mut req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
     let header = &cx.config.user_header;

@@ -92,7 +92,7 @@ fn the_version_before_serves_while_the_new_one_sets_itself_up() {
     std::thread::scope(|threads| {
         let changing = threads.spawn(|| gateway.change(change));
         eventually("the new version asks on both workers", || {
-            asked.load(Ordering::SeqCst) == 2
+            (asked.load(Ordering::SeqCst) == 2).then_some(())
         });
         assert_eq!(client.get("/").field("x-by"), Some("one"));
         latch.open();
@@ -161,6 +161,6 @@ fn a_plugin_whose_setup_failed_is_said_at_its_place_and_serves_after_a_reload() 
     assert_eq!(gateway.get("/").status(), 503);
     gateway.signal("HUP");
     eventually("it is set up at the second attempt", || {
-        gateway.get("/").field("x-by") == Some("files")
+        (gateway.get("/").field("x-by") == Some("files")).then_some(())
     });
 }

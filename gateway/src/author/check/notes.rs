@@ -141,12 +141,30 @@ pub(super) fn notes(
         let text = "clusters are named like outbound|80||name.namespace.svc.cluster.local";
         note("istio", false, text.to_owned());
     }
-    if survey.imports.iter().any(|import| import.wasi) {
-        let text = "it was built for WASI; of files, sockets and processes it finds nothing";
-        note("tidegate", false, text.to_owned());
-        note("envoy", false, text.to_owned());
+    let outside: Vec<&str> = survey
+        .imports
+        .iter()
+        .filter(|import| import.wasi && is_outside(&import.name))
+        .map(|import| import.name.as_str())
+        .collect();
+    if !outside.is_empty() {
+        let text = format!(
+            "there are no files and no sockets: {} will find none",
+            outside.join(", ")
+        );
+        note("tidegate", false, text.clone());
+        note("envoy", false, text);
     }
     notes
+}
+
+/// Whether a function of WASI is for files or sockets, standard streams aside.
+fn is_outside(name: &str) -> bool {
+    let of_streams = matches!(name, "fd_write" | "fd_fdstat_get" | "fd_close" | "fd_seek");
+    ["path_", "fd_", "sock_"]
+        .iter()
+        .any(|start| name.starts_with(start))
+        && !of_streams
 }
 
 /// What is to be said of an import that cannot be given, in a few words.
