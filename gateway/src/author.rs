@@ -3,6 +3,7 @@
 //! Owns how they end: what fails is one message on standard error and exit code 1; nothing is left
 //! half done. Each command is a module.
 
+mod bench;
 mod build;
 mod check;
 mod dev;
@@ -26,6 +27,7 @@ pub(crate) fn run(command: &PluginCommand) -> ExitCode {
         PluginCommand::Build(args) => build::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Test(args) => test::run(args),
         PluginCommand::Check(args) => check::run(args),
+        PluginCommand::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Dev(args) => dev::run(args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|err| {

@@ -36,6 +36,7 @@ use crate::plugins::reason::policy;
 pub(crate) use crate::plugins::reason::problem;
 use crate::plugins::reason::refusal;
 use crate::plugins::reason::spec;
+pub(crate) use crate::plugins::trial::TrialServices;
 use crate::state::Store;
 use crate::state::StoredPlugin;
 

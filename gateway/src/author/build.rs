@@ -13,6 +13,7 @@ use tidegate_toolchain::sizes::Sizes;
 use tidegate_toolchain::sizes::kib;
 
 use crate::author;
+use crate::author::check;
 use crate::author::machine::AuthorsMachine;
 use crate::author::project::Project;
 use crate::cli::BuildArgs;
@@ -61,6 +62,7 @@ pub(crate) fn run(args: &BuildArgs) -> anyhow::Result<()> {
         kib(sizes.total),
         kib(sizes.bare())
     ));
+    author::print(&check::summary(&built.bytes));
     Ok(())
 }
 

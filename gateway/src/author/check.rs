@@ -8,6 +8,7 @@ mod json;
 mod notes;
 mod text;
 
+use std::io::IsTerminal as _;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -16,6 +17,8 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use tidegate_config::plugin_schema;
 use tidegate_config::problem::Problem;
+use tidegate_config::render::Colour;
+use tidegate_config::render::Renderer;
 use tidegate_host_abi::Manifest;
 use tidegate_host_abi::ManifestError;
 use tidegate_host_abi::PluginKind;
@@ -56,9 +59,9 @@ impl Report {
 }
 
 /// A configuration with its text, for the lines of problems.
-struct Config {
-    file: Arc<Path>,
-    text: String,
+pub(super) struct Config {
+    pub(super) file: Arc<Path>,
+    pub(super) text: String,
 }
 
 /// Checks and prints; exit code 1 if it does not serve.
@@ -69,7 +72,7 @@ struct Config {
 pub(crate) fn run(args: &CheckPluginArgs) -> anyhow::Result<ExitCode> {
     let file = args.file.display().to_string();
     let code = tidegate_plugin_store::file::load(&args.file)?;
-    let config = args.config.as_deref().map(read_config).transpose()?;
+    let config = args.config.as_deref().map(Config::read).transpose()?;
     let survey = Survey::of(&code.bytes).with_context(|| file.clone())?;
     let manifest = Manifest::read(&code.bytes);
     let known = manifest.as_ref().ok().and_then(Option::as_ref);
@@ -113,7 +116,7 @@ pub(crate) fn run(args: &CheckPluginArgs) -> anyhow::Result<ExitCode> {
         started,
     };
     author::print(&match args.format {
-        CheckFormat::Text => text::page(&report, config.as_ref().map(|it| (&it.file, &*it.text))),
+        CheckFormat::Text => text::page(&report, config.as_ref()),
         CheckFormat::Json => json::page(&report),
     });
     Ok(if report.is_good() {
@@ -123,17 +126,41 @@ pub(crate) fn run(args: &CheckPluginArgs) -> anyhow::Result<ExitCode> {
     })
 }
 
-/// A configuration: text, or @FILE.
-fn read_config(arg: &str) -> anyhow::Result<Config> {
-    Ok(match arg.strip_prefix('@') {
-        None => Config {
-            file: Path::new(COMMAND_LINE).into(),
-            text: arg.to_owned(),
-        },
-        Some(file) => Config {
-            file: Path::new(file).into(),
-            text: std::fs::read_to_string(file)
-                .with_context(|| format!("cannot read the configuration {file}"))?,
-        },
-    })
+/// What a module says about itself, in a few lines; nothing if it says nothing.
+pub(super) fn summary(module: &[u8]) -> String {
+    let manifest = Manifest::read(module).ok().flatten();
+    manifest.map_or_else(String::new, |manifest| text::summary(&manifest))
+}
+
+impl Config {
+    /// Takes an argument: text, or @FILE.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read.
+    pub(super) fn read(arg: &str) -> anyhow::Result<Self> {
+        Ok(match arg.strip_prefix('@') {
+            None => Self {
+                file: Path::new(COMMAND_LINE).into(),
+                text: arg.to_owned(),
+            },
+            Some(file) => Self {
+                file: Path::new(file).into(),
+                text: std::fs::read_to_string(file)
+                    .with_context(|| format!("cannot read the configuration {file}"))?,
+            },
+        })
+    }
+
+    /// Prints problems with the lines that they are in.
+    pub(super) fn render(&self, problems: &[Problem]) -> String {
+        let colour = if std::io::stdout().is_terminal() {
+            Colour::Always
+        } else {
+            Colour::Never
+        };
+        let mut renderer = Renderer::new(colour);
+        renderer.insert(&self.file, &self.text);
+        renderer.render(problems)
+    }
 }

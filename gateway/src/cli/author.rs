@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use clap::Subcommand;
@@ -26,6 +27,8 @@ pub(crate) enum PluginCommand {
     Check(CheckPluginArgs),
     /// Serve a filter while you write it: what you save is built and swapped in under traffic
     Dev(DevArgs),
+    /// Measure what a module costs a request, phase by phase
+    Bench(BenchArgs),
 }
 
 /// `tidegate plugin new`.
@@ -124,4 +127,21 @@ pub(crate) struct DevArgs {
     /// Address to listen on, in place of that of tidegate.yaml; port 0 takes any free port and logs it
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
+}
+
+/// `tidegate plugin bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// The module
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Configuration to start it with: JSON or YAML, or @FILE
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(crate) config: Option<String>,
+    /// Bytes of the bodies, which come as one chunk
+    #[arg(long, value_name = "SIZE", default_value = "1Ki", value_parser = tidegate_config::size::parse)]
+    pub(crate) chunk: usize,
+    /// How long to measure
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = tidegate_config::duration::parse)]
+    pub(crate) time: Duration,
 }

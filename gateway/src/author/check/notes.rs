@@ -60,7 +60,7 @@ pub(super) fn capabilities(
     };
     let imports = |name: &&str| survey.imports.iter().any(|import| import.name == **name);
     let needed = CAPABILITIES.into_iter().filter(|(name, functions, _)| {
-        said.iter().any(|said| said == name) || functions.iter().any(|one| imports(&one))
+        said.iter().any(|said| said == name) || functions.iter().any(imports)
     });
     needed.map(|(name, _, how)| (name, how)).collect()
 }

@@ -1,16 +1,12 @@
 //! A report for people.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
-use std::path::Path;
-use std::sync::Arc;
 
-use tidegate_config::render::Colour;
-use tidegate_config::render::Renderer;
 use tidegate_host_abi::ImportVerdict;
 use tidegate_host_abi::Manifest;
 use tidegate_toolchain::sizes::kib;
 
+use crate::author::check::Config;
 use crate::author::check::Report;
 use crate::author::check::fields::fields;
 use crate::author::check::notes;
@@ -20,7 +16,7 @@ use crate::plugins::in_one_line;
 const PAGE_KIB: u64 = 64;
 
 /// The whole page. Names in it are the module's: they are shown in one line each, whatever is in them.
-pub(super) fn page(report: &Report, config: Option<(&Arc<Path>, &str)>) -> String {
+pub(super) fn page(report: &Report, config: Option<&Config>) -> String {
     let mut page = head(report);
     let mut line = |name: &str, text: &str| {
         // A string takes all that is written.
@@ -75,6 +71,25 @@ fn head(report: &Report) -> String {
     };
     let file = &report.file;
     format!("{file}: {abi}; {}\n", in_one_line(&said))
+}
+
+/// What a module says about itself, in a few lines; nothing if it says nothing.
+pub(super) fn summary(manifest: &Manifest) -> String {
+    let mut lines = in_one_line(&about(manifest));
+    lines.push('\n');
+    let mut list = |name: &str, items: &[String]| {
+        if !items.is_empty() {
+            // A string takes all that is written.
+            writeln!(lines, "{name} {}", in_one_line(&items.join(", "))).ok();
+        }
+    };
+    list("needs:", &manifest.needs);
+    list("capabilities:", &manifest.capabilities);
+    let schema = manifest.config_schema.as_ref();
+    let fields = schema.map(fields).unwrap_or_default();
+    let paths: Vec<String> = fields.into_iter().map(|field| field.path).collect();
+    list("configuration:", &paths);
+    lines
 }
 
 fn about(manifest: &Manifest) -> String {
@@ -159,19 +174,12 @@ fn configuration(report: &Report, line: &mut impl FnMut(&str, &str)) {
     }
 }
 
-fn verdict(report: &Report, config: Option<(&Arc<Path>, &str)>, page: &mut String) {
-    if !report.problems.is_empty() {
-        let colour = if std::io::stdout().is_terminal() {
-            Colour::Always
-        } else {
-            Colour::Never
-        };
-        let mut renderer = Renderer::new(colour);
-        if let Some((file, text)) = config {
-            renderer.insert(file, text);
-        }
+fn verdict(report: &Report, config: Option<&Config>, page: &mut String) {
+    if let Some(config) = config
+        && !report.problems.is_empty()
+    {
         page.push('\n');
-        page.push_str(&renderer.render(&report.problems));
+        page.push_str(&config.render(&report.problems));
     }
     page.push('\n');
     for error in &report.errors {
