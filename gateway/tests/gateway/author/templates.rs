@@ -56,6 +56,11 @@ fn all_six_templates_build_and_pass_their_tests_as_they_are() {
         assert!(said.contains("without the names of functions"), "{said}");
         let module = project.join(format!("target/my-{template}.wasm"));
         assert!(module.is_file(), "{said}");
+        let said = run(&["test", "--wasm", "--", "--test", "filter"]).well();
+        assert!(
+            said.contains("(wasm)") && said.contains("test result: ok. "),
+            "{said}"
+        );
         let said = run(&["check", &format!("target/my-{template}.wasm")]).well();
         assert!(said.contains("it serves here"), "{said}");
         let mut check = Command::new(env!("CARGO_BIN_EXE_tidegate"));
