@@ -21,6 +21,7 @@ use crate::process::GATEWAY;
 use crate::process::Running;
 use crate::process::backend;
 use crate::process::memory;
+use crate::process::reset_peak;
 use crate::process::route;
 
 /// The path by which the bystander asks.
@@ -179,4 +180,87 @@ fn stand_by(address: SocketAddr, over: &AtomicBool) -> Duration {
         }
     }
     slowest
+}
+
+/// Many connections of one kind.
+#[derive(Debug)]
+pub(super) struct Crowd {
+    members: Vec<Member>,
+}
+
+/// One of them.
+#[derive(Debug)]
+struct Member {
+    stream: TcpStream,
+    heard: Vec<u8>,
+    ended: bool,
+}
+
+impl Crowd {
+    /// So many connections that have sent this.
+    pub(super) fn gather(address: SocketAddr, count: usize, first: &[u8]) -> Self {
+        let member = |_| {
+            let mut stream = TcpStream::connect(address).expect("it accepts");
+            stream.write_all(first).expect("it takes bytes");
+            stream.set_nonblocking(true).expect("a socket");
+            Member {
+                stream,
+                heard: Vec::new(),
+                ended: false,
+            }
+        };
+        Self {
+            members: (0..count).map(member).collect(),
+        }
+    }
+
+    /// Everybody who is still there sends this.
+    pub(super) fn send(&mut self, bytes: &[u8]) {
+        for member in self.members.iter_mut().filter(|it| !it.ended) {
+            // A full socket or a closed one: the next look tells.
+            member.stream.write_all(bytes).ok();
+        }
+    }
+
+    /// Reads what came; returns how many are still connected.
+    pub(super) fn listen(&mut self) -> usize {
+        let mut bytes = [0; 4096];
+        for member in self.members.iter_mut().filter(|it| !it.ended) {
+            loop {
+                match member.stream.read(&mut bytes) {
+                    Ok(0) => member.ended = true,
+                    Ok(count) => {
+                        let came = bytes.get(..count).unwrap_or_default();
+                        member.heard.extend_from_slice(came);
+                        continue;
+                    }
+                    Err(err) => member.ended = err.kind() != ErrorKind::WouldBlock,
+                }
+                break;
+            }
+        }
+        self.members.iter().filter(|it| !it.ended).count()
+    }
+
+    /// Sends this again and again until nobody is connected.
+    #[track_caller]
+    pub(super) fn drip_until_closed(&mut self, drop: &[u8]) {
+        eventually("all of them to be closed", || {
+            self.send(drop);
+            (self.listen() == 0).then_some(())
+        });
+    }
+
+    /// How many heard a response that begins so.
+    pub(super) fn heard(&self, begin: &str) -> usize {
+        let members = self.members.iter();
+        members
+            .filter(|it| it.heard.starts_with(begin.as_bytes()))
+            .count()
+    }
+
+    /// How many there are in all.
+    pub(super) fn size(&self) -> usize {
+        self.members.len()
+    }
 }
