@@ -292,6 +292,11 @@ impl Stream {
         } else {
             side.holds(what)
         };
+        if !holds {
+            // The answer of the callback moves this direction. To continue it from in here as well
+            // would move it twice: Envoy ends by that if the stream ends with it.
+            side.held.set(Held::Nothing);
+        }
         self.settle();
         let held = holds && !self.replied.get();
         side.held.set(if held { what } else { Held::Nothing });
