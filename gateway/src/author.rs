@@ -7,6 +7,7 @@ mod bench;
 mod build;
 mod check;
 mod dev;
+mod host;
 mod machine;
 pub(crate) mod name;
 mod new;
@@ -29,6 +30,7 @@ pub(crate) fn run(command: &PluginCommand) -> ExitCode {
         PluginCommand::Check(args) => check::run(args),
         PluginCommand::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Dev(args) => dev::run(args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Host(args) => host::run(args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|err| {
         eprintln!("error: {err:#}");

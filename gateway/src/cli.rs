@@ -24,6 +24,7 @@ pub(crate) use crate::cli::author::BenchArgs;
 pub(crate) use crate::cli::author::BuildArgs;
 pub(crate) use crate::cli::author::CheckPluginArgs;
 pub(crate) use crate::cli::author::DevArgs;
+pub(crate) use crate::cli::author::HostArgs;
 pub(crate) use crate::cli::author::NewArgs;
 pub(crate) use crate::cli::author::PluginCommand;
 pub(crate) use crate::cli::author::TemplateArg;

@@ -43,6 +43,7 @@ pub(crate) fn run(args: &ProxyArgs) -> anyhow::Result<()> {
             .then(|| Box::new(std::io::stdout()) as _),
         node: args.node.node(),
         name_servers: args.dns.dns_servers.clone(),
+        simulation: None,
     })?;
     for (_, address) in gateway.addresses() {
         tracing::info!("listening on {address}");

@@ -276,6 +276,7 @@ fn start(
             access_log: writes.then(|| Box::new(std::io::stdout()) as _),
             node: args.node.node(),
             name_servers: args.dns.dns_servers.clone(),
+            simulation: None,
         })
     });
     started.map_err(|(_, err)| err.into())

@@ -66,6 +66,11 @@ pub trait Services: Send + Sync + fmt::Debug {
         None
     }
 
+    /// An attribute that takes the place of what the stream or the plugin has; for tests of filters.
+    fn property(&self, _path: &[u8]) -> Option<Vec<u8>> {
+        None
+    }
+
     /// Who the gateway is (`xds.node`); `None` leaves the attribute out.
     fn node(&self) -> Option<&Node> {
         None

@@ -67,6 +67,9 @@ fn tests(workspace: &Workspace, steps: &mut Steps, peers: peers::Background) -> 
     steps.run("test", || {
         exec(cargo_test(workspace, Peers::Required).arg("--all-targets"))
     })?;
+    steps.run("filters' tests in Tidegate and Envoy", || {
+        crate::test::filters(workspace, Peers::Required)
+    })?;
     steps.run("doctests", || {
         exec(cargo_test(workspace, Peers::Required).arg("--doc"))
     })?;

@@ -5,12 +5,15 @@
 //! compare with must be there. Without the latter two, the tests that need them do nothing and
 //! say so.
 
+mod modes;
+
 use std::process::Command;
 
 use anyhow::Result;
 
 use crate::families::Families;
 use crate::run::{self, Sink};
+use crate::test::modes::Mode;
 use crate::workspace::Workspace;
 use crate::{peers, plugins};
 
@@ -35,7 +38,20 @@ pub(crate) fn run(workspace: &Workspace, with_peers: bool, args: &[String]) -> R
         Families::of(workspace).build(&Sink::Terminal)?;
     }
     plugins::build(workspace, None, None)?;
-    run::run(cargo_test(workspace, peers).args(args))
+    run::run(cargo_test(workspace, peers).args(args))?;
+    if !args.is_empty() {
+        return Ok(()); // Somebody looks for something in particular.
+    }
+    filters(workspace, peers)
+}
+
+/// Runs the tests of filters against their modules: in Tidegate, and in Envoy if it is there.
+pub(crate) fn filters(workspace: &Workspace, peers: Peers) -> Result<()> {
+    modes::run(workspace, Mode::Wasm)?;
+    match peers {
+        Peers::Required => modes::run(workspace, Mode::Envoy),
+        Peers::Unused => Ok(()),
+    }
 }
 
 /// `cargo test --workspace`, with the variables that tests read.

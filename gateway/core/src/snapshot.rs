@@ -114,6 +114,16 @@ pub struct Listener {
 impl Listener {
     /// A listener that sends everything to one backend.
     pub fn to_one_backend(name: &str, plugins: Vec<PluginId>, backend: BackendId) -> Self {
+        Self::to_one_backend_within(name, plugins, backend, RouteTimeouts::default())
+    }
+
+    /// The same with time limits.
+    pub fn to_one_backend_within(
+        name: &str,
+        plugins: Vec<PluginId>,
+        backend: BackendId,
+        timeouts: RouteTimeouts,
+    ) -> Self {
         let rule = Rule {
             id: RuleId(0),
             name: Arc::from(name),
@@ -123,7 +133,7 @@ impl Listener {
                 backend: Some(backend),
                 filters: Vec::new(),
             }],
-            timeouts: RouteTimeouts::default(),
+            timeouts,
             buffered_body_bytes: None,
             upgrades: Upgrades::default(),
         };

@@ -10,6 +10,7 @@ use std::future::Future;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
@@ -18,6 +19,8 @@ use std::time::Instant;
 
 use slab::Slab;
 use tokio::sync::Notify;
+
+use crate::simulation::Simulation;
 
 /// How often limits are looked at.
 const TICK: Duration = Duration::from_millis(50);
@@ -31,6 +34,7 @@ pub(crate) struct Wheel(Rc<Shared>);
 #[derive(Debug)]
 struct Shared {
     start: Instant,
+    simulation: Option<Arc<Simulation>>,
     now_ms: Cell<u64>,
     slots: RefCell<Slab<Rc<Slot>>>,
     occupied: Notify,
@@ -55,9 +59,10 @@ pub(crate) struct Deadline {
 pub(crate) struct Expired;
 
 impl Wheel {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(simulation: Option<Arc<Simulation>>) -> Self {
         Self(Rc::new(Shared {
             start: Instant::now(),
+            simulation,
             now_ms: Cell::new(0),
             slots: RefCell::new(Slab::new()),
             occupied: Notify::new(),
@@ -115,7 +120,9 @@ impl Wheel {
 
 impl Shared {
     fn refresh(&self) {
-        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(NEVER - 1);
+        let ahead = self.simulation.as_ref().map(|it| it.ahead());
+        let elapsed = self.start.elapsed() + ahead.unwrap_or_default();
+        let now = u64::try_from(elapsed.as_millis()).unwrap_or(NEVER - 1);
         self.now_ms.set(now);
     }
 
@@ -238,7 +245,7 @@ mod tests {
     #[test]
     fn a_wait_that_takes_too_long_expires_and_a_quick_one_does_not() {
         run(async {
-            let wheel = Wheel::new();
+            let wheel = Wheel::new(None);
             let turning = wheel.clone();
             tokio::task::spawn_local(async move { turning.run().await });
             let deadline = wheel.deadline();
@@ -251,7 +258,7 @@ mod tests {
 
     #[test]
     fn a_dropped_deadline_leaves_its_slot() {
-        let wheel = Wheel::new();
+        let wheel = Wheel::new(None);
         drop(wheel.deadline());
         assert!(wheel.0.slots.borrow().is_empty());
     }

@@ -40,10 +40,12 @@ use crate::generation::BindId;
 use crate::generation::Change;
 use crate::generation::Generation;
 use crate::generation::Plan;
+use crate::generation::PluginSlot;
 use crate::listener::BindError;
 use crate::metrics::Counters;
 use crate::metrics::Metrics;
 use crate::resolver::Resolver;
+use crate::simulation::Simulation;
 use crate::worker;
 use crate::worker::Message;
 
@@ -66,6 +68,8 @@ pub struct Options {
     pub node: Node,
     /// The name servers that the names of backends are asked of; without any, the system's.
     pub name_servers: Vec<SocketAddr>,
+    /// What surrounds a filter under test; no gateway that serves has one.
+    pub simulation: Option<Arc<Simulation>>,
 }
 
 impl std::fmt::Debug for Options {
@@ -149,9 +153,13 @@ impl Gateway {
             access_log,
             node,
             name_servers,
+            simulation,
         } = options;
         let workers = workers.max(1);
-        let commons = Commons::new(node);
+        let commons = Commons::new(node, simulation.clone());
+        if let Some(simulation) = &simulation {
+            fill_shared(&commons, &generation, simulation.shared());
+        }
         let mut resolver = Resolver::new(name_servers);
         // Before anything is bound: clients must not wait in the queue of a socket meanwhile.
         resolver.follow(&generation.snapshot.backends)?;
@@ -171,7 +179,7 @@ impl Gateway {
             loads,
             counters,
             threads,
-        } = spawn_workers(workers, log.as_ref(), &starter)?;
+        } = spawn_workers(workers, log.as_ref(), &starter, simulation.as_ref())?;
         resolver.board().tell(&inboxes);
         let mut gateway = Self {
             commons,
@@ -370,6 +378,17 @@ impl Gateway {
             if all_done.recv_timeout(left).is_err() {
                 tracing::warn!("a worker is too busy to take the new generation; it will");
                 return;
+            }
+        }
+    }
+}
+
+/// Sets what plugins find in their shared data.
+fn fill_shared(commons: &Commons, generation: &Generation, shared: &[(Vec<u8>, Vec<u8>)]) {
+    for slot in &generation.plugins {
+        if let PluginSlot::Ready { plugin, .. } = slot {
+            for (key, value) in shared {
+                commons.set_shared_value(plugin.shared_space(), key, value);
             }
         }
     }

@@ -52,6 +52,7 @@ use crate::generation::VmId;
 use crate::http2::room::SharedRoom;
 use crate::metrics::Counters;
 use crate::random::IdSource;
+use crate::simulation::Simulation;
 use crate::tcp;
 use crate::transport::Pipes;
 use crate::upstream::balance::BackendStates;
@@ -98,6 +99,8 @@ pub(crate) enum Message {
         source: Arc<DnsSource>,
         now: Arc<Resolved>,
     },
+    /// Somebody wants to know how many streams its instances know.
+    Streams(std::sync::mpsc::Sender<usize>),
     /// Stop accepting, finish, end.
     Drain,
 }
@@ -112,6 +115,7 @@ pub(crate) struct Setup {
     pub(crate) inbox: UnboundedSender<Message>,
     pub(crate) messages: UnboundedReceiver<Message>,
     pub(crate) peers: Peers,
+    pub(crate) simulation: Option<Arc<Simulation>>,
 }
 
 /// All workers, as each of them sees the others.

@@ -29,6 +29,9 @@ pub(crate) enum PluginCommand {
     Dev(DevArgs),
     /// Measure what a module costs a request, phase by phase
     Bench(BenchArgs),
+    /// Run one module for a filter's tests, which give orders on standard input
+    #[command(hide = true)]
+    Host(HostArgs),
 }
 
 /// `tidegate plugin new`.
@@ -114,6 +117,14 @@ pub(crate) struct CheckPluginArgs {
     /// How the report is printed
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: CheckFormat,
+}
+
+/// `tidegate plugin host`.
+#[derive(Debug, Args)]
+pub(crate) struct HostArgs {
+    /// The module
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 /// `tidegate plugin dev`.

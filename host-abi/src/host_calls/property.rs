@@ -46,7 +46,12 @@ fn get(guest: &mut Guest<'_, '_>, path: Region, out: OutBytes) -> Answer {
     let mut value = guest.take_scratch();
     let (memory, state) = guest.parts()?;
     out.check(memory)?;
-    let property = Property::parse(path.read(memory)?);
+    let path = path.read(memory)?;
+    if let Some(set) = state.services.property(path) {
+        value.extend_from_slice(&set);
+        return guest.give_scratch(value, out);
+    }
+    let property = Property::parse(path);
     let of_plugin: Option<fn(&PluginSpec) -> &str> = match property {
         Property::PluginName => Some(|spec| &spec.name),
         Property::PluginRootId => Some(|spec| &spec.root_id),

@@ -9,6 +9,7 @@ use tidegate_sdk_sys::LogLevel;
 use crate::backends::{Backend, Backends};
 use crate::fail;
 use crate::harness::Harness;
+use crate::live;
 use crate::mode::report_run;
 use crate::native::{self, Plugin};
 use crate::observed::Seen;
@@ -174,7 +175,8 @@ impl Builder {
         self
     }
 
-    /// Limits how long an exchange may take before the host answers it with 504.
+    /// Limits how long an exchange may take, once it waits for the application, before the host
+    /// answers it with 504.
     pub const fn request_timeout(mut self, limit: Duration) -> Self {
         self.plan.request_timeout = Some(limit);
         self
@@ -200,13 +202,16 @@ impl Builder {
     #[track_caller]
     pub fn try_start(self) -> Result<Harness, String> {
         report_run();
+        if mode() == Mode::Envoy
+            && !(self.plan.properties.is_empty() && self.plan.shared.is_empty())
+        {
+            fail("Envoy has properties and shared data of its own: use `not_in(Mode::Envoy, …)`");
+        }
         let seen = Seen::default();
         let backends = self.plan.backends.clone();
         let driver = match mode() {
             Mode::Native => native::start(self.plugin, self.plan, &seen)?,
-            Mode::Wasm | Mode::Envoy => {
-                return Err("only mode native is there yet".to_owned());
-            }
+            mode @ (Mode::Wasm | Mode::Envoy) => live::start(mode, self.plan, &seen)?,
         };
         Ok(Harness::running(driver, seen, backends))
     }

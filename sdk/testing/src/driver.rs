@@ -20,6 +20,11 @@ pub(crate) trait Driver {
     fn wait(&mut self) -> Waited;
     /// Lets what is under way come to rest, without time going on.
     fn settle(&mut self);
+    /// An exchange has its whole answer: the filter's last callbacks about it have been, too.
+    ///
+    /// # Errors
+    /// If they do not come.
+    fn ended(&mut self, exchange: u32) -> Result<(), String>;
     /// Lets time go on.
     ///
     /// # Errors

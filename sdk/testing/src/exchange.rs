@@ -124,7 +124,14 @@ impl Exchange {
             drop(core);
             fail(&format!("waited in vain for {what}: {why}"));
         }
-        core.seen.with(|seen| seen.answer(number).clone())
+        let answer = core.seen.with(|seen| seen.answer(number).clone());
+        if answer.end != End::Pending
+            && let Err(why) = core.driver.ended(number)
+        {
+            drop(core);
+            fail(&why);
+        }
+        answer
     }
 }
 

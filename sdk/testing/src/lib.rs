@@ -27,6 +27,7 @@ mod driver;
 mod exchange;
 mod fields;
 mod harness;
+mod live;
 mod mode;
 mod native;
 mod observed;
@@ -90,3 +91,8 @@ pub(crate) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/filters.md")]
 pub struct Guide;
+
+/// The snippets of the README, which a test compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

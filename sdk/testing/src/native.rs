@@ -273,15 +273,12 @@ impl Driver for Native {
     fn begin(&mut self, exchange: u32, request: &Request, chunks: Vec<Vec<u8>>) {
         self.last_context += 1;
         let context = self.last_context;
-        let mut stream = Stream::new(exchange);
+        let mut stream = Stream::new(exchange, self.now());
         stream.request.headers = request_headers(request);
         let end = request.ends_with_headers();
         stream.request.incoming.push_back(Item::Headers { end });
         self.world.state().streams.insert(context, stream);
         self.call(ROOT, |guest| guest.on_context_create(context, ROOT));
-        if let Some(limit) = self.plan.request_timeout {
-            self.plan_event(nanoseconds(limit), Event::TimeOut { context });
-        }
         for bytes in chunks {
             self.push(exchange, Item::Data { bytes, end: false });
         }
@@ -342,6 +339,11 @@ impl Driver for Native {
             }
         }
         crate::fail("the filter keeps its host busy without end: time cannot go on");
+    }
+
+    fn ended(&mut self, _exchange: u32) -> Result<(), String> {
+        self.settle();
+        Ok(())
     }
 
     fn advance(&mut self, time: Duration) -> Result<(), String> {

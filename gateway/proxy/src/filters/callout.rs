@@ -37,6 +37,8 @@ use crate::inlet::Inlet;
 use crate::outlet::HeadUnwritten;
 use crate::outlet::Outlet;
 use crate::outlet::Unwritten;
+use crate::simulation;
+use crate::simulation::Simulation;
 use crate::upstream;
 use crate::upstream::Freshness;
 use crate::upstream::Upstream;
@@ -53,10 +55,12 @@ pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
     // The backends of its generation, also if that is an older one.
     let reach = vm.reach();
     let remarks = vm.remarks();
+    let services = vm.services();
     let (namespace, vm) = (vm.namespace().to_owned(), Rc::downgrade(vm));
     // The worker's runtime owns the task; it ends by its time limit.
     tokio::task::spawn_local(async move {
-        let response = answer(&worker, &remarks, &reach, &namespace, &call).await;
+        let simulation = services.simulation();
+        let response = answer(&worker, simulation, &remarks, &reach, &namespace, &call).await;
         let Some(vm) = still(&vm, generation) else {
             return;
         };
@@ -87,23 +91,25 @@ pub(crate) fn still(vm: &Weak<Vm>, generation: u64) -> Option<Rc<Vm>> {
 
 async fn answer(
     worker: &Rc<Worker>,
+    simulation: Option<&Simulation>,
     remarks: &Remarks,
     reach: &Reach,
     namespace: &str,
     call: &HttpCall,
 ) -> CallResponse {
     let limit = time_limit(call.timeout_ms);
-    match tokio::time::timeout(limit, exchange(worker, reach, namespace, call)).await {
-        Ok(Ok(response)) => response,
-        Ok(Err(failure @ Failure::ResponseBufferOverflow)) => {
+    let outcome = exchange(worker, reach, namespace, call);
+    match simulation::timeout(simulation, limit, outcome).await {
+        Some(Ok(response)) => response,
+        Some(Err(failure @ Failure::ResponseBufferOverflow)) => {
             let limit = worker.sizes().callout_body_bytes;
             remarks.warn(format_args!(
                 "the answer to its call has more than {limit} bytes"
             ));
             failed(failure)
         }
-        Ok(Err(failure)) => failed(failure),
-        Err(_) => synthesized(504, "upstream request timeout"),
+        Some(Err(failure)) => failed(failure),
+        None => synthesized(504, "upstream request timeout"),
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 use std::time::SystemTime;
 
 use tidegate_host_abi::Crypto;
@@ -29,6 +30,7 @@ pub use crate::filters::services::commons::LastFault;
 use crate::filters::services::flood::Admission;
 use crate::filters::services::flood::Flood;
 pub(crate) use crate::filters::services::reach::Reach;
+use crate::simulation::Simulation;
 
 /// What the guests of one VM reach. One that only older generations have keeps the reach it had.
 #[derive(Debug)]
@@ -117,6 +119,15 @@ impl VmServices {
         );
     }
 
+    /// What surrounds a filter under test.
+    pub(crate) fn simulation(&self) -> Option<&Simulation> {
+        self.commons.simulation.as_deref()
+    }
+
+    fn ahead(&self) -> Duration {
+        self.simulation().map_or(Duration::ZERO, Simulation::ahead)
+    }
+
     fn second(&self) -> u64 {
         self.commons.started.elapsed().as_secs()
     }
@@ -143,6 +154,9 @@ const MAX_LINE: usize = 8 * 1024;
 
 impl Services for VmServices {
     fn log(&self, line: &GuestLog<'_>) {
+        if let Some(simulation) = self.simulation() {
+            return simulation.log(line);
+        }
         let plugin = line.plugin;
         match self.lines.admit(self.second()) {
             Admission::Pass => {}
@@ -161,6 +175,9 @@ impl Services for VmServices {
 
     fn log_level(&self) -> LogLevel {
         use tracing::level_filters::LevelFilter;
+        if let Some(simulation) = self.simulation() {
+            return simulation.log_level();
+        }
         match LevelFilter::current() {
             LevelFilter::TRACE => LogLevel::Trace,
             LevelFilter::DEBUG => LogLevel::Debug,
@@ -171,11 +188,12 @@ impl Services for VmServices {
     }
 
     fn unix_nanos(&self) -> u64 {
-        crate::clock::unix_nanos(SystemTime::now())
+        crate::clock::unix_nanos(SystemTime::now() + self.ahead())
     }
 
     fn monotonic_nanos(&self) -> u64 {
-        u64::try_from(self.commons.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        let elapsed = self.commons.started.elapsed() + self.ahead();
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
@@ -196,6 +214,10 @@ impl Services for VmServices {
 
     fn metrics(&self) -> &GuestMetrics {
         &self.commons.metrics
+    }
+
+    fn property(&self, path: &[u8]) -> Option<Vec<u8>> {
+        self.simulation()?.property(path)
     }
 
     fn node(&self) -> Option<&Node> {

@@ -213,6 +213,18 @@ impl Vm {
         }
     }
 
+    /// What its guests reach.
+    pub(crate) fn services(&self) -> Arc<VmServices> {
+        Arc::clone(&self.services)
+    }
+
+    /// How many streams it knows.
+    pub(crate) fn stream_count(&self) -> usize {
+        let own = self.pool.iter().flat_map(Pool::living);
+        let own: usize = own.map(|vm| vm.streams.count(|_| true)).sum();
+        own + self.streams.count(|_| true)
+    }
+
     /// What its guests may call.
     pub(crate) fn reach(&self) -> Arc<Reach> {
         self.services.reach()

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -52,6 +53,26 @@ impl Remote {
     #[must_use]
     pub fn last_faults(&self) -> BTreeMap<String, LastFault> {
         self.commons.faults()
+    }
+
+    /// How many streams the instances of all plugins know; workers that do not answer within a
+    /// second have none.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        let (ask, answers) = std::sync::mpsc::channel();
+        for inbox in self.inboxes.iter() {
+            inbox.send(Message::Streams(ask.clone())).ok();
+        }
+        drop(ask);
+        let answer = || answers.recv_timeout(Duration::from_secs(1)).ok();
+        std::iter::from_fn(answer).sum()
+    }
+
+    /// A value of the data that the plugins of a space share; see
+    /// [`tidegate_host_abi::Plugin::shared_space`].
+    #[must_use]
+    pub fn shared_value(&self, space: &str, key: &[u8]) -> Option<Vec<u8>> {
+        self.commons.shared_value(space, key)
     }
 
     /// Stops accepting and lets what runs finish, until the drain time-out.

@@ -11,6 +11,7 @@ use crate::access_log::AccessLog;
 use crate::filters::starter::Starter;
 use crate::gateway::StartError;
 use crate::metrics::Counters;
+use crate::simulation::Simulation;
 use crate::worker;
 use crate::worker::Message;
 use crate::worker::Peers;
@@ -34,6 +35,7 @@ pub(super) fn spawn_workers(
     count: usize,
     log: Option<&SyncSender<String>>,
     starter: &Starter,
+    simulation: Option<&Arc<Simulation>>,
 ) -> Result<Workers, StartError> {
     let channels = (0..count).map(|_| tokio::sync::mpsc::unbounded_channel());
     let (inboxes, receivers): (Vec<_>, Vec<_>) = channels.unzip();
@@ -58,6 +60,7 @@ pub(super) fn spawn_workers(
                 inboxes: Arc::clone(&inboxes),
                 news: Arc::clone(&news),
             },
+            simulation: simulation.cloned(),
         };
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
         threads.push(thread.spawn(move || worker::run(setup))?);

@@ -95,6 +95,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         inbox,
         messages,
         peers,
+        simulation,
     } = setup;
     let (timeouts, sizes) = (Timeouts::default(), SizeLimits::default());
     let ids = IdSource::seeded();
@@ -102,7 +103,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
     let nothing = Generation::new(Arc::default(), &HashMap::new(), &backends);
     let worker = Worker {
         index,
-        wheel: Wheel::new(),
+        wheel: Wheel::new(simulation),
         pool: Pool::new(sizes.idle_connections_per_endpoint, timeouts.upstream_idle),
         h2: H2Pool::default(),
         versions: Versions::default(),
@@ -152,6 +153,11 @@ fn handle(worker: &Rc<Worker>, message: Message) {
             for address in worker.backends.learn(source, now) {
                 worker.pool.close(address);
             }
+        }
+        Message::Streams(ask) => {
+            let vms = worker.all_vms();
+            // Whoever asked may have gone.
+            ask.send(vms.iter().map(|vm| vm.stream_count()).sum()).ok();
         }
         Message::QueueNews => {
             let vms = worker.all_vms();

@@ -56,8 +56,17 @@ fn all_six_templates_build_and_pass_their_tests_as_they_are() {
         assert!(said.contains("without the names of functions"), "{said}");
         let module = project.join(format!("target/my-{template}.wasm"));
         assert!(module.is_file(), "{said}");
+        let said = run(&["test", "--wasm", "--", "--test", "filter"]).well();
+        assert!(
+            said.contains("(wasm)") && said.contains("test result: ok. "),
+            "{said}"
+        );
         let said = run(&["check", &format!("target/my-{template}.wasm")]).well();
         assert!(said.contains("it serves here"), "{said}");
+        let mut check = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        let check = check.args(["check", "-c", "tidegate.yaml"]);
+        let said = Done::of(check.current_dir(&project)).well();
+        assert!(said.contains(" resources, no problems"), "{said}");
     }
     a_filter_that_uses_what_a_module_does_not_have_is_refused(&folder.join("my-headers"), &target);
 }

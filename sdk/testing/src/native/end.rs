@@ -125,7 +125,15 @@ impl Native {
             seen.app.push(request.clone());
             seen.app.len() - 1
         });
-        self.with_stream(context, |stream| stream.app = Some(at));
+        let began = self.with_stream(context, |stream| {
+            stream.app = Some(at);
+            stream.began
+        });
+        if let (Some(limit), Some(began)) = (self.plan.request_timeout, began) {
+            let left = began + super::nanoseconds(limit);
+            let left = left.saturating_sub(self.now());
+            self.plan_event(left, Event::TimeOut { context });
+        }
         if self.plan.backends.app_is_early() {
             self.ask_app(context, &request);
         }

@@ -88,6 +88,8 @@ pub(super) struct CallAnswer {
 /// An exchange as the filter has it.
 pub(super) struct Stream {
     pub(super) exchange: u32,
+    /// When the client began.
+    pub(super) began: u64,
     pub(super) request: Side,
     pub(super) response: Side,
     /// Its place among the requests that the application got.
@@ -178,9 +180,10 @@ pub(super) enum Way {
 }
 
 impl Stream {
-    pub(super) fn new(exchange: u32) -> Self {
+    pub(super) fn new(exchange: u32, began: u64) -> Self {
         Self {
             exchange,
+            began,
             request: Side::default(),
             response: Side::default(),
             app: None,

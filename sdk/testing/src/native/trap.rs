@@ -36,11 +36,7 @@ impl Native {
 
     /// Puts a new instance in the place of one that panicked.
     fn replace(&mut self, panic: &(dyn Any + Send)) {
-        let message = panic
-            .downcast_ref::<&str>()
-            .map(|it| (*it).to_owned())
-            .or_else(|| panic.downcast_ref::<String>().cloned())
-            .unwrap_or_default();
+        let message = crate::live::message(panic);
         let contexts: Vec<u32> = {
             let mut state = self.world.state();
             state.host_says(LogLevel::Critical, format!("panicked: {message}"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use testing_corners::corners;
-use tidegate_sdk_testing::{Harness, LogLevel, Mode, Reply, get, ms, not_in, post};
+use tidegate_sdk_testing::{Harness, LogLevel, Mode, Reply, get, mode, ms, not_in, post};
 
 fn harness() -> Harness {
     Harness::new(corners).start()
@@ -24,20 +24,46 @@ fn the_response_of_an_own_deny_does_not_come_back() {
 
 #[test]
 fn a_response_while_before_next_cancels_the_future_and_drop_runs() {
-    if not_in(
-        Mode::Envoy,
-        "it has no limit for the time before the router",
-    ) {
+    if not_in(Mode::Envoy, "it lets a filter wait for ever") {
         return;
     }
-    let mut h = Harness::new(corners).request_timeout(ms(500)).start();
+    // The host gives up on a filter that holds a stream for 30 s.
+    let mut h = harness();
     let x = h.begin(get("/sleep"));
-    h.advance(ms(600));
-    assert_eq!(x.finish().status(), 504);
+    h.advance(Duration::from_secs(29));
+    assert!(!x.so_far().has_begun());
+    h.advance(Duration::from_secs(2));
+    assert_eq!(x.finish().status(), 503);
     h.wait_for("the drop", |h| h.metric("dropped") == 1);
     assert!(h.app().requests().is_empty());
     let line = "while it waited for a timer";
     assert!(h.logged(line), "{:?}", h.logs());
+}
+
+#[test]
+fn a_response_of_another_filter_cancels_who_is_before_next_and_is_what_next_gives() {
+    if mode() != Mode::Native {
+        return;
+    }
+    let mut h = Harness::new(corners).app(|_| Reply::never()).start();
+    for path in ["/sleep", "/next"] {
+        let mut x = h.begin(get(path));
+        x.answer_elsewhere(429);
+        assert_eq!(x.finish().status(), 429, "{path}");
+    }
+    // Who waits in `next` gets it as the response.
+    assert_eq!(h.metric("resolved"), 1);
+    assert_eq!(h.metric("dropped"), 2);
+}
+
+#[test]
+fn a_time_limit_of_the_exchange_ends_the_wait_for_the_application() {
+    let mut h = Harness::new(corners)
+        .request_timeout(ms(500))
+        .app(|_| Reply::never())
+        .start();
+    assert_eq!(h.send(get("/next")).status(), 504);
+    h.wait_for("the end", |h| h.metric("dropped") == 1);
 }
 
 #[test]
@@ -73,9 +99,7 @@ fn a_deny_after_the_answers_headers_went_is_a_reset() {
     let mut h = Harness::new(corners)
         .app(|_| Reply::status(200).chunks(["fine ", "# not fine"]))
         .start();
-    let mut x = h.begin(get("/refuse-late"));
-    assert_eq!(x.wait_for_headers().status(), 200);
-    let res = x.finish();
+    let res = h.send(get("/refuse-late"));
     assert!(res.was_cut(), "{res:?}");
     assert!(!res.text().contains('#'), "{res:?}");
 }
@@ -87,20 +111,6 @@ fn a_filter_that_waits_goes_on_when_it_is_time() {
     assert!(!x.so_far().has_begun());
     h.advance(ms(150));
     assert_eq!(x.finish().status(), 200);
-}
-
-#[test]
-fn a_filter_that_never_goes_on_is_ended_by_the_host() {
-    if not_in(Mode::Envoy, "it lets a filter wait for ever") {
-        return;
-    }
-    let mut h = harness();
-    let x = h.begin(get("/sleep"));
-    h.advance(Duration::from_secs(29));
-    assert!(!x.so_far().has_begun());
-    h.advance(Duration::from_secs(2));
-    assert_eq!(x.finish().status(), 503);
-    h.wait_for("the drop", |h| h.metric("dropped") == 1);
 }
 
 #[test]

@@ -13,6 +13,8 @@ use tidegate_host_abi::GuestMetrics;
 use tidegate_host_abi::Node;
 use tidegate_host_abi::SharedStore;
 
+use crate::simulation::Simulation;
+
 /// What all guests of a gateway share, through all generations.
 #[derive(Debug)]
 pub(crate) struct Commons {
@@ -20,6 +22,7 @@ pub(crate) struct Commons {
     pub(super) shared: SharedStore,
     pub(super) metrics: GuestMetrics,
     pub(super) node: Node,
+    pub(super) simulation: Option<Arc<Simulation>>,
     pub(super) faults: Mutex<BTreeMap<String, LastFault>>,
     /// Plugins whose newest version waits.
     waiting: Mutex<Vec<String>>,
@@ -35,9 +38,10 @@ pub struct LastFault {
 }
 
 impl Commons {
-    pub(crate) fn new(node: Node) -> Arc<Self> {
+    pub(crate) fn new(node: Node, simulation: Option<Arc<Simulation>>) -> Arc<Self> {
         Arc::new(Self {
             node,
+            simulation,
             started: Instant::now(),
             shared: SharedStore::default(),
             metrics: GuestMetrics::default(),
@@ -65,6 +69,18 @@ impl Commons {
     pub(crate) fn faults(&self) -> BTreeMap<String, LastFault> {
         let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
         faults.clone()
+    }
+
+    /// A value of the shared data of a space.
+    pub(crate) fn shared_value(&self, space: &str, key: &[u8]) -> Option<Vec<u8>> {
+        let (value, _) = self.shared.get(space, key)?;
+        Some(value.to_vec())
+    }
+
+    /// Sets a value of the shared data of a space.
+    pub(crate) fn set_shared_value(&self, space: &Arc<str>, key: &[u8], value: &[u8]) {
+        // Without a version there is nothing to compare with.
+        self.shared.set(space, key, value, 0).ok();
     }
 
     /// What guests count themselves.

@@ -2,11 +2,13 @@
 
 use std::rc::Rc;
 use std::rc::Weak;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_host_abi::ContextId;
 
 use crate::filters::vm::Vm;
+use crate::simulation;
 
 impl Vm {
     /// Ends all timers.
@@ -39,7 +41,10 @@ impl Vm {
 
 async fn tick_for_ever(vm: Weak<Vm>, generation: u64, root: ContextId, period: Duration) {
     loop {
-        tokio::time::sleep(period).await;
+        let Some(services) = vm.upgrade().map(|vm| Arc::clone(&vm.services)) else {
+            return;
+        };
+        simulation::sleep(services.simulation(), period).await;
         let Some(vm) = vm.upgrade() else { return };
         if vm.generation() != generation {
             return;

@@ -1,0 +1,251 @@
+//! Envoy with the module. Its time is real, and it can be asked little.
+
+mod config;
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use tidegate_sdk_sys::LogLevel;
+
+use crate::builder::Plan;
+use crate::live::clock::Clock;
+use crate::live::program::Program;
+use crate::live::{admin, module};
+use crate::observed::{LogLine, Seen};
+
+/// The most real time that a test may let go by at once.
+const LONGEST: Duration = Duration::from_secs(2);
+/// How long it may take to start.
+const START: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(10);
+
+/// The running program.
+pub(super) struct Envoy {
+    child: Child,
+    folder: PathBuf,
+    admin: SocketAddr,
+    address: SocketAddr,
+}
+
+impl Envoy {
+    /// Starts the plugin in it.
+    ///
+    /// # Errors
+    /// Why the plugin does not start.
+    pub(super) fn start(
+        plan: &Plan,
+        seen: &Seen,
+        clock: &Clock,
+        app: SocketAddr,
+        backends: &[(String, SocketAddr)],
+    ) -> Result<Self, String> {
+        let folder = new_folder()?;
+        let path = folder.join("envoy.json");
+        let admin_path = folder.join("admin");
+        let config = config::file(plan, &module(plan.name)?, app, backends);
+        std::fs::write(&path, config.to_string())
+            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        let binary = std::env::var_os("TIDEGATE_ENVOY").unwrap_or_else(|| "envoy".into());
+        let mut child = Command::new(&binary)
+            .args(["--concurrency", "1", "--disable-hot-restart", "-l", "error"])
+            .args(["--component-log-level", "wasm:trace"])
+            .args(["--log-format", "%l|%v"])
+            .arg("-c")
+            .arg(&path)
+            .arg("--admin-address-path")
+            .arg(&admin_path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| {
+                format!("cannot start {}: {error}", PathBuf::from(&binary).display())
+            })?;
+        if let Some(log) = child.stderr.take() {
+            let (seen, least) = (seen.clone(), plan.log_level);
+            std::thread::spawn(move || listen(log, &seen, least));
+        }
+        let mut envoy = Self {
+            child,
+            folder,
+            admin: SocketAddr::from(([127, 0, 0, 1], 0)),
+            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+        };
+        envoy.wait_until_ready(&admin_path, seen, clock)?;
+        Ok(envoy)
+    }
+
+    fn wait_until_ready(
+        &mut self,
+        admin_path: &std::path::Path,
+        seen: &Seen,
+        clock: &Clock,
+    ) -> Result<(), String> {
+        let began = Instant::now();
+        while began.elapsed() < START {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                // Its last lines may still be on their way.
+                clock.wait(LOOK);
+                return Err(last_words(seen));
+            }
+            if let Ok(text) = std::fs::read_to_string(admin_path)
+                && let Ok(address) = text.trim().parse()
+            {
+                self.admin = address;
+                let ready = admin::get(self.admin, "/ready").unwrap_or_default();
+                if ready.trim() == "LIVE"
+                    && let Some(address) = self.listener()
+                {
+                    self.address = address;
+                    return Ok(());
+                }
+            }
+            clock.wait(LOOK);
+        }
+        Err(format!(
+            "Envoy is not ready after {START:?}: {}",
+            last_words(seen)
+        ))
+    }
+
+    fn listener(&self) -> Option<SocketAddr> {
+        let page = admin::get(self.admin, "/listeners").ok()?;
+        let (_, address) = page.lines().next()?.split_once("::")?;
+        address.trim().parse().ok()
+    }
+}
+
+fn last_words(seen: &Seen) -> String {
+    let lines = seen.with(|seen| seen.logs.clone());
+    let errors = lines
+        .iter()
+        .filter(|line| line.level as u32 >= LogLevel::Error as u32);
+    let words: Vec<&str> = errors.map(|line| line.text.as_str()).collect();
+    words.join("; ")
+}
+
+/// A folder for its configuration.
+fn new_folder() -> Result<PathBuf, String> {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("tidegate-testing-{}-{number}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    match std::fs::create_dir_all(&folder) {
+        Ok(()) => Ok(folder),
+        Err(error) => Err(format!("cannot make {}: {error}", folder.display())),
+    }
+}
+
+/// Takes its log: `level|text`, and lines of texts that have several.
+fn listen(log: ChildStderr, seen: &Seen, least: LogLevel) {
+    let mut taken = false;
+    for line in BufReader::new(log).lines().map_while(Result::ok) {
+        let parsed = line.split_once('|');
+        let parsed = parsed.and_then(|(level, text)| Some((level_of(level)?, text)));
+        match parsed {
+            Some((level, text)) => {
+                let words = text.split_once("wasm log").map(|(_, rest)| rest);
+                let words = words.and_then(|rest| rest.split_once(": "));
+                // Its own lines matter if something is wrong.
+                let own = level as u32 >= LogLevel::Error as u32;
+                let text = match words {
+                    Some((_, words)) if level as u32 >= least as u32 => words,
+                    None if own => text,
+                    _ => {
+                        taken = false;
+                        continue;
+                    }
+                };
+                taken = true;
+                let text = text.to_owned();
+                seen.with(|seen| seen.logs.push(LogLine { level, text }));
+            }
+            None if taken => seen.with(|seen| {
+                if let Some(last) = seen.logs.last_mut() {
+                    last.text.push('\n');
+                    last.text.push_str(&line);
+                }
+            }),
+            None => {}
+        }
+    }
+}
+
+fn level_of(word: &str) -> Option<LogLevel> {
+    Some(match word {
+        "trace" => LogLevel::Trace,
+        "debug" => LogLevel::Debug,
+        "info" => LogLevel::Info,
+        "warning" => LogLevel::Warn,
+        "error" => LogLevel::Error,
+        "critical" => LogLevel::Critical,
+        _ => return None,
+    })
+}
+
+impl Program for Envoy {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn open(&mut self) -> Result<usize, String> {
+        let page = admin::get(self.admin, "/stats?filter=downstream_rq_active")?;
+        let of_tests = page
+            .lines()
+            .find_map(|line| line.strip_prefix("http.tested.downstream_rq_active: "));
+        Ok(of_tests.and_then(|it| it.trim().parse().ok()).unwrap_or(0))
+    }
+
+    fn advance(&mut self, time: Duration) -> Result<bool, String> {
+        if time <= LONGEST {
+            return Ok(false);
+        }
+        Err(format!(
+            "in Envoy time is real, and {time:?} is more than {LONGEST:?}: begin this test with \
+             `if not_in(Mode::Envoy, \"…\") {{ return; }}`"
+        ))
+    }
+
+    fn metric(&mut self, name: &str) -> Result<Option<u64>, String> {
+        let page = admin::get(self.admin, "/stats/prometheus")?;
+        let plain = name.replace(|it: char| !it.is_ascii_alphanumeric(), "_");
+        let values = page.lines().filter_map(|line| {
+            let (full, value) = line.split_once('{')?;
+            let (_, value) = value.split_once("} ")?;
+            let named = full == plain || full.strip_suffix("_count") == Some(plain.as_str());
+            named.then(|| value.trim().parse::<f64>().ok()).flatten()
+        });
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "counts, which Envoy writes as they are"
+        )]
+        Ok(values.last().map(|value| value as u64))
+    }
+
+    fn shared(&mut self, _key: &str) -> Result<Option<Vec<u8>>, String> {
+        Err("nobody can look into Envoy's shared data: use `not_in(Mode::Envoy, …)`".to_owned())
+    }
+
+    fn set_property(&mut self, _path: &[&str], _value: &[u8]) -> Result<(), String> {
+        Err("Envoy's properties are what they are: use `not_in(Mode::Envoy, …)`".to_owned())
+    }
+
+    fn stop(&mut self) -> Result<(), String> {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        Ok(())
+    }
+}
+
+impl Drop for Envoy {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+        std::fs::remove_dir_all(&self.folder).ok();
+    }
+}
