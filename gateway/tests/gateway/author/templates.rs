@@ -3,6 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
+use tidegate_testkit::Envoy;
+
 use super::Done;
 use super::kept;
 use super::plugin;
@@ -61,6 +63,14 @@ fn all_six_templates_build_and_pass_their_tests_as_they_are() {
             said.contains("(wasm)") && said.contains("test result: ok. "),
             "{said}"
         );
+        if Envoy::wanted("all_six_templates_pass_in_envoy") {
+            let peers = std::env::var_os("TIDEGATE_PEERS_DIR").expect("xtask says where peers are");
+            let mut test = plugin(&project, &["test", "--envoy", "--", "--test", "filter"]);
+            test.env("CARGO_TARGET_DIR", &target);
+            test.env("TIDEGATE_ENVOY", Path::new(&peers).join("envoy/bin/envoy"));
+            let said = Done::of(&mut test).well();
+            assert!(said.contains("(envoy)"), "{said}");
+        }
         let said = run(&["check", &format!("target/my-{template}.wasm")]).well();
         assert!(said.contains("it serves here"), "{said}");
         let mut check = Command::new(env!("CARGO_BIN_EXE_tidegate"));
