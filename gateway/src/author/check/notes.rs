@@ -49,6 +49,20 @@ const CAPABILITIES: [(&str, &[&str], &str); 4] = [
     ),
 ];
 
+/// What is said of a module that reads bodies while it holds headers back.
+const STOP_ITERATION: [(&str, &str); 2] = [
+    (
+        "envoy",
+        "it reads bodies while it holds headers back: set allow_on_headers_stop_iteration: true in \
+         its PluginConfig, or it waits for ever",
+    ),
+    (
+        "istio",
+        "a WasmPlugin cannot set allow_on_headers_stop_iteration, without which it waits for ever: \
+         patch it in by an EnvoyFilter, or read bodies after the headers went on",
+    ),
+];
+
 /// The capabilities that it needs, by its manifest and its imports, each with what to write.
 pub(super) fn capabilities(
     survey: &Survey,
@@ -111,23 +125,9 @@ pub(super) fn notes(
         note("envoy", true, text.clone());
         note("istio", true, text);
     } else if needs_stop_iteration(survey, manifest) {
-        let field = "allow_on_headers_stop_iteration";
-        note(
-            "envoy",
-            true,
-            format!(
-                "it reads bodies while it holds headers back: set {field}: true in its \
-                 PluginConfig, or it waits for ever"
-            ),
-        );
-        note(
-            "istio",
-            true,
-            format!(
-                "a WasmPlugin cannot set {field}, without which it waits for ever: \
-                 patch it in by an EnvoyFilter, or read bodies after the headers went on"
-            ),
-        );
+        for (host, text) in STOP_ITERATION {
+            note(host, true, text.to_owned());
+        }
     }
     let imports = |name: &str| survey.imports.iter().any(|import| import.name == name);
     if imports("proxy_call_foreign_function") {

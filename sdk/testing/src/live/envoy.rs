@@ -213,7 +213,7 @@ impl Program for Envoy {
     fn metric(&mut self, name: &str) -> Result<Option<u64>, String> {
         let page = admin::get(self.admin, "/stats/prometheus")?;
         let plain = name.replace(|it: char| !it.is_ascii_alphanumeric(), "_");
-        let values = page.lines().filter_map(|line| {
+        let mut values = page.lines().filter_map(|line| {
             let (full, value) = line.split_once('{')?;
             let (_, value) = value.split_once("} ")?;
             let named = full == plain || full.strip_suffix("_count") == Some(plain.as_str());
@@ -224,7 +224,7 @@ impl Program for Envoy {
             clippy::cast_sign_loss,
             reason = "counts, which Envoy writes as they are"
         )]
-        Ok(values.last().map(|value| value as u64))
+        Ok(values.next_back().map(|value| value as u64))
     }
 
     fn shared(&mut self, _key: &str) -> Result<Option<Vec<u8>>, String> {
