@@ -3,7 +3,9 @@
 //! Owns how they end: what fails is one message on standard error and exit code 1; nothing is left
 //! half done. Each command is a module.
 
+mod bench;
 mod build;
+mod check;
 mod dev;
 mod host;
 mod machine;
@@ -25,6 +27,8 @@ pub(crate) fn run(command: &PluginCommand) -> ExitCode {
         PluginCommand::New(args) => new::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Build(args) => build::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Test(args) => test::run(args),
+        PluginCommand::Check(args) => check::run(args),
+        PluginCommand::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Dev(args) => dev::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Host(args) => host::run(args).map(|()| ExitCode::SUCCESS),
     };
@@ -32,6 +36,11 @@ pub(crate) fn run(command: &PluginCommand) -> ExitCode {
         eprintln!("error: {err:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Prints a page; a reader that has seen enough is no error.
+fn print(page: &str) {
+    std::io::stdout().write_all(page.as_bytes()).ok();
 }
 
 /// Prints a line; a reader that has seen enough is no error.

@@ -136,6 +136,7 @@ fn backend(name: &str, url: &Url, own: &Tls) -> Backend {
         protocol: BackendProtocol::default(),
         tls: url.tls_name().map(|name| Arc::new(own.origination(name))),
         proxy_protocol: None,
+        pings: None,
         dns,
     }
 }

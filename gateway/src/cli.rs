@@ -20,7 +20,9 @@ use clap::Parser;
 use clap::Subcommand;
 use clap::ValueEnum;
 
+pub(crate) use crate::cli::author::BenchArgs;
 pub(crate) use crate::cli::author::BuildArgs;
+pub(crate) use crate::cli::author::CheckPluginArgs;
 pub(crate) use crate::cli::author::DevArgs;
 pub(crate) use crate::cli::author::HostArgs;
 pub(crate) use crate::cli::author::NewArgs;

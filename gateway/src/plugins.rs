@@ -36,8 +36,24 @@ use crate::plugins::reason::policy;
 pub(crate) use crate::plugins::reason::problem;
 use crate::plugins::reason::refusal;
 use crate::plugins::reason::spec;
+pub(crate) use crate::plugins::trial::TrialServices;
 use crate::state::Store;
 use crate::state::StoredPlugin;
+
+/// Compiles a module, starts it once and configures it, with every call to the outside refused.
+///
+/// # Errors
+///
+/// Why it does not serve, with what it said.
+pub(crate) fn try_once(code: &PluginCode, spec: &PluginSpec) -> Result<(), String> {
+    let mut compiler = Compiler::default();
+    let tried = compiler.plugin(&code.digest, &code.name, &code.bytes, spec);
+    match tried {
+        Ok(_) => Ok(()),
+        Err(TryError::Start(err)) => Err(not_started(&err, true).message),
+        Err(err) => Err(chain(&err)),
+    }
+}
 
 /// A plugin as it is to serve.
 #[derive(Debug, Clone)]
@@ -159,8 +175,8 @@ impl Resolver {
                 Ok(good) => {
                     let slot = ready(&good);
                     let plugin = good.plugin.as_ref();
-                    let warning = plugin.and_then(|plugin| manifest::warning(decl, plugin));
-                    resolved.problems.extend(warning);
+                    let warnings = plugin.map(|plugin| manifest::warnings(decl, plugin));
+                    resolved.problems.extend(warnings.unwrap_or_default());
                     self.next.insert(decl.resource.clone(), good);
                     slot
                 }

@@ -78,16 +78,7 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     let (events, inbox) = mpsc::channel();
     let config = std::path::absolute(&args.config).context("no current folder")?;
     let watch = watch(&config, &events)?;
-    let settings = Settings {
-        access_log: args.access_log.map(access_log),
-        drain: args.drain_timeout,
-    };
-    let mut control = Control::new(Loader::new(&args.config), store(args, &config), settings);
-    if let Some(development) = development {
-        control.set_development(development);
-    }
-    let cached = keep_code(&mut control, args, &config);
-    control.restore();
+    let (mut control, cached) = control(args, &config, development);
     let read_at = SystemTime::now();
     let loaded = control.load(true);
     watch.set(reload::paths(&loaded.draft.watch), read_at);
@@ -136,6 +127,25 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     let ended = signals.serve_until(running, || end(thread))?;
     drop(admin);
     ended.context(proxy::CUT_SHORT)?
+}
+
+/// What makes generations, with what is kept for it, and what is counted of compiled plugins.
+fn control(
+    args: &RunArgs,
+    config: &Path,
+    development: Option<Development>,
+) -> (Control, Option<Arc<Counts>>) {
+    let settings = Settings {
+        access_log: args.access_log.map(access_log),
+        drain: args.drain_timeout,
+    };
+    let mut control = Control::new(Loader::new(&args.config), store(args, config), settings);
+    if let Some(development) = development {
+        control.set_development(development);
+    }
+    let cached = keep_code(&mut control, args, config);
+    control.restore();
+    (control, cached)
 }
 
 fn end(thread: JoinHandle<Gateway>) -> anyhow::Result<()> {

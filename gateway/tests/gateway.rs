@@ -62,6 +62,8 @@ mod http2_filters;
 mod http2_grpc;
 #[path = "gateway/http2_origins.rs"]
 mod http2_origins;
+#[path = "gateway/http2_pings.rs"]
+mod http2_pings;
 #[path = "gateway/http2_tls.rs"]
 mod http2_tls;
 #[path = "gateway/injected.rs"]
@@ -98,6 +100,8 @@ mod redis;
 mod reload;
 #[path = "gateway/run.rs"]
 mod run;
+#[path = "gateway/setups.rs"]
+mod setups;
 #[path = "gateway/smuggling.rs"]
 mod smuggling;
 #[path = "gateway/sse.rs"]
@@ -122,3 +126,5 @@ mod tls_run;
 mod upgrades;
 #[path = "gateway/websocket.rs"]
 mod websocket;
+#[path = "gateway/websocket_http2.rs"]
+mod websocket_http2;

@@ -6,12 +6,16 @@
 //! sides refuse the same values.
 
 mod check;
+mod limits;
 mod literal;
+mod nearest;
+mod path;
 mod read;
 mod schema;
 mod types;
 mod units;
 mod values;
+mod words;
 
 use std::fmt;
 use std::time::Duration;
@@ -65,6 +69,7 @@ pub use types::Size;
 /// # Ok::<(), tidegate_sdk::config::ConfigError>(())
 /// ```
 ///
+/// The derive implements serde's `Deserialize` too, by the same rules: do not derive both.
 /// Names are camelCase in the configuration. A field may be left out if it has a default or is an
 /// `Option`. Unknown names are refused. What the attributes `#[config(…)]` say:
 ///
@@ -75,8 +80,20 @@ pub use types::Size;
 /// | `min = …`, `max = …` | field | the limits of a number, duration (`"2s"`) or size (`"64KiB"`) |
 /// | `min_len = …`, `max_len = …` | field | how many characters of text, items of a list, entries of a map |
 /// | `rename = "…"` | field, variant | its name |
-/// | `validate = path` | field, type | a `fn(&T) -> Result<(), String>` that has the last word |
+/// | `validate = path` | field, type | a `fn(&T) -> Result<(), String>` that has the last word; `&str` will do for a `String` |
 /// | `serde` | field | the type is read by serde, and the schema says nothing of it |
+///
+/// Attributes that contradict the type or each other do not compile:
+///
+/// ```compile_fail
+/// # use tidegate_sdk::config::FilterConfig;
+/// #[derive(FilterConfig)]
+/// struct Config {
+///     #[config(default = 0, min = 1)]
+///     requests: u32,
+/// }
+/// const SCHEMA: &tidegate_sdk::config::Schema = Config::SCHEMA;
+/// ```
 ///
 /// A variant without data is its name; one with data is a mapping from its name to the data:
 /// `header: { name: x-key }`.
@@ -171,7 +188,7 @@ impl Problem {
     #[must_use]
     pub fn under(mut self, key: &str) -> Self {
         let mut path = String::new();
-        check::push_key(&mut path, key);
+        path::push_key(&mut path, key);
         if !self.path.is_empty() && !self.path.starts_with('[') {
             path.push('.');
         }
@@ -184,7 +201,7 @@ impl Problem {
     #[must_use]
     pub fn at(mut self, index: usize) -> Self {
         let mut path = String::new();
-        check::push_index(&mut path, index);
+        path::push_index(&mut path, index);
         if !self.path.is_empty() && !self.path.starts_with('[') {
             path.push('.');
         }

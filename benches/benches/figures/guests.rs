@@ -39,19 +39,26 @@ pub(crate) fn calls(report: &mut Report) {
         "a full pass of a header filter, written by hand",
         Some(written),
     );
-    let built = built("set-headers");
-    pass(report, "a full pass of a header filter, in Rust", built);
+    let plain = built("set-headers");
+    let plain = pass(report, "a full pass of a header filter, in Rust", plain);
+    let with_sdk = built("set-headers-sdk");
+    let with_sdk = pass(report, "the same, on the SDK", with_sdk);
+    let more = plain.zip(with_sdk);
+    let more = more.map(|(plain, with_sdk)| Figure::Nanos(with_sdk - plain));
+    report.note("what the SDK adds to a full pass", more, Figure::Nanos(150.0));
 }
 
-fn pass(report: &mut Report, name: &str, bytes: Option<Vec<u8>>) {
+/// What a full pass takes, in nanoseconds, if there is such a filter.
+fn pass(report: &mut Report, name: &str, bytes: Option<Vec<u8>>) -> Option<f64> {
     let at_most = Figure::Nanos(600.0);
     let Some(bytes) = bytes else {
         report.note(name, None, at_most);
-        return;
+        return None;
     };
     let mut guest = Guest::of(&plugin(name, &bytes));
     let pass = report.least(ROUNDS, CALLS / 10, || guest.pass());
     report.nanos(name, pass, 1, 600.0);
+    Some(pass.as_secs_f64() * 1e9)
 }
 
 /// What an instance holds in memory for itself once it has served a request and waits.

@@ -72,6 +72,16 @@ pub fn parse(document: &Document, problems: &mut Vec<Problem>) -> Vec<Parsed> {
     parser.resources
 }
 
+/// Reads one value, YAML or JSON, that is no resource: for text that stands outside of documents.
+/// `None` if there is none; what is wrong is added to `problems`.
+#[must_use]
+pub fn value(origin: &Origin, text: &str, problems: &mut Vec<Problem>) -> Option<Node> {
+    let built = tree::build(text);
+    let faults = built.faults.into_iter();
+    problems.extend(faults.map(|fault| problem(origin, fault)));
+    built.root
+}
+
 fn problem(origin: &Origin, fault: Fault) -> Problem {
     let mut message = fault.message;
     if let Some((what, span)) = fault.earlier {

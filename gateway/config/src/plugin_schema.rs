@@ -8,14 +8,18 @@
 mod branches;
 mod formats;
 mod strings;
+mod types;
 mod walk;
 mod words;
 
 use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::Value as Json;
 
 use crate::draft::PluginDecl;
+use crate::place::Origin;
 use crate::place::Place;
 use crate::place::Span;
 use crate::problem::Problem;
@@ -73,6 +77,42 @@ pub fn check_bytes(schema: &Json, config: &[u8]) -> Vec<String> {
         .into_iter()
         .map(line)
         .collect()
+}
+
+/// A configuration that was read outside of a resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReadConfig {
+    /// What its plugin would be told: JSON, or a string as it is.
+    pub told: Vec<u8>,
+    /// What is wrong with it, each at its line and column.
+    pub problems: Vec<Problem>,
+}
+
+/// Reads a configuration, YAML or JSON, that stands in `file` or nowhere, and checks it against a
+/// schema if there is one.
+#[must_use]
+pub fn read(file: &Arc<Path>, text: &str, schema: Option<&Json>) -> ReadConfig {
+    let origin = Origin {
+        file: Arc::clone(file),
+        first_line: 1,
+    };
+    let mut problems = Vec::new();
+    let node = crate::parse::value(&origin, text, &mut problems);
+    let node = node.filter(|_| problems.is_empty());
+    if let (Some(schema), Some(node)) = (schema, &node) {
+        let findings = findings(schema, node, None).into_iter();
+        problems.extend(findings.map(|finding| {
+            let place = (finding.span != Span::NONE).then(|| origin.place(finding.span));
+            Problem::error(place, finding.message)
+                .maybe_hint(finding.hint)
+                .reason(REASON)
+        }));
+    }
+    let json = node.as_ref().map(Node::to_json);
+    ReadConfig {
+        told: crate::rules::json_bytes(json.as_ref()).to_vec(),
+        problems,
+    }
 }
 
 /// Everything that a schema refuses of a value; `decl` says what backends there are.

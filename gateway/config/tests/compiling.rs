@@ -16,3 +16,5 @@ mod schemas;
 mod ten_mistakes;
 #[path = "compiling/trust.rs"]
 mod trust;
+#[path = "compiling/upstream.rs"]
+mod upstream;

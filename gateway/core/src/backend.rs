@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use crate::balance::LoadBalancer;
 use crate::dns::DnsSource;
+use crate::pings::Pings;
 use crate::tcp::ProxyProtocol;
 use crate::tls::Origination;
 
@@ -59,6 +60,8 @@ pub struct Backend {
     pub tls: Option<Arc<Origination>>,
     /// The header that tells its endpoints who the client is, if they want one.
     pub proxy_protocol: Option<ProxyProtocol>,
+    /// When its endpoints are asked whether they are still there, if they speak HTTP/2.
+    pub pings: Option<Pings>,
 }
 
 /// Which HTTP the endpoints of a backend speak.

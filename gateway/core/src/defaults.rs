@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::pings::Pings;
+
 /// How long peers may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timeouts {
@@ -26,6 +28,9 @@ pub struct Timeouts {
     pub drain: Duration,
     /// How long an answered client may go on sending a body nobody wants.
     pub linger: Duration,
+    /// When a client of HTTP/2 is asked whether it is still there. Not by default: who is silent for
+    /// `stream_idle` is given up anyway.
+    pub pings: Option<Pings>,
 }
 
 impl Default for Timeouts {
@@ -40,6 +45,7 @@ impl Default for Timeouts {
             upstream_idle: Duration::from_secs(30),
             drain: Duration::from_secs(30),
             linger: Duration::from_secs(1),
+            pings: None,
         }
     }
 }

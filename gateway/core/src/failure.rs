@@ -32,7 +32,7 @@ pub enum Failure {
     /// The host belongs to another listener than the name that the connection's TLS was begun for,
     /// or TLS is asked of clients in another way by now (RFC 9110 §15.5.20).
     Misdirected,
-    /// CONNECT.
+    /// CONNECT, or a stream for a protocol that its rule does not allow (RFC 8441, RFC 9220 §3).
     UnsupportedUpgrade,
     /// A WebSocket where none is allowed.
     UpgradeRefused,
@@ -72,6 +72,9 @@ pub enum Failure {
     UpstreamReset,
     /// The origin answered something that is not HTTP.
     UpstreamProtocol,
+    /// The origin did not take the change of protocol that was asked of it, and its answer means
+    /// nothing to the client.
+    UpgradeFailed,
     /// The origin's response head is larger than the limit.
     UpstreamHeadersTooLarge,
     /// The origin did not answer, or stopped reading, in time.
@@ -181,6 +184,7 @@ impl Failure {
             Self::UpstreamTlsHandshake => (502, "upstream_tls_handshake", Upstream, true),
             Self::UpstreamReset => (502, "upstream_reset", Upstream, true),
             Self::UpstreamProtocol => (502, "upstream_protocol_error", Upstream, false),
+            Self::UpgradeFailed => (502, "upgrade_failed", Upstream, false),
             Self::UpstreamHeadersTooLarge => (502, "upstream_headers_too_large", Upstream, false),
             Self::UpstreamTimeout => (504, "upstream_timeout", Upstream, false),
             Self::UpstreamBodyCut => (502, "upstream_body_cut", Upstream, false),
@@ -221,6 +225,11 @@ impl Failure {
                 | Self::UpstreamTlsCertificate
                 | Self::UpstreamTlsHandshake
         )
+    }
+
+    /// Whether the log is told more about it than its flag, by who found it.
+    pub fn has_details(self) -> bool {
+        self.is_of_plugin() || self.is_of_origins_tls() || self == Self::UpgradeFailed
     }
 
     /// Whether a filter is to blame.

@@ -24,6 +24,7 @@ pub mod host;
 pub mod message;
 pub mod path;
 pub mod pattern;
+pub mod pings;
 pub mod proxy_protocol;
 pub mod request;
 pub mod request_id;

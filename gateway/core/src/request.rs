@@ -88,7 +88,7 @@ pub fn prepare(received: Received<'_>, arrival: &Arrival<'_>) -> Result<Prepared
     let path = value(path::normalise(target.path)?, Failure::BadPath)?;
     let (options, upgrade) = hop_by_hop::strip_with_upgrade(&mut headers);
     // An HTTP/1.0 client's wish is ignored (RFC 9110 §7.8).
-    let upgrade = upgrade.filter(|_| version == Version::Http11);
+    let upgrade = upgrade.filter(|_| version != Version::Http10);
     let expects_continue = take_expectation(&mut headers, version)?;
     let scheme = HeaderValue::from_static(if arrival.secure { "https" } else { "http" });
     let peer = forwarded::Peer {

@@ -1,4 +1,5 @@
-//! Other protocols on the connection of a request (RFC 9110 §7.8): who may ask for which.
+//! Other protocols on the connection or stream of a request (RFC 9110 §7.8, RFC 8441): who may ask
+//! for which.
 //!
 //! Owns the decision what of a client's `Upgrade` field goes to the origin, and whether the origin's
 //! `101` answers it. The bytes that follow are the proxy's.
@@ -64,14 +65,13 @@ impl Upgrades {
     /// [`Failure::UpgradeRefused`] if a client wants a WebSocket and may not: it could do nothing
     /// with another answer.
     pub fn offer(&self, wanted: &HeaderValue) -> Result<Offer, Failure> {
-        let wanted = wanted.as_bytes();
+        let (value, wanted) = (wanted, wanted.as_bytes());
         if wanted.len() > MOST_BYTES {
             return Ok(Offer::Nothing);
         }
         let allowed: Vec<&[u8]> = tokens(wanted).filter(|one| self.allows(one)).collect();
         if allowed.is_empty() {
-            let websocket = |one: &[u8]| one.eq_ignore_ascii_case(WEBSOCKET.as_bytes());
-            return match tokens(wanted).any(websocket) {
+            return match has_websocket(value) {
                 true => Err(Failure::UpgradeRefused),
                 false => Ok(Offer::Nothing),
             };
@@ -87,6 +87,27 @@ pub fn is_forbidden(protocol: &[u8]) -> bool {
     NEVER
         .iter()
         .any(|never| name.eq_ignore_ascii_case(never.as_bytes()))
+}
+
+/// The protocol that a client names in `:protocol` (RFC 8441 §4), as an `Upgrade` field has it.
+///
+/// # Errors
+///
+/// [`Failure::MalformedRequest`] if it is not the name of one protocol.
+pub fn of_stream(protocol: &[u8]) -> Result<HeaderValue, Failure> {
+    let token = |part: &[u8]| {
+        let fits = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
+        !part.is_empty() && part.iter().all(fits)
+    };
+    if !protocol.splitn(2, |byte| *byte == b'/').all(token) {
+        return Err(Failure::MalformedRequest);
+    }
+    HeaderValue::from_bytes(protocol).map_err(|_| Failure::MalformedRequest)
+}
+
+/// Whether a WebSocket is among these protocols.
+pub fn has_websocket(protocols: &HeaderValue) -> bool {
+    tokens(protocols.as_bytes()).any(|one| one.eq_ignore_ascii_case(WEBSOCKET.as_bytes()))
 }
 
 /// The protocol that an origin's `101` changes to: exactly one, and one of those that it was offered.
@@ -121,6 +142,7 @@ mod tests {
     use super::Offer;
     use super::Upgrades;
     use super::answered;
+    use super::of_stream;
     use crate::failure::Failure;
 
     fn offer(upgrades: &Upgrades, wanted: &'static str) -> Result<String, Failure> {
@@ -158,6 +180,17 @@ mod tests {
         let upgrades = Upgrades::of(&["h2c", "tls", "http", "websocket"]);
         for never in ["h2c", "TLS/1.0", "HTTP/2.0"] {
             assert_eq!(offer(&upgrades, never), Ok(String::new()), "{never}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_for_one_protocol() {
+        for good in ["websocket", "connect-udp", "foo/2"] {
+            assert_eq!(of_stream(good.as_bytes()).expect("it is one"), good);
+        }
+        for bad in ["", "a,b", "web socket", "a/", "/1", "a/b/c", "w\u{e9}b"] {
+            let refused = of_stream(bad.as_bytes());
+            assert_eq!(refused, Err(Failure::MalformedRequest), "{bad}");
         }
     }
 

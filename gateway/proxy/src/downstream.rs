@@ -108,6 +108,13 @@ impl Http1 {
             let Some(Wait { timeouts, sizes }) = self.wait() else {
                 return;
             };
+            // The end of a handshake leaves with the first answer, if that is asked for already.
+            if first && self.link.secured.is_some() && self.reader.is_quiet() {
+                let flush = self.writer.flush_below(timeouts.write_stall);
+                if Box::pin(flush).await.is_err() {
+                    return;
+                }
+            }
             let wanted = self.next_request(first, &timeouts, &sizes).await;
             first = false;
             // The exchange sees what is configured when its head is complete.

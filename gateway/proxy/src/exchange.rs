@@ -30,6 +30,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::Method;
 use tidegate_core::failure::Failure;
+use tidegate_core::framing::BodyLength;
 use tidegate_core::framing::Framing;
 use tidegate_core::hop_by_hop::ConnectionOptions;
 use tidegate_core::message::Version;
@@ -150,7 +151,7 @@ fn begin<'a>(
     state.generation = Some(Rc::clone(&scene.generation));
     state.expects_continue = prepared.expects_continue;
     if let Some(wanted) = prepared.upgrade {
-        upgrade::begin(&mut state, wanted, framing.length);
+        upgrade::begin(&mut state, wanted);
     }
     Ok(Begun {
         stream: Rc::new(StreamCell::new(state)),
@@ -177,7 +178,7 @@ fn receive<'a>(
         version,
         mut headers,
     } = parsed;
-    let framing = down.inlet.request_framing(&mut headers, version)?;
+    let mut framing = down.inlet.request_framing(&mut headers, version)?;
     let received = Received {
         method,
         target: &target,
@@ -195,6 +196,13 @@ fn receive<'a>(
         random: down.link.worker.ids.next(),
     };
     let prepared = prepare(received, &arrival)?;
+    if prepared.upgrade.is_some() && version == Version::Http2 {
+        // What follows is the other protocol's, not a body (RFC 8441 §5).
+        if matches!(framing.length, BodyLength::Exactly(_)) {
+            return Err(Failure::BadContentLength);
+        }
+        framing.length = BodyLength::Empty;
+    }
     let listener = listener::find(scene, secured, &prepared.head.authority)?;
     Ok((prepared, framing, listener))
 }

@@ -2,12 +2,14 @@
 //!
 //! Owns what one exchange reads and writes on a stream ([`reader`], [`writer`]), the heads between
 //! the `h2` crate's types and ours ([`head`]), and a client's connection ([`server`]) with what
-//! protects it ([`wire`], [`calm`]). Frames, HPACK and flow control are the `h2` crate's;
+//! protects it ([`wire`], [`calm`], [`pings`]) and bounds it ([`room`]). Frames, HPACK and flow control are the `h2` crate's;
 //! connections to origins are `upstream::h2`'s.
 
 pub(crate) mod calm;
 pub(crate) mod head;
+pub(crate) mod pings;
 pub(crate) mod reader;
+pub(crate) mod room;
 pub(crate) mod scan;
 pub(crate) mod server;
 pub(crate) mod stream;

@@ -46,6 +46,10 @@ pub struct Metrics {
     pub tunnels: u64,
     /// Those of them that are open now.
     pub open_tunnels: u64,
+    /// Connections of HTTP/2 whose client did not answer a PING.
+    pub silent_clients: u64,
+    /// Those whose origin did not.
+    pub silent_origins: u64,
     /// Instances that were ended, by plugin and kind of fault.
     pub plugin_faults: BTreeMap<(String, &'static str), u64>,
     /// Instances that only older generations hold, until their last stream ends.
@@ -102,6 +106,8 @@ pub(crate) struct Counters {
     connections: AtomicU64,
     tunnels: AtomicU64,
     open_tunnels: AtomicU64,
+    silent_clients: AtomicU64,
+    silent_origins: AtomicU64,
     retired: AtomicU64,
     flags: Mutex<BTreeMap<&'static str, u64>>,
     handshakes: Mutex<BTreeMap<(Arc<str>, &'static str), u64>>,
@@ -118,6 +124,8 @@ impl Counters {
             connections: AtomicU64::new(0),
             tunnels: AtomicU64::new(0),
             open_tunnels: AtomicU64::new(0),
+            silent_clients: AtomicU64::new(0),
+            silent_origins: AtomicU64::new(0),
             retired: AtomicU64::new(0),
             flags: Mutex::default(),
             handshakes: Mutex::default(),
@@ -174,6 +182,16 @@ impl Counters {
         add_one(&self.tunnels);
         add_one(&self.open_tunnels);
         OpenTunnel(Arc::clone(self))
+    }
+
+    /// A client did not answer a PING.
+    pub(crate) fn silent_client(&self) {
+        add_one(&self.silent_clients);
+    }
+
+    /// An origin did not answer a PING.
+    pub(crate) fn silent_origin(&self) {
+        add_one(&self.silent_origins);
     }
 
     /// So many instances wait for their last streams.
@@ -260,6 +278,8 @@ impl Metrics {
             all.connections += worker.connections.load(Ordering::Relaxed);
             all.tunnels += worker.tunnels.load(Ordering::Relaxed);
             all.open_tunnels += worker.open_tunnels.load(Ordering::Relaxed);
+            all.silent_clients += worker.silent_clients.load(Ordering::Relaxed);
+            all.silent_origins += worker.silent_origins.load(Ordering::Relaxed);
             all.retired_instances += worker.retired.load(Ordering::Relaxed);
             let flags = worker.flags.lock().unwrap_or_else(PoisonError::into_inner);
             for (flag, count) in flags.iter() {

@@ -4,6 +4,7 @@
 //! one to the first endpoint that accepts. Which endpoint is tried is `core::balance`'s, whether a
 //! request may be sent a second time `core::retry`'s to decide.
 
+mod attempts;
 pub(crate) mod balance;
 mod dial;
 pub(crate) mod h2;
@@ -33,10 +34,9 @@ use crate::upstream::h2::Place;
 use crate::upstream::h2::Reservation;
 use crate::upstream::pool::Pool;
 use crate::worker::Worker;
+pub(crate) use attempts::Attempts;
+pub(crate) use attempts::ConnectError;
 pub(crate) use dial::dial;
-
-/// Endpoints that may each use up the time for connecting before a request is given up.
-pub(crate) const MAX_TIMED_OUT: usize = 3;
 
 /// A way to an origin, for one exchange.
 #[derive(Debug)]
@@ -80,28 +80,6 @@ pub(crate) struct UpstreamConnection {
     lease: Option<Lease>,
 }
 
-/// Why there is no connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ConnectError {
-    pub(crate) failure: Failure,
-    /// The endpoint that was tried last.
-    pub(crate) endpoint: Option<SocketAddr>,
-}
-
-impl ConnectError {
-    /// What to tell after yet another attempt: the last failure, unless an endpoint was reached before
-    /// and its TLS failed. That says more than another one that is down.
-    pub(crate) fn or(self, failure: Failure, endpoint: SocketAddr) -> Self {
-        if self.failure.is_of_origins_tls() && !failure.is_of_origins_tls() {
-            return self;
-        }
-        Self {
-            failure,
-            endpoint: Some(endpoint),
-        }
-    }
-}
-
 /// Which connections will do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Freshness {
@@ -109,8 +87,34 @@ pub(crate) enum Freshness {
     Any,
     /// Only a new one: the kept ones have just disappointed.
     New,
-    /// Only a new one that speaks HTTP/1.1: its protocol is about to change.
+    /// Only one that speaks HTTP/1.1: its protocol is about to change.
+    Http1,
+    /// The same, and a new one.
     NewHttp1,
+    /// One that speaks HTTP/1.1, or a stream that can become a tunnel (RFC 8441).
+    Tunnel,
+    /// The same, and a new one.
+    NewTunnel,
+}
+
+impl Freshness {
+    /// What will do after a kept connection has disappointed.
+    pub(crate) fn renewed(self) -> Self {
+        match self {
+            Self::Any | Self::New => Self::New,
+            Self::Http1 | Self::NewHttp1 => Self::NewHttp1,
+            Self::Tunnel | Self::NewTunnel => Self::NewTunnel,
+        }
+    }
+
+    /// Whether a kept connection will do.
+    pub(crate) fn may_be_kept(self) -> bool {
+        matches!(self, Self::Any | Self::Http1 | Self::Tunnel)
+    }
+
+    fn is_for_tunnel(self) -> bool {
+        matches!(self, Self::Tunnel | Self::NewTunnel)
+    }
 }
 
 /// A connection of the gateway's own to an endpoint of the backend: [`kept`], or else
@@ -125,9 +129,7 @@ pub(crate) async fn connect(
     freshness: Freshness,
 ) -> Result<Upstream, ConnectError> {
     let first = backend.pick(worker.ids.draw(), &[]);
-    if freshness == Freshness::Any
-        && let Some(kept) = kept(worker, backend, first)
-    {
+    if let Some(kept) = kept(worker, backend, first, freshness) {
         return Ok(kept);
     }
     connect_from(worker, backend, first, freshness, None).await
@@ -138,15 +140,21 @@ pub(crate) fn kept(
     worker: &Worker,
     backend: &Rc<BackendState>,
     picked: Option<Picked>,
+    freshness: Freshness,
 ) -> Option<Upstream> {
+    if !freshness.may_be_kept() {
+        return None;
+    }
     let (place, endpoint) = picked?;
     if backend.backend.proxy_protocol.is_some() {
         return None; // It would be another client's.
     }
     // With TLS it is the endpoint that chooses.
     let http2_alone = backend.backend.protocol == BackendProtocol::Http2;
-    if http2_alone || backend.backend.tls.is_some() {
+    if http2_alone || (backend.backend.tls.is_some() && freshness != Freshness::Http1) {
         let reservation = worker.h2.kept(backend, endpoint);
+        let tunnels = freshness == Freshness::Tunnel;
+        let reservation = reservation.filter(|it| !tunnels || it.reserved.opens_tunnels());
         if let Some(reservation) = reservation {
             let lease = backend.lease(place);
             return Some(on_stream(worker, reservation, endpoint, lease));
@@ -194,7 +202,7 @@ fn on_stream(
 ///
 /// # Errors
 ///
-/// [`Failure::NoEndpoint`], or how the last attempt failed, and where.
+/// [`ConnectError`]: there is no endpoint, or how the last attempt failed, and where.
 pub(crate) async fn connect_from(
     worker: &Rc<Worker>,
     backend: &Rc<BackendState>,
@@ -202,16 +210,14 @@ pub(crate) async fn connect_from(
     freshness: Freshness,
     client: Option<&Ends>,
 ) -> Result<Upstream, ConnectError> {
-    let mut tried = Vec::new();
-    let mut timed_out = 0;
-    let mut error = ConnectError {
-        failure: Failure::NoEndpoint,
-        endpoint: None,
-    };
+    let mut attempts = Attempts::default();
     while let Some((place, endpoint)) = picked {
         let opened = match backend.backend.protocol {
             BackendProtocol::Http1 => {
                 dial::open(worker, backend, (place, endpoint), freshness, client).await
+            }
+            BackendProtocol::Http2 if freshness.is_for_tunnel() => {
+                dial::open_tunnel(worker, backend, (place, endpoint)).await
             }
             BackendProtocol::Http2 => {
                 let reserved = worker.h2.reserve(worker, backend, endpoint).await;
@@ -221,22 +227,18 @@ pub(crate) async fn connect_from(
         match opened {
             Ok(upstream) => return Ok(upstream),
             Err(failure) => {
-                tried.push(place);
-                timed_out += usize::from(failure == Failure::ConnectTimeout);
-                error = error.or(failure, endpoint);
-                if timed_out == MAX_TIMED_OUT {
-                    break;
+                attempts.failed((place, endpoint), failure);
+                if failure == Failure::UpgradeFailed {
+                    break; // Others of a backend are no different in what they speak.
                 }
             }
         }
-        picked = backend.pick(worker.ids.draw(), &tried);
-        if freshness == Freshness::Any
-            && let Some(kept) = kept(worker, backend, picked)
-        {
+        picked = attempts.next(worker, backend);
+        if let Some(kept) = kept(worker, backend, picked, freshness) {
             return Ok(kept);
         }
     }
-    Err(error)
+    Err(attempts.error())
 }
 
 impl Upstream {

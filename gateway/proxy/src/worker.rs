@@ -49,6 +49,7 @@ use crate::generation::BindId;
 use crate::generation::Change;
 use crate::generation::SetUp;
 use crate::generation::VmId;
+use crate::http2::room::SharedRoom;
 use crate::metrics::Counters;
 use crate::random::IdSource;
 use crate::simulation::Simulation;
@@ -158,6 +159,8 @@ pub(crate) struct Worker {
     peers: Peers,
     /// Turns of the resolver for filters' lookups.
     pub(crate) resolving: Arc<tokio::sync::Semaphore>,
+    /// What uploads over HTTP/2 may hold beyond the windows of their connections.
+    pub(crate) upload_room: SharedRoom,
     /// Copies of requests on their way to mirrors.
     pub(crate) copies: Cell<u32>,
     handshakes: Handshakes,

@@ -13,6 +13,7 @@ use tidegate_toolchain::sizes::Sizes;
 use tidegate_toolchain::sizes::kib;
 
 use crate::author;
+use crate::author::check;
 use crate::author::machine::AuthorsMachine;
 use crate::author::project::Project;
 use crate::cli::BuildArgs;
@@ -26,13 +27,8 @@ pub(crate) enum Profile {
     Fast,
 }
 
-/// What the fast profile is where a Cargo.toml does not say.
-const FAST: [&str; 4] = [
-    "profile.fast.inherits='dev'",
-    "profile.fast.opt-level=1",
-    "profile.fast.panic='abort'",
-    "profile.fast.strip='debuginfo'",
-];
+/// What the quick profile, cargo's `dev`, is where a Cargo.toml does not say.
+const FAST: [&str; 2] = ["profile.dev.opt-level=1", "profile.dev.debug=false"];
 
 /// A module.
 #[derive(Debug)]
@@ -66,6 +62,7 @@ pub(crate) fn run(args: &BuildArgs) -> anyhow::Result<()> {
         kib(sizes.total),
         kib(sizes.bare())
     ));
+    author::print(&check::summary(&built.bytes));
     Ok(())
 }
 
@@ -101,11 +98,11 @@ pub(crate) fn build(
         Toolchain::Debian => project.target.join(toolchain.name()),
     };
     cargo.arg("--target-dir").arg(&target);
-    let folder = match profile {
-        Profile::Release => "release",
-        Profile::Fast => "fast",
+    let (name, folder) = match profile {
+        Profile::Release => ("release", "release"),
+        Profile::Fast => ("dev", "debug"),
     };
-    cargo.args(["--profile", folder]);
+    cargo.args(["--profile", name]);
     if profile == Profile::Fast && !says_what_fast_is(&project.folder) {
         for setting in FAST {
             cargo.args(["--config", setting]);
@@ -154,7 +151,7 @@ fn depends(rule: &Path, folder: &Path) -> Vec<PathBuf> {
 
 fn says_what_fast_is(folder: &Path) -> bool {
     let manifest = fs::read_to_string(folder.join("Cargo.toml"));
-    manifest.is_ok_and(|text| text.lines().any(|line| line.trim() == "[profile.fast]"))
+    manifest.is_ok_and(|text| text.lines().any(|line| line.trim() == "[profile.dev]"))
 }
 
 /// Puts a module there in one step, for a gateway may be reading the one before; not at all if it is

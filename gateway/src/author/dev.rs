@@ -11,9 +11,11 @@ use std::path::Path;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Instant;
+use std::time::SystemTime;
 
 use anyhow::Context as _;
 use anyhow::bail;
+use tidegate_config::draft::PluginSource;
 use tidegate_config::load::Loader;
 use tidegate_toolchain::compiler::Toolchain;
 
@@ -49,13 +51,13 @@ pub(crate) fn run(args: &DevArgs) -> anyhow::Result<()> {
     let (changed, changes) = mpsc::channel();
     let sources = Sources::watch(&project, changed).context("cannot start a thread")?;
     let built = first_build(&project, toolchain, &sources, &changes);
-    prepare(&config, args)?;
     let development = Development {
         released: build::path(&project, Profile::Release),
         built: built.path,
         listen: args.listen,
         app: args.to.clone(),
     };
+    prepare(&config, &development)?;
     let builder = Builder {
         project,
         toolchain,
@@ -97,9 +99,10 @@ fn first_build(
     changes: &mpsc::Receiver<()>,
 ) -> Built {
     loop {
+        let since = SystemTime::now();
         match build_once(project, toolchain) {
             Ok(built) => {
-                sources.follow(project, &built.depends);
+                sources.follow(project, &built.depends, since);
                 return built;
             }
             Err(err) => {
@@ -127,17 +130,26 @@ fn drain(changes: &mpsc::Receiver<()>) {
 }
 
 /// Checks what concerns the backends, and puts demos where nothing listens.
-fn prepare(config: &Path, args: &DevArgs) -> anyhow::Result<()> {
+fn prepare(config: &Path, development: &Development) -> anyhow::Result<()> {
     let draft = Loader::new(config).load();
+    let released = PluginSource::File(development.released.clone());
+    if !draft.plugins.iter().any(|plugin| plugin.source == released) {
+        let file = build::shown(&development.released);
+        let config = build::shown(config);
+        author::say(&format!(
+            "no Plugin of {config} has `source: {{ file: {file} }}`: what you write serves nowhere"
+        ));
+    }
     let backends = &draft.snapshot.backends;
-    if args.to.is_some() && !backends.iter().any(|backend| is_app(backend)) {
+    let has_moved = development.app.is_some();
+    if has_moved && !backends.iter().any(|backend| is_app(backend)) {
         bail!(
             "--to says where the application is, and {} has no Backend with the name app",
             build::shown(config)
         );
     }
     for backend in backends.iter() {
-        let moved = args.to.is_some() && is_app(backend);
+        let moved = has_moved && is_app(backend);
         for endpoint in backend.endpoints.iter().filter(|_| !moved) {
             let name = backend.name.as_str();
             let name = name.rsplit_once('/').map_or(name, |(_, name)| name);
@@ -164,10 +176,11 @@ impl Builder {
     fn run(self) {
         while self.changes.recv().is_ok() {
             drain(&self.changes);
+            let since = SystemTime::now();
             match build_once(&self.project, self.toolchain) {
-                Ok(built) => self.sources.follow(&self.project, &built.depends),
+                Ok(built) => self.sources.follow(&self.project, &built.depends, since),
                 Err(err) => {
-                    self.sources.follow(&self.project, &[]);
+                    self.sources.follow(&self.project, &[], since);
                     author::say(&format!("{err:#}; the filter before serves on"));
                 }
             }

@@ -40,6 +40,7 @@ pub(crate) fn run(args: &NewArgs) -> anyhow::Result<()> {
     author::say(&format!(
         "made {name}: {}\n\n  cd {name}\n  \
          tidegate plugin test          # --wasm tests the module in this gateway, --envoy in Envoy\n  \
+         tidegate plugin dev           # serves tidegate.yaml, and swaps the filter when you save\n  \
          tidegate plugin build         # makes target/{name}.wasm\n",
         template.summary
     ));

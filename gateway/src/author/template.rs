@@ -34,11 +34,11 @@ macro_rules! template {
             files: [
                 (
                     "src/lib.rs",
-                    include_str!(concat!("../../templates/", $folder, "/lib.rs")),
+                    include_str!(concat!("../../templates/", $folder, "/src/lib.rs")),
                 ),
                 (
                     "tests/filter.rs",
-                    include_str!(concat!("../../templates/", $folder, "/tests.rs")),
+                    include_str!(concat!("../../templates/", $folder, "/tests/filter.rs")),
                 ),
                 (
                     "tidegate.yaml",

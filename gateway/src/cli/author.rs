@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use clap::Subcommand;
@@ -9,6 +10,7 @@ use clap::ValueEnum;
 use tidegate_toolchain::compiler::Toolchain;
 
 use crate::author::name;
+use crate::cli::CheckFormat;
 use crate::url::Url;
 
 /// `tidegate plugin`.
@@ -20,8 +22,13 @@ pub(crate) enum PluginCommand {
     Build(BuildArgs),
     /// Run a filter's tests: in this process, or against the real module
     Test(TestArgs),
+    /// Say everything about a module: what it needs, what it takes, and where it runs; exit code 1 if it
+    /// does not serve here
+    Check(CheckPluginArgs),
     /// Serve a filter while you write it: what you save is built and swapped in under traffic
     Dev(DevArgs),
+    /// Measure what a module costs a request, phase by phase
+    Bench(BenchArgs),
     /// Run one module for a filter's tests, which give orders on standard input
     #[command(hide = true)]
     Host(HostArgs),
@@ -106,6 +113,20 @@ pub(crate) struct HostArgs {
     pub(crate) file: PathBuf,
 }
 
+/// `tidegate plugin check`.
+#[derive(Debug, Args)]
+pub(crate) struct CheckPluginArgs {
+    /// The module
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Configuration to check and to start it with: JSON or YAML, or @FILE
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(crate) config: Option<String>,
+    /// How the report is printed
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) format: CheckFormat,
+}
+
 /// `tidegate plugin dev`.
 #[derive(Debug, Args)]
 pub(crate) struct DevArgs {
@@ -117,4 +138,21 @@ pub(crate) struct DevArgs {
     /// Address to listen on, in place of that of tidegate.yaml; port 0 takes any free port and logs it
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
+}
+
+/// `tidegate plugin bench`.
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// The module
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Configuration to start it with: JSON or YAML, or @FILE
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(crate) config: Option<String>,
+    /// Bytes of the bodies, which come as one chunk
+    #[arg(long, value_name = "SIZE", default_value = "1Ki", value_parser = tidegate_config::size::parse)]
+    pub(crate) chunk: usize,
+    /// How long to measure
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = tidegate_config::duration::parse)]
+    pub(crate) time: Duration,
 }

@@ -8,7 +8,7 @@ use tidegate_host_abi::Manifest;
 use tidegate_host_abi::Plugin;
 
 /// All that a module refuses of its plugin's resource. A manifest that cannot be read refuses
-/// nothing; see [`warning`].
+/// nothing; see [`warnings`].
 pub(super) fn refused(code: &[u8], decl: &PluginDecl) -> Vec<Problem> {
     let Ok(Some(manifest)) = Manifest::read(code) else {
         return Vec::new();
@@ -37,15 +37,34 @@ fn of_another_kind(manifest: &Manifest, decl: &PluginDecl) -> Option<Problem> {
     Some(problem.reason("InvalidModule").about(decl.resource.clone()))
 }
 
-/// Why nothing that a module says about itself is used.
-pub(super) fn warning(decl: &PluginDecl, plugin: &Plugin) -> Option<Problem> {
-    let error = plugin.module().manifest().err()?;
-    let message = format!("the module's manifest (`tidegate.manifest`) is not used: {error}");
-    let hint = "its configuration is not checked before it starts";
-    let problem = Problem::warning(decl.source_place.clone(), message).hint(hint);
-    Some(
-        problem
+/// What modules can need of us; see [`Manifest::needs`].
+const KNOWN_NEEDS: [&str; 1] = ["stopIteration"];
+
+/// What is remarked about a plugin that serves: a manifest that cannot be used, and what its module
+/// says that it needs and does not get.
+pub(super) fn warnings(decl: &PluginDecl, plugin: &Plugin) -> Vec<Problem> {
+    let warning = |message: String, hint: &str| {
+        Problem::warning(decl.source_place.clone(), message)
+            .hint(hint)
             .reason("InvalidManifest")
-            .about(decl.resource.clone()),
-    )
+            .about(decl.resource.clone())
+    };
+    let manifest = match plugin.module().manifest() {
+        Ok(Some(manifest)) => manifest,
+        Ok(None) => return Vec::new(),
+        Err(error) => {
+            let message =
+                format!("the module's manifest (`tidegate.manifest`) is not used: {error}");
+            let hint = "its configuration is not checked before it starts";
+            return vec![warning(message, hint)];
+        }
+    };
+    let needs = manifest.needs.iter();
+    let unknown = needs.filter(|need| !KNOWN_NEEDS.contains(&need.as_str()));
+    unknown
+        .map(|need| {
+            let message = format!("the module needs {need:?}, which this gateway does not know");
+            warning(message, "it may want a newer version of Tidegate")
+        })
+        .collect()
 }

@@ -3,6 +3,8 @@
 //! A client is an async function on a connection of its own, run to its end within [`LIMIT`]. An
 //! origin answers each stream with an async function, on a thread of its own.
 
+pub mod tunnel;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;

@@ -125,7 +125,25 @@ impl Peer {
     /// If it does not start.
     #[track_caller]
     pub fn redis(settings: &[&str]) -> Self {
-        let place = Place::new();
+        Self::redis_in(Place::new(), settings)
+    }
+
+    /// The same where one was before.
+    ///
+    /// # Panics
+    ///
+    /// If it does not start.
+    #[track_caller]
+    pub fn redis_at(address: SocketAddr, settings: &[&str]) -> Self {
+        let place = Place {
+            address,
+            ..Place::new()
+        };
+        Self::redis_in(place, settings)
+    }
+
+    #[track_caller]
+    fn redis_in(place: Place, settings: &[&str]) -> Self {
         let mut command = Command::new("redis-server");
         command.args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]);
         command.args(["--port", &place.address.port().to_string(), "--dir"]);
@@ -260,7 +278,11 @@ pub fn python() -> PathBuf {
 }
 
 /// Node: that of the machine, else the one that came with the filters' toolchains.
-fn node() -> OsString {
+///
+/// # Panics
+///
+/// If there is none, and xtask does not say where peers are.
+pub fn node() -> OsString {
     let ours = peers().join("node/bin/node");
     let works = Command::new("node").arg("--version").output();
     match works {

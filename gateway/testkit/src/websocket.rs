@@ -84,6 +84,11 @@ pub fn echoes() -> Origin {
     })
 }
 
+/// What a server answers to a client's key.
+pub fn answer_to(key: &str) -> String {
+    tokio_tungstenite::tungstenite::handshake::derive_accept_key(key.as_bytes())
+}
+
 /// Takes a connection's handshake.
 ///
 /// # Errors

@@ -5,6 +5,10 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::process::Output;
 
+#[path = "author/check.rs"]
+mod check;
+#[path = "author/dev.rs"]
+mod dev;
 #[path = "author/new.rs"]
 mod new;
 #[path = "author/templates.rs"]

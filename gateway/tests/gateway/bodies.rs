@@ -2,6 +2,7 @@
 
 use tidegate_testkit::Gateway;
 use tidegate_testkit::Origin;
+use tidegate_testkit::eventually;
 
 #[test]
 fn bodies_with_a_length_pass_both_ways() {
@@ -206,4 +207,24 @@ fn an_empty_post_says_so() {
     let gateway = Gateway::to(origin.address()).start();
     gateway.client().post("/", b"");
     assert_eq!(origin.only_request().field("content-length"), Some("0"));
+}
+
+#[test]
+fn a_client_that_goes_away_after_its_upload_ends_the_answer() {
+    let origin = Origin::script(|connection| {
+        let mut request = connection.request_head()?;
+        // The answer begins before the upload has ended.
+        connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")?;
+        connection.request_body(&mut request)?;
+        connection.wait_for_close()
+    });
+    let gateway = Gateway::to(origin.address()).start();
+    let mut client = gateway.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nx");
+    assert_eq!(client.response_head().status(), 200);
+    client.send("y");
+    drop(client);
+    eventually("the origin's end", || origin.is_idle().then_some(()));
+    let line = gateway.log_lines(1).remove(0);
+    assert!(line.contains(" 200 client_closed "), "{line}");
 }

@@ -341,7 +341,11 @@ fn the_page_of_defaults_says_what_the_code_does() {
         upstream_idle,
         drain,
         linger,
+        pings,
     } = Timeouts::default();
+    assert_eq!(pings, None);
+    row("a silent client of HTTP/2 until", "never", None);
+    row("an answer to a PING", "20s", None);
     let time = |value: std::time::Duration| format!("{value:?}");
     row(
         "a request head,",

@@ -1,5 +1,7 @@
 //! HTTP/2 clients without TLS: heads, bodies, trailers, and how streams and connections end.
 
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,7 +10,20 @@ use http::HeaderMap;
 use http::HeaderValue;
 use http::Request;
 use tidegate_testkit::Gateway;
+use tidegate_testkit::Http2Origin;
+use tidegate_testkit::Latch;
 use tidegate_testkit::Origin;
+use tidegate_testkit::Rule;
+use tidegate_testkit::frames::DATA;
+use tidegate_testkit::frames::END_HEADERS;
+use tidegate_testkit::frames::END_STREAM;
+use tidegate_testkit::frames::HEADERS;
+use tidegate_testkit::frames::PING;
+use tidegate_testkit::frames::RST_STREAM;
+use tidegate_testkit::frames::block;
+use tidegate_testkit::frames::frame;
+use tidegate_testkit::frames::opening;
+use tidegate_testkit::frames::read;
 use tidegate_testkit::http2;
 use tidegate_testkit::http2::exchange;
 use tidegate_testkit::http2::get;
@@ -348,5 +363,147 @@ fn a_connection_without_streams_ends_after_the_time_it_may_be_kept() {
         get(&mut client, "/").await.expect("an answer");
         http2::until(|| gateway.metrics().open_connections == 0).await;
         client.ready().await.expect_err("it was told to go away");
+    });
+}
+
+#[test]
+fn a_small_body_that_nobody_reads_costs_its_client_no_reset() {
+    let gateway = Gateway::to(Origin::nowhere()).rule(Rule::at("/a")).start();
+    let head = block(&[
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "a"),
+        (":path", "/none"),
+    ]);
+    let mut client = gateway.client();
+    client.send(opening());
+    for stream in (1..100).step_by(2) {
+        client.send(frame(HEADERS, END_HEADERS, stream, &head));
+        let mut next = || {
+            let frames = std::iter::from_fn(|| read(client.stream()).ok());
+            let mut of_stream = frames.filter(|frame| frame.stream == stream);
+            of_stream.next().expect("a frame")
+        };
+        assert_eq!(next().kind, HEADERS);
+        assert!(next().has(END_STREAM));
+        client.send(frame(DATA, END_STREAM, stream, b"late"));
+    }
+    // All that came since then must be answers to this.
+    client.send(frame(PING, 0, 0, b"the last"));
+    let rest = std::iter::from_fn(|| read(client.stream()).ok());
+    let mut rest = rest.take_while(|frame| frame.kind != PING);
+    assert!(rest.all(|frame| frame.kind != RST_STREAM));
+}
+
+#[test]
+fn who_goes_on_sending_after_an_answer_is_reset_without_an_error() {
+    let gateway = Gateway::to(Origin::nowhere())
+        .rule(Rule::at("/a"))
+        .timeouts(|timeouts| timeouts.linger = Duration::from_millis(100))
+        .start();
+    http2::client(gateway.address(), async |client| {
+        let mut client = client.ready().await.unwrap();
+        let (response, mut body) = client
+            .send_request(request("POST", "/none"), false)
+            .unwrap();
+        assert_eq!(http2::read(response).await.expect("an answer").status, 404);
+        let reason = std::future::poll_fn(|cx| body.poll_reset(cx)).await;
+        assert_eq!(reason.expect("a reset"), Reason::NO_ERROR);
+    });
+}
+
+#[test]
+fn a_client_that_resets_its_stream_after_its_upload_ends_the_answer() {
+    let origin = Origin::script(|connection| {
+        let mut request = connection.request_head()?;
+        // The answer begins before the upload has ended.
+        connection.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")?;
+        connection.request_body(&mut request)?;
+        connection.wait_for_close()
+    });
+    let gateway = Gateway::to(origin.address()).start();
+    http2::client(gateway.address(), async |mut client| {
+        let (response, mut body) = client.send_request(request("POST", "/"), false).unwrap();
+        body.send_data("x".into(), false).unwrap();
+        let mut answer = response.await.expect("an answer").into_body();
+        let first = answer.data().await.expect("a piece").expect("a piece");
+        assert_eq!(first, "x");
+        body.send_data("y".into(), true).unwrap();
+        body.send_reset(Reason::CANCEL);
+        http2::until(|| origin.is_idle()).await;
+    });
+    let line = gateway.log_lines(1).remove(0);
+    assert!(line.contains(" 200 client_closed "), "{line}");
+}
+
+#[test]
+fn uploads_that_stand_still_hold_up_no_other() {
+    let given_up = Latch::default();
+    let until = given_up.clone();
+    let origin = Origin::script(move |connection| {
+        while let Ok(mut request) = connection.request_head() {
+            if request.start.contains("/stuck") {
+                // Reads no byte of the body.
+                until.wait();
+                return Ok(());
+            }
+            connection.request_body(&mut request)?;
+            connection.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+        }
+        Ok(())
+    });
+    let gateway = Gateway::to(origin.address()).start();
+    http2::client(gateway.address(), async |mut client| {
+        let mut stuck = Vec::new();
+        for _ in 0..12 {
+            client = client.ready().await.expect("room");
+            let sent = client.send_request(request("POST", "/stuck"), false);
+            let (response, mut body) = sent.expect("sent");
+            let piece = Bytes::from(vec![0; 64 * 1024]);
+            loop {
+                let sending = http2::send(&mut body, piece.clone(), false);
+                match tokio::time::timeout(Duration::from_millis(200), sending).await {
+                    Ok(sent) => sent.expect("sent"),
+                    Err(_) => break,
+                }
+            }
+            stuck.push((response, body));
+        }
+        for _ in 0..3 {
+            let upload = Some(Bytes::from(vec![b'b'; 2_000_000]));
+            let answer = exchange(&mut client, request("POST", "/upload"), upload).await;
+            assert_eq!(answer.expect("an answer").status, 200);
+        }
+        given_up.open();
+    });
+}
+
+#[test]
+fn a_body_may_come_in_single_bytes_though_its_origin_waits() {
+    static SENT: AtomicBool = AtomicBool::new(false);
+    // The origin's window is full before it reads, so that frames wait in the gateway.
+    let mut builder = h2::server::Builder::new();
+    builder.data_frame_budget(64 << 20);
+    let origin = Http2Origin::with(builder, |request, mut respond| async move {
+        let mut body = request.into_body();
+        http2::until(|| SENT.load(Ordering::SeqCst)).await;
+        let read = http2::read_body(&mut body).await?;
+        let mut answer = respond.send_response(http::Response::new(()), false)?;
+        answer.send_data(read.len().to_string().into(), true)
+    });
+    let gateway = Gateway::to(origin.address()).http2_origin().start();
+    http2::client(gateway.address(), async |mut client| {
+        let (response, mut body) = client.send_request(request("POST", "/"), false).unwrap();
+        let full = Bytes::from(vec![b'x'; 70_000]);
+        http2::send(&mut body, full, false).await.expect("sent");
+        for _ in 0..20_000 {
+            http2::send(&mut body, "x".into(), false)
+                .await
+                .expect("sent");
+        }
+        body.send_data("y".into(), true).unwrap();
+        SENT.store(true, Ordering::SeqCst);
+        let answer = http2::read(response).await.expect("an answer");
+        assert_eq!(answer.text(), "90001");
     });
 }

@@ -9,6 +9,7 @@ use tidegate_testkit::Authority;
 use tidegate_testkit::Gateway;
 use tidegate_testkit::Http2Origin;
 use tidegate_testkit::Https;
+use tidegate_testkit::Leaf;
 use tidegate_testkit::Origin;
 use tidegate_testkit::TlsClient;
 use tidegate_testkit::Wasm;
@@ -98,4 +99,28 @@ fn filters_see_a_request_of_http2_as_any_other() {
     let seen = origin.only_request();
     assert_eq!(seen.field("x-protocol"), Some("HTTP/2"));
     assert_eq!(seen.field("x-authority"), Some("a.test"));
+}
+
+#[test]
+fn a_stream_for_another_listeners_host_is_misdirected_and_its_connection_stays() {
+    let origin = Origin::answers(200, "hello");
+    let authority = Authority::root("root");
+    let pair = authority.sign(&Leaf::named("shop.test").and_name("other.test"));
+    let gateway = Gateway::to(origin.address())
+        .certificate(Some(&pair.certificate()))
+        .https(Https::at("shop.test", 0))
+        .https(Https::at("other.test", 0))
+        .start();
+    let tls = TlsClient::new(&authority.pem, None);
+    http2::client_of_tls(gateway.address(), &tls, async |mut client| {
+        for (host, status) in [("shop.test", 200), ("other.test", 421), ("shop.test", 200)] {
+            let mut request = http2::request("GET", "/");
+            *request.uri_mut() = format!("https://{host}/").parse().unwrap();
+            let answer = exchange(&mut client, request, None).await;
+            assert_eq!(answer.expect("an answer").status, status, "{host}");
+        }
+    });
+    let lines = gateway.log_lines(3);
+    assert!(lines[1].contains(" 421 misdirected "), "{lines:?}");
+    assert_eq!(origin.requests().len(), 2);
 }

@@ -88,7 +88,11 @@ fn told(module: &[u8], lines: &str) -> (Option<i32>, Vec<String>) {
             .args(["--format", "json"]),
     );
     let page: Value = serde_json::from_str(&out).expect(&err);
-    let problems = page.get("problems").and_then(Value::as_array).expect("a list").iter();
+    let problems = page
+        .get("problems")
+        .and_then(Value::as_array)
+        .expect("a list")
+        .iter();
     let problems = problems.map(|problem| {
         let hint = problem["hint"].as_str().unwrap_or_default();
         format!(
@@ -162,6 +166,20 @@ fn a_broken_manifest_is_a_warning_and_the_plugin_serves() {
             "5:19 the module's manifest (`tidegate.manifest`) is not used: it is not what a manifest \
           is: EOF while parsing an object at line 1 column 1 [InvalidManifest] its configuration \
           is not checked before it starts"
+        ]
+    );
+    assert_eq!(code, Some(0));
+}
+
+#[test]
+fn a_need_that_nobody_knows_is_a_warning() {
+    let tomorrow = section(&json!({ "needs": ["stopIteration", "timeTravel"] }));
+    let (code, problems) = told(&starts(&tomorrow), "");
+    assert_eq!(
+        problems,
+        [
+            "5:19 the module needs \"timeTravel\", which this gateway does not know \
+          [InvalidManifest] it may want a newer version of Tidegate"
         ]
     );
     assert_eq!(code, Some(0));

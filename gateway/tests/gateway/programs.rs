@@ -8,6 +8,8 @@ mod grpc;
 mod http2;
 #[path = "programs/tcp.rs"]
 mod tcp;
+#[path = "programs/websocket.rs"]
+mod websocket;
 
 use std::net::SocketAddr;
 

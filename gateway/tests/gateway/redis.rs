@@ -4,14 +4,12 @@
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::process::Child;
-use std::process::Command;
-use std::process::Stdio;
 
 use tidegate_testkit::Authority;
 use tidegate_testkit::Client;
 use tidegate_testkit::Gateway;
 use tidegate_testkit::Origin;
+use tidegate_testkit::Peer;
 use tidegate_testkit::TlsFront;
 use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
@@ -121,59 +119,17 @@ fn numbers(said: &str) -> (u32, u32) {
     parsed.unwrap_or_default()
 }
 
-/// A real server with the password `sesame`, killed when dropped.
-struct Redis {
-    child: Child,
-    address: SocketAddr,
-    _folder: tempfile::TempDir,
-}
+const PASSWORD: &[&str] = &["--requirepass", "sesame"];
 
-impl Redis {
-    /// `None` where peers are not asked for.
-    fn start() -> Option<Self> {
-        if std::env::var_os("TIDEGATE_PEERS").is_none() {
-            eprintln!("not run against a real Redis: run `cargo xtask test --peers`");
-            return None;
-        }
-        Some(Self::start_at(Origin::nowhere()))
-    }
-
-    fn start_at(address: SocketAddr) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
-        let child = Command::new("redis-server")
-            .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--requirepass", "sesame", "--port"])
-            .arg(address.port().to_string())
-            .arg("--dir")
-            .arg(folder.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .spawn()
-            .expect("redis-server starts: it comes from the package of the same name");
-        eventually("redis", || Client::try_connect(address).ok());
-        Self {
-            child,
-            address,
-            _folder: folder,
-        }
-    }
-
-    fn stop(&mut self) {
-        self.child.kill().ok();
-        self.child.wait().ok();
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.stop();
-    }
+/// A real server with the password `sesame`; `None` where peers are not asked for.
+fn redis() -> Option<Peer> {
+    Peer::wanted("commands on a real Redis").then(|| Peer::redis(PASSWORD))
 }
 
 #[test]
 fn commands_run_on_a_real_server_with_a_password_and_a_database() {
-    let Some(redis) = Redis::start() else { return };
-    let mut probe = Probe::to(redis.address);
+    let Some(redis) = redis() else { return };
+    let mut probe = Probe::to(redis.address());
     // The server says itself what it wants.
     let (status, reply) = probe.run(&["PING"]);
     assert_eq!(status, 0);
@@ -194,8 +150,8 @@ fn commands_run_on_a_real_server_with_a_password_and_a_database() {
 
 #[test]
 fn many_commands_share_one_connection_in_order() {
-    let Some(redis) = Redis::start() else { return };
-    let mut probe = Probe::to(redis.address);
+    let Some(redis) = redis() else { return };
+    let mut probe = Probe::to(redis.address());
     probe.init("redis", "", "sesame", 5_000);
     let tokens: Vec<u32> = (0..200)
         .map(|_| probe.query(&command(&["INCR", "n"])))
@@ -233,23 +189,23 @@ fn commands_go_over_tls_to_servers_that_have_it() {
 
 #[test]
 fn a_server_that_comes_back_is_used_again() {
-    let Some(mut redis) = Redis::start() else {
+    let Some(redis) = redis() else {
         return;
     };
-    let address = redis.address;
+    let address = redis.address();
     let mut probe = Probe::to(address);
     probe.init("redis", "", "sesame", 5_000);
     assert_eq!(probe.run(&["PING"]).0, 0);
-    redis.stop();
+    drop(redis);
     eventually("a failure", || (probe.run(&["PING"]).0 == 1).then_some(()));
-    let _again = Redis::start_at(address);
+    let _again = Peer::redis_at(address, PASSWORD);
     eventually("a reply", || (probe.run(&["PING"]).0 == 0).then_some(()));
 }
 
 #[test]
 fn a_refused_login_fails_commands() {
-    let Some(redis) = Redis::start() else { return };
-    let mut probe = Probe::to(redis.address);
+    let Some(redis) = redis() else { return };
+    let mut probe = Probe::to(redis.address());
     probe.init("redis", "", "wrong", 5_000);
     assert_eq!(probe.run(&["PING"]), (1, String::new()));
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 use std::time::Instant;
@@ -227,23 +228,25 @@ fn costs_others_nothing(filter: &Wasm) {
         .start();
     let stop = Arc::new(AtomicBool::new(false));
     let address = gateway.address();
+    let answered = Arc::new(AtomicU32::new(0));
     let bad = std::thread::spawn({
-        let stop = Arc::clone(&stop);
+        let (stop, answered) = (Arc::clone(&stop), Arc::clone(&answered));
         move || {
-            let mut seen = 0_u32;
             while !stop.load(Ordering::Relaxed) {
                 let mut client = tidegate_testkit::client::Client::connect(address);
                 client.get("/bad");
-                seen += 1;
+                answered.fetch_add(1, Ordering::Relaxed);
             }
-            seen
         }
     });
     let mut client = gateway.client();
     let mut longest = Duration::ZERO;
-    let until = Instant::now() + Duration::from_millis(700);
+    let begun = Instant::now();
     let mut good = 0;
-    while Instant::now() < until {
+    let enough = |good: u32| good > 5 && answered.load(Ordering::Relaxed) > 5;
+    // As many as there are in a moment; some of each on a busy machine too.
+    while begun.elapsed() < Duration::from_millis(700) || !enough(good) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{good} good");
         let before = Instant::now();
         let response = client.get("/good");
         longest = longest.max(before.elapsed());
@@ -251,8 +254,7 @@ fn costs_others_nothing(filter: &Wasm) {
         good += 1;
     }
     stop.store(true, Ordering::Relaxed);
-    let bad = bad.join().expect("the bad ones are answered");
-    assert!(good > 5 && bad > 5, "{good} good, {bad} bad");
+    bad.join().expect("the bad ones are answered");
     // One call time-out is 10 ms; the rest is a busy machine.
     assert!(longest < Duration::from_millis(500), "{longest:?}");
 }

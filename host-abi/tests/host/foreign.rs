@@ -1,7 +1,7 @@
 //! Foreign functions: Envoy's messages, bounds, and what there is not.
 
 use tidegate_host_abi::{
-    Crypto, CryptoError, FOREIGN_FUNCTIONS, FaultKind, Hash, Limits, PluginSpec,
+    Crypto, CryptoError, FOREIGN_FUNCTIONS, FaultKind, Hash, Limits, PluginSpec, SetupState,
 };
 
 use super::support::{Run, at_headers, filter, on_headers, on_tick, said_at_headers, spec};
@@ -307,4 +307,34 @@ fn every_listed_foreign_function_is_there_and_cel_is_not() {
         said_at_headers(&call("expr_create", b"1"), |_| ()),
         ["1", ""]
     );
+}
+
+#[test]
+fn a_plugin_is_waited_for_until_it_says_how_its_setup_ended() {
+    let guest = |said: &str| {
+        filter(&format!(
+            r#"(func (export "proxy_on_configure") (param i32 i32) (result i32)
+                {} (i32.const 1))
+            (func (export "proxy_on_tick") (param i32) {} {} {})"#,
+            call("tidegate.setup_pending", b""),
+            call("tidegate.setup_done", said.as_bytes()),
+            call("tidegate.setup_done", b""),
+            call("tidegate.setup_pending", b""),
+        ))
+    };
+    let mut run = Run::new(&guest(""));
+    assert_eq!(run.instance.setup(), SetupState::Pending);
+    run.tick().unwrap();
+    assert_eq!(run.instance.setup(), SetupState::Done);
+    assert!(run.instance.take_setup_end() && !run.instance.take_setup_end());
+    // It ends once, and is announced while a plugin starts only.
+    assert_eq!(run.said(), ["0", "", "0", "", "2", "", "2", ""]);
+
+    let mut run = Run::new(&guest("no keys"));
+    run.tick().unwrap();
+    let failed = SetupState::Failed {
+        place: 0,
+        reason: "no keys",
+    };
+    assert_eq!(run.instance.setup(), failed);
 }

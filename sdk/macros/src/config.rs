@@ -1,12 +1,13 @@
 //! `#[derive(FilterConfig)]`: the schema of a type, and how it is read.
 
+mod variants;
+
 use std::collections::HashSet;
 
 use proc_macro2::TokenStream;
 use quote::quote;
 use quote::quote_spanned;
 use syn::Data;
-use syn::DataEnum;
 use syn::DeriveInput;
 use syn::Error;
 use syn::Field;
@@ -15,7 +16,6 @@ use syn::FieldsNamed;
 use syn::Generics;
 use syn::Result;
 use syn::Type;
-use syn::Variant;
 use syn::parse_quote;
 use syn::spanned::Spanned;
 
@@ -24,6 +24,7 @@ use crate::attributes::DefaultValue;
 use crate::attributes::On;
 use crate::names::camel_case;
 use crate::names::docs;
+use variants::of_enum;
 
 /// A part of a type: an expression of its schema, and one that reads it.
 struct Part {
@@ -249,86 +250,6 @@ fn of_inner(field: &Field) -> Result<Part> {
         schema: quote!((*<#ty as ::tidegate_sdk::config::FilterConfig>::SCHEMA)#(#limits)*),
         read: quote!(<#ty as ::tidegate_sdk::config::FilterConfig>::read(value)#validate),
     })
-}
-
-fn of_enum(input: &DeriveInput, data: &DataEnum) -> Result<Part> {
-    if data.variants.is_empty() {
-        let message = "an enum without variants accepts nothing: give it one";
-        return Err(Error::new(input.ident.span(), message));
-    }
-    let mut schemas = Vec::new();
-    let mut arms = Vec::new();
-    let mut names = HashSet::new();
-    for variant in &data.variants {
-        let attributes = Attributes::read(&variant.attrs, On::Variant)?;
-        let rename = attributes.rename.as_ref();
-        let name = rename.map_or_else(|| camel_case(&variant.ident), syn::LitStr::value);
-        if !names.insert(name.clone()) {
-            let message = format!("two variants are called `{name}` in the configuration");
-            return Err(Error::new(variant.ident.span(), message));
-        }
-        let Part { schema, read } = of_variant(variant, &name)?;
-        let description = docs(&variant.attrs);
-        schemas.push(quote! {
-            ::tidegate_sdk::config::Variant {
-                name: #name,
-                description: #description,
-                schema: #schema,
-            }
-        });
-        arms.push(quote!(#name => #read));
-    }
-    let shape = quote!(::tidegate_sdk::config::Shape::OneOf { variants: &[#(#schemas),*] });
-    let read = quote! {{
-        let (name, value) = ::tidegate_sdk::config::variant(value);
-        let _ = value;
-        match name {
-            #(#arms,)*
-            _ => return ::core::result::Result::Err(
-                ::tidegate_sdk::config::Problem::new("expected the name of a variant")
-            ),
-        }
-    }};
-    Ok(Part {
-        schema: schema_of(&shape, &docs(&input.attrs)),
-        read,
-    })
-}
-
-/// A variant: its schema is an option, `read` is made of `value`.
-fn of_variant(variant: &Variant, name: &str) -> Result<Part> {
-    let ident = &variant.ident;
-    let under = quote! {
-        |problem: ::tidegate_sdk::config::Problem| problem.under(#name)
-    };
-    match &variant.fields {
-        Fields::Unit => Ok(Part {
-            schema: quote!(::core::option::Option::None),
-            read: quote!(Self::#ident),
-        }),
-        Fields::Unnamed(tuple) => {
-            let field = only(&variant.fields, tuple.span())?;
-            let Part { schema, read } = of_inner(field)?;
-            Ok(Part {
-                schema: quote!(::core::option::Option::Some(&#schema)),
-                read: quote!(Self::#ident(::core::result::Result::map_err(#read, #under)?)),
-            })
-        }
-        Fields::Named(fields) => {
-            let Part { schema, read } = of_fields(fields, &quote!(Self::#ident), "")?;
-            let read = quote! {{
-                let read = || {
-                    let entries = ::tidegate_sdk::config::Entries::of(value);
-                    ::core::result::Result::<Self, ::tidegate_sdk::config::Problem>::Ok(#read)
-                };
-                ::core::result::Result::map_err(read(), #under)?
-            }};
-            Ok(Part {
-                schema: quote!(::core::option::Option::Some(&#schema)),
-                read,
-            })
-        }
-    }
 }
 
 /// The field of a tuple that has one.

@@ -6,6 +6,8 @@ mod config;
 mod filter;
 mod names;
 mod signature;
+#[cfg(test)]
+mod tests;
 
 use proc_macro::TokenStream;
 use syn::DeriveInput;

@@ -5,13 +5,15 @@
 //! `x-tidegate-minimum` and `-maximum` (milliseconds) and `x-tidegate-meanings`. For sizes, `minimum`
 //! and `maximum` are bytes and hold for text too.
 
+mod text;
+mod variants;
+
 use super::Manifest;
 use super::SDK_VERSION;
 use crate::config::Field;
 use crate::config::Literal;
 use crate::config::Schema;
 use crate::config::Shape;
-use crate::config::Variant;
 
 /// Writes into `N` bytes; with none, it only counts.
 pub(super) struct Writer<const N: usize> {
@@ -55,7 +57,12 @@ impl<const N: usize> Writer<N> {
         self.close(b'}');
     }
 
-    const fn schema(&mut self, schema: &Schema, description: &str, default: Option<&Literal>) {
+    pub(super) const fn schema(
+        &mut self,
+        schema: &Schema,
+        description: &str,
+        default: Option<&Literal>,
+    ) {
         self.open(b'{');
         let own = schema.description;
         self.described(if description.is_empty() {
@@ -87,12 +94,8 @@ impl<const N: usize> Writer<N> {
             Shape::Bool => self.types("boolean", None, nullable),
             Shape::Integer { min, max } => {
                 self.types("integer", None, nullable);
-                if *min > i64::MIN as i128 {
-                    self.integer_member("minimum", *min);
-                }
-                if *max < u64::MAX as i128 {
-                    self.integer_member("maximum", *max);
-                }
+                self.integer_member("minimum", *min);
+                self.integer_member("maximum", *max);
             }
             Shape::Number { min, max } => {
                 self.types("number", None, nullable);
@@ -189,93 +192,7 @@ impl<const N: usize> Writer<N> {
         self.raw("false");
     }
 
-    const fn one_of(&mut self, variants: &[Variant], nullable: bool) {
-        let mut rest = variants;
-        let (mut names, mut with_data) = (0, 0);
-        while let [variant, after @ ..] = rest {
-            if variant.schema.is_some() {
-                with_data += 1;
-            } else {
-                names += 1;
-            }
-            rest = after;
-        }
-        if with_data == 0 {
-            return self.names_of(variants, nullable);
-        }
-        self.key("oneOf");
-        self.open(b'[');
-        if names > 0 {
-            self.item();
-            self.open(b'{');
-            self.names_of(variants, false);
-            self.close(b'}');
-        }
-        let mut rest = variants;
-        while let [variant, after @ ..] = rest {
-            if let Some(schema) = variant.schema {
-                self.item();
-                self.variant(variant, schema);
-            }
-            rest = after;
-        }
-        if nullable {
-            self.item();
-            self.raw("{\"type\":\"null\"}");
-        }
-        self.close(b']');
-    }
-
-    const fn variant(&mut self, variant: &Variant, schema: &Schema) {
-        self.open(b'{');
-        self.types("object", None, false);
-        self.key("properties");
-        self.open(b'{');
-        self.key(variant.name);
-        self.schema(schema, variant.description, None);
-        self.close(b'}');
-        self.names_member("required", &[variant.name]);
-        self.key("additionalProperties");
-        self.raw("false");
-        self.close(b'}');
-    }
-
-    /// The variants without data.
-    const fn names_of(&mut self, variants: &[Variant], nullable: bool) {
-        self.types("string", None, nullable);
-        self.key("enum");
-        self.open(b'[');
-        let mut any_meaning = false;
-        let mut rest = variants;
-        while let [variant, after @ ..] = rest {
-            if variant.schema.is_none() {
-                self.item();
-                self.text(variant.name);
-                any_meaning |= !variant.description.is_empty();
-            }
-            rest = after;
-        }
-        if nullable {
-            self.item();
-            self.raw("null");
-        }
-        self.close(b']');
-        if !any_meaning {
-            return;
-        }
-        self.key("x-tidegate-meanings");
-        self.open(b'{');
-        let mut rest = variants;
-        while let [variant, after @ ..] = rest {
-            if variant.schema.is_none() && !variant.description.is_empty() {
-                self.text_member(variant.name, variant.description);
-            }
-            rest = after;
-        }
-        self.close(b'}');
-    }
-
-    const fn types(&mut self, name: &str, also: Option<&str>, nullable: bool) {
+    pub(super) const fn types(&mut self, name: &str, also: Option<&str>, nullable: bool) {
         self.key("type");
         if also.is_none() && !nullable {
             return self.text(name);
@@ -314,12 +231,12 @@ impl<const N: usize> Writer<N> {
         }
     }
 
-    const fn text_member(&mut self, name: &str, text: &str) {
+    pub(super) const fn text_member(&mut self, name: &str, text: &str) {
         self.key(name);
         self.text(text);
     }
 
-    const fn names_member(&mut self, name: &str, names: &[&str]) {
+    pub(super) const fn names_member(&mut self, name: &str, names: &[&str]) {
         self.key(name);
         self.open(b'[');
         let mut rest = names;
@@ -353,89 +270,5 @@ impl<const N: usize> Writer<N> {
                 self.close(b']');
             }
         }
-    }
-
-    const fn integer(&mut self, value: i128) {
-        if value < 0 {
-            self.push(b'-');
-        }
-        self.digits(value.unsigned_abs());
-    }
-
-    const fn digits(&mut self, value: u128) {
-        if value >= 10 {
-            self.digits(value / 10);
-        }
-        self.push(b'0' + (value % 10) as u8);
-    }
-
-    const fn open(&mut self, bracket: u8) {
-        self.push(bracket);
-        self.comma = false;
-    }
-
-    const fn close(&mut self, bracket: u8) {
-        self.push(bracket);
-        self.comma = true;
-    }
-
-    /// Begins an item of a list.
-    const fn item(&mut self) {
-        if self.comma {
-            self.push(b',');
-        }
-        self.comma = true;
-    }
-
-    /// Begins a member of a mapping.
-    const fn key(&mut self, name: &str) {
-        self.item();
-        self.text(name);
-        self.push(b':');
-    }
-
-    const fn raw(&mut self, text: &str) {
-        let mut rest = text.as_bytes();
-        while let [byte, after @ ..] = rest {
-            self.push(*byte);
-            rest = after;
-        }
-    }
-
-    const fn text(&mut self, text: &str) {
-        self.push(b'"');
-        let mut rest = text.as_bytes();
-        while let [byte, after @ ..] = rest {
-            match *byte {
-                b'"' => self.raw("\\\""),
-                b'\\' => self.raw("\\\\"),
-                b'\n' => self.raw("\\n"),
-                b'\t' => self.raw("\\t"),
-                control @ 0..0x20 => {
-                    self.raw("\\u00");
-                    self.hex(control >> 4);
-                    self.hex(control & 0xf);
-                }
-                byte => self.push(byte),
-            }
-            rest = after;
-        }
-        self.push(b'"');
-    }
-
-    const fn hex(&mut self, digit: u8) {
-        self.push(if digit < 10 {
-            b'0' + digit
-        } else {
-            b'a' - 10 + digit
-        });
-    }
-
-    #[expect(clippy::indexing_slicing, reason = "just compared")]
-    const fn push(&mut self, byte: u8) {
-        if self.length < N {
-            self.bytes[self.length] = byte;
-        }
-        self.length += 1;
     }
 }

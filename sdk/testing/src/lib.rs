@@ -91,3 +91,8 @@ pub(crate) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;
+
+/// The guide: its snippets are compiled as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/filters.md")]
+pub struct Guide;

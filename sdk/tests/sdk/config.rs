@@ -73,8 +73,8 @@ struct Config {
     corners: Option<[i8; 2]>,
 }
 
-fn is_known(kind: &String) -> Result<(), String> {
-    if matches!(kind.as_str(), "a" | "b") {
+fn is_known(kind: &str) -> Result<(), String> {
+    if matches!(kind, "a" | "b") {
         Ok(())
     } else {
         Err(format!("nobody knows {kind:?}"))

@@ -64,7 +64,7 @@ pub(crate) fn attach(
                     attachments.entry(listener).or_default().extend(hosts);
                 }
                 if let Some(refusal) = found.left_out {
-                    report.partial(candidate, refusal);
+                    report.error(candidate, refusal);
                 }
                 accepted(about)
             }

@@ -17,13 +17,13 @@ use tidegate_core::tcp::DEFAULT_IDLE;
 use tidegate_core::tcp::TcpRule;
 use tidegate_core::tls::TlsName;
 
+use super::client_settings::ClientSettings;
 use super::gateways::GatewayPlan;
 use super::gateways::Gateways;
 use super::listeners::Class;
 use super::listeners::Connections;
 use super::listeners::ListenerPlan;
 use super::plugins::PluginTable;
-use super::policies::ClientSettings;
 use super::policies::Policies;
 use super::world::Candidate;
 use crate::draft::PluginType;

@@ -9,26 +9,23 @@ use tidegate_core::snapshot::PluginName;
 use super::Environment;
 use super::backends::BackendTable;
 use super::plugin_decl;
+use super::plugin_targets::check_listeners;
+use super::plugin_targets::fitted_before;
 use super::references::not_found;
 use super::report::Refusal;
 use super::report::Report;
 use super::targets::check_target;
 use super::world::Candidate;
-use super::world::State;
 use super::world::World;
 use crate::draft::PluginDecl;
 use crate::draft::PluginType;
 use crate::kinds::Body;
 use crate::kinds::OWN_GROUP;
-use crate::kinds::gateway::Listener;
 use crate::kinds::http_filter::ExtensionRef;
 use crate::kinds::plugin::Plugin;
 use crate::kinds::plugin::PluginPhase;
-use crate::kinds::policy::PolicyTarget;
 use crate::kinds::text::ObjectName;
 use crate::place::At;
-use crate::rules;
-use crate::rules::ListenerProtocol;
 
 /// Kind, namespace, name and section of a target.
 type Key<'a> = (&'a str, &'a str, &'a str, Option<&'a str>);
@@ -104,10 +101,10 @@ impl<'a> PluginTable<'a> {
         for target in &spec.target_refs {
             let kind = self.kind_of(id);
             let checked = check_target(self.world, candidate, target)
-                .and_then(|()| self.check_listeners(candidate, target, kind));
+                .and_then(|()| check_listeners(self.world, candidate, target, kind));
             if let Err(refusal) = checked {
                 // A version before it that fits no better is no help: the other targets are kept.
-                match self.fitted_before(candidate) {
+                match fitted_before(self.world, candidate) {
                     Some(false) => report.partial(candidate, refusal),
                     Some(true) | None => report.error(candidate, refusal),
                 }
@@ -123,65 +120,6 @@ impl<'a> PluginTable<'a> {
             let order = (phase.is_none(), phase, Reverse(priority), id);
             self.targets.entry(key).or_default().push((order, id));
         }
-    }
-
-    /// Whether all targets of what served before are there; `None` if nothing did.
-    fn fitted_before(&self, candidate: &Candidate) -> Option<bool> {
-        let before = candidate.before()?;
-        let Body::Plugin(plugin) = before.body() else {
-            return None;
-        };
-        let kind = plugin_decl::kind(plugin);
-        let mut targets = plugin.spec.target_refs.iter();
-        Some(targets.all(|target| {
-            let found = check_target(self.world, &before, target);
-            found
-                .and_then(|()| self.check_listeners(&before, target, kind))
-                .is_ok()
-        }))
-    }
-
-    /// A Gateway or listener that a plugin is for must speak what it understands.
-    fn check_listeners(
-        &self,
-        candidate: &Candidate,
-        target: &PolicyTarget,
-        kind: PluginType,
-    ) -> Result<(), Refusal> {
-        let found = self
-            .world
-            .get("Gateway", candidate.namespace(), &target.name)
-            .filter(|found| found.state != State::Salvaged && target.kind.as_str() == "Gateway");
-        let Some(Body::Gateway(gateway)) = found.map(|found| found.body()) else {
-            return Ok(());
-        };
-        let section = target.section_name.as_ref();
-        let mut meant = gateway.spec.listeners.iter().filter(|listener| {
-            section.is_none_or(|section| section.as_str() == listener.name.as_str())
-        });
-        if meant.any(|listener| fits(listener, kind)) {
-            return Ok(());
-        }
-        let (what, hint) = match kind {
-            PluginType::Network => (
-                "connections, and HTTP comes out of",
-                "name a listener for TCP or TLS, or make it a Plugin of `type: Http`",
-            ),
-            PluginType::Http | PluginType::Service => (
-                "HTTP requests, and only bytes come out of",
-                "name a listener for HTTP or HTTPS, or make it a Plugin of `type: Network`",
-            ),
-        };
-        let of = match section {
-            Some(section) => format!("the listener `{}`", **section),
-            None => format!("all listeners of the Gateway `{}`", *target.name),
-        };
-        Err(Refusal {
-            span: section.map_or(target.name.span, |section| section.span),
-            reason: "TargetNotFound",
-            message: format!("the Plugin filters {what} {of}"),
-            hint: Some(hint.to_owned()),
-        })
     }
 
     /// The plugins of one type that are for a resource or one part of it, in order.
@@ -301,15 +239,5 @@ fn no_filter(name: &At<ObjectName>, kind: PluginType) -> Refusal {
         reason: "InvalidFilter",
         message: format!("the Plugin `{}` {what}", **name),
         hint: Some("name a Plugin of `type: Http`".to_owned()),
-    }
-}
-
-/// Whether what comes out of a listener is what a plugin understands.
-fn fits(listener: &Listener, kind: PluginType) -> bool {
-    match rules::protocol(listener) {
-        Some(ListenerProtocol::Http | ListenerProtocol::Https) => kind == PluginType::Http,
-        Some(ListenerProtocol::Tls(_) | ListenerProtocol::Tcp) => kind == PluginType::Network,
-        // That nobody speaks it is said already.
-        None => true,
     }
 }

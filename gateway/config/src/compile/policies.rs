@@ -7,14 +7,9 @@ use foldhash::HashMap;
 use std::time::Duration;
 
 use tidegate_core::balance::LoadBalancer;
-use tidegate_core::client_certificate::Detail;
-use tidegate_core::client_certificate::Details;
-use tidegate_core::client_certificate::ForwardClientCert;
-use tidegate_core::client_certificate::Mode;
-use tidegate_core::defaults::SizeLimits;
-use tidegate_core::defaults::Timeouts;
+use tidegate_core::pings::Pings;
+use tidegate_core::pings::WITHIN;
 use tidegate_core::route::RouteTimeouts;
-use tidegate_core::snapshot::AccessLog;
 use tidegate_core::upgrade::Upgrades;
 
 use super::report::Refusal;
@@ -27,8 +22,7 @@ use crate::duration;
 use crate::kinds::Body;
 use crate::kinds::backend::BackendPolicySpec;
 use crate::kinds::backend::ProxyProtocol;
-use crate::kinds::policy as kinds;
-use crate::kinds::policy::AccessLogFormat;
+use crate::kinds::policy::Http2Pings;
 use crate::kinds::policy::PolicyTarget;
 use crate::kinds::policy::TelemetrySpec;
 use crate::kinds::policy::TrafficPolicySpec;
@@ -43,23 +37,9 @@ pub(super) type Key<'a> = (&'a str, &'a str, &'a str, Option<&'a str>);
 /// All policies by target.
 #[derive(Debug, Default)]
 pub(crate) struct Policies<'a> {
-    traffic: HashMap<Key<'a>, &'a TrafficPolicySpec>,
-    telemetry: HashMap<Key<'a>, &'a TelemetrySpec>,
+    pub(super) traffic: HashMap<Key<'a>, &'a TrafficPolicySpec>,
+    pub(super) telemetry: HashMap<Key<'a>, &'a TelemetrySpec>,
     backend: HashMap<Key<'a>, &'a BackendPolicySpec>,
-}
-
-/// What concerns the clients of a Gateway.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct ClientSettings {
-    pub(crate) trusted_hops: usize,
-    pub(crate) forward_client_cert: ForwardClientCert,
-    pub(crate) timeouts: Timeouts,
-    pub(crate) sizes: SizeLimits,
-    pub(crate) access_log: AccessLog,
-    /// Whether connections begin with a PROXY protocol header.
-    pub(crate) proxy_protocol: bool,
-    /// How long TCP connections may be silent, if that is said.
-    pub(crate) tcp_idle: Option<Duration>,
 }
 
 impl<'a> Policies<'a> {
@@ -117,6 +97,12 @@ impl<'a> Policies<'a> {
         }
     }
 
+    /// When endpoints of a Backend or Service are asked whether they are there.
+    pub(crate) fn pings(&self, kind: &str, of: &Candidate) -> Option<Pings> {
+        let policy = self.backend.get(&(kind, of.namespace(), of.name(), None))?;
+        pings(policy.http2_pings.as_ref())
+    }
+
     /// How endpoints of a Service are told the client.
     pub(crate) fn proxy_protocol(&self, service: &Candidate) -> Option<ProxyProtocol> {
         let key = ("Service", service.namespace(), service.name(), None);
@@ -125,52 +111,6 @@ impl<'a> Policies<'a> {
             .proxy_protocol
             .as_ref()
             .map(|one| **one)
-    }
-
-    /// What a Gateway's policies say about its clients, defaults elsewhere.
-    pub(crate) fn of_gateway(&self, gateway: &Candidate) -> ClientSettings {
-        let key = ("Gateway", gateway.namespace(), gateway.name(), None);
-        let mut settings = ClientSettings::default();
-        if let Some(policy) = self.traffic.get(&key) {
-            if let Some(hops) = &policy.trusted_hops {
-                settings.trusted_hops = usize::try_from(hops.value).unwrap_or(0);
-            }
-            if let Some(given) = &policy.forward_client_cert {
-                settings.forward_client_cert = forward_client_cert(given);
-            }
-            settings.proxy_protocol = policy.proxy_protocol.as_ref().is_some_and(|one| **one);
-            if let Some(given) = &policy.timeouts {
-                settings.tcp_idle = time(given.tcp_idle.as_ref());
-                let timeouts = &mut settings.timeouts;
-                set(&mut timeouts.header_read, time(given.header_read.as_ref()));
-                set(&mut timeouts.keep_alive, time(given.keep_alive.as_ref()));
-                set(&mut timeouts.stream_idle, time(given.stream_idle.as_ref()));
-                set(&mut timeouts.write_stall, time(given.write_stall.as_ref()));
-            }
-            if let Some(given) = &policy.limits {
-                let sizes = &mut settings.sizes;
-                let count = given.header_count.as_ref();
-                set(&mut sizes.head_bytes, bytes(given.headers.as_ref()));
-                set(
-                    &mut sizes.head_fields,
-                    count.and_then(|count| usize::try_from(count.value).ok()),
-                );
-                set(
-                    &mut sizes.buffered_body_bytes,
-                    bytes(given.buffered_body.as_ref()),
-                );
-            }
-        }
-        let telemetry = self.telemetry.get(&key);
-        let log = telemetry.and_then(|telemetry| telemetry.access_log.as_ref());
-        if let Some(format) = log.and_then(|log| log.format.as_ref()) {
-            settings.access_log = match format.value {
-                AccessLogFormat::Text => AccessLog::Text,
-                AccessLogFormat::Json => AccessLog::Json,
-                AccessLogFormat::Off => AccessLog::Off,
-            };
-        }
-        settings
     }
 
     /// What a route's policies say about one of its rules: that of the rule first, then that of the
@@ -242,42 +182,19 @@ pub(crate) fn limit(
     }
 }
 
-fn forward_client_cert(given: &kinds::ForwardClientCert) -> ForwardClientCert {
-    use kinds::ClientCertDetail as Given;
-    use kinds::ForwardClientCertMode as GivenMode;
-    let detail = |one: &At<Given>| match one.value {
-        Given::Subject => Detail::Subject,
-        Given::Uri => Detail::Uri,
-        Given::Dns => Detail::Dns,
-        Given::Cert => Detail::Cert,
-        Given::Chain => Detail::Chain,
-    };
-    let details = given.details.as_ref();
-    ForwardClientCert {
-        mode: match given.mode.value {
-            GivenMode::Sanitize => Mode::Sanitize,
-            GivenMode::ForwardOnly => Mode::ForwardOnly,
-            GivenMode::AppendForward => Mode::AppendForward,
-            GivenMode::SanitizeSet => Mode::SanitizeSet,
-            GivenMode::AlwaysForwardOnly => Mode::AlwaysForwardOnly,
-        },
-        details: details.map_or_else(Details::default, |given| {
-            Details::of(given.iter().map(detail))
-        }),
-    }
-}
-
-fn set<T>(place: &mut T, given: Option<T>) {
-    if let Some(given) = given {
-        *place = given;
-    }
-}
-
-fn time(given: Option<&At<DurationText>>) -> Option<Duration> {
+pub(super) fn time(given: Option<&At<DurationText>>) -> Option<Duration> {
     duration::parse(given?).ok()
 }
 
-fn bytes(given: Option<&At<SizeText>>) -> Option<usize> {
+pub(super) fn pings(given: Option<&At<Http2Pings>>) -> Option<Pings> {
+    let given = given?;
+    Some(Pings {
+        after: time(Some(&given.after))?,
+        within: time(given.within.as_ref()).unwrap_or(WITHIN),
+    })
+}
+
+pub(super) fn bytes(given: Option<&At<SizeText>>) -> Option<usize> {
     size::parse(given?).ok()
 }
 

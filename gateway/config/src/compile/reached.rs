@@ -278,6 +278,7 @@ impl<'a> BackendTable<'a> {
             },
             tls,
             proxy_protocol: plan.proxy_protocol,
+            pings: self.policies.pings(plan.kind, plan.candidate),
         }));
         self.known.insert(key, id);
         id

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::kinds::policy::Http2Pings;
 use crate::kinds::policy::PolicyTarget;
 use crate::kinds::text::DurationText;
 use crate::place::At;
@@ -128,6 +129,9 @@ pub struct BackendPolicySpec {
     pub target_refs: Vec<PolicyTarget>,
     /// How an endpoint is picked.
     pub load_balancer: Option<At<LoadBalancer>>,
+    /// Whether silent endpoints that speak HTTP/2 are asked if they are still there, by PING. They are not
+    /// if this is absent: many gRPC servers close connections that ask more often than every 5 minutes.
+    pub http2_pings: Option<At<Http2Pings>>,
     /// The header that tells the endpoints who the client is, before all else on a connection; for
     /// Services, since a Backend says it itself. Not for ports that speak HTTP/2.
     pub proxy_protocol: Option<At<ProxyProtocol>>,

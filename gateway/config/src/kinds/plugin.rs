@@ -28,7 +28,7 @@ pub struct PluginSpec {
     /// Where its code comes from.
     pub source: At<PluginSource>,
     /// What the filter is told when it starts: an object as JSON, a string as it is.
-    #[schemars(with = "Value", extend("x-kubernetes-preserve-unknown-fields" = true))]
+    #[schemars(with = "Option<Value>", extend("x-kubernetes-preserve-unknown-fields" = true))]
     pub config: Option<Node>,
     /// Selects one of several filters in a module.
     #[schemars(length(max = 253))]

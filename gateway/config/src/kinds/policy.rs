@@ -63,6 +63,21 @@ pub struct TrafficPolicySpec {
     /// address is taken; for Gateways. Those without one are closed, so every client must send it.
     #[schemars(extend("default" = false))]
     pub proxy_protocol: Option<At<bool>>,
+    /// Whether silent HTTP/2 clients are asked if they are still there, by PING; for Gateways. They are
+    /// not if this is absent.
+    pub http2_pings: Option<At<Http2Pings>>,
+}
+
+/// PINGs on HTTP/2 connections. Peers that send anything, or have no streams open, are not asked; a
+/// connection whose peer does not answer is closed, and its streams fail.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Http2Pings {
+    /// How long a peer is silent before it is asked. 1s to 24h.
+    pub after: At<DurationText>,
+    /// How long it has to send anything then. 1s to 1h.
+    #[schemars(extend("default" = "20s"))]
+    pub within: Option<At<DurationText>>,
 }
 
 /// What backends are told about clients' certificates (Envoy: `forward_client_cert_details`).

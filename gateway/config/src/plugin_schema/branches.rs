@@ -2,11 +2,11 @@
 
 use serde_json::Value as Json;
 
+use super::types::has_type;
+use super::types::is_choice;
 use super::walk::At;
 use super::walk::Keywords;
 use super::walk::Walk;
-use super::walk::has_type;
-use super::walk::is_choice;
 use crate::place::Span;
 use crate::schema::Finding;
 use crate::tree::Node;

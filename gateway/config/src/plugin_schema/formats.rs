@@ -99,8 +99,8 @@ fn is_percent(text: &str) -> bool {
 /// Whether a number is within the limits of a schema.
 pub(super) fn in_range(of: &Keywords, value: &Value) -> bool {
     let exact = |limit: &Json| limit.as_number()?.as_i128();
-    let compare = |limit: &Json| match (value, exact(limit)) {
-        (Value::Int(value), Some(limit)) => Some(value.cmp(&limit)),
+    let compare = |limit: &Json| match (whole(value), exact(limit)) {
+        (Some(value), Some(limit)) => Some(value.cmp(&limit)),
         _ => float(value).partial_cmp(&limit.as_f64()?),
     };
     let holds = |name: &str, is: fn(std::cmp::Ordering) -> bool| {
@@ -122,6 +122,18 @@ fn is_multiple(of: &Keywords, value: &Value) -> bool {
             }
         }
         _ => true,
+    }
+}
+
+/// A whole number, also one that is written with a fraction of zero.
+fn whole(value: &Value) -> Option<i128> {
+    // All whole floats up to here are exact as integers.
+    const MOST: f64 = 1e38;
+    match value {
+        Value::Int(value) => Some(*value),
+        #[expect(clippy::cast_possible_truncation, reason = "whole, and just compared")]
+        Value::Float(value) if value.fract() == 0.0 && value.abs() < MOST => Some(*value as i128),
+        _ => None,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Schemas of all sorts, and what they say of values.
 
+mod sdk;
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -115,7 +115,10 @@ const RANGES: [&str; 5] = [
 ];
 
 fn of_number(of: &Keywords, what: &str) -> String {
-    let limit = |name: &str| of.get(name).map(ToString::to_string);
+    // What a type cannot hold anyway says nothing.
+    const USUAL: f64 = 9e15;
+    let usual = |limit: &&Json| limit.as_f64().is_none_or(|limit| limit.abs() < USUAL);
+    let limit = |name: &str| of.get(name).filter(usual).map(ToString::to_string);
     let above = limit("exclusiveMinimum").map(|limit| format!("more than {limit}"));
     let below = limit("exclusiveMaximum").map(|limit| format!("less than {limit}"));
     let multiple = limit("multipleOf").map(|unit| format!("a multiple of {unit}"));

@@ -11,6 +11,7 @@ use tidegate_core::dns::check_name;
 
 use super::Findings;
 use super::policy::check_duration;
+use super::policy::check_pings;
 use super::policy::check_targets;
 use super::repeated;
 use crate::duration;
@@ -169,6 +170,7 @@ pub(super) fn check_policy(policy: &BackendPolicy, findings: &mut Findings) {
             findings.with_hint(section.span, message, "remove `sectionName`");
         }
     }
+    check_pings(policy.spec.http2_pings.as_ref(), findings);
     if let Some(header) = &policy.spec.proxy_protocol
         && policy
             .spec

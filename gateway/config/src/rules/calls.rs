@@ -7,14 +7,12 @@ use regex::Regex;
 
 use super::Findings;
 use super::filters;
-use super::gateway::check_host;
 use super::paths;
-use super::repeated;
-use super::route::check_parents;
+use super::route::check_claims;
+use super::route::check_count;
+use super::route::check_names;
+use super::route::check_port;
 use super::route::check_value;
-use super::route::is_service;
-use super::route::missing_port;
-use crate::kinds::grpc_route::GrpcMatch;
 use crate::kinds::grpc_route::GrpcMethodMatch;
 use crate::kinds::grpc_route::GrpcRoute;
 use crate::kinds::grpc_route::GrpcRule;
@@ -25,27 +23,12 @@ use crate::kinds::l4_route::TcpRoute;
 use crate::kinds::l4_route::TlsRoute;
 use crate::place::At;
 
-/// Most matches in all rules of a route (Gateway API: `GRPCRouteSpec.rules`).
-const MAX_MATCHES: usize = 128;
-
 pub(super) fn check_grpc(route: &GrpcRoute, findings: &mut Findings) {
     let spec = &route.spec;
-    check_parents(&spec.parent_refs, findings);
-    for hostname in &spec.hostnames {
-        check_host(hostname, hostname.span, findings);
-    }
-    let names = spec.rules.iter().filter_map(|rule| rule.name.as_ref());
-    repeated(names.map(|name| (name.as_str(), name)), |name| {
-        findings.error(
-            name.span,
-            format!("the rule name `{}` is used twice", **name),
-        );
-    });
-    let matches: Vec<&At<GrpcMatch>> = spec.rules.iter().flat_map(|rule| &rule.matches).collect();
-    if let Some(first_too_many) = matches.get(MAX_MATCHES) {
-        let message = format!("a route has at most {MAX_MATCHES} matches in all its rules");
-        findings.with_hint(first_too_many.span, message, "split the route in two");
-    }
+    check_claims(&spec.parent_refs, &spec.hostnames, findings);
+    check_names(spec.rules.iter().map(|rule| rule.name.as_ref()), findings);
+    let matches = spec.rules.iter().flat_map(|rule| &rule.matches);
+    check_count(matches.map(|one| one.span), findings);
     for rule in &spec.rules {
         check_rule(rule, findings);
     }
@@ -63,9 +46,8 @@ fn check_rule(rule: &GrpcRule, findings: &mut Findings) {
     let of_rule: Vec<HttpFilter> = rule.filters.iter().map(HttpFilter::from).collect();
     filters::check_list(&of_rule, findings);
     for backend in &rule.backend_refs {
-        if backend.port.is_none() && is_service(backend.group.as_deref(), backend.kind.as_deref()) {
-            missing_port(&backend.name, findings);
-        }
+        let (group, kind) = (backend.group.as_deref(), backend.kind.as_deref());
+        check_port((group, kind, &backend.name), backend.port, findings);
         let of_backend: Vec<HttpFilter> = backend.filters.iter().map(HttpFilter::from).collect();
         filters::check_backend_filters(&of_backend, findings);
     }
@@ -146,22 +128,18 @@ pub(crate) fn call_pattern(match_of: &GrpcMethodMatch) -> Option<String> {
 }
 
 pub(super) fn check_tls(route: &TlsRoute, findings: &mut Findings) {
-    check_parents(&route.spec.parent_refs, findings);
-    for hostname in &route.spec.hostnames {
-        check_host(hostname, hostname.span, findings);
-    }
+    check_claims(&route.spec.parent_refs, &route.spec.hostnames, findings);
     check_l4_rules(&route.spec.rules, findings);
 }
 
 pub(super) fn check_tcp(route: &TcpRoute, findings: &mut Findings) {
-    check_parents(&route.spec.parent_refs, findings);
+    check_claims(&route.spec.parent_refs, &[], findings);
     check_l4_rules(&route.spec.rules, findings);
 }
 
 fn check_l4_rules(rules: &[L4Rule], findings: &mut Findings) {
     for backend in rules.iter().flat_map(|rule| &rule.backend_refs) {
-        if backend.port.is_none() && is_service(backend.group.as_deref(), backend.kind.as_deref()) {
-            missing_port(&backend.name, findings);
-        }
+        let (group, kind) = (backend.group.as_deref(), backend.kind.as_deref());
+        check_port((group, kind, &backend.name), backend.port, findings);
     }
 }

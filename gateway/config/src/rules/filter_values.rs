@@ -4,8 +4,7 @@ use http::HeaderName;
 use http::HeaderValue;
 
 use super::Findings;
-use super::route::is_service;
-use super::route::missing_port;
+use super::route::check_port;
 use crate::kinds::http_filter::CorsFilter;
 use crate::kinds::http_filter::HeaderModifier;
 use crate::kinds::http_filter::RequestMirror;
@@ -76,9 +75,8 @@ pub(super) fn check_mirror(mirror: &RequestMirror, findings: &mut Findings) {
         }
     }
     let backend = &mirror.backend_ref;
-    if backend.port.is_none() && is_service(backend.group.as_deref(), backend.kind.as_deref()) {
-        missing_port(&backend.name, findings);
-    }
+    let (group, kind) = (backend.group.as_deref(), backend.kind.as_deref());
+    check_port((group, kind, &backend.name), backend.port, findings);
 }
 
 pub(super) fn check_cors(cors: &CorsFilter, findings: &mut Findings) {

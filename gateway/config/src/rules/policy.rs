@@ -10,6 +10,7 @@ use crate::duration;
 use crate::kinds::GATEWAY_GROUP;
 use crate::kinds::policy::ForwardClientCert;
 use crate::kinds::policy::ForwardClientCertMode;
+use crate::kinds::policy::Http2Pings;
 use crate::kinds::policy::PolicyTarget;
 use crate::kinds::policy::Telemetry;
 use crate::kinds::policy::TrafficPolicy;
@@ -113,6 +114,7 @@ pub(super) fn check(policy: &TrafficPolicy, findings: &mut Findings) {
             check_duration(name, value.as_ref(), least, most, findings);
         }
     }
+    check_pings(spec.http2_pings.as_ref(), findings);
     for protocol in spec.upgrades.iter().flat_map(|list| &list.value) {
         check_protocol(protocol, findings);
     }
@@ -134,6 +136,20 @@ pub(super) fn check(policy: &TrafficPolicy, findings: &mut Findings) {
             1 << 30,
             findings,
         );
+    }
+}
+
+/// The limits of PINGs.
+pub(super) fn check_pings(given: Option<&At<Http2Pings>>, findings: &mut Findings) {
+    let Some(given) = given else {
+        return;
+    };
+    let second = Duration::from_secs(1);
+    for (name, value, most) in [
+        ("after", Some(&given.after), 86_400),
+        ("within", given.within.as_ref(), 3600),
+    ] {
+        check_duration(name, value, second, Duration::from_secs(most), findings);
     }
 }
 
@@ -205,6 +221,7 @@ fn restricted(spec: &TrafficPolicySpec) -> Vec<Restricted> {
             span(spec.proxy_protocol.as_ref()),
             GATEWAYS,
         ),
+        ("http2Pings", span(spec.http2_pings.as_ref()), GATEWAYS),
     ];
     if let Some(one) = &spec.timeouts {
         fields.extend([

@@ -15,36 +15,64 @@ use crate::kinds::http_route::HttpRule;
 use crate::kinds::http_route::HttpTimeouts;
 use crate::kinds::http_route::ParentRef;
 use crate::kinds::http_route::ValueMatchKind;
+use crate::kinds::text::Group;
+use crate::kinds::text::Hostname;
+use crate::kinds::text::KindName;
+use crate::kinds::text::ObjectName;
+use crate::kinds::text::SectionName;
 use crate::place::At;
+use crate::place::Span;
 
-/// Most matches in all rules of a route (Gateway API: `HTTPRouteSpec.rules`).
+/// Most matches in all rules of a route (Gateway API: `HTTPRouteSpec.rules`, `GRPCRouteSpec.rules`).
 const MAX_MATCHES: usize = 128;
 
 pub(super) fn check(route: &HttpRoute, findings: &mut Findings) {
     let spec = &route.spec;
-    check_parents(&spec.parent_refs, findings);
-    for hostname in &spec.hostnames {
-        check_host(hostname, hostname.span, findings);
-    }
-    let names = spec.rules.iter().filter_map(|rule| rule.name.as_ref());
-    repeated(names.map(|name| (name.as_str(), name)), |name| {
-        findings.error(
-            name.span,
-            format!("the rule name `{}` is used twice", **name),
-        );
-    });
-    let matches: Vec<&At<HttpMatch>> = spec.rules.iter().flat_map(|rule| &rule.matches).collect();
-    if let Some(first_too_many) = matches.get(MAX_MATCHES) {
-        let message = format!("a route has at most {MAX_MATCHES} matches in all its rules");
-        findings.with_hint(first_too_many.span, message, "split the route in two");
-    }
+    check_claims(&spec.parent_refs, &spec.hostnames, findings);
+    check_names(spec.rules.iter().map(|rule| rule.name.as_ref()), findings);
+    let matches = spec.rules.iter().flat_map(|rule| &rule.matches);
+    check_count(matches.map(|one| one.span), findings);
     for rule in &spec.rules {
         check_rule(rule, findings);
     }
 }
 
+/// What a route of any kind attaches to, and by which hosts.
+pub(super) fn check_claims(
+    parents: &[ParentRef],
+    hostnames: &[At<Hostname>],
+    findings: &mut Findings,
+) {
+    check_parents(parents, findings);
+    for hostname in hostnames {
+        check_host(hostname, hostname.span, findings);
+    }
+}
+
+/// Rules have names of their own.
+pub(super) fn check_names<'r>(
+    names: impl Iterator<Item = Option<&'r At<SectionName>>>,
+    findings: &mut Findings,
+) {
+    let names = names.flatten().map(|name| (name.as_str(), name));
+    repeated(names, |name| {
+        findings.error(
+            name.span,
+            format!("the rule name `{}` is used twice", **name),
+        );
+    });
+}
+
+/// The places of all matches of a route: there are not too many.
+pub(super) fn check_count(mut matches: impl Iterator<Item = Span>, findings: &mut Findings) {
+    if let Some(first_too_many) = matches.nth(MAX_MATCHES) {
+        let message = format!("a route has at most {MAX_MATCHES} matches in all its rules");
+        findings.with_hint(first_too_many, message, "split the route in two");
+    }
+}
+
 /// References to one parent must each name another section or port.
-pub(super) fn check_parents(parents: &[ParentRef], findings: &mut Findings) {
+fn check_parents(parents: &[ParentRef], findings: &mut Findings) {
     let mut groups: HashMap<_, Vec<&ParentRef>> = HashMap::default();
     for parent in parents {
         let part = |text: Option<&str>| text.map(str::to_owned);
@@ -95,9 +123,8 @@ fn check_rule(rule: &HttpRule, findings: &mut Findings) {
     }
     filters::check_rule_filters(rule, findings);
     for backend in &rule.backend_refs {
-        if backend.port.is_none() && is_service(backend.group.as_deref(), backend.kind.as_deref()) {
-            missing_port(&backend.name, findings);
-        }
+        let (group, kind) = (backend.group.as_deref(), backend.kind.as_deref());
+        check_port((group, kind, &backend.name), backend.port, findings);
         filters::check_backend_filters(&backend.filters, findings);
     }
     if let Some(timeouts) = &rule.timeouts {
@@ -105,20 +132,21 @@ fn check_rule(rule: &HttpRule, findings: &mut Findings) {
     }
 }
 
-/// Whether a reference leads to a Service, by group and kind with their defaults.
-pub(super) fn is_service(
-    group: Option<&crate::kinds::text::Group>,
-    kind: Option<&crate::kinds::text::KindName>,
-) -> bool {
-    group.is_none_or(|group| group.is_empty()) && kind.is_none_or(|kind| &**kind == "Service")
-}
-
-pub(super) fn missing_port(name: &At<crate::kinds::text::ObjectName>, findings: &mut Findings) {
-    findings.with_hint(
-        name.span,
-        format!("the reference to Service `{}` has no port", **name),
-        "add `port:`, or `group: tidegate.dev` and `kind: Backend` if it is a Backend",
-    );
+/// A reference to a Service, by group and kind with their defaults, needs a port.
+pub(super) fn check_port(
+    (group, kind, name): (Option<&Group>, Option<&KindName>, &At<ObjectName>),
+    port: Option<At<u16>>,
+    findings: &mut Findings,
+) {
+    let is_service = group.is_none_or(|group| group.is_empty())
+        && kind.is_none_or(|kind| kind.as_str() == "Service");
+    if is_service && port.is_none() {
+        findings.with_hint(
+            name.span,
+            format!("the reference to Service `{}` has no port", **name),
+            "add `port:`, or `group: tidegate.dev` and `kind: Backend` if it is a Backend",
+        );
+    }
 }
 
 fn check_match(one: &HttpMatch, findings: &mut Findings) {

@@ -198,6 +198,9 @@ fn backend_line(out: &mut String, draft: &Draft, backend: &Backend) {
     if let Some(version) = backend.proxy_protocol {
         writeln!(out, "  PROXY protocol {version:?}").expect("a string");
     }
+    if let Some(pings) = backend.pings {
+        writeln!(out, "  {pings:?}").expect("a string");
+    }
     if let Some(dns) = &backend.dns {
         writeln!(out, "  {dns:?}").expect("a string");
     }

@@ -556,7 +556,7 @@ fn a_route_that_is_left_out_at_one_listener_serves_at_another() {
     );
     let draft = gateway.load();
     assert_eq!(draft.problems.len(), 1, "{:?}", draft.problems);
-    assert!(draft.problems[0].partial);
+    assert_eq!(draft.problems[0].reason, "Conflicted");
     let rules: Vec<bool> = draft
         .snapshot
         .binds

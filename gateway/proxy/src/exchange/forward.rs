@@ -9,12 +9,15 @@ mod sent;
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 use std::time::Instant;
 
+use http::StatusCode;
 use tidegate_core::backend::BackendProtocol;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
@@ -68,6 +71,9 @@ pub(crate) struct Forward<'a> {
     pub(crate) answered: Cell<bool>,
 }
 
+/// What the log is told of origins that open no tunnels on streams.
+const NO_TUNNELS: &str = "it speaks HTTP/2 and announces no extended CONNECT";
+
 /// How one attempt ended.
 enum Attempted {
     /// The client has its answer.
@@ -97,7 +103,7 @@ impl Forward<'_> {
             };
             match attempted {
                 Attempted::Answered(next) => return next,
-                Attempted::Stale => freshness = Freshness::New,
+                Attempted::Stale => freshness = freshness.renewed(),
                 Attempted::Stopped(stop) => return self.give_up(down, stop).await,
             }
         }
@@ -109,16 +115,8 @@ impl Forward<'_> {
         if state.upgrade.is_none() {
             return Freshness::Any;
         }
-        if self.backend.backend.protocol == BackendProtocol::Http2 {
-            // There is no such change in HTTP/2 (RFC 9113 §8.6): the origin answers the rest.
-            state.upgrade = None;
-            upgrade::forget(&mut state.request);
-            return Freshness::Any;
-        }
-        match self.backend.backend.tls {
-            None => Freshness::Any,
-            Some(_) => Freshness::NewHttp1,
-        }
+        let http2_alone = self.backend.backend.protocol == BackendProtocol::Http2;
+        upgrade::freshness(&mut state, self.length, http2_alone)
     }
 
     /// Answers without the origin.
@@ -212,10 +210,7 @@ impl Forward<'_> {
         let picked = chosen
             .and_then(|address| self.backend.at(*address))
             .or_else(|| self.backend.pick(worker.ids.draw(), &[]));
-        let kept = match freshness {
-            Freshness::Any => upstream::kept(worker, &self.backend, picked),
-            Freshness::New | Freshness::NewHttp1 => None,
-        };
+        let kept = upstream::kept(worker, &self.backend, picked, freshness);
         let connected = match kept {
             Some(kept) => Ok(kept),
             // Large and rare, as above.
@@ -227,7 +222,10 @@ impl Forward<'_> {
                 let mut state = self.run.stream.state();
                 state.facts.endpoint = endpoint;
                 state.facts.attempts += u32::from(endpoint.is_some());
-                state.blame = self.backend.more_about(failure);
+                state.blame = match failure {
+                    Failure::UpgradeFailed => Some(NO_TUNNELS.to_owned()),
+                    failure => self.backend.more_about(failure),
+                };
                 return Attempted::Stopped(failure.into());
             }
         };
@@ -248,10 +246,8 @@ impl Forward<'_> {
         self.run.stream.state().facts.sent += down.outlet.written() - before;
         match attempted {
             Ok((Next::Upgraded, _)) => {
-                if let Some(upgrade) = &mut self.run.stream.state().upgrade
-                    && let Upstream::Http1(connection) = upstream
-                {
-                    upgrade.origin = Some(connection);
+                if let Some(upgrade) = &mut self.run.stream.state().upgrade {
+                    upgrade.origin = Some(upstream);
                 }
                 Attempted::Answered(Next::Upgraded)
             }
@@ -270,7 +266,7 @@ impl Forward<'_> {
                 };
                 let method = self.run.stream.state().request.method.clone();
                 let reset = stop == Stop::Failure(Failure::UpstreamReset);
-                if reset && freshness == Freshness::Any && may_resend(&method, attempt) {
+                if reset && freshness.may_be_kept() && may_resend(&method, attempt) {
                     self.run.stream.state().phase = Phase::RequestHeaders;
                     return Attempted::Stale;
                 }
@@ -312,31 +308,66 @@ impl Forward<'_> {
     ) -> Result<(Next, Reuse), Stop> {
         let (mut up_inlet, up_outlet) = upstream.ends();
         let Downstream { inlet, outlet, .. } = down;
-        let upload = {
+        let (upload, early) = {
             let mut pump = self.upload(Source::Peer(inlet.lend()), up_outlet);
-            let mut upload = pin!(pump.run());
+            let uploaded = Cell::new(None);
+            let mut upload = pin!(self.upload_and_watch(&mut pump, &uploaded));
+            let mut whole = poll_fn(|cx| match upload.as_mut().poll(cx) {
+                Poll::Ready(stop) => Poll::Ready(Err(stop)),
+                Poll::Pending => uploaded
+                    .get()
+                    .map_or(Poll::Pending, |it| Poll::Ready(Ok(it))),
+            });
             let early = {
                 let mut answer = pin!(self.head_or_interim(&mut up_inlet, outlet));
                 tokio::select! {
                     biased;
-                    uploaded = &mut upload => Err(sent(uploaded)?),
+                    upload = &mut whole => Err(upload?),
                     parsed = &mut answer => Ok(parsed?),
                 }
             };
             match early {
+                Err(upload) => (upload, None),
+                // What follows the body is the other protocol's: the body comes first.
+                Ok(parsed) if parsed.status == StatusCode::SWITCHING_PROTOCOLS => {
+                    (whole.await?, Some(parsed))
+                }
                 Ok(parsed) => {
                     if self.run.stream.state().phase < Phase::RequestSent {
                         // It answers what it was not asked.
                         return Err(Failure::UpstreamProtocol.into());
                     }
-                    return self
-                        .relay_beside(&mut upload, parsed, &mut up_inlet, outlet)
+                    let relayed = self
+                        .relay_beside(upload, parsed, &mut up_inlet, outlet)
                         .await;
+                    let (next, reuse) = relayed?;
+                    let whole = uploaded.get() == Some(Upload::Whole);
+                    return Ok((next, if whole { reuse } else { Reuse::No }));
                 }
-                Err(upload) => upload,
             }
         };
-        self.answer(upload, &mut up_inlet, inlet, outlet).await
+        match early {
+            None => self.answer(upload, &mut up_inlet, inlet, outlet).await,
+            Some(_) if upload == Upload::Broken => Err(Failure::UpstreamReset.into()),
+            Some(parsed) => {
+                self.relay_and_watch(parsed, &mut up_inlet, inlet, outlet)
+                    .await
+            }
+        }
+    }
+
+    /// Sends the request's body, notes how that went, and then watches the client until it is gone.
+    /// Returns only when there is a reason to stop.
+    async fn upload_and_watch(
+        &self,
+        pump: &mut Pump<'_, SentRequest<'_>>,
+        uploaded: &Cell<Option<Upload>>,
+    ) -> Stop {
+        match sent(pump.run().await) {
+            Ok(upload) => uploaded.set(Some(upload)),
+            Err(stop) => return stop,
+        }
+        pump.client_gone(self.run.sizes.head_bytes).await.into()
     }
 
     /// The request on its way to the origin.

@@ -276,6 +276,7 @@ impl<'a, 's> Intake<'a, 's> {
                 self.run.release(self.side, at, until, out)?
             }
             Event::Injected(at) => {
+                self.run.stream.moved();
                 let Some(injection) = self.run.take_injection(at) else {
                     return Ok(());
                 };
@@ -283,8 +284,7 @@ impl<'a, 's> Intake<'a, 's> {
                 self.shows = true;
                 self.progress.input_ended |= injection.end;
                 let out = &mut self.progress.out;
-                let passed = self.run.inject(at, *injection, until, out)?;
-                return self.passed(passed, until).await;
+                self.run.inject(at, *injection, until, out)?
             }
             Event::Readable => return Ok(()),
         };
@@ -301,10 +301,8 @@ impl<'a, 's> Intake<'a, 's> {
             self.progress.step = Self::END;
         }
         while !self.progress.ended {
-            // What a filter injects goes before what it lets pass later.
-            let injects = self.run.injected(self.side).is_some();
-            let Some(frame) = (if injects { None } else { self.take()? }) else {
-                return Ok(Some(Passed::Open));
+            let Some(Event::Frame(frame)) = self.ready()? else {
+                return Ok(Some(Passed::Open)); // An injection is still there then.
             };
             match self.show(frame, Self::END)? {
                 Passed::Open => {}

@@ -49,7 +49,7 @@ impl Answer {
         match stop {
             Stop::Failure(failure) => {
                 let blame = stream.state().blame.take();
-                let blame = blame.filter(|_| failure.is_of_plugin() || failure.is_of_origins_tls());
+                let blame = blame.filter(|_| failure.has_details());
                 Self {
                     details: blame.map_or_else(Bytes::new, Bytes::from),
                     ..Self::failure(failure)

@@ -14,6 +14,7 @@ use tidegate_core::framing::BodyLength;
 
 use crate::exchange::intake::Event;
 use crate::exchange::intake::Intake;
+use crate::exchange::intake::Source;
 use crate::exchange::intake::Wanted;
 use crate::filters::run::Passed;
 use crate::filters::run::Stop;
@@ -105,6 +106,15 @@ impl<'a, H: PendingHead> Pump<'a, H> {
             Gathered::Whole => self.flush().await,
             // Large, and not needed by a message that is here.
             Gathered::Part(left) => Box::pin(self.stream(left)).await,
+        }
+    }
+
+    /// Resolves when the client that the message came from has gone; what it sends meanwhile is
+    /// kept, up to `keep`.
+    pub(crate) async fn client_gone(&mut self, keep: usize) -> Failure {
+        match &mut self.intake.source {
+            Source::Peer(inlet) => inlet.gone(keep).await,
+            Source::Ready(_) => std::future::pending().await,
         }
     }
 

@@ -166,7 +166,7 @@ impl<'a> Respond<'a> {
     fn flag(&self, failure: Failure) {
         let mut state = self.run.stream.state();
         state.facts.flag = failure.verdict().flag;
-        if let Some(blame) = state.blame.as_ref().filter(|_| failure.is_of_plugin()) {
+        if let Some(blame) = state.blame.as_ref().filter(|_| failure.has_details()) {
             state.facts.details = Bytes::copy_from_slice(blame.as_bytes());
         }
     }
@@ -380,6 +380,7 @@ impl PendingHead for &mut SentHead<'_> {
         };
         let mut state = self.respond.run.stream.state();
         if state.upgrade.is_some() {
+            upgrade::check(&mut state)?;
             // Who sends on before an answer other than the wished one does not send HTTP.
             self.after = if upgrade::is_done(&state) {
                 After::Upgraded
@@ -393,8 +394,13 @@ impl PendingHead for &mut SentHead<'_> {
                 encode::response_head(out, &state.response, framed, self.bodiless, self.after);
             }
             Outlet::Http2(writer) => {
-                let headers = head::for_client(&state.response, framed, self.bodiless);
-                let status = state.response.status;
+                let mut headers = head::for_client(&state.response, framed, self.bodiless);
+                let mut status = state.response.status;
+                if self.after == After::Upgraded {
+                    status = upgrade::as_stream(&mut headers);
+                    writer.begin_tunnel();
+                }
+                let ends = ends && self.after != After::Upgraded;
                 let sent = writer.response(status, headers, ends);
                 sent.map_err(PumpEnd::Sink)?;
             }
@@ -409,15 +415,15 @@ impl PendingHead for &mut SentHead<'_> {
         }
     }
 
-    fn on_end(&mut self, _: Option<&HeaderMap>) {
-        if !self.respond.run.chain.has_no_plugins() {
-            self.respond.run.stream.state().injections.open = false;
-        }
-    }
-
     fn on_unread(&mut self, bytes: usize) {
         if !self.respond.run.chain.has_no_plugins() {
             self.respond.run.stream.state().body_sent += bytes as u64;
+        }
+    }
+
+    fn on_end(&mut self, _: Option<&HeaderMap>) {
+        if !self.respond.run.chain.has_no_plugins() {
+            self.respond.run.stream.state().injections.open = false;
         }
     }
 

@@ -32,7 +32,7 @@ use crate::exchange::request::Routed;
 use crate::filters::Chain;
 use crate::filters::vm::Vm;
 use crate::tls::Secured;
-use crate::upstream::UpstreamConnection;
+use crate::upstream::Upstream;
 use crate::upstream::balance::BackendState;
 use crate::worker::Generation;
 
@@ -129,10 +129,16 @@ pub(crate) struct State {
 pub(crate) struct Upgrade {
     /// What the client asks for; once a rule has the request, what the origin is asked for.
     pub(crate) protocols: HeaderValue,
+    /// The client asks on a stream: it can do nothing with another answer.
+    pub(crate) by_stream: bool,
+    /// The key of a client that waits for an answer to it.
+    pub(crate) client_key: Option<HeaderValue>,
+    /// What the origin must answer to a key that was made here.
+    pub(crate) expected: Option<HeaderValue>,
     /// The origin has answered that it changes.
     pub(crate) accepted: bool,
-    /// Its connection, once the client has been told.
-    pub(crate) origin: Option<Box<UpstreamConnection>>,
+    /// The way to it, once the client has been told.
+    pub(crate) origin: Option<Upstream>,
 }
 
 /// A response made here.

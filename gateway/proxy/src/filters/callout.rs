@@ -5,6 +5,8 @@
 //! shapes them, because filters look at both forms: a time-out is a 504 and a broken connection a
 //! 503, with headers and a body that says why.
 
+mod pairs;
+
 use std::rc::Rc;
 use std::rc::Weak;
 use std::time::Duration;
@@ -12,9 +14,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytes::BytesMut;
 use http::HeaderMap;
-use http::HeaderValue;
-use http::Method;
-use http::header::HeaderName;
 use tidegate_core::failure::Failure;
 use tidegate_core::framing::BodyLength;
 use tidegate_core::hop_by_hop;
@@ -25,6 +24,10 @@ use tidegate_core::retry::may_resend;
 use tidegate_host_abi::CallResponse;
 use tidegate_host_abi::HttpCall;
 
+pub(crate) use crate::filters::callout::pairs::append_pairs;
+use crate::filters::callout::pairs::headers;
+pub(crate) use crate::filters::callout::pairs::pair;
+use crate::filters::callout::pairs::request_head;
 use crate::filters::remarks::Remarks;
 use crate::filters::services::Reach;
 use crate::filters::vm::Vm;
@@ -136,14 +139,6 @@ fn synthesized(status: u16, body: &str) -> CallResponse {
         body: Bytes::copy_from_slice(body.as_bytes()),
         trailers: Vec::new(),
     }
-}
-
-/// A field as guests get it.
-pub(crate) fn pair(name: &'static str, value: &str) -> (Bytes, Bytes) {
-    (
-        Bytes::from_static(name.as_bytes()),
-        Bytes::copy_from_slice(value.as_bytes()),
-    )
 }
 
 async fn exchange(
@@ -293,45 +288,6 @@ async fn collect(worker: &Worker, inlet: &mut Inlet<'_>) -> Result<(Bytes, Heade
                 ));
             }
         }
-    }
-}
-
-fn request_head(call: &HttpCall) -> Option<RequestHead> {
-    let mut head = RequestHead::default();
-    for (name, value) in &call.headers {
-        match name.as_ref() {
-            b":method" => head.method = Method::from_bytes(value).ok()?,
-            b":path" => head.path = HeaderValue::from_bytes(value).ok()?,
-            b":authority" => head.authority = HeaderValue::from_bytes(value).ok()?,
-            b":scheme" => head.scheme = HeaderValue::from_bytes(value).ok()?,
-            _ => {}
-        }
-    }
-    let path = head.path.as_bytes();
-    if path.contains(&b' ') || !path.starts_with(b"/") {
-        return None;
-    }
-    head.headers = headers(&call.headers)?;
-    // A guest frames nothing.
-    hop_by_hop::strip(&mut head.headers);
-    head.headers.remove(http::header::TRANSFER_ENCODING);
-    Some(head)
-}
-
-fn headers(pairs: &[(Bytes, Bytes)]) -> Option<HeaderMap> {
-    let mut map = HeaderMap::new();
-    for (name, value) in pairs.iter().filter(|(name, _)| !name.starts_with(b":")) {
-        let name = HeaderName::from_bytes(name).ok()?;
-        map.append(name, HeaderValue::from_maybe_shared(value.clone()).ok()?);
-    }
-    Some(map)
-}
-
-/// Fields as guests get them.
-pub(crate) fn append_pairs(pairs: &mut Vec<(Bytes, Bytes)>, headers: &HeaderMap) {
-    for (name, value) in headers {
-        let name = Bytes::copy_from_slice(name.as_str().as_bytes());
-        pairs.push((name, Bytes::copy_from_slice(value.as_bytes())));
     }
 }
 

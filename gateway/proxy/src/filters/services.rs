@@ -3,21 +3,18 @@
 //! Owns the gateway's implementation of `host-abi`'s `Services`. Guest text goes to the gateway's
 //! own log, escaped, under the target `filter`.
 
+mod commons;
 mod flood;
+mod reach;
 
-use std::collections::BTreeMap;
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
-use std::time::Instant;
 use std::time::SystemTime;
 
-use tidegate_core::snapshot::Snapshot;
 use tidegate_host_abi::Crypto;
 use tidegate_host_abi::Fault;
 use tidegate_host_abi::GuestLog;
@@ -28,88 +25,12 @@ use tidegate_host_abi::Services;
 use tidegate_host_abi::SharedStore;
 
 use crate::filters::crypto::AwsLc;
+pub(crate) use crate::filters::services::commons::Commons;
+pub use crate::filters::services::commons::LastFault;
 use crate::filters::services::flood::Admission;
 use crate::filters::services::flood::Flood;
-use crate::generation::Callable;
-use crate::generation::Generation;
-use crate::generation::PluginSlot;
+pub(crate) use crate::filters::services::reach::Reach;
 use crate::simulation::Simulation;
-use crate::tls::TlsPlan;
-use crate::upstream::balance::Target;
-
-/// What all guests of a gateway share, through all generations.
-#[derive(Debug)]
-pub(crate) struct Commons {
-    started: Instant,
-    shared: SharedStore,
-    metrics: GuestMetrics,
-    node: Node,
-    simulation: Option<Arc<Simulation>>,
-    faults: Mutex<BTreeMap<String, LastFault>>,
-    /// Plugins whose newest version waits.
-    waiting: Mutex<Vec<String>>,
-}
-
-/// The last fault of a plugin.
-#[derive(Debug, Clone)]
-pub struct LastFault {
-    /// When, in nanoseconds since 1970.
-    pub unix_nanos: u64,
-    /// What happened, and where in the guest.
-    pub fault: Fault,
-}
-
-impl Commons {
-    pub(crate) fn new(node: Node, simulation: Option<Arc<Simulation>>) -> Arc<Self> {
-        Arc::new(Self {
-            node,
-            simulation,
-            started: Instant::now(),
-            shared: SharedStore::default(),
-            metrics: GuestMetrics::default(),
-            faults: Mutex::default(),
-            waiting: Mutex::default(),
-        })
-    }
-
-    /// Plugins whose newest version waits for streams that hold old ones.
-    pub(crate) fn waiting(&self) -> Vec<String> {
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        waiting.clone()
-    }
-
-    pub(crate) fn set_waiting(&self, plugins: Vec<String>) {
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = plugins;
-    }
-
-    /// Drops the data and the queued items of plugins that are gone.
-    pub(crate) fn forget_space(&self, space: &str) {
-        self.shared.remove_space(space);
-    }
-
-    /// The last fault of each plugin that had one.
-    pub(crate) fn faults(&self) -> BTreeMap<String, LastFault> {
-        let faults = self.faults.lock().unwrap_or_else(PoisonError::into_inner);
-        faults.clone()
-    }
-
-    /// A value of the shared data of a space.
-    pub(crate) fn shared_value(&self, space: &str, key: &[u8]) -> Option<Vec<u8>> {
-        let (value, _) = self.shared.get(space, key)?;
-        Some(value.to_vec())
-    }
-
-    /// Sets a value of the shared data of a space.
-    pub(crate) fn set_shared_value(&self, space: &Arc<str>, key: &[u8], value: &[u8]) {
-        // Without a version there is nothing to compare with.
-        self.shared.set(space, key, value, 0).ok();
-    }
-
-    /// What guests count themselves.
-    pub(crate) fn metrics(&self) -> &GuestMetrics {
-        &self.metrics
-    }
-}
 
 /// What the guests of one VM reach. One that only older generations have keeps the reach it had.
 #[derive(Debug)]
@@ -132,65 +53,6 @@ pub(crate) struct Permit(Arc<VmServices>);
 impl Drop for Permit {
     fn drop(&mut self) {
         self.0.occupied.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// What the plugins of a generation may call.
-#[derive(Debug, Default)]
-pub(crate) struct Reach {
-    snapshot: Arc<Snapshot>,
-    tls: Arc<TlsPlan>,
-    /// By plugin name: its namespace, and its backends.
-    plugins: HashMap<String, (String, Callable)>,
-}
-
-impl Reach {
-    /// The reach of a generation's plugins.
-    pub(crate) fn of(generation: &Generation, tls: &Arc<TlsPlan>) -> Arc<Self> {
-        let ready = generation.plugins.iter().filter_map(|slot| match slot {
-            PluginSlot::Ready { plugin, backends } => {
-                let spec = plugin.spec();
-                let reach = (spec.namespace.clone(), backends.clone());
-                Some((spec.name.clone(), reach))
-            }
-            PluginSlot::Refused(_) => None,
-        });
-        Arc::new(Self {
-            plugins: ready.collect(),
-            snapshot: Arc::clone(&generation.snapshot),
-            tls: Arc::clone(tls),
-        })
-    }
-
-    /// The backend that a plugin of this namespace calls so.
-    pub(crate) fn backend(&self, namespace: &str, name: &str) -> Option<Target> {
-        let backend = self.snapshot.backends.named(namespace, name)?;
-        Some(Target::of(backend, &self.tls))
-    }
-
-    /// Whether a plugin may have names looked up.
-    fn resolves(&self, plugin: &str) -> bool {
-        let known = self.plugins.get(plugin);
-        known.is_some_and(|(_, callable)| match callable {
-            Callable::All => true,
-            Callable::Only(reachable) => reachable.dns,
-        })
-    }
-
-    fn includes(&self, plugin: &str, backend: &str) -> bool {
-        let Some((namespace, callable)) = self.plugins.get(plugin) else {
-            return false;
-        };
-        let Some(backend) = self.snapshot.backends.named(namespace, backend) else {
-            return false;
-        };
-        match callable {
-            Callable::All => true,
-            Callable::Only(reachable) => {
-                let mut names = reachable.backends.iter();
-                names.any(|name| **name == *backend.name.as_str())
-            }
-        }
     }
 }
 

@@ -1,14 +1,16 @@
 //! One instance on one worker, and the streams it knows.
 //!
-//! Owns entering the guest and doing what it asked for. What follows from a fault, and who takes the
-//! instance's place, is [`succession`]'s; [`own`] gives each stream an instance of its own. Streams
-//! are never moved between instances.
+//! Owns the instance in place. [`entry`] has entering the guest, [`wishes`] doing what it asked for.
+//! What follows from a fault, and who takes the instance's place, is [`succession`]'s; [`own`] gives
+//! each stream an instance of its own. Streams are never moved between instances.
 
+mod entry;
 mod numbers;
 mod own;
 mod setup;
 mod succession;
 mod ticks;
+mod wishes;
 
 use std::cell::Cell;
 use std::cell::RefCell;
@@ -21,32 +23,22 @@ use std::time::Instant;
 
 use tidegate_core::breaker::FaultBreaker;
 use tidegate_host_abi::ContextId;
-use tidegate_host_abi::Fault;
 use tidegate_host_abi::Instance;
 use tidegate_host_abi::InstanceId;
 use tidegate_host_abi::Isolation;
 use tidegate_host_abi::Plugin;
-use tidegate_host_abi::QueueEvent;
-use tidegate_host_abi::Services as _;
 use tidegate_host_abi::SetupState;
-use tidegate_host_abi::Streams;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use crate::filters::callout;
-use crate::filters::dns;
 use crate::filters::grpc::GrpcCalls;
-use crate::filters::lent::Current;
-use crate::filters::lent::Lent;
-use crate::filters::lent::Stream;
-use crate::filters::lent::StreamRef;
 use crate::filters::lent::StreamTable;
-use crate::filters::redis;
 use crate::filters::remarks;
 use crate::filters::remarks::Remarks;
 use crate::filters::services::Permit;
 use crate::filters::services::Reach;
 use crate::filters::services::VmServices;
+pub(crate) use crate::filters::vm::entry::EnterError;
 pub(crate) use crate::filters::vm::own::Exhausted;
 use crate::filters::vm::own::Pool;
 pub(crate) use crate::filters::vm::own::STOCK;
@@ -58,9 +50,6 @@ use crate::worker::Worker;
 
 /// How long a new stream waits for an instance when there is not even a spare.
 const REPLACEMENT_WAIT: Duration = Duration::from_secs(1);
-
-/// Items of a queue that its owner is told of before the worker looks at anything else.
-const TOLD_AT_ONCE: usize = 64;
 
 /// Instances that were lost and whose queues its successor still reads.
 const REMEMBERED: usize = 8;
@@ -99,15 +88,6 @@ pub(crate) struct Vm {
     in_setup: Cell<bool>,
     /// Its generation serves.
     serves: Cell<bool>,
-}
-
-/// Why a guest was not entered, or did not come back well. Logged where it happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EnterError {
-    /// There is no instance now, or its breaker is open.
-    Absent,
-    /// The guest was ended.
-    Faulted,
 }
 
 impl Vm {
@@ -293,157 +273,6 @@ impl Vm {
     pub(crate) fn may_enter(&self) -> bool {
         let mut breaker = self.breaker.borrow_mut();
         !breaker.is_open() || breaker.may_enter(Instant::now())
-    }
-
-    /// Runs one callback of the guest and then what it asked for.
-    pub(crate) fn enter<R>(
-        self: &Rc<Self>,
-        current: Option<Current<'_>>,
-        call: impl FnOnce(&mut Instance, &mut dyn Streams) -> Result<R, Fault>,
-    ) -> Result<R, EnterError> {
-        let mut active = self.active.borrow_mut();
-        let instance = active.as_mut().ok_or(EnterError::Absent)?;
-        let mut streams = Lent {
-            table: &self.streams,
-            current,
-        };
-        match call(instance, &mut streams) {
-            Ok(value) => {
-                let has_wishes = instance.has_wishes();
-                drop(active);
-                if has_wishes || self.renew.get() {
-                    self.settle();
-                }
-                Ok(value)
-            }
-            Err(fault) => {
-                drop(active);
-                self.on_fault(&fault);
-                Err(EnterError::Faulted)
-            }
-        }
-    }
-
-    /// A stream context of the plugin at `place`.
-    pub(crate) fn create_stream(
-        self: &Rc<Self>,
-        place: usize,
-        stream: Stream<'_>,
-        filter: usize,
-    ) -> Result<ContextId, EnterError> {
-        let root = self.root(place).ok_or(EnterError::Absent)?;
-        let context = self.enter(None, |instance, streams| {
-            instance.create_stream(streams, root)
-        })?;
-        self.streams.insert(context, StreamRef::new(stream, filter));
-        Ok(context)
-    }
-
-    /// Ends a stream context: done, log, delete.
-    pub(crate) fn finish_stream(
-        self: &Rc<Self>,
-        context: ContextId,
-        generation: u64,
-        stream: Stream<'_>,
-        filter: usize,
-    ) {
-        if generation != self.generation() {
-            return; // It ended with its instance.
-        }
-        let current = Current {
-            context,
-            stream,
-            filter,
-        };
-        let finished = self.enter(Some(current), |instance, streams| {
-            instance.finish_stream(streams, context)
-        });
-        self.streams.remove(context);
-        if finished.is_ok() {
-            self.breaker.borrow_mut().on_success();
-        }
-    }
-
-    /// Does what the guest asked for in its last callback.
-    #[cold]
-    fn settle(self: &Rc<Self>) {
-        let mut setup_ended = false;
-        let (calls, grpc, redis_calls, lookups, events, ticks_changed) = {
-            let mut active = self.active.borrow_mut();
-            let Some(instance) = active.as_mut() else {
-                return;
-            };
-            let events = instance.take_queue_events();
-            if instance.take_rebuild_wish() {
-                self.renew.set(true);
-            }
-            if instance.take_setup_end() {
-                setup_ended = true;
-            }
-            (
-                instance.take_http_calls(),
-                instance.take_grpc_commands(),
-                instance.take_redis_calls(),
-                instance.take_dns_lookups(),
-                events,
-                instance.tick_periods_changed(),
-            )
-        };
-        if let Some(worker) = self.worker.upgrade().filter(|_| !events.is_empty()) {
-            worker.announce(&events);
-        }
-        for call in calls {
-            callout::start(self, call);
-        }
-        for command in grpc {
-            self.grpc.run(self, command);
-        }
-        for call in redis_calls {
-            redis::start(self, call);
-        }
-        for lookup in lookups {
-            dns::start(self, lookup);
-        }
-        if ticks_changed {
-            self.restart_ticks();
-        }
-        if setup_ended {
-            self.on_setup_end();
-        }
-        if self.renew.get() {
-            self.renew_if_idle();
-        }
-    }
-
-    /// A queue of a root context of ours may have a new item. The instance that registered it last
-    /// may be a spare, or lost: the one in service, with the same root contexts, speaks for all of
-    /// them.
-    pub(crate) fn on_queue_event(self: &Rc<Self>, event: QueueEvent) {
-        if let Some(pool) = &self.pool {
-            for own in pool.living() {
-                own.on_queue_event(event);
-            }
-            return;
-        }
-        if !self.names.borrow().contains(&event.instance) {
-            return;
-        }
-        for _ in 0..TOLD_AT_ONCE {
-            if !self.services.shared().take_queue_signal(event.queue) {
-                return;
-            }
-            let told = self.enter(None, |instance, streams| {
-                instance.on_queue_ready(streams, event.root, event.queue)
-            });
-            if told.is_err() {
-                tracing::debug!("a queue's owner ended when it was told of an item");
-                return;
-            }
-        }
-        // The worker has other work, too.
-        if let Some(worker) = self.worker.upgrade() {
-            worker.announce_here(event);
-        }
     }
 
     pub(crate) fn worker(&self) -> Option<Rc<Worker>> {

@@ -117,12 +117,18 @@ impl Writer {
         }
         self.out.clear();
         self.sent = 0;
+        self.flush_below(stall).await
+    }
+
+    /// Sends what TLS holds back.
+    ///
+    /// # Errors
+    ///
+    /// As [`Writer::send`].
+    pub(crate) async fn flush_below(&mut self, stall: Duration) -> Result<(), WriteError> {
         let half = &mut self.half;
-        match self
-            .deadline
-            .limit(stall, poll_fn(|cx| half.poll_flush(cx)))
-            .await
-        {
+        let flush = poll_fn(|cx| half.poll_flush(cx));
+        match self.deadline.limit(stall, flush).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(WriteError::Broken),
             Err(_) => Err(WriteError::Stalled),

@@ -40,6 +40,8 @@ pub(super) struct Calm {
     /// Bytes wait here until the client reads.
     waits: Cell<bool>,
     scan: Cell<Scan>,
+    /// Bytes of all DATA frames.
+    data: Cell<u64>,
 }
 
 impl Calm {
@@ -52,7 +54,13 @@ impl Calm {
             resets: Cell::new(0),
             waits: Cell::new(false),
             scan: Cell::new(Scan::after(PREFACE.len())),
+            data: Cell::new(0),
         }
+    }
+
+    /// Bytes of uploads that have come, padding counted.
+    pub(super) fn data(&self) -> u64 {
+        self.data.get()
     }
 
     /// Whether the client has gone too far.
@@ -97,7 +105,10 @@ impl Calm {
 
     fn frame(&self, kind: u8, length: usize) {
         match kind {
-            DATA if length > 0 => self.earn(length as u64),
+            DATA if length > 0 => {
+                self.data.set(self.data.get() + length as u64);
+                self.earn(length as u64);
+            }
             // Their number is limited by what a head may hold.
             HEADERS | CONTINUATION => {}
             _ => self.spend(),

@@ -5,6 +5,7 @@
 //! What is malformed beyond that it has refused before.
 
 use bytes::Bytes;
+use h2::ext::Protocol;
 use http::HeaderMap;
 use http::HeaderValue;
 use http::Method;
@@ -15,6 +16,7 @@ use http::header::CONTENT_LENGTH;
 use http::header::COOKIE;
 use http::header::HOST;
 use http::header::HeaderName;
+use http::header::SEC_WEBSOCKET_KEY;
 use http::header::TE;
 use http::header::TRANSFER_ENCODING;
 use http::header::UPGRADE;
@@ -28,6 +30,7 @@ use tidegate_core::message::RequestHead;
 use tidegate_core::message::ResponseHead;
 use tidegate_core::message::Version;
 use tidegate_core::path::escape;
+use tidegate_core::upgrade;
 
 use crate::http1::head::ParsedRequest;
 use crate::http1::head::ParsedResponse;
@@ -65,18 +68,25 @@ pub(super) struct Taken {
 /// Takes a client's request.
 pub(super) fn take_request(parts: http::request::Parts, limits: &SizeLimits) -> Taken {
     let http::request::Parts {
-        method,
+        mut method,
         uri,
         mut headers,
+        mut extensions,
         ..
     } = parts;
+    let protocol = extensions.remove::<Protocol>();
     let path = uri.path_and_query().map_or("", PathAndQuery::as_str);
     let refused = if !fits(&headers, limits) {
         Some(Failure::HeadersTooLarge)
     } else if path.len() > limits.head_bytes {
         Some(Failure::UriTooLong)
     } else {
-        check(&method, path, uri.authority(), &mut headers).err()
+        let taken = protocol.map_or(Ok(()), |protocol| {
+            open_tunnel(&protocol, &mut method, &mut headers)
+        });
+        taken
+            .and_then(|()| check(&method, path, uri.authority(), &mut headers))
+            .err()
     };
     Taken {
         parsed: ParsedRequest {
@@ -87,6 +97,20 @@ pub(super) fn take_request(parts: http::request::Parts, limits: &SizeLimits) -> 
         },
         refused,
     }
+}
+
+/// Makes of the opening of a tunnel what it is on a connection, as on Envoy: everybody sees one form
+/// of it (RFC 8441 §5). Without a `:protocol`, these fields do not come from a stream.
+fn open_tunnel(
+    protocol: &Protocol,
+    method: &mut Method,
+    headers: &mut HeaderMap,
+) -> Result<(), Failure> {
+    let protocol = upgrade::of_stream(protocol.as_str().as_bytes())?;
+    *method = Method::GET;
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, protocol);
+    Ok(())
 }
 
 fn check(
@@ -178,6 +202,20 @@ pub(crate) fn for_origin(
     *request.uri_mut() = uri.build().ok()?;
     *request.version_mut() = http::Version::HTTP_2;
     *request.headers_mut() = headers;
+    Some(request)
+}
+
+/// The opening of a tunnel on a stream to an origin (RFC 8441 §4); `None` if it cannot be sent.
+pub(crate) fn for_tunnel(
+    head: &RequestHead,
+    host: &[u8],
+    protocol: &HeaderValue,
+) -> Option<Request<()>> {
+    let protocol = Protocol::from(protocol.to_str().ok()?);
+    let mut request = for_origin(head, host, BodyLength::Chunked, false)?;
+    *request.method_mut() = Method::CONNECT;
+    request.extensions_mut().insert(protocol);
+    request.headers_mut().remove(SEC_WEBSOCKET_KEY);
     Some(request)
 }
 

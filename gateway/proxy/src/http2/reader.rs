@@ -24,6 +24,9 @@ use crate::http1::head::ParsedResponse;
 use crate::http2::head;
 use crate::http2::stream::Stream;
 
+/// Bytes of a body that are read and dropped after an early answer: what may be on its way.
+const MOST_UNREAD: u64 = 256 * 1024;
+
 /// The receiving end of a stream.
 #[derive(Debug)]
 pub(crate) struct StreamReader {
@@ -201,6 +204,23 @@ impl StreamReader {
         } else {
             BodyError::Cut
         }
+    }
+
+    /// Reads and drops what is still on its way, for at most `limit`: some clients lose an answer that is
+    /// followed by a reset, which is what a body that nobody reads ends with.
+    pub(crate) async fn linger(&mut self, limit: Duration) {
+        let wheel = self.wheel.clone();
+        let most = self.received.saturating_add(MOST_UNREAD);
+        let mut drain = poll_fn(|cx| {
+            loop {
+                match ready!(self.poll_frame(cx)) {
+                    Ok(_) if !self.done && self.received < most => {}
+                    _ => return Poll::Ready(()),
+                }
+            }
+        });
+        // One limit for all of it: a client that keeps sending is cut off.
+        wheel.limit(limit, &mut drain).await.ok();
     }
 
     /// Resolves when the client has reset the stream, or broken it, or its connection has ended.

@@ -30,7 +30,11 @@ use crate::exchange::Next;
 use crate::http2::calm::Calm;
 use crate::http2::calm::PREFACE;
 use crate::http2::head;
+use crate::http2::pings::Heard;
+use crate::http2::pings::Pings;
 use crate::http2::reader::StreamReader;
+use crate::http2::room;
+use crate::http2::room::Room;
 use crate::http2::stream::Stream;
 use crate::http2::wire::Wire;
 use crate::http2::writer::StreamWriter;
@@ -47,9 +51,6 @@ const MAX_TASKS: usize = 2 * MAX_STREAMS as usize;
 const SMALL_FRAMES: usize = 8 * 1024 * 1024;
 /// Bytes that one stream may have under way towards us.
 const STREAM_WINDOW: u32 = 256 * 1024;
-/// Bytes that all streams of a connection may have under way towards us: what a client can make us
-/// hold. It blocks nobody else.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of one stream that may wait here to be sent.
 const SEND_BUFFER: usize = 32 * 1024;
 /// Streams that the client has reset and that nobody has looked at yet.
@@ -94,9 +95,11 @@ pub(crate) async fn serve(transport: Transport, begun: BytesMut, link: Link) {
     let calm = Rc::new(Calm::new());
     let deadline = wheel.deadline();
     let stall = timeouts.write_stall;
-    let wire = Wire::new(transport, begun, Rc::clone(&calm), deadline, stall);
+    let heard = Heard::default();
+    let watches = (Rc::clone(&calm), heard.clone());
+    let wire = Wire::new(transport, begun, watches, deadline, stall);
     let handshake = settings(&sizes).handshake(wire);
-    let connection = match wheel.limit(timeouts.header_read, handshake).await {
+    let mut connection = match wheel.limit(timeouts.header_read, handshake).await {
         Ok(Ok(connection)) => connection,
         Ok(Err(err)) => {
             tracing::debug!(peer = %link.peer, %err, "an HTTP/2 connection did not begin");
@@ -105,10 +108,13 @@ pub(crate) async fn serve(transport: Transport, begun: BytesMut, link: Link) {
         Err(_) => return,
     };
     let idle = wheel.deadline();
+    let frames = timeouts.pings.and_then(|_| connection.ping_pong());
     let connection = Connection {
         connection,
         streams: JoinSet::new(),
         calm,
+        pings: Pings::new(frames, timeouts.pings, heard, wheel),
+        room: Room::new(link.worker.upload_room.clone()),
         idle,
         link: Rc::new(link),
         timeouts,
@@ -123,9 +129,11 @@ fn settings(sizes: &SizeLimits) -> Builder {
     let heads = u32::try_from(sizes.head_bytes).unwrap_or(u32::MAX);
     let mut builder = Builder::new();
     builder
+        // Streams may become tunnels (RFC 8441 §3).
+        .enable_connect_protocol()
         .max_concurrent_streams(MAX_STREAMS)
         .initial_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_connection_window_size(room::WINDOW)
         .max_header_list_size(heads.saturating_mul(2))
         .max_send_buffer_size(SEND_BUFFER)
         .data_frame_budget(SMALL_FRAMES)
@@ -149,6 +157,8 @@ struct Connection {
     connection: h2::server::Connection<Wire, Bytes>,
     streams: JoinSet<()>,
     calm: Rc<Calm>,
+    pings: Pings,
+    room: Room,
     /// Armed while there are no streams.
     idle: Deadline,
     link: Rc<Link>,
@@ -165,6 +175,8 @@ enum Event {
     Idle,
     /// The client costs too much.
     Flood,
+    /// The client answers no PING.
+    Silent,
     /// It is over.
     Closed,
 }
@@ -195,6 +207,11 @@ impl Connection {
                     self.link.worker.wheel.limit(limit, closed).await.ok();
                     break;
                 }
+                Event::Silent => {
+                    self.link.worker.counters.silent_client();
+                    tracing::debug!(peer = %self.link.peer, "a client answers no PING");
+                    break;
+                }
                 Event::Idle | Event::Closed => break,
             }
             if self.streams.is_empty() && self.leaving == Leaving::No {
@@ -211,11 +228,14 @@ impl Connection {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        let mut ends = false;
         while let Poll::Ready(Some(ended)) = self.streams.poll_join_next(cx) {
+            ends = true;
             if let Err(err) = ended {
                 tracing::error!(%err, "a stream's task ended; other streams are not affected");
             }
             if self.streams.is_empty() {
+                self.make_room(true);
                 return Poll::Ready(Event::Ended);
             }
         }
@@ -223,6 +243,7 @@ impl Connection {
         if self.calm.is_over() {
             return Poll::Ready(Event::Flood);
         }
+        self.make_room(ends);
         match accepted {
             Poll::Ready(Some(Ok(stream))) => Poll::Ready(Event::Stream(Box::new(stream))),
             Poll::Ready(Some(Err(err))) => {
@@ -230,7 +251,17 @@ impl Connection {
                 Poll::Ready(Event::Closed)
             }
             Poll::Ready(None) => Poll::Ready(Event::Closed),
+            Poll::Pending if self.pings.poll(cx, !self.streams.is_empty()).is_ready() => {
+                Poll::Ready(Event::Silent)
+            }
             Poll::Pending => self.idle.poll_expired(cx).map(|_| Event::Idle),
+        }
+    }
+
+    /// Gives uploads the room that they need, when one of them has `ended` or some have come on.
+    fn make_room(&mut self, ended: bool) {
+        if let Some(window) = self.room.look(self.calm.data(), ended) {
+            self.connection.set_target_window_size(window);
         }
     }
 
@@ -244,17 +275,21 @@ impl Connection {
     }
 
     /// Gives a stream a task of its own.
-    fn begin(&mut self, (request, mut respond): (Request<RecvStream>, SendResponse<Bytes>)) {
+    fn begin(&mut self, (mut request, mut respond): (Request<RecvStream>, SendResponse<Bytes>)) {
         // Streams that were reset may still be ending: they count too.
         if self.streams.len() >= MAX_TASKS {
             respond.send_reset(Reason::REFUSED_STREAM);
             return;
         }
         let (link, calm) = (Rc::clone(&self.link), Rc::clone(&self.calm));
+        let body = request.body_mut();
+        let upload = (!body.is_end_stream()).then(|| self.room.enter(body.flow_control().clone()));
         // The connection owns its tasks: they end with it at the latest.
         // Boxed: tasks are moved about as they begin and end.
-        let stream = Box::pin(serve_stream(link, calm, request, respond));
-        self.streams.spawn_local(stream);
+        self.streams.spawn_local(Box::pin(async move {
+            serve_stream(link, calm, request, respond).await;
+            drop(upload);
+        }));
     }
 }
 
@@ -290,4 +325,7 @@ async fn serve_stream(
         writer.reset(Reason::INTERNAL_ERROR);
     }
     calm.ended(by_reset, started.elapsed());
+    if !reader.is_done() {
+        reader.linger(link.worker.timeouts().linger).await;
+    }
 }

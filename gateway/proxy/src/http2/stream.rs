@@ -95,7 +95,7 @@ impl Stream {
     }
 
     /// Ready when the peer has reset the stream or its connection has ended.
-    pub(super) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
         let polled = match &mut *self.sending.borrow_mut() {
             Sending::Response(respond) => respond.poll_reset(cx),
             Sending::Body(body) => body.poll_reset(cx),

@@ -20,6 +20,7 @@ use tokio::io::ReadBuf;
 
 use crate::deadline::Deadline;
 use crate::http2::calm::Calm;
+use crate::http2::pings::Heard;
 use crate::transport::Transport;
 
 /// A connection with its limits.
@@ -29,6 +30,7 @@ pub(super) struct Wire {
     /// What was read before.
     begun: BytesMut,
     calm: Rc<Calm>,
+    heard: Heard,
     deadline: Deadline,
     /// How long the peer may read nothing.
     stall: Duration,
@@ -39,7 +41,7 @@ impl Wire {
     pub(super) fn new(
         transport: Transport,
         begun: BytesMut,
-        calm: Rc<Calm>,
+        (calm, heard): (Rc<Calm>, Heard),
         deadline: Deadline,
         stall: Duration,
     ) -> Self {
@@ -47,6 +49,7 @@ impl Wire {
             transport,
             begun,
             calm,
+            heard,
             deadline,
             stall,
             stalled: false,
@@ -99,6 +102,7 @@ impl AsyncRead for Wire {
                 this.begun = BytesMut::new();
             }
         }
+        this.heard.note();
         this.calm
             .read(into.filled().get(before..).unwrap_or_default());
         Poll::Ready(Ok(()))

@@ -32,6 +32,8 @@ pub(crate) struct StreamWriter {
     written: u64,
     /// The end of the message was sent.
     ended: bool,
+    /// What follows the head is no body: its end comes with [`Self::finish`].
+    tunnel: bool,
 }
 
 impl StreamWriter {
@@ -41,7 +43,19 @@ impl StreamWriter {
             wheel,
             written: 0,
             ended: false,
+            tunnel: false,
         }
+    }
+
+    /// The head that comes next opens a tunnel (RFC 8441 §5).
+    pub(crate) fn begin_tunnel(&mut self) {
+        self.tunnel = true;
+    }
+
+    /// Ends what was sent through a tunnel.
+    pub(crate) fn finish(&mut self) -> Result<(), WriteError> {
+        self.tunnel = false;
+        self.end(None)
     }
 
     /// Bytes that were sent: heads as if they were not compressed, and bodies.
@@ -175,7 +189,7 @@ impl StreamWriter {
 
     /// Ends the message, with trailers if there are some.
     pub(crate) fn end(&mut self, trailers: Option<&HeaderMap>) -> Result<(), WriteError> {
-        if self.ended {
+        if self.ended || self.tunnel {
             return Ok(());
         }
         self.ended = true;
@@ -194,6 +208,11 @@ impl StreamWriter {
             },
             _ => Err(WriteError::Broken),
         }
+    }
+
+    /// The stream, to learn that it was reset.
+    pub(crate) fn stream(&self) -> &Rc<Stream> {
+        &self.stream
     }
 
     /// Whether the peer has reset the stream, or its connection has ended.

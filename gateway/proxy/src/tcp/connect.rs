@@ -8,8 +8,8 @@ use tidegate_core::proxy_protocol::Ends;
 
 use crate::tls::Offer;
 use crate::transport::Transport;
+use crate::upstream::Attempts;
 use crate::upstream::ConnectError;
-use crate::upstream::MAX_TIMED_OUT;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
 use crate::upstream::dial;
@@ -36,15 +36,8 @@ pub(super) async fn connect(
     attempts: &mut u32,
 ) -> Result<(Upstream, SocketAddr), ConnectError> {
     let deadline = worker.wheel.deadline();
-    let mut tried = Vec::new();
-    let mut timed_out = 0;
-    let mut error = ConnectError {
-        failure: Failure::NoEndpoint,
-        endpoint: None,
-    };
-    while timed_out < MAX_TIMED_OUT
-        && let Some((place, endpoint)) = backend.pick(worker.ids.draw(), &tried)
-    {
+    let mut tried = Attempts::default();
+    while let Some((place, endpoint)) = tried.next(worker, backend) {
         *attempts += 1;
         // Counted from here on, so that a burst of connections is spread.
         let lease = backend.lease(place);
@@ -57,12 +50,8 @@ pub(super) async fn connect(
         let dialed = deadline.limit(worker.timeouts().connect, dialing).await;
         match dialed.unwrap_or(Err(Failure::ConnectTimeout)) {
             Ok(transport) => return Ok((Upstream { transport, lease }, endpoint)),
-            Err(failure) => {
-                tried.push(place);
-                timed_out += usize::from(failure == Failure::ConnectTimeout);
-                error = error.or(failure, endpoint);
-            }
+            Err(failure) => tried.failed((place, endpoint), failure),
         }
     }
-    Err(error)
+    Err(tried.error())
 }

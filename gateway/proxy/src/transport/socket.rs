@@ -2,8 +2,9 @@
 //!
 //! Owns reading in larger pieces than the TLS library asks for while there is much to read: it asks
 //! for 4 KiB, a quarter of a full record. A connection with nothing to read holds no buffer. In a
-//! handshake with a client, what is written waits until there is nothing to read: the tickets at its
-//! end leave with the answer to a request that came with the client's last word.
+//! handshake with a client, what is written waits until there is nothing to read; the tickets at its
+//! end wait for what is written or flushed next: the answer, if its request came with the client's
+//! last word.
 
 use std::io;
 use std::io::IoSlice;
@@ -61,8 +62,7 @@ impl Socket {
         }
     }
 
-    /// The handshake is over: what waits leaves with what is written next, or when there is nothing
-    /// to read.
+    /// The handshake is over: what waits leaves with what is written next, or when it is flushed.
     pub(crate) fn end_greeting(&mut self) {
         self.greets = false;
     }
@@ -114,9 +114,11 @@ impl Socket {
         Poll::Ready(Ok(taken))
     }
 
-    /// Nothing can be read: whoever waits for an answer gets all that was written.
+    /// Nothing can be read: in a handshake, the client waits for all that was written.
     fn poll_nothing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Poll::Ready(Err(err)) = self.poll_send(cx) {
+        if self.greets
+            && let Poll::Ready(Err(err)) = self.poll_send(cx)
+        {
             return Poll::Ready(Err(err));
         }
         Poll::Pending

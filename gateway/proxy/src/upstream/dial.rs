@@ -35,7 +35,7 @@ use crate::worker::Worker;
 ///
 /// How connecting failed.
 pub(super) async fn open(
-    worker: &Worker,
+    worker: &Rc<Worker>,
     backend: &Rc<BackendState>,
     picked: Picked,
     freshness: Freshness,
@@ -43,8 +43,16 @@ pub(super) async fn open(
 ) -> Result<Upstream, Failure> {
     // A connection that begins with a client's name is that client's: no other's requests may be
     // on it.
-    if freshness == Freshness::NewHttp1 || backend.backend.proxy_protocol.is_some() {
-        return begin(worker, backend, picked, Offer::Http1, client).await;
+    let is_clients = backend.backend.proxy_protocol.is_some();
+    if is_clients || !matches!(freshness, Freshness::Any | Freshness::New) {
+        let opened = begin(worker, backend, picked, Offer::Http1, client).await;
+        return match opened {
+            // It may speak HTTP/2 alone.
+            Err(Failure::UpstreamTlsHandshake) if freshness.is_for_tunnel() && !is_clients => {
+                Box::pin(open_tunnel(worker, backend, picked)).await
+            }
+            opened => opened,
+        };
     }
     if backend.backend.tls.is_none() {
         return begin(worker, backend, picked, Offer::Http, client).await;
@@ -87,6 +95,31 @@ async fn open_in_turn(
             return Ok(on_stream(worker, reservation, endpoint, lease));
         }
     }
+}
+
+/// A stream on a connection of HTTP/2 whose origin opens tunnels on streams (RFC 8441 §3).
+///
+/// # Errors
+///
+/// How connecting failed, or [`Failure::UpgradeFailed`] if it opens none.
+pub(super) async fn open_tunnel(
+    worker: &Rc<Worker>,
+    backend: &Rc<BackendState>,
+    (place, endpoint): Picked,
+) -> Result<Upstream, Failure> {
+    if backend.backend.proxy_protocol.is_some() {
+        return Err(Failure::UpgradeFailed); // It would be another client's.
+    }
+    let reservation = worker.h2.reserve(worker, backend, endpoint).await?;
+    let limit = worker.timeouts().connect;
+    // It says so in its first frame, which may not have come yet.
+    let announced = worker.wheel.limit(limit, reservation.reserved.greeting());
+    announced.await.map_err(|_| Failure::ConnectTimeout)?;
+    if !reservation.reserved.opens_tunnels() {
+        return Err(Failure::UpgradeFailed);
+    }
+    let lease = backend.lease(place);
+    Ok(on_stream(worker, reservation, endpoint, lease))
 }
 
 /// A new connection; with TLS the endpoint chooses the version.

@@ -27,7 +27,7 @@ use tokio::sync::Notify;
 
 use crate::tls::ConnectorId;
 use crate::transport::Transport;
-use crate::upstream::MAX_TIMED_OUT;
+use crate::upstream::Attempts;
 use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
 use crate::worker::Worker;
@@ -83,6 +83,18 @@ pub(crate) struct Reservation {
 }
 
 impl Reserved {
+    /// Whether the origin has announced that a stream may become a tunnel (RFC 8441 §3).
+    pub(crate) fn opens_tunnels(&self) -> bool {
+        self.sender.is_extended_connect_protocol_enabled()
+    }
+
+    /// Waits until the origin has said what it can do. Cancel-safe.
+    pub(crate) async fn greeting(&self) {
+        if !self.opens_tunnels() {
+            self.connection.greeting().await;
+        }
+    }
+
     /// Heads of the connection that nobody has looked at.
     pub(crate) fn heads(&self) -> Rc<Heads> {
         Rc::clone(self.connection.heads())
@@ -128,10 +140,8 @@ impl H2Pool {
         backend: &Rc<BackendState>,
         request: &Request<()>,
     ) -> Result<H2Stream, Failure> {
-        let mut tried = Vec::new();
-        let mut timed_out = 0;
-        let mut last = Failure::NoEndpoint;
-        while let Some((place, endpoint)) = backend.pick(worker.ids.draw(), &tried) {
+        let mut attempts = Attempts::default();
+        while let Some((place, endpoint)) = attempts.next(worker, backend) {
             match self.open_at(worker, backend, endpoint, request).await {
                 Ok((response, body, connection)) => {
                     return Ok(H2Stream {
@@ -143,17 +153,10 @@ impl H2Pool {
                         },
                     });
                 }
-                Err(failure) => {
-                    tried.push(place);
-                    timed_out += usize::from(failure == Failure::ConnectTimeout);
-                    last = failure;
-                    if timed_out == MAX_TIMED_OUT {
-                        break;
-                    }
-                }
+                Err(failure) => attempts.failed((place, endpoint), failure),
             }
         }
-        Err(last)
+        Err(attempts.error().failure)
     }
 
     /// A place on a connection to an endpoint that is there already and has room.
@@ -174,7 +177,7 @@ impl H2Pool {
         endpoint: SocketAddr,
         transport: Transport,
     ) -> Result<Reservation, Failure> {
-        let connection = Connection::begin(worker, endpoint, transport).await?;
+        let connection = Connection::begin(worker, backend, endpoint, transport).await?;
         let key = (endpoint, backend.connector_id());
         let mut endpoints = self.endpoints.borrow_mut();
         let known = endpoints.entry(key).or_default();

@@ -155,7 +155,9 @@ impl Greeting<'_> {
                 let start = StartHandshake::from_parts(accepted, Socket::greeting(stream));
                 let terminator = self.terminator(termination, Inside::Bytes)?;
                 let finish = self.finish(start, shows_ticket, terminator, server_name);
-                let (result, stream, secured) = finish.await?;
+                let (result, mut stream, secured) = finish.await?;
+                // Nobody knows who speaks next.
+                stream.flush().await.map_err(|err| Refusal::of(&err))?;
                 let name = &*secured.server_name;
                 let greeted = Greeted::Bytes {
                     transport: Transport::Tls(Box::new(TlsStream::Server(stream))),

@@ -23,6 +23,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use crate::deadline::Wheel;
 use crate::filters::dns;
 use crate::generation::BindId;
+use crate::http2::room::SharedRoom;
 use crate::random::IdSource;
 use crate::transport::Pipes;
 use crate::upstream::balance::BackendStates;
@@ -124,6 +125,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         parked: RefCell::default(),
         peers,
         resolving: Arc::new(tokio::sync::Semaphore::new(dns::AT_ONCE)),
+        upload_room: SharedRoom::default(),
         copies: Cell::new(0),
         handshakes: Handshakes::default(),
         copy_buffer: RefCell::default(),

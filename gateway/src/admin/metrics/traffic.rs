@@ -26,6 +26,8 @@ pub(super) fn traffic(out: &mut Exposition, proxy: &Metrics) {
         connection_flags,
         tunnels,
         open_tunnels,
+        silent_clients,
+        silent_origins,
         plugin_faults,
         retired_instances,
         plugins: used,
@@ -82,6 +84,13 @@ pub(super) fn traffic(out: &mut Exposition, proxy: &Metrics) {
         Kind::Counter,
         "Connections that have changed their protocol.",
         tunnels,
+    );
+    by_label(
+        out,
+        "tidegate_http2_ping_timeouts_total",
+        "HTTP/2 connections that were given up because the peer answered no PING.",
+        "peer",
+        [("client", silent_clients), ("origin", silent_origins)],
     );
     let mut family = out.family(
         "tidegate_tls_handshakes_total",

@@ -37,20 +37,20 @@ impl Sources {
             watch,
             depends: Mutex::default(),
         };
-        sources.follow(project, &[]);
+        sources.follow(project, &[], SystemTime::now());
         Ok(sources)
     }
 
     /// Watches also what the compiler read, which may lie elsewhere; with nothing, what it read last.
-    pub(crate) fn follow(&self, project: &Project, depends: &[PathBuf]) {
+    /// Files that are new and were written after `since`, when it began, count as changed.
+    pub(crate) fn follow(&self, project: &Project, depends: &[PathBuf], since: SystemTime) {
         let mut known = self.depends.lock().unwrap_or_else(PoisonError::into_inner);
         if !depends.is_empty() {
             *known = depends.to_vec();
         }
         let mut files: BTreeSet<PathBuf> = known.iter().cloned().collect();
         list(&project.folder, &mut files);
-        self.watch
-            .set(files.into_iter().collect(), SystemTime::now());
+        self.watch.set(files.into_iter().collect(), since);
     }
 }
 

@@ -252,5 +252,6 @@ fn backend(name: &str, address: SocketAddr) -> Backend {
         tls: None,
         proxy_protocol: None,
         dns: None,
+        pings: None,
     }
 }

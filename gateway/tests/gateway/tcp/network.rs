@@ -581,7 +581,7 @@ fn a_tls_client_that_reads_nothing_is_given_up_when_a_filter_closes() {
     let gateway = Gateway::to(origin.address())
         .certificate(Some(&authority.server("shop.test").certificate()))
         .tcp_over_tls("shop.test", 0, "origin")
-        .timeouts(|timeouts| timeouts.write_stall = Duration::from_millis(300))
+        .timeouts(|timeouts| timeouts.write_stall = Duration::from_secs(2))
         .plugin(&talker::filter("talker"))
         .start();
     let tls = tidegate_testkit::TlsClient::new(&authority.pem, None);

@@ -3,7 +3,7 @@
 //! Owns interim responses, early answers beside an upload, and noticing that a client or a filter
 //! has given up meanwhile.
 
-use std::pin::pin;
+use std::pin::Pin;
 
 use http::StatusCode;
 use tidegate_core::failure::Failure;
@@ -18,7 +18,6 @@ use crate::exchange::forward::Reuse;
 use crate::exchange::forward::Upload;
 use crate::exchange::intake::Source;
 use crate::exchange::native;
-use crate::exchange::pump::PumpEnd;
 use crate::exchange::respond::Respond;
 use crate::exchange::state::Phase;
 use crate::exchange::upgrade;
@@ -50,11 +49,26 @@ impl Forward<'_> {
         outlet: &mut Outlet<'_>,
     ) -> Result<(Next, Reuse), Stop> {
         let parsed = self.wait_for_head(up, inlet, outlet).await?;
+        let (next, reuse) = self.relay_and_watch(parsed, up, inlet, outlet).await?;
+        Ok(match upload {
+            Upload::Whole => (next, reuse),
+            Upload::Broken => (next, Reuse::No),
+        })
+    }
+
+    /// Passes an answer on, and notices if the client goes away.
+    pub(super) async fn relay_and_watch(
+        &self,
+        parsed: ParsedResponse,
+        up: &mut Inlet<'_>,
+        inlet: &mut Inlet<'_>,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<(Next, Reuse), Stop> {
         let framed = self.take_head(parsed, up)?;
         let keep = self.run.sizes.head_bytes;
-        let (next, reuse) = tokio::select! {
+        tokio::select! {
             biased;
-            relayed = self.relay(framed, up, outlet) => relayed,
+            relayed = self.relay(framed, up, outlet) => Ok(relayed),
             failure = inlet.gone(keep) => {
                 let verdict = failure.verdict();
                 let mut state = self.run.stream.state();
@@ -62,47 +76,34 @@ impl Forward<'_> {
                 if state.phase < Phase::ResponseSent {
                     state.response.status = verdict.status;
                 }
-                (Next::Abort, Reuse::No)
+                Ok((Next::Abort, Reuse::No))
             }
-        };
-        Ok((
-            next,
-            if upload == Upload::Whole {
-                reuse
-            } else {
-                Reuse::No
-            },
-        ))
+        }
     }
 
-    /// Answers while the request body is still on its way.
+    /// Answers while the request body is still on its way; `upload` ends if there is a reason to
+    /// stop, such as a client that has gone.
     pub(super) async fn relay_beside(
         &self,
-        upload: &mut (impl Future<Output = Result<(), PumpEnd>> + Unpin),
+        upload: Pin<&mut impl Future<Output = Stop>>,
         parsed: ParsedResponse,
         up: &mut Inlet<'_>,
         outlet: &mut Outlet<'_>,
     ) -> Result<(Next, Reuse), Stop> {
         let framed = self.take_head(parsed, up)?;
-        let mut relay = pin!(self.relay(framed, up, outlet));
-        tokio::select! {
+        let stop = tokio::select! {
             biased;
-            (next, _) = &mut relay => Ok((next, Reuse::No)),
-            uploaded = upload => match uploaded {
-                Ok(()) => Ok(relay.await),
-                Err(PumpEnd::Sink(_)) => Ok((relay.await.0, Reuse::No)),
-                Err(PumpEnd::Stop(stop)) => {
-                    let sent = self.run.stream.state().phase >= Phase::ResponseSent;
-                    if !sent {
-                        return Err(stop);
-                    }
-                    if let Stop::Failure(failure) = stop {
-                        self.run.stream.state().facts.flag = failure.verdict().flag;
-                    }
-                    Ok((Next::Abort, Reuse::No))
-                }
-            },
+            relayed = self.relay(framed, up, outlet) => return Ok(relayed),
+            stop = upload => stop,
+        };
+        let mut state = self.run.stream.state();
+        if state.phase < Phase::ResponseSent {
+            return Err(stop);
         }
+        if let Stop::Failure(failure) = stop {
+            state.facts.flag = failure.verdict().flag;
+        }
+        Ok((Next::Abort, Reuse::No))
     }
 
     /// Waits for the answer, and notices if the client goes away or a filter answers first.
@@ -139,6 +140,9 @@ impl Forward<'_> {
                 head => head?,
             };
             if !parsed.status.is_informational() {
+                if matches!(up, Inlet::Http2(_)) {
+                    upgrade::accept_on_stream(&mut self.run.stream.state(), &mut parsed);
+                }
                 return Ok(parsed);
             }
             interim += 1;
@@ -192,9 +196,12 @@ impl Forward<'_> {
         if switches {
             upgrade::announce(&mut state);
         }
+        // An origin that takes the bytes after such a head for the other protocol's, or for a
+        // request, must not do so with another client's.
+        let doubtful = state.upgrade.is_some() && self.length != BodyLength::Empty;
         Ok(Framed {
             length: framing.length,
-            keeps: keeps && !framing.must_close && !switches,
+            keeps: keeps && !framing.must_close && !switches && !doubtful,
         })
     }
 

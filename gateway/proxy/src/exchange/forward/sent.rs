@@ -86,7 +86,10 @@ impl PendingHead for SentRequest<'_> {
             state.request.authority.as_bytes()
         };
         let trailers = forward.client.wants_trailers;
-        let written = outlet.request(&state.request, host, length, trailers, ends);
+        let written = match &mut state.upgrade {
+            None => outlet.request(&state.request, host, length, trailers, ends),
+            Some(wish) => upgrade::send(wish, &state.request, host, (length, trailers), outlet),
+        };
         if written.is_ok()
             && let Some(routed) = &state.routed
         {

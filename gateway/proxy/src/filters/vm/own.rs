@@ -131,7 +131,9 @@ impl Vm {
                 let permit = self.permission()?;
                 let instance = pool.stock.borrow_mut().pop()?;
                 self.restock(pool);
-                return Some(self.lent(pool, permit, instance));
+                let own = self.lent(pool, permit, instance);
+                own.ready().await;
+                return Some(own);
             }
             self.restock(pool);
             let arrived = pool.to_spare.notified();

@@ -5,8 +5,12 @@
 //! streams have ended.
 
 use std::cell::Cell;
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::Context;
 use std::task::Poll;
 use std::task::Waker;
@@ -23,7 +27,11 @@ use socket2::SockRef;
 use socket2::TcpKeepalive;
 use tidegate_core::failure::Failure;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 
+use crate::http2::pings::Heard;
+use crate::http2::pings::Pings;
+use crate::metrics::Counters;
 use crate::tls::Offer;
 use crate::transport::Transport;
 use crate::upstream::balance::BackendState;
@@ -54,6 +62,8 @@ pub(super) struct Connection {
     sender: SendRequest<Bytes>,
     local: Option<SocketAddr>,
     state: Rc<State>,
+    /// Its task looks after the origin while there are streams.
+    watches: bool,
 }
 
 /// What the connection, its streams and its task know of it.
@@ -65,6 +75,64 @@ struct State {
     was_used: Cell<bool>,
     used: Cell<Instant>,
     heads: Rc<Heads>,
+    /// Somebody waits for the origin's first frame.
+    asks: Cell<bool>,
+    /// It has come.
+    greeted: Cell<bool>,
+    greeting: Notify,
+    /// The connection's task.
+    task: RefCell<Option<Waker>>,
+}
+
+/// The task of a connection.
+#[derive(Debug)]
+struct Task {
+    connection: h2::client::Connection<Wire, Bytes>,
+    pings: Pings,
+    state: Rc<State>,
+    counters: Arc<Counters>,
+    endpoint: SocketAddr,
+}
+
+impl Task {
+    /// Ready when the connection is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let endpoint = self.endpoint;
+        if let Poll::Ready(ended) = Pin::new(&mut self.connection).poll(cx) {
+            if let Err(err) = ended {
+                tracing::debug!(%endpoint, %err, "an HTTP/2 connection ended");
+            }
+            return Poll::Ready(());
+        }
+        let state = &self.state;
+        // What a server sends first are its settings, before it answers anything (RFC 9113 §3.4).
+        if state.asks.get() && !state.greeted.get() {
+            self.pings.ask();
+        }
+        let silent = self.pings.poll(cx, state.streams.get() > 0);
+        if self.pings.answered && !state.greeted.replace(true) {
+            state.greeting.notify_waiters();
+        }
+        if silent.is_ready() {
+            self.counters.silent_origin();
+            tracing::info!(%endpoint, "an origin answers no PING: its HTTP/2 connection is given up");
+            return Poll::Ready(());
+        }
+        let mut task = state.task.borrow_mut();
+        match task.as_mut() {
+            Some(known) => known.clone_from(cx.waker()),
+            None => *task = Some(cx.waker().clone()),
+        }
+        Poll::Pending
+    }
+}
+
+impl State {
+    fn wake(&self) {
+        if let Some(task) = self.task.borrow_mut().take() {
+            task.wake();
+        }
+    }
 }
 
 /// Counts a stream until it is dropped.
@@ -100,12 +168,13 @@ impl Connection {
         endpoint: SocketAddr,
     ) -> Result<Rc<Self>, Failure> {
         let transport = dial(backend, endpoint, Offer::Http2, None).await?;
-        Self::begin(worker, endpoint, transport).await
+        Self::begin(worker, backend, endpoint, transport).await
     }
 
     /// Begins on a connection that was opened. The caller limits the time.
     pub(super) async fn begin(
         worker: &Worker,
+        backend: &BackendState,
         endpoint: SocketAddr,
         stream: Transport,
     ) -> Result<Rc<Self>, Failure> {
@@ -121,8 +190,9 @@ impl Connection {
             .data_frame_budget(SMALL_FRAMES);
         let local = stream.tcp().local_addr().ok();
         let heads = Rc::<Heads>::default();
-        let stream = Wire::new(stream, Rc::clone(&heads));
-        let (sender, connection) = builder.handshake(stream).await.map_err(|err| {
+        let heard = Heard::default();
+        let stream = Wire::new(stream, Rc::clone(&heads), heard.clone());
+        let (sender, mut connection) = builder.handshake(stream).await.map_err(|err| {
             tracing::debug!(%endpoint, %err, "an HTTP/2 connection did not begin");
             Failure::UpstreamProtocol
         })?;
@@ -131,20 +201,32 @@ impl Connection {
             streams: Cell::new(0),
             was_used: Cell::new(false),
             used: Cell::new(Instant::now()),
+            asks: Cell::new(false),
+            greeted: Cell::new(false),
+            greeting: Notify::new(),
+            task: RefCell::default(),
             heads,
         });
-        let known = Rc::clone(&state);
+        let (frames, numbers) = (connection.ping_pong(), backend.backend.pings);
+        let mut task = Task {
+            connection,
+            pings: Pings::new(frames, numbers, heard, &worker.wheel),
+            state: Rc::clone(&state),
+            counters: Arc::clone(&worker.counters),
+            endpoint,
+        };
         // The worker's runtime owns the task; it ends with the connection.
         tokio::task::spawn_local(async move {
-            if let Err(err) = connection.await {
-                tracing::debug!(%endpoint, %err, "an HTTP/2 connection ended");
-            }
-            known.open.set(false);
+            poll_fn(|cx| task.poll(cx)).await;
+            task.state.open.set(false);
+            task.state.greeted.set(true);
+            task.state.greeting.notify_waiters();
         });
         Ok(Rc::new(Self {
             sender,
             local,
             state,
+            watches: numbers.is_some(),
         }))
     }
 
@@ -161,10 +243,23 @@ impl Connection {
         Some(sender)
     }
 
+    /// Waits until the origin's first frame has come, or the connection is over. Cancel-safe.
+    pub(super) async fn greeting(&self) {
+        let came = self.state.greeting.notified();
+        if !self.state.greeted.get() {
+            self.state.asks.set(true);
+            self.state.wake();
+            came.await;
+        }
+    }
+
     /// Counts a stream for it.
     pub(super) fn place(&self) -> Place {
         let streams = &self.state.streams;
         streams.set(streams.get() + 1);
+        if self.watches && streams.get() == 1 {
+            self.state.wake();
+        }
         Place(Rc::clone(&self.state))
     }
 

@@ -17,6 +17,7 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::io::ReadBuf;
 
+use crate::http2::pings::Heard;
 use crate::http2::scan::HEADERS;
 use crate::http2::scan::Scan;
 use crate::transport::Transport;
@@ -72,13 +73,16 @@ pub(super) struct Wire {
     transport: Transport,
     heads: Rc<Heads>,
     scan: Scan,
+    heard: Heard,
 }
 
 impl Wire {
-    pub(super) fn new(transport: Transport, heads: Rc<Heads>) -> Self {
+    /// What comes is noted in `heard`.
+    pub(super) fn new(transport: Transport, heads: Rc<Heads>, heard: Heard) -> Self {
         Self {
             transport,
             heads,
+            heard,
             scan: Scan::default(),
         }
     }
@@ -93,6 +97,7 @@ impl AsyncRead for Wire {
         let this = self.get_mut();
         let before = into.filled().len();
         ready!(Pin::new(&mut this.transport).poll_read(cx, into))?;
+        this.heard.note();
         let mut fits = true;
         this.scan.read(
             into.filled().get(before..).unwrap_or_default(),

@@ -17,7 +17,7 @@ pub struct Config {
     pub header: Option<String>,
 }
 
-/// Runs once for each request.
+/// Marks the requests of a share of the clients. It runs once for each request.
 #[filter]
 pub async fn canary(mut req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
     let Config {

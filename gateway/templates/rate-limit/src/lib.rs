@@ -15,7 +15,7 @@ pub struct Config {
     pub header: Option<String>,
 }
 
-/// Runs once for each request.
+/// Lets each client make so many requests in a time. It runs once for each request.
 #[filter(capabilities(shared_data))]
 pub async fn rate_limit(req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
     let client = match &cx.config.header {

@@ -32,7 +32,7 @@ pub struct Abort {
     pub status: u16,
 }
 
-/// Runs once for each request.
+/// Delays or fails a share of the requests. It runs once for each request.
 #[filter]
 pub async fn fault(req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
     if let Some(delay) = &cx.config.delay

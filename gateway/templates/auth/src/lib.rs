@@ -33,7 +33,7 @@ enum Verdict {
     Bad,
 }
 
-/// Runs once for each request.
+/// Lets requests pass whose bearer token another service knows. It runs once for each request.
 #[filter(capabilities(backends))]
 pub async fn auth(mut req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
     let header = &cx.config.user_header;
@@ -69,16 +69,12 @@ async fn verdict(token: &str, cx: &Cx<Config>) -> Result<std::rc::Rc<Verdict>> {
     let ask = move || async move {
         let reply = call.send().await?;
         let verdict = match reply.status() {
-            200..=299 => Verdict::Good(reply.header(&user_header)),
             401 | 403 => Verdict::Bad,
-            // Neither yes nor no: nobody passes, and nothing is remembered.
-            _ => return Err(Deny::status(503).because("auth_unavailable").into()),
+            _ => Verdict::Good(reply.ok()?.header(&user_header)),
         };
         Ok((verdict, remember))
     };
     let asked = cx.cache("tokens", TOKENS)?.get_or_fetch(token, ask).await;
-    asked.map_err(|error| match error.call_failure() {
-        Some(_) => Deny::status(503).because("auth_unavailable").into(),
-        None => error,
-    })
+    // Neither yes nor no: nobody passes, the log says why, and nothing is remembered.
+    asked.map_err(|error| error.with_status(503))
 }

@@ -18,7 +18,7 @@ pub struct Config {
     pub remove: Vec<String>,
 }
 
-/// Runs once for each request.
+/// Sets and removes headers. It runs once for each request.
 #[filter]
 pub async fn headers(mut req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
     for (name, value) in &cx.config.request {

@@ -15,7 +15,7 @@ pub struct Config {
     pub limit: Size,
 }
 
-/// Runs once for each request.
+/// Takes fields out of JSON answers. It runs once for each request.
 #[filter]
 pub async fn body(mut req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
     // What is compressed cannot be read.
