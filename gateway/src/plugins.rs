@@ -196,7 +196,7 @@ impl Resolver {
     /// Takes what was resolved last as what serves.
     pub(crate) fn commit(&mut self) {
         self.good = std::mem::take(&mut self.next);
-        let failed = |(_, reason): &(Version, Reason)| reason.reason == reason::SETUP_FAILED;
+        let failed = |(_, reason): &(Version, Reason)| reason.reason == SETUP_FAILED;
         if !self.bad.values().any(failed) {
             self.setups.went_well();
         }
