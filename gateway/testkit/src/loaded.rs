@@ -76,6 +76,7 @@ impl Loaded {
             access_log: None,
             node: tidegate_host_abi::Node::default(),
             name_servers: Vec::new(),
+            simulation: None,
         });
         let running = running.unwrap_or_else(|err| panic!("the gateway does not start: {err:?}"));
         let bound = running.addresses().into_iter().map(|(_, address)| address);

@@ -239,6 +239,7 @@ impl Builder {
                 cluster: "edge".to_owned(),
             },
             name_servers,
+            simulation: None,
         })?;
         let (_, address) = *running.addresses().first().expect("one listener");
         Ok(Gateway {
