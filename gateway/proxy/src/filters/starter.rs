@@ -146,7 +146,7 @@ mod tests {
     /// An order that cannot be filled, for there is no plugin in it.
     fn order(is_retired: bool) -> (StartOrder, UnboundedReceiver<Message>) {
         let (reply, replies) = unbounded_channel();
-        let commons = Commons::new(Node::default());
+        let commons = Commons::new(Node::default(), None);
         let order = StartOrder {
             vm: VmId(1),
             plugins: Vec::new(),
