@@ -127,6 +127,7 @@ impl Stream {
     }
 
     pub(crate) fn run_at_end(&self) {
+        self.say_if_given_up();
         for hook in self.at_end.take() {
             self.focus();
             hook();
@@ -285,19 +286,16 @@ impl Stream {
         side.in_callback.set(true);
         callback(self);
         Runtime::current().drain();
-        side.in_callback.set(false);
         let holds = if self.phase.get() == Phase::Done {
             // Our own response passes us, too; only what it answered is held, for good.
             self.replied.get() && !replied_before
         } else {
             side.holds(what)
         };
-        if !holds {
-            // The answer of the callback moves this direction. To continue it from in here as well
-            // would move it twice: Envoy ends by that if the stream ends with it.
-            side.held.set(Held::Nothing);
-        }
+        // Of this direction our answer decides: to resume it, too, would let it go on twice, which
+        // ends Envoy.
         self.settle();
+        side.in_callback.set(false);
         let held = holds && !self.replied.get();
         side.held.set(if held { what } else { Held::Nothing });
         if holds {
@@ -305,6 +303,35 @@ impl Stream {
         } else {
             Action::Continue
         }
+    }
+
+    /// The exchange is over: says what the future waits for if the host has failed meanwhile, which
+    /// hosts do to a filter that holds a stream for too long.
+    fn say_if_given_up(&self) {
+        if self.phase.get() != Phase::Request || self.task.borrow().is_none() {
+            return;
+        }
+        self.focus();
+        let code = host().property(b"response\0code").ok().flatten();
+        let code = code
+            .and_then(|it| it.try_into().ok())
+            .map(i64::from_le_bytes);
+        if code.is_some_and(|code| code >= 500) {
+            self.say_cancelled();
+        }
+    }
+
+    fn say_cancelled(&self) {
+        let waiting = self.waiting.borrow().name();
+        log_line(
+            LogLevel::Warn,
+            &[
+                self.root.name,
+                ": cancelled before it passed the request on, while it waited for ",
+                &waiting,
+                ": the response is somebody else's",
+            ],
+        );
     }
 
     /// The response's headers have come.
@@ -317,16 +344,7 @@ impl Stream {
                 self.response.wake();
             }
             Phase::Request => {
-                let waiting = self.waiting.borrow().name();
-                log_line(
-                    LogLevel::Warn,
-                    &[
-                        self.root.name,
-                        ": cancelled before it passed the request on, while it waited for ",
-                        &waiting,
-                        ": the response is somebody else's",
-                    ],
-                );
+                self.say_cancelled();
                 self.cancel();
                 self.response.release();
             }

@@ -6,6 +6,8 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tidegate_sdk_sys::LogLevel;
@@ -25,6 +27,8 @@ const LOOK: Duration = Duration::from_millis(10);
 /// The running program.
 pub(super) struct Envoy {
     child: Child,
+    /// Contexts of streams that were created and not deleted.
+    streams: Arc<AtomicUsize>,
     folder: PathBuf,
     admin: SocketAddr,
     address: SocketAddr,
@@ -49,6 +53,7 @@ impl Envoy {
         std::fs::write(&path, config.to_string())
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         let binary = std::env::var_os("TIDEGATE_ENVOY").unwrap_or_else(|| "envoy".into());
+        let streams = Arc::new(AtomicUsize::new(0));
         let mut child = Command::new(&binary)
             .args(["--concurrency", "1", "--disable-hot-restart", "-l", "error"])
             .args(["--component-log-level", "wasm:trace"])
@@ -66,10 +71,12 @@ impl Envoy {
             })?;
         if let Some(log) = child.stderr.take() {
             let (seen, least) = (seen.clone(), plan.log_level);
-            std::thread::spawn(move || listen(log, &seen, least));
+            let streams = Arc::clone(&streams);
+            std::thread::spawn(move || listen(log, &seen, least, &streams));
         }
         let mut envoy = Self {
             child,
+            streams,
             folder,
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -129,7 +136,6 @@ fn last_words(seen: &Seen) -> String {
 
 /// A folder for its configuration.
 fn new_folder() -> Result<PathBuf, String> {
-    use std::sync::atomic::{AtomicUsize, Ordering};
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let name = format!("tidegate-testing-{}-{number}", std::process::id());
@@ -141,9 +147,10 @@ fn new_folder() -> Result<PathBuf, String> {
 }
 
 /// Takes its log: `level|text`, and lines of texts that have several.
-fn listen(log: ChildStderr, seen: &Seen, least: LogLevel) {
+fn listen(log: ChildStderr, seen: &Seen, least: LogLevel, streams: &AtomicUsize) {
     let mut taken = false;
     for line in BufReader::new(log).lines().map_while(Result::ok) {
+        count_streams(&line, streams);
         let parsed = line.split_once('|');
         let parsed = parsed.and_then(|(level, text)| Some((level_of(level)?, text)));
         match parsed {
@@ -175,6 +182,24 @@ fn listen(log: ChildStderr, seen: &Seen, least: LogLevel) {
     }
 }
 
+/// Counts contexts of streams by what Envoy says of its calls into the filter.
+fn count_streams(line: &str, streams: &AtomicUsize) {
+    let Some((_, call)) = line.split_once('|') else {
+        return;
+    };
+    if call.starts_with("[host->vm] proxy_on_context_create(") && !call.ends_with(", 0)") {
+        streams.fetch_add(1, Ordering::Relaxed);
+    } else if call.starts_with("[host<-vm] proxy_on_delete return") {
+        let deleted = |count: usize| count.checked_sub(1);
+        streams
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, deleted)
+            .ok();
+    } else if call.contains("Plugin VM failed") || call.contains("Uncaught RuntimeError") {
+        // The instance is gone with all its contexts.
+        streams.store(0, Ordering::Relaxed);
+    }
+}
+
 fn level_of(word: &str) -> Option<LogLevel> {
     Some(match word {
         "trace" => LogLevel::Trace,
@@ -193,11 +218,10 @@ impl Program for Envoy {
     }
 
     fn open(&mut self) -> Result<usize, String> {
-        let page = admin::get(self.admin, "/stats?filter=downstream_rq_active")?;
-        let of_tests = page
-            .lines()
-            .find_map(|line| line.strip_prefix("http.tested.downstream_rq_active: "));
-        Ok(of_tests.and_then(|it| it.trim().parse().ok()).unwrap_or(0))
+        match self.child.try_wait() {
+            Ok(Some(status)) => Err(format!("Envoy has ended: {status}")),
+            _ => Ok(self.streams.load(Ordering::Relaxed)),
+        }
     }
 
     fn advance(&mut self, time: Duration) -> Result<bool, String> {

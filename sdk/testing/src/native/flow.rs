@@ -161,6 +161,10 @@ impl Native {
         let Some((false, resumed)) = wishes else {
             return;
         };
+        if resumed && action == Some(Action::Continue) {
+            let why = "the filter resumes what its callback lets go on: that ends Envoy";
+            self.seen.with(|seen| seen.broken = Some(why.to_owned()));
+        }
         match action {
             Some(Action::Pause) if !resumed => self.hold(context, way, hold),
             Some(_) => self.release(context, way, hold),
