@@ -2,7 +2,7 @@
 //!
 //! An operation is known by the SHA-256 of its text, so that nobody can change what a name means.
 
-use serde::Deserialize;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tidegate_sdk::prelude::*;
 
@@ -26,19 +26,6 @@ pub struct Operation {
     sha256: String,
 }
 
-/// A request for GraphQL, or several (graphql-over-http).
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Call {
-    One(Query),
-    Several(Vec<Query>),
-}
-
-#[derive(Deserialize)]
-struct Query {
-    query: String,
-}
-
 /// Refuses what is not on the list with 403, and what is no GraphQL with 400.
 #[filter(config = Config, needs(stop_iteration))]
 pub async fn graphql_allow(mut req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
@@ -47,10 +34,10 @@ pub async fn graphql_allow(mut req: Request, next: Next, cx: &Cx<Config>) -> Res
     }
     let queries = match (req.method().as_str(), req.query_value("query")) {
         ("POST", _) => calls(&req.body().bytes().await?),
-        (_, query) => query.map(|query| vec![Query { query }]),
+        (_, query) => query.map(|query| vec![query]),
     };
     let queries = queries.or_deny(Deny::bad_request().because("not_graphql"))?;
-    for Query { query } in &queries {
+    for query in &queries {
         let digest = hex(&Sha256::digest(query));
         let known = cx.config.operations.iter().find(|it| it.sha256 == digest);
         let name = known.map_or("other", |it| &it.name);
@@ -60,11 +47,14 @@ pub async fn graphql_allow(mut req: Request, next: Next, cx: &Cx<Config>) -> Res
     next.run(req).await
 }
 
-fn calls(body: &[u8]) -> Option<Vec<Query>> {
-    Some(match serde_json::from_slice(body).ok()? {
-        Call::One(query) => vec![query],
-        Call::Several(queries) => queries,
-    })
+/// The texts of one operation, or of several (graphql-over-http).
+fn calls(body: &[u8]) -> Option<Vec<String>> {
+    let calls = match serde_json::from_slice(body).ok()? {
+        Value::Array(several) => several,
+        one => vec![one],
+    };
+    let query = |call: &Value| Some(String::from(call.get("query")?.as_str()?));
+    calls.iter().map(query).collect()
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -4,8 +4,6 @@
 //! no tick.
 
 use std::cell::{Cell, RefCell};
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -22,7 +20,8 @@ use crate::runtime::root::Root;
 /// The timers of a plugin.
 #[derive(Default)]
 pub(crate) struct Timers {
-    due: RefCell<BinaryHeap<Reverse<(u64, u32)>>>,
+    /// When they are due, and their numbers; the next one is the last.
+    due: RefCell<Vec<(u64, u32)>>,
     wakers: RefCell<IdMap<Waker>>,
     last: Cell<u32>,
     /// The tick's period in milliseconds; 0 if there is none.
@@ -34,7 +33,7 @@ impl Timers {
     pub(crate) fn on_tick(&self) {
         let now = monotonic();
         loop {
-            let next = self.due.borrow().peek().map(|it| it.0);
+            let next = self.due.borrow().last().copied();
             let Some((_, number)) = next.filter(|(due, _)| *due <= now) else {
                 break;
             };
@@ -47,10 +46,16 @@ impl Timers {
         self.arm(now);
     }
 
+    fn add(&self, moment: u64, number: u32) {
+        let mut due = self.due.borrow_mut();
+        let at = due.partition_point(|it| it.0 > moment);
+        due.insert(at, (moment, number));
+    }
+
     /// Sets the tick to the next timer that somebody still waits for.
     fn arm(&self, now: u64) {
         let next = loop {
-            let Some(Reverse((due, number))) = self.due.borrow().peek().copied() else {
+            let Some((due, number)) = self.due.borrow().last().copied() else {
                 break None;
             };
             if self.wakers.borrow().get(number).is_some() {
@@ -103,7 +108,7 @@ impl Future for Sleep {
         let number = self.number.unwrap_or_else(|| {
             let number = timers.last.get().wrapping_add(1);
             timers.last.set(number);
-            timers.due.borrow_mut().push(Reverse((self.due, number)));
+            timers.add(self.due, number);
             number
         });
         timers
