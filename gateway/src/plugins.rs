@@ -29,6 +29,7 @@ use crate::code_cache::CodeFolder;
 use crate::plugins::compile::Compiler;
 use crate::plugins::compile::TryError;
 pub(crate) use crate::plugins::reason::Reason;
+pub(crate) use crate::plugins::reason::SETUP_FAILED;
 pub(crate) use crate::plugins::reason::chain;
 pub(crate) use crate::plugins::reason::in_one_line;
 pub(crate) use crate::plugins::reason::not_started;

@@ -41,6 +41,7 @@ use crate::control::publish;
 use crate::control::publish::Reporter;
 use crate::control::reload;
 use crate::control::reload::Event;
+use crate::plugins::SETUP_FAILED;
 use crate::plugins::Slot;
 use crate::plugins::chain;
 use crate::proxy;
@@ -233,6 +234,10 @@ fn is_covered(draft: &Draft) -> bool {
         if problem.partial {
             return true;
         }
+        // It is tried again by itself; meanwhile the plugin's failure policy answers.
+        if problem.reason == SETUP_FAILED {
+            return true;
+        }
         match (&problem.resource, &problem.place) {
             (Some(resource), _) => good.any(|status| status.resource == *resource),
             // A broken file is covered if what it last held serves.
@@ -266,8 +271,11 @@ fn start(
     tracing::info!(config = %args.config.display(), workers, "starting");
     let writes = args.access_log != Some(AccessLogArg::Off);
     let may_serve = |left: &Loaded| {
-        let is_refused = |slot: &Slot| matches!(slot, Slot::Refused(_));
-        args.allow_partial || (is_covered(&left.draft) && !left.slots.iter().any(is_refused))
+        let is_refused = |slot: &&Slot| matches!(slot, Slot::Refused(_));
+        let refused = left.slots.iter().filter(is_refused).count();
+        let is_waiting = |problem: &&Problem| problem.reason == SETUP_FAILED;
+        let waiting = left.draft.problems.iter().filter(is_waiting).count();
+        args.allow_partial || (is_covered(&left.draft) && refused <= waiting)
     };
     let started = control.hand_over(loaded, may_serve, |generation| {
         Gateway::start(Options {

@@ -94,6 +94,8 @@ mod process;
 mod programs;
 #[path = "gateway/readme.rs"]
 mod readme;
+#[path = "gateway/redaction.rs"]
+mod redaction;
 #[path = "gateway/redis.rs"]
 mod redis;
 #[path = "gateway/reload.rs"]

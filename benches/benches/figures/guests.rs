@@ -45,7 +45,11 @@ pub(crate) fn calls(report: &mut Report) {
     let with_sdk = pass(report, "the same, on the SDK", with_sdk);
     let more = plain.zip(with_sdk);
     let more = more.map(|(plain, with_sdk)| Figure::Nanos(with_sdk - plain));
-    report.note("what the SDK adds to a full pass", more, Figure::Nanos(150.0));
+    report.note(
+        "what the SDK adds to a full pass",
+        more,
+        Figure::Nanos(150.0),
+    );
 }
 
 /// What a full pass takes, in nanoseconds, if there is such a filter.

@@ -180,6 +180,8 @@ impl Gateway {
             counters,
             threads,
         } = spawn_workers(workers, log.as_ref(), &starter, simulation.as_ref())?;
+        // Its writer ends with the last worker.
+        drop(log);
         resolver.board().tell(&inboxes);
         let mut gateway = Self {
             commons,

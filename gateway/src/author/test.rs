@@ -60,7 +60,8 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
 fn find_envoy() -> anyhow::Result<PathBuf> {
     const HOW: &str = "install Envoy 1.40 (https://www.envoyproxy.io/docs/envoy/latest/start/install) \
                        so that `envoy` is in PATH, or let TIDEGATE_ENVOY name it";
-    let named = env::var_os("TIDEGATE_ENVOY").map(PathBuf::from);
+    let named = env::var_os("TIDEGATE_ENVOY").filter(|name| !name.is_empty());
+    let named = named.map(PathBuf::from);
     let envoy = named.unwrap_or_else(|| "envoy".into());
     if !process::works(Command::new(&envoy).arg("--version")) {
         bail!("{} cannot be run; {HOW}", envoy.display());

@@ -105,14 +105,6 @@ pub(crate) struct TestArgs {
     pub(crate) rest: Vec<String>,
 }
 
-/// `tidegate plugin host`.
-#[derive(Debug, Args)]
-pub(crate) struct HostArgs {
-    /// The module
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
-}
-
 /// `tidegate plugin check`.
 #[derive(Debug, Args)]
 pub(crate) struct CheckPluginArgs {
@@ -125,6 +117,14 @@ pub(crate) struct CheckPluginArgs {
     /// How the report is printed
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: CheckFormat,
+}
+
+/// `tidegate plugin host`.
+#[derive(Debug, Args)]
+pub(crate) struct HostArgs {
+    /// The module
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
 }
 
 /// `tidegate plugin dev`.

@@ -9,6 +9,8 @@ use std::process::Output;
 mod check;
 #[path = "author/dev.rs"]
 mod dev;
+#[path = "author/docs.rs"]
+mod docs;
 #[path = "author/new.rs"]
 mod new;
 #[path = "author/templates.rs"]

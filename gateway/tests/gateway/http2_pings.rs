@@ -8,36 +8,34 @@ use tidegate_testkit::Origin;
 use tidegate_testkit::Port;
 use tidegate_testkit::Wire;
 use tidegate_testkit::eventually;
+use tidegate_testkit::frames::ACK;
+use tidegate_testkit::frames::END_HEADERS;
+use tidegate_testkit::frames::END_STREAM;
+use tidegate_testkit::frames::GET;
+use tidegate_testkit::frames::HEADERS;
+use tidegate_testkit::frames::OK;
+use tidegate_testkit::frames::PING;
+use tidegate_testkit::frames::PREFACE;
+use tidegate_testkit::frames::SETTINGS;
+use tidegate_testkit::frames::frame;
+use tidegate_testkit::frames::opening;
+use tidegate_testkit::frames::read;
 
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-/// `:method: GET`, `:scheme: http`, `:path: /`, `:authority: a`, by the tables of HPACK.
-const GET: &[u8] = b"\x82\x86\x84\x41\x01a";
-/// `:status: 200`.
-const OK: &[u8] = b"\x88";
 const SOON: Pings = Pings {
     after: Duration::from_millis(100),
     within: Duration::from_millis(100),
 };
 
 fn send(wire: &mut Wire, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-    let length = u32::try_from(payload.len()).expect("small").to_be_bytes();
-    let mut frame = vec![length[1], length[2], length[3], kind, flags];
-    frame.extend_from_slice(&stream.to_be_bytes());
-    frame.extend_from_slice(payload);
-    wire.send(frame);
+    wire.send(frame(kind, flags, stream, payload));
 }
 
-/// The next frame of this kind without a flag for an answer: its payload.
+/// The next frame of this kind that is no answer: its payload.
 fn next(wire: &mut Wire, wanted: u8) -> Vec<u8> {
     loop {
-        let head = wire.take(9);
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let payload = wire.take(length as usize);
-        if head[3] == wanted && (wanted == HEADERS || head[4] & 1 == 0) {
-            return payload;
+        let frame = read(&mut wire.socket()).expect("a frame");
+        if frame.kind == wanted && (wanted == HEADERS || !frame.has(ACK)) {
+            return frame.payload;
         }
     }
 }
@@ -46,7 +44,7 @@ fn next(wire: &mut Wire, wanted: u8) -> Vec<u8> {
 fn answer(wire: &mut Wire, count: usize) {
     for _ in 0..count {
         let asked = next(wire, PING);
-        send(wire, PING, 1, 0, &asked);
+        send(wire, PING, ACK, 0, &asked);
     }
     next(wire, PING);
 }
@@ -62,10 +60,8 @@ fn a_client_with_a_stream_is_asked_whether_it_is_there_and_given_up_if_it_is_not
         .timeouts(|timeouts| timeouts.pings = Some(SOON))
         .start();
     let mut client = Wire::connect(gateway.address());
-    client.send(PREFACE);
-    send(&mut client, SETTINGS, 0, 0, &[]);
-    send(&mut client, SETTINGS, 1, 0, &[]);
-    send(&mut client, HEADERS, 5, 1, GET);
+    client.send(opening());
+    send(&mut client, HEADERS, END_HEADERS | END_STREAM, 1, GET);
     next(&mut client, HEADERS);
     answer(&mut client, 5);
     client.rest().ok();
@@ -88,9 +84,9 @@ fn an_origin_with_a_stream_is_asked_whether_it_is_there_and_given_up_if_it_is_no
         origin.take(PREFACE.len());
         next(&mut origin, SETTINGS);
         send(&mut origin, SETTINGS, 0, 0, &[]);
-        send(&mut origin, SETTINGS, 1, 0, &[]);
+        send(&mut origin, SETTINGS, ACK, 0, &[]);
         next(&mut origin, HEADERS);
-        send(&mut origin, HEADERS, 4, 1, OK);
+        send(&mut origin, HEADERS, END_HEADERS, 1, OK);
         answer(&mut origin, 5);
         origin.rest().ok();
     });

@@ -301,3 +301,16 @@ pub(crate) fn ask(address: SocketAddr, line: &str, fields: &str) -> Message {
     ));
     client.response()
 }
+
+/// A line of what the kernel says about a process, in KiB.
+pub(crate) fn memory(id: u32, line: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+    let found = status.lines().find_map(|it| it.strip_prefix(line));
+    let number = found.and_then(|rest| rest.trim().strip_suffix(" kB"));
+    number.and_then(|it| it.parse().ok()).expect("a number")
+}
+
+/// Makes the peak of memory start again from now.
+pub(crate) fn reset_peak(id: u32) {
+    std::fs::write(format!("/proc/{id}/clear_refs"), "5").expect("it is ours");
+}

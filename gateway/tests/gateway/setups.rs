@@ -155,7 +155,7 @@ fn a_plugin_whose_setup_failed_is_said_at_its_place_and_serves_after_a_reload() 
         ("plugin.yaml", plugin),
     ]);
     files.write("keyed.wasm", keyed("files").module());
-    let gateway = Running::start(&files, &["--workers", "1"]);
+    let gateway = Running::start(&files, &[]);
     let line = gateway.logs("its setup failed");
     assert!(line.contains("plugin.yaml:"), "{line}");
     assert_eq!(gateway.get("/").status(), 503);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tidegate_host_abi::{
     AbiVersion, Callback, CompileOptions, Engine, EngineConfig, FaultKind, GuestUsage,
-    ImportProblem, Module, ModuleError, Plugin, PluginSpec, UnknownImports, guest_functions,
-    host_functions,
+    ImportProblem, ImportVerdict, Module, ModuleError, Plugin, PluginSpec, Survey, UnknownImports,
+    guest_functions, host_functions,
 };
 
 use super::support::{Run, at_headers, engine, filter, module, old_filter, raw, spec};
@@ -368,4 +368,44 @@ fn the_abi_table_can_be_read_from_outside() {
     let headers = headers.unwrap();
     assert_eq!((headers.params, headers.params_0_1), ("iii", "ii"));
     assert_eq!(headers.usage, GuestUsage::Callback);
+}
+
+#[test]
+fn a_survey_says_what_becomes_of_each_import_also_if_the_module_is_refused() {
+    let bytes = wat(r#"(module
+        (import "env" "proxy_log" (func (param i32)))
+        (import "env" "fd_write" (func (param i32 i32 i32 i32) (result i32)))
+        (import "env" "proxy_redis_call" (func))
+        (import "env" "proxy_done" (func (result i32)))
+        (memory (export "memory") 3 5)
+        (func (export "malloc") (param i32) (result i32) i32.const 0)
+        (func (export "proxy_abi_version_0_2_0")))"#);
+    let survey = Survey::of(&bytes).unwrap();
+    assert_eq!(survey.abi, Some(AbiVersion::V0_2_0));
+    let memory = survey.memory.unwrap();
+    assert_eq!((memory.initial_pages, memory.maximum_pages), (3, Some(5)));
+    let [log, write, redis, done] = survey.imports.as_slice() else {
+        panic!("{survey:?}");
+    };
+    let ImportVerdict::Differs { expected, found } = &log.here else {
+        panic!("{log:?}");
+    };
+    assert_eq!(
+        (expected.as_str(), found.as_str()),
+        ("(i32,i32,i32)->i32", "(i32)")
+    );
+    assert_eq!(write.here, ImportVerdict::Missing);
+    assert_eq!(write.is_found_in(), Some("wasi_snapshot_preview1"));
+    assert!(matches!(redis.here, ImportVerdict::Differs { .. }) && !redis.in_envoy);
+    assert_eq!((&done.here, done.in_envoy), (&ImportVerdict::Given, true));
+    assert_eq!(survey.exports, ["malloc", "proxy_abi_version_0_2_0"]);
+    assert_eq!(survey.refusal, Some(refused(&bytes)));
+}
+
+#[test]
+fn a_survey_of_what_is_no_filter_says_so_and_of_what_is_no_module_is_an_error() {
+    let survey = Survey::of(&wat("(module)")).unwrap();
+    assert_eq!((survey.abi, survey.memory), (None, None));
+    assert!(matches!(survey.refusal, Some(ModuleError::NoAbi { .. })));
+    assert_eq!(Survey::of(b"hello").unwrap_err(), refused(b"hello"));
 }

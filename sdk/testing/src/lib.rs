@@ -87,12 +87,12 @@ pub(crate) fn json_bytes(value: &impl Serialize) -> Vec<u8> {
     }
 }
 
-/// The snippets of the README, which a test compiles and runs.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
-
 /// The guide: its snippets are compiled as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../../../docs/filters.md")]
 pub struct Guide;
+
+/// The snippets of the README, which a test compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

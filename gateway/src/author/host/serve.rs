@@ -251,7 +251,7 @@ fn backend(name: &str, address: SocketAddr) -> Backend {
         protocol: BackendProtocol::default(),
         tls: None,
         proxy_protocol: None,
-        dns: None,
         pings: None,
+        dns: None,
     }
 }

@@ -28,6 +28,6 @@ fn requests_wait_and_then_go_on() {
 fn a_share_that_is_none_is_refused() {
     let config = json!({"abort": {"share": "200%", "status": 503}});
     let refused = Harness::new(fault).config(config).try_start();
-    let why = refused.err().expect("it is refused");
+    let why = refused.expect_err("it is refused");
     assert!(why.contains("abort.share"), "{why}");
 }

@@ -28,6 +28,6 @@ fn clients_get_new_headers_and_lose_those_that_tell_too_much() {
 fn a_configuration_of_another_shape_is_refused() {
     let config = json!({"reqest": {}});
     let refused = Harness::new(headers).config(config).try_start();
-    let why = refused.err().expect("it is refused");
+    let why = refused.expect_err("it is refused");
     assert!(why.contains("reqest"), "{why}");
 }

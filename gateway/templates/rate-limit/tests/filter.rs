@@ -38,6 +38,6 @@ fn a_limit_of_nothing_is_refused() {
     let refused = Harness::new(rate_limit)
         .config(json!({"requests": 0}))
         .try_start();
-    let why = refused.err().expect("it is refused");
+    let why = refused.expect_err("it is refused");
     assert!(why.contains("requests"), "{why}");
 }

@@ -20,6 +20,8 @@ use crate::process::Folder;
 use crate::process::GATEWAY;
 use crate::process::Running;
 use crate::process::backend;
+use crate::process::memory;
+use crate::process::reset_peak;
 use crate::process::route;
 
 /// The path by which the bystander asks.
@@ -178,19 +180,6 @@ fn stand_by(address: SocketAddr, over: &AtomicBool) -> Duration {
         }
     }
     slowest
-}
-
-/// A line of what the kernel says about a process, in KiB.
-fn memory(id: u32, line: &str) -> u64 {
-    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
-    let found = status.lines().find_map(|it| it.strip_prefix(line));
-    let number = found.and_then(|rest| rest.trim().strip_suffix(" kB"));
-    number.and_then(|it| it.parse().ok()).expect("a number")
-}
-
-/// Makes the peak of memory start again from now.
-fn reset_peak(id: u32) {
-    std::fs::write(format!("/proc/{id}/clear_refs"), "5").expect("it is ours");
 }
 
 /// Many connections of one kind.
