@@ -20,7 +20,7 @@ pub(crate) struct ExplainArgs {
     /// The method of the request, such as GET
     #[arg(value_name = "METHOD", value_parser = method)]
     pub(crate) method: Method,
-    /// What it asks for: http://HOST[:PORT]/PATH or https://…; the port says which listener is meant
+    /// What it asks for: http://HOST:PORT/PATH or https://…, without :PORT that of the scheme; the port says which listener is meant
     #[arg(value_name = "URL")]
     pub(crate) url: Asked,
     /// A header field of the request (repeatable)
