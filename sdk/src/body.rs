@@ -102,6 +102,11 @@ impl<'a> BodyReader<'a> {
         if !side.ended.get() {
             return Err(Error::new("a body is read before it is replaced"));
         }
+        if side.released.get() && body.len() != side.body_size.get() {
+            return Err(Error::new(
+                "the length of a body is that of its headers, which have gone on",
+            ));
+        }
         if !side.released.get() {
             let length = body.len().to_string();
             HeadersMut::new(self.stream, self.direction.headers()).set("content-length", length)?;

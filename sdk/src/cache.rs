@@ -124,12 +124,10 @@ impl<V: 'static> Cache<V> {
         self.entries.put(key, Rc::new(value), ttl);
     }
 
-    /// Forgets a value.
+    /// Forgets a value, and what a fetch that is under way will give: only those who wait get it.
     pub fn remove(&self, key: &str) {
-        let mut by_key = self.entries.by_key.borrow_mut();
-        if matches!(by_key.get(key), Some(Entry::There { .. })) {
-            by_key.remove(key);
-        }
+        let removed = self.entries.by_key.borrow_mut().remove(key);
+        drop(removed);
     }
 
     /// The value; if it is not there, what `fetch` gives, which is kept for the time that it
@@ -203,7 +201,13 @@ impl<V> Ends<V> {
     fn end(self, outcome: Result<(V, Duration)>) {
         let outcome = outcome.map(|(value, ttl)| {
             let value = Rc::new(value);
-            self.entries.put(&self.key, Rc::clone(&value), ttl);
+            let is_ours = match self.entries.by_key.borrow().get(&self.key) {
+                Some(Entry::Fetching(fetch)) => Rc::ptr_eq(fetch, &self.fetch),
+                Some(Entry::There { .. }) | None => false,
+            };
+            if is_ours {
+                self.entries.put(&self.key, Rc::clone(&value), ttl);
+            }
             value
         });
         *self.fetch.outcome.borrow_mut() = Some(outcome);

@@ -58,7 +58,12 @@ impl Next {
     pub async fn run(self, request: impl Forward) -> Result<Response> {
         let stream = self.stream;
         request.forward();
-        stream.phase.set(Phase::Next);
+        let has_response = stream.response.begun.get();
+        stream.phase.set(if has_response {
+            Phase::Response
+        } else {
+            Phase::Next
+        });
         stream.waits_for(Waiting::For("the response"));
         poll_fn(|cx| {
             if stream.phase.get() == Phase::Response {

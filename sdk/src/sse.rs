@@ -19,6 +19,8 @@ pub struct Event {
     pub id: Option<String>,
     /// `retry:` in milliseconds, if it is there.
     pub retry: Option<u64>,
+    /// There was a line of data, be it empty: without one an event is none to clients.
+    has_data: bool,
 }
 
 /// Rewrites the events of a body.
@@ -42,12 +44,15 @@ impl EventRewriter {
     pub(crate) fn push(&mut self, part: &[u8], end: bool) -> Result<Vec<u8>> {
         self.kept.extend_from_slice(part);
         let mut out = Vec::with_capacity(part.len());
-        while let Some(length) = self.whole_event(end) {
-            let rest = self.kept.split_off(length);
-            let event = std::mem::replace(&mut self.kept, rest);
-            self.seen = 0;
+        let mut begin = 0;
+        while let Some(event_end) = self.whole_event(end) {
+            let event = self.kept.get(begin..event_end).unwrap_or_default().to_vec();
+            begin = event_end;
+            self.seen = event_end;
             self.put(&event, &mut out);
         }
+        drop(self.kept.drain(..begin));
+        self.seen = self.seen.saturating_sub(begin);
         if self.kept.len() > LONGEST {
             return Err(Error::new("a server-sent event of more than 1 MiB"));
         }
@@ -58,7 +63,7 @@ impl EventRewriter {
         Ok(out)
     }
 
-    /// The length of the first event with the empty line that ends it. A line ends with CR LF,
+    /// Where the event ends that begins at `seen`, with the empty line that ends it. A line ends with CR LF,
     /// LF or CR; a CR that is the last byte so far may be half of a CR LF.
     fn whole_event(&mut self, end: bool) -> Option<usize> {
         let bytes = &self.kept;
@@ -131,6 +136,7 @@ fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Event> {
             _ => {}
         }
     }
+    event.has_data = data.is_some();
     event.data = data.unwrap_or_default();
     any.then_some(event)
 }
@@ -152,8 +158,10 @@ impl Event {
             field("retry", &retry.to_string());
         }
         // A line of an event that a filter wrote cannot end the event.
-        for line in self.data.split(['\n', '\r']) {
-            field("data", line);
+        if self.has_data || !self.data.is_empty() {
+            for line in self.data.split(['\n', '\r']) {
+                field("data", line);
+            }
         }
         out.push(b'\n');
     }
@@ -206,6 +214,14 @@ mod tests {
                 assert_eq!(rewritten(&[first, second]), whole, "split at {at}");
             }
         }
+    }
+
+    #[test]
+    fn an_event_without_data_gets_none() {
+        assert_eq!(
+            rewritten(&[b"retry: 30\n\nid: 7\n\ndata\n\n"]),
+            "retry: 30\n\nid: 7\n\ndata: \n\n"
+        );
     }
 
     #[test]

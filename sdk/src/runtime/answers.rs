@@ -107,14 +107,22 @@ impl Answers {
         slot.put(read_answer(headers, body, trailers));
     }
 
-    /// A message of a gRPC call has come.
+    /// The message of a gRPC call has come. A call that goes well ends with it; only one that fails
+    /// is closed.
     pub(crate) fn on_grpc_message(&self, token: u32, size: usize) {
-        let slot = self.grpc.borrow().get(token).map(Rc::clone);
-        if let Some(slot) = slot.filter(|it| Rc::strong_count(it) > 2) {
-            let message = host().buffer(BufferType::GrpcMessage, 0, size);
-            let mut answer = slot.answer.borrow_mut();
-            answer.get_or_insert_default().message = message.ok();
-        }
+        let Some(slot) = self.grpc.borrow_mut().remove(token) else {
+            return;
+        };
+        let message = match size {
+            0 => Vec::new(),
+            _ => host()
+                .buffer(BufferType::GrpcMessage, 0, size)
+                .unwrap_or_default(),
+        };
+        slot.put(GrpcAnswer {
+            message: Some(message),
+            ..GrpcAnswer::default()
+        });
     }
 
     /// A gRPC call has ended.

@@ -37,7 +37,8 @@ macro_rules! common_callbacks {
         fn on_grpc_receive(&self, context: u32, token: u32, message_size: usize) {
             let runtime = &self.plugins.runtime;
             runtime.enter(context, || {
-                runtime.answers.on_grpc_message(token, message_size)
+                runtime.answers.on_grpc_message(token, message_size);
+                runtime.drain();
             });
         }
 

@@ -188,6 +188,7 @@ impl<D: Definition> Plugins<D> {
         self.runtime.enter(context, || {
             if let Some(stream) = self.runtime.remove_stream(context) {
                 stream.cancel();
+                stream.forget();
             } else {
                 self.runtime.remove_root(context);
                 let plugin = self.plugins.borrow_mut().remove(context);

@@ -32,6 +32,8 @@ pub(crate) struct Side {
     pub(crate) ended: Cell<bool>,
     pub(crate) body: RefCell<Body>,
     pub(crate) trailers: RefCell<Option<TrailersRewriter>>,
+    /// They have come.
+    pub(crate) trailers_came: Cell<bool>,
     /// Who waits for more of the body.
     pub(crate) waits: RefCell<Option<Waker>>,
 }
@@ -103,6 +105,7 @@ impl Side {
             ended: Cell::new(false),
             body: RefCell::new(Body::Pass),
             trailers: RefCell::new(None),
+            trailers_came: Cell::new(false),
             waits: RefCell::new(None),
         }
     }

@@ -44,6 +44,8 @@ pub(crate) struct Stream {
     at_end: RefCell<Vec<Box<dyn FnOnce()>>>,
     /// We have answered, or cut the stream.
     replied: Cell<bool>,
+    /// The host refused our answer: nothing may go on.
+    stuck: Cell<bool>,
 }
 
 /// What a future waits for.
@@ -91,6 +93,7 @@ impl Stream {
             task: RefCell::new(None),
             at_end: RefCell::default(),
             replied: Cell::new(false),
+            stuck: Cell::new(false),
         }
     }
 
@@ -148,6 +151,18 @@ impl Stream {
         if !ended && self.phase.get() != Phase::Done {
             *self.task.borrow_mut() = Some(task);
         }
+    }
+
+    /// Drops what its hooks hold: they may hold the stream itself.
+    pub(crate) fn forget(&self) {
+        let hooks = self.at_end.take();
+        for side in [&self.request, &self.response] {
+            let body = std::mem::replace(&mut *side.body.borrow_mut(), Body::Pass);
+            let trailers = side.trailers.take();
+            let waits = side.waits.take();
+            drop((body, trailers, waits));
+        }
+        drop(hooks);
     }
 
     /// Drops the future: destructors of what it holds run now.
@@ -210,6 +225,14 @@ impl Stream {
             response.send()
         };
         if let Err(status) = sent {
+            // What was refused must not go on because the host does not let us say so.
+            self.stuck.set(true);
+            if host()
+                .close_stream(self.stream_type(Direction::Request))
+                .is_ok()
+            {
+                self.request.held.set(Held::Nothing);
+            }
             let why = status.to_string();
             log_line(
                 LogLevel::Error,
@@ -233,6 +256,10 @@ impl Stream {
             // What is held has not met the rewriter yet.
             let kept = held == Held::Body && self.rewrite_or_refuse(side.direction);
             if kept || side.held.get() == Held::Nothing {
+                continue;
+            }
+            // So have trailers, if their hook was set after they came.
+            if side.trailers_came.get() && !self.look_at_trailers(side.direction) {
                 continue;
             }
             side.held.set(Held::Nothing);
@@ -288,7 +315,7 @@ impl Stream {
         Runtime::current().drain();
         let holds = if self.phase.get() == Phase::Done {
             // Our own response passes us, too; only what it answered is held, for good.
-            self.replied.get() && !replied_before
+            self.stuck.get() || (self.replied.get() && !replied_before)
         } else {
             side.holds(what)
         };
@@ -343,6 +370,8 @@ impl Stream {
                 self.phase.set(Phase::Response);
                 self.response.wake();
             }
+            // Its headers went on before its body is judged: the response waits for that.
+            Phase::Request if self.request.released.get() => {}
             Phase::Request => {
                 self.say_cancelled();
                 self.cancel();
@@ -357,7 +386,7 @@ impl Stream {
         let side = self.side(direction);
         side.body_size.set(size);
         side.ended.set(end);
-        if side.released.get() && matches!(*side.body.borrow(), Body::Pass) {
+        if side.released.get() && matches!(*side.body.borrow(), Body::Pass) && !self.stuck.get() {
             return Action::Continue;
         }
         side.wake();
@@ -386,21 +415,36 @@ impl Stream {
     pub(crate) fn on_trailers(&self, direction: Direction) -> Action {
         let side = self.side(direction);
         side.ended.set(true);
+        side.trailers_came.set(true);
         side.wake();
         self.callback(direction, Held::Body, |stream| {
             Runtime::current().drain();
-            let done = stream.rewrite_tail(direction).and_then(|()| {
-                match stream.side(direction).trailers.take() {
-                    Some(look) => look(&mut HeadersMut::new(stream, direction.trailers())),
-                    None => Ok(()),
+            match stream.rewrite_tail(direction) {
+                Ok(()) if stream.side(direction).released.get() => {
+                    stream.look_at_trailers(direction);
                 }
-            });
-            if let Err(error) = done {
+                Ok(()) => {}
                 // What a rewriter says ends the stream; its future is not asked.
-                stream.cancel();
-                stream.fail(&error);
+                Err(error) => {
+                    stream.cancel();
+                    stream.fail(&error);
+                }
             }
         })
+    }
+
+    /// Runs the hook of trailers that have come; false if that ended the stream.
+    fn look_at_trailers(&self, direction: Direction) -> bool {
+        let Some(look) = self.side(direction).trailers.take() else {
+            return true;
+        };
+        self.focus();
+        let done = look(&mut HeadersMut::new(self, direction.trailers()));
+        if let Err(error) = &done {
+            self.cancel();
+            self.fail(error);
+        }
+        done.is_ok()
     }
 
     /// Rewrites what has come; true if the host must hold it and collect.
@@ -420,7 +464,9 @@ impl Stream {
                 side.body_size.set(0);
                 let part = self.body_bytes(direction, size)?;
                 let rewritten = rewriter(part, end)?;
-                *side.body.borrow_mut() = Body::Chunks(rewriter);
+                if !end {
+                    *side.body.borrow_mut() = Body::Chunks(rewriter);
+                }
                 self.replace_body(direction, size, &rewritten)?;
                 Ok(false)
             }

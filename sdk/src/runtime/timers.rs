@@ -46,6 +46,19 @@ impl Timers {
         self.arm(now);
     }
 
+    fn remove(&self, moment: u64, number: u32) {
+        self.wakers.borrow_mut().remove(number);
+        let mut due = self.due.borrow_mut();
+        let from = due.partition_point(|it| it.0 > moment);
+        let same = due.get(from..).unwrap_or_default().iter();
+        let found = same
+            .take_while(|it| it.0 == moment)
+            .position(|it| it.1 == number);
+        if let Some(at) = found {
+            due.remove(from + at);
+        }
+    }
+
     fn add(&self, moment: u64, number: u32) {
         let mut due = self.due.borrow_mut();
         let at = due.partition_point(|it| it.0 > moment);
@@ -128,7 +141,7 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         if let Some(number) = self.number {
-            self.root.timers.wakers.borrow_mut().remove(number);
+            self.root.timers.remove(self.due, number);
         }
     }
 }

@@ -223,6 +223,9 @@ impl<'a> Respond<'a> {
         let bodiless = self.client.head_request || is_bodiless(&http::Method::GET, status);
         if bodiless {
             length = BodyLength::Empty;
+            // Whatever filters made of it: bytes after this head would be the next response's.
+            progress.out.clear();
+            self.run.stream.state().injections = Injections::default();
             if seen == Seen::ByFilters && self.run.chain.edits_bodies(Side::Response) {
                 // Nobody knows the length that a body would have had.
                 let mut state = self.run.stream.state();

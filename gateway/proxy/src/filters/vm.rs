@@ -259,7 +259,9 @@ impl Vm {
     pub(crate) async fn ready(&self) {
         if self.in_setup.get() {
             // Rare, and large beside the rest. Without an instance the failure policy answers.
-            Box::pin(self.set_up()).await.ok();
+            if let Err(err) = Box::pin(self.set_up()).await {
+                self.give_up(&err);
+            }
             return;
         }
         if self.is_pool() || self.active.borrow().is_some() || self.breaker.borrow().is_open() {

@@ -153,6 +153,11 @@ impl Forward<'_> {
             let mut headers = std::mem::take(&mut parsed.headers);
             match parsed.status.as_u16() {
                 101 => {
+                    // HTTP/2 has none (RFC 9113, 8.6), and nobody changes before it was asked.
+                    let is_stream = !matches!(up, Inlet::Http1(_));
+                    if is_stream || self.run.stream.state().phase < Phase::RequestSent {
+                        return Err(Failure::UpstreamProtocol.into());
+                    }
                     // Unless it was asked, and says to what it changes, nobody knows what follows.
                     upgrade::accept(&mut self.run.stream.state(), &headers)?;
                     parsed.headers = headers;

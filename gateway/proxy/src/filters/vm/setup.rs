@@ -74,15 +74,25 @@ impl Vm {
             Some(Ok(())) => self.in_setup.set(false),
             // Before its generation serves, somebody else decides what becomes of it.
             Some(Err(_)) if !self.serves.get() => {}
-            Some(Err(err)) => {
-                tracing::error!(plugin = err.plugin, retry_in = ?PAUSE, "{err}");
-                self.in_setup.set(false);
-                self.stop_ticks();
-                drop(self.active.borrow_mut().take());
-                self.generation.set(self.generation() + 1);
-                self.order(PAUSE);
-            }
+            Some(Err(err)) => self.give_up(&err),
         }
         self.arrived.notify_waiters();
+    }
+
+    /// Ends an instance that serves and is not set up, and orders another one. Whoever waits for it
+    /// looks again and finds it gone.
+    pub(super) fn give_up(&self, err: &StartError) {
+        if !self.in_setup.replace(false) {
+            return;
+        }
+        tracing::error!(plugin = err.plugin, retry_in = ?PAUSE, "{err}");
+        self.stop_ticks();
+        self.grpc.clear();
+        drop(self.active.borrow_mut().take());
+        self.generation.set(self.generation() + 1);
+        for known in self.streams.take_all() {
+            known.wake();
+        }
+        self.order(PAUSE);
     }
 }
