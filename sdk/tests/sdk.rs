@@ -4,5 +4,6 @@
 
 mod sdk {
     mod config;
+    mod grpc;
     mod manifest;
 }
