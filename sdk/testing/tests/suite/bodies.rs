@@ -91,3 +91,19 @@ fn however_a_body_is_cut_the_filter_does_the_same() {
         assert_eq!(res.status(), 403, "seed {seed}");
     }
 }
+
+#[test]
+fn a_response_that_comes_before_the_body_is_judged_waits_for_that() {
+    for (end, status) in [("harmless", 200), ("forbidden", 403)] {
+        let mut h = Harness::new(whole)
+            .early_app(|_| Reply::status(200).chunks(["early"]))
+            .start();
+        let mut x = h.begin(post("/portable").streaming());
+        x.chunk("begun ");
+        x.chunk(end);
+        x.end();
+        assert_eq!(x.finish().status(), status, "{end}");
+        let got: String = h.app().requests().iter().map(|it| it.text()).collect();
+        assert!(!got.contains("forbidden"), "{got}");
+    }
+}
