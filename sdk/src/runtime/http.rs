@@ -39,15 +39,6 @@ impl<F: Filter> Module<F> {
     pub fn live(&self) -> (usize, usize) {
         self.plugins.runtime.live()
     }
-
-    /// Runs a callback of a stream. Streams of an unknown context are let pass.
-    fn stream(&self, context: u32, callback: impl FnOnce(&Rc<Stream>) -> Action) -> Action {
-        let runtime = &self.plugins.runtime;
-        let Some(stream) = runtime.stream(context) else {
-            return Action::Continue;
-        };
-        runtime.enter(context, || callback(&stream))
-    }
 }
 
 /// The whole life of a filter in one exchange.
@@ -70,7 +61,7 @@ impl<F: Filter> Guest for Module<F> {
     }
 
     fn on_request_headers(&self, context: u32, _headers: usize, end: bool) -> Action {
-        self.stream(context, |stream| {
+        self.plugins.stream(context, |stream| {
             stream.request.begun.set(true);
             stream.request.ended.set(end);
             stream.callback(Direction::Request, Held::Headers, |_| {
@@ -81,17 +72,18 @@ impl<F: Filter> Guest for Module<F> {
     }
 
     fn on_request_body(&self, context: u32, size: usize, end: bool) -> Action {
-        self.stream(context, |stream| {
+        self.plugins.stream(context, |stream| {
             stream.on_body(Direction::Request, size, end)
         })
     }
 
     fn on_request_trailers(&self, context: u32, _trailers: usize) -> Action {
-        self.stream(context, |stream| stream.on_trailers(Direction::Request))
+        self.plugins
+            .stream(context, |stream| stream.on_trailers(Direction::Request))
     }
 
     fn on_response_headers(&self, context: u32, _headers: usize, end: bool) -> Action {
-        self.stream(context, |stream| {
+        self.plugins.stream(context, |stream| {
             stream.callback(Direction::Response, Held::Headers, |stream| {
                 stream.on_response(end);
             })
@@ -99,13 +91,14 @@ impl<F: Filter> Guest for Module<F> {
     }
 
     fn on_response_body(&self, context: u32, size: usize, end: bool) -> Action {
-        self.stream(context, |stream| {
+        self.plugins.stream(context, |stream| {
             stream.on_body(Direction::Response, size, end)
         })
     }
 
     fn on_response_trailers(&self, context: u32, _trailers: usize) -> Action {
-        self.stream(context, |stream| stream.on_trailers(Direction::Response))
+        self.plugins
+            .stream(context, |stream| stream.on_trailers(Direction::Response))
     }
 
     fn on_new_connection(&self, _context: u32) -> Action {

@@ -42,16 +42,8 @@ impl<F: NetworkFilter> NetworkModule<F> {
         self.plugins.runtime.live()
     }
 
-    fn stream(&self, context: u32, callback: impl FnOnce(&Rc<Stream>) -> Action) -> Action {
-        let runtime = &self.plugins.runtime;
-        let Some(stream) = runtime.stream(context) else {
-            return Action::Continue;
-        };
-        runtime.enter(context, || callback(&stream))
-    }
-
     fn on_close(&self, context: u32, direction: Direction) {
-        self.stream(context, |stream| {
+        self.plugins.stream(context, |stream| {
             stream.on_close(direction);
             Action::Continue
         });
@@ -75,7 +67,7 @@ impl<F: NetworkFilter> Guest for NetworkModule<F> {
     }
 
     fn on_new_connection(&self, context: u32) -> Action {
-        self.stream(context, |stream| {
+        self.plugins.stream(context, |stream| {
             stream.callback(Direction::Request, Held::Headers, |_| {
                 let configured = self.plugins.configured(stream.root.id());
                 stream.start(Box::pin(connection(Rc::clone(stream), configured)));
@@ -84,13 +76,13 @@ impl<F: NetworkFilter> Guest for NetworkModule<F> {
     }
 
     fn on_downstream_data(&self, context: u32, size: usize, end: bool) -> Action {
-        self.stream(context, |stream| {
+        self.plugins.stream(context, |stream| {
             stream.on_body(Direction::Request, size, end)
         })
     }
 
     fn on_upstream_data(&self, context: u32, size: usize, end: bool) -> Action {
-        self.stream(context, |stream| {
+        self.plugins.stream(context, |stream| {
             stream.on_body(Direction::Response, size, end)
         })
     }

@@ -7,7 +7,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate_sdk_sys::{BufferType, Host as _, LogLevel, host};
+use tidegate_sdk_sys::{Action, BufferType, Host as _, LogLevel, host};
 
 use crate::config::FilterConfig;
 use crate::cx::Cx;
@@ -181,6 +181,18 @@ impl<D: Definition> Plugins<D> {
                 self.runtime.drain();
             }
         });
+    }
+
+    /// Runs a callback of a stream. Streams of an unknown context are let pass.
+    pub(crate) fn stream(
+        &self,
+        context: u32,
+        callback: impl FnOnce(&Rc<Stream>) -> Action,
+    ) -> Action {
+        let Some(stream) = self.runtime.stream(context) else {
+            return Action::Continue;
+        };
+        self.runtime.enter(context, || callback(&stream))
     }
 
     /// `proxy_on_delete`
