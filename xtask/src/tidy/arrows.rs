@@ -5,7 +5,7 @@
 use crate::packages::{Kind, Package};
 
 /// Each crate of ours, and the crates of ours that it may use.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 14] = [
     ("tidegate-core", &[]),
     ("tidegate-host-abi", &[]),
     ("tidegate-config", &["tidegate-core"]),
@@ -22,6 +22,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
             "tidegate-toolchain",
         ],
     ),
+    ("tidegate-policy", &["tidegate-sdk"]),
     ("tidegate-sdk-sys", &[]),
     ("tidegate-sdk-macros", &[]),
     ("tidegate-sdk", &["tidegate-sdk-macros", "tidegate-sdk-sys"]),
@@ -77,7 +78,7 @@ fn allowed(package: &Package) -> Option<&'static [&'static str]> {
         return Some(&["tidegate-toolchain"]);
     }
     if package.is_filter() {
-        return Some(&["tidegate-sdk"]);
+        return Some(&["tidegate-policy", "tidegate-sdk"]);
     }
     if package.folder.starts_with("examples") {
         return Some(ANYTHING);
