@@ -25,6 +25,7 @@ use crate::author::build::Profile;
 use crate::author::dev::sources::Sources;
 use crate::author::project::Project;
 use crate::builtin;
+use crate::cli::MeshArgs;
 use crate::cli::DevArgs;
 use crate::cli::RunArgs;
 use crate::control::development::Development;
@@ -131,7 +132,7 @@ fn drain(changes: &mpsc::Receiver<()>) {
 
 /// Checks what concerns the backends, and puts demos where nothing listens.
 fn prepare(config: &Path, development: &Development) -> anyhow::Result<()> {
-    let draft = builtin::loader(config).load();
+    let draft = builtin::loader(config, &MeshArgs::default()).load();
     let released = PluginSource::File(development.released.clone());
     if !draft.plugins.iter().any(|plugin| plugin.source == released) {
         let file = build::shown(&development.released);
