@@ -1,6 +1,7 @@
 //! What the plugin is configured with.
 
 use tidegate_policy::CidrSet;
+use tidegate_policy::HeaderName;
 use tidegate_sdk::config::FilterConfig;
 
 /// Which addresses may pass.
@@ -36,20 +37,9 @@ pub enum From {
 #[derive(FilterConfig, Debug)]
 pub struct Header {
     /// Its name, such as `x-forwarded-for`.
-    #[config(validate = is_name)]
-    pub(crate) name: String,
+    pub(crate) name: HeaderName,
     /// Which of the addresses counts, from the right: what is left of those that your own proxies
     /// wrote, anybody may have written.
     #[config(default = 1, min = 1, max = 100)]
     pub(crate) position: u8,
-}
-
-fn is_name(name: &str) -> Result<(), String> {
-    let token = |it: u8| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it);
-    if !name.is_empty() && name.bytes().all(token) {
-        return Ok(());
-    }
-    Err(format!(
-        "expected the name of a header such as x-forwarded-for, found {name:?}"
-    ))
 }

@@ -194,7 +194,7 @@ fn mistakes_in_a_configuration_name_their_place() {
         (
             json!({"from": {"header": {"name": "x ip"}}}),
             "from.header.name",
-            "such as x-forwarded-for",
+            "such as x-user",
         ),
         (
             json!({"from": {"header": {"name": "x-ip", "position": 0}}}),

@@ -5,15 +5,17 @@
 use crate::packages::{Kind, Package};
 
 /// Each crate of ours, and the crates of ours that it may use.
-const LAYERS: [(&str, &[&str]); 14] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("tidegate-core", &[]),
     ("tidegate-host-abi", &[]),
+    ("tidegate-builtins", &[]),
     ("tidegate-config", &["tidegate-core"]),
     ("tidegate-plugin-store", &["tidegate-core"]),
     ("tidegate-proxy", &["tidegate-core", "tidegate-host-abi"]),
     (
         "tidegate",
         &[
+            "tidegate-builtins",
             "tidegate-config",
             "tidegate-core",
             "tidegate-host-abi",
