@@ -28,6 +28,7 @@ fn deny_wins_over_allow_and_an_empty_allow_allows_all() {
         json!({"allow": ["10.1.0.0/16"], "deny": ["10.0.0.0/8"]}),
         json!({"deny": ["0.0.0.0/0"]}),
     ];
+    let mut filters: Vec<Harness> = lists.iter().map(of_header).collect();
     for (address, expected) in [
         ("10.0.0.1", [200, 200, 200, 200, 403, 403]),
         ("10.1.0.1", [200, 200, 403, 403, 403, 403]),
@@ -42,8 +43,8 @@ fn deny_wins_over_allow_and_an_empty_allow_allows_all() {
         ("2001:DB8:1::1", [200, 200, 403, 403, 403, 200]),
         ("::1", [200, 403, 200, 403, 403, 200]),
     ] {
-        for (lists, expected) in lists.iter().zip(expected) {
-            let res = of_header(lists).send(get("/").header("x-ip", address));
+        for ((h, expected), lists) in filters.iter_mut().zip(expected).zip(&lists) {
+            let res = h.send(get("/").header("x-ip", address));
             assert_eq!(res.status(), expected, "{address} of {lists}");
         }
     }
@@ -106,6 +107,11 @@ fn the_peer_is_the_other_end_of_the_connection_whatever_headers_say() {
 
 #[test]
 fn positions_of_a_header_count_from_the_right_over_all_its_lines() {
+    let at = |position: u8| {
+        let header = json!({"name": "x-ip", "position": position});
+        start(&json!({"allow": ["10.0.0.0/8"], "from": {"header": header}}))
+    };
+    let mut filters = [at(1), at(2), at(3), at(100)];
     for (position, lines, expected) in [
         (1, &["10.0.0.1"][..], 200),
         (1, &["192.0.2.1, 10.0.0.1"], 200),
@@ -127,8 +133,7 @@ fn positions_of_a_header_count_from_the_right_over_all_its_lines() {
         (1, &["10.0.0.01"], 403),
         (1, &["167772161"], 403),
     ] {
-        let header = json!({"name": "x-ip", "position": position});
-        let mut h = start(&json!({"allow": ["10.0.0.0/8"], "from": {"header": header}}));
+        let h = &mut filters[usize::min(position, 4) - 1];
         let request = lines
             .iter()
             .fold(get("/"), |request, line| request.header("x-ip", line));
