@@ -2,13 +2,16 @@
 //!
 //! - [`Decisions`] counts what a filter decides, says why, and applies `dryRun`.
 //! - [`Cidr`] is a block of addresses in a configuration, [`HeaderName`] the name of a header.
+//! - [`Values`] tells one value of a header from several.
 
 mod cidr;
 mod decisions;
 mod header_name;
+mod values;
 
 pub use cidr::Cidr;
 pub use decisions::Decisions;
 pub use decisions::Refusal;
 pub use header_name::HeaderName;
 pub use header_name::is_token;
+pub use values::Values;
