@@ -109,7 +109,8 @@ impl<'p> Attributes<'p> {
     }
 
     pub(crate) fn method(&self) -> &[u8] {
-        self.method.get_or_init(|| self.bytes(&["request", "method"]))
+        self.method
+            .get_or_init(|| self.bytes(&["request", "method"]))
     }
 
     pub(crate) fn authority(&self) -> &Authority {
