@@ -81,7 +81,7 @@ pub(crate) fn check(body: &Body) -> Vec<Finding> {
         Body::Telemetry(telemetry) => policy::check_telemetry(telemetry, &mut findings),
         Body::Secret(secret) => plugin::check_secret(secret, &mut findings),
         Body::AuthorizationPolicy(policy) => {
-            istio::check_authorization(&policy.spec, &mut findings)
+            istio::check_authorization(&policy.spec, &mut findings);
         }
         Body::RequestAuthentication(policy) => {
             istio::check_authentication(&policy.spec, &mut findings);

@@ -8,6 +8,8 @@ mod authentication;
 mod authorization;
 mod jwks;
 
+use std::sync::Arc;
+
 use tidegate_core::snapshot::PluginName;
 
 pub(crate) use authorization::DRY_RUN;
@@ -34,6 +36,7 @@ use crate::kinds::istio::TargetRef;
 use crate::kinds::istio::WorkloadSelector;
 use crate::kinds::plugin::PluginPhase;
 use crate::place::At;
+use crate::place::Span;
 use crate::resource::ResourceId;
 use crate::rules;
 use crate::rules::ListenerProtocol;
@@ -96,7 +99,7 @@ struct Gathering<'g, 't, 'a> {
     written: &'g mut Gathered,
     backends: &'g mut BackendTable<'t>,
     /// The backends that the plugin may call.
-    called: Vec<std::sync::Arc<str>>,
+    called: Vec<Arc<str>>,
 }
 
 /// The plugins of all Gateways.
@@ -115,7 +118,7 @@ pub(super) fn plugins<'a>(
         }
         for policy in policies {
             check_targets(world, policy, env.root_namespace, report);
-            authorization::check_dry_run(policy, report);
+            authorization::remark(policy, report);
         }
         let mut used = vec![false; policies.len()];
         let ours = gateways.gateways.iter();
@@ -200,8 +203,8 @@ fn refused(kind: &'static str, gateway: &Candidate, here: &[&Candidate]) -> Plug
     let place = first.place(first.version.content.name_span);
     let resource = ResourceId {
         kind,
-        namespace: gateway.id().namespace.clone(),
-        name: gateway.id().name.clone(),
+        namespace: Arc::clone(&gateway.id().namespace),
+        name: Arc::clone(&gateway.id().name),
     };
     let name = PluginName(format!("{}/{kind}", gateway.full_name()).into());
     let made_of = here.iter().map(|policy| {
@@ -410,7 +413,7 @@ fn attached(gateway: &Candidate) -> Condition {
 
 fn without_filter(form: &Form) -> Refusal {
     Refusal {
-        span: crate::place::Span::NONE,
+        span: Span::NONE,
         reason: "SourceNotFound",
         message: format!("the filter `{}` is not in this binary", form.builtin),
         hint: None,
@@ -419,7 +422,7 @@ fn without_filter(form: &Form) -> Refusal {
 
 fn too_large(form: &Form, gateway: &Candidate) -> Refusal {
     Refusal {
-        span: crate::place::Span::NONE,
+        span: Span::NONE,
         reason: "ConfigRefused",
         message: format!(
             "all {} resources for Gateway `{}` have more than {MAX_CONFIG_BYTES} bytes together",
@@ -432,7 +435,7 @@ fn too_large(form: &Form, gateway: &Candidate) -> Refusal {
 
 /// An entry that nobody wrote.
 fn entry(name: &str, value: Value) -> (Key, Node) {
-    let span = crate::place::Span::NONE;
+    let span = Span::NONE;
     let key = Key {
         span,
         name: name.into(),
@@ -446,7 +449,7 @@ fn text(text: &str) -> Value {
 
 fn map(entries: Vec<(Key, Node)>) -> Node {
     Node {
-        span: crate::place::Span::NONE,
+        span: Span::NONE,
         value: Value::Map(entries),
     }
 }

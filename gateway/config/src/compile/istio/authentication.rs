@@ -1,5 +1,7 @@
 //! RequestAuthentications as the configuration of `jwt-auth`.
 
+use std::sync::Arc;
+
 use super::Gathering;
 use super::entry;
 use super::map;
@@ -99,7 +101,7 @@ fn keys(rule: &Node, gathering: &mut Gathering<'_, '_, '_>) -> Option<(Key, Node
     let uri = JwksUri::parse(value.as_str()?).ok()?;
     let backend = gathering.backends.keys_at(&uri);
     if !gathering.called.contains(&backend) {
-        gathering.called.push(std::sync::Arc::clone(&backend));
+        gathering.called.push(Arc::clone(&backend));
     }
     let written = &*gathering.written;
     let here = |name: &str, value: Value| {

@@ -66,8 +66,30 @@ pub(super) fn config(gathering: &mut Gathering<'_, '_, '_>) -> Option<Node> {
     is_some.then(|| map(vec![entry("policies", Value::Seq(policies))]))
 }
 
-/// What is no boolean in the annotation enforces the policy, as in Istio.
-pub(super) fn check_dry_run(policy: &Candidate, report: &mut Report) {
+/// What is accepted, as in Istio, and may not do what its author thinks.
+pub(super) fn remark(candidate: &Candidate, report: &mut Report) {
+    let Body::AuthorizationPolicy(policy) = candidate.body() else {
+        return;
+    };
+    let never = policy
+        .spec
+        .action
+        .as_ref()
+        .filter(|_| rules(policy).is_none());
+    if let Some(action) = never.filter(|action| action.value != PolicyAction::Allow) {
+        let refusal = Refusal {
+            span: action.span,
+            reason: "NeverMatches",
+            message: "without rules it never matches: it refuses nobody".to_owned(),
+            hint: Some("`rules: [{}]` matches every request".to_owned()),
+        };
+        report.warning(candidate, refusal);
+    }
+    check_dry_run(candidate, report);
+}
+
+/// What is no boolean in the annotation enforces the policy.
+fn check_dry_run(policy: &Candidate, report: &mut Report) {
     let given = policy.version.content.annotations.get(DRY_RUN);
     let Some(given) = given.filter(|given| !is_in(given, &TRUE) && !is_in(given, &FALSE)) else {
         return;
@@ -75,7 +97,9 @@ pub(super) fn check_dry_run(policy: &Candidate, report: &mut Report) {
     let refusal = Refusal {
         span: policy.version.content.name_span,
         reason: "InvalidAnnotation",
-        message: format!("the annotation `{DRY_RUN}: {given}` is no boolean: the policy is enforced"),
+        message: format!(
+            "the annotation `{DRY_RUN}: {given}` is no boolean: the policy is enforced"
+        ),
         hint: Some("write `\"true\"` or `\"false\"`".to_owned()),
     };
     report.warning(policy, refusal);
