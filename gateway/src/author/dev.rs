@@ -107,9 +107,8 @@ fn first_build(
             }
             Err(err) => {
                 author::say(&format!("{err:#}; waiting for a change"));
-                // The sender lives as long as the watch.
-                changes.recv().ok();
-                drain(changes);
+                sources.wait(project, changes);
+                sources.follow(project, &[], SystemTime::now());
             }
         }
     }
@@ -122,11 +121,6 @@ fn build_once(project: &Project, toolchain: Toolchain) -> anyhow::Result<Built> 
     let shown = build::shown(&built.path);
     author::say(&format!("built {shown} in {took:.1} s"));
     Ok(built)
-}
-
-/// Forgets changes that the next build has anyway.
-fn drain(changes: &mpsc::Receiver<()>) {
-    while changes.try_recv().is_ok() {}
 }
 
 /// Checks what concerns the backends, and puts demos where nothing listens.
@@ -174,8 +168,8 @@ struct Builder {
 
 impl Builder {
     fn run(self) {
-        while self.changes.recv().is_ok() {
-            drain(&self.changes);
+        loop {
+            self.sources.wait(&self.project, &self.changes);
             let since = SystemTime::now();
             match build_once(&self.project, self.toolchain) {
                 Ok(built) => self.sources.follow(&self.project, &built.depends, since),
