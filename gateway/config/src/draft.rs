@@ -210,6 +210,9 @@ pub enum BundleSource {
 pub enum PluginSource {
     /// A file, as an absolute path.
     File(PathBuf),
+    /// A filter that comes with the gateway: one of the names that
+    /// [`Loader::with_builtins`](crate::load::Loader::with_builtins) was given.
+    Builtin(&'static str),
     /// The resource is refused or missing and has no last good version: there is nothing to fetch.
     /// Its requests get what [`PluginDecl::failure_policy`] says.
     Refused,

@@ -39,6 +39,7 @@ type Variables = Box<dyn Fn(&str) -> Option<String> + Send>;
 pub struct Loader {
     path: PathBuf,
     env: Variables,
+    builtins: Vec<&'static str>,
     cache: Cache,
     patterns: Patterns,
     /// What was committed last.
@@ -99,12 +100,20 @@ impl Loader {
         Self {
             path: path.into(),
             env: Box::new(env),
+            builtins: Vec::new(),
             cache: Cache::default(),
             patterns: Patterns::default(),
             last_good: Versions::default(),
             pending: Versions::default(),
             inputs: None,
         }
+    }
+
+    /// Lets Plugins name these filters as their source (`builtin`); without it there are none.
+    #[must_use]
+    pub fn with_builtins(mut self, names: impl IntoIterator<Item = &'static str>) -> Self {
+        self.builtins = names.into_iter().collect();
+        self
     }
 
     /// Makes what was accepted before a restart the last good versions ([`Draft::accepted`]).

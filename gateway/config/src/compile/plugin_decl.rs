@@ -35,6 +35,7 @@ use crate::place::At;
 use crate::rules::json_bytes;
 use crate::rules::secret_bytes;
 use crate::size;
+use crate::suggest::did_you_mean;
 use crate::tree::Node;
 
 /// Memory of an instance, instances that serve one request each, CPU time of a call, time to start: docs/defaults.md.
@@ -85,11 +86,45 @@ pub(super) fn declare(
             decl.backends.extend(name);
         }));
     }
+    let found = source(candidate, &spec.source, env);
+    is_complete &= found.is_ok();
+    let source = found.unwrap_or_else(|refusal| {
+        report.error(candidate, refusal);
+        PluginSource::Refused
+    });
     report.condition(candidate, resolved(is_good && is_complete));
-    if let (true, Some(file)) = (is_good && is_complete, &spec.source.file) {
-        decl.source = PluginSource::File(beside(&candidate.version.origin.file, file));
+    if is_good && is_complete {
+        decl.source = source;
     }
     decl
+}
+
+/// Where its code is.
+fn source(
+    candidate: &Candidate,
+    source: &plugin::PluginSource,
+    env: Environment<'_>,
+) -> Result<PluginSource, Refusal> {
+    if let Some(file) = &source.file {
+        let path = beside(&candidate.version.origin.file, file);
+        return Ok(PluginSource::File(path));
+    }
+    let Some(name) = &source.builtin else {
+        return Ok(PluginSource::Refused);
+    };
+    let known = env.builtins.iter().find(|known| **known == name.as_str());
+    known
+        .map(|known| PluginSource::Builtin(known))
+        .ok_or_else(|| Refusal {
+            span: name.span,
+            reason: "SourceNotFound",
+            message: format!("no filter `{}` comes with Tidegate", **name),
+            hint: did_you_mean(name, env.builtins.iter().copied()).or_else(|| listed(env.builtins)),
+        })
+}
+
+fn listed(names: &[&str]) -> Option<String> {
+    (!names.is_empty()).then(|| format!("there are {}", names.join(", ")))
 }
 
 fn resolved(status: bool) -> Condition {
@@ -113,7 +148,8 @@ fn resolved(status: bool) -> Condition {
 /// What a plugin's resource says about itself alone.
 fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
     let spec = &plugin.spec;
-    let source = spec.source.file.as_ref().map(|file| file.span);
+    let source = spec.source.file.as_ref().or(spec.source.builtin.as_ref());
+    let source = source.map(|source| source.span);
     let limits = spec.limits.clone().unwrap_or_default();
     let time = |given: Option<&At<DurationText>>, otherwise| {
         given
@@ -242,7 +278,8 @@ fn value<'a>(
             message: format!("the gateway has no environment variable `{}`", **name),
             hint: Some("set it where the gateway is started".to_owned()),
         };
-        return env(name).map(Some).ok_or_else(|| (None, refusal()));
+        let value = (env.variable)(name);
+        return value.map(Some).ok_or_else(|| (None, refusal()));
     }
     match (&source.secret_key_ref, &source.config_map_key_ref) {
         (Some(key), _) => from_map(world, candidate, "Secret", key),
@@ -299,6 +336,6 @@ fn value_of(found: &Candidate, key: &KeyRef) -> Result<String, Refusal> {
     value.ok_or_else(|| {
         let (kind, name) = (found.id().kind, found.full_name());
         let message = format!("{kind} `{name}` has no key `{}`", *key.key);
-        refuse(message, crate::suggest::did_you_mean(&key.key, names))
+        refuse(message, did_you_mean(&key.key, names))
     })
 }

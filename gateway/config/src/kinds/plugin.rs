@@ -87,14 +87,14 @@ pub struct PluginSource {
     /// A `.wasm` file, relative to the file that names it. It is watched.
     #[schemars(length(min = 1, max = 4096))]
     pub file: Option<At<String>>,
-    /// A filter that comes with Tidegate.
-    #[schemars(extend("x-tidegate-unsupported" = "only `file` is; others come later"))]
-    pub builtin: Option<Ignored>,
+    /// A filter that comes with Tidegate, by name: `jwt-auth`, `authz`, …
+    #[schemars(length(min = 1, max = 253))]
+    pub builtin: Option<At<String>>,
     /// An OCI registry.
-    #[schemars(extend("x-tidegate-unsupported" = "only `file` is; others come later"))]
+    #[schemars(extend("x-tidegate-unsupported" = "only `file` and `builtin` are; others come later"))]
     pub oci: Option<Ignored>,
     /// An HTTP server.
-    #[schemars(extend("x-tidegate-unsupported" = "only `file` is; others come later"))]
+    #[schemars(extend("x-tidegate-unsupported" = "only `file` and `builtin` are; others come later"))]
     pub http: Option<Ignored>,
 }
 

@@ -25,12 +25,18 @@ const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
     let spec = &plugin.spec;
-    if spec.source.file.is_none() {
-        findings.with_hint(
+    match (&spec.source.file, &spec.source.builtin) {
+        (Some(_), None) | (None, Some(_)) => {}
+        (None, None) => findings.with_hint(
             spec.source.span,
-            "the source names no file",
-            "such as `source: { file: ./filter.wasm }`",
-        );
+            "the source names no code",
+            "such as `source: { file: ./filter.wasm }` or `source: { builtin: jwt-auth }`",
+        ),
+        (Some(_), Some(builtin)) => findings.with_hint(
+            builtin.span,
+            "either `file` or `builtin`, not both",
+            "remove one of the two",
+        ),
     }
     let kinds = ["Gateway", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"];
     let kinds = kinds.map(|kind| (GATEWAY_GROUP, kind));

@@ -58,7 +58,9 @@ fn environment(name: &str) -> Option<String> {
 }
 
 fn came_to(path: &Path) -> String {
-    let draft = Loader::with_environment(path, environment).load();
+    let mut loader =
+        Loader::with_environment(path, environment).with_builtins(["authz", "jwt-auth"]);
+    let draft = loader.load();
     let text = fs::read_to_string(path).expect("readable");
     let root = std::path::absolute(path.parent().expect("a folder")).expect("absolute");
     let problems = render(&draft.problems, Colour::Never);

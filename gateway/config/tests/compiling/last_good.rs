@@ -339,6 +339,7 @@ fn a_plugin_that_never_started_refuses_its_requests() {
 fn file_of(draft: &Draft) -> &Path {
     match &draft.plugins.first().expect("one").source {
         PluginSource::File(path) => path,
+        PluginSource::Builtin(name) => Path::new(name),
         PluginSource::Refused => Path::new("refused"),
     }
 }
@@ -405,6 +406,7 @@ fn guarded(draft: &Draft) -> String {
             let place = usize::try_from(id.0).expect("small");
             match &draft.plugins.get(place).expect("declared").source {
                 PluginSource::File(path) => path.file_name().expect("a file").display().to_string(),
+                PluginSource::Builtin(name) => (*name).to_owned(),
                 PluginSource::Refused => "refused".to_owned(),
             }
         });

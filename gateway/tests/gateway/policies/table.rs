@@ -134,7 +134,7 @@ fn limits(field: &Value) -> Vec<String> {
             (Some(least), Some(most)) if least == most => limits.push(format!("{most}{unit}")),
             (Some(least), Some(most)) => limits.push(format!("{least} to {most}{unit}")),
             (Some(least), None) if least == "1" && !unit.is_empty() => {
-                limits.push("not empty".to_owned())
+                limits.push("not empty".to_owned());
             }
             (Some(least), None) if least != "0" => limits.push(format!("at least {least}{unit}")),
             (None, Some(most)) => limits.push(format!("at most {most}{unit}")),
