@@ -22,7 +22,10 @@ pub(crate) struct Condition {
 
 /// Something else that must hold.
 #[derive(FilterConfig, Debug)]
-#[expect(dead_code, reason = "the fields are the schema; `Condition` reads them by the key")]
+#[expect(
+    dead_code,
+    reason = "the fields are the schema; `Condition` reads them by the key"
+)]
 struct Document {
     /// The attribute: `request.headers[x-team]`, `request.auth.claims[group]`, `source.ip`, `remote.ip`, and
     /// more.

@@ -201,7 +201,12 @@ impl FilterConfig for Port {
         match text.parse() {
             Ok(port @ 1..) if number => Ok(Self(port)),
             Ok(_) | Err(_) => Err(Problem::new(
-                ["expected a port from \"1\" to \"65535\", found \"", text, "\""].concat(),
+                [
+                    "expected a port from \"1\" to \"65535\", found \"",
+                    text,
+                    "\"",
+                ]
+                .concat(),
             )),
         }
     }
@@ -271,7 +276,8 @@ fn never_matches(policy: &Policy) -> Result<(), Problem> {
     if has_rules || policy.action == Action::Allow {
         return Ok(());
     }
-    let why = "without rules this never matches; an empty rule, `rules: [{}]`, matches every request";
+    let why =
+        "without rules this never matches; an empty rule, `rules: [{}]`, matches every request";
     Err(Problem::new(why).under("rules"))
 }
 
@@ -302,12 +308,21 @@ fn is_some_source(source: &Source) -> Result<(), String> {
         not_remote_ip_blocks,
     } = source;
     let texts = [principals, not_principals, trust_domains, not_trust_domains];
-    let blocks = [ip_blocks, not_ip_blocks, remote_ip_blocks, not_remote_ip_blocks];
+    let blocks = [
+        ip_blocks,
+        not_ip_blocks,
+        remote_ip_blocks,
+        not_remote_ip_blocks,
+    ];
     let is_some = texts.iter().any(|it| it.is_some())
         || blocks.iter().any(|it| it.is_some())
-        || [request_principals, not_request_principals].iter().any(|it| it.is_some())
+        || [request_principals, not_request_principals]
+            .iter()
+            .any(|it| it.is_some())
         || [namespaces, not_namespaces].iter().any(|it| it.is_some())
-        || [service_accounts, not_service_accounts].iter().any(|it| it.is_some());
+        || [service_accounts, not_service_accounts]
+            .iter()
+            .any(|it| it.is_some());
     something(is_some)
 }
 

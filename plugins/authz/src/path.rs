@@ -78,7 +78,9 @@ impl Template {
                 }
                 ("{*}", None) => segments.push(Segment::One),
                 (literal, _) if literal.contains(['{', '}', '*']) => {
-                    return wrong("`{*}` and `{**}` are whole segments of a path, and there are no others");
+                    return wrong(
+                        "`{*}` and `{**}` are whole segments of a path, and there are no others",
+                    );
                 }
                 (literal, None) => segments.push(Segment::Exact(literal.into())),
                 (literal, Some(rest)) => {
@@ -186,7 +188,10 @@ mod tests {
             ("/{**}", "/", ""),
             ("/{*}", "/a", "/"),
         ] {
-            assert!(pattern(template).matches(yes.as_bytes()), "{template} {yes}");
+            assert!(
+                pattern(template).matches(yes.as_bytes()),
+                "{template} {yes}"
+            );
             assert!(!pattern(template).matches(no.as_bytes()), "{template} {no}");
         }
     }

@@ -53,7 +53,8 @@ impl Host {
         let has_port = match &pattern {
             Text::Exact(text) | Text::Prefix(text) | Text::Suffix(text) => {
                 let behind_address = text.rsplit(']').next().unwrap_or_default();
-                behind_address.contains(':') && !text.starts_with('[') || behind_address.starts_with(':')
+                behind_address.contains(':') && !text.starts_with('[')
+                    || behind_address.starts_with(':')
             }
             Text::Any => false,
         };
@@ -82,9 +83,9 @@ impl Test {
             Self::Client(blocks) => is_in(blocks, of.client()),
             Self::Destination(blocks) => is_in(blocks, of.destination()),
             Self::Sni(texts) => fits(texts, of.sni()),
-            Self::Header(name, texts) => of.header(name).is_some_and(|value| {
-                texts.contains(&Text::Any) || fits(texts, &value)
-            }),
+            Self::Header(name, texts) => of
+                .header(name)
+                .is_some_and(|value| texts.contains(&Text::Any) || fits(texts, &value)),
             Self::Principal(_)
             | Self::Namespace(_)
             | Self::ServiceAccount(_)

@@ -76,9 +76,7 @@ impl FilterConfig for Text {
 /// # Errors
 /// If it is something else.
 pub(crate) fn text_of(value: &Value) -> Result<&str, Problem> {
-    value
-        .as_str()
-        .ok_or_else(|| Problem::new("expected text"))
+    value.as_str().ok_or_else(|| Problem::new("expected text"))
 }
 
 /// A pattern with stars anywhere, as Istio has them in namespaces.
@@ -114,9 +112,7 @@ impl FilterConfig for Glob {
     fn read(value: &Value) -> Result<Self, Problem> {
         match text_of(value)? {
             "" => Err(Problem::new("expected text that is not empty")),
-            text if text.contains('/') => {
-                Err(Problem::new("a namespace has no `/`"))
-            }
+            text if text.contains('/') => Err(Problem::new("a namespace has no `/`")),
             text => Ok(Self(text.into())),
         }
     }

@@ -95,10 +95,16 @@ impl RequestPrincipal {
             (Text::Suffix(subject), None) => (Text::Any, Text::Suffix(subject)),
             (Text::Prefix(issuer), None) => (Text::Prefix(issuer), Text::Any),
             (Text::Exact(_), None) => {
-                return Err(wrong("expected ISSUER/SUBJECT, or a `*` for one of them", text));
+                return Err(wrong(
+                    "expected ISSUER/SUBJECT, or a `*` for one of them",
+                    text,
+                ));
             }
             (_, Some((issuer, _))) if issuer.ends_with(":/") => {
-                return Err(wrong("a `/` and the subject are missing behind the issuer", text));
+                return Err(wrong(
+                    "a `/` and the subject are missing behind the issuer",
+                    text,
+                ));
             }
             (_, Some((issuer, subject))) => (Text::parse(issuer)?, Text::parse(subject)?),
         };
@@ -162,7 +168,14 @@ mod tests {
             let principal = RequestPrincipal::parse(pattern).unwrap();
             assert_eq!(principal.matches(&token()), expected, "{pattern}");
         }
-        for wrong in ["https://idp.test", "https://idp*", "ann", "a/*b", "/ann", "a/"] {
+        for wrong in [
+            "https://idp.test",
+            "https://idp*",
+            "ann",
+            "a/*b",
+            "/ann",
+            "a/",
+        ] {
             assert!(RequestPrincipal::parse(wrong).is_err(), "{wrong}");
         }
     }
