@@ -71,7 +71,7 @@ impl<'a> BodyReader<'a> {
             }
             stream.waits_for(Waiting::For(waiting));
             *side.body.borrow_mut() = Body::Collect;
-            *side.waits.borrow_mut() = Some(cx.waker().clone());
+            stream.wait(side, cx.waker());
             Poll::Pending
         })
         .await

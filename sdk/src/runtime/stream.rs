@@ -2,10 +2,11 @@
 
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
-use std::task::Context;
+use std::task::{Context, Waker};
 
-use tidegate_sdk_sys::waker::waker;
+use tidegate_sdk_sys::waker::{calls_with, waker};
 use tidegate_sdk_sys::{Action, BufferType, Host as _, LogLevel, StreamType, host};
 
 use crate::error::{Error, Result};
@@ -13,8 +14,8 @@ use crate::headers::HeadersMut;
 use crate::log::log_line;
 use crate::response::{Kind, LocalResponse, Response};
 use crate::runtime::root::Root;
-use crate::runtime::side::{Body, Direction, Held, Side, WholeRewriter};
-use crate::runtime::{Runtime, Task};
+use crate::runtime::side::{Body, Direction, Held, Side, Waiter, WholeRewriter};
+use crate::runtime::{Runtime, Task, focus};
 
 /// How far the filter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +40,11 @@ pub(crate) struct Stream {
     pub(crate) request: Side,
     pub(crate) response: Side,
     /// What the future waits for, for messages.
-    waiting: RefCell<Waiting>,
+    waiting: Cell<Waiting>,
+    /// `None` while it is polled, and once it has ended.
     task: RefCell<Option<Task>>,
+    /// It is among the woken.
+    pub(crate) queued: Cell<bool>,
     at_end: RefCell<Vec<Box<dyn FnOnce()>>>,
     /// We have answered, or cut the stream.
     replied: Cell<bool>,
@@ -89,12 +93,37 @@ impl Stream {
             phase: Cell::new(Phase::Request),
             request: Side::new(Direction::Request),
             response: Side::new(Direction::Response),
-            waiting: RefCell::default(),
+            waiting: Cell::default(),
             task: RefCell::new(None),
+            queued: Cell::new(false),
             at_end: RefCell::default(),
             replied: Cell::new(false),
             stuck: Cell::new(false),
         }
+    }
+
+    /// Makes a stream that [is bare](Self::is_bare) another one, as new.
+    pub(crate) fn begin_again(&mut self, id: u32, root: Rc<Root>, network: bool) {
+        self.id = id;
+        self.network = network;
+        if !Rc::ptr_eq(&self.root, &root) {
+            self.root = root;
+        }
+        self.phase.set(Phase::Request);
+        self.request.begin_again();
+        self.response.begin_again();
+        self.waiting.take();
+        self.queued.set(false);
+        self.replied.set(false);
+        self.stuck.set(false);
+    }
+
+    /// Whether it holds nothing that its filter has left there.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.task.borrow().is_none()
+            && self.at_end.borrow().is_empty()
+            && self.request.is_bare()
+            && self.response.is_bare()
     }
 
     pub(crate) const fn id(&self) -> u32 {
@@ -110,23 +139,46 @@ impl Stream {
 
     /// Makes host calls be about this stream.
     pub(crate) fn focus(&self) {
-        Runtime::current().focus(self.id);
+        focus(self.id);
     }
 
     /// Says what the future waits for from now on.
     pub(crate) fn waits_for(&self, what: Waiting) {
-        *self.waiting.borrow_mut() = what;
+        self.waiting.set(what);
+    }
+
+    /// Remembers who waits for something of `side`.
+    pub(crate) fn wait(&self, side: &Side, waker: &Waker) {
+        side.waiter.set(if calls_with(waker, self.id) {
+            Waiter::Stream
+        } else {
+            Waiter::Other(waker.clone())
+        });
+    }
+
+    /// Lets who waits for something of `side` go on: the stream's own future at once.
+    fn wake(&self, side: &Side) {
+        match side.waiter.take() {
+            Waiter::Nobody => {}
+            Waiter::Stream => self.poll(),
+            Waiter::Other(waker) => waker.wake(),
+        }
     }
 
     /// Gives the stream its future, which is polled at once.
     pub(crate) fn start(&self, task: Task) {
-        *self.task.borrow_mut() = Some(task);
+        self.task.replace(Some(task));
         self.poll();
     }
 
     /// Runs `hook` when the exchange is over and the host writes its log.
     pub(crate) fn at_end(&self, hook: Box<dyn FnOnce()>) {
         self.at_end.borrow_mut().push(hook);
+    }
+
+    /// Whether there is something to do when the exchange is over.
+    pub(crate) fn minds_its_end(&self) -> bool {
+        self.phase.get() == Phase::Request || !self.at_end.borrow().is_empty()
     }
 
     pub(crate) fn run_at_end(&self) {
@@ -142,25 +194,29 @@ impl Stream {
             return;
         };
         self.focus();
-        let waker = waker(self.id);
+        // There is nothing to drop in it.
+        let waker = ManuallyDrop::new(waker(self.id));
         let ended = task
             .as_mut()
             .poll(&mut Context::from_waker(&waker))
             .is_ready();
         // A body that was refused meanwhile has decided for the future.
         if !ended && self.phase.get() != Phase::Done {
-            *self.task.borrow_mut() = Some(task);
+            self.task.replace(Some(task));
         }
     }
 
     /// Drops what its hooks hold: they may hold the stream itself.
     pub(crate) fn forget(&self) {
+        if self.is_bare() {
+            return;
+        }
         let hooks = self.at_end.take();
         for side in [&self.request, &self.response] {
             let body = std::mem::replace(&mut *side.body.borrow_mut(), Body::Pass);
             let trailers = side.trailers.take();
-            let waits = side.waits.take();
-            drop((body, trailers, waits));
+            let waiter = side.waiter.take();
+            drop((body, trailers, waiter));
         }
         drop(hooks);
     }
@@ -247,7 +303,14 @@ impl Stream {
     }
 
     /// Tells the host to go on in each direction that it holds and need not.
+    #[inline]
     pub(crate) fn settle(&self) {
+        if self.request.held.get() != Held::Nothing || self.response.held.get() != Held::Nothing {
+            self.resume();
+        }
+    }
+
+    fn resume(&self) {
         for side in [&self.request, &self.response] {
             let held = side.held.get();
             if held == Held::Nothing || side.in_callback.get() || side.holds(held) {
@@ -306,13 +369,14 @@ impl Stream {
         &self,
         direction: Direction,
         what: Held,
+        runtime: &Runtime,
         callback: impl FnOnce(&Self),
     ) -> Action {
         let side = self.side(direction);
         let replied_before = self.replied.get();
         side.in_callback.set(true);
         callback(self);
-        Runtime::current().drain();
+        runtime.drain();
         let holds = if self.phase.get() == Phase::Done {
             // Our own response passes us, too; only what it answered is held, for good.
             self.stuck.get() || (self.replied.get() && !replied_before)
@@ -349,7 +413,7 @@ impl Stream {
     }
 
     fn say_cancelled(&self) {
-        let waiting = self.waiting.borrow().name();
+        let waiting = self.waiting.take().name();
         log_line(
             LogLevel::Warn,
             &[
@@ -368,7 +432,7 @@ impl Stream {
         match self.phase.get() {
             Phase::Next => {
                 self.phase.set(Phase::Response);
-                self.response.wake();
+                self.wake(&self.response);
             }
             // Its headers went on before its body is judged: the response waits for that.
             Phase::Request if self.request.released.get() => {}
@@ -381,19 +445,22 @@ impl Stream {
         }
     }
 
-    /// A part of a body has come, or its end.
-    pub(crate) fn on_body(&self, direction: Direction, size: usize, end: bool) -> Action {
+    /// A part of a body has come, or its end; true if it is nobody's business and goes on.
+    pub(crate) fn passes(&self, direction: Direction, size: usize, end: bool) -> bool {
         let side = self.side(direction);
         side.body_size.set(size);
         side.ended.set(end);
-        if side.released.get() && matches!(*side.body.borrow(), Body::Pass) && !self.stuck.get() {
-            return Action::Continue;
-        }
-        side.wake();
+        side.released.get() && matches!(*side.body.borrow(), Body::Pass) && !self.stuck.get()
+    }
+
+    /// A part of a body has come that does not [pass](Self::passes).
+    pub(crate) fn on_body(&self, runtime: &Runtime, direction: Direction) -> Action {
+        let side = self.side(direction);
         let mut kept = false;
-        let action = self.callback(direction, Held::Body, |stream| {
+        let action = self.callback(direction, Held::Body, runtime, |stream| {
             // Whoever waits for it looks first, and may install a rewriter.
-            Runtime::current().drain();
+            stream.wake(side);
+            runtime.drain();
             kept = stream.rewrite_or_refuse(direction);
         });
         if kept && !self.replied.get() {
@@ -404,21 +471,22 @@ impl Stream {
     }
 
     /// One end of a connection sends no more.
-    pub(crate) fn on_close(&self, direction: Direction) {
+    pub(crate) fn on_close(&self, runtime: &Runtime, direction: Direction) {
         let side = self.side(direction);
         side.ended.set(true);
-        side.wake();
-        Runtime::current().drain();
+        self.wake(side);
+        self.settle();
+        runtime.drain();
     }
 
     /// Trailers have come: the body is whole.
-    pub(crate) fn on_trailers(&self, direction: Direction) -> Action {
+    pub(crate) fn on_trailers(&self, runtime: &Runtime, direction: Direction) -> Action {
         let side = self.side(direction);
         side.ended.set(true);
         side.trailers_came.set(true);
-        side.wake();
-        self.callback(direction, Held::Body, |stream| {
-            Runtime::current().drain();
+        self.callback(direction, Held::Body, runtime, |stream| {
+            stream.wake(side);
+            runtime.drain();
             match stream.rewrite_tail(direction) {
                 Ok(()) if stream.side(direction).released.get() => {
                     stream.look_at_trailers(direction);

@@ -13,9 +13,9 @@ use std::time::Duration;
 use tidegate_sdk_sys::{Clock, Host as _, LogLevel, host};
 
 use crate::log::log_line;
-use crate::runtime::Runtime;
 use crate::runtime::ids::IdMap;
 use crate::runtime::root::Root;
+use crate::runtime::{effective, focus};
 
 /// The timers of a plugin.
 #[derive(Default)]
@@ -128,11 +128,10 @@ impl Future for Sleep {
             .wakers
             .borrow_mut()
             .insert(number, cx.waker().clone());
-        let runtime = Runtime::current();
-        let effective = runtime.effective();
-        runtime.focus(self.root.id());
+        let effective = effective();
+        focus(self.root.id());
         timers.arm(now);
-        runtime.focus(effective);
+        focus(effective);
         self.number = Some(number);
         Poll::Pending
     }
