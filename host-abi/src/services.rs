@@ -124,7 +124,9 @@ impl fmt::Display for Printable<'_> {
             for character in piece.valid().chars() {
                 match character {
                     '\'' => f.write_char(character)?,
-                    _ => character.escape_debug().try_for_each(|it| f.write_char(it))?,
+                    _ => character
+                        .escape_debug()
+                        .try_for_each(|it| f.write_char(it))?,
                 }
             }
             write!(f, "{}", piece.invalid().escape_ascii())?;
