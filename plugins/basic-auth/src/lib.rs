@@ -49,7 +49,7 @@ impl std::fmt::Debug for Secret16 {
     }
 }
 
-/// Requests of users go on with their names; a client's own copy of that header never does.
+/// Lets users in by name and password, from an htpasswd file, and tells the backend who that is.
 #[filter(config = Config, setup = prepare)]
 pub async fn basic_auth(mut req: Request, next: Next, cx: &Cx<Config, State>) -> Result<Response> {
     let config = &cx.config;
