@@ -3,6 +3,7 @@
 //! - [`Decisions`] counts what a filter decides, says why, and applies `dryRun`.
 //! - [`Cidr`] is a block of addresses in a configuration, [`CidrSet`] are many; [`HeaderName`] is the
 //!   name of a header.
+//! - [`Values`] tells one value of a header from several.
 //! - [`ip_address`] reads addresses as hosts and header fields write them.
 
 mod address;
@@ -10,6 +11,7 @@ mod cidr;
 mod cidr_set;
 mod decisions;
 mod header_name;
+mod values;
 
 pub use address::ip_address;
 pub use cidr::Cidr;
@@ -18,3 +20,4 @@ pub use decisions::Decisions;
 pub use decisions::Refusal;
 pub use header_name::HeaderName;
 pub use header_name::is_token;
+pub use values::Values;
