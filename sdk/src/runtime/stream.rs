@@ -6,6 +6,7 @@ use std::mem::ManuallyDrop;
 use std::rc::Rc;
 use std::task::{Context, Waker};
 
+use tidegate_sdk_sys::text::concat;
 use tidegate_sdk_sys::waker::{calls_with, waker};
 use tidegate_sdk_sys::{Action, BufferType, Host as _, LogLevel, StreamType, host};
 
@@ -69,7 +70,7 @@ impl Waiting {
         match self {
             Self::Unnamed => String::from("something"),
             Self::For(what) => String::from(*what),
-            Self::Backend(name) => ["an answer of backend ", name].concat(),
+            Self::Backend(name) => concat(&["an answer of backend ", name]),
         }
     }
 }
@@ -103,11 +104,11 @@ impl Stream {
     }
 
     /// Makes a stream that [is bare](Self::is_bare) another one, as new.
-    pub(crate) fn begin_again(&mut self, id: u32, root: Rc<Root>, network: bool) {
+    pub(crate) fn begin_again(&mut self, id: u32, root: &Rc<Root>, network: bool) {
         self.id = id;
         self.network = network;
-        if !Rc::ptr_eq(&self.root, &root) {
-            self.root = root;
+        if !Rc::ptr_eq(&self.root, root) {
+            self.root = Rc::clone(root);
         }
         self.phase.set(Phase::Request);
         self.request.begin_again();
@@ -124,10 +125,6 @@ impl Stream {
             && self.at_end.borrow().is_empty()
             && self.request.is_bare()
             && self.response.is_bare()
-    }
-
-    pub(crate) const fn id(&self) -> u32 {
-        self.id
     }
 
     pub(crate) fn side(&self, direction: Direction) -> &Side {
@@ -264,7 +261,7 @@ impl Stream {
     pub(crate) fn fail(&self, error: &Error) {
         let (level, response) = error.response();
         if let Some(level) = level {
-            log_line(level, &[self.root.name, ": ", &error.to_string()]);
+            log_line(level, &[self.root.name, ": ", &error.text()]);
         }
         self.reply(response);
     }
@@ -289,7 +286,7 @@ impl Stream {
             {
                 self.request.held.set(Held::Nothing);
             }
-            let why = status.to_string();
+            let why = status.text();
             log_line(
                 LogLevel::Error,
                 &[self.root.name, ": the host refused our response: ", &why],
@@ -328,7 +325,7 @@ impl Stream {
             side.held.set(Held::Nothing);
             self.focus();
             if let Err(status) = host().continue_stream(self.stream_type(side.direction)) {
-                let why = status.to_string();
+                let why = status.text();
                 log_line(LogLevel::Error, &["cannot resume a stream: ", &why]);
             }
         }
