@@ -8,12 +8,12 @@ use std::process::ExitCode;
 use serde_json::json;
 use tidegate_config::export;
 use tidegate_config::kinds;
-use tidegate_config::load::Loader;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
 use tidegate_config::render::Colour;
 use tidegate_config::render::render;
 
+use crate::builtin;
 use crate::cli::CheckArgs;
 use crate::cli::CheckFormat;
 use crate::control::Control;
@@ -21,7 +21,7 @@ use crate::control::Control;
 /// Loads, compiles, starts and configures everything once, with every call of plugins refused.
 /// Returns failure if there are errors; warnings are none.
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let mut control = Control::candid(Loader::new(&args.config));
+    let mut control = Control::candid(builtin::loader(&args.config));
     let draft = control.load(true).draft;
     let count = |severity| {
         let problems = draft.problems.iter();

@@ -388,7 +388,7 @@ impl Settings {
 fn file(decl: &PluginDecl) -> Option<&PathBuf> {
     match &decl.source {
         PluginSource::File(file) => Some(file),
-        PluginSource::Refused => None,
+        PluginSource::Builtin(_) | PluginSource::Refused => None,
     }
 }
 

@@ -13,7 +13,6 @@ use http::HeaderValue;
 use http::header::HOST;
 use serde_json::json;
 use tidegate_config::draft::Draft;
-use tidegate_config::load::Loader;
 use tidegate_config::problem::Severity;
 use tidegate_core::authority::host_of;
 use tidegate_core::client_certificate::Mode;
@@ -30,6 +29,7 @@ use tidegate_core::tcp::TcpRule;
 use tidegate_core::tls::Termination;
 use tidegate_core::tls::TlsName;
 
+use crate::builtin;
 use crate::cli::CheckFormat;
 use crate::cli::ExplainArgs;
 use crate::explain::words::Words;
@@ -60,7 +60,7 @@ impl Story {
 
 /// Says which listener and rule would have a request. Returns failure if none would.
 pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    let draft = Loader::new(&args.config).load();
+    let draft = builtin::loader(&args.config).load();
     let problems = draft.problems.iter();
     let errors = problems
         .filter(|problem| problem.severity == Severity::Error)

@@ -6,6 +6,7 @@
 mod admin;
 mod author;
 mod build;
+mod builtin;
 mod certificates;
 mod check;
 mod cli;

@@ -12,7 +12,6 @@ mod trial;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 
 use tidegate_config::draft::PluginDecl;
@@ -25,6 +24,7 @@ use tidegate_host_abi::PluginSpec;
 use tidegate_plugin_store::PluginCode;
 use tidegate_proxy::Reachable;
 
+use crate::builtin;
 use crate::code_cache::CodeFolder;
 use crate::plugins::compile::Compiler;
 use crate::plugins::compile::TryError;
@@ -166,13 +166,12 @@ impl Resolver {
         self.next.clear();
         self.declared = decls.iter().map(|decl| decl.resource.clone()).collect();
         for decl in decls {
-            let PluginSource::File(file) = &decl.source else {
-                resolved
-                    .slots
-                    .push(Slot::Refused(policy(decl.failure_policy)));
+            if decl.source == PluginSource::Refused {
+                let policy = policy(decl.failure_policy);
+                resolved.slots.push(Slot::Refused(policy));
                 continue;
-            };
-            let slot = match self.current(decl, file, store) {
+            }
+            let slot = match self.current(decl, store) {
                 Ok(good) => {
                     let slot = ready(&good);
                     let plugin = good.plugin.as_ref();
@@ -223,17 +222,12 @@ impl Resolver {
     }
 
     /// The declared version, working; else why it is refused.
-    fn current(
-        &mut self,
-        decl: &PluginDecl,
-        path: &Path,
-        store: Option<&Store>,
-    ) -> Result<Good, Vec<Problem>> {
+    fn current(&mut self, decl: &PluginDecl, store: Option<&Store>) -> Result<Good, Vec<Problem>> {
         let refused = |reason: &Reason| vec![problem(decl, reason)];
-        let code = tidegate_plugin_store::file::load(path).map_err(|err| {
+        let code = code(&decl.source).map_err(|message| {
             refused(&Reason {
                 reason: "SourceNotReadable",
-                message: chain(&err),
+                message,
                 about_config: false,
             })
         })?;
@@ -283,7 +277,7 @@ impl Resolver {
                 if let TryError::Start(start) = &err {
                     self.say(&version.spec.name, start);
                 }
-                let reason = refusal(path, &err, self.candid);
+                let reason = refusal(&named(&decl.source), &err, self.candid);
                 let problems = refused(&reason);
                 self.bad.insert(decl.resource.clone(), (version, reason));
                 Err(problems)
@@ -354,11 +348,33 @@ impl Resolver {
                 if let TryError::Start(start) = &err {
                     self.say(name, start);
                 }
-                let reason = refusal(Path::new(name), &err, self.candid).message;
+                let reason = refusal(&format!("plugin {name}"), &err, self.candid).message;
                 tracing::warn!("the stored version of {name} fails too: {reason}");
                 None
             }
         }
+    }
+}
+
+/// The code that a source has, or why it has none.
+fn code(source: &PluginSource) -> Result<PluginCode, String> {
+    match source {
+        PluginSource::File(path) => {
+            tidegate_plugin_store::file::load(path).map_err(|err| chain(&err))
+        }
+        PluginSource::Builtin(name) => {
+            builtin::code(name).ok_or_else(|| format!("{} is not in this binary", named(source)))
+        }
+        PluginSource::Refused => Err(named(source)),
+    }
+}
+
+/// A source as it is called in problems.
+fn named(source: &PluginSource) -> String {
+    match source {
+        PluginSource::File(path) => format!("plugin file {}", path.display()),
+        PluginSource::Builtin(name) => format!("builtin filter {name}"),
+        PluginSource::Refused => "a refused plugin".to_owned(),
     }
 }
 

@@ -15,7 +15,6 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use tidegate_config::draft::Draft;
 use tidegate_config::draft::ResourceStatus;
-use tidegate_config::load::Loader;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
 use tidegate_config::render::Colour;
@@ -28,6 +27,7 @@ use crate::admin;
 use crate::admin::Admin;
 use crate::admin::Bound;
 use crate::admin::Order;
+use crate::builtin;
 use crate::cli::AccessLogArg;
 use crate::cli::RunArgs;
 use crate::code_cache;
@@ -140,7 +140,7 @@ fn control(
         access_log: args.access_log.map(access_log),
         drain: args.drain_timeout,
     };
-    let mut control = Control::new(Loader::new(&args.config), store(args, config), settings);
+    let mut control = Control::new(builtin::loader(&args.config), store(args, config), settings);
     if let Some(development) = development {
         control.set_development(development);
     }

@@ -88,6 +88,8 @@ mod other_protocols;
 mod pauses;
 #[path = "gateway/plugin_kinds.rs"]
 mod plugin_kinds;
+#[path = "gateway/policies.rs"]
+mod policies;
 #[path = "gateway/process.rs"]
 mod process;
 #[path = "gateway/programs.rs"]

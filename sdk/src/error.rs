@@ -3,6 +3,7 @@
 //! A [`Deny`] is a decision: the client sees it. Every other [`Error`] is a fault: the client
 //! gets a plain 500 and the log the reason. Nothing here panics, and no status of the host does.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
@@ -254,7 +255,7 @@ impl Deny {
     pub fn status(status: u16) -> Self {
         let mut response = LocalResponse::new(status);
         response.body = reason_phrase(response.status).as_bytes().to_vec();
-        response.details = Some("denied");
+        response.details = Some(Cow::Borrowed("denied"));
         Self { response }.header("content-type", "text/plain")
     }
 
@@ -297,9 +298,10 @@ impl Deny {
         self
     }
 
-    /// Sets why, for the host's log and metrics: one word with underscores. Clients do not see it.
-    pub fn because(mut self, reason: &'static str) -> Self {
-        self.response.details = Some(reason);
+    /// Sets why, for the host's log and metrics: one word with underscores, or a phrase that operators
+    /// look for. Clients do not see it.
+    pub fn because(mut self, reason: impl Into<Cow<'static, str>>) -> Self {
+        self.response.details = Some(reason.into());
         self
     }
 

@@ -1,5 +1,6 @@
 //! The response: the backend's, as `next` gave it, or one of the filter's own.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
@@ -37,7 +38,7 @@ pub(crate) struct LocalResponse {
     pub(crate) headers: HeaderList,
     pub(crate) body: Vec<u8>,
     /// For the host's log.
-    pub(crate) details: Option<&'static str>,
+    pub(crate) details: Option<Cow<'static, str>>,
     pub(crate) grpc_status: Option<u32>,
 }
 
@@ -86,7 +87,10 @@ impl LocalResponse {
     pub(crate) fn send(&self) -> std::result::Result<(), Status> {
         host().send_local_response(
             u32::from(self.status),
-            self.details.unwrap_or("filter_response").as_bytes(),
+            self.details
+                .as_deref()
+                .unwrap_or("filter_response")
+                .as_bytes(),
             &self.headers.borrowed(),
             &self.body,
             self.grpc_status,

@@ -21,6 +21,7 @@ mod namespaces;
 mod outcome;
 mod plugin_decl;
 mod plugin_targets;
+mod plugin_values;
 mod plugins;
 mod policies;
 mod reached;
@@ -100,8 +101,14 @@ impl Patterns {
     }
 }
 
-/// The environment that plugins may read, as a function from names.
-pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+/// What the process has that plugins may use.
+#[derive(Clone, Copy)]
+pub(crate) struct Environment<'a> {
+    /// Its variables, as a function from names.
+    pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
+    /// The filters that come with it, by name.
+    pub(crate) builtins: &'a [&'static str],
+}
 
 /// Compiles a world.
 pub(crate) fn compile(

@@ -15,6 +15,7 @@ use tidegate_core::tls::TrustName;
 
 use crate::place::Origin;
 use crate::place::Place;
+use crate::place::Span;
 use crate::problem::Problem;
 use crate::resource::ResourceId;
 use crate::tree::Node;
@@ -100,6 +101,9 @@ pub struct Written {
     pub node: Node,
     /// Where the document begins that it stands in.
     pub origin: Origin,
+    /// Where values stand that came from files, Secrets, ConfigMaps and variables: no message shows
+    /// them.
+    pub hidden: Vec<Span>,
 }
 
 impl fmt::Debug for Written {
@@ -210,6 +214,9 @@ pub enum BundleSource {
 pub enum PluginSource {
     /// A file, as an absolute path.
     File(PathBuf),
+    /// A filter that comes with the gateway: one of the names that
+    /// [`Loader::with_builtins`](crate::load::Loader::with_builtins) was given.
+    Builtin(&'static str),
     /// The resource is refused or missing and has no last good version: there is nothing to fetch.
     /// Its requests get what [`PluginDecl::failure_policy`] says.
     Refused,
@@ -267,7 +274,8 @@ pub struct AcceptedDocument {
     pub line: u32,
     /// The text of the document, which may hold other resources too.
     pub text: Arc<str>,
-    /// Files that it names and that were read with it, by the path it names: endpoints.
+    /// Files that it names and that were read with it, by the path it names: endpoints, values of a
+    /// configuration.
     pub files: Vec<(String, Arc<str>)>,
 }
 

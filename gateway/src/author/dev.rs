@@ -16,7 +16,6 @@ use std::time::SystemTime;
 use anyhow::Context as _;
 use anyhow::bail;
 use tidegate_config::draft::PluginSource;
-use tidegate_config::load::Loader;
 use tidegate_toolchain::compiler::Toolchain;
 
 use crate::author;
@@ -25,6 +24,7 @@ use crate::author::build::Built;
 use crate::author::build::Profile;
 use crate::author::dev::sources::Sources;
 use crate::author::project::Project;
+use crate::builtin;
 use crate::cli::DevArgs;
 use crate::cli::RunArgs;
 use crate::control::development::Development;
@@ -131,7 +131,7 @@ fn drain(changes: &mpsc::Receiver<()>) {
 
 /// Checks what concerns the backends, and puts demos where nothing listens.
 fn prepare(config: &Path, development: &Development) -> anyhow::Result<()> {
-    let draft = Loader::new(config).load();
+    let draft = builtin::loader(config).load();
     let released = PluginSource::File(development.released.clone());
     if !draft.plugins.iter().any(|plugin| plugin.source == released) {
         let file = build::shown(&development.released);

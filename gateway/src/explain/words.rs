@@ -55,7 +55,7 @@ impl Words<'_> {
         };
         let state = match plugin.source {
             PluginSource::Refused => ", refused",
-            PluginSource::File(_) => "",
+            PluginSource::File(_) | PluginSource::Builtin(_) => "",
         };
         format!("{} ({policy}{state})", plugin.name.0)
     }

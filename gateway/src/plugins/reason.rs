@@ -1,7 +1,5 @@
 //! Between the words of the configuration and those of the host: what a plugin is, and why it is not.
 
-use std::path::Path;
-
 use tidegate_config::draft;
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::problem::Problem;
@@ -37,17 +35,17 @@ pub(crate) fn problem(decl: &PluginDecl, reason: &Reason) -> Problem {
         .reason(reason.reason)
 }
 
-/// Why a version that was tried is refused; see [`not_started`] for `candid`.
-pub(crate) fn refusal(path: &Path, err: &TryError, candid: bool) -> Reason {
+/// Why a version of `what` that was tried is refused; see [`not_started`] for `candid`.
+pub(crate) fn refusal(what: &str, err: &TryError, candid: bool) -> Reason {
     let (reason, about_config, message) = match err {
-        // What a guest thinks of its configuration needs no path.
+        // What a guest thinks of its configuration needs no source.
         TryError::Start(start) => return not_started(start, candid),
         TryError::Engine(_) => ("NoRuntime", false, chain(err)),
         TryError::Module(_) => ("InvalidModule", false, chain(err)),
     };
     Reason {
         reason,
-        message: format!("plugin file {}: {message}", path.display()),
+        message: format!("{what}: {message}"),
         about_config,
     }
 }

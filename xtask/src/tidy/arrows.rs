@@ -5,15 +5,17 @@
 use crate::packages::{Kind, Package};
 
 /// Each crate of ours, and the crates of ours that it may use.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("tidegate-core", &[]),
     ("tidegate-host-abi", &[]),
+    ("tidegate-builtins", &[]),
     ("tidegate-config", &["tidegate-core"]),
     ("tidegate-plugin-store", &["tidegate-core"]),
     ("tidegate-proxy", &["tidegate-core", "tidegate-host-abi"]),
     (
         "tidegate",
         &[
+            "tidegate-builtins",
             "tidegate-config",
             "tidegate-core",
             "tidegate-host-abi",
@@ -22,6 +24,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
             "tidegate-toolchain",
         ],
     ),
+    ("tidegate-policy", &["tidegate-sdk"]),
     ("tidegate-sdk-sys", &[]),
     ("tidegate-sdk-macros", &[]),
     ("tidegate-sdk", &["tidegate-sdk-macros", "tidegate-sdk-sys"]),
@@ -77,7 +80,7 @@ fn allowed(package: &Package) -> Option<&'static [&'static str]> {
         return Some(&["tidegate-toolchain"]);
     }
     if package.is_filter() {
-        return Some(&["tidegate-sdk"]);
+        return Some(&["tidegate-policy", "tidegate-sdk"]);
     }
     if package.folder.starts_with("examples") {
         return Some(ANYTHING);

@@ -54,7 +54,11 @@ impl Loader {
         loop {
             let candidates = self.candidates(inputs, &refused);
             let world = World::new(&candidates, &gone);
-            let compiled = compile::compile(&world, &mut self.patterns, &*self.env);
+            let env = compile::Environment {
+                variable: &*self.env,
+                builtins: &self.builtins,
+            };
+            let compiled = compile::compile(&world, &mut self.patterns, env);
             let falling: HashSet<ResourceId> = compiled
                 .problems
                 .iter()

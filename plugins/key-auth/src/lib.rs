@@ -1,0 +1,74 @@
+//! Lets in requests with a key of a known consumer, and tells the backend who that is.
+//!
+//! - `config` is what the plugin is configured with, `digest` and `moment` what stands in it.
+//! - `places` finds keys in requests and takes them out.
+//! - `table` finds whom a key belongs to, in a time that tells nothing.
+//! - `decide` puts these together.
+
+mod config;
+mod decide;
+mod digest;
+mod moment;
+mod places;
+mod table;
+
+use tidegate_policy::Decisions;
+use tidegate_policy::decisions;
+use tidegate_sdk::prelude::*;
+use tidegate_sdk::warn;
+
+pub use config::Config;
+
+use decide::Decision;
+use decide::decide;
+use table::Table;
+
+const DECISIONS: Decisions = decisions!("key_auth");
+
+/// What the setup makes.
+#[derive(Debug)]
+pub struct State {
+    table: Table,
+    /// What `WWW-Authenticate` says.
+    challenge: String,
+}
+
+/// Requests with a key go on with the name of its consumer; a client's own copy of that header never does.
+#[filter(config = Config, setup = prepare)]
+pub async fn key_auth(mut req: Request, next: Next, cx: &Cx<Config, State>) -> Result<Response> {
+    let config = &cx.config;
+    match decide(&req, cx) {
+        Decision::Known(key, offered) => {
+            req.headers_mut()
+                .set(&config.consumer_header, &key.consumer)?;
+            if !config.forward {
+                offered.take_out(&mut req)?;
+            }
+            DECISIONS.allow(cx);
+        }
+        Decision::Anonymous => {
+            req.headers_mut().remove(&config.consumer_header);
+            DECISIONS.allow(cx);
+        }
+        Decision::Refused(why) => {
+            req.headers_mut().remove(&config.consumer_header);
+            let refusal = why.refusal(&cx.state.challenge);
+            DECISIONS.refuse(cx, config.dry_run, refusal)?;
+        }
+    }
+    next.run(req).await
+}
+
+async fn prepare(cx: &Cx<Config>) -> Result<State> {
+    let now = cx.unix_time();
+    for key in &cx.config.keys {
+        if key.not_after.is_some_and(|end| now >= end.since_1970()) {
+            warn!("a key has expired", consumer = key.consumer);
+        }
+    }
+    let digests = cx.config.keys.iter().map(|key| key.sha256);
+    Ok(State {
+        table: Table::new(cx.random()?, digests),
+        challenge: places::challenge(&cx.config.realm, &cx.config.places),
+    })
+}
