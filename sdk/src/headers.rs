@@ -2,6 +2,7 @@
 //!
 //! Nothing is copied but what is asked for. Names are compared without case.
 
+use tidegate_sdk_sys::text::concat;
 use tidegate_sdk_sys::{Host as _, MapType, host};
 
 use crate::error::{Error, Result};
@@ -108,7 +109,7 @@ impl<'a> HeadersMut<'a> {
     pub fn remove(&mut self, name: &str) {
         self.stream.focus();
         if let Err(status) = host().remove_header(self.map, name.as_bytes()) {
-            let why = status.to_string();
+            let why = status.text();
             crate::log::log_line(
                 crate::log::LogLevel::Warn,
                 &["cannot remove header ", name, ": ", &why],
@@ -237,7 +238,7 @@ const fn letters(first: u8) -> u64 {
 
 #[cold]
 fn wrong(what: &str, name: &str) -> Error {
-    Error::new([what, name].concat())
+    Error::new(concat(&[what, name]))
 }
 
 #[cfg(test)]

@@ -97,7 +97,9 @@ impl Runtime {
     /// Makes this the current one while `callback` runs, which is about `context`.
     #[inline]
     pub(crate) fn enter<T>(self: &Rc<Self>, context: u32, callback: impl FnOnce() -> T) -> T {
-        let is_current = CURRENT.with_borrow(|it| ptr::eq(it.as_ptr(), Rc::as_ptr(self)));
+        // A module has this one only.
+        let is_current = cfg!(target_family = "wasm")
+            || CURRENT.with_borrow(|it| ptr::eq(it.as_ptr(), Rc::as_ptr(self)));
         let before = (!is_current).then(|| self.displace());
         EFFECTIVE.set(context);
         let answer = callback();
@@ -147,8 +149,7 @@ impl Runtime {
             let task = background.get_mut(number);
             task.is_none_or(|it| std::mem::replace(&mut it.queued, true))
         } else {
-            let streams = self.streams.borrow();
-            let stream = streams.get(number);
+            let stream = self.stream(number);
             stream.is_none_or(|it| it.queued.replace(true))
         };
         if !queued {
@@ -158,10 +159,11 @@ impl Runtime {
 
     /// Begins a stream; the host has announced it.
     pub(crate) fn begin_stream(&self, context: u32, root: Rc<Root>, network: bool) {
-        self.streams.borrow_mut().begin(context, root, network);
+        let before = self.streams.borrow_mut().begin(context, root, network);
+        drop(before);
     }
 
-    #[inline]
+    #[inline(never)]
     pub(crate) fn stream(&self, context: u32) -> Option<Rc<Stream>> {
         self.streams.borrow().get(context).map(Rc::clone)
     }

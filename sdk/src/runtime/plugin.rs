@@ -110,7 +110,7 @@ async fn set_up<D: Definition>(root: Rc<Root>, configured: Rc<Configured<D>>) {
         match D::setup(cx).await {
             Ok(state) => return configured.setup.done(Rc::new(state)),
             Err(error) => {
-                let message = error.to_string();
+                let message = error.text();
                 log_line(LogLevel::Error, &[D::NAME, ": setup failed: ", &message]);
                 if configured.setup.failed(&message) {
                     return;
@@ -135,7 +135,7 @@ async fn repeat<D: Definition>(
         };
         let cx = Cx::new(Rc::clone(&configured.config), state, Rc::clone(&root), None);
         if let Err(error) = (job.run)(cx).await {
-            let message = error.to_string();
+            let message = error.text();
             log_line(
                 LogLevel::Error,
                 &[D::NAME, ": ", job.name, " failed: ", &message],
@@ -168,7 +168,7 @@ impl<D: Definition> Plugins<D> {
             self.runtime.remove_root(context);
             let configured = self.configure(&root, size);
             if let Err(error) = &configured {
-                log_line(LogLevel::Error, &[D::NAME, ": ", &error.to_string()]);
+                log_line(LogLevel::Error, &[D::NAME, ": ", &error.text()]);
             }
             configured.is_ok()
         })

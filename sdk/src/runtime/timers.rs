@@ -54,8 +54,10 @@ impl Timers {
         let found = same
             .take_while(|it| it.0 == moment)
             .position(|it| it.1 == number);
-        if let Some(at) = found {
-            due.remove(from + at);
+        if let Some(at) = found.map(|at| from + at)
+            && at < due.len()
+        {
+            due.remove(at);
         }
     }
 
@@ -83,10 +85,7 @@ impl Timers {
         if self.period.replace(period) != period
             && let Err(status) = host().set_tick_period(period)
         {
-            log_line(
-                LogLevel::Error,
-                &["cannot set a timer: ", &status.to_string()],
-            );
+            log_line(LogLevel::Error, &["cannot set a timer: ", &status.text()]);
         }
     }
 }
