@@ -17,10 +17,10 @@ const SPECIAL: &str = "^$\\.*+?()[]{}|/-";
 #[derive(Debug, PartialEq, Eq)]
 enum Node {
     One(Vec<(char, char)>, Negated),
-    Seq(Vec<Node>),
-    OneOf(Vec<Node>),
+    Seq(Vec<Self>),
+    OneOf(Vec<Self>),
     /// The most is `u16::MAX` for any number.
-    Repeat(Box<Node>, u16, u16),
+    Repeat(Box<Self>, u16, u16),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

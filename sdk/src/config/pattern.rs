@@ -28,13 +28,13 @@ pub enum Node {
         negated: bool,
     },
     /// One after the other.
-    Seq(&'static [Node]),
+    Seq(&'static [Self]),
     /// One of them.
-    OneOf(&'static [Node]),
+    OneOf(&'static [Self]),
     /// The same several times.
     Repeat {
         /// It.
-        node: &'static Node,
+        node: &'static Self,
         /// The fewest times.
         min: u16,
         /// The most times; the largest number stands for any.

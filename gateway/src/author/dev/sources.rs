@@ -64,7 +64,9 @@ impl Sources {
             known.depends = depends.to_vec();
         }
         known.files = files(&project.folder, &known.depends);
-        self.watch.set(known.files.iter().cloned().collect(), since);
+        let sources = known.files.iter();
+        let sources = sources.filter(|file| known.depends.contains(file) || is_source(file));
+        self.watch.set(sources.cloned().collect(), since);
     }
 
     /// Waits until a file has changed, is new, or is gone; changes that come together are one.
@@ -95,6 +97,13 @@ fn files(folder: &Path, depends: &[PathBuf]) -> BTreeSet<PathBuf> {
     }
     list(folder, Depth::Whole, &mut files);
     files
+}
+
+/// Whether a compiler that has not read a file yet may do so next. Others, such as a log that stands
+/// in the folder and grows with every build, count once they are read.
+fn is_source(file: &Path) -> bool {
+    let extension = file.extension().and_then(|it| it.to_str());
+    extension.is_some_and(|it| ["rs", "toml"].contains(&it))
 }
 
 /// How far a folder is looked through.
