@@ -131,10 +131,8 @@ fn list(folder: &Path, depth: Depth, found: &mut BTreeSet<PathBuf>) {
             continue;
         }
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() => {
-                if depth == Depth::Whole {
-                    list(&entry.path(), depth, found);
-                }
+            Ok(kind) if kind.is_dir() && depth == Depth::Whole => {
+                list(&entry.path(), depth, found);
             }
             Ok(kind) if kind.is_file() => {
                 found.insert(entry.path());
@@ -181,7 +179,7 @@ mod tests {
         let own = tempfile::tempdir().expect("a folder");
         let other = tempfile::tempdir().expect("a folder");
         let put = |folder: &Path, name: &str| {
-            std::fs::write(folder.join(name), "").expect("written");
+            fs::write(folder.join(name), "").expect("written");
         };
         put(own.path(), "lib.rs");
         put(other.path(), "lib.rs");
