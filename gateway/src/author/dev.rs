@@ -22,6 +22,7 @@ use crate::author;
 use crate::author::build;
 use crate::author::build::Built;
 use crate::author::build::Profile;
+use crate::author::build::Say;
 use crate::author::dev::sources::Sources;
 use crate::author::project::Project;
 use crate::builtin;
@@ -100,13 +101,13 @@ fn first_build(
 ) -> Built {
     loop {
         let since = SystemTime::now();
-        match build_once(project, toolchain) {
+        match build_once(project, toolchain, Say::All) {
             Ok(built) => {
                 sources.follow(project, &built.depends, since);
                 return built;
             }
             Err(err) => {
-                author::say(&format!("{err:#}; waiting for a change"));
+                author::say(&format!("{}; waiting for a change", why(&err)));
                 sources.wait(project, changes);
                 sources.follow(project, &[], SystemTime::now());
             }
@@ -114,13 +115,23 @@ fn first_build(
     }
 }
 
-fn build_once(project: &Project, toolchain: Toolchain) -> anyhow::Result<Built> {
+fn build_once(project: &Project, toolchain: Toolchain, say: Say) -> anyhow::Result<Built> {
     let started = Instant::now();
-    let built = build::build(project, Profile::Fast, toolchain)?;
+    let built = build::build(project, Profile::Fast, toolchain, say)?;
     let took = started.elapsed().as_secs_f64();
     let shown = build::shown(&built.path);
     author::say(&format!("built {shown} in {took:.1} s"));
     Ok(built)
+}
+
+/// Why there is no module. Of what does not compile the compiler has said enough.
+fn why(err: &anyhow::Error) -> String {
+    let top = err.to_string();
+    if top == build::BROKEN {
+        top
+    } else {
+        format!("{err:#}")
+    }
 }
 
 /// Checks what concerns the backends, and puts demos where nothing listens.
@@ -171,11 +182,11 @@ impl Builder {
         loop {
             self.sources.wait(&self.project, &self.changes);
             let since = SystemTime::now();
-            match build_once(&self.project, self.toolchain) {
+            match build_once(&self.project, self.toolchain, Say::Little) {
                 Ok(built) => self.sources.follow(&self.project, &built.depends, since),
                 Err(err) => {
                     self.sources.follow(&self.project, &[], since);
-                    author::say(&format!("{err:#}; the filter before serves on"));
+                    author::say(&format!("{}; the filter before serves on", why(&err)));
                 }
             }
         }

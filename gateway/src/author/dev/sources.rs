@@ -64,7 +64,9 @@ impl Sources {
             known.depends = depends.to_vec();
         }
         known.files = files(&project.folder, &known.depends);
-        self.watch.set(known.files.iter().cloned().collect(), since);
+        let sources = known.files.iter();
+        let sources = sources.filter(|file| known.depends.contains(file) || is_source(file));
+        self.watch.set(sources.cloned().collect(), since);
     }
 
     /// Waits until a file has changed, is new, or is gone; changes that come together are one.
@@ -97,6 +99,13 @@ fn files(folder: &Path, depends: &[PathBuf]) -> BTreeSet<PathBuf> {
     files
 }
 
+/// Whether a compiler that has not read a file yet may do so next. Others, such as a log that stands
+/// in the folder and grows with every build, count once they are read.
+fn is_source(file: &Path) -> bool {
+    let extension = file.extension().and_then(|it| it.to_str());
+    extension.is_some_and(|it| ["rs", "toml"].contains(&it))
+}
+
 /// How far a folder is looked through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Depth {
@@ -122,10 +131,8 @@ fn list(folder: &Path, depth: Depth, found: &mut BTreeSet<PathBuf>) {
             continue;
         }
         match entry.file_type() {
-            Ok(kind) if kind.is_dir() => {
-                if depth == Depth::Whole {
-                    list(&entry.path(), depth, found);
-                }
+            Ok(kind) if kind.is_dir() && depth == Depth::Whole => {
+                list(&entry.path(), depth, found);
             }
             Ok(kind) if kind.is_file() => {
                 found.insert(entry.path());
@@ -172,7 +179,7 @@ mod tests {
         let own = tempfile::tempdir().expect("a folder");
         let other = tempfile::tempdir().expect("a folder");
         let put = |folder: &Path, name: &str| {
-            std::fs::write(folder.join(name), "").expect("written");
+            fs::write(folder.join(name), "").expect("written");
         };
         put(own.path(), "lib.rs");
         put(other.path(), "lib.rs");
