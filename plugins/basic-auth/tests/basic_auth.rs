@@ -400,6 +400,7 @@ fn mistakes_in_the_configuration_say_their_line_and_show_no_secret() {
         ("realm", json!("a\"b")),
         ("remember", json!("0s")),
         ("userHeader", json!("host")),
+        ("userHeader", json!("Authorization")),
     ] {
         let mut config = json!({"users": good});
         config[field] = value;
