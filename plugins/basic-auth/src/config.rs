@@ -13,7 +13,7 @@ pub struct Config {
     /// Names and hashes of passwords, as `htpasswd -B` writes them: `name:hash`, one a line. bcrypt (`$2y$`, `$2b$`, `$2a$`, of cost 4 to 14), `$apr1$` and `{SHA}`.
     pub(crate) users: Users,
     /// The header that tells the backend the user's name. What clients send in it is removed.
-    #[config(default = "x-user")]
+    #[config(default = "x-user", validate = not_credentials)]
     pub(crate) user_header: HeaderName,
     /// Whether the backend gets `Authorization` too, with the password.
     #[config(default = false)]
@@ -39,4 +39,12 @@ fn plain(text: &str) -> Result<(), String> {
         return Ok(());
     }
     Err("expected text without quotes, backslashes and control characters".to_owned())
+}
+
+/// Not the header that credentials are in: one of both would be lost.
+fn not_credentials(name: &HeaderName) -> Result<(), String> {
+    if &**name == "authorization" {
+        return Err("this is the header with the password: choose another".to_owned());
+    }
+    Ok(())
 }

@@ -10,7 +10,7 @@ use tidegate_sdk::config::Schema;
 use crate::hash::Hash;
 
 /// Most users of a plugin.
-const MOST: usize = 10_000;
+pub(crate) const MOST: usize = 10_000;
 /// Most lines of which it is said what is wrong.
 const MOST_TOLD: usize = 10;
 

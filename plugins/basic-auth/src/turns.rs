@@ -25,11 +25,12 @@ pub(crate) struct Turns(RefCell<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    /// The number of the ticket whose turn it is.
+    /// Whose turn it is.
     current: Option<Ticket>,
     waiting: VecDeque<(Ticket, Option<Waker>)>,
     /// Of all of them.
     rounds: u32,
+    /// How many tickets there were.
     last: u64,
 }
 
@@ -124,5 +125,73 @@ impl Drop for Turn {
         } else {
             inner.waiting.retain(|it| it.0 != self.ticket);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(number: u8) -> Option<IpAddr> {
+        Some(IpAddr::from([192, 0, 2, number]))
+    }
+
+    fn has_come(turn: &Turn) -> bool {
+        turn.turns.0.borrow().current == Some(turn.ticket)
+    }
+
+    #[test]
+    fn turns_go_round_clients_and_in_order_for_each() {
+        let turns: Rc<Turns> = Rc::default();
+        let enter = |number| turns.enter(client(number), 16).unwrap();
+        let mut waiting: Vec<(usize, Turn)> = [1, 1, 1, 2, 2, 3]
+            .into_iter()
+            .map(enter)
+            .enumerate()
+            .collect();
+        let mut order = Vec::new();
+        while let Some(at) = waiting.iter().position(|it| has_come(&it.1)) {
+            order.push(waiting.remove(at).0);
+        }
+        assert_eq!(order, [0, 3, 1, 4, 2, 5]);
+        assert!(waiting.is_empty());
+    }
+
+    #[test]
+    fn one_that_gives_up_makes_room_and_holds_nobody_up() {
+        let turns: Rc<Turns> = Rc::default();
+        let first = turns.enter(client(1), 16).unwrap();
+        let second = turns.enter(client(2), 16).unwrap();
+        let third = turns.enter(client(3), 16).unwrap();
+        drop(second);
+        drop(first);
+        assert!(has_come(&third));
+        drop(third);
+        assert_eq!(turns.0.borrow().rounds, 0);
+        assert!(turns.0.borrow().current.is_none());
+    }
+
+    #[test]
+    fn what_waits_is_bounded_by_rounds_by_number_and_for_each_client() {
+        let turns: Rc<Turns> = Rc::default();
+        let long = turns.enter(client(1), MOST_ROUNDS * 2).unwrap();
+        assert!(turns.enter(client(2), 16).is_none());
+        drop(long);
+
+        let half = MOST_ROUNDS / 2;
+        let both = [turns.enter(client(1), half), turns.enter(client(2), half)];
+        assert!(both.iter().all(Option::is_some));
+        assert!(turns.enter(client(3), 16).is_none());
+        drop(both);
+
+        let of_one: Vec<_> = (0..100)
+            .filter_map(|_| turns.enter(client(1), 16))
+            .collect();
+        assert_eq!(of_one.len(), MOST_OF_CLIENT + 1);
+        let of_all: Vec<_> = (0..=255)
+            .flat_map(|number| [number; 2])
+            .filter_map(|number| turns.enter(client(number), 16))
+            .collect();
+        assert_eq!(of_one.len() + of_all.len(), MOST_WAITING + 1);
     }
 }

@@ -146,7 +146,8 @@ fn a_name_that_nobody_has_takes_the_time_of_a_hash() {
 #[test]
 fn a_password_is_verified_once_for_all_who_send_it_and_remembered() {
     let mut h = configured(json!({"users": COST_10}));
-    let exchanges: Vec<_> = (0..5)
+    // More than may wait, if each were verified.
+    let exchanges: Vec<_> = (0..50)
         .map(|_| h.begin(with("slow:correct horse")))
         .collect();
     for exchange in exchanges {
@@ -173,16 +174,17 @@ fn a_client_that_leaves_holds_nobody_up() {
 fn a_flood_of_passwords_is_refused_and_those_who_are_remembered_go_on() {
     let mut h = configured(json!({"users": COST_10}));
     passes(&mut h, with("slow:correct horse"));
-    let flood: Vec<_> = (0..40)
+    let flood: Vec<_> = (0..80)
         .map(|number| h.begin(with(format!("slow:{number}"))))
         .collect();
-    h.wait_for("refusals", |h| h.metric("basic_auth_denied_busy") >= 7);
+    h.wait_for("a refusal", |h| h.metric("basic_auth_denied_busy") > 0);
     passes(&mut h, with("slow:correct horse"));
-    let mut statuses: Vec<u16> = flood.into_iter().map(|it| it.finish().status()).collect();
-    statuses.sort_unstable();
-    // One that computes, those of one client that may wait, and the rest.
-    assert_eq!(statuses.iter().filter(|it| **it == 401).count(), 33);
-    assert_eq!(statuses.iter().filter(|it| **it == 503).count(), 7);
+    let statuses: Vec<u16> = flood.into_iter().map(|it| it.finish().status()).collect();
+    let count = |status: u16| statuses.iter().filter(|it| **it == status).count();
+    // One that computes, those of one client that may wait, and whoever comes when these are done.
+    assert!(count(401) >= 33, "{statuses:?}");
+    assert!(count(503) > 0, "{statuses:?}");
+    assert_eq!(count(401) + count(503), statuses.len(), "{statuses:?}");
 }
 
 #[test]
@@ -398,6 +400,7 @@ fn mistakes_in_the_configuration_say_their_line_and_show_no_secret() {
         ("realm", json!("a\"b")),
         ("remember", json!("0s")),
         ("userHeader", json!("host")),
+        ("userHeader", json!("Authorization")),
     ] {
         let mut config = json!({"users": good});
         config[field] = value;
