@@ -165,6 +165,8 @@ pub(crate) enum AccessLogArg {
     Text,
     /// JSON objects
     Json,
+    /// A short line for each request, at once, for somebody who watches
+    Brief,
     /// Nothing
     Off,
 }

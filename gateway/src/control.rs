@@ -129,8 +129,10 @@ impl Control {
         }
     }
 
-    /// Puts a filter's author's words in the place of what resources say.
+    /// Puts a filter's author's words in the place of what resources say. Problems have also what
+    /// guests say: whoever sees them sees all.
     pub(crate) fn set_development(&mut self, development: Development) {
+        self.resolver.be_candid();
         self.development = Some(development);
     }
 

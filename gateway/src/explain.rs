@@ -30,6 +30,7 @@ use tidegate_core::tls::Termination;
 use tidegate_core::tls::TlsName;
 
 use crate::builtin;
+use crate::check::counted;
 use crate::cli::CheckFormat;
 use crate::cli::ExplainArgs;
 use crate::explain::words::Words;
@@ -67,10 +68,7 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
         .count();
     if errors > 0 {
         let config = args.config.display();
-        let errors = match errors {
-            1 => "1 error".to_owned(),
-            more => format!("{more} errors"),
-        };
+        let errors = counted(errors, "error");
         eprintln!(
             "{errors}: what is refused does not count here (`tidegate check -c {config}` shows \
              them)"

@@ -139,6 +139,11 @@ impl Resolver {
         }
     }
 
+    /// From now on reasons have what guests say.
+    pub(crate) fn be_candid(&mut self) {
+        self.candid = true;
+    }
+
     /// Keeps compiled code there.
     pub(crate) fn set_cache(&mut self, cache: CodeFolder) {
         self.compiler.set_cache(cache);

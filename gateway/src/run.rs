@@ -307,6 +307,7 @@ fn access_log(arg: AccessLogArg) -> AccessLog {
     match arg {
         AccessLogArg::Text => AccessLog::Text,
         AccessLogArg::Json => AccessLog::Json,
+        AccessLogArg::Brief => AccessLog::Brief,
         AccessLogArg::Off => AccessLog::Off,
     }
 }

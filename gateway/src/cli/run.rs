@@ -62,7 +62,7 @@ impl RunArgs {
             admin_token_file: None,
             // More than one: what workers do not share is seen.
             workers: Some(2),
-            access_log: None,
+            access_log: Some(AccessLogArg::Brief),
             allow_partial: true,
             state_dir: Some("off".into()),
             code_cache: Some("off".into()),
