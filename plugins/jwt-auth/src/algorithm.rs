@@ -107,12 +107,9 @@ impl Algorithm {
     #[must_use]
     pub const fn family(self) -> Family {
         match self {
-            Self::Rs256
-            | Self::Rs384
-            | Self::Rs512
-            | Self::Ps256
-            | Self::Ps384
-            | Self::Ps512 => Family::Rsa,
+            Self::Rs256 | Self::Rs384 | Self::Rs512 | Self::Ps256 | Self::Ps384 | Self::Ps512 => {
+                Family::Rsa
+            }
             Self::Es256 => Family::P256,
             Self::Es384 => Family::P384,
             Self::EdDsa => Family::Ed25519,

@@ -73,7 +73,10 @@ pub fn check(
     }
     if let Some(longest) = rules.max_lifetime {
         let (Some(expires), Some(issued)) = (expires, issued) else {
-            return Err(Flaw::new(Reason::LifetimeTooLong, "it has no `exp` or `iat`"));
+            return Err(Flaw::new(
+                Reason::LifetimeTooLong,
+                "it has no `exp` or `iat`",
+            ));
         };
         if expires - issued > longest.as_secs_f64() {
             return Err(Reason::LifetimeTooLong.into());

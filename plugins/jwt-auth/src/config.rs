@@ -265,7 +265,9 @@ fn is_sound(provider: &Provider) -> Result<(), String> {
         }
         let is_read = |name: &str| provider.from_headers.iter().any(|it| &*it.name == name);
         if is_read(header) || header == "authorization" && provider.reads_authorization() {
-            return Err(format!("header {header} has the token: claims need another"));
+            return Err(format!(
+                "header {header} has the token: claims need another"
+            ));
         }
         if header == "cookie" {
             return Err("header cookie cannot be set to a claim".to_owned());
@@ -284,9 +286,7 @@ impl Provider {
     /// Whether nobody says where tokens are: they are where RFC 6750 has them.
     #[must_use]
     pub fn reads_authorization(&self) -> bool {
-        self.from_headers.is_empty()
-            && self.from_params.is_empty()
-            && self.from_cookies.is_empty()
+        self.from_headers.is_empty() && self.from_params.is_empty() && self.from_cookies.is_empty()
     }
 
     /// What logs and metrics call it: letters, digits and underscores.

@@ -189,7 +189,12 @@ fn signed_by(cx: &Cx<Config, State>, source: &Source, token: &Token<'_>) -> Resu
     cx.counter("jwt_auth_verifications").add(1);
     let candidates = keys.candidates(token.algorithm, token.key_id.as_deref())?;
     let has_signed = |key: &&crate::keys::Key| {
-        verify::in_module(token.algorithm, &key.material, token.message, &token.signature)
+        verify::in_module(
+            token.algorithm,
+            &key.material,
+            token.message,
+            &token.signature,
+        )
     };
     match candidates.iter().any(has_signed) {
         true => Ok(()),

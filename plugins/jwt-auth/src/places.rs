@@ -96,7 +96,9 @@ impl Place {
                 let query = target.split_once('?').map_or("", |(_, query)| query);
                 let params = form_urlencoded::parse(query.as_bytes());
                 let named = params.filter(|(key, _)| key == name);
-                named.map(|(_, value)| value.into_owned().into_bytes()).collect()
+                named
+                    .map(|(_, value)| value.into_owned().into_bytes())
+                    .collect()
             }
             Kind::Cookie(name) => {
                 let lines = req.headers().get_all("cookie");
@@ -149,7 +151,9 @@ impl Header {
         if value.contains(&b',') {
             let lines = req.headers().get_all(&self.name);
             if lines.len() > 1 {
-                let tokens = lines.iter().filter(|it| self.token(it.as_bytes()).is_some());
+                let tokens = lines
+                    .iter()
+                    .filter(|it| self.token(it.as_bytes()).is_some());
                 return match tokens.count() {
                     0 => Found::Nothing,
                     _ => Found::Several,

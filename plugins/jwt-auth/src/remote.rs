@@ -56,7 +56,10 @@ impl Remote {
 
     /// The keys, if there are any.
     pub(crate) fn keys(&self) -> Option<Rc<KeySet>> {
-        self.held.borrow().as_ref().map(|held| Rc::clone(&held.keys))
+        self.held
+            .borrow()
+            .as_ref()
+            .map(|held| Rc::clone(&held.keys))
     }
 
     /// Which keys these are; each change gives another number.
@@ -123,8 +126,17 @@ impl Remote {
             }
             Err(why) => {
                 cx.counter("jwt_auth_jwks_fetch_failures").add(1);
-                let used = if self.keys().is_some() { "the last ones" } else { "none" };
-                warn!("cannot fetch keys", issuer = self.label, why = why, used = used);
+                let used = if self.keys().is_some() {
+                    "the last ones"
+                } else {
+                    "none"
+                };
+                warn!(
+                    "cannot fetch keys",
+                    issuer = self.label,
+                    why = why,
+                    used = used
+                );
                 false
             }
         }
@@ -132,7 +144,9 @@ impl Remote {
 
     async fn ask<C, S>(&self, cx: &Cx<C, S>) -> Result<Vec<u8>> {
         let backend = cx.backend(&self.config.backend);
-        let mut call = backend.get(&self.config.path).header("accept", "application/json");
+        let mut call = backend
+            .get(&self.config.path)
+            .header("accept", "application/json");
         if let Some(host) = &self.config.host {
             call = call.host(host);
         }

@@ -162,7 +162,10 @@ impl PublicKey {
         }
         let modulus = BoxedUint::from_be_slice_vartime(&self.modulus);
         let modulus = Option::from(Odd::new(modulus))?;
-        Some(self.params.get_or_init(|| BoxedMontyParams::new_vartime(modulus)))
+        Some(
+            self.params
+                .get_or_init(|| BoxedMontyParams::new_vartime(modulus)),
+        )
     }
 }
 

@@ -71,9 +71,7 @@ impl State {
             types.push(provider.types.iter().map(|it| kind_of(it)).collect());
             sources.push(match &provider.jwks {
                 Jwks::Inline(keys) => Source::Fixed(Rc::clone(&keys.0)),
-                Jwks::Remote(keys) => {
-                    Source::Remote(Rc::new(Remote::new(number, provider, keys)))
-                }
+                Jwks::Remote(keys) => Source::Remote(Rc::new(Remote::new(number, provider, keys))),
             });
         }
         Self {
