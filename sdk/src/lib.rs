@@ -39,6 +39,7 @@ mod setup;
 pub mod shared;
 pub mod sse;
 pub mod time;
+pub mod verify;
 
 /// What nearly every filter uses.
 pub mod prelude {

@@ -21,6 +21,7 @@ mod namespaces;
 mod outcome;
 mod plugin_decl;
 mod plugin_targets;
+mod plugin_values;
 mod plugins;
 mod policies;
 mod reached;

@@ -15,6 +15,7 @@ use tidegate_core::tls::TrustName;
 
 use crate::place::Origin;
 use crate::place::Place;
+use crate::place::Span;
 use crate::problem::Problem;
 use crate::resource::ResourceId;
 use crate::tree::Node;
@@ -100,6 +101,9 @@ pub struct Written {
     pub node: Node,
     /// Where the document begins that it stands in.
     pub origin: Origin,
+    /// Where values stand that came from files, Secrets, ConfigMaps and variables: no message shows
+    /// them.
+    pub hidden: Vec<Span>,
 }
 
 impl fmt::Debug for Written {
@@ -270,7 +274,8 @@ pub struct AcceptedDocument {
     pub line: u32,
     /// The text of the document, which may hold other resources too.
     pub text: Arc<str>,
-    /// Files that it names and that were read with it, by the path it names: endpoints.
+    /// Files that it names and that were read with it, by the path it names: endpoints, values of a
+    /// configuration.
     pub files: Vec<(String, Arc<str>)>,
 }
 

@@ -28,3 +28,4 @@ pub mod size;
 pub mod source;
 pub mod suggest;
 pub mod tree;
+mod value_from;

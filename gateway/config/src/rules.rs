@@ -24,6 +24,7 @@ use crate::schema::Finding;
 pub(crate) use backend::check_endpoints;
 pub(crate) use calls::call_pattern;
 pub(crate) use paths::kind_of as path_kind;
+pub(crate) use plugin::MAX_CONFIG_BYTES;
 pub(crate) use plugin::json_bytes;
 pub(crate) use plugin::secret_bytes;
 pub(crate) use tls::ALPN;

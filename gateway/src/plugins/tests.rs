@@ -191,6 +191,7 @@ fn written(file: &Path, config: &str) -> PluginDecl {
         config_written: Some(draft::Written {
             node: node.clone(),
             origin: document.origin,
+            hidden: Vec::new(),
         }),
         ..decl("a", file, &node.to_json().to_string())
     }

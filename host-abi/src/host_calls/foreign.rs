@@ -7,6 +7,7 @@ mod compression;
 mod filter_state;
 mod setup;
 mod signature;
+mod verify;
 
 use wasmtime::Linker;
 
@@ -63,10 +64,11 @@ enum Function {
     Inject,
     SetupPending,
     SetupDone,
+    Verify,
 }
 
 /// The names that `proxy_call_foreign_function` of ABI 0.2.1 knows here. The specification leaves them
-/// to hosts: these are Envoy's and Higress's.
+/// to hosts: these are Envoy's, Higress's and our own.
 pub const FOREIGN_FUNCTIONS: &[&str] = &[
     "clear_route_cache",
     "compress",
@@ -77,6 +79,7 @@ pub const FOREIGN_FUNCTIONS: &[&str] = &[
     "sign",
     "tidegate.setup_done",
     "tidegate.setup_pending",
+    "tidegate.verify",
     "uncompress",
     "verify_signature",
 ];
@@ -94,6 +97,7 @@ fn named(name: &[u8]) -> Option<Function> {
         b"inject_encoded_data_to_filter_chain_on_header" => Function::Inject,
         b"tidegate.setup_pending" => Function::SetupPending,
         b"tidegate.setup_done" => Function::SetupDone,
+        b"tidegate.verify" => Function::Verify,
         _ => return None,
     })
 }
@@ -143,6 +147,7 @@ fn run(
         Function::Inject => super::higress::inject_on_header(guest, args),
         Function::SetupPending => setup::pending(guest),
         Function::SetupDone => setup::done(guest, args),
+        Function::Verify => verify::verify(guest, args, result),
     }
 }
 

@@ -65,7 +65,7 @@ fn default_places() -> Vec<Place> {
 }
 
 /// No hash twice: it would say two things of one key. Consumers may share a name and not a key.
-fn distinct_keys(keys: &Vec<Key>) -> Result<(), String> {
+fn distinct_keys(keys: &[Key]) -> Result<(), String> {
     let mut seen = BTreeMap::new();
     for (index, key) in keys.iter().enumerate() {
         if let Some(before) = seen.insert(key.sha256, index) {
@@ -77,7 +77,7 @@ fn distinct_keys(keys: &Vec<Key>) -> Result<(), String> {
     Ok(())
 }
 
-fn distinct_places(places: &Vec<Place>) -> Result<(), String> {
+fn distinct_places(places: &[Place]) -> Result<(), String> {
     for (index, place) in places.iter().enumerate() {
         let reads_cookies = matches!(place, Place::Header(name) if &**name == "cookie");
         if reads_cookies {

@@ -38,6 +38,8 @@ pub(crate) struct Version {
     /// The text of its document.
     pub(crate) text: Arc<str>,
     pub(crate) endpoints: Option<EndpointsFile>,
+    /// The files with values of its configuration, each once.
+    pub(crate) values: Vec<(String, Arc<str>)>,
 }
 
 /// Why a version serves.

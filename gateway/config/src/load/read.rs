@@ -264,6 +264,7 @@ impl Gathered {
                     origin: origin.clone(),
                     text: Arc::clone(&document.text),
                     endpoints: None,
+                    values: Vec::new(),
                 })
             };
             self.seen.insert(resource.id.clone(), self.resources.len());

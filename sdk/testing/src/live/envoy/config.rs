@@ -126,12 +126,27 @@ fn manager(plan: &Plan, module: &Path) -> Value {
             }],
         }]},
         "http_filters": [
+            {"name": "envoy.filters.http.set_filter_state", "typed_config": peer_address()},
             {"name": plan.name, "typed_config": wasm(plan, module)},
             {"name": "envoy.filters.http.router", "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
                 "suppress_envoy_headers": true,
             }},
         ],
+    })
+}
+
+/// What Tidegate tells filters by itself, and Envoy if its configuration says so.
+fn peer_address() -> Value {
+    json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config",
+        "on_request_headers": [{
+            "object_key": "tidegate.peer_address",
+            "factory_key": "envoy.string",
+            "format_string": {"text_format_source": {
+                "inline_string": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
+            }},
+        }],
     })
 }
 
