@@ -3,6 +3,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::disallowed_types,
     clippy::indexing_slicing,
     clippy::string_slice,
     reason = "tests"
