@@ -307,7 +307,7 @@ impl Deny {
 
     /// Sets a body of bytes; a header says what they are.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.response.body = body.into();
+        self.response.body = Cow::Owned(body.into());
         self
     }
 
