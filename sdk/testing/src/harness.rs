@@ -196,7 +196,7 @@ impl Harness {
     /// Sets a property of the exchanges that follow.
     ///
     /// # Panics
-    /// In mode `envoy`, whose properties are what they are.
+    /// In mode `envoy`, unless [`Builder::property`](crate::Builder::property) has set it before.
     #[track_caller]
     pub fn property<'a>(
         &mut self,
