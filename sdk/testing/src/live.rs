@@ -198,6 +198,10 @@ impl Driver for Live {
         Ok(())
     }
 
+    fn unix_time(&mut self) -> Duration {
+        self.clock.unix_time()
+    }
+
     fn metric(&mut self, name: &str) -> Result<Option<u64>, String> {
         self.program.metric(name)
     }
