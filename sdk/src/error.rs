@@ -233,9 +233,13 @@ impl Deny {
     /// Refuses with `status` and its reason as the body. A status outside of 200 to 599 is 500.
     pub fn status(status: u16) -> Self {
         let mut response = LocalResponse::new(status);
-        response.body = reason_phrase(response.status).as_bytes().to_vec();
         response.details = Some(Cow::Borrowed("denied"));
-        Self { response }.header("content-type", "text/plain")
+        let reason = reason_phrase(response.status);
+        let deny = Self { response };
+        if reason.is_empty() {
+            return deny;
+        }
+        deny.text(reason)
     }
 
     /// 401 with `WWW-Authenticate: scheme` (RFC 9110, 11.6.1).
@@ -265,15 +269,19 @@ impl Deny {
         self
     }
 
-    /// Sets a text body.
+    /// Sets a text body; its content type is `text/plain` unless a header says more.
     pub fn text(mut self, body: impl Into<String>) -> Self {
         self.response.body = body.into().into_bytes();
-        self
+        if self.response.headers.get("content-type").is_some() {
+            return self;
+        }
+        self.header("content-type", "text/plain")
     }
 
-    /// Sets a body of bytes; a header says what they are.
+    /// Sets a body of bytes, whose content type a header says.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.response.body = body.into();
+        self.response.headers.remove("content-type");
         self
     }
 
