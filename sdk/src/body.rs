@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use serde::de::DeserializeOwned;
+use tidegate_sdk_sys::text::{concat, decimal};
 
 use crate::error::{Error, Result};
 use crate::headers::HeadersMut;
@@ -92,7 +93,7 @@ impl<'a> BodyReader<'a> {
             }
             stream.waits_for(Waiting::For(waiting));
             *side.body.borrow_mut() = Body::Collect;
-            *side.waits.borrow_mut() = Some(cx.waker().clone());
+            stream.wait(side, cx.waker());
             Poll::Pending
         })
         .await
@@ -129,7 +130,7 @@ impl<'a> BodyReader<'a> {
             ));
         }
         if !side.released.get() {
-            let length = body.len().to_string();
+            let length = decimal(body.len() as u64);
             HeadersMut::new(self.stream, self.direction.headers()).set("content-length", length)?;
         }
         self.stream
@@ -161,14 +162,11 @@ impl RequestBody {
 pub(crate) fn install(stream: &Rc<Stream>, direction: Direction, body: Body) -> Result<()> {
     let side = stream.side(direction);
     if !matches!(*side.body.borrow(), Body::Pass) || side.released.get() {
-        return Err(Error::new(
-            [
-                "the body of this ",
-                direction.word(),
-                " is read or rewritten already",
-            ]
-            .concat(),
-        ));
+        return Err(Error::new(concat(&[
+            "the body of this ",
+            direction.word(),
+            " is read or rewritten already",
+        ])));
     }
     if side.ended.get() {
         // There is none; the length may be that of the answer to a GET (RFC 9110, 9.3.2).
