@@ -49,12 +49,33 @@ impl<'a> BodyReader<'a> {
     /// If it is larger than the limit, is rewritten by this filter, or the host cannot hand it
     /// out.
     pub async fn bytes(self) -> Result<Vec<u8>> {
+        let (size, is_all) = self.collected().await?;
+        if !is_all {
+            return Err(Error::too_large(self.direction, self.limit));
+        }
+        self.stream.body_bytes(self.direction, size)
+    }
+
+    /// The first bytes of it, as many as the limit says, and whether they are all. The rest is held
+    /// with them until the message goes on, as far as the host holds so much.
+    ///
+    /// # Errors
+    /// If it is rewritten by this filter, or the host cannot hand it out.
+    pub async fn beginning(self) -> Result<(Vec<u8>, bool)> {
+        let (size, is_all) = self.collected().await?;
+        let bytes = self.stream.body_bytes(self.direction, size)?;
+        Ok((bytes, is_all))
+    }
+
+    /// Waits until the limit is passed or the body has ended: how many bytes to read, and whether they
+    /// are all.
+    async fn collected(&self) -> Result<(usize, bool)> {
         let Self {
             stream,
             direction,
             limit,
         } = self;
-        let side = stream.side(direction);
+        let side = stream.side(*direction);
         if matches!(*side.body.borrow(), Body::Chunks(_) | Body::Whole { .. }) {
             return Err(Error::new("a body that is rewritten cannot be read"));
         }
@@ -64,11 +85,11 @@ impl<'a> BodyReader<'a> {
         };
         poll_fn(|cx| {
             let size = side.body_size.get();
-            if size > limit {
-                return Poll::Ready(Err(Error::too_large(direction, limit)));
+            if size > *limit {
+                return Poll::Ready(Ok((*limit, false)));
             }
             if side.ended.get() {
-                return Poll::Ready(stream.body_bytes(direction, size));
+                return Poll::Ready(Ok((size, true)));
             }
             stream.waits_for(Waiting::For(waiting));
             *side.body.borrow_mut() = Body::Collect;

@@ -305,6 +305,12 @@ impl Deny {
         self
     }
 
+    /// Sets a body of bytes; a header says what they are.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.response.body = Cow::Owned(body.into());
+        self
+    }
+
     /// Sets a body of JSON with its content type.
     pub fn json(mut self, body: &impl Serialize) -> Self {
         self.response.set_json(body);
