@@ -104,7 +104,7 @@ pub(super) fn file(
             "listeners": [{
                 "name": "tested",
                 "address": address(SocketAddr::from(([127, 0, 0, 1], 0))),
-                "filter_chains": [{"filters": filters(plan, module, front)}],
+                "filter_chains": [{"filters": connection_filters(plan, module, front)}],
             }],
             "clusters": clusters,
         },
@@ -112,7 +112,7 @@ pub(super) fn file(
 }
 
 /// The filters of connections.
-fn filters(plan: &Plan, module: &Path, front: Option<&Path>) -> Value {
+fn connection_filters(plan: &Plan, module: &Path, front: Option<&Path>) -> Value {
     if !plan.network {
         return json!([{
             "name": "envoy.filters.network.http_connection_manager",
