@@ -21,7 +21,7 @@ use crate::control::Control;
 /// Loads, compiles, starts and configures everything once, with every call of plugins refused.
 /// Returns failure if there are errors; warnings are none.
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let mut control = Control::candid(builtin::loader(&args.config));
+    let mut control = Control::candid(builtin::loader(&args.config, &args.mesh));
     let draft = control.load(true).draft;
     let count = |severity| {
         let problems = draft.problems.iter();

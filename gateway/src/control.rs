@@ -258,11 +258,11 @@ impl Control {
             StartError::Plugin { plugin, source } => {
                 let refused = self.resolver.reject(plugin, source);
                 let decls = &loaded.draft.plugins;
-                let problem = |(resource, reason): (ResourceId, Reason)| {
-                    let decl = decls.iter().find(|decl| decl.resource == resource)?;
-                    Some(plugins::problem(decl, &reason))
+                let problems = |(resource, reason): (ResourceId, Reason)| {
+                    let decl = decls.iter().find(|decl| decl.resource == resource);
+                    decl.map(|decl| plugins::problems(decl, &reason))
                 };
-                refused.into_iter().filter_map(problem).collect()
+                refused.into_iter().filter_map(problems).flatten().collect()
             }
             StartError::Bind(bind) => {
                 let (name, address) = match bind {

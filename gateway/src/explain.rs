@@ -61,7 +61,7 @@ impl Story {
 
 /// Says which listener and rule would have a request. Returns failure if none would.
 pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    let draft = builtin::loader(&args.config).load();
+    let draft = builtin::loader(&args.config, &args.mesh).load();
     let problems = draft.problems.iter();
     let errors = problems
         .filter(|problem| problem.severity == Severity::Error)

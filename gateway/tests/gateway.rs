@@ -84,6 +84,8 @@ mod matrix;
 mod origins;
 #[path = "gateway/other_protocols.rs"]
 mod other_protocols;
+#[path = "gateway/password_files.rs"]
+mod password_files;
 #[path = "gateway/pauses.rs"]
 mod pauses;
 #[path = "gateway/plugin_kinds.rs"]

@@ -59,7 +59,7 @@ impl Connection {
                 return Poll::Ready(stream.body_bytes(Direction::Request, size));
             }
             stream.waits_for(Waiting::For("bytes of the client"));
-            *side.waits.borrow_mut() = Some(cx.waker().clone());
+            stream.wait(side, cx.waker());
             Poll::Pending
         })
         .await

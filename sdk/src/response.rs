@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tidegate_sdk_sys::text::decimal;
 use tidegate_sdk_sys::{Host as _, LogLevel, Status, host};
 
 use crate::body::{BodyReader, install};
@@ -46,7 +47,7 @@ impl LocalResponse {
     pub(crate) fn new(status: u16) -> Self {
         let is_final = (200..600).contains(&status);
         if !is_final {
-            let status = status.to_string();
+            let status = decimal(status.into());
             log_line(LogLevel::Error, &["not a status of a response: ", &status]);
         }
         Self {
@@ -63,7 +64,7 @@ impl LocalResponse {
         if let Err(error) = self.headers.add(name, value.as_bytes()) {
             log_line(
                 LogLevel::Error,
-                &["left out of a response: ", &error.to_string()],
+                &["left out of a response: ", &error.text()],
             );
         }
     }
@@ -144,7 +145,7 @@ impl Response {
                 if let Err(error) = self.headers_mut().append(name, value) {
                     log_line(
                         LogLevel::Error,
-                        &["left out of a response: ", &error.to_string()],
+                        &["left out of a response: ", &error.text()],
                     );
                 }
             }
@@ -174,7 +175,9 @@ impl Response {
                 response.status = LocalResponse::new(status).status;
                 Ok(())
             }
-            Kind::Backend(stream) => backend_headers_mut(stream).set(":status", status.to_string()),
+            Kind::Backend(stream) => {
+                backend_headers_mut(stream).set(":status", decimal(status.into()))
+            }
         }
     }
 

@@ -27,6 +27,7 @@ use crate::author::dev::sources::Sources;
 use crate::author::project::Project;
 use crate::builtin;
 use crate::cli::DevArgs;
+use crate::cli::MeshArgs;
 use crate::cli::RunArgs;
 use crate::control::development::Development;
 use crate::control::development::is_app;
@@ -136,7 +137,7 @@ fn why(err: &anyhow::Error) -> String {
 
 /// Checks what concerns the backends, and puts demos where nothing listens.
 fn prepare(config: &Path, development: &Development) -> anyhow::Result<()> {
-    let draft = builtin::loader(config).load();
+    let draft = builtin::loader(config, &MeshArgs::default()).load();
     let released = PluginSource::File(development.released.clone());
     if !draft.plugins.iter().any(|plugin| plugin.source == released) {
         let file = build::shown(&development.released);

@@ -141,7 +141,10 @@ impl<'p> Attributes<'p> {
     /// The verified token, if there is one.
     pub(crate) fn token(&self) -> Option<&Token> {
         let token = self.token.get_or_init(|| {
-            let json = self.host.property(&["tidegate.auth.jwt"])?;
+            let json = self.bytes(&["tidegate.auth.jwt"]);
+            if json.is_empty() {
+                return None;
+            }
             let token = Token::read(&json);
             if token.is_none() {
                 self.unknown.set(Some(Unknown::Token));

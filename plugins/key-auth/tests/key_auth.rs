@@ -415,6 +415,10 @@ fn mistakes_in_the_configuration_say_where_they_are_and_never_show_a_key() {
             places(json!([{"authorization": "Api Key"}])),
             ["in[0].authorization: expected one word", ""],
         ),
+        (
+            json!({"keys": [{"consumer": "ada", "sha256": ADA}], "consumerHeader": "X-Api-Key"}),
+            ["consumerHeader: keys are in this header too, by in[0]", ""],
+        ),
     ] {
         let Err(refused) = Harness::new(key_auth).config(&config).try_start() else {
             panic!("accepted: {config}");

@@ -36,8 +36,19 @@ pub(crate) struct Side {
     pub(crate) trailers: RefCell<Option<TrailersRewriter>>,
     /// They have come.
     pub(crate) trailers_came: Cell<bool>,
-    /// Who waits for more of the body.
-    pub(crate) waits: RefCell<Option<Waker>>,
+    /// Who waits for the headers, or for more of the body.
+    pub(crate) waiter: Cell<Waiter>,
+}
+
+/// Who waits for something of a stream.
+#[derive(Default)]
+pub(crate) enum Waiter {
+    #[default]
+    Nobody,
+    /// The stream's own future, as nearly always.
+    Stream,
+    /// Another task, or a part of the future that is woken by itself.
+    Other(Waker),
 }
 
 /// What happens to a body.
@@ -109,8 +120,27 @@ impl Side {
             body: RefCell::new(Body::Pass),
             trailers: RefCell::new(None),
             trailers_came: Cell::new(false),
-            waits: RefCell::new(None),
+            waiter: Cell::default(),
         }
+    }
+
+    /// As new, for another stream; there is nothing to drop.
+    pub(crate) fn begin_again(&mut self) {
+        self.begun.set(false);
+        self.released.set(false);
+        self.held.set(Held::Nothing);
+        self.in_callback.set(false);
+        self.body_size.set(0);
+        self.ended.set(false);
+        self.trailers_came.set(false);
+    }
+
+    /// Whether nothing is left there that has to be dropped.
+    pub(crate) fn is_bare(&self) -> bool {
+        let waiter = self.waiter.take();
+        let nobody = matches!(waiter, Waiter::Nobody);
+        self.waiter.set(waiter);
+        nobody && matches!(*self.body.borrow(), Body::Pass) && self.trailers.borrow().is_none()
     }
 
     /// Lets headers go on, and a body that was held for a reader.
@@ -128,12 +158,6 @@ impl Side {
             Held::Nothing => false,
             Held::Headers => !self.released.get() && !self.opened.get(),
             Held::Body => !self.released.get() || matches!(*self.body.borrow(), Body::Collect),
-        }
-    }
-
-    pub(crate) fn wake(&self) {
-        if let Some(waker) = self.waits.take() {
-            waker.wake();
         }
     }
 }

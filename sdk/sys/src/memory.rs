@@ -1,14 +1,72 @@
-//! Memory that the host asks for to hand us what a call gives.
+//! The memory of a module: its allocator, and what the host asks for to hand us what a call gives.
 //!
 //! The host calls `proxy_on_memory_allocate` while one of our host calls runs, writes there, and
 //! answers with the address and a length: the bytes are ours from then on.
 
 #![expect(
     unsafe_code,
-    reason = "the ABI passes owned memory as an address and a length"
+    reason = "allocators are, and the ABI passes owned memory as an address and a length"
 )]
 
 use core::mem::ManuallyDrop;
+
+#[cfg(all(feature = "heap", not(target_feature = "atomics")))]
+mod global {
+    use core::alloc::{GlobalAlloc, Layout};
+    use core::arch::wasm32::memory_grow;
+    use core::cell::UnsafeCell;
+    use core::ptr;
+
+    use crate::heap::{Heap, Memory, PAGE};
+
+    #[global_allocator]
+    static GLOBAL: Global = Global(UnsafeCell::new(Heap::new(Linear)));
+
+    /// The heap of the module's only thread.
+    struct Global(UnsafeCell<Heap<Linear>>);
+
+    // SAFETY: without atomics a module has one thread.
+    unsafe impl Sync for Global {}
+
+    /// The module's linear memory.
+    #[derive(Debug)]
+    struct Linear;
+
+    impl Memory for Linear {
+        fn more(&mut self, bytes: usize) -> *mut u8 {
+            match memory_grow::<0>(bytes / PAGE) {
+                usize::MAX => ptr::null_mut(),
+                before => ptr::with_exposed_provenance_mut(before * PAGE),
+            }
+        }
+    }
+
+    // SAFETY: the heap gives blocks of at least the size and alignment that are asked for, of
+    // which no two overlap. There is one thread, and nothing in the heap calls back.
+    unsafe impl GlobalAlloc for Global {
+        #[inline]
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            // SAFETY: nobody else has a reference, see above.
+            unsafe { &mut *self.0.get() }.allocate(layout)
+        }
+
+        #[inline]
+        unsafe fn dealloc(&self, content: *mut u8, _layout: Layout) {
+            // SAFETY: as above.
+            let heap = unsafe { &mut *self.0.get() };
+            // SAFETY: the caller says what `free` wants.
+            unsafe { heap.free(content) }
+        }
+
+        #[inline]
+        unsafe fn realloc(&self, content: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+            // SAFETY: as above.
+            let heap = unsafe { &mut *self.0.get() };
+            // SAFETY: the caller says what `reallocate` wants.
+            unsafe { heap.reallocate(content, layout, size) }
+        }
+    }
+}
 
 /// Memory of `size` bytes for the host to write to. It is freed by [`adopt`].
 #[must_use]

@@ -182,6 +182,13 @@ impl Builder {
         self
     }
 
+    /// Shows the filter bodies while it holds headers, although its module does not ask for it: what an
+    /// operator grants by `stopIteration`.
+    pub const fn stop_iteration(mut self) -> Self {
+        self.plan.stop_iteration = true;
+        self
+    }
+
     /// Cuts bodies of requests and answers at places that follow from `seed`.
     pub fn split_bodies(self, seed: u64) -> Self {
         self.plan.backends.set_split(Split::Seed(seed));

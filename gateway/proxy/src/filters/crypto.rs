@@ -20,9 +20,9 @@ use tidegate_host_abi::Hash;
 use tidegate_host_abi::JwsAlgorithm;
 use tidegate_host_abi::JwsKey;
 
-/// The library.
+/// The gateway's cryptography, for its filters.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AwsLc;
+pub struct AwsLc;
 
 impl Crypto for AwsLc {
     fn verify(
