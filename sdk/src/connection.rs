@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
+use crate::address;
 use crate::cx::property_text;
 use crate::error::{Error, Result};
 use crate::runtime::side::{Body, Direction};
@@ -29,7 +30,7 @@ impl Connection {
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
         self.stream.focus();
-        property_text(b"source\0address")?.parse().ok()
+        address::property(b"source\0address")
     }
 
     /// The name that a TLS client asked for, if it did (RFC 6066, 3).
