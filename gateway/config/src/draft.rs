@@ -13,12 +13,10 @@ use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_core::tls::TrustName;
 
-use crate::place::Origin;
 use crate::place::Place;
-use crate::place::Span;
 use crate::problem::Problem;
 use crate::resource::ResourceId;
-use crate::tree::Node;
+use crate::written::Written;
 
 /// One load.
 #[derive(Debug)]
@@ -92,26 +90,8 @@ pub struct PluginDecl {
     pub backends: Vec<Arc<str>>,
     /// Whether it may have names looked up.
     pub dns: bool,
-}
-
-/// A value with the places of its parts.
-#[derive(Clone, PartialEq)]
-pub struct Written {
-    /// The value.
-    pub node: Node,
-    /// Where the document begins that it stands in.
-    pub origin: Origin,
-    /// Where values stand that came from files, Secrets, ConfigMaps and variables: no message shows
-    /// them.
-    pub hidden: Vec<Span>,
-}
-
-impl fmt::Debug for Written {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Written")
-            .field("origin", &self.origin)
-            .finish_non_exhaustive()
-    }
+    /// The resources that it is made of, with their places, if it is no Plugin: Istio's policies.
+    pub made_of: Vec<(ResourceId, Place)>,
 }
 
 impl fmt::Debug for PluginDecl {

@@ -29,3 +29,4 @@ pub mod source;
 pub mod suggest;
 pub mod tree;
 mod value_from;
+pub mod written;

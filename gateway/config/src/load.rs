@@ -31,6 +31,9 @@ use crate::source;
 
 use read::Cache;
 
+/// The root namespace of a mesh unless it says otherwise (Istio: `rootNamespace`).
+pub const ROOT_NAMESPACE: &str = "istio-system";
+
 /// The last good versions by resource.
 type Versions = HashMap<ResourceId, Arc<Version>>;
 
@@ -42,6 +45,7 @@ pub struct Loader {
     path: PathBuf,
     env: Variables,
     builtins: Vec<&'static str>,
+    root_namespace: String,
     cache: Cache,
     patterns: Patterns,
     /// What was committed last.
@@ -103,6 +107,7 @@ impl Loader {
             path: path.into(),
             env: Box::new(env),
             builtins: Vec::new(),
+            root_namespace: ROOT_NAMESPACE.to_owned(),
             cache: Cache::default(),
             patterns: Patterns::default(),
             last_good: Versions::default(),
@@ -115,6 +120,14 @@ impl Loader {
     #[must_use]
     pub fn with_builtins(mut self, names: impl IntoIterator<Item = &'static str>) -> Self {
         self.builtins = names.into_iter().collect();
+        self
+    }
+
+    /// Makes another namespace the one whose Istio policies hold for all Gateways
+    /// ([`ROOT_NAMESPACE`]).
+    #[must_use]
+    pub fn with_root_namespace(mut self, name: impl Into<String>) -> Self {
+        self.root_namespace = name.into();
         self
     }
 

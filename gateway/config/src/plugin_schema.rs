@@ -41,19 +41,23 @@ pub fn check(schema: &Json, decl: &PluginDecl) -> Vec<Problem> {
     };
     let written = decl.config_written.as_ref();
     let place = |span: Span| -> Place {
-        match written {
-            Some(written) if span != Span::NONE => written.origin.place(span),
-            _ => decl.config_place.clone(),
-        }
+        let place = written.and_then(|written| written.place(span));
+        place.unwrap_or_else(|| decl.config_place.clone())
     };
     let node = written.map_or(&nothing, |written| &written.node);
     let hidden = written.map_or(&[][..], |written| &written.hidden);
     let findings = findings(schema, node, Some(decl), hidden);
     let problems = findings.into_iter().map(|finding| {
-        Problem::error(place(finding.span), finding.message)
+        let span = finding.span;
+        let message = match written {
+            Some(written) => written.in_words(&finding.message, span),
+            None => finding.message,
+        };
+        let resource = written.and_then(|written| written.resource(span));
+        Problem::error(place(span), message)
             .maybe_hint(finding.hint)
             .reason(REASON)
-            .about(decl.resource.clone())
+            .about(resource.unwrap_or(&decl.resource).clone())
     });
     problems.collect()
 }

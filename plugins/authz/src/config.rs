@@ -129,36 +129,43 @@ pub(crate) struct Source {
     /// Names in client certificates, without `spiffe://`: `cluster.local/ns/shop/sa/cart`.
     #[config(min_len = 1)]
     pub(crate) principals: Option<Vec<Text>>,
+    /// None of these names; clients without a certificate have none, and fit.
     #[config(min_len = 1)]
     pub(crate) not_principals: Option<Vec<Text>>,
     /// Issuers and subjects of verified tokens: `ISSUER/SUBJECT`.
     #[config(min_len = 1)]
     pub(crate) request_principals: Option<Vec<RequestPrincipal>>,
+    /// None of these; requests without a token have none, and fit.
     #[config(min_len = 1)]
     pub(crate) not_request_principals: Option<Vec<RequestPrincipal>>,
     /// Namespaces in client certificates; `*` may be anywhere.
     #[config(min_len = 1)]
     pub(crate) namespaces: Option<Vec<Glob>>,
+    /// None of these namespaces.
     #[config(min_len = 1)]
     pub(crate) not_namespaces: Option<Vec<Glob>>,
     /// Service accounts in client certificates: `ACCOUNT` in the policy's namespace, `NAMESPACE/ACCOUNT`.
     #[config(min_len = 1)]
     pub(crate) service_accounts: Option<Vec<ServiceAccount>>,
+    /// None of these service accounts.
     #[config(min_len = 1)]
     pub(crate) not_service_accounts: Option<Vec<ServiceAccount>>,
     /// Trust domains in client certificates.
     #[config(min_len = 1)]
     pub(crate) trust_domains: Option<Vec<Text>>,
+    /// None of these trust domains.
     #[config(min_len = 1)]
     pub(crate) not_trust_domains: Option<Vec<Text>>,
     /// Addresses at the other end of the connection, which may be a proxy's.
     #[config(min_len = 1)]
     pub(crate) ip_blocks: Option<Vec<Cidr>>,
+    /// In none of these blocks.
     #[config(min_len = 1)]
     pub(crate) not_ip_blocks: Option<Vec<Cidr>>,
     /// Addresses of clients, as far as the gateway trusts the proxies in front of it.
     #[config(min_len = 1)]
     pub(crate) remote_ip_blocks: Option<Vec<Cidr>>,
+    /// In none of these blocks.
     #[config(min_len = 1)]
     pub(crate) not_remote_ip_blocks: Option<Vec<Cidr>>,
 }
@@ -169,21 +176,25 @@ pub(crate) struct Operation {
     /// Hosts, in any case; those without a port fit every port.
     #[config(min_len = 1)]
     pub(crate) hosts: Option<Vec<Text>>,
+    /// None of these hosts.
     #[config(min_len = 1)]
     pub(crate) not_hosts: Option<Vec<Text>>,
     /// Ports that the gateway accepted the connection on, as text.
     #[config(min_len = 1)]
     pub(crate) ports: Option<Vec<Port>>,
+    /// None of these ports.
     #[config(min_len = 1)]
     pub(crate) not_ports: Option<Vec<Port>>,
     /// Methods; those of gRPC are `POST`.
     #[config(min_len = 1)]
     pub(crate) methods: Option<Vec<Text>>,
+    /// None of these methods.
     #[config(min_len = 1)]
     pub(crate) not_methods: Option<Vec<Text>>,
     /// Paths without the query: `/exact`, `/prefix*`, `*suffix`, and templates: `/users/{*}/{**}`.
     #[config(min_len = 1)]
     pub(crate) paths: Option<Vec<PathPattern>>,
+    /// None of these paths.
     #[config(min_len = 1)]
     pub(crate) not_paths: Option<Vec<PathPattern>>,
 }
@@ -351,3 +362,6 @@ fn something(is_some: bool) -> Result<(), String> {
         false => Err("says nothing: write one of its fields, or leave it out".to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn other_names_have_what_they_say() {
-        let it = Principal::new("spiffe://td/x/ns/ns/shop".into()).unwrap();
+        let it = Principal::new("spiffe://td/x/ns/y/shop".into()).unwrap();
         assert_eq!(it.namespace(), None);
         assert_eq!(it.service_account(), None);
         let it = Principal::new("spiffe://td/ns//sa/".into()).unwrap();

@@ -33,7 +33,7 @@ pub struct State {
     challenge: String,
 }
 
-/// Requests with a key go on with the name of its consumer; a client's own copy of that header never does.
+/// Lets requests in by an API key, and tells the backend whose it is.
 #[filter(config = Config, setup = prepare)]
 pub async fn key_auth(mut req: Request, next: Next, cx: &Cx<Config, State>) -> Result<Response> {
     let config = &cx.config;

@@ -145,6 +145,28 @@ fn a_wrong_key_is_refused_whatever_it_looks_like() {
 }
 
 #[test]
+fn no_character_of_a_key_can_be_another() {
+    let mut h = configured(json!({}));
+    let good = "k-ada-1";
+    let mut mutants = vec![format!("\"{good}\""), good.to_uppercase(), good.repeat(2)];
+    for at in 0..good.len() {
+        let (before, rest) = good.split_at(at);
+        let after = rest.get(1..).expect("ASCII");
+        mutants.push(format!("{before}{after}"));
+        for other in ["a", "0", "-", "%", "\u{2010}", ","] {
+            mutants.push(format!("{before}{other}{after}"));
+            mutants.push(format!("{before}{other}{rest}"));
+        }
+    }
+    mutants.retain(|it| it != good);
+    for key in mutants {
+        let answer = h.send(get("/").header("x-api-key", &key));
+        assert_eq!(answer.status(), 401, "{key}");
+    }
+    assert!(h.app().requests().is_empty());
+}
+
+#[test]
 fn no_refusal_and_no_log_line_has_the_key() {
     let mut h = configured(json!({}));
     let answer = h.send(get("/").header("x-api-key", "s3cret-guess"));
@@ -414,6 +436,10 @@ fn mistakes_in_the_configuration_say_where_they_are_and_never_show_a_key() {
         (
             places(json!([{"authorization": "Api Key"}])),
             ["in[0].authorization: expected one word", ""],
+        ),
+        (
+            json!({"keys": [{"consumer": "ada", "sha256": ADA}], "consumerHeader": "X-Api-Key"}),
+            ["consumerHeader: keys are in this header too, by in[0]", ""],
         ),
     ] {
         let Err(refused) = Harness::new(key_auth).config(&config).try_start() else {

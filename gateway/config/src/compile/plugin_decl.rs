@@ -28,6 +28,8 @@ use crate::kinds::plugin;
 use crate::kinds::plugin::Plugin;
 use crate::kinds::text::DurationText;
 use crate::place::At;
+use crate::place::Place;
+use crate::resource::ResourceId;
 use crate::rules::json_bytes;
 use crate::size;
 use crate::suggest::did_you_mean;
@@ -211,6 +213,7 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
             .allow
             .as_ref()
             .is_some_and(|allow| allow.dns == Some(true)),
+        made_of: Vec::new(),
     }
 }
 
@@ -222,14 +225,20 @@ pub(super) fn kind(plugin: &Plugin) -> PluginType {
 
 /// A plugin that a route asks for and that nobody declares: its requests are refused.
 pub(super) fn missing(from: &Candidate, name: &At<String>) -> PluginDecl {
-    let place = from.place(name.span);
+    let resource = ResourceId {
+        kind: "Plugin",
+        namespace: Arc::clone(&from.id().namespace),
+        name: name.value.as_str().into(),
+    };
+    let full_name = PluginName(format!("{}/{}", from.namespace(), name.value).into());
+    nothing(resource, full_name, from.place(name.span))
+}
+
+/// A plugin of which nothing is known but its name: it refuses everything.
+pub(super) fn nothing(resource: ResourceId, name: PluginName, place: Place) -> PluginDecl {
     PluginDecl {
-        resource: crate::resource::ResourceId {
-            kind: "Plugin",
-            namespace: Arc::clone(&from.id().namespace),
-            name: name.value.as_str().into(),
-        },
-        name: PluginName(format!("{}/{}", from.namespace(), name.value).into()),
+        resource,
+        name,
         source: PluginSource::Refused,
         source_place: place.clone(),
         config_place: place,
@@ -251,6 +260,7 @@ pub(super) fn missing(from: &Candidate, name: &At<String>) -> PluginDecl {
         start_timeout: START_TIMEOUT,
         backends: Vec::new(),
         dns: false,
+        made_of: Vec::new(),
     }
 }
 

@@ -9,7 +9,6 @@ use super::report::Refusal;
 use super::world::Candidate;
 use super::world::State;
 use super::world::World;
-use crate::draft::Written;
 use crate::kinds::Body;
 use crate::kinds::plugin::ConfigSource;
 use crate::kinds::plugin::EnvSource;
@@ -22,6 +21,7 @@ use crate::rules::secret_bytes;
 use crate::suggest::did_you_mean;
 use crate::tree::Node;
 use crate::value_from;
+use crate::written::Written;
 
 /// Why there is no value, and which resource is to blame if it is not the plugin.
 pub(super) type Blamed<'a> = (Option<&'a Candidate>, Refusal);
@@ -76,11 +76,8 @@ impl<'a> Values<'_, 'a> {
             complain((None, too_large(config.span)));
             return None;
         }
-        let written = Written {
-            node,
-            origin: self.candidate.version.origin.clone(),
-            hidden: filled.places,
-        };
+        let mut written = Written::of(node, self.candidate.version.origin.clone());
+        written.hidden = filled.places;
         Some((told, written))
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Content {
     pub(crate) id: ResourceId,
     pub(crate) name_span: Span,
     pub(crate) labels: BTreeMap<String, String>,
+    /// Those that mean something to us.
+    pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) body: Body,
 }
 
