@@ -32,6 +32,8 @@ mod endings;
 mod examples;
 #[path = "gateway/explain.rs"]
 mod explain;
+#[path = "gateway/ext_auth.rs"]
+mod ext_auth;
 #[path = "gateway/extensions.rs"]
 mod extensions;
 #[path = "gateway/families.rs"]
