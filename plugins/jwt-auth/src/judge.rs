@@ -49,10 +49,11 @@ pub(crate) async fn judge(req: &Request, cx: &Cx<Config, State>) -> Result<Vec<P
             Found::Several => return Err(Reason::SeveralTokens.into()),
             Found::One(text) => text,
         };
-        let known = cached(cx, &place.providers, &text, now);
-        let identity = match known {
+        let text = text.bytes();
+        let identity = match cached(cx, &place.providers, text, now) {
             Some(identity) => identity,
-            None => verified(cx, &place.providers, &text, now).await?,
+            None if text.contains(&b',') => return Err(Reason::SeveralTokens.into()),
+            None => verified(cx, &place.providers, text, now).await?,
         };
         let is_second = |it: &Passed| it.identity.provider == identity.provider;
         if passed.iter().any(is_second) {
