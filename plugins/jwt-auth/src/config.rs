@@ -252,25 +252,43 @@ impl FilterConfig for Config {
                 providers.push(Provider::read(value)?);
             }
         }
+        are_apart(&providers)?;
         Ok(Self { providers, rules })
     }
 }
 
-/// No header is set twice, or is set where a token is read.
+/// No header is set twice.
 fn is_sound(provider: &Provider) -> Result<(), String> {
     let mut seen = BTreeSet::new();
     for header in provider.outputs() {
         if !seen.insert(header) {
             return Err(format!("header {header} would be set twice"));
         }
-        let is_read = |name: &str| provider.from_headers.iter().any(|it| &*it.name == name);
-        if is_read(header) || header == "authorization" && provider.reads_authorization() {
-            return Err(format!(
-                "header {header} has the token: claims need another"
-            ));
-        }
-        if header == "cookie" {
-            return Err("header cookie cannot be set to a claim".to_owned());
+    }
+    Ok(())
+}
+
+/// No header is set where a token is read, of whatever issuer.
+fn are_apart(providers: &[Provider]) -> Result<(), Problem> {
+    for (number, provider) in providers.iter().enumerate() {
+        let is_read = |header: &str| match header {
+            "authorization" => providers.iter().any(Provider::reads_authorization),
+            "cookie" => providers.iter().any(|it| !it.from_cookies.is_empty()),
+            _ => false,
+        };
+        let is_named = |header: &str| {
+            let mut names = providers.iter().flat_map(|it| &it.from_headers);
+            names.any(|it| &*it.name == header)
+        };
+        let mut outputs = provider.outputs();
+        let taken = outputs.find(|header| is_read(header) || is_named(header));
+        if let Some(header) = taken {
+            let message = format!("header {header} has the token: claims need another");
+            let problem = Problem::new(message);
+            return Err(match providers.len() {
+                1 => problem,
+                _ => problem.at(number).under("providers"),
+            });
         }
     }
     Ok(())

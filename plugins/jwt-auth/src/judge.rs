@@ -18,6 +18,7 @@ use crate::config::Provider;
 use crate::config::Require;
 use crate::flaw::Flaw;
 use crate::flaw::Reason;
+use crate::flaw::shown;
 use crate::identity::Identity;
 use crate::places::Found;
 use crate::state::Source;
@@ -125,7 +126,8 @@ async fn verified(
             }
         }
     }
-    Err(first_flaw.unwrap_or_else(|| Reason::UnknownIssuer.into()))
+    let unknown = || Flaw::new(Reason::UnknownIssuer, shown(issuer.unwrap_or_default()));
+    Err(first_flaw.unwrap_or_else(unknown))
 }
 
 async fn verified_by(
@@ -179,8 +181,10 @@ async fn signed(cx: &Cx<Config, State>, number: usize, token: &Token<'_>) -> Res
         && may_be_new
     {
         remote.renew(cx).await;
-        let generation = source.generation();
-        return signed_by(cx, source, token).await.map(|()| generation);
+        let renewed = source.generation();
+        if renewed != generation {
+            return signed_by(cx, source, token).await.map(|()| renewed);
+        }
     }
     Err(flaw)
 }
@@ -190,7 +194,10 @@ async fn signed_by(cx: &Cx<Config, State>, source: &Source, token: &Token<'_>) -
         return Err(Reason::JwksUnavailable.into());
     };
     cx.counter("jwt_auth_verifications").add(1);
-    let candidates = keys.candidates(token.algorithm, token.key_id.as_deref())?;
+    let id = token.key_id.as_deref();
+    let candidates = keys
+        .candidates(token.algorithm, id)
+        .map_err(|reason| Flaw::new(reason, shown(id.unwrap_or("(none)"))))?;
     for (number, key) in candidates.into_iter().enumerate() {
         let by_host = verify::by_host(token.algorithm, key, token.message, &token.signature);
         let is_good = match by_host {
