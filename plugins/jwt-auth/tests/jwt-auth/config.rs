@@ -82,7 +82,7 @@ fn a_value_that_makes_no_sense_is_told_with_its_path() {
     let mut partner = provider.clone();
     partner["claimsToHeaders"] =
         json!([{"claim": "a", "header": "x-a"}, {"claim": "b", "header": "x-token"}]);
-    let mut reader = provider.clone();
+    let mut reader = provider;
     reader["fromHeaders"] = json!([{"name": "X-Token"}]);
     let why = refused(&json!({"providers": [reader, partner]}));
     let told = "providers[1]: header x-token has the token";
