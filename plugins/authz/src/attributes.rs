@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use tidegate_policy::ip_address;
 
 use crate::principal::Principal;
-use crate::rule::Header;
+use crate::test::Header;
 use crate::token::Token;
 
 /// Where attributes come from: the host.

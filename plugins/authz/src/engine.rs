@@ -3,6 +3,8 @@
 //! A matching `DENY` wins; then, if there are `ALLOW` policies, one must match. Policies that run dry are
 //! asked the same among themselves, and decide nothing. Those that audit stand apart.
 
+use std::collections::BTreeMap;
+
 use crate::attributes::Attributes;
 use crate::attributes::Host;
 use crate::attributes::Unknown;
@@ -10,8 +12,8 @@ use crate::config::Action;
 use crate::config::Policy;
 use crate::reading::Readings;
 use crate::rule::Rule;
-use crate::rule::Test;
 use crate::set::Set;
+use crate::test::Test;
 
 /// Policies, compiled.
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl Engine {
         let mut enforced = Sorted::default();
         let mut dry = Sorted::default();
         let mut audit = Vec::new();
-        let mut headers = Vec::new();
+        let mut headers = BTreeMap::new();
         let mut paths = Paths::Nothing;
         for policy in policies {
             let (action, namespace) = (policy.action, policy.namespace);

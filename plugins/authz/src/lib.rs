@@ -10,6 +10,7 @@ mod principal;
 mod reading;
 mod rule;
 mod set;
+mod test;
 mod text;
 mod token;
 
