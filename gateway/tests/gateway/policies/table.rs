@@ -6,38 +6,57 @@ use serde_json::Value;
 
 /// The table of a schema.
 pub(super) fn of(schema: &Value) -> String {
-    let mut table =
-        String::from("| field | type | default | limits | meaning |\n|---|---|---|---|---|\n");
-    rows(schema, "", &mut table);
-    table
+    let mut table = Table {
+        text: String::from(
+            "| field | type | default | limits | meaning |\n|---|---|---|---|---|\n",
+        ),
+        seen: Vec::new(),
+    };
+    table.rows(schema, "");
+    table.text
 }
 
-/// The rows of what a value holds.
-fn rows(schema: &Value, path: &str, table: &mut String) {
-    if let Some(items) = schema.get("items") {
-        return rows(items, &format!("{path}[]"), table);
-    }
-    if let Some(values) = schema
-        .get("additionalProperties")
-        .filter(|it| it.is_object())
-    {
-        return rows(values, &format!("{path}.*"), table);
-    }
-    for variant in list(schema, "oneOf") {
-        rows(variant, path, table);
-    }
-    let Some(fields) = schema.get("properties").and_then(Value::as_object) else {
-        return;
-    };
-    let is_choice = path_is_choice(schema);
-    for (name, field) in fields {
-        let path = match path {
-            "" => name.clone(),
-            path => format!("{path}.{name}"),
+struct Table<'s> {
+    text: String,
+    /// Mappings of several fields, and where their rows are: what comes again refers to them.
+    seen: Vec<(&'s Value, String)>,
+}
+
+impl<'s> Table<'s> {
+    /// The rows of what a value holds.
+    fn rows(&mut self, schema: &'s Value, path: &str) {
+        if let Some(items) = schema.get("items") {
+            return self.rows(items, &format!("{path}[]"));
+        }
+        if let Some(values) = schema
+            .get("additionalProperties")
+            .filter(|it| it.is_object())
+        {
+            return self.rows(values, &format!("{path}.*"));
+        }
+        for variant in list(schema, "oneOf") {
+            self.rows(variant, path);
+        }
+        let Some(fields) = schema.get("properties").and_then(Value::as_object) else {
+            return;
         };
-        let required = !is_choice && list(schema, "required").any(|it| it == name);
-        row(&path, field, required, table);
-        rows(field, &path, table);
+        let known = self.seen.iter().find(|(known, _)| *known == schema);
+        if let Some((_, known)) = known.filter(|_| fields.len() > 2) {
+            let meaning = format!("The same fields as those of `{known}`.");
+            writeln!(self.text, "| `{path}` |  |  |  | {meaning} |").expect("a string");
+            return;
+        }
+        self.seen.push((schema, path.to_owned()));
+        let is_choice = path_is_choice(schema);
+        for (name, field) in fields {
+            let path = match path {
+                "" => name.clone(),
+                path => format!("{path}.{name}"),
+            };
+            let required = !is_choice && list(schema, "required").any(|it| it == name);
+            row(&path, field, required, &mut self.text);
+            self.rows(field, &path);
+        }
     }
 }
 
@@ -98,8 +117,10 @@ fn kind(field: &Value) -> String {
         }
         return names.join(" or ");
     }
+    let is_list =
+        |it: &Value| it == "array" || it.as_array().is_some_and(|it| it.contains(&"array".into()));
     match field.get("type") {
-        Some(Value::String(name)) if name == "array" => match field.get("items") {
+        Some(it) if is_list(it) => match field.get("items") {
             Some(items) => format!("list of {}", kind(items)),
             None => "list".to_owned(),
         },
