@@ -14,6 +14,7 @@ use crate::reading::Readings;
 use crate::rule::Rule;
 use crate::set::Set;
 use crate::test::Test;
+use crate::tokens::Tokens;
 
 /// Policies, compiled.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(crate) struct Engine {
     paths: Paths,
     /// How many headers rules ask for.
     headers: usize,
+    tokens: Tokens,
 }
 
 /// What rules see of a path.
@@ -105,6 +107,7 @@ impl Engine {
             audit: Set::new(audit),
             paths,
             headers: headers.len(),
+            tokens: Tokens::default(),
         }
     }
 
@@ -119,7 +122,7 @@ impl Engine {
             Paths::AsIs => Readings::as_is(path()),
             Paths::Nothing => Readings::as_is(Vec::new()),
         };
-        let attributes = Attributes::new(host, self.headers);
+        let attributes = Attributes::new(host, &self.tokens, self.headers);
         let mut decision = Decision::default();
         for reading in readings.iter() {
             attributes.read_path_as(reading);

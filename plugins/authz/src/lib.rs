@@ -13,6 +13,7 @@ mod set;
 mod test;
 mod text;
 mod token;
+mod tokens;
 
 use tidegate_policy::Decisions;
 use tidegate_policy::Refusal;
