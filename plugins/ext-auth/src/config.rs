@@ -48,8 +48,8 @@ pub struct Config {
     pub(crate) include_additional_headers_in_check: BTreeMap<String, String>,
     /// Whether it is told the body. The Plugin needs `stopIteration: true`.
     pub(crate) include_request_body_in_check: Option<BodyInCheck>,
-    /// Headers of a yes that the backend gets. What clients send in them is removed, except in those
-    /// that the service was told.
+    /// Headers of a yes that the backend gets: names, or beginnings such as `x-auth-*`. What clients send
+    /// in them is removed, unless the service was told it.
     #[config(default = [], max_len = 200, validate = not_all)]
     pub(crate) headers_to_upstream_on_allow: Vec<Name>,
     /// Headers of a yes whose values are added to what the request has in them, if it has any.

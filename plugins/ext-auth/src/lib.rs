@@ -13,6 +13,7 @@ use ask::decide;
 use check::Check;
 pub use config::Config;
 use names::has;
+use names::is_of_the_gateway;
 
 /// Tells backends that the service had failed, so that nobody said yes.
 const FAILURE_MODE_ALLOWED: &str = "x-envoy-auth-failure-mode-allowed";
@@ -49,7 +50,9 @@ fn remove_claims(req: &mut Request, all: &[(String, String)], passed: &Passed, c
     let mut headers = req.headers_mut();
     for (name, _) in all {
         let name = name.to_ascii_lowercase();
-        let is_claim = has(&config.headers_to_upstream_on_allow, &name) && !is_judged(&name);
+        let is_claim = has(&config.headers_to_upstream_on_allow, &name)
+            && !is_judged(&name)
+            && !is_of_the_gateway(&name);
         if is_claim || name == FAILURE_MODE_ALLOWED {
             headers.remove(&name);
         }

@@ -23,6 +23,16 @@ const OF_ONE_MESSAGE: [&str; 12] = [
     "upgrade",
 ];
 
+/// What the gateway says of a request, whatever the client did.
+const OF_THE_GATEWAY: [&str; 6] = [
+    "x-forwarded-client-cert",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-request-id",
+];
+
 /// A name in lower case, or the beginning of names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Name {
@@ -53,6 +63,11 @@ pub(crate) fn has(list: &[Name], name: &str) -> bool {
 /// Whether a header may go from one message to another.
 pub(crate) fn is_portable(name: &str) -> bool {
     is_token(name) && !OF_ONE_MESSAGE.contains(&name)
+}
+
+/// Whether a header of requests is the gateway's, which may need it.
+pub(crate) fn is_of_the_gateway(name: &str) -> bool {
+    OF_THE_GATEWAY.contains(&name) || name.starts_with("x-envoy-")
 }
 
 impl FilterConfig for Name {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tidegate_sdk_testing::{Mode, Received, Reply, get, json, ms, not_in, post};
+use tidegate_sdk_testing::{Received, Reply, get, json, ms, post};
 
 use super::start;
 
@@ -129,12 +129,6 @@ fn what_is_for_one_request_or_too_large_is_not_remembered() {
 
 #[test]
 fn no_more_is_remembered_than_the_configuration_says() {
-    if not_in(
-        Mode::Envoy,
-        "its workers have a cache each, of which a test cannot choose one",
-    ) {
-        return;
-    }
     let mut h = start(&json!({"cache": {"ttl": "1m", "maxEntries": 2}}), by_token);
     for path in ["/a", "/b", "/c", "/c", "/a"] {
         assert_eq!(h.send(get(path).bearer("ada")).status(), 200);

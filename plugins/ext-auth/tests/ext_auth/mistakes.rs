@@ -65,7 +65,7 @@ fn mistakes_in_a_configuration_name_their_place() {
         (
             json!({"includeAdditionalHeadersInCheck": {"content-length": "7"}}),
             "includeAdditionalHeadersInCheck",
-            "cannot be added",
+            "that can be added",
         ),
         (
             json!({"includeAdditionalHeadersInCheck": {"x-a": "1\r\nx-b: 2"}}),
