@@ -34,7 +34,7 @@ fn mistakes_in_the_configuration_say_where_they_are_and_never_show_a_key() {
         ),
         (
             key(json!({"consumer": "b", "sha256": ADA})),
-            ["keys: [1].sha256", "the hash of [0] too"],
+            ["keys[1].sha256: ", "the hash of keys[0] too"],
         ),
         (
             key(json!({"consumer": "", "sha256": OLD})),
@@ -67,15 +67,15 @@ fn mistakes_in_the_configuration_say_where_they_are_and_never_show_a_key() {
         ),
         (
             places(json!([{"header": "Cookie"}])),
-            ["in: [0]: ", "write cookie: NAME"],
+            ["in[0]: ", "write cookie: NAME"],
         ),
         (
             places(json!([{"query": "k"}, {"query": "k"}])),
-            ["in: [1] is the same place as [0]", ""],
+            ["in[1]: the same place as in[0]", ""],
         ),
         (
             places(json!([{"header": "authorization"}, {"authorization": "Bearer"}])),
-            ["in: [1] is the same", ""],
+            ["in[1]: the same", ""],
         ),
         (
             places(json!([{"authorization": "Api Key"}])),
