@@ -183,8 +183,20 @@ impl Error {
         Self(Rc::new(reason))
     }
 
+    /// What the client gets, and what the log says at which level, if anything.
+    pub(crate) fn into_response(self) -> (Option<(LogLevel, String)>, LocalResponse) {
+        // Nobody else has most refusals: they need not be copied.
+        let error = match Rc::try_unwrap(self.0) {
+            Ok(Reason::Deny(deny)) => return (None, deny.response),
+            Ok(reason) => Self::of(reason),
+            Err(shared) => Self(shared),
+        };
+        let (level, response) = error.response();
+        (level.map(|level| (level, error.text())), response)
+    }
+
     /// What the client gets, and at which level the log says why, if at all.
-    pub(crate) fn response(&self) -> (Option<LogLevel>, LocalResponse) {
+    fn response(&self) -> (Option<LogLevel>, LocalResponse) {
         match &*self.0 {
             Reason::Deny(deny) => (None, deny.response.clone()),
             Reason::TooLarge {
@@ -254,13 +266,10 @@ impl Deny {
     /// Refuses with `status` and its reason as the body. A status outside of 200 to 599 is 500.
     pub fn status(status: u16) -> Self {
         let mut response = LocalResponse::new(status);
+        response.body = Cow::Borrowed(reason_phrase(response.status).as_bytes());
+        response.is_plain = true;
         response.details = Some(Cow::Borrowed("denied"));
-        let reason = reason_phrase(response.status);
-        let deny = Self { response };
-        if reason.is_empty() {
-            return deny;
-        }
-        deny.text(reason)
+        Self { response }
     }
 
     /// 401 with `WWW-Authenticate: scheme` (RFC 9110, 11.6.1).
@@ -290,19 +299,15 @@ impl Deny {
         self
     }
 
-    /// Sets a text body; its content type is `text/plain` unless a header says more.
+    /// Sets a text body.
     pub fn text(mut self, body: impl Into<String>) -> Self {
-        self.response.body = body.into().into_bytes();
-        if self.response.headers.get("content-type").is_some() {
-            return self;
-        }
-        self.header("content-type", "text/plain")
+        self.response.body = body.into().into_bytes().into();
+        self
     }
 
-    /// Sets a body of bytes, whose content type a header says.
+    /// Sets a body of bytes; a header says what they are.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
-        self.response.body = body.into();
-        self.response.headers.remove("content-type");
+        self.response.body = Cow::Owned(body.into());
         self
     }
 

@@ -72,7 +72,8 @@ struct Background {
 
 /// Makes host calls be about `context` from here on.
 pub(crate) fn focus(context: u32) {
-    if EFFECTIVE.get() != context && host().set_effective_context(context).is_ok() {
+    let is_other = EFFECTIVE.with(|it| it.get() != context);
+    if is_other && host().set_effective_context(context).is_ok() {
         EFFECTIVE.set(context);
     }
 }
@@ -101,7 +102,7 @@ impl Runtime {
         let is_current = cfg!(target_family = "wasm")
             || CURRENT.with_borrow(|it| ptr::eq(it.as_ptr(), Rc::as_ptr(self)));
         let before = (!is_current).then(|| self.displace());
-        EFFECTIVE.set(context);
+        EFFECTIVE.with(|it| it.set(context));
         let answer = callback();
         if let Some((runtime, effective)) = before {
             CURRENT.set(runtime);

@@ -7,13 +7,15 @@ use std::net::IpAddr;
 use tidegate_policy::ip_address;
 
 use crate::principal::Principal;
-use crate::reading::without_query;
+use crate::rule::Header;
 use crate::token::Token;
 
 /// Where attributes come from: the host.
-pub(crate) trait Properties {
-    /// The value at a path, if there is one.
+pub(crate) trait Host {
+    /// The value of a property, if there is one.
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
+    /// The value of a pseudo-header, such as `:path`.
+    fn pseudo_header(&self, name: &str) -> Option<Vec<u8>>;
 }
 
 /// Why a request cannot be decided about.
@@ -27,10 +29,12 @@ pub(crate) enum Unknown {
 
 /// The attributes of one request.
 pub(crate) struct Attributes<'p> {
-    host: &'p dyn Properties,
+    host: &'p dyn Host,
     /// The reading of the path that rules see now.
     path: Cell<&'p [u8]>,
     method: OnceCell<Vec<u8>>,
+    /// The headers that rules ask for, in the order of their numbers.
+    headers: Box<[OnceCell<Option<Vec<u8>>>]>,
     authority: OnceCell<Authority>,
     principal: OnceCell<Option<Principal>>,
     is_authenticated: OnceCell<bool>,
@@ -75,9 +79,13 @@ impl Authority {
 }
 
 impl<'p> Attributes<'p> {
-    pub(crate) fn new(host: &'p dyn Properties) -> Self {
+    /// Those of a request that `host` knows; rules ask for so many headers.
+    pub(crate) fn new(host: &'p dyn Host, headers: usize) -> Self {
         Self {
             host,
+            headers: std::iter::repeat_with(OnceCell::new)
+                .take(headers)
+                .collect(),
             path: Cell::new(b""),
             method: OnceCell::new(),
             authority: OnceCell::new(),
@@ -110,12 +118,13 @@ impl<'p> Attributes<'p> {
 
     pub(crate) fn method(&self) -> &[u8] {
         self.method
-            .get_or_init(|| self.bytes(&["request", "method"]))
+            .get_or_init(|| self.host.pseudo_header(":method").unwrap_or_default())
     }
 
     pub(crate) fn authority(&self) -> &Authority {
-        self.authority
-            .get_or_init(|| Authority::new(self.bytes(&["request", "host"])))
+        self.authority.get_or_init(|| {
+            Authority::new(self.host.pseudo_header(":authority").unwrap_or_default())
+        })
     }
 
     /// Who the client's certificate is for, if TLS verified one.
@@ -195,8 +204,10 @@ impl<'p> Attributes<'p> {
     }
 
     /// The values of a header as one, joined with commas.
-    pub(crate) fn header(&self, name: &str) -> Option<Vec<u8>> {
-        self.host.property(&["request", "headers", name])
+    pub(crate) fn header(&self, header: &Header) -> Option<&[u8]> {
+        let value = self.headers.get(header.number)?;
+        let value = value.get_or_init(|| self.host.property(&["request", "headers", &header.name]));
+        value.as_deref()
     }
 
     fn bytes(&self, path: &[&str]) -> Vec<u8> {
@@ -206,14 +217,6 @@ impl<'p> Attributes<'p> {
     fn text(&self, path: &[&str]) -> Option<String> {
         String::from_utf8(self.host.property(path)?).ok()
     }
-}
-
-/// The path of a request with its query, as the host has it.
-pub(crate) fn path_of(host: &dyn Properties) -> Vec<u8> {
-    let mut path = host.property(&["request", "path"]).unwrap_or_default();
-    let length = without_query(&path).len();
-    path.truncate(length);
-    path
 }
 
 #[cfg(test)]

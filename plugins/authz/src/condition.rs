@@ -1,13 +1,14 @@
 //! Conditions of `when`: an attribute by its key, and values that it has or has not.
 
 use serde_json::Value;
-use tidegate_policy::Cidr;
+use tidegate_policy::CidrSet;
 use tidegate_sdk::config::FilterConfig;
 use tidegate_sdk::config::Problem;
 use tidegate_sdk::config::Schema;
 
 use crate::config::Port;
 use crate::principal::ServiceAccount;
+use crate::rule::Header;
 use crate::rule::Test;
 use crate::text::Glob;
 use crate::text::Text;
@@ -78,7 +79,7 @@ impl FilterConfig for Condition {
 fn test(key: &str, values: &Value, field: &str) -> Result<Test, Problem> {
     let in_values = |problem: Problem| problem.under(field);
     let texts = || Vec::<Text>::read(values).map_err(in_values);
-    let blocks = || Vec::<Cidr>::read(values).map_err(in_values);
+    let blocks = || CidrSet::read(values).map_err(in_values);
     Ok(match key {
         "source.ip" => Test::Peer(blocks()?),
         "remote.ip" => Test::Client(blocks()?),
@@ -112,7 +113,11 @@ fn named(key: &str, texts: impl Fn() -> Result<Vec<Text>, Problem>) -> Result<Te
         if !name.bytes().all(is_token) {
             return wrong("the name in brackets is not one that a header can have");
         }
-        return Ok(Test::Header(name.to_ascii_lowercase().into(), texts()?));
+        let header = Header {
+            name: name.to_ascii_lowercase().into(),
+            number: 0,
+        };
+        return Ok(Test::Header(header, texts()?));
     }
     if let Some(names) = key.strip_prefix("request.auth.claims") {
         return match names_in_brackets(names) {

@@ -4,13 +4,13 @@
 //! asked the same among themselves, and decide nothing. Those that audit stand apart.
 
 use crate::attributes::Attributes;
-use crate::attributes::Properties;
+use crate::attributes::Host;
 use crate::attributes::Unknown;
-use crate::attributes::path_of;
 use crate::config::Action;
 use crate::config::Policy;
-use crate::reading::readings;
+use crate::reading::Readings;
 use crate::rule::Rule;
+use crate::rule::Test;
 use crate::set::Set;
 
 /// Policies, compiled.
@@ -19,8 +19,20 @@ pub(crate) struct Engine {
     enforced: Policies,
     dry: Policies,
     audit: Set,
-    /// Rules are asked about every reading of a path.
-    is_strict: bool,
+    paths: Paths,
+    /// How many headers rules ask for.
+    headers: usize,
+}
+
+/// What rules see of a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Paths {
+    /// Every reading.
+    All,
+    /// The path as it is.
+    AsIs,
+    /// Nothing: none asks.
+    Nothing,
 }
 
 /// Those that decide together.
@@ -56,13 +68,23 @@ impl Engine {
         let mut enforced = Sorted::default();
         let mut dry = Sorted::default();
         let mut audit = Vec::new();
+        let mut headers = Vec::new();
+        let mut paths = Paths::Nothing;
         for policy in policies {
             let (action, namespace) = (policy.action, policy.namespace);
             let prefix = ["ns[", &namespace, "]-policy[", &policy.name, "]-rule["].concat();
             let rules = policy.rules.unwrap_or_default().into_iter().enumerate();
             let rules = rules.map(|(at, rule)| {
                 let id = [&prefix, &*at.to_string(), "]"].concat();
-                Rule::new(id, rule, &namespace)
+                let mut rule = Rule::new(id, rule, &namespace);
+                rule.number_headers(&mut headers);
+                let asks = rule.checks().any(|it| matches!(it.test, Test::Path(_)));
+                if asks && is_strict {
+                    paths = Paths::All;
+                } else if asks {
+                    paths = Paths::AsIs;
+                }
+                rule
             });
             let sorted = if policy.dry_run {
                 &mut dry
@@ -79,7 +101,8 @@ impl Engine {
             enforced: enforced.compile(),
             dry: dry.compile(),
             audit: Set::new(audit),
-            is_strict,
+            paths,
+            headers: headers.len(),
         }
     }
 
@@ -87,16 +110,16 @@ impl Engine {
     ///
     /// # Errors
     /// If a rule asks for what the host should know and does not.
-    pub(crate) fn decide(&self, host: &dyn Properties) -> Result<Decision<'_>, Unknown> {
-        let path = path_of(host);
-        let readings = if self.is_strict {
-            readings(&path)
-        } else {
-            vec![path]
+    pub(crate) fn decide(&self, host: &dyn Host) -> Result<Decision<'_>, Unknown> {
+        let path = || host.pseudo_header(":path").unwrap_or_default();
+        let readings = match self.paths {
+            Paths::All => Readings::all(path()),
+            Paths::AsIs => Readings::as_is(path()),
+            Paths::Nothing => Readings::as_is(Vec::new()),
         };
-        let attributes = Attributes::new(host);
+        let attributes = Attributes::new(host, self.headers);
         let mut decision = Decision::default();
-        for reading in &readings {
+        for reading in readings.iter() {
             attributes.read_path_as(reading);
             let audited = || self.audit.first_match(&attributes).map(|rule| &*rule.id);
             decision.audited = decision.audited.or_else(audited);
@@ -140,3 +163,6 @@ impl Sorted {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,7 +19,7 @@ use tidegate_policy::decisions;
 use tidegate_sdk::info;
 use tidegate_sdk::prelude::*;
 
-use crate::attributes::Properties;
+use crate::attributes::Host;
 use crate::attributes::Unknown;
 pub use crate::config::Config;
 use crate::engine::Denied;
@@ -33,7 +33,7 @@ const BODY: &str = "RBAC: access denied";
 #[filter(config = Config)]
 pub async fn authz(req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
     let dry_run = cx.config.dry_run;
-    match cx.config.engine.decide(cx) {
+    match cx.config.engine.decide(&Exchange { req: &req, cx }) {
         Err(unknown) => DECISIONS.refuse(cx, dry_run, undecidable(unknown))?,
         Ok(decision) => {
             if let Some(rule) = decision.audited {
@@ -52,9 +52,19 @@ pub async fn authz(req: Request, next: Next, cx: &Cx<Config>) -> Result<Response
     next.run(req).await
 }
 
-impl<C, S> Properties for Cx<C, S> {
+/// A request, as the host knows it.
+struct Exchange<'a> {
+    req: &'a Request,
+    cx: &'a Cx<Config>,
+}
+
+impl Host for Exchange<'_> {
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
-        self.property_bytes(path)
+        self.cx.property_bytes(path)
+    }
+
+    fn pseudo_header(&self, name: &str) -> Option<Vec<u8>> {
+        self.req.headers().get_bytes(name)
     }
 }
 

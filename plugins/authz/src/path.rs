@@ -35,32 +35,12 @@ enum Segment {
     One,
 }
 
-/// What is alike in all paths that a pattern describes.
-pub(crate) enum Common<'p> {
-    /// There is one such path.
-    Path(&'p str),
-    /// They begin so.
-    Beginning(String),
-    /// Nothing.
-    Nothing,
-}
-
 impl PathPattern {
     /// Whether a path is described.
     pub(crate) fn matches(&self, path: &[u8]) -> bool {
         match self {
             Self::Text(text) => text.matches(path),
             Self::Template(template) => template.matches(path),
-        }
-    }
-
-    /// What all paths of the pattern have in common.
-    pub(crate) fn common(&self) -> Common<'_> {
-        match self {
-            Self::Text(Text::Exact(path)) => Common::Path(path),
-            Self::Text(Text::Prefix(path)) => Common::Beginning(path.to_string()),
-            Self::Text(Text::Suffix(_) | Text::Any) => Common::Nothing,
-            Self::Template(template) => Common::Beginning(template.beginning()),
         }
     }
 }
@@ -118,7 +98,8 @@ impl Template {
         }
     }
 
-    fn beginning(&self) -> String {
+    /// What all paths of the template begin with.
+    pub(crate) fn beginning(&self) -> String {
         let mut beginning = String::from("/");
         for segment in &self.segments {
             let Segment::Exact(literal) = segment else {
@@ -197,20 +178,20 @@ mod tests {
     }
 
     #[test]
-    fn what_a_pattern_says_in_common_begins_all_its_paths() {
+    fn all_paths_of_a_template_have_its_beginning() {
         for (text, path) in [
             ("/foo/{*}", "/foo/x"),
             ("/{*}/foo", "/x/foo"),
             ("/foo/{**}/end", "/foo//end"),
             ("/{**}", "/"),
             ("/a/{*}/b", "/a/x/b"),
-            ("/a*", "/a"),
         ] {
             let pattern = pattern(text);
             assert!(pattern.matches(path.as_bytes()), "{text}");
-            let Common::Beginning(beginning) = pattern.common() else {
-                panic!("{text} has one path");
+            let PathPattern::Template(template) = pattern else {
+                panic!("{text} is no template");
             };
+            let beginning = template.beginning();
             assert!(path.starts_with(&beginning), "{text}: {beginning}");
         }
     }

@@ -6,28 +6,59 @@
 
 use std::borrow::Cow;
 
-/// The readings of a path, the path itself first, each but once. `path` may have a query.
-pub(crate) fn readings(path: &[u8]) -> Vec<Vec<u8>> {
-    let path = without_query(path);
-    let normal = with_normal_escapes(path).unwrap_or(Cow::Borrowed(path));
-    let mut readings = vec![normal.into_owned()];
-    if is_plain(path) {
-        return readings;
-    }
-    let merged = merge(path, false);
-    let bare = merge(path, true);
-    for reading in [merged, bare] {
-        if !readings.contains(&reading) {
-            readings.push(reading);
-        }
-    }
-    readings
+/// What a path may mean.
+#[derive(Debug)]
+pub(crate) struct Readings {
+    /// The path as it is, with normal escapes.
+    first: Vec<u8>,
+    /// The others, each but once.
+    others: Vec<Vec<u8>>,
 }
 
-/// The path alone.
-pub(crate) fn without_query(path: &[u8]) -> &[u8] {
-    let end = path.iter().position(|it| matches!(it, b'?' | b'#'));
-    path.get(..end.unwrap_or(path.len())).unwrap_or(path)
+impl Readings {
+    /// All readings of a path, which may have a query.
+    pub(crate) fn all(path: Vec<u8>) -> Self {
+        let path = without_query(path);
+        if is_plain(&path) {
+            return Self::only(path);
+        }
+        let first = match with_normal_escapes(&path) {
+            Some(normal) => normal.into_owned(),
+            None => path.clone(),
+        };
+        let mut others: Vec<Vec<u8>> = Vec::new();
+        for other in [merge(&path, false), merge(&path, true)] {
+            if other != first && !others.contains(&other) {
+                others.push(other);
+            }
+        }
+        Self { first, others }
+    }
+
+    /// The path as it is, which may have a query.
+    pub(crate) fn as_is(path: Vec<u8>) -> Self {
+        Self::only(without_query(path))
+    }
+
+    const fn only(path: Vec<u8>) -> Self {
+        Self {
+            first: path,
+            others: Vec::new(),
+        }
+    }
+
+    /// Them, the path itself first.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let others = self.others.iter().map(Vec::as_slice);
+        std::iter::once(&*self.first).chain(others)
+    }
+}
+
+fn without_query(mut path: Vec<u8>) -> Vec<u8> {
+    if let Some(end) = path.iter().position(|it| matches!(it, b'?' | b'#')) {
+        path.truncate(end);
+    }
+    path
 }
 
 /// Whether all origins take a path alike.
@@ -122,13 +153,14 @@ fn hex(digit: u8) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::readings;
+    use super::Readings;
 
     #[track_caller]
     fn check(path: &str, expected: &[&str]) {
-        let found: Vec<String> = readings(path.as_bytes())
-            .into_iter()
-            .map(|it| String::from_utf8(it).unwrap())
+        let readings = Readings::all(path.into());
+        let found: Vec<&str> = readings
+            .iter()
+            .map(|it| std::str::from_utf8(it).unwrap())
             .collect();
         assert_eq!(found, expected, "{path}");
     }

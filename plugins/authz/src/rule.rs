@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use tidegate_policy::Cidr;
+use tidegate_policy::CidrSet;
 
 use crate::attributes::Attributes;
 use crate::condition::Condition;
@@ -23,31 +24,40 @@ use crate::token::RequestPrincipal;
 pub(crate) enum Test {
     Method(Vec<Text>),
     Path(Vec<PathPattern>),
-    Host(Vec<Host>),
+    Host(Vec<HostPattern>),
     Port(Vec<Port>),
-    Peer(Vec<Cidr>),
-    Client(Vec<Cidr>),
-    Destination(Vec<Cidr>),
+    Peer(CidrSet),
+    Client(CidrSet),
+    Destination(CidrSet),
     Principal(Vec<Text>),
     Namespace(Vec<Glob>),
     ServiceAccount(Vec<ServiceAccount>),
     TrustDomain(Vec<Text>),
     Sni(Vec<Text>),
-    Header(Box<str>, Vec<Text>),
+    Header(Header, Vec<Text>),
     RequestPrincipal(Vec<RequestPrincipal>),
     Audience(Vec<Text>),
     Presenter(Vec<Text>),
     Claim(Vec<Box<str>>, Vec<Text>),
 }
 
+/// A header that rules ask for.
+#[derive(Debug, Clone)]
+pub(crate) struct Header {
+    /// Its name in lower case.
+    pub(crate) name: Box<str>,
+    /// Which of the plugin's headers it is; known once all rules are compiled.
+    pub(crate) number: usize,
+}
+
 /// A host pattern; only one with a port sees the port.
 #[derive(Debug, Clone)]
-pub(crate) struct Host {
+pub(crate) struct HostPattern {
     pub(crate) pattern: Text,
     pub(crate) has_port: bool,
 }
 
-impl Host {
+impl HostPattern {
     fn new(pattern: Text) -> Self {
         let pattern = pattern.lower_case();
         let has_port = match &pattern {
@@ -83,9 +93,9 @@ impl Test {
             Self::Client(blocks) => is_in(blocks, of.client()),
             Self::Destination(blocks) => is_in(blocks, of.destination()),
             Self::Sni(texts) => fits(texts, of.sni()),
-            Self::Header(name, texts) => of
-                .header(name)
-                .is_some_and(|value| texts.contains(&Text::Any) || fits(texts, &value)),
+            Self::Header(header, texts) => of
+                .header(header)
+                .is_some_and(|value| texts.contains(&Text::Any) || fits(texts, value)),
             Self::Principal(_)
             | Self::Namespace(_)
             | Self::ServiceAccount(_)
@@ -160,8 +170,8 @@ fn fits(texts: &[Text], value: &[u8]) -> bool {
     texts.iter().any(|it| it.matches(value))
 }
 
-fn is_in(blocks: &[Cidr], address: Option<IpAddr>) -> bool {
-    address.is_some_and(|address| blocks.iter().any(|it| it.contains(address)))
+fn is_in(blocks: &CidrSet, address: Option<IpAddr>) -> bool {
+    address.is_some_and(|address| blocks.contains(address))
 }
 
 /// A test, or its opposite.
@@ -209,6 +219,26 @@ impl Rule {
         this
     }
 
+    /// All that it says.
+    pub(crate) fn checks(&self) -> impl Iterator<Item = &Check> {
+        let lists = self.from.iter().chain(&self.to);
+        lists.chain([&self.when]).flatten()
+    }
+
+    /// Gives each header that it asks for the number of it among `headers`, which grow by new ones.
+    pub(crate) fn number_headers(&mut self, headers: &mut Vec<Box<str>>) {
+        let lists = self.from.iter_mut().chain(&mut self.to);
+        for check in lists.chain([&mut self.when]).flatten() {
+            if let Test::Header(header, _) = &mut check.test {
+                let known = headers.iter().position(|it| *it == header.name);
+                header.number = known.unwrap_or_else(|| {
+                    headers.push(header.name.clone());
+                    headers.len() - 1
+                });
+            }
+        }
+    }
+
     /// Whether it describes a request.
     pub(crate) fn matches(&self, of: &Attributes<'_>) -> bool {
         let all = |checks: &Vec<Check>| {
@@ -254,19 +284,22 @@ fn of_source(it: Source) -> Vec<Check> {
         it.not_trust_domains,
         Test::TrustDomain,
     );
-    add(&mut all, it.ip_blocks, it.not_ip_blocks, Test::Peer);
+    let set = |blocks: Vec<Cidr>| blocks.into_iter().collect();
+    add(&mut all, it.ip_blocks, it.not_ip_blocks, |it| {
+        Test::Peer(set(it))
+    });
     add(
         &mut all,
         it.remote_ip_blocks,
         it.not_remote_ip_blocks,
-        Test::Client,
+        |it| Test::Client(set(it)),
     );
     all
 }
 
 fn of_operation(it: Operation) -> Vec<Check> {
     let mut all = Vec::new();
-    let hosts = |texts: Vec<Text>| Test::Host(texts.into_iter().map(Host::new).collect());
+    let hosts = |texts: Vec<Text>| Test::Host(texts.into_iter().map(HostPattern::new).collect());
     add(&mut all, it.hosts, it.not_hosts, hosts);
     add(&mut all, it.ports, it.not_ports, Test::Port);
     add(&mut all, it.methods, it.not_methods, Test::Method);

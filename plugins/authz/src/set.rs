@@ -8,12 +8,14 @@ use crate::attributes::Attributes;
 use crate::index::Bits;
 use crate::index::Index;
 use crate::index::Key;
-use crate::path::Common;
 use crate::path::PathPattern;
+use crate::principal::Principal;
 use crate::rule::Check;
-use crate::rule::Host;
+use crate::rule::Header;
+use crate::rule::HostPattern;
 use crate::rule::Rule;
 use crate::rule::Test;
+use crate::text::Glob;
 use crate::text::Text;
 
 /// Rules, one of which is enough.
@@ -25,28 +27,28 @@ pub(crate) struct Set {
     dimensions: Vec<(Dimension, Index)>,
 }
 
-/// An attribute that rules are found by.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// An attribute that rules are found by, those that cost less first.
+#[derive(Debug, Clone)]
 enum Dimension {
     Path,
     Method,
     Host,
     Principal,
+    Namespace,
+    Header(Header),
+    Claim(Vec<Box<str>>),
 }
 
-const DIMENSIONS: [Dimension; 4] = [
-    Dimension::Path,
-    Dimension::Method,
-    Dimension::Host,
-    Dimension::Principal,
-];
+/// Of headers and of claims, so many are looked up; the rules of others are asked one by one.
+const MOST_NAMED: usize = 8;
 
 impl Set {
     pub(crate) fn new(mut rules: Vec<Rule>) -> Self {
         rules.sort_by(|a, b| a.id.cmp(&b.id));
-        let dimensions = DIMENSIONS.iter().filter_map(|dimension| {
+        let dimensions = dimensions(&rules).into_iter().filter_map(|dimension| {
             let keys = rules.iter().map(|rule| dimension.keys(rule));
-            Some((*dimension, Index::new(keys)?))
+            let index = Index::new(keys)?;
+            Some((dimension, index))
         });
         Self {
             dimensions: dimensions.collect(),
@@ -56,17 +58,16 @@ impl Set {
 
     /// The first rule, by name, that describes a request.
     pub(crate) fn first_match(&self, of: &Attributes<'_>) -> Option<&Rule> {
-        if self.rules.is_empty() {
-            return None;
+        if self.dimensions.is_empty() {
+            return self.rules.iter().find(|rule| rule.matches(of));
         }
         let mut left = Bits::all(self.rules.len());
-        let mut found = Bits::none(self.rules.len());
         for (dimension, index) in &self.dimensions {
-            if !index.binds_any(&left) {
-                continue;
+            if index.binds_any(&left) {
+                let mut found = index.free().clone();
+                dimension.each_value(of, |value| index.look_up(value, &mut found));
+                left.keep(&found);
             }
-            index.look_up(dimension.value(of), &mut found);
-            left.keep(&found);
         }
         left.ones()
             .filter_map(|at| self.rules.get(at))
@@ -74,26 +75,66 @@ impl Set {
     }
 }
 
+/// Those that the rules say something of.
+fn dimensions(rules: &[Rule]) -> Vec<Dimension> {
+    let mut headers: Vec<&Header> = Vec::new();
+    let mut claims: Vec<&Vec<Box<str>>> = Vec::new();
+    for check in rules.iter().flat_map(Rule::checks) {
+        match &check.test {
+            Test::Header(header, _) if headers.iter().all(|it| it.number != header.number) => {
+                headers.push(header);
+            }
+            Test::Claim(path, _) if !claims.contains(&path) => claims.push(path),
+            _ => {}
+        }
+    }
+    let mut all = vec![
+        Dimension::Path,
+        Dimension::Method,
+        Dimension::Host,
+        Dimension::Principal,
+        Dimension::Namespace,
+    ];
+    let headers = headers.into_iter().take(MOST_NAMED).cloned();
+    all.extend(headers.map(Dimension::Header));
+    let claims = claims.into_iter().take(MOST_NAMED).cloned();
+    all.extend(claims.map(Dimension::Claim));
+    all
+}
+
 impl Dimension {
     /// What a request has.
-    fn value<'a>(self, of: &'a Attributes<'_>) -> Option<&'a [u8]> {
+    fn each_value(&self, of: &Attributes<'_>, mut look: impl FnMut(&[u8])) {
         match self {
-            Self::Path => Some(of.path()),
-            Self::Method => Some(of.method()),
-            Self::Host => Some(of.authority().host()),
-            Self::Principal => of.principal().map(|it| it.as_bytes()),
+            Self::Path => look(of.path()),
+            Self::Method => look(of.method()),
+            Self::Host => look(of.authority().host()),
+            Self::Principal => of
+                .principal()
+                .into_iter()
+                .for_each(|it| look(it.as_bytes())),
+            Self::Namespace => {
+                let namespace = of.principal().and_then(Principal::namespace);
+                namespace.into_iter().for_each(|it| look(it.as_bytes()));
+            }
+            Self::Header(header) => of.header(header).into_iter().for_each(look),
+            Self::Claim(path) => {
+                let claim = of.token().into_iter().flat_map(|it| it.claim(path));
+                claim.for_each(|it| look(it.as_bytes()));
+            }
         }
     }
 
     /// The values that a rule is bound to: it matches no request with another. `None` if it is not
     /// bound, or to what cannot be looked up.
-    fn keys(self, rule: &Rule) -> Option<Vec<Key>> {
+    fn keys(&self, rule: &Rule) -> Option<Vec<Key>> {
         if let Some(keys) = rule.when.iter().find_map(|check| self.keys_of(check)) {
             return Some(keys);
         }
         let alternatives = match self {
             Self::Path | Self::Method | Self::Host => &rule.to,
-            Self::Principal => &rule.from,
+            Self::Principal | Self::Namespace => &rule.from,
+            Self::Header(_) | Self::Claim(_) => return None,
         };
         if alternatives.is_empty() {
             return None;
@@ -105,7 +146,7 @@ impl Dimension {
         Some(all)
     }
 
-    fn keys_of(self, check: &Check) -> Option<Vec<Key>> {
+    fn keys_of(&self, check: &Check) -> Option<Vec<Key>> {
         if check.is_not {
             return None;
         }
@@ -115,6 +156,13 @@ impl Dimension {
                 texts.iter().map(key_of_text).collect()
             }
             (Self::Host, Test::Host(hosts)) => hosts.iter().map(key_of_host).collect(),
+            (Self::Namespace, Test::Namespace(globs)) => globs.iter().map(key_of_glob).collect(),
+            (Self::Header(header), Test::Header(it, texts)) if it.number == header.number => {
+                texts.iter().map(key_of_text).collect()
+            }
+            (Self::Claim(path), Test::Claim(it, texts)) if it == path => {
+                texts.iter().map(key_of_text).collect()
+            }
             _ => None,
         }
     }
@@ -124,22 +172,28 @@ fn key_of_text(text: &Text) -> Option<Key> {
     match text {
         Text::Exact(text) => Some(Key::Exact(text.as_bytes().into())),
         Text::Prefix(text) => Some(Key::Prefix(text.as_bytes().into())),
-        Text::Suffix(_) | Text::Any => None,
+        Text::Suffix(text) => Some(Key::Suffix(text.as_bytes().into())),
+        Text::Any => None,
     }
 }
 
 fn key_of_path(pattern: &PathPattern) -> Option<Key> {
-    match pattern.common() {
-        Common::Path(path) => Some(Key::Exact(path.as_bytes().into())),
-        Common::Beginning(path) => Some(Key::Prefix(path.into_bytes().into())),
-        Common::Nothing => None,
+    match pattern {
+        PathPattern::Text(text) => key_of_text(text),
+        PathPattern::Template(template) => {
+            Some(Key::Prefix(template.beginning().into_bytes().into()))
+        }
     }
 }
 
-fn key_of_host(host: &Host) -> Option<Key> {
+fn key_of_host(host: &HostPattern) -> Option<Key> {
     // A pattern with a port is compared with more than is looked up.
     if host.has_port {
         return None;
     }
     key_of_text(&host.pattern)
+}
+
+fn key_of_glob(glob: &Glob) -> Option<Key> {
+    glob.exact().map(|it| Key::Exact(it.as_bytes().into()))
 }

@@ -84,6 +84,11 @@ pub(crate) fn text_of(value: &Value) -> Result<&str, Problem> {
 pub(crate) struct Glob(Box<str>);
 
 impl Glob {
+    /// The one value that is described, if there is but one.
+    pub(crate) fn exact(&self) -> Option<&str> {
+        (!self.0.contains('*')).then_some(&self.0)
+    }
+
     /// Whether a value is described.
     pub(crate) fn matches(&self, value: &str) -> bool {
         let mut parts = self.0.split('*');

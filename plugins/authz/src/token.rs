@@ -39,34 +39,34 @@ impl Token {
     /// Whether an audience, or the presenter, is among those described.
     pub(crate) fn has(&self, name: &str, wanted: &[Text]) -> bool {
         let value = self.fields.get(name);
-        value.is_some_and(|value| is_described(value, wanted))
+        value.is_some_and(|value| texts(value).any(|it| fits(it, wanted)))
     }
 
-    /// Whether a claim, or one of its values, is among those described. Only text counts, and text in
-    /// a list.
+    /// Whether a claim, or one of its values, is among those described.
     pub(crate) fn has_claim(&self, path: &[Box<str>], wanted: &[Text]) -> bool {
+        self.claim(path).any(|it| fits(it, wanted))
+    }
+
+    /// The values of a claim: text, and text in a list. Of lists of words, the words too.
+    pub(crate) fn claim(&self, path: &[Box<str>]) -> impl Iterator<Item = &str> {
         let mut value = self.fields.get("claims");
         for name in path {
             value = value.and_then(|it| it.as_object()?.get(&**name));
         }
-        let Some(value) = value else {
-            return false;
-        };
         let is_word_list = matches!(path, [name] if WORD_LISTS.contains(&&**name));
-        let mut words = value.as_str().filter(|_| is_word_list).into_iter();
-        let mut words = words.by_ref().flat_map(|it| it.split(' '));
-        is_described(value, wanted) || words.any(|word| fits(word, wanted))
+        let words = value.and_then(Value::as_str).filter(|_| is_word_list);
+        let words = words.into_iter().flat_map(|it| it.split(' '));
+        value.into_iter().flat_map(texts).chain(words)
     }
 }
 
-fn is_described(value: &Value, wanted: &[Text]) -> bool {
-    match value {
-        Value::String(text) => fits(text, wanted),
-        Value::Array(items) => items
-            .iter()
-            .any(|it| it.as_str().is_some_and(|text| fits(text, wanted))),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
-    }
+/// A text, or the texts of a list.
+fn texts(value: &Value) -> impl Iterator<Item = &str> {
+    let items = value.as_array().into_iter().flatten();
+    value
+        .as_str()
+        .into_iter()
+        .chain(items.filter_map(Value::as_str))
 }
 
 fn fits(text: &str, wanted: &[Text]) -> bool {
@@ -145,7 +145,7 @@ mod tests {
         Token::read(json.to_string().as_bytes()).unwrap()
     }
 
-    fn texts(texts: &[&str]) -> Vec<Text> {
+    fn patterns(texts: &[&str]) -> Vec<Text> {
         texts.iter().map(|it| Text::parse(it).unwrap()).collect()
     }
 
@@ -200,17 +200,17 @@ mod tests {
             (&["none"], "*", false),
         ] {
             let path: Vec<Box<str>> = path.iter().map(|it| (*it).into()).collect();
-            let found = token().has_claim(&path, &texts(&[wanted]));
+            let found = token().has_claim(&path, &patterns(&[wanted]));
             assert_eq!(found, expected, "{path:?} {wanted}");
         }
     }
 
     #[test]
     fn audiences_and_the_presenter_are_compared_with_each() {
-        assert!(token().has("aud", &texts(&["x", "cart"])));
-        assert!(!token().has("aud", &texts(&["car"])));
-        assert!(token().has("azp", &texts(&["app"])));
-        assert!(!token().has("azp", &texts(&["*x"])));
+        assert!(token().has("aud", &patterns(&["x", "cart"])));
+        assert!(!token().has("aud", &patterns(&["car"])));
+        assert!(token().has("azp", &patterns(&["app"])));
+        assert!(!token().has("azp", &patterns(&["*x"])));
     }
 
     #[test]

@@ -27,9 +27,6 @@ fn policies_mean_what_istio_says_of_requests() {
 
 #[test]
 fn policies_mean_what_istio_says_of_tokens() {
-    if not_in(Mode::Envoy, "no filter in front has verified a token") {
-        return;
-    }
     table::check(include_str!("authz/tokens.json"));
 }
 
@@ -192,13 +189,12 @@ fn dry_policies_are_asked_among_themselves_and_counted() {
 
 #[test]
 fn what_should_be_a_token_and_is_none_lets_nothing_pass() {
-    if not_in(Mode::Envoy, "its properties are what they are") {
-        return;
-    }
     let config =
         json!({"action": "DENY", "rules": [{"from": [{"source": {"requestPrincipals": ["*"]}}]}]});
-    let mut h = start(&config);
-    h.property(["tidegate.auth.jwt"], "{\"iss\":");
+    let mut h = Harness::new(authz)
+        .config(config)
+        .property(["tidegate.auth.jwt"], "{\"iss\":")
+        .start();
     assert_eq!(h.send(get("/")).status(), 500);
     assert_eq!(h.metric("authz_denied_unreadable_token"), 1);
 }

@@ -56,7 +56,8 @@ fn read(value: &[u8]) -> Given {
     if !scheme.eq_ignore_ascii_case(b"basic") {
         return Given::None;
     }
-    let encoded = rest.trim_ascii();
+    let blanks = rest.iter().take_while(|it| **it == b' ').count();
+    let encoded = rest.get(blanks..).unwrap_or_default();
     // Envoy makes one line of several before anybody sees them.
     if encoded.contains(&b',') {
         return Given::Several;

@@ -48,93 +48,70 @@ pub(crate) async fn verify(
 ) -> Result<Verdict> {
     let mut hasher = SipHasher24::new_with_key(&cx.state.secret.0);
     hasher.write(user.as_bytes());
+    let known = cx.config.users.hash(user);
     // Half of the bits: the other half of this number is nobody's.
     let decoy = usize::try_from(hasher.finish128().h1 >> 32).unwrap_or_default();
+    let index = known.unwrap_or(decoy);
+    let Some(hash) = cx.config.users.at(index) else {
+        return Ok(Verdict::Wrong);
+    };
+    let verdict = move |has_hash| match has_hash && known.is_some() {
+        true => Verdict::Right,
+        false => Verdict::Wrong,
+    };
+    if hash.rounds() == 0
+        && let Progress::Done(has_hash) = hash.begin(password.bytes())
+    {
+        return Ok(verdict(has_hash));
+    }
     // Names have no colon: no two pairs are the same text.
     hasher.write(b":");
     hasher.write(password.bytes());
-    let pair = Pair {
-        name: name_of(hasher.finish128()),
-        known: cx.config.users.hash(user),
-        decoy,
-        password,
-    };
-    let Some(hash) = cx.config.users.at(pair.index()) else {
-        return Ok(Verdict::Wrong);
-    };
-    if hash.rounds() == 0
-        && let Progress::Done(is_right) = hash.begin(pair.password.bytes())
-    {
-        return Ok(pair.verdict(is_right));
-    }
-    if cx
-        .cache::<()>("right", MOST_USERS)?
-        .get(&pair.name)
-        .is_some()
-    {
+    let name = name_of(hasher.finish128());
+    if cx.cache::<()>("right", MOST_USERS)?.get(&name).is_some() {
         return Ok(Verdict::Right);
     }
-    if cx
-        .cache::<()>("wrong", MOST_WRONG)?
-        .get(&pair.name)
-        .is_some()
-    {
+    if cx.cache::<()>("wrong", MOST_WRONG)?.get(&name).is_some() {
         return Ok(Verdict::Wrong);
     }
     let running = cx.cache::<Verdict>("running", MOST_RUNNING)?;
-    let (name, client) = (pair.name.clone(), req.client_ip());
     let compute = || {
-        let cx = cx.clone();
-        // Kept by whoever remembers it: others only wait for it.
-        async move { Ok((find_out(&cx, client, &pair).await?, Duration::ZERO)) }
+        let (cx, client, name) = (cx.clone(), req.client_ip(), name.clone());
+        async move {
+            let found = match computed(&cx, client, index, &password).await {
+                Some(has_hash) => verdict(has_hash),
+                None => Verdict::Busy,
+            };
+            remember(&cx, &name, found)?;
+            // Here it is kept for those who wait alone.
+            Ok((found, Duration::ZERO))
+        }
     };
     Ok(*running.get_or_fetch(&name, compute).await?)
 }
 
-/// A name and a password.
-struct Pair {
-    /// What it is remembered by.
-    name: String,
-    /// The index of the user's hash, if the name is a user's.
-    known: Option<usize>,
-    /// The index that counts if not.
-    decoy: usize,
-    password: Password,
-}
-
-impl Pair {
-    fn index(&self) -> usize {
-        self.known.unwrap_or(self.decoy)
-    }
-
-    fn verdict(&self, has_hash: bool) -> Verdict {
-        match has_hash && self.known.is_some() {
-            true => Verdict::Right,
-            false => Verdict::Wrong,
-        }
-    }
-}
-
-/// Computes the hash, and remembers what comes of it.
-async fn find_out(cx: &Cx<Config, State>, client: Option<IpAddr>, pair: &Pair) -> Result<Verdict> {
-    let Some(has_hash) = computed(cx, client, pair).await else {
-        return Ok(Verdict::Busy);
-    };
-    let verdict = pair.verdict(has_hash);
-    let (kept, most, time) = match verdict {
+/// Remembers what came of a pair by its name.
+fn remember(cx: &Cx<Config, State>, name: &str, verdict: Verdict) -> Result<()> {
+    let (cache, most, time) = match verdict {
         Verdict::Right => ("right", MOST_USERS, cx.config.remember),
-        Verdict::Wrong | Verdict::Busy => ("wrong", MOST_WRONG, WRONG_FOR),
+        Verdict::Wrong => ("wrong", MOST_WRONG, WRONG_FOR),
+        Verdict::Busy => return Ok(()),
     };
-    cx.cache(kept, most)?.put(&pair.name, (), time);
-    Ok(verdict)
+    cx.cache(cache, most)?.put(name, (), time);
+    Ok(())
 }
 
 /// Whether the password has the hash, when its turn has come. `None` if too much waits.
-async fn computed(cx: &Cx<Config, State>, client: Option<IpAddr>, pair: &Pair) -> Option<bool> {
-    let hash: &Hash = cx.config.users.at(pair.index())?;
+async fn computed(
+    cx: &Cx<Config, State>,
+    client: Option<IpAddr>,
+    index: usize,
+    password: &Password,
+) -> Option<bool> {
+    let hash: &Hash = cx.config.users.at(index)?;
     let turn = Rc::clone(&cx.state.turns).enter(client, hash.rounds())?;
     turn.come().await;
-    let mut work = match hash.begin(pair.password.bytes()) {
+    let mut work = match hash.begin(password.bytes()) {
         Progress::Done(is_right) => {
             // The next one begins in a callback of its own.
             cx.sleep(PAUSE).await;

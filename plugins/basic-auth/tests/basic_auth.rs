@@ -252,6 +252,35 @@ fn malformed_credentials_are_refused() {
 }
 
 #[test]
+fn no_character_of_credentials_can_be_another() {
+    let mut h = configured(json!({}));
+    let good = format!("Basic {}", base64(b"ada:s3cret pass"));
+    let kept = |at: usize| {
+        (
+            good.get(..at).expect("ASCII"),
+            good.get(at..).expect("ASCII"),
+        )
+    };
+    let mut mutants = Vec::new();
+    // From the blank on: the scheme has no case.
+    for at in 5..good.len() {
+        let (before, rest) = kept(at);
+        let after = rest.get(1..).expect("ASCII");
+        mutants.push(format!("{before}{after}"));
+        for other in ["A", "z", "+", "=", ":", "\t"] {
+            mutants.push(format!("{before}{other}{after}"));
+            mutants.push(format!("{before}{other}{rest}"));
+        }
+    }
+    mutants.retain(|it| *it != good);
+    for value in mutants {
+        let answer = h.send(get("/").header("authorization", &value));
+        assert_eq!(answer.status(), 401, "{value}");
+    }
+    assert!(h.app().requests().is_empty());
+}
+
+#[test]
 fn requests_without_credentials_are_challenged() {
     let mut h = configured(json!({}));
     for value in [

@@ -19,6 +19,7 @@ use crate::config::Require;
 use crate::flaw::Flaw;
 use crate::flaw::Reason;
 use crate::identity::Identity;
+use crate::keys::Key;
 use crate::places::Found;
 use crate::state::Source;
 use crate::state::State;
@@ -188,14 +189,8 @@ fn signed_by(cx: &Cx<Config, State>, source: &Source, token: &Token<'_>) -> Resu
     };
     cx.counter("jwt_auth_verifications").add(1);
     let candidates = keys.candidates(token.algorithm, token.key_id.as_deref())?;
-    let has_signed = |key: &&crate::keys::Key| {
-        verify::in_module(
-            token.algorithm,
-            &key.material,
-            token.message,
-            &token.signature,
-        )
-    };
+    let has_signed =
+        |key: &&Key| verify::has_signed(token.algorithm, key, token.message, &token.signature);
     match candidates.iter().any(has_signed) {
         true => Ok(()),
         false => Err(Reason::BadSignature.into()),

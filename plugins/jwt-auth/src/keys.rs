@@ -6,6 +6,7 @@
 
 use serde_json::Map;
 use serde_json::Value;
+use tidegate_sdk::verify;
 
 use crate::algorithm::Algorithm;
 use crate::algorithm::Family;
@@ -34,6 +35,8 @@ pub struct Key {
     algorithm: Option<Algorithm>,
     /// What it is made of.
     pub material: Material,
+    /// The same, for hosts that check signatures.
+    pub(crate) for_host: verify::Key,
 }
 
 /// What a key is made of.
@@ -65,6 +68,19 @@ impl Material {
             Self::P384(_) => Family::P384,
             Self::Ed25519(_) => Family::Ed25519,
             Self::Secret(_) => Family::Secret,
+        }
+    }
+
+    fn for_host(&self) -> verify::Key {
+        match self {
+            Self::Rsa(key) => verify::Key::rsa(key.modulus(), &key.exponent()),
+            Self::P256(point) | Self::P384(point) => {
+                let coordinates = point.get(1..).unwrap_or_default();
+                let (x, y) = coordinates.split_at(coordinates.len() / 2);
+                verify::Key::ec(x, y)
+            }
+            Self::Ed25519(point) => verify::Key::ed25519(point),
+            Self::Secret(secret) => verify::Key::secret(secret),
         }
     }
 }
@@ -185,6 +201,7 @@ impl Key {
         Ok(Self {
             id: text(members, "kid")?.map(ToOwned::to_owned),
             algorithm,
+            for_host: material.for_host(),
             material,
         })
     }

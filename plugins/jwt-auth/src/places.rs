@@ -90,7 +90,7 @@ impl Place {
     /// What a request has there.
     pub(crate) fn find<C, S>(&self, req: &Request, cx: &Cx<C, S>) -> Found {
         match &self.kind {
-            Kind::Header(header) => header.find(req, cx),
+            Kind::Header(header) => header.find(cx),
             Kind::Param(name) => {
                 let target = req.target();
                 let query = target.split_once('?').map_or("", |(_, query)| query);
@@ -143,22 +143,18 @@ impl FromIterator<Vec<u8>> for Found {
 }
 
 impl Header {
-    fn find<C, S>(&self, req: &Request, cx: &Cx<C, S>) -> Found {
-        // The value of a header may be its first line only, this is all of them.
+    fn find<C, S>(&self, cx: &Cx<C, S>) -> Found {
+        // What the map of headers has may be the first line only, this is all of them.
         let Some(value) = cx.property_bytes(&[&self.property]) else {
             return Found::Nothing;
         };
+        // Lines are joined by commas, which no token has.
         if value.contains(&b',') {
-            let lines = req.headers().get_all(&self.name);
-            if lines.len() > 1 {
-                let tokens = lines
-                    .iter()
-                    .filter(|it| self.token(it.as_bytes()).is_some());
-                return match tokens.count() {
-                    0 => Found::Nothing,
-                    _ => Found::Several,
-                };
-            }
+            let mut lines = value.split(|it| *it == b',');
+            return match lines.any(|line| self.token(line).is_some()) {
+                true => Found::Several,
+                false => Found::Nothing,
+            };
         }
         match self.token(&value) {
             Some(token) if token.len() == value.len() => Found::One(value),

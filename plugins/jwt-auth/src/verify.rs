@@ -9,8 +9,10 @@ use p256::ecdsa::signature::Verifier as _;
 use sha2::Sha256;
 use sha2::Sha384;
 use sha2::Sha512;
+use tidegate_sdk::verify as host;
 
 use crate::algorithm::Algorithm;
+use crate::keys::Key;
 use crate::keys::Material;
 use crate::rsa;
 
@@ -21,6 +23,18 @@ const SHA384: [u8; 19] =
     *b"\x30\x41\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x02\x05\x00\x04\x30";
 const SHA512: [u8; 19] =
     *b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40";
+
+/// Whether `signature` is the one of `message` by a key.
+pub(crate) fn has_signed(
+    algorithm: Algorithm,
+    key: &Key,
+    message: &[u8],
+    signature: &[u8],
+) -> bool {
+    let known = host::Algorithm::named(algorithm.name());
+    let by_host = known.and_then(|it| host::verify(it, &key.for_host, signature, message));
+    by_host.unwrap_or_else(|| in_module(algorithm, &key.material, message, signature))
+}
 
 /// Whether `signature` is the one of `message` by a key, computed in the module. A key of another family
 /// than the algorithm's has signed nothing.

@@ -72,12 +72,11 @@ fn authorization(req: &Request, cx: &Cx<Config, State>, scheme: &str) -> Values 
 
 /// The scheme, and what follows the blanks after it (RFC 9110, 11.4).
 fn split_scheme(value: &[u8]) -> (&[u8], &[u8]) {
-    let end = value
-        .iter()
-        .position(|it| *it == b' ')
-        .unwrap_or(value.len());
+    let is_blank = |it: &u8| *it == b' ';
+    let end = value.iter().position(is_blank).unwrap_or(value.len());
     let (scheme, rest) = value.split_at(end);
-    (scheme, rest.trim_ascii())
+    let blanks = rest.iter().take_while(|it| is_blank(it)).count();
+    (scheme, rest.get(blanks..).unwrap_or_default())
 }
 
 fn query(req: &Request, name: &str) -> Values {

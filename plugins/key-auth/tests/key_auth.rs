@@ -145,6 +145,28 @@ fn a_wrong_key_is_refused_whatever_it_looks_like() {
 }
 
 #[test]
+fn no_character_of_a_key_can_be_another() {
+    let mut h = configured(json!({}));
+    let good = "k-ada-1";
+    let mut mutants = vec![format!("\"{good}\""), good.to_uppercase(), good.repeat(2)];
+    for at in 0..good.len() {
+        let (before, rest) = good.split_at(at);
+        let after = rest.get(1..).expect("ASCII");
+        mutants.push(format!("{before}{after}"));
+        for other in ["a", "0", "-", "%", "\u{2010}", ","] {
+            mutants.push(format!("{before}{other}{after}"));
+            mutants.push(format!("{before}{other}{rest}"));
+        }
+    }
+    mutants.retain(|it| it != good);
+    for key in mutants {
+        let answer = h.send(get("/").header("x-api-key", &key));
+        assert_eq!(answer.status(), 401, "{key}");
+    }
+    assert!(h.app().requests().is_empty());
+}
+
+#[test]
 fn no_refusal_and_no_log_line_has_the_key() {
     let mut h = configured(json!({}));
     let answer = h.send(get("/").header("x-api-key", "s3cret-guess"));

@@ -239,7 +239,7 @@ impl Stream {
                 self.response.release();
             }
             Ok(Kind::Local(response)) => self.reply(response),
-            Err(error) => self.fail(&error),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -254,15 +254,15 @@ impl Stream {
                 self.request.release();
                 self.response.release();
             }
-            Err(error) => self.fail(&error),
+            Err(error) => self.fail(error),
         }
     }
 
     /// Answers with what an error stands for.
-    pub(crate) fn fail(&self, error: &Error) {
-        let (level, response) = error.response();
-        if let Some(level) = level {
-            log_line(level, &[self.root.name, ": ", &error.text()]);
+    pub(crate) fn fail(&self, error: Error) {
+        let (log, response) = error.into_response();
+        if let Some((level, why)) = log {
+            log_line(level, &[self.root.name, ": ", &why]);
         }
         self.reply(response);
     }
@@ -338,7 +338,7 @@ impl Stream {
         let rewritten = self.rewrite(direction, side.body_size.get(), side.ended.get());
         rewritten.unwrap_or_else(|error| {
             self.cancel();
-            self.fail(&error);
+            self.fail(error);
             false
         })
     }

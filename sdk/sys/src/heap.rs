@@ -37,7 +37,7 @@ pub(crate) trait Memory {
 }
 
 /// What a list has at `index`, which is in it.
-#[inline]
+#[inline(always)]
 fn at<T: Copy>(list: &[T], index: usize) -> T {
     debug_assert!(index < list.len());
     // SAFETY: classes are below `CLASSES`, and words below as many as they take.
@@ -45,7 +45,7 @@ fn at<T: Copy>(list: &[T], index: usize) -> T {
 }
 
 /// As [`at`], to change it.
-#[inline]
+#[inline(always)]
 fn at_mut<T>(list: &mut [T], index: usize) -> &mut T {
     debug_assert!(index < list.len());
     // SAFETY: as for `at`.
@@ -233,7 +233,7 @@ impl<M: Memory> Heap<M> {
         had
     }
 
-    #[inline]
+    #[inline(always)]
     fn take_kept(&mut self, class: usize) -> Option<*mut Block> {
         let kept = self.kept.get_mut(class)?;
         let block = *kept;

@@ -71,8 +71,7 @@ mod global {
 /// Memory of `size` bytes for the host to write to. It is freed by [`adopt`].
 #[must_use]
 pub fn allocate(size: usize) -> *mut u8 {
-    // Zeroed, so that the bytes are defined whatever the host writes.
-    let mut bytes = ManuallyDrop::new(vec![0_u8; size]);
+    let mut bytes = ManuallyDrop::new(Vec::with_capacity(size));
     bytes.as_mut_ptr()
 }
 
@@ -80,11 +79,12 @@ pub fn allocate(size: usize) -> *mut u8 {
 ///
 /// # Safety
 /// `address` and `size` are what a host call gave: null or 0 for nothing, or else memory of
-/// exactly `size` bytes from [`allocate`] that nobody has adopted yet.
+/// exactly `size` bytes from [`allocate`] that the host has written and nobody has adopted yet.
 pub(crate) unsafe fn adopt(address: *mut u8, size: usize) -> Vec<u8> {
     if address.is_null() || size == 0 {
         return Vec::new();
     }
-    // SAFETY: by contract `allocate` made it as a vector of `size` bytes, all of them initialised.
+    // SAFETY: by contract `allocate` made it as a vector with room for `size` bytes, and the host,
+    // which may write any byte of our memory at any call, has written them.
     unsafe { Vec::from_raw_parts(address, size, size) }
 }

@@ -39,6 +39,7 @@ impl Status {
     ///
     /// # Errors
     /// The status itself, if it is not OK.
+    #[inline(always)]
     pub fn ok(self) -> Result<()> {
         if self == Self::OK { Ok(()) } else { Err(self) }
     }

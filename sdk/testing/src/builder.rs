@@ -121,6 +121,8 @@ impl Builder {
     }
 
     /// Sets a property of all exchanges: text, or bytes as the ABI has them.
+    ///
+    /// In Envoy only those of one part, which filters set for one another: a filter in front does.
     pub fn property<'a>(
         mut self,
         path: impl IntoIterator<Item = &'a str>,
@@ -209,10 +211,13 @@ impl Builder {
     #[track_caller]
     pub fn try_start(self) -> Result<Harness, String> {
         report_run();
-        if mode() == Mode::Envoy
-            && !(self.plan.properties.is_empty() && self.plan.shared.is_empty())
-        {
-            fail("Envoy has properties and shared data of its own: use `not_in(Mode::Envoy, …)`");
+        let is_own = |(path, _): &(Vec<String>, Vec<u8>)| path.len() == 1;
+        let are_own = self.plan.properties.iter().all(is_own) && self.plan.shared.is_empty();
+        if mode() == Mode::Envoy && !are_own {
+            fail(
+                "Envoy has shared data of its own, and properties but those of one part, which \
+                 filters set: use `not_in(Mode::Envoy, …)`",
+            );
         }
         let seen = Seen::default();
         let backends = self.plan.backends.clone();

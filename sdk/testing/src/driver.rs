@@ -30,6 +30,8 @@ pub(crate) trait Driver {
     /// # Errors
     /// If that takes too long here.
     fn advance(&mut self, time: Duration) -> Result<(), String>;
+    /// How long ago 1970 began, on the filter's clock.
+    fn unix_time(&mut self) -> Duration;
     /// The value of a counter or gauge, or the number of values of a histogram.
     ///
     /// # Errors

@@ -112,6 +112,13 @@ impl Harness {
         self.drive(|driver| driver.advance(time));
     }
 
+    /// How long ago 1970 began, on the clock of the filter: virtual in mode `native`, and where
+    /// [`advance`](Self::advance) moves it.
+    #[must_use]
+    pub fn unix_time(&self) -> Duration {
+        self.core.borrow_mut().driver.unix_time()
+    }
+
     /// Waits until `holds` says yes. In mode `native` nothing is ever on its way, so that it must
     /// do so at once; in the others, within 10 s.
     ///
@@ -189,7 +196,7 @@ impl Harness {
     /// Sets a property of the exchanges that follow.
     ///
     /// # Panics
-    /// In mode `envoy`, whose properties are what they are.
+    /// In mode `envoy`, unless [`Builder::property`](crate::Builder::property) has set it before.
     #[track_caller]
     pub fn property<'a>(
         &mut self,

@@ -130,7 +130,11 @@ impl Driver for Live {
     fn begin(&mut self, exchange: u32, request: &Request, chunks: Vec<Vec<u8>>) {
         self.waits_since = None;
         let address = self.program.address();
-        match Client::begin(address, &self.seen, exchange, request, &chunks) {
+        let mut request = request.clone();
+        for (name, value) in self.program.more_headers() {
+            request.headers.add(&name, value);
+        }
+        match Client::begin(address, &self.seen, exchange, &request, &chunks) {
             Ok(client) => {
                 self.clients.insert(exchange, client);
                 self.arrive(exchange);
@@ -192,6 +196,10 @@ impl Driver for Live {
             self.clock.wait(time);
         }
         Ok(())
+    }
+
+    fn unix_time(&mut self) -> Duration {
+        self.clock.unix_time()
     }
 
     fn metric(&mut self, name: &str) -> Result<Option<u64>, String> {

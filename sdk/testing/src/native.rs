@@ -358,6 +358,10 @@ impl Driver for Native {
         Ok(())
     }
 
+    fn unix_time(&mut self) -> Duration {
+        Duration::from_nanos(host::EPOCH.saturating_add(self.now()))
+    }
+
     fn metric(&mut self, name: &str) -> Result<Option<u64>, String> {
         let state = self.world.state();
         let mut metrics = state.metrics.iter();

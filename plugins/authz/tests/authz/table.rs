@@ -52,6 +52,7 @@ pub(crate) fn check(table: &str) {
     for group in groups {
         let mut h = Harness::new(authz)
             .config(json!({"policies": group.policies}))
+            .property(["tidegate.auth.jwt"], "")
             .start();
         for (line, given, expected) in &group.rows {
             let row = format!("{}: {line} {}", group.of, describe(given));
@@ -102,6 +103,8 @@ fn describe(given: &Given) -> String {
 /// Tells a host that is not Envoy what a row says of the connection. Envoy has the client's address by a
 /// header, as its default is to trust one proxy.
 fn set_properties(h: &mut Harness, given: &Given) {
+    let token = given.token.as_ref().map(|it| with_claims(it).to_string());
+    h.property(["tidegate.auth.jwt"], token.unwrap_or_default());
     if mode() == Mode::Envoy {
         return;
     }
@@ -130,8 +133,6 @@ fn set_properties(h: &mut Harness, given: &Given) {
         ["connection", "uri_san_peer_certificate"],
         text(&given.principal, ""),
     );
-    let token = given.token.as_ref().map(|it| with_claims(it).to_string());
-    h.property(["tidegate.auth.jwt"], token.unwrap_or_default());
 }
 
 fn with_port(address: &str) -> String {

@@ -59,7 +59,7 @@ impl Stream {
                 // What a rewriter says ends the stream; its future is not asked.
                 Err(error) => {
                     stream.cancel();
-                    stream.fail(&error);
+                    stream.fail(error);
                 }
             }
         })
@@ -72,11 +72,14 @@ impl Stream {
         };
         self.focus();
         let done = look(&mut HeadersMut::new(self, direction.trailers()));
-        if let Err(error) = &done {
-            self.cancel();
-            self.fail(error);
+        match done {
+            Ok(()) => true,
+            Err(error) => {
+                self.cancel();
+                self.fail(error);
+                false
+            }
         }
-        done.is_ok()
     }
 
     /// Rewrites what has come; true if the host must hold it and collect.

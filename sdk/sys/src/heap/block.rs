@@ -31,6 +31,7 @@ pub(super) struct Block {
 
 /// The bytes of a content for `size`: all blocks of a class above the small ones have at least
 /// what its least one has, so that sizes are rounded up to that.
+#[inline(always)]
 pub(super) const fn rounded(size: usize) -> usize {
     let granules = size.div_ceil(GRANULE);
     if granules < SMALL {
@@ -45,6 +46,7 @@ pub(super) const fn rounded(size: usize) -> usize {
 }
 
 /// The class of blocks whose content has `size` bytes.
+#[inline(always)]
 pub(super) const fn class(size: usize) -> usize {
     let granules = size / GRANULE;
     if granules < SMALL {

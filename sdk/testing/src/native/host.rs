@@ -14,7 +14,7 @@ use crate::observed::LogLine;
 use crate::split::random;
 
 /// The clock of the day when the plugin starts: 2026-01-01.
-const EPOCH: u64 = 1_767_225_600_000_000_000;
+pub(super) const EPOCH: u64 = 1_767_225_600_000_000_000;
 
 /// The host of one plugin.
 pub(super) struct World(RefCell<State>);

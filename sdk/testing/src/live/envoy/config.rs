@@ -82,6 +82,7 @@ const FUNCTIONS: &[&str] = &[
 pub(super) fn file(
     plan: &Plan,
     module: &Path,
+    front: Option<&Path>,
     app: SocketAddr,
     backends: &[(String, SocketAddr)],
 ) -> Value {
@@ -100,7 +101,7 @@ pub(super) fn file(
                 "address": address(SocketAddr::from(([127, 0, 0, 1], 0))),
                 "filter_chains": [{"filters": [{
                     "name": "envoy.filters.network.http_connection_manager",
-                    "typed_config": manager(plan, module),
+                    "typed_config": manager(plan, module, front),
                 }]}],
             }],
             "clusters": clusters,
@@ -108,7 +109,7 @@ pub(super) fn file(
     })
 }
 
-fn manager(plan: &Plan, module: &Path) -> Value {
+fn manager(plan: &Plan, module: &Path, front: Option<&Path>) -> Value {
     let timeout = plan.request_timeout.unwrap_or_default().as_secs_f64();
     let timeout = format!("{timeout}s");
     json!({
@@ -125,15 +126,35 @@ fn manager(plan: &Plan, module: &Path) -> Value {
                 "route": {"cluster": APP, "timeout": timeout},
             }],
         }]},
-        "http_filters": [
-            {"name": "envoy.filters.http.set_filter_state", "typed_config": peer_address()},
-            {"name": plan.name, "typed_config": wasm(plan, module)},
-            {"name": "envoy.filters.http.router", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
-                "suppress_envoy_headers": true,
-            }},
-        ],
+        "http_filters": filters(plan, module, front),
     })
+}
+
+fn filters(plan: &Plan, module: &Path, front: Option<&Path>) -> Vec<Value> {
+    let front = front.map(|front| {
+        let config = json!({
+            "name": "in front",
+            "vm_config": {
+                "vm_id": "in front",
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": {"local": {"filename": front}},
+            },
+        });
+        json!({"name": "in front", "typed_config": typed(&config)})
+    });
+    let mut all = vec![json!({
+        "name": "envoy.filters.http.set_filter_state",
+        "typed_config": peer_address(),
+    })];
+    all.extend(front);
+    all.push(json!({"name": plan.name, "typed_config": wasm(plan, module)}));
+    all.push(
+        json!({"name": "envoy.filters.http.router", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+            "suppress_envoy_headers": true,
+        }}),
+    );
+    all
 }
 
 /// What Tidegate tells filters by itself, and Envoy if its configuration says so.
@@ -183,6 +204,10 @@ fn wasm(plan: &Plan, module: &Path) -> Value {
             );
         }
     }
+    typed(&config)
+}
+
+fn typed(config: &Value) -> Value {
     json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
         "config": config,
