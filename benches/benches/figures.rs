@@ -7,6 +7,8 @@
 mod guests;
 #[path = "figures/modules.rs"]
 mod modules;
+#[path = "figures/policies.rs"]
+mod policies;
 #[path = "figures/report.rs"]
 mod report;
 
@@ -19,5 +21,6 @@ fn main() {
     guests::calls(&mut report);
     guests::memory(&mut report);
     modules::load(&mut report);
+    policies::passes(&mut report);
     report.print();
 }

@@ -3,12 +3,20 @@
 //! Header maps are plain lists, as fast to search as a real request's fields are, so that what a
 //! benchmark measures is the way between host and filter.
 
+mod services;
+
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use tidegate_host_abi::{
-    BodyBuffer, ContextId, Edited, Field, GuestLog, GuestMetrics, HeaderEdit, LocalResponse,
-    LogLevel, MapKind, Property, PropertyValue, Services, SharedStore, Side, StreamHost,
-    StreamKind, Streams,
+    BodyBuffer, ContextId, Edited, Field, HeaderEdit, LocalResponse, MapKind, Property,
+    PropertyValue, Side, StreamHost, StreamKind, Streams,
 };
+
+pub use services::SilentServices;
+
+/// Fields of a message.
+type Fields = Vec<(Bytes, Bytes)>;
 
 /// The fields of a browser-like request, in order.
 const REQUEST: [(&str, &str); 10] = [
@@ -30,6 +38,9 @@ const REQUEST: [(&str, &str); 10] = [
     ("x-request-id", "1b4e28ba-2fa1-41d2-883f-0016d3cca427"),
 ];
 
+/// Where the client is.
+const CLIENT: &str = "192.0.2.7:50000";
+
 /// The fields of its response.
 const RESPONSE: [(&str, &str); 6] = [
     (":status", "200"),
@@ -43,8 +54,15 @@ const RESPONSE: [(&str, &str); 6] = [
 /// One stream whose headers are lists in memory; every context is it.
 #[derive(Debug)]
 pub struct FakeStream {
-    request: Vec<(Bytes, Bytes)>,
-    response: Vec<(Bytes, Bytes)>,
+    request: Fields,
+    response: Fields,
+    /// What the request is before a filter sees it.
+    original: Fields,
+    /// What filters before have set.
+    properties: Vec<(Vec<u8>, Vec<u8>)>,
+    /// How many of them are there before the filter.
+    given: usize,
+    refusal: Option<u32>,
 }
 
 impl FakeStream {
@@ -63,9 +81,42 @@ impl FakeStream {
             list.extend(fields.iter().map(pair));
             list
         };
+        Self::of(list(&REQUEST), list(&RESPONSE))
+    }
+
+    /// The same with this request.
+    #[must_use]
+    pub fn with_request(fields: &[(&str, &str)]) -> Self {
+        let copy = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let request = fields.iter();
+        let request = request.map(|(name, value)| (copy(name), copy(value)));
+        Self::of(request.collect(), Self::new().response)
+    }
+
+    fn of(request: Fields, response: Fields) -> Self {
         Self {
-            request: list(&REQUEST),
-            response: list(&RESPONSE),
+            original: request.clone(),
+            request,
+            response,
+            properties: vec![],
+            given: 0,
+            refusal: None,
+        }
+    }
+
+    /// Adds what a filter before has set.
+    #[must_use]
+    pub fn with_property(mut self, path: &str, value: &str) -> Self {
+        self.properties.push((path.into(), value.into()));
+        self.given = self.properties.len();
+        self
+    }
+
+    /// Gives a field of the request another value, for passes after the next [`Self::restore`].
+    pub fn replace(&mut self, name: &str, value: &str) {
+        let fields = self.original.iter_mut();
+        for (_, old) in fields.filter(|(it, _)| it == name) {
+            *old = Bytes::copy_from_slice(value.as_bytes());
         }
     }
 
@@ -79,6 +130,7 @@ impl FakeStream {
             stream.request.push(field);
         }
         stream.request.truncate(count);
+        stream.original.clone_from(&stream.request);
         stream
     }
 
@@ -86,6 +138,20 @@ impl FakeStream {
     pub fn reset(&mut self) {
         self.request.truncate(REQUEST.len());
         self.response.truncate(RESPONSE.len());
+    }
+
+    /// Takes back whatever a filter did.
+    pub fn restore(&mut self) {
+        self.request.clone_from(&self.original);
+        self.response.truncate(RESPONSE.len());
+        self.properties.truncate(self.given);
+        self.refusal = None;
+    }
+
+    /// The status with which the filter answered in the application's place, if it did.
+    #[must_use]
+    pub const fn refusal(&self) -> Option<u32> {
+        self.refusal
     }
 
     /// How many fields the two messages have: what a header callback is told.
@@ -105,7 +171,7 @@ impl FakeStream {
         Some(value)
     }
 
-    const fn fields(&self, map: MapKind) -> Option<&Vec<(Bytes, Bytes)>> {
+    const fn fields(&self, map: MapKind) -> Option<&Fields> {
         match map {
             MapKind::RequestHeaders => Some(&self.request),
             MapKind::ResponseHeaders => Some(&self.response),
@@ -118,7 +184,7 @@ impl FakeStream {
         }
     }
 
-    const fn fields_mut(&mut self, map: MapKind) -> Option<&mut Vec<(Bytes, Bytes)>> {
+    const fn fields_mut(&mut self, map: MapKind) -> Option<&mut Fields> {
         match map {
             MapKind::RequestHeaders => Some(&mut self.request),
             MapKind::ResponseHeaders => Some(&mut self.response),
@@ -195,60 +261,38 @@ impl StreamHost for FakeStream {
         None
     }
 
-    fn property(&self, _: &Property<'_>) -> Option<PropertyValue<'_>> {
-        None
+    fn property(&self, property: &Property<'_>) -> Option<PropertyValue<'_>> {
+        let bytes = |bytes| Some(PropertyValue::Bytes(Cow::Borrowed(bytes)));
+        let field = |name: &[u8]| bytes(self.value(MapKind::RequestHeaders, name)?);
+        match property {
+            Property::RequestMethod => field(b":method"),
+            Property::RequestPath => field(b":path"),
+            Property::RequestHost => field(b":authority"),
+            Property::RequestScheme => field(b":scheme"),
+            Property::RequestHeader(name) => field(name),
+            Property::SourceAddress => bytes(CLIENT.as_bytes()),
+            Property::DestinationAddress => bytes(b"192.0.2.1:8080"),
+            Property::DestinationPort => Some(PropertyValue::Int(8080)),
+            Property::ConnectionMtls => Some(PropertyValue::Bool(false)),
+            Property::Other(path) => {
+                let found = self.properties.iter().find(|(it, _)| it == path);
+                bytes(&found?.1)
+            }
+            _ => None,
+        }
     }
 
-    fn set_property(&mut self, _: &[u8], _: &[u8]) {}
+    fn set_property(&mut self, path: &[u8], value: &[u8]) {
+        self.properties.push((path.to_vec(), value.to_vec()));
+    }
 
     fn continue_stream(&mut self, _: StreamKind) {}
 
     fn close_stream(&mut self, _: StreamKind) {}
 
-    fn send_local_response(&mut self, _: LocalResponse) {}
+    fn send_local_response(&mut self, response: LocalResponse) {
+        self.refusal = Some(response.status);
+    }
 
     fn clear_route_cache(&mut self) {}
-}
-
-/// Services that keep shared data and metrics, and say nothing.
-#[derive(Debug, Default)]
-pub struct SilentServices {
-    shared: SharedStore,
-    metrics: GuestMetrics,
-}
-
-impl Services for SilentServices {
-    fn log(&self, _: &GuestLog<'_>) {}
-
-    fn log_level(&self) -> LogLevel {
-        LogLevel::Critical
-    }
-
-    fn unix_nanos(&self) -> u64 {
-        0
-    }
-
-    fn monotonic_nanos(&self) -> u64 {
-        0
-    }
-
-    fn fill_random(&self, bytes: &mut [u8]) {
-        bytes.fill(0);
-    }
-
-    fn may_resolve(&self, _: &str) -> bool {
-        false
-    }
-
-    fn may_call(&self, _: &str, _: &str) -> bool {
-        false
-    }
-
-    fn shared(&self) -> &SharedStore {
-        &self.shared
-    }
-
-    fn metrics(&self) -> &GuestMetrics {
-        &self.metrics
-    }
 }

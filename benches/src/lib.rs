@@ -15,5 +15,6 @@ pub mod places;
 pub mod poller;
 pub mod proc_files;
 pub mod process;
+pub mod tokens;
 pub mod wait;
 pub mod wat_filters;

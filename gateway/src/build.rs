@@ -90,6 +90,7 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<(Generation, Tls)> 
         access_log: match args.access_log {
             AccessLogArg::Text => AccessLog::Text,
             AccessLogArg::Json => AccessLog::Json,
+            AccessLogArg::Brief => AccessLog::Brief,
             AccessLogArg::Off => AccessLog::Off,
         },
         protocol: own.protocol(listener),

@@ -11,6 +11,8 @@ use sha2::Sha256;
 use tidegate_config::load::Loader;
 use tidegate_plugin_store::PluginCode;
 
+use crate::cli::MeshArgs;
+
 /// The names of all of them, in alphabetical order.
 pub(crate) fn names() -> impl Iterator<Item = &'static str> {
     tidegate_builtins::all().iter().map(|builtin| builtin.name)
@@ -26,6 +28,8 @@ pub(crate) fn code(name: &str) -> Option<PluginCode> {
 }
 
 /// A loader of a configuration that may name them.
-pub(crate) fn loader(config: impl Into<PathBuf>) -> Loader {
-    Loader::new(config).with_builtins(names())
+pub(crate) fn loader(config: impl Into<PathBuf>, mesh: &MeshArgs) -> Loader {
+    Loader::new(config)
+        .with_builtins(names())
+        .with_root_namespace(mesh.root_namespace.as_str())
 }

@@ -21,7 +21,7 @@ use crate::control::Control;
 /// Loads, compiles, starts and configures everything once, with every call of plugins refused.
 /// Returns failure if there are errors; warnings are none.
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let mut control = Control::candid(builtin::loader(&args.config));
+    let mut control = Control::candid(builtin::loader(&args.config, &args.mesh));
     let draft = control.load(true).draft;
     let count = |severity| {
         let problems = draft.problems.iter();
@@ -42,10 +42,12 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
             let mut page = render(&draft.problems, colour);
             page.push_str(&match (errors, warnings) {
                 (0, 0) => format!("{resources} resources, no problems\n"),
-                (errors, 0) => format!("{resources} resources, {errors} errors\n"),
-                (errors, warnings) => {
-                    format!("{resources} resources, {errors} errors, {warnings} warnings\n")
-                }
+                (errors, 0) => format!("{resources} resources, {}\n", counted(errors, "error")),
+                (errors, warnings) => format!(
+                    "{resources} resources, {}, {}\n",
+                    counted(errors, "error"),
+                    counted(warnings, "warning")
+                ),
             });
             page
         }
@@ -56,6 +58,12 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// So many of what a word says: `1 error`, `2 errors`.
+pub(crate) fn counted(count: usize, word: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {word}{ending}")
 }
 
 fn json_page(problems: &[Problem], resources: usize) -> String {

@@ -33,6 +33,7 @@ pub(crate) use crate::cli::explain::ExplainArgs;
 pub(crate) use crate::cli::run::CheckArgs;
 pub(crate) use crate::cli::run::CheckFormat;
 pub(crate) use crate::cli::run::DnsArgs;
+pub(crate) use crate::cli::run::MeshArgs;
 pub(crate) use crate::cli::run::NodeArgs;
 pub(crate) use crate::cli::run::RunArgs;
 pub(crate) use crate::cli::tls::TlsArgs;
@@ -164,6 +165,8 @@ pub(crate) enum AccessLogArg {
     Text,
     /// JSON objects
     Json,
+    /// A short line for each request, at once, for somebody who watches
+    Brief,
     /// Nothing
     Off,
 }

@@ -129,8 +129,10 @@ impl Control {
         }
     }
 
-    /// Puts a filter's author's words in the place of what resources say.
+    /// Puts a filter's author's words in the place of what resources say. Problems have also what
+    /// guests say: whoever sees them sees all.
     pub(crate) fn set_development(&mut self, development: Development) {
+        self.resolver.be_candid();
         self.development = Some(development);
     }
 
@@ -256,11 +258,11 @@ impl Control {
             StartError::Plugin { plugin, source } => {
                 let refused = self.resolver.reject(plugin, source);
                 let decls = &loaded.draft.plugins;
-                let problem = |(resource, reason): (ResourceId, Reason)| {
-                    let decl = decls.iter().find(|decl| decl.resource == resource)?;
-                    Some(plugins::problem(decl, &reason))
+                let problems = |(resource, reason): (ResourceId, Reason)| {
+                    let decl = decls.iter().find(|decl| decl.resource == resource);
+                    decl.map(|decl| plugins::problems(decl, &reason))
                 };
-                refused.into_iter().filter_map(problem).collect()
+                refused.into_iter().filter_map(problems).flatten().collect()
             }
             StartError::Bind(bind) => {
                 let (name, address) = match bind {

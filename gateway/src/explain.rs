@@ -30,6 +30,7 @@ use tidegate_core::tls::Termination;
 use tidegate_core::tls::TlsName;
 
 use crate::builtin;
+use crate::check::counted;
 use crate::cli::CheckFormat;
 use crate::cli::ExplainArgs;
 use crate::explain::words::Words;
@@ -60,17 +61,14 @@ impl Story {
 
 /// Says which listener and rule would have a request. Returns failure if none would.
 pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<ExitCode> {
-    let draft = builtin::loader(&args.config).load();
+    let draft = builtin::loader(&args.config, &args.mesh).load();
     let problems = draft.problems.iter();
     let errors = problems
         .filter(|problem| problem.severity == Severity::Error)
         .count();
     if errors > 0 {
         let config = args.config.display();
-        let errors = match errors {
-            1 => "1 error".to_owned(),
-            more => format!("{more} errors"),
-        };
+        let errors = counted(errors, "error");
         eprintln!(
             "{errors}: what is refused does not count here (`tidegate check -c {config}` shows \
              them)"

@@ -28,6 +28,8 @@ use std::process::ExitCode;
 
 use crate::cli::Cli;
 use crate::cli::Command;
+use crate::cli::PluginCommand;
+use crate::telemetry::Style;
 
 /// Quicker and smaller than the system's allocator where each thread frees what it allocated.
 #[global_allocator]
@@ -43,7 +45,11 @@ fn main() -> ExitCode {
         }
     };
     let Cli { command, log } = matches;
-    let _log = telemetry::start(&log);
+    let style = match &command {
+        Command::Plugin(PluginCommand::Dev(_)) => Style::Brief,
+        _ => Style::Full,
+    };
+    let _log = telemetry::start(&log, style);
     let done = match command {
         Command::Run(args) => run::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Check(args) => check::check(&args),

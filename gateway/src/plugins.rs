@@ -34,7 +34,7 @@ pub(crate) use crate::plugins::reason::chain;
 pub(crate) use crate::plugins::reason::in_one_line;
 pub(crate) use crate::plugins::reason::not_started;
 use crate::plugins::reason::policy;
-pub(crate) use crate::plugins::reason::problem;
+pub(crate) use crate::plugins::reason::problems;
 use crate::plugins::reason::refusal;
 use crate::plugins::reason::spec;
 pub(crate) use crate::plugins::trial::TrialServices;
@@ -139,6 +139,11 @@ impl Resolver {
         }
     }
 
+    /// From now on reasons have what guests say.
+    pub(crate) fn be_candid(&mut self) {
+        self.candid = true;
+    }
+
     /// Keeps compiled code there.
     pub(crate) fn set_cache(&mut self, cache: CodeFolder) {
         self.compiler.set_cache(cache);
@@ -223,12 +228,13 @@ impl Resolver {
 
     /// The declared version, working; else why it is refused.
     fn current(&mut self, decl: &PluginDecl, store: Option<&Store>) -> Result<Good, Vec<Problem>> {
-        let refused = |reason: &Reason| vec![problem(decl, reason)];
+        let refused = |reason: &Reason| problems(decl, reason);
         let code = code(&decl.source).map_err(|message| {
             refused(&Reason {
                 reason: "SourceNotReadable",
                 message,
                 about_config: false,
+                said: None,
             })
         })?;
         let version = Version {

@@ -140,7 +140,11 @@ fn control(
         access_log: args.access_log.map(access_log),
         drain: args.drain_timeout,
     };
-    let mut control = Control::new(builtin::loader(&args.config), store(args, config), settings);
+    let mut control = Control::new(
+        builtin::loader(&args.config, &args.mesh),
+        store(args, config),
+        settings,
+    );
     if let Some(development) = development {
         control.set_development(development);
     }
@@ -303,6 +307,7 @@ fn access_log(arg: AccessLogArg) -> AccessLog {
     match arg {
         AccessLogArg::Text => AccessLog::Text,
         AccessLogArg::Json => AccessLog::Json,
+        AccessLogArg::Brief => AccessLog::Brief,
         AccessLogArg::Off => AccessLog::Off,
     }
 }

@@ -96,6 +96,60 @@ impl Fault {
     }
 }
 
+impl Fault {
+    /// The functions the guest was in, the innermost first: as their author calls them, without what
+    /// compilers add to names, and without the way of a panic to its end. Empty if there are none.
+    #[must_use]
+    pub fn functions(&self) -> Vec<String> {
+        let frames = self.backtrace.lines().filter_map(function);
+        let mut functions: Vec<String> = frames.collect();
+        if functions.iter().any(|name| name.contains("panicking::")) {
+            let own = functions.iter().position(|name| !is_machinery(name));
+            functions.drain(..own.unwrap_or(0));
+        }
+        functions
+    }
+}
+
+/// The function of a frame such as `3: 0x1d06 - module.wasm!shop::price::h1234567890abcdef`.
+fn function(frame: &str) -> Option<String> {
+    let (_, name) = frame.split_once(" - ")?;
+    let name = name.split_once('!').map_or(name, |(_, name)| name);
+    Some(without_hashes(name.trim()))
+}
+
+/// Digits of the hashes that Rust adds to names.
+const HASH: usize = 16;
+
+/// A name of Rust without hashes: `shop[1234567890abcdef]::price`, `shop::price::h1234567890abcdef`.
+fn without_hashes(name: &str) -> String {
+    let is_hash =
+        |text: &str| text.len() == HASH && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let name = match name.rsplit_once("::h") {
+        Some((name, hash)) if is_hash(hash) => name,
+        _ => name,
+    };
+    let mut parts = name.split('[');
+    let mut plain = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once(']') {
+            Some((hash, rest)) if is_hash(hash) => plain.push_str(rest),
+            _ => {
+                plain.push('[');
+                plain.push_str(part);
+            }
+        }
+    }
+    plain
+}
+
+/// Whether a function is between a panic and the code that panics.
+fn is_machinery(name: &str) -> bool {
+    const PLACES: [&str; 5] = ["__rust", "rust_", "core::", "std::", "alloc::"];
+    let name = name.trim_start_matches('<');
+    PLACES.iter().any(|place| name.starts_with(place))
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -142,5 +196,47 @@ impl From<Status> for HostCallError {
 impl From<Fault> for HostCallError {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn functions(backtrace: &str) -> Vec<String> {
+        let mut fault = Fault::host("proxy_on_tick", "a test");
+        fault.backtrace = backtrace.into();
+        fault.functions()
+    }
+
+    #[test]
+    fn functions_are_named_as_their_author_does_from_the_one_that_panicked() {
+        let trace = "error while executing at wasm backtrace:
+            0:  0x1d060 - shop.wasm!__rustc[b7974e8690430dd9]::__rust_abort
+            1:  0x1ba99 - shop.wasm!std[a543996e6e7dbf1e]::panicking::panic_with_hook
+            2:  0x1dbf0 - shop.wasm!__rustc[b7974e8690430dd9]::rust_begin_unwind
+            3:  0x1fa54 - shop.wasm!core[c5930c85a12de822]::panicking::panic_bounds_check
+            4:   0x7e67 - shop.wasm!shop::price::hbf1d618ddb4e357a
+            5:   0x8568 - shop.wasm!<shop[1234567890abcdef]::Cart as core[c5930c85a12de822]::ops::Add>::add
+            6:   0x91dd - shop.wasm!proxy_on_request_headers";
+        let expected = [
+            "shop::price",
+            "<shop::Cart as core::ops::Add>::add",
+            "proxy_on_request_headers",
+        ];
+        assert_eq!(functions(trace), expected);
+    }
+
+    #[test]
+    fn what_is_no_panic_and_no_name_of_rust_stays_as_it_is() {
+        let trace = "error while executing at wasm backtrace:
+            0:  0x1d06 - <unknown>!<wasm function 12>
+            1:  0x1d07 - a.wasm!core::hash::finish
+            2:  0x1d08 - a.wasm!list[3]::of";
+        assert_eq!(
+            functions(trace),
+            ["<wasm function 12>", "core::hash::finish", "list[3]::of"]
+        );
+        assert_eq!(functions(""), [""; 0]);
     }
 }

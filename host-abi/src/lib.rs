@@ -55,7 +55,7 @@ mod usage;
 
 pub use body::BodyBuffer;
 pub use context::ContextId;
-pub use crypto::{Crypto, CryptoError, Hash};
+pub use crypto::{Crypto, CryptoError, Hash, JwsAlgorithm, JwsKey};
 pub use engine::{Engine, EngineConfig, EngineError};
 pub use fault::{Fault, FaultKind};
 pub use functions::{

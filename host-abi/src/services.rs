@@ -100,7 +100,7 @@ impl GuestLog<'_> {
             level,
             message,
         } = *self;
-        let message = message.escape_ascii();
+        let message = Printable(message);
         match level {
             LogLevel::Trace => tracing::trace!(target: "filter", plugin, "{message}"),
             LogLevel::Debug => tracing::debug!(target: "filter", plugin, "{message}"),
@@ -110,6 +110,28 @@ impl GuestLog<'_> {
                 tracing::error!(target: "filter", plugin, "{message}");
             }
         }
+    }
+}
+
+/// Text of a guest in one line: what is readable stays, all else, quotes and backslashes are escaped,
+/// so that no line can be forged and no terminal is told what to do.
+struct Printable<'a>(&'a [u8]);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        for piece in self.0.utf8_chunks() {
+            for character in piece.valid().chars() {
+                match character {
+                    '\'' => f.write_char(character)?,
+                    _ => character
+                        .escape_debug()
+                        .try_for_each(|it| f.write_char(it))?,
+                }
+            }
+            write!(f, "{}", piece.invalid().escape_ascii())?;
+        }
+        Ok(())
     }
 }
 

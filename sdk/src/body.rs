@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use serde::de::DeserializeOwned;
+use tidegate_sdk_sys::text::{concat, decimal};
 
 use crate::error::{Error, Result};
 use crate::headers::HeadersMut;
@@ -48,12 +49,33 @@ impl<'a> BodyReader<'a> {
     /// If it is larger than the limit, is rewritten by this filter, or the host cannot hand it
     /// out.
     pub async fn bytes(self) -> Result<Vec<u8>> {
+        let (size, is_all) = self.collected().await?;
+        if !is_all {
+            return Err(Error::too_large(self.direction, self.limit));
+        }
+        self.stream.body_bytes(self.direction, size)
+    }
+
+    /// The first bytes of it, as many as the limit says, and whether they are all. The rest is held
+    /// with them until the message goes on, as far as the host holds so much.
+    ///
+    /// # Errors
+    /// If it is rewritten by this filter, or the host cannot hand it out.
+    pub async fn beginning(self) -> Result<(Vec<u8>, bool)> {
+        let (size, is_all) = self.collected().await?;
+        let bytes = self.stream.body_bytes(self.direction, size)?;
+        Ok((bytes, is_all))
+    }
+
+    /// Waits until the limit is passed or the body has ended: how many bytes to read, and whether they
+    /// are all.
+    async fn collected(&self) -> Result<(usize, bool)> {
         let Self {
             stream,
             direction,
             limit,
         } = self;
-        let side = stream.side(direction);
+        let side = stream.side(*direction);
         if matches!(*side.body.borrow(), Body::Chunks(_) | Body::Whole { .. }) {
             return Err(Error::new("a body that is rewritten cannot be read"));
         }
@@ -63,15 +85,15 @@ impl<'a> BodyReader<'a> {
         };
         poll_fn(|cx| {
             let size = side.body_size.get();
-            if size > limit {
-                return Poll::Ready(Err(Error::too_large(direction, limit)));
+            if size > *limit {
+                return Poll::Ready(Ok((*limit, false)));
             }
             if side.ended.get() {
-                return Poll::Ready(stream.body_bytes(direction, size));
+                return Poll::Ready(Ok((size, true)));
             }
             stream.waits_for(Waiting::For(waiting));
             *side.body.borrow_mut() = Body::Collect;
-            *side.waits.borrow_mut() = Some(cx.waker().clone());
+            stream.wait(side, cx.waker());
             Poll::Pending
         })
         .await
@@ -108,7 +130,7 @@ impl<'a> BodyReader<'a> {
             ));
         }
         if !side.released.get() {
-            let length = body.len().to_string();
+            let length = decimal(body.len() as u64);
             HeadersMut::new(self.stream, self.direction.headers()).set("content-length", length)?;
         }
         self.stream
@@ -140,14 +162,11 @@ impl RequestBody {
 pub(crate) fn install(stream: &Rc<Stream>, direction: Direction, body: Body) -> Result<()> {
     let side = stream.side(direction);
     if !matches!(*side.body.borrow(), Body::Pass) || side.released.get() {
-        return Err(Error::new(
-            [
-                "the body of this ",
-                direction.word(),
-                " is read or rewritten already",
-            ]
-            .concat(),
-        ));
+        return Err(Error::new(concat(&[
+            "the body of this ",
+            direction.word(),
+            " is read or rewritten already",
+        ])));
     }
     if side.ended.get() {
         // There is none; the length may be that of the answer to a GET (RFC 9110, 9.3.2).

@@ -10,6 +10,7 @@ mod limits;
 mod literal;
 mod nearest;
 mod path;
+mod pattern;
 mod read;
 mod schema;
 mod types;
@@ -26,6 +27,8 @@ use serde::de::Error;
 use serde_json::Value;
 
 pub use literal::Literal;
+#[doc(hidden)]
+pub use pattern::Node as PatternNode;
 pub use read::Entries;
 pub use read::variant;
 pub use schema::Field;
@@ -79,6 +82,7 @@ pub use types::Size;
 /// | `default = …` | field | this: a literal as the configuration would have it (`"2s"` for a duration), a list of such, or any other expression of the field's type |
 /// | `min = …`, `max = …` | field | the limits of a number, duration (`"2s"`) or size (`"64KiB"`) |
 /// | `min_len = …`, `max_len = …` | field | how many characters of text, items of a list, entries of a map |
+/// | `pattern = "^…$"` | field | what text looks like, as a whole; see below |
 /// | `rename = "…"` | field, variant | its name |
 /// | `validate = path` | field, type | a `fn(&T) -> Result<(), String>` that has the last word; `&str` will do for a `String` |
 /// | `serde` | field | the type is read by serde, and the schema says nothing of it |
@@ -94,6 +98,11 @@ pub use types::Size;
 /// }
 /// const SCHEMA: &tidegate_sdk::config::Schema = Config::SCHEMA;
 /// ```
+///
+/// A pattern is a regular expression of what all engines agree on, because gateways and editors
+/// compare it too: `.`, `[a-z_]`, `[^/]`, groups, `a|b` in a group, `*`, `+`, `?`, `{2,5}`, and
+/// backslashes before signs. A default is not compared with it. Items of a list get one by a type of
+/// their own: `struct Name(#[config(pattern = "^[a-z]+$")] String)`.
 ///
 /// A variant without data is its name; one with data is a mapping from its name to the data:
 /// `header: { name: x-key }`.

@@ -182,7 +182,7 @@ impl<C, S> Cx<C, S> {
     #[must_use]
     pub fn property_bytes(&self, path: &[&str]) -> Option<Vec<u8>> {
         self.focus();
-        host().property(path.join("\0").as_bytes()).ok().flatten()
+        host().property(&joined(path)).ok().flatten()
     }
 
     /// Sets a property, which later filters and the host's log can read.
@@ -192,7 +192,7 @@ impl<C, S> Cx<C, S> {
     pub fn set_property(&self, path: &[&str], value: impl AsRef<[u8]>) -> Result<()> {
         self.focus();
         host()
-            .set_property(path.join("\0").as_bytes(), value.as_ref())
+            .set_property(&joined(path), value.as_ref())
             .map_err(|status| Error::host("set a property", status))
     }
 
@@ -220,6 +220,18 @@ impl<C, S> Cx<C, S> {
             stream.focus();
         }
     }
+}
+
+/// A path as hosts want it: a zero byte between its parts.
+fn joined(path: &[&str]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(path.iter().map(|part| part.len() + 1).sum());
+    for (index, part) in path.iter().enumerate() {
+        if index > 0 {
+            bytes.push(0);
+        }
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    bytes
 }
 
 pub(crate) fn property_text(path: &[u8]) -> Option<String> {

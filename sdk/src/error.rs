@@ -8,6 +8,7 @@ use std::fmt;
 use std::rc::Rc;
 
 use serde::Serialize;
+use tidegate_sdk_sys::text::{concat, decimal};
 use tidegate_sdk_sys::{LogLevel, Status};
 
 use crate::response::LocalResponse;
@@ -46,17 +47,25 @@ pub enum CallFailure {
     Refused(Status),
 }
 
+impl CallFailure {
+    fn text(self) -> String {
+        String::from(match self {
+            Self::Unknown => "the host knows no such backend, or the plugin may not call it",
+            Self::Timeout => "no answer within the call's timeout",
+            Self::Unreachable => "no answer: the call failed",
+            Self::Status(status) => {
+                return concat(&["it answered with status ", &decimal(status.into())]);
+            }
+            Self::Refused(status) => {
+                return concat(&["the host refused the call (", &status.text(), ")"]);
+            }
+        })
+    }
+}
+
 impl fmt::Display for CallFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown => {
-                f.write_str("the host knows no such backend, or the plugin may not call it")
-            }
-            Self::Timeout => f.write_str("no answer within the call's timeout"),
-            Self::Unreachable => f.write_str("no answer: the call failed"),
-            Self::Status(status) => write!(f, "it answered with status {status}"),
-            Self::Refused(status) => write!(f, "the host refused the call ({status})"),
-        }
+        f.write_str(&self.text())
     }
 }
 
@@ -144,15 +153,50 @@ impl Error {
     }
 
     pub(crate) fn refused(why: &str) -> Self {
-        Self::new(["setup refused: ", why].concat())
+        Self::new(concat(&["setup refused: ", why]))
+    }
+
+    /// What it says.
+    pub(crate) fn text(&self) -> String {
+        match &*self.0 {
+            Reason::Deny(deny) => {
+                concat(&["denied with status ", &decimal(deny.response.status.into())])
+            }
+            Reason::TooLarge { of_request, limit } => concat(&[
+                "the body of the ",
+                if *of_request { "request" } else { "response" },
+                " is larger than ",
+                &decimal(*limit as u64),
+                " bytes",
+            ]),
+            Reason::Host { what, status } => concat(&["cannot ", what, ": ", &status.text()]),
+            Reason::Call { backend, why } => {
+                concat(&["call to backend ", backend, ": ", &why.text()])
+            }
+            Reason::Message(message) => String::from(&**message),
+            Reason::Context { what, error } => concat(&[what, ": ", &error.text()]),
+            Reason::Status { error, .. } => error.text(),
+        }
     }
 
     fn of(reason: Reason) -> Self {
         Self(Rc::new(reason))
     }
 
+    /// What the client gets, and what the log says at which level, if anything.
+    pub(crate) fn into_response(self) -> (Option<(LogLevel, String)>, LocalResponse) {
+        // Nobody else has most refusals: they need not be copied.
+        let error = match Rc::try_unwrap(self.0) {
+            Ok(Reason::Deny(deny)) => return (None, deny.response),
+            Ok(reason) => Self::of(reason),
+            Err(shared) => Self(shared),
+        };
+        let (level, response) = error.response();
+        (level.map(|level| (level, error.text())), response)
+    }
+
     /// What the client gets, and at which level the log says why, if at all.
-    pub(crate) fn response(&self) -> (Option<LogLevel>, LocalResponse) {
+    fn response(&self) -> (Option<LogLevel>, LocalResponse) {
         match &*self.0 {
             Reason::Deny(deny) => (None, deny.response.clone()),
             Reason::TooLarge {
@@ -184,18 +228,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &*self.0 {
-            Reason::Deny(deny) => write!(f, "denied with status {}", deny.response.status),
-            Reason::TooLarge { of_request, limit } => {
-                let which = if *of_request { "request" } else { "response" };
-                write!(f, "the body of the {which} is larger than {limit} bytes")
-            }
-            Reason::Host { what, status } => write!(f, "cannot {what}: {status}"),
-            Reason::Call { backend, why } => write!(f, "call to backend {backend}: {why}"),
-            Reason::Message(message) => f.write_str(message),
-            Reason::Context { what, error } => write!(f, "{what}: {error}"),
-            Reason::Status { error, .. } => fmt::Display::fmt(error, f),
-        }
+        f.write_str(&self.text())
     }
 }
 
@@ -233,9 +266,11 @@ impl Deny {
     /// Refuses with `status` and its reason as the body. A status outside of 200 to 599 is 500.
     pub fn status(status: u16) -> Self {
         let mut response = LocalResponse::new(status);
-        response.body = reason_phrase(response.status).as_bytes().to_vec();
+        let reason = reason_phrase(response.status);
+        response.body = Cow::Borrowed(reason.as_bytes());
+        response.is_plain = !reason.is_empty();
         response.details = Some(Cow::Borrowed("denied"));
-        Self { response }.header("content-type", "text/plain")
+        Self { response }
     }
 
     /// 401 with `WWW-Authenticate: scheme` (RFC 9110, 11.6.1).
@@ -256,7 +291,7 @@ impl Deny {
     /// 429 with `Retry-After` in whole seconds, rounded up (RFC 6585, 4).
     pub fn too_many_requests(retry_after: std::time::Duration) -> Self {
         let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-        Self::status(429).header("retry-after", &seconds.to_string())
+        Self::status(429).header("retry-after", &decimal(seconds))
     }
 
     /// Adds a header. One that HTTP does not allow is left out and the log says so.
@@ -265,9 +300,17 @@ impl Deny {
         self
     }
 
-    /// Sets a text body.
+    /// Sets a text body; its content type is `text/plain` unless a header says more.
     pub fn text(mut self, body: impl Into<String>) -> Self {
-        self.response.body = body.into().into_bytes();
+        self.response.body = body.into().into_bytes().into();
+        self.response.is_plain = self.response.headers.get("content-type").is_none();
+        self
+    }
+
+    /// Sets a body of bytes, whose content type a header says.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.response.body = Cow::Owned(body.into());
+        self.response.is_plain = false;
         self
     }
 

@@ -3,6 +3,7 @@
 use std::panic;
 
 use tidegate_sdk_sys::LogLevel;
+use tidegate_sdk_sys::text::decimal;
 
 use crate::log::log_line;
 
@@ -34,6 +35,21 @@ macro_rules! export {
 /// Runs once in each instance: a panic's message goes to the host's log before the trap.
 pub fn start() {
     panic::set_hook(Box::new(|info| {
-        log_line(LogLevel::Critical, &[&info.to_string()]);
+        let (file, line, column) = info
+            .location()
+            .map_or(("?", 0, 0), |it| (it.file(), it.line(), it.column()));
+        log_line(
+            LogLevel::Critical,
+            &[
+                "panicked at ",
+                file,
+                ":",
+                &decimal(line.into()),
+                ":",
+                &decimal(column.into()),
+                ":\n",
+                info.payload_as_str().unwrap_or_default(),
+            ],
+        );
     }));
 }

@@ -16,6 +16,7 @@
 //! The same module runs on Tidegate, Envoy, Istio and every other host of Proxy-Wasm 0.2.1. It
 //! knows nothing of the gateway. docs/filters.md is the guide.
 
+mod address;
 pub mod backend;
 pub mod body;
 pub mod cache;
@@ -39,6 +40,7 @@ mod setup;
 pub mod shared;
 pub mod sse;
 pub mod time;
+pub mod verify;
 
 /// What nearly every filter uses.
 pub mod prelude {

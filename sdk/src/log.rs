@@ -1,12 +1,13 @@
 //! Lines in the host's log.
 
+use tidegate_sdk_sys::text::concat;
 use tidegate_sdk_sys::{Host as _, host};
 
 pub use tidegate_sdk_sys::LogLevel;
 
 /// Writes a line at `level`, made of `parts`.
 pub(crate) fn log_line(level: LogLevel, parts: &[&str]) {
-    write(level, &parts.concat());
+    write(level, &concat(parts));
 }
 
 /// Writes a line. A host that refuses it has nowhere to say so.

@@ -74,7 +74,7 @@ fn number(root: &Rc<Root>, kind: MetricType, name: &str) -> Option<u32> {
     if let Err(status) = number {
         log_line(
             LogLevel::Error,
-            &["cannot define metric ", name, ": ", &status.to_string()],
+            &["cannot define metric ", name, ": ", &status.text()],
         );
     }
     let number = number.ok();

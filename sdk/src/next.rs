@@ -69,7 +69,7 @@ impl Next {
             if stream.phase.get() == Phase::Response {
                 return Poll::Ready(());
             }
-            *stream.response.waits.borrow_mut() = Some(cx.waker().clone());
+            stream.wait(&stream.response, cx.waker());
             Poll::Pending
         })
         .await;

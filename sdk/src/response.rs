@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tidegate_sdk_sys::text::decimal;
 use tidegate_sdk_sys::{Host as _, LogLevel, Status, host};
 
 use crate::body::{BodyReader, install};
@@ -35,7 +36,9 @@ pub(crate) enum Kind {
 pub(crate) struct LocalResponse {
     pub(crate) status: u16,
     pub(crate) headers: HeaderList,
-    pub(crate) body: Vec<u8>,
+    pub(crate) body: Cow<'static, [u8]>,
+    /// It has the content type of plain text, unless its headers say another.
+    pub(crate) is_plain: bool,
     /// For the host's log.
     pub(crate) details: Option<Cow<'static, str>>,
     pub(crate) grpc_status: Option<u32>,
@@ -46,7 +49,7 @@ impl LocalResponse {
     pub(crate) fn new(status: u16) -> Self {
         let is_final = (200..600).contains(&status);
         if !is_final {
-            let status = status.to_string();
+            let status = decimal(status.into());
             log_line(LogLevel::Error, &["not a status of a response: ", &status]);
         }
         Self {
@@ -59,11 +62,12 @@ impl LocalResponse {
     pub(crate) fn add_header(&mut self, name: &str, value: &str) {
         if name.eq_ignore_ascii_case("content-type") {
             self.headers.remove(name);
+            self.is_plain = false;
         }
         if let Err(error) = self.headers.add(name, value.as_bytes()) {
             log_line(
                 LogLevel::Error,
-                &["left out of a response: ", &error.to_string()],
+                &["left out of a response: ", &error.text()],
             );
         }
     }
@@ -71,7 +75,7 @@ impl LocalResponse {
     pub(crate) fn set_json(&mut self, body: &impl Serialize) {
         match serde_json::to_vec(body) {
             Ok(bytes) => {
-                self.body = bytes;
+                self.body = bytes.into();
                 self.add_header("content-type", "application/json");
             }
             Err(error) => {
@@ -84,13 +88,17 @@ impl LocalResponse {
     }
 
     pub(crate) fn send(&self) -> std::result::Result<(), Status> {
+        let mut headers = self.headers.borrowed();
+        if self.is_plain {
+            headers.insert(0, (b"content-type", b"text/plain"));
+        }
         host().send_local_response(
             u32::from(self.status),
             self.details
                 .as_deref()
                 .unwrap_or("filter_response")
                 .as_bytes(),
-            &self.headers.borrowed(),
+            &headers,
             &self.body,
             self.grpc_status,
         )
@@ -121,7 +129,7 @@ impl Response {
     #[must_use]
     pub fn text(status: u16, body: impl Into<String>) -> Self {
         let mut response = LocalResponse::new(status);
-        response.body = body.into().into_bytes();
+        response.body = body.into().into_bytes().into();
         response.add_header("content-type", "text/plain; charset=utf-8");
         Self {
             kind: Kind::Local(response),
@@ -144,7 +152,7 @@ impl Response {
                 if let Err(error) = self.headers_mut().append(name, value) {
                     log_line(
                         LogLevel::Error,
-                        &["left out of a response: ", &error.to_string()],
+                        &["left out of a response: ", &error.text()],
                     );
                 }
             }
@@ -174,7 +182,9 @@ impl Response {
                 response.status = LocalResponse::new(status).status;
                 Ok(())
             }
-            Kind::Backend(stream) => backend_headers_mut(stream).set(":status", status.to_string()),
+            Kind::Backend(stream) => {
+                backend_headers_mut(stream).set(":status", decimal(status.into()))
+            }
         }
     }
 
@@ -229,7 +239,8 @@ impl Response {
                 install(stream, Direction::Response, Body::Chunks(Box::new(rewrite)))
             }
             Kind::Local(response) => {
-                response.body = rewrite(std::mem::take(&mut response.body), true)?;
+                let body = std::mem::take(&mut response.body);
+                response.body = rewrite(body.into_owned(), true)?.into();
                 Ok(())
             }
         }
@@ -251,7 +262,8 @@ impl Response {
                 install(stream, Direction::Response, Body::Whole { limit, rewrite })
             }
             Kind::Local(response) => {
-                response.body = rewrite(std::mem::take(&mut response.body))?;
+                let body = std::mem::take(&mut response.body);
+                response.body = rewrite(body.into_owned())?.into();
                 Ok(())
             }
         }

@@ -87,9 +87,9 @@ impl<S> Setup<S> {
     }
 
     /// What it made, if it is done.
-    pub(crate) fn now(&self) -> Option<Ready<S>> {
+    pub(crate) fn now(&self) -> Option<Rc<S>> {
         match &*self.state.borrow() {
-            State::Done(state) => Some(Ready::Yes(Rc::clone(state))),
+            State::Done(state) => Some(Rc::clone(state)),
             State::Pending | State::Failed(_) => None,
         }
     }

@@ -16,6 +16,21 @@ use crate::packages::Package;
 use crate::run::{self, Sink};
 use crate::workspace::Workspace;
 
+/// Modules that must stay small: their packages, how many bytes they may have without the names of
+/// functions, and what they stand for.
+const LIMITS: [(&str, usize, &str); 2] = [
+    (
+        "set-headers-sdk",
+        60 * 1024,
+        "nearly the smallest filter on the SDK",
+    ),
+    (
+        "graphql-allow",
+        200 * 1024,
+        "a filter that reads bodies of JSON",
+    ),
+];
+
 /// Builds the filters, or the one named, to `target/plugins/<package>.wasm`.
 pub(crate) fn build(
     workspace: &Workspace,
@@ -52,6 +67,7 @@ pub(crate) fn build(
         "plugins: {:>9} {:>9}  KiB with names, and without",
         "with", "without"
     );
+    let mut too_large = Vec::new();
     for filter in &filters {
         let target = workspace
             .plugins_folder()
@@ -65,8 +81,25 @@ pub(crate) fn build(
             kib(sizes.bare()),
             filter.name
         );
+        too_large.extend(complaint(&filter.name, sizes.bare()));
+    }
+    if !too_large.is_empty() {
+        bail!("{}", too_large.join("\n"));
     }
     Ok(())
+}
+
+/// What is wrong with the size of a module, if it is one of [`LIMITS`].
+fn complaint(name: &str, bytes: usize) -> Option<String> {
+    let (_, limit, what) = LIMITS.iter().find(|it| it.0 == name)?;
+    (bytes > *limit).then(|| {
+        format!(
+            "{name} has {} KiB without names, and {} may have {}",
+            kib(bytes),
+            what,
+            kib(*limit)
+        )
+    })
 }
 
 /// A developer's machine or one of CI: what is missing may be installed.
@@ -137,6 +170,17 @@ mod tests {
             crate_types: vec![crate_type.into()],
             dependencies: vec![],
         }
+    }
+
+    #[test]
+    fn a_module_that_has_to_be_small_and_is_not_is_an_error() {
+        assert_eq!(complaint("set-headers-sdk", 60 * 1024), None);
+        assert_eq!(
+            complaint("set-headers-sdk", 60 * 1024 + 1).unwrap(),
+            "set-headers-sdk has 60.1 KiB without names, and nearly the smallest filter on the \
+             SDK may have 60.0"
+        );
+        assert_eq!(complaint("introspect", 1 << 30), None);
     }
 
     #[test]

@@ -93,21 +93,29 @@ pub(crate) fn memory(report: &mut Report) {
 }
 
 /// An instance with the one stream it serves.
-struct Guest {
+pub(crate) struct Guest {
     instance: Instance,
     root: ContextId,
-    stream: FakeStream,
+    pub(crate) stream: FakeStream,
 }
 
 impl Guest {
     fn of(plugin: &Arc<Plugin>) -> Self {
-        let services = Arc::new(SilentServices::default());
-        let instance = Instance::start(&[Arc::clone(plugin)], services).expect("it starts");
+        Self::serving(plugin, SilentServices::default(), FakeStream::new())
+    }
+
+    pub(crate) fn serving(
+        plugin: &Arc<Plugin>,
+        services: SilentServices,
+        stream: FakeStream,
+    ) -> Self {
+        let started = Instance::start(&[Arc::clone(plugin)], Arc::new(services));
+        let instance = started.expect("it starts");
         let root = instance.root(0).expect("it has one plugin");
         Self {
             instance,
             root,
-            stream: FakeStream::new(),
+            stream,
         }
     }
 
@@ -139,20 +147,33 @@ impl Guest {
 
     /// What happens to a filter in one exchange.
     fn pass(&mut self) {
+        self.exchange();
+        self.stream.reset();
+    }
+
+    /// The same, and the stream stays as the filter left it.
+    pub(crate) fn exchange(&mut self) {
         let context = self.create_stream();
         self.request_headers(context);
-        self.response_headers(context);
+        if self.stream.refusal().is_none() {
+            self.response_headers(context);
+        }
         let finished = self.instance.finish_stream(&mut self.stream, context);
         finished.expect("no fault");
-        self.stream.reset();
     }
 }
 
 fn plugin(name: &str, bytes: &[u8]) -> Arc<Plugin> {
+    configured(name, bytes, String::new())
+}
+
+/// A plugin with this configuration.
+pub(crate) fn configured(name: &str, bytes: &[u8], config: String) -> Arc<Plugin> {
     let engine = Engine::new(EngineConfig::default()).expect("WebAssembly runs here");
     let module = Module::compile(&engine, name, bytes).expect("it is a filter");
     let spec = PluginSpec {
         name: name.into(),
+        config: config.into(),
         ..PluginSpec::default()
     };
     Arc::new(Plugin::new(Arc::new(module), spec))

@@ -14,13 +14,15 @@ pub(crate) struct Report {
 struct Line {
     name: String,
     figure: Option<Figure>,
-    at_most: Figure,
+    /// `None` if there is no goal.
+    at_most: Option<Figure>,
 }
 
 /// A figure in the unit it is written in.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
 pub(crate) enum Figure {
     Nanos(f64),
+    Micros(f64),
     Millis(f64),
     Kilobytes(f64),
 }
@@ -29,6 +31,7 @@ impl fmt::Display for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nanos(nanos) => write!(f, "{nanos:.1} ns"),
+            Self::Micros(micros) => write!(f, "{micros:.2} µs"),
             Self::Millis(millis) => write!(f, "{millis:.1} ms"),
             Self::Kilobytes(kilobytes) => write!(f, "{kilobytes:.0} KB"),
         }
@@ -78,7 +81,16 @@ impl Report {
         self.lines.push(Line {
             name: name.to_owned(),
             figure,
-            at_most,
+            at_most: Some(at_most),
+        });
+    }
+
+    /// Notes a figure that is nobody's goal; `None` if it could not be measured.
+    pub(crate) fn note_only(&mut self, name: &str, figure: Option<Figure>) {
+        self.lines.push(Line {
+            name: name.to_owned(),
+            figure,
+            at_most: None,
         });
     }
 
@@ -94,13 +106,14 @@ impl Report {
             let (figure, verdict) = match figure {
                 None => ("-".to_owned(), "not measured"),
                 Some(figure) if !self.is_measured => (figure.to_string(), "once, not judged"),
-                Some(figure) if figure <= at_most => (figure.to_string(), "PASS"),
-                Some(figure) => (figure.to_string(), "MISS"),
+                Some(figure) => match at_most {
+                    None => (figure.to_string(), ""),
+                    Some(most) if figure <= most => (figure.to_string(), "PASS"),
+                    Some(_) => (figure.to_string(), "MISS"),
+                },
             };
-            println!(
-                "{name:<58} {figure:>12} {:>12}  {verdict}",
-                at_most.to_string()
-            );
+            let at_most = at_most.map_or_else(|| "-".to_owned(), |most| most.to_string());
+            println!("{name:<58} {figure:>12} {at_most:>12}  {verdict}");
         }
     }
 }

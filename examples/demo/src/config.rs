@@ -19,6 +19,12 @@ use crate::ports::Chosen;
 /// The original. Whoever changes it sees here, at the next start, what no longer fits.
 const QUICKSTART: &str = include_str!("../../quickstart/gateway.yaml");
 
+/// Its route and policies are served too; its Gateway and its backend are those of the quickstart.
+const AUTH: &str = include_str!("../../auth/gateway.yaml");
+
+/// Where these are, as a file of their own.
+const POLICIES: &str = "policies.yaml";
+
 /// The only listener of the original.
 const LISTENER: &str = "{ name: http, port: 8080, protocol: HTTP }";
 
@@ -54,6 +60,9 @@ impl Config {
         let file = folder.join("gateway.yaml");
         let text = adapted(&places.filter, backends, ports)?;
         fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+        let policies = folder.join(POLICIES);
+        fs::write(&policies, routes_and_policies(AUTH))
+            .with_context(|| format!("write {}", policies.display()))?;
         Ok(Self {
             identity: Identity::make(&folder)?,
             folder,
@@ -117,6 +126,14 @@ fn free_folder(first: &Path) -> Result<(PathBuf, File)> {
         "{COPIES} demos run already, as the locks of {} say",
         first.display()
     )
+}
+
+/// The resources of an example that do not depend on this machine.
+fn routes_and_policies(example: &str) -> String {
+    let resources = example.split("\n---\n");
+    let kept =
+        resources.filter(|it| !it.contains("kind: Gateway\n") && !it.contains("kind: Backend\n"));
+    kept.collect::<Vec<_>>().join("\n---\n")
 }
 
 /// The quickstart for this machine.

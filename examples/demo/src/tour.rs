@@ -65,6 +65,13 @@ use Expected::{
     BodyBegins, BodyHas, Header, Logged, NoHeader, Nothing, Said, Status, Streamed, Text, True,
 };
 
+/// Tokens of examples/auth, which are good until 2100.
+const ADA: &str = concat!("authorization: Bearer ", include_str!("../../auth/ada.jwt"));
+const GRACE: &str = concat!(
+    "authorization: Bearer ",
+    include_str!("../../auth/grace.jwt")
+);
+
 /// Everything there is to see, in the order of the page.
 pub(crate) static STEPS: &[Step] = &[
     see(
@@ -140,6 +147,47 @@ pub(crate) static STEPS: &[Step] = &[
             Status(200),
             Text("/backend", "apples"),
             Text("/headers/x-auth-user", "ada"),
+        ],
+    ),
+    see(
+        "Policies that come with the gateway: without a token, 401 says what is missing",
+        curl(&["-i"], "/account"),
+        &[
+            Status(401),
+            Header("www-authenticate", "Bearer realm=\"restricted\""),
+        ],
+    ),
+    see(
+        "With Ada's token the backend learns who she is, whatever the client says of that",
+        curl(&["-i", "-H", ADA, "-H", "x-user: root"], "/account"),
+        &[
+            Status(200),
+            Text("/backend", "apples"),
+            Text("/headers/x-user", "ada"),
+            Nothing("/headers/authorization"),
+        ],
+    ),
+    see(
+        "By rule Ada may read and not write; the access log names the rule",
+        curl(&["-i", "-X", "POST", "-H", ADA], "/account"),
+        &[
+            Status(403),
+            BodyBegins("RBAC: access denied"),
+            Logged("rbac_access_denied_matched_policy[none]"),
+        ],
+    ),
+    see(
+        "Grace is one of the admins",
+        curl(&["-i", "-X", "POST", "-H", GRACE], "/account"),
+        &[Status(200), Text("/headers/x-user", "grace")],
+    ),
+    see(
+        "Programs have keys, of which the configuration knows the hashes",
+        curl(&["-i", "-H", "x-api-key: k-3f9c8e"], "/partners"),
+        &[
+            Status(200),
+            Text("/headers/x-consumer", "mobile-app"),
+            Nothing("/headers/x-api-key"),
         ],
     ),
     see(

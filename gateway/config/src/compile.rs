@@ -14,6 +14,7 @@ mod conditions;
 mod filters;
 mod gateway_parts;
 mod gateways;
+mod istio;
 mod l4_routes;
 mod listeners;
 mod matches;
@@ -21,6 +22,7 @@ mod namespaces;
 mod outcome;
 mod plugin_decl;
 mod plugin_targets;
+mod plugin_values;
 mod plugins;
 mod policies;
 mod reached;
@@ -52,6 +54,7 @@ use crate::draft::PluginSource;
 use crate::draft::ResourceStatus;
 use report::Report;
 
+pub(crate) use istio::DRY_RUN;
 pub(crate) use plugin_decl::beside;
 pub(crate) use world::Candidate;
 pub(crate) use world::Content;
@@ -107,6 +110,8 @@ pub(crate) struct Environment<'a> {
     pub(crate) variable: &'a dyn Fn(&str) -> Option<String>,
     /// The filters that come with it, by name.
     pub(crate) builtins: &'a [&'static str],
+    /// The namespace whose Istio policies hold for all Gateways.
+    pub(crate) root_namespace: &'a str,
 }
 
 /// Compiles a world.
@@ -127,6 +132,8 @@ pub(crate) fn compile(
     let names = certificate_names.clone();
     let mut backends = backends::BackendTable::new(world, &policies, &backend_tls, shown, names);
     let mut plugins = plugins::PluginTable::new(world, &mut backends, env, &mut report);
+    let generated = istio::plugins(world, &gateways, &mut backends, env, &mut report);
+    plugins.add(generated);
     let mut tools = outcome::Tools {
         world,
         policies: &policies,

@@ -13,11 +13,10 @@ use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_core::tls::TrustName;
 
-use crate::place::Origin;
 use crate::place::Place;
 use crate::problem::Problem;
 use crate::resource::ResourceId;
-use crate::tree::Node;
+use crate::written::Written;
 
 /// One load.
 #[derive(Debug)]
@@ -91,23 +90,8 @@ pub struct PluginDecl {
     pub backends: Vec<Arc<str>>,
     /// Whether it may have names looked up.
     pub dns: bool,
-}
-
-/// A value with the places of its parts.
-#[derive(Clone, PartialEq)]
-pub struct Written {
-    /// The value.
-    pub node: Node,
-    /// Where the document begins that it stands in.
-    pub origin: Origin,
-}
-
-impl fmt::Debug for Written {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Written")
-            .field("origin", &self.origin)
-            .finish_non_exhaustive()
-    }
+    /// The resources that it is made of, with their places, if it is no Plugin: Istio's policies.
+    pub made_of: Vec<(ResourceId, Place)>,
 }
 
 impl fmt::Debug for PluginDecl {
@@ -270,7 +254,8 @@ pub struct AcceptedDocument {
     pub line: u32,
     /// The text of the document, which may hold other resources too.
     pub text: Arc<str>,
-    /// Files that it names and that were read with it, by the path it names: endpoints.
+    /// Files that it names and that were read with it, by the path it names: endpoints, values of a
+    /// configuration.
     pub files: Vec<(String, Arc<str>)>,
 }
 

@@ -11,6 +11,7 @@ pub mod gateway;
 pub mod grpc_route;
 pub mod http_filter;
 pub mod http_route;
+pub mod istio;
 pub mod l4_route;
 pub mod plugin;
 pub mod policy;
@@ -32,6 +33,12 @@ use crate::schema::resource;
 pub const GATEWAY_GROUP: &str = "gateway.networking.k8s.io";
 /// Our own API group.
 pub const OWN_GROUP: &str = "tidegate.dev";
+/// The API group of Istio's policies.
+pub const ISTIO_GROUP: &str = "security.istio.io";
+/// What the plugins are called that Gateways have because of Istio's policies, in the place of a kind.
+pub(crate) const AUTHORIZATION_POLICIES: &str = "AuthorizationPolicies";
+/// See [`AUTHORIZATION_POLICIES`].
+pub(crate) const REQUEST_AUTHENTICATIONS: &str = "RequestAuthentications";
 /// The class of Gateways that exists undeclared.
 pub const OWN_CLASS: &str = "tidegate";
 /// What GatewayClasses of ours name as their controller.
@@ -110,6 +117,18 @@ kinds! {
     Plugin, "Plugin", namespaced, ["tidegate.dev/v1alpha1"], plugin::Plugin;
     TrafficPolicy, "TrafficPolicy", namespaced, ["tidegate.dev/v1alpha1"], policy::TrafficPolicy;
     Telemetry, "Telemetry", namespaced, ["tidegate.dev/v1alpha1"], policy::Telemetry;
+    AuthorizationPolicy, "AuthorizationPolicy", namespaced,
+        ["security.istio.io/v1", "security.istio.io/v1beta1"], istio::AuthorizationPolicy;
+    RequestAuthentication, "RequestAuthentication", namespaced,
+        ["security.istio.io/v1", "security.istio.io/v1beta1"], istio::RequestAuthentication;
+}
+
+/// A kind by its name, those of plugins included that no resource declares.
+#[must_use]
+pub fn named(kind: &str) -> Option<&'static str> {
+    let all = ALL.iter().map(|(name, _)| *name);
+    let mut all = all.chain([AUTHORIZATION_POLICIES, REQUEST_AUTHENTICATIONS]);
+    all.find(|known| *known == kind)
 }
 
 /// The schemas of our own kinds, for CustomResourceDefinitions.

@@ -28,3 +28,5 @@ pub mod size;
 pub mod source;
 pub mod suggest;
 pub mod tree;
+mod value_from;
+pub mod written;

@@ -10,6 +10,8 @@ mod read;
 mod restore;
 mod salvage;
 mod settle;
+mod texts;
+mod values;
 
 use foldhash::HashMap;
 use foldhash::HashSet;
@@ -29,6 +31,9 @@ use crate::source;
 
 use read::Cache;
 
+/// The root namespace of a mesh unless it says otherwise (Istio: `rootNamespace`).
+pub const ROOT_NAMESPACE: &str = "istio-system";
+
 /// The last good versions by resource.
 type Versions = HashMap<ResourceId, Arc<Version>>;
 
@@ -40,6 +45,7 @@ pub struct Loader {
     path: PathBuf,
     env: Variables,
     builtins: Vec<&'static str>,
+    root_namespace: String,
     cache: Cache,
     patterns: Patterns,
     /// What was committed last.
@@ -101,6 +107,7 @@ impl Loader {
             path: path.into(),
             env: Box::new(env),
             builtins: Vec::new(),
+            root_namespace: ROOT_NAMESPACE.to_owned(),
             cache: Cache::default(),
             patterns: Patterns::default(),
             last_good: Versions::default(),
@@ -113,6 +120,14 @@ impl Loader {
     #[must_use]
     pub fn with_builtins(mut self, names: impl IntoIterator<Item = &'static str>) -> Self {
         self.builtins = names.into_iter().collect();
+        self
+    }
+
+    /// Makes another namespace the one whose Istio policies hold for all Gateways
+    /// ([`ROOT_NAMESPACE`]).
+    #[must_use]
+    pub fn with_root_namespace(mut self, name: impl Into<String>) -> Self {
+        self.root_namespace = name.into();
         self
     }
 
@@ -195,20 +210,43 @@ impl Loader {
         let read::Gathered {
             mut resources,
             problems: found,
-            broken,
+            mut broken,
             ..
         } = gathered;
         problems.extend(found);
+        let mut texts = texts::Texts::default();
+        // Files that resources name are theirs. Without resources they are no configuration.
+        let mut named = BTreeSet::new();
         let mut endpoint_files = endpoints::Files::default();
         for input in &mut resources {
             endpoints::read(
                 input,
                 &mut endpoint_files,
+                &mut texts,
                 &self.last_good,
-                &mut watch,
+                &mut named,
                 &mut problems,
             );
+            values::read(input, &mut texts, &mut named, &mut problems);
         }
+        let of_files = resources.iter().map(|input| &*input.place.file);
+        let of_before = self.last_good.values().map(|one| &*one.origin.file);
+        let mut values = named.clone();
+        if !values.is_empty() {
+            of_files.chain(of_before).for_each(|file| {
+                values.remove(&absolute(file));
+            });
+        }
+        let is_value = |file: &Path| values.contains(&absolute(file));
+        problems.retain(|problem| {
+            let place = problem
+                .place
+                .as_ref()
+                .filter(|_| problem.resource.is_none());
+            !place.is_some_and(|place| is_value(&place.file))
+        });
+        broken.retain(|file| !is_value(file));
+        watch.extend(named);
         // Most loads hold nothing back and need no list of what they have seen.
         let may_hold = is_unknown || !broken.is_empty();
         let seen = resources.iter().filter(|_| may_hold);

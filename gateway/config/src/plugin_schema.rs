@@ -41,18 +41,23 @@ pub fn check(schema: &Json, decl: &PluginDecl) -> Vec<Problem> {
     };
     let written = decl.config_written.as_ref();
     let place = |span: Span| -> Place {
-        match written {
-            Some(written) if span != Span::NONE => written.origin.place(span),
-            _ => decl.config_place.clone(),
-        }
+        let place = written.and_then(|written| written.place(span));
+        place.unwrap_or_else(|| decl.config_place.clone())
     };
     let node = written.map_or(&nothing, |written| &written.node);
-    let findings = findings(schema, node, Some(decl));
+    let hidden = written.map_or(&[][..], |written| &written.hidden);
+    let findings = findings(schema, node, Some(decl), hidden);
     let problems = findings.into_iter().map(|finding| {
-        Problem::error(place(finding.span), finding.message)
+        let span = finding.span;
+        let message = match written {
+            Some(written) => written.in_words(&finding.message, span),
+            None => finding.message,
+        };
+        let resource = written.and_then(|written| written.resource(span));
+        Problem::error(place(span), message)
             .maybe_hint(finding.hint)
             .reason(REASON)
-            .about(decl.resource.clone())
+            .about(resource.unwrap_or(&decl.resource).clone())
     });
     problems.collect()
 }
@@ -73,7 +78,7 @@ pub fn check_bytes(schema: &Json, config: &[u8]) -> Vec<String> {
         Some(hint) => format!("{message} ({hint})"),
         None => message,
     };
-    findings(schema, &node, None)
+    findings(schema, &node, None, &[])
         .into_iter()
         .map(line)
         .collect()
@@ -100,7 +105,7 @@ pub fn read(file: &Arc<Path>, text: &str, schema: Option<&Json>) -> ReadConfig {
     let node = crate::parse::value(&origin, text, &mut problems);
     let node = node.filter(|_| problems.is_empty());
     if let (Some(schema), Some(node)) = (schema, &node) {
-        let findings = findings(schema, node, None).into_iter();
+        let findings = findings(schema, node, None, &[]).into_iter();
         problems.extend(findings.map(|finding| {
             let place = (finding.span != Span::NONE).then(|| origin.place(finding.span));
             Problem::error(place, finding.message)
@@ -115,12 +120,19 @@ pub fn read(file: &Arc<Path>, text: &str, schema: Option<&Json>) -> ReadConfig {
     }
 }
 
-/// Everything that a schema refuses of a value; `decl` says what backends there are.
-fn findings(schema: &Json, node: &Node, decl: Option<&PluginDecl>) -> Vec<Finding> {
+/// Everything that a schema refuses of a value; `decl` says what backends there are. Values in `hidden`
+/// places are not shown.
+fn findings(
+    schema: &Json,
+    node: &Node,
+    decl: Option<&PluginDecl>,
+    hidden: &[Span],
+) -> Vec<Finding> {
     let run = |node: &Node| {
         let mut walk = Walk {
             root: schema,
             decl,
+            hidden,
             findings: Vec::new(),
             steps: 0,
             depth: 0,
@@ -141,7 +153,7 @@ fn findings(schema: &Json, node: &Node, decl: Option<&PluginDecl>) -> Vec<Findin
 
 impl Node {
     /// The tree of a JSON value, all of which stands in one place.
-    fn of_json(json: Json, span: Span) -> Self {
+    pub(crate) fn of_json(json: Json, span: Span) -> Self {
         let value = match json {
             Json::Null => Value::Null,
             Json::Bool(value) => Value::Bool(value),

@@ -9,6 +9,7 @@ mod calls;
 mod filter_values;
 mod filters;
 mod gateway;
+mod istio;
 mod paths;
 mod plugin;
 mod policy;
@@ -23,7 +24,10 @@ use crate::schema::Finding;
 
 pub(crate) use backend::check_endpoints;
 pub(crate) use calls::call_pattern;
+pub(crate) use istio::JwksUri;
+pub(crate) use istio::jwt_rules;
 pub(crate) use paths::kind_of as path_kind;
+pub(crate) use plugin::MAX_CONFIG_BYTES;
 pub(crate) use plugin::json_bytes;
 pub(crate) use plugin::secret_bytes;
 pub(crate) use tls::ALPN;
@@ -76,6 +80,12 @@ pub(crate) fn check(body: &Body) -> Vec<Finding> {
         Body::TrafficPolicy(policy) => policy::check(policy, &mut findings),
         Body::Telemetry(telemetry) => policy::check_telemetry(telemetry, &mut findings),
         Body::Secret(secret) => plugin::check_secret(secret, &mut findings),
+        Body::AuthorizationPolicy(policy) => {
+            istio::check_authorization(&policy.spec, &mut findings);
+        }
+        Body::RequestAuthentication(policy) => {
+            istio::check_authentication(&policy.spec, &mut findings);
+        }
         Body::GatewayClass(_)
         | Body::ReferenceGrant(_)
         | Body::ConfigMap(_)

@@ -12,6 +12,7 @@ mod words;
 
 use std::any::TypeId;
 use std::collections::HashMap;
+use std::marker::PhantomData;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 
@@ -190,6 +191,48 @@ impl Checker {
         if let Some((count, span)) = walk.left_out {
             let message = format!("{count} more problems of this resource are not shown");
             findings.push(Finding::new(span, message));
+        }
+    }
+}
+
+/// The compiled schema of what may stand in a free-form field.
+pub(crate) struct Part<T> {
+    rule: Rule,
+    name: &'static str,
+    fills: PhantomData<fn() -> T>,
+}
+
+impl<T: DeserializeOwned + schemars::JsonSchema> Part<T> {
+    /// The checker of a part that messages call `name`.
+    pub(crate) fn new(name: &'static str) -> Self {
+        let mut unknown = Vec::new();
+        Self {
+            rule: rule::compile(&normal::schema_of::<T>(), name, &mut unknown),
+            name,
+            fills: PhantomData,
+        }
+    }
+
+    /// Checks a value and fills its struct. `None` if it has any error; all of them are added.
+    pub(crate) fn read(&self, node: &Node, findings: &mut Vec<Finding>) -> Option<T> {
+        let known = findings.len();
+        let mut walk = Walk {
+            findings,
+            most: known + MAX_FINDINGS,
+            secret: false,
+            left_out: None,
+        };
+        walk.check(&self.rule, node, Name::Field(self.name), node.span);
+        if findings.len() > known {
+            return None;
+        }
+        match de::from_node(node) {
+            Ok(value) => Some(value),
+            Err(err) => {
+                let span = err.span.unwrap_or(node.span);
+                findings.push(Finding::new(span, format!("`{}`: {err}", self.name)));
+                None
+            }
         }
     }
 }

@@ -6,6 +6,8 @@ mod dump;
 mod fuzz;
 #[path = "compiling/golden.rs"]
 mod golden;
+#[path = "compiling/istio.rs"]
+mod istio;
 #[path = "compiling/last_good.rs"]
 mod last_good;
 #[path = "compiling/pages.rs"]

@@ -98,6 +98,8 @@ pub enum AccessLog {
     Text,
     /// As JSON objects.
     Json,
+    /// As short lines for somebody who watches, each at once.
+    Brief,
 }
 
 /// One listener of a Gateway: hosts, the plugins that all their requests pass, and routes.

@@ -1,8 +1,10 @@
 //! One line per exchange, and per connection that is passed on as bytes.
 //!
-//! Owns the record, its two formats and the way to the sink: each worker gathers lines in a buffer
+//! Owns the record, its formats and the way to the sink: each worker gathers lines in a buffer
 //! of its own and hands full buffers to a writer thread, so that a slow terminal or disk never
 //! stops traffic. What clients sent is escaped.
+
+mod brief;
 
 use std::cell::RefCell;
 use std::fmt::Write as _;
@@ -100,9 +102,19 @@ impl AccessLog {
             Format::Off => return,
             Format::Text => text(&mut buffer, record).ok(),
             Format::Json => json(&mut buffer, record).ok(),
+            Format::Brief => brief::line(&mut buffer, record).ok(),
         };
         if buffer.len() >= HAND_OVER {
             self.hand_over(&mut buffer);
+        } else if format == Format::Brief {
+            self.offer(&mut buffer);
+        }
+    }
+
+    /// Hands over what was gathered, if the writer is not behind.
+    fn offer(&self, buffer: &mut String) {
+        if let Err(TrySendError::Full(text)) = self.sink.try_send(std::mem::take(buffer)) {
+            *buffer = text;
         }
     }
 

@@ -4,7 +4,7 @@
 //! entered is `host-abi`'s. Request callbacks run in chain order, response callbacks in reverse.
 
 pub(crate) mod callout;
-mod crypto;
+pub(crate) mod crypto;
 pub(crate) mod dns;
 pub(crate) mod fields;
 pub(crate) mod grpc;

@@ -27,6 +27,18 @@ pub(crate) enum Profile {
     Fast,
 }
 
+/// What is said of a crate that the compiler does not take; it has said why.
+pub(crate) const BROKEN: &str = "it does not compile";
+
+/// How much cargo tells of what it does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Say {
+    /// What it compiles.
+    All,
+    /// Errors and warnings.
+    Little,
+}
+
 /// What the quick profile, cargo's `dev`, is where a Cargo.toml does not say.
 const FAST: [&str; 2] = ["profile.dev.opt-level=1", "profile.dev.debug=false"];
 
@@ -54,7 +66,7 @@ pub(crate) fn run(args: &BuildArgs) -> anyhow::Result<()> {
         Profile::Release
     };
     let toolchain = toolchain(args.project.toolchain)?;
-    let built = build(&project, profile, toolchain)?;
+    let built = build(&project, profile, toolchain, Say::All)?;
     let sizes = Sizes::of(&built.bytes).context("cargo made something that is no module")?;
     author::say(&format!(
         "{}\n{} KiB, {} KiB without the names of functions",
@@ -87,6 +99,7 @@ pub(crate) fn build(
     project: &Project,
     profile: Profile,
     toolchain: Toolchain,
+    say: Say,
 ) -> anyhow::Result<Built> {
     let mut cargo = toolchain.cargo_build();
     cargo
@@ -108,7 +121,10 @@ pub(crate) fn build(
             cargo.args(["--config", setting]);
         }
     }
-    process::run(&mut cargo)?;
+    if say == Say::Little {
+        cargo.arg("--quiet");
+    }
+    process::run(&mut cargo).context(BROKEN)?;
     let made = target
         .join(TARGET)
         .join(folder)

@@ -22,10 +22,12 @@ use crate::author;
 use crate::author::build;
 use crate::author::build::Built;
 use crate::author::build::Profile;
+use crate::author::build::Say;
 use crate::author::dev::sources::Sources;
 use crate::author::project::Project;
 use crate::builtin;
 use crate::cli::DevArgs;
+use crate::cli::MeshArgs;
 use crate::cli::RunArgs;
 use crate::control::development::Development;
 use crate::control::development::is_app;
@@ -100,38 +102,42 @@ fn first_build(
 ) -> Built {
     loop {
         let since = SystemTime::now();
-        match build_once(project, toolchain) {
+        match build_once(project, toolchain, Say::All) {
             Ok(built) => {
                 sources.follow(project, &built.depends, since);
                 return built;
             }
             Err(err) => {
-                author::say(&format!("{err:#}; waiting for a change"));
-                // The sender lives as long as the watch.
-                changes.recv().ok();
-                drain(changes);
+                author::say(&format!("{}; waiting for a change", why(&err)));
+                sources.wait(project, changes);
+                sources.follow(project, &[], SystemTime::now());
             }
         }
     }
 }
 
-fn build_once(project: &Project, toolchain: Toolchain) -> anyhow::Result<Built> {
+fn build_once(project: &Project, toolchain: Toolchain, say: Say) -> anyhow::Result<Built> {
     let started = Instant::now();
-    let built = build::build(project, Profile::Fast, toolchain)?;
+    let built = build::build(project, Profile::Fast, toolchain, say)?;
     let took = started.elapsed().as_secs_f64();
     let shown = build::shown(&built.path);
     author::say(&format!("built {shown} in {took:.1} s"));
     Ok(built)
 }
 
-/// Forgets changes that the next build has anyway.
-fn drain(changes: &mpsc::Receiver<()>) {
-    while changes.try_recv().is_ok() {}
+/// Why there is no module. Of what does not compile the compiler has said enough.
+fn why(err: &anyhow::Error) -> String {
+    let top = err.to_string();
+    if top == build::BROKEN {
+        top
+    } else {
+        format!("{err:#}")
+    }
 }
 
 /// Checks what concerns the backends, and puts demos where nothing listens.
 fn prepare(config: &Path, development: &Development) -> anyhow::Result<()> {
-    let draft = builtin::loader(config).load();
+    let draft = builtin::loader(config, &MeshArgs::default()).load();
     let released = PluginSource::File(development.released.clone());
     if !draft.plugins.iter().any(|plugin| plugin.source == released) {
         let file = build::shown(&development.released);
@@ -174,14 +180,14 @@ struct Builder {
 
 impl Builder {
     fn run(self) {
-        while self.changes.recv().is_ok() {
-            drain(&self.changes);
+        loop {
+            self.sources.wait(&self.project, &self.changes);
             let since = SystemTime::now();
-            match build_once(&self.project, self.toolchain) {
+            match build_once(&self.project, self.toolchain, Say::Little) {
                 Ok(built) => self.sources.follow(&self.project, &built.depends, since),
                 Err(err) => {
                     self.sources.follow(&self.project, &[], since);
-                    author::say(&format!("{err:#}; the filter before serves on"));
+                    author::say(&format!("{}; the filter before serves on", why(&err)));
                 }
             }
         }

@@ -1,24 +1,24 @@
 //! Which names a filter may have: those that cargo and Rust allow for a crate.
 
-/// What cargo puts into the target folder, and crates that every filter has.
-const TAKEN: [&str; 17] = [
+/// What cargo puts into the target folder, and crates that every filter has; with `_` for `-`, which
+/// are one to Rust.
+const TAKEN: [&str; 16] = [
     "alloc",
     "build",
     "core",
     "deps",
     "examples",
     "incremental",
-    "proc-macro",
     "proc_macro",
     "serde",
     "serde_json",
     "std",
     "test",
     "tidegate",
-    "tidegate-sdk",
-    "tidegate-sdk-macros",
-    "tidegate-sdk-sys",
-    "tidegate-sdk-testing",
+    "tidegate_sdk",
+    "tidegate_sdk_macros",
+    "tidegate_sdk_sys",
+    "tidegate_sdk_testing",
 ];
 
 /// Words of the language (The Rust Reference, "Keywords", edition 2024).
@@ -55,7 +55,7 @@ pub(crate) fn parse(text: &str) -> Result<String, String> {
     if KEYWORDS.contains(&text) {
         return Err("it is a word of Rust; choose another name".to_owned());
     }
-    if TAKEN.contains(&text) {
+    if TAKEN.contains(&&*text.replace('-', "_")) {
         return Err("it is taken by Rust, cargo or the SDK; choose another name".to_owned());
     }
     Ok(text.to_owned())
@@ -84,5 +84,7 @@ mod tests {
         refused(&"a".repeat(65), "at most 64");
         refused("match", "a word of Rust");
         refused("tidegate-sdk", "taken");
+        refused("tidegate_sdk", "taken");
+        refused("serde-json", "taken");
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use anyhow::bail;
+use tidegate_toolchain::compiler;
 
 use crate::author;
 use crate::author::sdk;
@@ -25,6 +26,7 @@ pub(crate) fn run(args: &NewArgs) -> anyhow::Result<()> {
             "{name} is there already, and nothing was written; choose another name, or remove it"
         );
     }
+    compiler::require_rust().context("nothing was written")?;
     let own = match &args.sdk {
         Some(folder) => Some(own_sdk(folder)?),
         None => None,
@@ -37,8 +39,11 @@ pub(crate) fn run(args: &NewArgs) -> anyhow::Result<()> {
         fs::remove_dir_all(&unfinished).ok();
     }
     made.with_context(|| format!("cannot make the folder {name}"))?;
+    let install = compiler::missing_target().map_or_else(String::new, |command| {
+        format!("{command}   # the compiler for WebAssembly is not there yet\n  ")
+    });
     author::say(&format!(
-        "made {name}: {}\n\n  cd {name}\n  \
+        "made {name}: {}\n\n  {install}cd {name}\n  \
          tidegate plugin test          # --wasm tests the module in this gateway, --envoy in Envoy\n  \
          tidegate plugin dev           # serves tidegate.yaml, and swaps the filter when you save\n  \
          tidegate plugin build         # makes target/{name}.wasm\n",

@@ -7,6 +7,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use anyhow::bail;
 use serde_json::Value;
+use tidegate_toolchain::compiler;
 use tidegate_toolchain::compiler::usual_cargo;
 use tidegate_toolchain::process;
 
@@ -42,6 +43,7 @@ impl Project {
                  `tidegate plugin new NAME` makes one"
             );
         }
+        compiler::require_rust()?;
         if let Some(said) = sdk::ensure(&folder)? {
             author::say(&said);
         }

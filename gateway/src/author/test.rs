@@ -15,6 +15,7 @@ use tidegate_toolchain::process;
 use crate::author;
 use crate::author::build;
 use crate::author::build::Profile;
+use crate::author::build::Say;
 use crate::author::project::Project;
 use crate::cli::TestArgs;
 
@@ -35,7 +36,7 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
     cargo.env("TIDEGATE_TEST_MODE", mode);
     if mode != "native" {
         let toolchain = build::toolchain(args.project.toolchain)?;
-        let built = build::build(&project, Profile::Release, toolchain)?;
+        let built = build::build(&project, Profile::Release, toolchain, Say::All)?;
         let me = env::current_exe().context("this program cannot find itself")?;
         cargo
             .env("TIDEGATE_TEST_MODULE", &built.path)

@@ -10,6 +10,7 @@ use http::Method;
 use http::Uri;
 
 use crate::cli::CheckFormat;
+use crate::cli::MeshArgs;
 
 /// `tidegate explain`.
 #[derive(Debug, Args)]
@@ -29,6 +30,8 @@ pub(crate) struct ExplainArgs {
     /// How the answer is printed
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: CheckFormat,
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
 }
 
 /// A URL that a client would ask for.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::ValueEnum;
+use tidegate_config::load::ROOT_NAMESPACE;
 use tidegate_host_abi::Node;
 
 use crate::admin::AdminAddress;
@@ -48,6 +49,8 @@ pub(crate) struct RunArgs {
     pub(crate) dns: DnsArgs,
     #[command(flatten)]
     pub(crate) node: NodeArgs,
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
 }
 
 impl RunArgs {
@@ -59,7 +62,7 @@ impl RunArgs {
             admin_token_file: None,
             // More than one: what workers do not share is seen.
             workers: Some(2),
-            access_log: None,
+            access_log: Some(AccessLogArg::Brief),
             allow_partial: true,
             state_dir: Some("off".into()),
             code_cache: Some("off".into()),
@@ -71,6 +74,23 @@ impl RunArgs {
                 node_id: None,
                 node_cluster: "tidegate".to_owned(),
             },
+            mesh: MeshArgs::default(),
+        }
+    }
+}
+
+/// What Istio's policies are read with.
+#[derive(Debug, Args)]
+pub(crate) struct MeshArgs {
+    /// Namespace whose AuthorizationPolicies and RequestAuthentications hold for all Gateways
+    #[arg(long, value_name = "NAME", default_value = ROOT_NAMESPACE)]
+    pub(crate) root_namespace: String,
+}
+
+impl Default for MeshArgs {
+    fn default() -> Self {
+        Self {
+            root_namespace: ROOT_NAMESPACE.to_owned(),
         }
     }
 }
@@ -130,6 +150,8 @@ pub(crate) struct CheckArgs {
     /// How problems are printed
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: CheckFormat,
+    #[command(flatten)]
+    pub(crate) mesh: MeshArgs,
 }
 
 /// How problems are printed.

@@ -57,7 +57,14 @@ impl Words<'_> {
             PluginSource::Refused => ", refused",
             PluginSource::File(_) | PluginSource::Builtin(_) => "",
         };
-        format!("{} ({policy}{state})", plugin.name.0)
+        let name = match plugin.made_of.as_slice() {
+            [] => plugin.name.0.to_string(),
+            policies => {
+                let policies = policies.iter().map(|(policy, _)| policy.to_string());
+                policies.collect::<Vec<_>>().join(", ")
+            }
+        };
+        format!("{name} ({policy}{state})")
     }
 
     /// A filter of a rule: what it is, and what it does.

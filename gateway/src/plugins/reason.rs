@@ -2,7 +2,9 @@
 
 use tidegate_config::draft;
 use tidegate_config::draft::PluginDecl;
+use tidegate_config::place::Place;
 use tidegate_config::problem::Problem;
+use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Isolation;
 use tidegate_host_abi::Limits;
@@ -21,18 +23,44 @@ pub(crate) struct Reason {
     pub(crate) message: String,
     /// Whether what it was told is to blame, not its code.
     pub(crate) about_config: bool,
+    /// What the guest said of it, which is not for everybody.
+    pub(crate) said: Option<String>,
 }
 
-/// A refusal as it is reported, at what is to blame.
-pub(crate) fn problem(decl: &PluginDecl, reason: &Reason) -> Problem {
+/// A refusal as it is reported, at what is to blame: each of the resources that the plugin is made of,
+/// unless the guest named a value of one.
+pub(crate) fn problems(decl: &PluginDecl, reason: &Reason) -> Vec<Problem> {
+    let error = |place: &Place, resource: &ResourceId, message: String| {
+        Problem::error(place.clone(), message)
+            .about(resource.clone())
+            .reason(reason.reason)
+    };
+    let message = || reason.message.clone();
+    let written = decl.config_written.as_ref().filter(|_| reason.about_config);
+    let named = written.and_then(|written| {
+        let span = written.named_in(reason.said.as_deref()?)?;
+        Some((written, span, written.place(span)?))
+    });
+    if let Some((written, span, place)) = named {
+        let resource = written.resource(span).unwrap_or(&decl.resource);
+        return vec![error(
+            &place,
+            resource,
+            written.in_words(&reason.message, span),
+        )];
+    }
+    if !decl.made_of.is_empty() {
+        let all = decl.made_of.iter();
+        return all
+            .map(|(resource, place)| error(place, resource, message()))
+            .collect();
+    }
     let place = if reason.about_config {
         &decl.config_place
     } else {
         &decl.source_place
     };
-    Problem::error(place.clone(), reason.message.clone())
-        .about(decl.resource.clone())
-        .reason(reason.reason)
+    vec![error(place, &decl.resource, message())]
 }
 
 /// Why a version of `what` that was tried is refused; see [`not_started`] for `candid`.
@@ -47,6 +75,7 @@ pub(crate) fn refusal(what: &str, err: &TryError, candid: bool) -> Reason {
         reason,
         message: format!("{what}: {message}"),
         about_config,
+        said: None,
     }
 }
 
@@ -77,6 +106,7 @@ pub(crate) fn not_started(err: &StartError, candid: bool) -> Reason {
         },
         message,
         about_config,
+        said: said(err).map(str::to_owned),
     }
 }
 

@@ -96,6 +96,7 @@ impl Resolver {
                         format!("{name} does not start with it: {}", reason.message)
                     },
                     about_config: itself(good) && reason.about_config,
+                    said: reason.said.clone().filter(|_| itself(good)),
                 };
                 (resource.clone(), good.version.clone(), reason)
             })

@@ -13,6 +13,7 @@ use tidegate_config::draft::PluginSource;
 use tidegate_config::parse;
 use tidegate_config::place::Place;
 use tidegate_config::resource::ResourceId;
+use tidegate_config::written::Written;
 use tidegate_core::snapshot::PluginName;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Plugin;
@@ -74,6 +75,7 @@ fn decl(name: &str, file: &Path, config: &str) -> PluginDecl {
         start_timeout: Duration::from_secs(10),
         backends: Vec::new(),
         dns: false,
+        made_of: Vec::new(),
     }
 }
 
@@ -188,10 +190,7 @@ fn written(file: &Path, config: &str) -> PluginDecl {
     let parsed = parse::parse(&document, &mut Vec::new());
     let (_, node) = parsed[0].root.entry("config").expect("a configuration");
     PluginDecl {
-        config_written: Some(draft::Written {
-            node: node.clone(),
-            origin: document.origin,
-        }),
+        config_written: Some(Written::of(node.clone(), document.origin)),
         ..decl("a", file, &node.to_json().to_string())
     }
 }

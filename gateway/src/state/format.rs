@@ -15,7 +15,7 @@ use serde::Serialize;
 use sha2::Digest as _;
 use sha2::Sha256;
 use tidegate_config::draft::AcceptedDocument;
-use tidegate_config::kinds::ALL;
+use tidegate_config::kinds::named;
 use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Isolation;
@@ -229,8 +229,8 @@ fn parse_resource(resource: Resource) -> Result<ResourceId, FormatError> {
         namespace,
         name,
     } = resource;
-    match ALL.iter().find(|(known, _)| *known == kind) {
-        Some((kind, _)) => Ok(ResourceId {
+    match named(&kind) {
+        Some(kind) => Ok(ResourceId {
             kind,
             namespace,
             name,

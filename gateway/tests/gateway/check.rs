@@ -178,7 +178,7 @@ fn good_files_are_praised_and_warnings_are_no_failure() {
     let (code, out, _) = check(&folder, &[]);
     assert_eq!(code, Some(0), "{out}");
     assert!(
-        out.contains("warning: ") && out.contains("0 errors, 1 warnings"),
+        out.contains("warning: ") && out.contains("0 errors, 1 warning"),
         "{out}"
     );
 }

@@ -30,8 +30,9 @@ use crate::process::finish;
 use crate::process::tidegate;
 
 /// Those that are run here, each by the test of its name.
-const EXAMPLES: [&str; 10] = [
+const EXAMPLES: [&str; 11] = [
     "ab-header",
+    "auth",
     "canary",
     "grpc",
     "https",
@@ -255,6 +256,50 @@ fn ab_header() {
     ] {
         assert_eq!(get(&gateway, "/", fields).text(), expected, "{fields:?}");
     }
+}
+
+#[test]
+fn auth() {
+    let apples = Origin::answers(200, "apples");
+    let files = copy("auth", &[(9001, apples.address())]);
+    let gateway = Running::start(&files, &[]);
+    let address = gateway.address().expect("it listens");
+    let bearer = |who: &str| {
+        let token = std::fs::read_to_string(examples().join("auth").join(who));
+        format!(
+            "authorization: Bearer {}\r\n",
+            token.expect("the token is there")
+        )
+    };
+    let (ada, grace, old) = (bearer("ada.jwt"), bearer("grace.jwt"), bearer("old.jwt"));
+    let key = "x-api-key: k-3f9c8e\r\n";
+    for (line, fields, expected) in [
+        ("GET /account", "", 401),
+        ("GET /account", &old, 401),
+        ("GET /account", &ada, 200),
+        ("POST /account", &ada, 403),
+        ("POST /account", &grace, 200),
+        ("GET /account/export", &grace, 403),
+        ("GET /partners", "", 401),
+        ("GET /partners", key, 200),
+    ] {
+        let fields = format!("Host: {address}\r\nx-user: root\r\nx-consumer: root\r\n{fields}");
+        assert_eq!(
+            ask(address, line, &fields).status(),
+            expected,
+            "{line} {fields}"
+        );
+    }
+    // Who it was, as the backend sees it: what clients write there is gone where a policy sets it.
+    let requests = apples.requests();
+    let of = |name: &'static str| {
+        requests
+            .iter()
+            .flat_map(move |it| it.values(name))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("x-user"), ["ada", "grace", "root"]);
+    assert_eq!(of("x-consumer"), ["root", "root", "mobile-app"]);
 }
 
 #[test]

@@ -37,6 +37,47 @@ fn tattletale(header: &str) -> Wasm {
     )
 }
 
+/// A filter that copies a property of the request, its parts separated by `\\00`, into `x-found`.
+fn copier(path: &str) -> Wasm {
+    let length = path.replace("\\00", "0").len();
+    Wasm::wat(
+        "copier",
+        r#"(import "env" "proxy_get_property" (func $get (param i32 i32 i32 i32) (result i32)))
+           (import "env" "proxy_add_header_map_value"
+               (func $add (param i32 i32 i32 i32 i32) (result i32)))"#,
+        &format!(
+            r#"(data (i32.const 16) "{path}") (data (i32.const 96) "x-found")
+               (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+                   (if (i32.eqz (call $get (i32.const 16) (i32.const {length})
+                                           (i32.const 0) (i32.const 4)))
+                       (then (drop (call $add (i32.const 0) (i32.const 96) (i32.const 7)
+                           (i32.load (i32.const 0)) (i32.load (i32.const 4))))))
+                   (i32.const 0))"#
+        ),
+    )
+}
+
+#[test]
+fn filters_read_the_client_that_is_trusted_and_the_peer_apart() {
+    for (hops, path, expected) in [
+        (0, "source\\00address", "127.0.0.1:"),
+        (1, "source\\00address", "1.2.3.4:0"),
+        (1, "filter_state\\00tidegate.peer_address", "127.0.0.1:"),
+    ] {
+        let origin = Origin::answers(200, "fine");
+        let gateway = Gateway::to(origin.address())
+            .trusted_hops(hops)
+            .plugin(&copier(path))
+            .start();
+        let mut client = gateway.client();
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6, 1.2.3.4\r\n\r\n");
+        assert_eq!(client.response().status(), 200);
+        let seen = origin.only_request();
+        let found = seen.field("x-found").unwrap_or("nothing");
+        assert!(found.starts_with(expected), "{hops} {path}: {found}");
+    }
+}
+
 #[test]
 fn hop_by_hop_and_connection_named_headers_go_before_the_first_filter() {
     for header in [

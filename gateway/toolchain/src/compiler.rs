@@ -139,7 +139,7 @@ pub struct Found {
 /// What to install, if there is none.
 pub fn choose(wish: Option<Toolchain>, machine: &dyn Machine) -> Result<Found> {
     let rustup = match wish {
-        Some(Toolchain::Debian) => Err("not asked for".to_owned()),
+        Some(Toolchain::Debian) => Err("not to be taken".to_owned()),
         Some(Toolchain::Rustup) | None => find_rustup(machine),
     };
     let why_not = match rustup {
@@ -159,7 +159,10 @@ pub fn choose(wish: Option<Toolchain>, machine: &dyn Machine) -> Result<Found> {
     let Err(err) = machine.ensure_debian(&DEBIAN_PACKAGES) else {
         return Ok(Found {
             toolchain: Toolchain::Debian,
-            reason: format!("Debian's toolchain, building std from source: rustup was {why_not}"),
+            reason: format!(
+                "Debian's toolchain, building std from source, because {TARGET} is not installed and \
+                 rustup was {why_not}; quicker: rustup target add {TARGET}"
+            ),
         });
     };
     if wish == Some(Toolchain::Debian) {
@@ -176,6 +179,26 @@ pub fn choose(wish: Option<Toolchain>, machine: &dyn Machine) -> Result<Found> {
 #[must_use]
 pub fn usual_cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or("cargo".into()))
+}
+
+/// What to say where there is no Rust at all.
+///
+/// # Errors
+/// That, if the usual cargo cannot be run.
+pub fn require_rust() -> Result<()> {
+    if process::works(usual_cargo().arg("--version")) {
+        return Ok(());
+    }
+    bail!(
+        "Rust is not installed, or cargo is not in PATH; run: \
+         curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- --target {TARGET}"
+    )
+}
+
+/// The command that gets the usual toolchain ready for filters, if it is not.
+#[must_use]
+pub fn missing_target() -> Option<String> {
+    (!target_is_installed()).then(|| format!("rustup target add {TARGET}"))
 }
 
 /// Whether Debian's package is installed.

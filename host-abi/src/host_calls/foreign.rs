@@ -8,6 +8,7 @@ mod filter_state;
 mod limit;
 mod setup;
 mod signature;
+mod verify;
 
 use wasmtime::Linker;
 
@@ -65,10 +66,11 @@ enum Function {
     Limit,
     SetupPending,
     SetupDone,
+    Verify,
 }
 
 /// The names that `proxy_call_foreign_function` of ABI 0.2.1 knows here. The specification leaves them
-/// to hosts: these are Envoy's and Higress's.
+/// to hosts: these are Envoy's, Higress's and our own.
 pub const FOREIGN_FUNCTIONS: &[&str] = &[
     "clear_route_cache",
     "compress",
@@ -80,6 +82,7 @@ pub const FOREIGN_FUNCTIONS: &[&str] = &[
     "tidegate.limit",
     "tidegate.setup_done",
     "tidegate.setup_pending",
+    "tidegate.verify",
     "uncompress",
     "verify_signature",
 ];
@@ -98,6 +101,7 @@ fn named(name: &[u8]) -> Option<Function> {
         b"tidegate.limit" => Function::Limit,
         b"tidegate.setup_pending" => Function::SetupPending,
         b"tidegate.setup_done" => Function::SetupDone,
+        b"tidegate.verify" => Function::Verify,
         _ => return None,
     })
 }
@@ -148,6 +152,7 @@ fn run(
         Function::Limit => limit::ask(guest, args, result),
         Function::SetupPending => setup::pending(guest),
         Function::SetupDone => setup::done(guest, args),
+        Function::Verify => verify::verify(guest, args, result),
     }
 }
 

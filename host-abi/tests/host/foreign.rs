@@ -1,7 +1,8 @@
 //! Foreign functions: Envoy's messages, bounds, and what there is not.
 
 use tidegate_host_abi::{
-    Crypto, CryptoError, FOREIGN_FUNCTIONS, FaultKind, Hash, Limits, PluginSpec, SetupState,
+    Crypto, CryptoError, FOREIGN_FUNCTIONS, FaultKind, Hash, JwsAlgorithm, JwsKey, Limits,
+    PluginSpec, SetupState,
 };
 
 use super::support::{Run, at_headers, filter, on_headers, on_tick, said_at_headers, spec};
@@ -210,6 +211,21 @@ impl Crypto for Reversing {
             _ => Ok(text.iter().rev().copied().collect()),
         }
     }
+
+    fn verify_jws(
+        &self,
+        algorithm: JwsAlgorithm,
+        key: JwsKey<'_>,
+        signature: &[u8],
+        text: &[u8],
+    ) -> Result<(), CryptoError> {
+        match (algorithm, key) {
+            (JwsAlgorithm::EdDsa, JwsKey::Ed25519(key)) if key == [0; 32] => Err(CryptoError::Key),
+            (JwsAlgorithm::Hs512, _) => Err(CryptoError::Unsupported),
+            (JwsAlgorithm::Hs384, _) => Err(CryptoError::Failed),
+            _ => self.verify(Hash::Sha256, b"k", signature, text),
+        }
+    }
 }
 
 #[test]
@@ -294,6 +310,55 @@ fn text_that_is_longer_than_a_body_may_be_is_neither_signed_nor_verified() {
     let statuses: Vec<&str> = said.iter().step_by(2).map(String::as_str).collect();
     assert_eq!(statuses, ["0", "0", "2", "2"]);
     assert_eq!(said[3], "\u{8}\u{1}");
+}
+
+/// Arguments of `tidegate.verify`.
+fn jws(algorithm: u8, key: &[u8], signature: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut args = vec![1, algorithm, 0, 0];
+    for part in [key, signature, text] {
+        args.extend(u32::try_from(part.len()).unwrap().to_le_bytes());
+    }
+    [&args[..], key, signature, text].concat()
+}
+
+#[test]
+fn a_json_web_signature_is_verified_by_the_embedders_cryptography() {
+    let mut args = Vec::new();
+    for (args_of_one, expected) in [
+        (jws(11, b"k", b"cba", b"abc"), ["0", "\u{1}"]),
+        (jws(11, b"k", b"abc", b"abc"), ["0", "\0"]),
+        (jws(10, &[1; 32], b"cba", b"abc"), ["0", "\u{1}"]),
+        // A key that the library refuses, an algorithm it lacks, and a failure of its own.
+        (jws(10, &[0; 32], b"cba", b"abc"), ["2", ""]),
+        (jws(13, b"k", b"cba", b"abc"), ["1", ""]),
+        (jws(12, b"k", b"cba", b"abc"), ["10", ""]),
+        // Arguments that never get there.
+        (jws(7, &[1; 32], b"cba", b"abc"), ["2", ""]),
+        (jws(14, b"k", b"cba", b"abc"), ["2", ""]),
+        (Vec::new(), ["2", ""]),
+    ] {
+        args.push((call("tidegate.verify", &args_of_one), expected));
+    }
+    let calls: String = args.iter().map(|(call, _)| call.as_str()).collect();
+    let said = said_at_headers(&calls, |_| ());
+    let expected: Vec<&str> = args.iter().flat_map(|(_, expected)| *expected).collect();
+    assert_eq!(said, expected);
+}
+
+#[test]
+fn a_text_that_is_longer_than_a_body_may_be_has_no_json_web_signature() {
+    let calls = [100, 101].map(|len| {
+        call(
+            "tidegate.verify",
+            &jws(11, b"k", &vec![b'a'; len], &vec![b'a'; len]),
+        )
+    });
+    let mut spec = spec();
+    spec.limits.buffered_bytes = 100;
+    let mut run = Run::with(&at_headers(&calls.concat()), spec);
+    let context = run.stream();
+    run.headers(context).unwrap();
+    assert_eq!(run.said(), ["0", "\u{1}", "2", ""]);
 }
 
 #[test]

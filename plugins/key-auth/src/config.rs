@@ -11,6 +11,7 @@ use crate::moment::Moment;
 
 /// What the plugin is configured with.
 #[derive(FilterConfig, Debug)]
+#[config(validate = distinct_headers)]
 pub struct Config {
     /// The keys that are let in, by their hashes. A consumer may have several, to replace one by another.
     #[config(min_len = 1, max_len = 10_000, validate = distinct_keys)]
@@ -64,8 +65,25 @@ fn default_places() -> Vec<Place> {
     vec![Place::Header(HeaderName::known("x-api-key"))]
 }
 
+/// The header of the consumer is no place for keys: one of both would be lost.
+fn distinct_headers(config: &Config) -> Result<(), String> {
+    let consumer = &*config.consumer_header;
+    let holds = |place: &Place| match place {
+        Place::Header(name) => &**name == consumer,
+        Place::Authorization(_) => consumer == "authorization",
+        Place::Cookie(_) => consumer == "cookie",
+        Place::Query(_) => false,
+    };
+    match config.places.iter().position(holds) {
+        Some(index) => Err(format!(
+            "consumerHeader: keys are in this header too, by in[{index}]: choose another"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// No hash twice: it would say two things of one key. Consumers may share a name and not a key.
-fn distinct_keys(keys: &Vec<Key>) -> Result<(), String> {
+fn distinct_keys(keys: &[Key]) -> Result<(), String> {
     let mut seen = BTreeMap::new();
     for (index, key) in keys.iter().enumerate() {
         if let Some(before) = seen.insert(key.sha256, index) {
@@ -77,7 +95,7 @@ fn distinct_keys(keys: &Vec<Key>) -> Result<(), String> {
     Ok(())
 }
 
-fn distinct_places(places: &Vec<Place>) -> Result<(), String> {
+fn distinct_places(places: &[Place]) -> Result<(), String> {
     for (index, place) in places.iter().enumerate() {
         let reads_cookies = matches!(place, Place::Header(name) if &**name == "cookie");
         if reads_cookies {

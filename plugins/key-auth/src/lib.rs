@@ -1,43 +1,44 @@
 //! Lets in requests with a key of a known consumer, and tells the backend who that is.
 //!
-//! - `config` is what the plugin is configured with.
+//! - `config` is what the plugin is configured with, `digest` and `moment` what stands in it.
 //! - `places` finds keys in requests and takes them out.
 //! - `table` finds whom a key belongs to, in a time that tells nothing.
+//! - `decide` puts these together.
 
 mod config;
+mod decide;
 mod digest;
 mod moment;
 mod places;
 mod table;
 
 use tidegate_policy::Decisions;
-use tidegate_policy::Refusal;
 use tidegate_policy::decisions;
 use tidegate_sdk::prelude::*;
 use tidegate_sdk::warn;
 
 pub use config::Config;
 
-use config::Key;
-use places::Found;
-use places::Offered;
+use decide::Decision;
+use decide::decide;
 use table::Table;
 
 const DECISIONS: Decisions = decisions!("key_auth");
 
 /// What the setup makes.
+#[derive(Debug)]
 pub struct State {
     table: Table,
     /// What `WWW-Authenticate` says.
     challenge: String,
 }
 
-/// Requests with a key go on with the name of its consumer; a client's own copy of that header never does.
+/// Lets requests in by an API key, and tells the backend whose it is.
 #[filter(config = Config, setup = prepare)]
 pub async fn key_auth(mut req: Request, next: Next, cx: &Cx<Config, State>) -> Result<Response> {
     let config = &cx.config;
     match decide(&req, cx) {
-        Ok(Some((key, offered))) => {
+        Decision::Known(key, offered) => {
             req.headers_mut()
                 .set(&config.consumer_header, &key.consumer)?;
             if !config.forward {
@@ -45,46 +46,17 @@ pub async fn key_auth(mut req: Request, next: Next, cx: &Cx<Config, State>) -> R
             }
             DECISIONS.allow(cx);
         }
-        Ok(None) => {
+        Decision::Anonymous => {
             req.headers_mut().remove(&config.consumer_header);
             DECISIONS.allow(cx);
         }
-        Err(refusal) => {
+        Decision::Refused(why) => {
             req.headers_mut().remove(&config.consumer_header);
+            let refusal = why.refusal(&cx.state.challenge);
             DECISIONS.refuse(cx, config.dry_run, refusal)?;
         }
     }
     next.run(req).await
-}
-
-/// Whose key a request has, and where. `None` if it needs none.
-fn decide<'c>(
-    req: &Request,
-    cx: &'c Cx<Config, State>,
-) -> std::result::Result<Option<(&'c Key, Offered<'c>)>, Refusal> {
-    let refused = |reason| {
-        let challenge = Deny::unauthorized(&cx.state.challenge);
-        Err(Refusal::new(challenge, reason))
-    };
-    let offered = match places::find(req, &cx.config.places) {
-        Found::One(offered) => offered,
-        Found::None if cx.config.allow_missing => return Ok(None),
-        Found::None => return refused("missing_key"),
-        Found::Several => return Err(Refusal::new(Deny::bad_request(), "several_keys")),
-        Found::Malformed(what) => return refused("malformed_key").map_err(|it| it.specifics(what)),
-    };
-    let Some(index) = cx.state.table.find(&offered.key) else {
-        return refused("unknown_key");
-    };
-    let Some(key) = cx.config.keys.get(index) else {
-        return refused("unknown_key");
-    };
-    match key.not_after {
-        Some(end) if cx.unix_time() >= end.since_1970() => {
-            refused("expired_key").map_err(|it| it.specifics(["of ", &key.consumer].concat()))
-        }
-        Some(_) | None => Ok(Some((key, offered))),
-    }
 }
 
 async fn prepare(cx: &Cx<Config>) -> Result<State> {
@@ -94,8 +66,9 @@ async fn prepare(cx: &Cx<Config>) -> Result<State> {
             warn!("a key has expired", consumer = key.consumer);
         }
     }
+    let digests = cx.config.keys.iter().map(|key| key.sha256);
     Ok(State {
-        table: Table::new(cx.random()?, cx.config.keys.iter().map(|key| key.sha256)),
+        table: Table::new(cx.random()?, digests),
         challenge: places::challenge(&cx.config.realm, &cx.config.places),
     })
 }

@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
+use tidegate_policy::Values;
 use tidegate_sdk::prelude::*;
 
+use crate::State;
+use crate::config::Config;
 use crate::config::Place;
 
 /// More bytes are no key: they are not hashed.
@@ -29,12 +32,12 @@ pub(crate) struct Offered<'p> {
 }
 
 /// Looks into all places.
-pub(crate) fn find<'p>(req: &Request, places: &'p [Place]) -> Found<'p> {
+pub(crate) fn find<'p>(req: &Request, cx: &'p Cx<Config, State>) -> Found<'p> {
     let mut found = None;
-    for place in places {
+    for place in &cx.config.places {
         let values = match place {
-            Place::Header(name) => header(req, name),
-            Place::Authorization(scheme) => authorization(req, scheme),
+            Place::Header(name) => Values::of(name, req, cx),
+            Place::Authorization(scheme) => authorization(req, cx, scheme),
             Place::Query(name) => query(req, name),
             Place::Cookie(name) => cookie(req, name),
         };
@@ -54,54 +57,26 @@ pub(crate) fn find<'p>(req: &Request, places: &'p [Place]) -> Found<'p> {
     }
 }
 
-enum Values {
-    None,
-    One(Vec<u8>),
-    Several,
-}
-
-impl FromIterator<Vec<u8>> for Values {
-    fn from_iter<I: IntoIterator<Item = Vec<u8>>>(values: I) -> Self {
-        let mut values = values.into_iter();
-        match (values.next(), values.next()) {
-            (None, _) => Self::None,
-            (Some(value), None) => Self::One(value),
-            (Some(_), Some(_)) => Self::Several,
-        }
-    }
-}
-
-fn header(req: &Request, name: &str) -> Values {
-    let Some(value) = req.headers().get_bytes(name) else {
-        return Values::None;
+fn authorization(req: &Request, cx: &Cx<Config, State>, scheme: &str) -> Values {
+    let value = match Values::of("authorization", req, cx) {
+        Values::One(value) => value,
+        none_or_several => return none_or_several,
     };
-    // Hosts join several values by commas, which one value may have too.
-    if value.contains(&b',') && req.headers().get_all(name).len() > 1 {
-        return Values::Several;
-    }
-    Values::One(value)
-}
-
-fn authorization(req: &Request, scheme: &str) -> Values {
-    match header(req, "authorization") {
-        Values::One(value) => match split_scheme(&value) {
-            (said, key) if said.eq_ignore_ascii_case(scheme.as_bytes()) => {
-                Values::One(key.to_vec())
-            }
-            _ => Values::None,
-        },
-        none_or_several => none_or_several,
+    match split_scheme(&value) {
+        (said, _) if !said.eq_ignore_ascii_case(scheme.as_bytes()) => Values::None,
+        // Envoy makes one line of several before anybody sees them.
+        (_, key) if key.contains(&b',') => Values::Several,
+        (_, key) => Values::One(key.to_vec()),
     }
 }
 
 /// The scheme, and what follows the blanks after it (RFC 9110, 11.4).
 fn split_scheme(value: &[u8]) -> (&[u8], &[u8]) {
-    let end = value
-        .iter()
-        .position(|it| *it == b' ')
-        .unwrap_or(value.len());
+    let is_blank = |it: &u8| *it == b' ';
+    let end = value.iter().position(is_blank).unwrap_or(value.len());
     let (scheme, rest) = value.split_at(end);
-    (scheme, rest.trim_ascii())
+    let blanks = rest.iter().take_while(|it| is_blank(it)).count();
+    (scheme, rest.get(blanks..).unwrap_or_default())
 }
 
 fn query(req: &Request, name: &str) -> Values {

@@ -5,6 +5,8 @@
 //! number that the host drew at the start, so that not even the hashes of a client's own guesses can
 //! be lined up with times. All of a bucket is compared, every hash to its end.
 
+use std::fmt;
+
 use subtle::ConditionallySelectable;
 
 use crate::digest::Digest;
@@ -16,6 +18,13 @@ pub(crate) struct Table {
     /// How many bits of a product are not the number of a bucket.
     shift: u32,
     buckets: Vec<Vec<(Digest, u32)>>,
+}
+
+/// Nothing of it is shown: the factor is a secret.
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Table(..)")
+    }
 }
 
 /// No key has this index.

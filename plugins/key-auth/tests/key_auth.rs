@@ -7,7 +7,7 @@ use serde_json::Value;
 use tidegate_sdk_testing::{Harness, Received, Request, get, json, request};
 
 const ADA: &str = "db4b5df9efb96f846b84b144aedd018e64ae7256a2340994f1027a30aef03ff1"; // k-ada-1
-const ADA_NEXT: &str = "SHA256:D06879919D5C3A6CFC62F2B7C1B3A822B7C96CA1452A34E415CFEE753572B8D7"; // k-ada-2
+const ADA_NEXT: &str = "sha256:D06879919D5C3A6CFC62F2B7C1B3A822B7C96CA1452A34E415CFEE753572B8D7"; // k-ada-2
 const OLD: &str = "b084ac54ffa13c78a77dce7bad936a19c66c287b91ca9d540bf59770474f2a5c"; // k-old
 const NEW: &str = "fec4421d43014c13a864d10ff2726b73d97f177972edd382c003e3f2ff928834"; // k-new
 const CHEESE: &str = "28f37578d68271283cefa0f170127d2ec9544087515218a80d05b49f592413c9"; // käse
@@ -15,20 +15,17 @@ const COMMA: &str = "1eb7c54d52831bbfe8942af0b1c56b7409523a59ed6ca99c1174fef7eb3
 
 /// A plugin with keys of two consumers, and these fields.
 fn configured(fields: Value) -> Harness {
-    let mut config = json!({
-        "keys": [
-            {"consumer": "ada", "sha256": ADA},
-            {"consumer": "ada", "sha256": ADA_NEXT.replace("SHA256:", "sha256:")},
-            {"consumer": "bob", "sha256": OLD, "notAfter": "2020-01-31T00:00:00Z"},
-            {"consumer": "bob", "sha256": NEW, "notAfter": "2200-01-31T00:00:00+01:00"},
-            {"consumer": "fromager", "sha256": CHEESE},
-            {"consumer": "comma", "sha256": COMMA},
-        ],
-    });
-    let (Value::Object(config_map), Value::Object(fields)) = (&mut config, fields) else {
-        panic!("a mapping");
-    };
-    config_map.extend(fields);
+    let keys = json!([
+        {"consumer": "ada", "sha256": ADA},
+        {"consumer": "ada", "sha256": ADA_NEXT},
+        {"consumer": "bob", "sha256": OLD, "notAfter": "2020-01-31T00:00:00Z"},
+        {"consumer": "bob", "sha256": NEW, "notAfter": "2200-01-31T00:00:00+01:00"},
+        {"consumer": "fromager", "sha256": CHEESE},
+        {"consumer": "comma", "sha256": COMMA},
+    ]);
+    let mut config = fields;
+    let mapping = config.as_object_mut().expect("a mapping");
+    mapping.insert("keys".to_owned(), keys);
     Harness::new(key_auth).config(config).start()
 }
 
@@ -53,13 +50,14 @@ fn refused(h: &mut Harness, req: Request, status: u16, reason: &str) {
     let (before, denied) = (h.app().requests().len(), h.metric("key_auth_denied"));
     let by_reason = format!("key_auth_denied_{reason}");
     let of_reason = h.metric(&by_reason);
+    let sent = format!("{req:?}");
     let answer = h.send(req);
-    assert_eq!(answer.status(), status);
+    assert_eq!(answer.status(), status, "{sent}");
     let challenged = answer.header("www-authenticate").is_some();
     assert_eq!(challenged, status == 401);
     assert_eq!(h.app().requests().len(), before);
     assert_eq!(h.metric("key_auth_denied"), denied + 1);
-    assert_eq!(h.metric(&by_reason), of_reason + 1);
+    assert_eq!(h.metric(&by_reason), of_reason + 1, "{sent}");
 }
 
 #[test]
@@ -143,6 +141,28 @@ fn a_wrong_key_is_refused_whatever_it_looks_like() {
         401,
         "unknown_key",
     );
+    assert!(h.app().requests().is_empty());
+}
+
+#[test]
+fn no_character_of_a_key_can_be_another() {
+    let mut h = configured(json!({}));
+    let good = "k-ada-1";
+    let mut mutants = vec![format!("\"{good}\""), good.to_uppercase(), good.repeat(2)];
+    for at in 0..good.len() {
+        let (before, rest) = good.split_at(at);
+        let after = rest.get(1..).expect("ASCII");
+        mutants.push(format!("{before}{after}"));
+        for other in ["a", "0", "-", "%", "\u{2010}", ","] {
+            mutants.push(format!("{before}{other}{after}"));
+            mutants.push(format!("{before}{other}{rest}"));
+        }
+    }
+    mutants.retain(|it| it != good);
+    for key in mutants {
+        let answer = h.send(get("/").header("x-api-key", &key));
+        assert_eq!(answer.status(), 401, "{key}");
+    }
     assert!(h.app().requests().is_empty());
 }
 
@@ -416,6 +436,10 @@ fn mistakes_in_the_configuration_say_where_they_are_and_never_show_a_key() {
         (
             places(json!([{"authorization": "Api Key"}])),
             ["in[0].authorization: expected one word", ""],
+        ),
+        (
+            json!({"keys": [{"consumer": "ada", "sha256": ADA}], "consumerHeader": "X-Api-Key"}),
+            ["consumerHeader: keys are in this header too, by in[0]", ""],
         ),
     ] {
         let Err(refused) = Harness::new(key_auth).config(&config).try_start() else {

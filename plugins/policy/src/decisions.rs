@@ -94,6 +94,19 @@ impl Decisions {
             because,
             specifics,
         } = refusal;
+        self.note(cx, dry_run, reason, &specifics);
+        if dry_run {
+            return Ok(());
+        }
+        let deny = match because {
+            Some(detail) => deny.because(detail),
+            None => deny.because(reason),
+        };
+        Err(deny.into())
+    }
+
+    /// Counts and says a refusal that somebody else carries out, such as a browser.
+    pub fn note<C, S>(&self, cx: &Cx<C, S>, dry_run: bool, reason: &'static str, specifics: &str) {
         if dry_run {
             cx.counter(self.dry_run_denied).add(1);
             info!(
@@ -102,7 +115,7 @@ impl Decisions {
                 reason = reason,
                 why = specifics
             );
-            return Ok(());
+            return;
         }
         cx.counter(self.denied).add(1);
         cx.counter(&[self.denied, "_", reason].concat()).add(1);
@@ -114,10 +127,5 @@ impl Decisions {
                 why = specifics
             );
         }
-        let deny = match because {
-            Some(detail) => deny.because(detail),
-            None => deny.because(reason),
-        };
-        Err(deny.into())
     }
 }

@@ -1,14 +1,23 @@
 //! What the policy filters share, so that they all count, log, name and try decisions the same way.
 //!
 //! - [`Decisions`] counts what a filter decides, says why, and applies `dryRun`.
-//! - [`Cidr`] is a block of addresses in a configuration, [`HeaderName`] the name of a header.
+//! - [`Cidr`] is a block of addresses in a configuration, [`CidrSet`] are many; [`HeaderName`] is the
+//!   name of a header.
+//! - [`Values`] tells one value of a header from several.
+//! - [`ip_address`] reads addresses as hosts and header fields write them.
 
+mod address;
 mod cidr;
+mod cidr_set;
 mod decisions;
 mod header_name;
+mod values;
 
+pub use address::ip_address;
 pub use cidr::Cidr;
+pub use cidr_set::CidrSet;
 pub use decisions::Decisions;
 pub use decisions::Refusal;
 pub use header_name::HeaderName;
 pub use header_name::is_token;
+pub use values::Values;

@@ -17,6 +17,8 @@ use syn::UnOp;
 use syn::meta::ParseNestedMeta;
 use syn::spanned::Spanned;
 
+use crate::pattern;
+
 /// What stands in `#[config(…)]` of one item.
 #[derive(Default)]
 pub(crate) struct Attributes {
@@ -54,9 +56,10 @@ impl On {
             Self::Type => "`validate`",
             Self::Variant => "`rename`",
             Self::Field => {
-                "`default`, `min`, `max`, `min_len`, `max_len`, `rename`, `validate` and `serde`"
+                "`default`, `min`, `max`, `min_len`, `max_len`, `pattern`, `rename`, `validate` and \
+                 `serde`"
             }
-            Self::Inner => "`min`, `max`, `min_len`, `max_len` and `validate`",
+            Self::Inner => "`min`, `max`, `min_len`, `max_len`, `pattern` and `validate`",
         }
     }
 
@@ -124,6 +127,13 @@ impl Attributes {
                 let method = syn::Ident::new(name, value.span());
                 self.limits
                     .push(quote_spanned!(value.span()=> .#method(#value)));
+            }
+            "pattern" => {
+                let text: LitStr = meta.value()?.parse()?;
+                let node = pattern::tokens(&text.value());
+                let node = node.map_err(|said| syn::Error::new(text.span(), said))?;
+                self.limits
+                    .push(quote_spanned!(text.span()=> .pattern(#text, &#node)));
             }
             "rename" => {
                 let name: LitStr = meta.value()?.parse()?;

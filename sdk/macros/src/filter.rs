@@ -98,6 +98,18 @@ impl Kind {
 /// The trait whose method is the user's function.
 fn run(kind: Kind, inner: &ItemFn, config: &syn::Type, state: &syn::Type) -> TokenStream {
     let ident = &inner.sig.ident;
+    // A function of its own in the user's crate: backtraces name it, whatever is inlined around it.
+    let polled = quote! {
+        #[inline(never)]
+        fn poll<T>(
+            the_future: ::core::pin::Pin<&mut impl ::core::future::Future<Output = T>>,
+            the_task: &mut ::core::task::Context<'_>,
+        ) -> ::core::task::Poll<T> {
+            ::core::future::Future::poll(the_future, the_task)
+        }
+        let mut the_future = the_future;
+        ::core::future::poll_fn(|the_task| poll(the_future.as_mut(), the_task)).await
+    };
     match kind {
         Kind::Http => quote! {
             impl ::tidegate_sdk::Filter for #ident {
@@ -107,7 +119,8 @@ fn run(kind: Kind, inner: &ItemFn, config: &syn::Type, state: &syn::Type) -> Tok
                     the_cx: ::tidegate_sdk::cx::Cx<#config, #state>,
                 ) -> ::tidegate_sdk::error::Result<::tidegate_sdk::response::Response> {
                     #inner
-                    #ident(the_request, the_next, &the_cx).await
+                    let the_future = ::core::pin::pin!(#ident(the_request, the_next, &the_cx));
+                    #polled
                 }
             }
         },
@@ -118,7 +131,8 @@ fn run(kind: Kind, inner: &ItemFn, config: &syn::Type, state: &syn::Type) -> Tok
                     the_cx: ::tidegate_sdk::cx::Cx<#config, #state>,
                 ) -> ::tidegate_sdk::error::Result<()> {
                     #inner
-                    #ident(the_connection, &the_cx).await
+                    let the_future = ::core::pin::pin!(#ident(the_connection, &the_cx));
+                    #polled
                 }
             }
         },

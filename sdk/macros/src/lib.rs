@@ -5,6 +5,7 @@ mod attributes;
 mod config;
 mod filter;
 mod names;
+mod pattern;
 mod signature;
 #[cfg(test)]
 mod tests;

@@ -43,7 +43,7 @@ fn attributes_that_nobody_knows_are_told_with_those_that_there_are() {
             }
         )),
         "unknown `defalt` here; known are `default`, `min`, `max`, `min_len`, `max_len`, \
-         `rename`, `validate` and `serde`"
+         `pattern`, `rename`, `validate` and `serde`"
     );
     assert_eq!(
         no_config(&parse_quote!(

@@ -70,9 +70,15 @@ impl Walk {
                     self.path.truncate(length);
                 }
             }
-            (Shape::Text { min, max }, Value::String(text)) => {
+            (Shape::Text { min, max, pattern }, Value::String(text)) => {
                 let count = units::count_chars(text);
                 self.length(*min, *max, count, "character", "characters");
+                if count >= *min
+                    && count <= *max
+                    && pattern.is_some_and(|pattern| !pattern.accepts(text))
+                {
+                    self.mismatch(schema, value);
+                }
             }
             (Shape::OneOf { variants }, value) => self.one_of(schema, variants, value),
             (shape, value) => {

@@ -4,6 +4,8 @@
 //! compile errors where the schema is used.
 
 use super::literal::Literal;
+use super::pattern::Node;
+use super::pattern::Pattern;
 use super::schema::Schema;
 use super::schema::Shape;
 use super::units;
@@ -87,6 +89,21 @@ impl Schema {
         self.length(0, limit)
     }
 
+    /// `#[config(pattern = "…")]`
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn pattern(self, text: &'static str, node: &'static Node) -> Self {
+        let shape = match self.shape {
+            Shape::Text { min, max, .. } => Shape::Text {
+                min,
+                max,
+                pattern: Some(Pattern::new(text, node)),
+            },
+            _ => panic!("`pattern` is for text; items of lists have it in a type of their own"),
+        };
+        Self { shape, ..self }
+    }
+
     const fn length(self, least: usize, most: usize) -> Self {
         const fn narrowed(min: usize, max: usize, least: usize, most: usize) -> (usize, usize) {
             (
@@ -95,9 +112,9 @@ impl Schema {
             )
         }
         let shape = match self.shape {
-            Shape::Text { min, max } => {
+            Shape::Text { min, max, pattern } => {
                 let (min, max) = narrowed(min, max, least, most);
-                Shape::Text { min, max }
+                Shape::Text { min, max, pattern }
             }
             Shape::List { item, min, max } => {
                 let (min, max) = narrowed(min, max, least, most);
@@ -121,7 +138,7 @@ impl Schema {
                 max: Some((max, _)),
             } => min <= max,
             Shape::Duration { min, max } | Shape::Size { min, max } => min <= max,
-            Shape::Text { min, max }
+            Shape::Text { min, max, .. }
             | Shape::List { min, max, .. }
             | Shape::Map { min, max, .. } => min <= max,
             _ => true,

@@ -58,7 +58,7 @@ impl Schema {
                     None => true,
                 })
             }
-            (Shape::Text { min, max }, Literal::Text(text)) => {
+            (Shape::Text { min, max, .. }, Literal::Text(text)) => {
                 let count = units::count_chars(text);
                 count >= *min && count <= *max
             }

@@ -4,6 +4,7 @@
 //! values by `check` and written as JSON Schema by [`crate::manifest`].
 
 use super::literal::Literal;
+use super::pattern::Pattern;
 
 /// The values that a type accepts.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +53,8 @@ pub enum Shape {
         min: usize,
         /// The most.
         max: usize,
+        /// What it looks like.
+        pattern: Option<Pattern>,
     },
     /// One character.
     Char,
@@ -159,6 +162,7 @@ impl Schema {
         Self::of(Shape::Text {
             min: 0,
             max: usize::MAX,
+            pattern: None,
         })
     }
 

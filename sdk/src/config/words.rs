@@ -35,6 +35,10 @@ pub(super) fn wanted(schema: &Schema) -> Cow<'static, str> {
             min.map(|(_, text)| text.to_owned()),
             max.map(|(_, text)| text.to_owned()),
         ),
+        Shape::Text {
+            pattern: Some(pattern),
+            ..
+        } => ["text that matches ", pattern.text].concat().into(),
         Shape::Text { .. } => "text".into(),
         Shape::Char => "one character".into(),
         Shape::Duration { min, max } => ranged(

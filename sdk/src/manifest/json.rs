@@ -108,9 +108,12 @@ impl<const N: usize> Writer<N> {
                     self.raw(text);
                 }
             }
-            Shape::Text { min, max } => {
+            Shape::Text { min, max, pattern } => {
                 self.types("string", None, nullable);
                 self.lengths("minLength", *min, "maxLength", *max);
+                if let Some(pattern) = pattern {
+                    self.text_member("pattern", pattern.text);
+                }
             }
             Shape::Char => {
                 self.types("string", None, nullable);

@@ -58,7 +58,9 @@ macro_rules! common_callbacks {
 
         fn on_log(&self, context: u32) {
             let runtime = &self.plugins.runtime;
-            if let Some(stream) = runtime.stream(context) {
+            if let Some(stream) = runtime.stream(context)
+                && stream.minds_its_end()
+            {
                 runtime.enter(context, || stream.run_at_end());
             }
         }

@@ -64,7 +64,8 @@ impl<F: Filter> Guest for Module<F> {
         self.plugins.stream(context, |stream| {
             stream.request.begun.set(true);
             stream.request.ended.set(end);
-            stream.callback(Direction::Request, Held::Headers, |_| {
+            let runtime = &self.plugins.runtime;
+            stream.callback(Direction::Request, Held::Headers, runtime, |_| {
                 let configured = self.plugins.configured(stream.root.id());
                 stream.start(Box::pin(exchange(Rc::clone(stream), configured)));
             })
@@ -72,33 +73,29 @@ impl<F: Filter> Guest for Module<F> {
     }
 
     fn on_request_body(&self, context: u32, size: usize, end: bool) -> Action {
-        self.plugins.stream(context, |stream| {
-            stream.on_body(Direction::Request, size, end)
-        })
+        self.plugins.on_body(context, Direction::Request, size, end)
     }
 
     fn on_request_trailers(&self, context: u32, _trailers: usize) -> Action {
-        self.plugins
-            .stream(context, |stream| stream.on_trailers(Direction::Request))
+        self.plugins.on_trailers(context, Direction::Request)
     }
 
     fn on_response_headers(&self, context: u32, _headers: usize, end: bool) -> Action {
         self.plugins.stream(context, |stream| {
-            stream.callback(Direction::Response, Held::Headers, |stream| {
+            let runtime = &self.plugins.runtime;
+            stream.callback(Direction::Response, Held::Headers, runtime, |stream| {
                 stream.on_response(end);
             })
         })
     }
 
     fn on_response_body(&self, context: u32, size: usize, end: bool) -> Action {
-        self.plugins.stream(context, |stream| {
-            stream.on_body(Direction::Response, size, end)
-        })
+        self.plugins
+            .on_body(context, Direction::Response, size, end)
     }
 
     fn on_response_trailers(&self, context: u32, _trailers: usize) -> Action {
-        self.plugins
-            .stream(context, |stream| stream.on_trailers(Direction::Response))
+        self.plugins.on_trailers(context, Direction::Response)
     }
 
     fn on_new_connection(&self, _context: u32) -> Action {

@@ -44,7 +44,7 @@ impl<F: NetworkFilter> NetworkModule<F> {
 
     fn on_close(&self, context: u32, direction: Direction) {
         self.plugins.stream(context, |stream| {
-            stream.on_close(direction);
+            stream.on_close(&self.plugins.runtime, direction);
             Action::Continue
         });
     }
@@ -68,7 +68,8 @@ impl<F: NetworkFilter> Guest for NetworkModule<F> {
 
     fn on_new_connection(&self, context: u32) -> Action {
         self.plugins.stream(context, |stream| {
-            stream.callback(Direction::Request, Held::Headers, |_| {
+            let runtime = &self.plugins.runtime;
+            stream.callback(Direction::Request, Held::Headers, runtime, |_| {
                 let configured = self.plugins.configured(stream.root.id());
                 stream.start(Box::pin(connection(Rc::clone(stream), configured)));
             })
@@ -76,15 +77,12 @@ impl<F: NetworkFilter> Guest for NetworkModule<F> {
     }
 
     fn on_downstream_data(&self, context: u32, size: usize, end: bool) -> Action {
-        self.plugins.stream(context, |stream| {
-            stream.on_body(Direction::Request, size, end)
-        })
+        self.plugins.on_body(context, Direction::Request, size, end)
     }
 
     fn on_upstream_data(&self, context: u32, size: usize, end: bool) -> Action {
-        self.plugins.stream(context, |stream| {
-            stream.on_body(Direction::Response, size, end)
-        })
+        self.plugins
+            .on_body(context, Direction::Response, size, end)
     }
 
     fn on_downstream_close(&self, context: u32, _by: u32) {

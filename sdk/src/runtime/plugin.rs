@@ -17,6 +17,7 @@ use crate::log::log_line;
 use crate::runtime::Runtime;
 use crate::runtime::ids::IdMap;
 use crate::runtime::root::Root;
+use crate::runtime::side::Direction;
 use crate::runtime::stream::{Stream, Waiting};
 use crate::runtime::timers::Sleep;
 use crate::setup::{Ready, Setup};
@@ -109,7 +110,7 @@ async fn set_up<D: Definition>(root: Rc<Root>, configured: Rc<Configured<D>>) {
         match D::setup(cx).await {
             Ok(state) => return configured.setup.done(Rc::new(state)),
             Err(error) => {
-                let message = error.to_string();
+                let message = error.text();
                 log_line(LogLevel::Error, &[D::NAME, ": setup failed: ", &message]);
                 if configured.setup.failed(&message) {
                     return;
@@ -134,7 +135,7 @@ async fn repeat<D: Definition>(
         };
         let cx = Cx::new(Rc::clone(&configured.config), state, Rc::clone(&root), None);
         if let Err(error) = (job.run)(cx).await {
-            let message = error.to_string();
+            let message = error.text();
             log_line(
                 LogLevel::Error,
                 &[D::NAME, ": ", job.name, " failed: ", &message],
@@ -152,9 +153,9 @@ impl<D: Definition> Plugins<D> {
                 configured: None,
             };
             self.plugins.borrow_mut().insert(context, plugin);
+            self.runtime.install();
         } else if let Some(root) = self.root(parent) {
-            self.runtime
-                .add_stream(Rc::new(Stream::new(context, root, network)));
+            self.runtime.begin_stream(context, root, network);
         }
     }
 
@@ -167,7 +168,7 @@ impl<D: Definition> Plugins<D> {
             self.runtime.remove_root(context);
             let configured = self.configure(&root, size);
             if let Err(error) = &configured {
-                log_line(LogLevel::Error, &[D::NAME, ": ", &error.to_string()]);
+                log_line(LogLevel::Error, &[D::NAME, ": ", &error.text()]);
             }
             configured.is_ok()
         })
@@ -195,12 +196,37 @@ impl<D: Definition> Plugins<D> {
         self.runtime.enter(context, || callback(&stream))
     }
 
+    /// A part of a body, or bytes of a connection.
+    pub(crate) fn on_body(
+        &self,
+        context: u32,
+        direction: Direction,
+        size: usize,
+        end: bool,
+    ) -> Action {
+        self.stream(context, |stream| {
+            if stream.passes(direction, size, end) {
+                Action::Continue
+            } else {
+                stream.on_body(&self.runtime, direction)
+            }
+        })
+    }
+
+    /// Trailers.
+    pub(crate) fn on_trailers(&self, context: u32, direction: Direction) -> Action {
+        self.stream(context, |stream| {
+            stream.on_trailers(&self.runtime, direction)
+        })
+    }
+
     /// `proxy_on_delete`
     pub(crate) fn on_delete(&self, context: u32) {
         self.runtime.enter(context, || {
             if let Some(stream) = self.runtime.remove_stream(context) {
                 stream.cancel();
                 stream.forget();
+                self.runtime.keep_stream(stream);
             } else {
                 self.runtime.remove_root(context);
                 let plugin = self.plugins.borrow_mut().remove(context);
@@ -221,19 +247,20 @@ impl<D: Definition> Plugins<D> {
         let Some(configured) = configured else {
             return Err(Error::new("a stream of a plugin that has no configuration"));
         };
-        let root = Rc::clone(&stream.root);
-        let ready = match configured.setup.now() {
-            Some(ready) => ready,
-            None => {
-                stream.waits_for(Waiting::For("the plugin's setup"));
-                configured.setup.ready(&root).await
-            }
+        let state = match configured.setup.now() {
+            Some(state) => state,
+            // It happens once, to the first streams: what they wait with is not kept in all.
+            None => Box::pin(Self::wait(stream, &configured)).await?,
         };
-        match ready {
-            Ready::Yes(state) => {
-                let config = Rc::clone(&configured.config);
-                Ok(Cx::new(config, state, root, Some(Rc::clone(stream))))
-            }
+        let config = Rc::clone(&configured.config);
+        let root = Rc::clone(&stream.root);
+        Ok(Cx::new(config, state, root, Some(Rc::clone(stream))))
+    }
+
+    async fn wait(stream: &Rc<Stream>, configured: &Configured<D>) -> Result<Rc<D::State>> {
+        stream.waits_for(Waiting::For("the plugin's setup"));
+        match configured.setup.ready(&stream.root).await {
+            Ready::Yes(state) => Ok(state),
             Ready::No(message) => {
                 log_line(LogLevel::Error, &[D::NAME, ": not set up: ", &message]);
                 Err(Deny::status(503).because("plugin_not_ready").into())

@@ -22,6 +22,8 @@ pub(crate) struct Side {
     pub(crate) begun: Cell<bool>,
     /// The filter lets the headers go on.
     pub(crate) released: Cell<bool>,
+    /// A connection may begin although the filter has not decided: its bytes are held.
+    pub(crate) opened: Cell<bool>,
     /// The host holds something because our last callback told it so.
     pub(crate) held: Cell<Held>,
     /// Its callback runs: what it answers decides, not a host call.
@@ -34,8 +36,19 @@ pub(crate) struct Side {
     pub(crate) trailers: RefCell<Option<TrailersRewriter>>,
     /// They have come.
     pub(crate) trailers_came: Cell<bool>,
-    /// Who waits for more of the body.
-    pub(crate) waits: RefCell<Option<Waker>>,
+    /// Who waits for the headers, or for more of the body.
+    pub(crate) waiter: Cell<Waiter>,
+}
+
+/// Who waits for something of a stream.
+#[derive(Default)]
+pub(crate) enum Waiter {
+    #[default]
+    Nobody,
+    /// The stream's own future, as nearly always.
+    Stream,
+    /// Another task, or a part of the future that is woken by itself.
+    Other(Waker),
 }
 
 /// What happens to a body.
@@ -99,6 +112,7 @@ impl Side {
             direction,
             begun: Cell::new(false),
             released: Cell::new(false),
+            opened: Cell::new(false),
             held: Cell::new(Held::Nothing),
             in_callback: Cell::new(false),
             body_size: Cell::new(0),
@@ -106,8 +120,27 @@ impl Side {
             body: RefCell::new(Body::Pass),
             trailers: RefCell::new(None),
             trailers_came: Cell::new(false),
-            waits: RefCell::new(None),
+            waiter: Cell::default(),
         }
+    }
+
+    /// As new, for another stream; there is nothing to drop.
+    pub(crate) fn begin_again(&mut self) {
+        self.begun.set(false);
+        self.released.set(false);
+        self.held.set(Held::Nothing);
+        self.in_callback.set(false);
+        self.body_size.set(0);
+        self.ended.set(false);
+        self.trailers_came.set(false);
+    }
+
+    /// Whether nothing is left there that has to be dropped.
+    pub(crate) fn is_bare(&self) -> bool {
+        let waiter = self.waiter.take();
+        let nobody = matches!(waiter, Waiter::Nobody);
+        self.waiter.set(waiter);
+        nobody && matches!(*self.body.borrow(), Body::Pass) && self.trailers.borrow().is_none()
     }
 
     /// Lets headers go on, and a body that was held for a reader.
@@ -123,14 +156,8 @@ impl Side {
     pub(crate) fn holds(&self, what: Held) -> bool {
         match what {
             Held::Nothing => false,
-            Held::Headers => !self.released.get(),
+            Held::Headers => !self.released.get() && !self.opened.get(),
             Held::Body => !self.released.get() || matches!(*self.body.borrow(), Body::Collect),
-        }
-    }
-
-    pub(crate) fn wake(&self) {
-        if let Some(waker) = self.waits.take() {
-            waker.wake();
         }
     }
 }

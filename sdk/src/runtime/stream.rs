@@ -1,20 +1,23 @@
 //! One stream: its future, both directions, and how the future's end becomes what the host does.
 
+mod bodies;
+
 use std::cell::{Cell, RefCell};
 use std::fmt;
+use std::mem::ManuallyDrop;
 use std::rc::Rc;
-use std::task::Context;
+use std::task::{Context, Waker};
 
-use tidegate_sdk_sys::waker::waker;
+use tidegate_sdk_sys::text::concat;
+use tidegate_sdk_sys::waker::{calls_with, waker};
 use tidegate_sdk_sys::{Action, BufferType, Host as _, LogLevel, StreamType, host};
 
 use crate::error::{Error, Result};
-use crate::headers::HeadersMut;
 use crate::log::log_line;
 use crate::response::{Kind, LocalResponse, Response};
 use crate::runtime::root::Root;
-use crate::runtime::side::{Body, Direction, Held, Side, WholeRewriter};
-use crate::runtime::{Runtime, Task};
+use crate::runtime::side::{Body, Direction, Held, Side, Waiter};
+use crate::runtime::{Runtime, Task, focus};
 
 /// How far the filter is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,8 +42,11 @@ pub(crate) struct Stream {
     pub(crate) request: Side,
     pub(crate) response: Side,
     /// What the future waits for, for messages.
-    waiting: RefCell<Waiting>,
+    waiting: Cell<Waiting>,
+    /// `None` while it is polled, and once it has ended.
     task: RefCell<Option<Task>>,
+    /// It is among the woken.
+    pub(crate) queued: Cell<bool>,
     at_end: RefCell<Vec<Box<dyn FnOnce()>>>,
     /// We have answered, or cut the stream.
     replied: Cell<bool>,
@@ -65,7 +71,7 @@ impl Waiting {
         match self {
             Self::Unnamed => String::from("something"),
             Self::For(what) => String::from(*what),
-            Self::Backend(name) => ["an answer of backend ", name].concat(),
+            Self::Backend(name) => concat(&["an answer of backend ", name]),
         }
     }
 }
@@ -89,16 +95,37 @@ impl Stream {
             phase: Cell::new(Phase::Request),
             request: Side::new(Direction::Request),
             response: Side::new(Direction::Response),
-            waiting: RefCell::default(),
+            waiting: Cell::default(),
             task: RefCell::new(None),
+            queued: Cell::new(false),
             at_end: RefCell::default(),
             replied: Cell::new(false),
             stuck: Cell::new(false),
         }
     }
 
-    pub(crate) const fn id(&self) -> u32 {
-        self.id
+    /// Makes a stream that [is bare](Self::is_bare) another one, as new.
+    pub(crate) fn begin_again(&mut self, id: u32, root: &Rc<Root>, network: bool) {
+        self.id = id;
+        self.network = network;
+        if !Rc::ptr_eq(&self.root, root) {
+            self.root = Rc::clone(root);
+        }
+        self.phase.set(Phase::Request);
+        self.request.begin_again();
+        self.response.begin_again();
+        self.waiting.take();
+        self.queued.set(false);
+        self.replied.set(false);
+        self.stuck.set(false);
+    }
+
+    /// Whether it holds nothing that its filter has left there.
+    pub(crate) fn is_bare(&self) -> bool {
+        self.task.borrow().is_none()
+            && self.at_end.borrow().is_empty()
+            && self.request.is_bare()
+            && self.response.is_bare()
     }
 
     pub(crate) fn side(&self, direction: Direction) -> &Side {
@@ -110,23 +137,46 @@ impl Stream {
 
     /// Makes host calls be about this stream.
     pub(crate) fn focus(&self) {
-        Runtime::current().focus(self.id);
+        focus(self.id);
     }
 
     /// Says what the future waits for from now on.
     pub(crate) fn waits_for(&self, what: Waiting) {
-        *self.waiting.borrow_mut() = what;
+        self.waiting.set(what);
+    }
+
+    /// Remembers who waits for something of `side`.
+    pub(crate) fn wait(&self, side: &Side, waker: &Waker) {
+        side.waiter.set(if calls_with(waker, self.id) {
+            Waiter::Stream
+        } else {
+            Waiter::Other(waker.clone())
+        });
+    }
+
+    /// Lets who waits for something of `side` go on: the stream's own future at once.
+    fn wake(&self, side: &Side) {
+        match side.waiter.take() {
+            Waiter::Nobody => {}
+            Waiter::Stream => self.poll(),
+            Waiter::Other(waker) => waker.wake(),
+        }
     }
 
     /// Gives the stream its future, which is polled at once.
     pub(crate) fn start(&self, task: Task) {
-        *self.task.borrow_mut() = Some(task);
+        self.task.replace(Some(task));
         self.poll();
     }
 
     /// Runs `hook` when the exchange is over and the host writes its log.
     pub(crate) fn at_end(&self, hook: Box<dyn FnOnce()>) {
         self.at_end.borrow_mut().push(hook);
+    }
+
+    /// Whether there is something to do when the exchange is over.
+    pub(crate) fn minds_its_end(&self) -> bool {
+        self.phase.get() == Phase::Request || !self.at_end.borrow().is_empty()
     }
 
     pub(crate) fn run_at_end(&self) {
@@ -142,25 +192,29 @@ impl Stream {
             return;
         };
         self.focus();
-        let waker = waker(self.id);
+        // There is nothing to drop in it.
+        let waker = ManuallyDrop::new(waker(self.id));
         let ended = task
             .as_mut()
             .poll(&mut Context::from_waker(&waker))
             .is_ready();
         // A body that was refused meanwhile has decided for the future.
         if !ended && self.phase.get() != Phase::Done {
-            *self.task.borrow_mut() = Some(task);
+            self.task.replace(Some(task));
         }
     }
 
     /// Drops what its hooks hold: they may hold the stream itself.
     pub(crate) fn forget(&self) {
+        if self.is_bare() {
+            return;
+        }
         let hooks = self.at_end.take();
         for side in [&self.request, &self.response] {
             let body = std::mem::replace(&mut *side.body.borrow_mut(), Body::Pass);
             let trailers = side.trailers.take();
-            let waits = side.waits.take();
-            drop((body, trailers, waits));
+            let waiter = side.waiter.take();
+            drop((body, trailers, waiter));
         }
         drop(hooks);
     }
@@ -185,7 +239,7 @@ impl Stream {
                 self.response.release();
             }
             Ok(Kind::Local(response)) => self.reply(response),
-            Err(error) => self.fail(&error),
+            Err(error) => self.fail(error),
         }
     }
 
@@ -200,15 +254,15 @@ impl Stream {
                 self.request.release();
                 self.response.release();
             }
-            Err(error) => self.fail(&error),
+            Err(error) => self.fail(error),
         }
     }
 
     /// Answers with what an error stands for.
-    pub(crate) fn fail(&self, error: &Error) {
-        let (level, response) = error.response();
-        if let Some(level) = level {
-            log_line(level, &[self.root.name, ": ", &error.to_string()]);
+    pub(crate) fn fail(&self, error: Error) {
+        let (log, response) = error.into_response();
+        if let Some((level, why)) = log {
+            log_line(level, &[self.root.name, ": ", &why]);
         }
         self.reply(response);
     }
@@ -233,7 +287,7 @@ impl Stream {
             {
                 self.request.held.set(Held::Nothing);
             }
-            let why = status.to_string();
+            let why = status.text();
             log_line(
                 LogLevel::Error,
                 &[self.root.name, ": the host refused our response: ", &why],
@@ -247,7 +301,14 @@ impl Stream {
     }
 
     /// Tells the host to go on in each direction that it holds and need not.
+    #[inline]
     pub(crate) fn settle(&self) {
+        if self.request.held.get() != Held::Nothing || self.response.held.get() != Held::Nothing {
+            self.resume();
+        }
+    }
+
+    fn resume(&self) {
         for side in [&self.request, &self.response] {
             let held = side.held.get();
             if held == Held::Nothing || side.in_callback.get() || side.holds(held) {
@@ -265,7 +326,7 @@ impl Stream {
             side.held.set(Held::Nothing);
             self.focus();
             if let Err(status) = host().continue_stream(self.stream_type(side.direction)) {
-                let why = status.to_string();
+                let why = status.text();
                 log_line(LogLevel::Error, &["cannot resume a stream: ", &why]);
             }
         }
@@ -277,7 +338,7 @@ impl Stream {
         let rewritten = self.rewrite(direction, side.body_size.get(), side.ended.get());
         rewritten.unwrap_or_else(|error| {
             self.cancel();
-            self.fail(&error);
+            self.fail(error);
             false
         })
     }
@@ -306,13 +367,14 @@ impl Stream {
         &self,
         direction: Direction,
         what: Held,
+        runtime: &Runtime,
         callback: impl FnOnce(&Self),
     ) -> Action {
         let side = self.side(direction);
         let replied_before = self.replied.get();
         side.in_callback.set(true);
         callback(self);
-        Runtime::current().drain();
+        runtime.drain();
         let holds = if self.phase.get() == Phase::Done {
             // Our own response passes us, too; only what it answered is held, for good.
             self.stuck.get() || (self.replied.get() && !replied_before)
@@ -349,7 +411,7 @@ impl Stream {
     }
 
     fn say_cancelled(&self) {
-        let waiting = self.waiting.borrow().name();
+        let waiting = self.waiting.take().name();
         log_line(
             LogLevel::Warn,
             &[
@@ -368,7 +430,7 @@ impl Stream {
         match self.phase.get() {
             Phase::Next => {
                 self.phase.set(Phase::Response);
-                self.response.wake();
+                self.wake(&self.response);
             }
             // Its headers went on before its body is judged: the response waits for that.
             Phase::Request if self.request.released.get() => {}
@@ -379,173 +441,5 @@ impl Stream {
             }
             Phase::Response | Phase::Done => self.response.release(),
         }
-    }
-
-    /// A part of a body has come, or its end.
-    pub(crate) fn on_body(&self, direction: Direction, size: usize, end: bool) -> Action {
-        let side = self.side(direction);
-        side.body_size.set(size);
-        side.ended.set(end);
-        if side.released.get() && matches!(*side.body.borrow(), Body::Pass) && !self.stuck.get() {
-            return Action::Continue;
-        }
-        side.wake();
-        let mut kept = false;
-        let action = self.callback(direction, Held::Body, |stream| {
-            // Whoever waits for it looks first, and may install a rewriter.
-            Runtime::current().drain();
-            kept = stream.rewrite_or_refuse(direction);
-        });
-        if kept && !self.replied.get() {
-            side.held.set(Held::Body);
-            return Action::Pause;
-        }
-        action
-    }
-
-    /// One end of a connection sends no more.
-    pub(crate) fn on_close(&self, direction: Direction) {
-        let side = self.side(direction);
-        side.ended.set(true);
-        side.wake();
-        Runtime::current().drain();
-    }
-
-    /// Trailers have come: the body is whole.
-    pub(crate) fn on_trailers(&self, direction: Direction) -> Action {
-        let side = self.side(direction);
-        side.ended.set(true);
-        side.trailers_came.set(true);
-        side.wake();
-        self.callback(direction, Held::Body, |stream| {
-            Runtime::current().drain();
-            match stream.rewrite_tail(direction) {
-                Ok(()) if stream.side(direction).released.get() => {
-                    stream.look_at_trailers(direction);
-                }
-                Ok(()) => {}
-                // What a rewriter says ends the stream; its future is not asked.
-                Err(error) => {
-                    stream.cancel();
-                    stream.fail(&error);
-                }
-            }
-        })
-    }
-
-    /// Runs the hook of trailers that have come; false if that ended the stream.
-    fn look_at_trailers(&self, direction: Direction) -> bool {
-        let Some(look) = self.side(direction).trailers.take() else {
-            return true;
-        };
-        self.focus();
-        let done = look(&mut HeadersMut::new(self, direction.trailers()));
-        if let Err(error) = &done {
-            self.cancel();
-            self.fail(error);
-        }
-        done.is_ok()
-    }
-
-    /// Rewrites what has come; true if the host must hold it and collect.
-    fn rewrite(&self, direction: Direction, size: usize, end: bool) -> Result<bool> {
-        let side = self.side(direction);
-        if !side.released.get() {
-            return Ok(false);
-        }
-        let taken = std::mem::replace(&mut *side.body.borrow_mut(), Body::Pass);
-        match taken {
-            Body::Pass => Ok(false),
-            collect @ Body::Collect => {
-                *side.body.borrow_mut() = collect;
-                Ok(false)
-            }
-            Body::Chunks(mut rewriter) => {
-                side.body_size.set(0);
-                let part = self.body_bytes(direction, size)?;
-                let rewritten = rewriter(part, end)?;
-                if !end {
-                    *side.body.borrow_mut() = Body::Chunks(rewriter);
-                }
-                self.replace_body(direction, size, &rewritten)?;
-                Ok(false)
-            }
-            Body::Whole { limit, .. } if size > limit => Err(Error::too_large(direction, limit)),
-            Body::Whole { limit, rewrite } if !end => {
-                *side.body.borrow_mut() = Body::Whole { limit, rewrite };
-                Ok(true)
-            }
-            Body::Whole { rewrite, .. } => {
-                self.rewrite_whole(direction, size, rewrite)?;
-                Ok(false)
-            }
-        }
-    }
-
-    /// What rewriters still have when trailers end a body.
-    fn rewrite_tail(&self, direction: Direction) -> Result<()> {
-        let side = self.side(direction);
-        if !side.released.get() {
-            return Ok(());
-        }
-        let size = side.body_size.get();
-        let taken = std::mem::replace(&mut *side.body.borrow_mut(), Body::Pass);
-        match taken {
-            Body::Chunks(mut rewriter) => {
-                let tail = rewriter(Vec::new(), true)?;
-                if tail.is_empty() {
-                    return Ok(());
-                }
-                host()
-                    .set_buffer(self.buffer(direction), usize::MAX, 0, &tail)
-                    .map_err(|status| Error::host("append to a body before its trailers", status))
-            }
-            Body::Whole { rewrite, .. } => self.rewrite_whole(direction, size, rewrite),
-            Body::Pass => Ok(()),
-            collect @ Body::Collect => {
-                *side.body.borrow_mut() = collect;
-                Ok(())
-            }
-        }
-    }
-
-    fn rewrite_whole(
-        &self,
-        direction: Direction,
-        size: usize,
-        rewrite: Option<WholeRewriter>,
-    ) -> Result<()> {
-        let Some(rewrite) = rewrite else {
-            return Ok(());
-        };
-        let rewritten = rewrite(self.body_bytes(direction, size)?)?;
-        self.replace_body(direction, size, &rewritten)
-    }
-
-    /// What the host has of a body.
-    pub(crate) fn body_bytes(&self, direction: Direction, size: usize) -> Result<Vec<u8>> {
-        if size == 0 {
-            return Ok(Vec::new());
-        }
-        self.focus();
-        host()
-            .buffer(self.buffer(direction), 0, size)
-            .map_err(|status| Error::host("read a body", status))
-    }
-
-    /// Puts `bytes` in the place of what the host has of a body.
-    pub(crate) fn replace_body(
-        &self,
-        direction: Direction,
-        size: usize,
-        bytes: &[u8],
-    ) -> Result<()> {
-        if size == 0 && bytes.is_empty() {
-            return Ok(());
-        }
-        self.focus();
-        host()
-            .set_buffer(self.buffer(direction), 0, size, bytes)
-            .map_err(|status| Error::host("rewrite a body", status))
     }
 }

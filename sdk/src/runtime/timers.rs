@@ -13,9 +13,9 @@ use std::time::Duration;
 use tidegate_sdk_sys::{Clock, Host as _, LogLevel, host};
 
 use crate::log::log_line;
-use crate::runtime::Runtime;
 use crate::runtime::ids::IdMap;
 use crate::runtime::root::Root;
+use crate::runtime::{effective, focus};
 
 /// The timers of a plugin.
 #[derive(Default)]
@@ -54,8 +54,10 @@ impl Timers {
         let found = same
             .take_while(|it| it.0 == moment)
             .position(|it| it.1 == number);
-        if let Some(at) = found {
-            due.remove(from + at);
+        if let Some(at) = found.map(|at| from + at)
+            && at < due.len()
+        {
+            due.remove(at);
         }
     }
 
@@ -83,10 +85,7 @@ impl Timers {
         if self.period.replace(period) != period
             && let Err(status) = host().set_tick_period(period)
         {
-            log_line(
-                LogLevel::Error,
-                &["cannot set a timer: ", &status.to_string()],
-            );
+            log_line(LogLevel::Error, &["cannot set a timer: ", &status.text()]);
         }
     }
 }
@@ -128,11 +127,10 @@ impl Future for Sleep {
             .wakers
             .borrow_mut()
             .insert(number, cx.waker().clone());
-        let runtime = Runtime::current();
-        let effective = runtime.effective();
-        runtime.focus(self.root.id());
+        let effective = effective();
+        focus(self.root.id());
         timers.arm(now);
-        runtime.focus(effective);
+        focus(effective);
         self.number = Some(number);
         Poll::Pending
     }

@@ -1,15 +1,18 @@
 //! Level 1: the Proxy-Wasm ABI 0.2.1 from the filter's side.
 //!
-//! Owns the only unsafe code of the SDK: imports (`wasm`), what the host allocates in us
-//! (`memory`), and the exports (`export_guest!`). Every host call returns its status as a value;
+//! Owns the only unsafe code of the SDK: imports (`wasm`), the allocator (`heap`) and what the host
+//! allocates in us (`memory`), and the exports (`export_guest!`). Every host call returns its status as a value;
 //! no status of any host panics. Natively there are no imports: calls go to the [`Host`] that
 //! the thread has [installed](fake::install), and callbacks are methods of [`Guest`].
 
 pub mod guest;
+#[cfg(any(test, all(feature = "heap", target_family = "wasm")))]
+mod heap;
 pub mod host;
 pub mod kinds;
 pub mod pairs;
 pub mod status;
+pub mod text;
 pub mod waker;
 
 #[cfg(not(target_family = "wasm"))]

@@ -4,6 +4,8 @@
 
 use core::fmt;
 
+use crate::text::{concat, decimal};
+
 /// The status of a host call (specification v0.2.1, `proxy_status_t`).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Status(pub u32);
@@ -37,6 +39,7 @@ impl Status {
     ///
     /// # Errors
     /// The status itself, if it is not OK.
+    #[inline(always)]
     pub fn ok(self) -> Result<()> {
         if self == Self::OK { Ok(()) } else { Err(self) }
     }
@@ -58,14 +61,20 @@ impl Status {
             _ => return None,
         })
     }
+
+    /// Its name, or its number.
+    #[must_use]
+    pub fn text(self) -> String {
+        match self.name() {
+            Some(name) => String::from(name),
+            None => concat(&["status ", &decimal(self.0.into())]),
+        }
+    }
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "status {}", self.0),
-        }
+        f.write_str(&self.text())
     }
 }
 

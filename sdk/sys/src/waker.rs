@@ -28,6 +28,12 @@ pub fn waker(number: u32) -> Waker {
     unsafe { Waker::from_raw(raw(ptr::without_provenance(number as usize))) }
 }
 
+/// Whether a waker calls with `number`. It may say false of one that does.
+#[must_use]
+pub fn calls_with(waker: &Waker, number: u32) -> bool {
+    ptr::eq(waker.vtable(), &raw const VTABLE) && waker.data().addr() == number as usize
+}
+
 fn ignore(_: u32) {}
 
 fn raw(data: *const ()) -> RawWaker {

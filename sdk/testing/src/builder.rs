@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tidegate_sdk::{Filter, Module};
+use tidegate_sdk::{Definition, Filter, Module, NetworkFilter, NetworkModule};
 use tidegate_sdk_sys::LogLevel;
 
 use crate::backends::{Backend, Backends};
@@ -27,6 +27,8 @@ pub struct Builder {
 /// The same without types of the filter.
 pub(crate) struct Plan {
     pub(crate) name: &'static str,
+    /// It filters connections, not requests.
+    pub(crate) network: bool,
     /// The filter reads bodies while it holds headers.
     pub(crate) stop_iteration: bool,
     /// How many tasks the filter has for ever.
@@ -53,9 +55,18 @@ impl std::fmt::Debug for Builder {
 
 impl Builder {
     pub(crate) fn of<F: Filter>() -> Self {
+        Self::with::<F>(false, || Box::new(Module::<F>::default()))
+    }
+
+    pub(crate) fn of_network<F: NetworkFilter>() -> Self {
+        Self::with::<F>(true, || Box::new(NetworkModule::<F>::default()))
+    }
+
+    fn with<F: Definition>(network: bool, plugin: fn() -> Box<dyn Plugin>) -> Self {
         Self {
             plan: Plan {
                 name: F::NAME,
+                network,
                 stop_iteration: needs_stop_iteration(F::MANIFEST),
                 background: F::JOBS.len(),
                 config: Vec::new(),
@@ -67,7 +78,7 @@ impl Builder {
                 tidegate: true,
                 request_timeout: None,
             },
-            plugin: || Box::new(Module::<F>::default()),
+            plugin,
         }
     }
 
@@ -114,6 +125,20 @@ impl Builder {
         self
     }
 
+    /// Sets the server behind a network filter: `answer` gets what has come since its last answer,
+    /// and says nothing (`None`) as long as it awaits more. Without one, it sends back what it gets.
+    /// When the client has ended, so does the server.
+    pub fn server(self, answer: impl FnMut(&[u8]) -> Option<Vec<u8>> + Send + 'static) -> Self {
+        self.plan.backends.set_server(Box::new(answer));
+        self
+    }
+
+    /// Sets what the server behind a network filter says before it is asked.
+    pub fn greeting(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.plan.backends.set_greeting(bytes.as_ref().to_vec());
+        self
+    }
+
     /// Writes lines of at least this level to the log; all of them without it.
     pub const fn log_level(mut self, level: LogLevel) -> Self {
         self.plan.log_level = level;
@@ -121,6 +146,8 @@ impl Builder {
     }
 
     /// Sets a property of all exchanges: text, or bytes as the ABI has them.
+    ///
+    /// In Envoy only those of one part, which filters set for one another: a filter in front does.
     pub fn property<'a>(
         mut self,
         path: impl IntoIterator<Item = &'a str>,
@@ -154,6 +181,13 @@ impl Builder {
     /// Says how many tasks the filter begins by `spawn` and never ends: they are no leak.
     pub const fn endless_tasks(mut self, count: usize) -> Self {
         self.plan.background += count;
+        self
+    }
+
+    /// Shows the filter bodies while it holds headers, although its module does not ask for it: what an
+    /// operator grants by `stopIteration`.
+    pub const fn stop_iteration(mut self) -> Self {
+        self.plan.stop_iteration = true;
         self
     }
 
@@ -202,18 +236,22 @@ impl Builder {
     #[track_caller]
     pub fn try_start(self) -> Result<Harness, String> {
         report_run();
-        if mode() == Mode::Envoy
-            && !(self.plan.properties.is_empty() && self.plan.shared.is_empty())
-        {
-            fail("Envoy has properties and shared data of its own: use `not_in(Mode::Envoy, …)`");
+        let is_own = |(path, _): &(Vec<String>, Vec<u8>)| path.len() == 1;
+        let are_own = self.plan.properties.iter().all(is_own) && self.plan.shared.is_empty();
+        if mode() == Mode::Envoy && !are_own {
+            fail(
+                "Envoy has shared data of its own, and properties but those of one part, which \
+                 filters set: use `not_in(Mode::Envoy, …)`",
+            );
         }
         let seen = Seen::default();
         let backends = self.plan.backends.clone();
+        let network = self.plan.network;
         let driver = match mode() {
             Mode::Native => native::start(self.plugin, self.plan, &seen)?,
             mode @ (Mode::Wasm | Mode::Envoy) => live::start(mode, self.plan, &seen)?,
         };
-        Ok(Harness::running(driver, seen, backends))
+        Ok(Harness::running(driver, seen, backends, network))
     }
 }
 

@@ -352,3 +352,85 @@ fn tuples_of_one_and_type_parameters_are_read_too() {
         "left: expected a whole number from 1 to 65535, found the number 0"
     );
 }
+
+#[derive(Debug, FilterConfig)]
+struct Name(#[config(pattern = "^[a-z]([a-z0-9-]*[a-z0-9])?$", max_len = 12)] String);
+
+#[derive(Debug, FilterConfig)]
+struct Patterns {
+    #[config(default = "x-user", pattern = "^[A-Za-z0-9!#%&'*+.^_`\\|~\\-]+$")]
+    header: String,
+    #[config(default = [])]
+    names: Vec<Name>,
+    #[config(pattern = r"^/(api|v[0-9]{1,2})(/[^/]+)*\.json$")]
+    path: Option<String>,
+    #[config(pattern = "^(a+)+(b|)c{2,}$")]
+    nested: Option<String>,
+    #[config(pattern = "^[0-9a-f]{4}$")]
+    key: Option<Secret>,
+}
+
+/// Whether a field of `Patterns` takes a text.
+fn takes(field: &str, text: &str) -> bool {
+    Patterns::from_value(&json!({ field: text })).is_ok()
+}
+
+#[test]
+fn text_matches_its_pattern_as_a_whole() {
+    for (field, good, bad) in [
+        (
+            "header",
+            &["x-user", "X.Id|~"][..],
+            &["", "x user", "x:", "ü"][..],
+        ),
+        (
+            "path",
+            &["/api/a.json", "/v12/a/b.json", "/api.json"],
+            &["/v123/a.json", "/api/a.jsonx", "/api//a.json", "x/api.json"],
+        ),
+        (
+            "nested",
+            &["acc", "aaabcccc"],
+            &["abc", "cc", "aabbcc", &"a".repeat(5_000)],
+        ),
+        (
+            "key",
+            &["12ab", "0000"][..],
+            &["0aF0", "12a", "12abc", "12ab\n"],
+        ),
+    ] {
+        for text in good {
+            assert!(takes(field, text), "{field}: {text}");
+        }
+        for text in bad {
+            assert!(!takes(field, text), "{field}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_pattern_is_told_with_what_was_found_and_secrets_are_not() {
+    let refused = |value: &Value| match Patterns::from_value(value) {
+        Ok(config) => panic!("accepted: {config:?}"),
+        Err(error) => error.to_string(),
+    };
+    assert_eq!(
+        refused(&json!({ "names": ["good", "-bad"] })),
+        "names[1]: expected text that matches ^[a-z]([a-z0-9-]*[a-z0-9])?$, found the string \"-bad\""
+    );
+    assert_eq!(
+        refused(&json!({ "key": "hunter2" })),
+        "key: expected text that matches ^[0-9a-f]{4}$, found a string"
+    );
+    assert_eq!(
+        refused(&json!({ "names": ["much-too-long-a-name"] })),
+        "names[0]: expected at most 12 characters, found 20"
+    );
+    let config = Patterns::from_value(&json!({ "names": ["a"] })).unwrap();
+    assert_eq!(
+        (config.header.as_str(), config.names[0].0.as_str()),
+        ("x-user", "a")
+    );
+    let unset = (config.path, config.nested, config.key.is_none());
+    assert_eq!(unset, (None, None, true));
+}

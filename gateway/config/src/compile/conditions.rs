@@ -64,7 +64,9 @@ fn add_own(candidate: &Candidate, error: Option<&Problem>, conditions: &mut Vec<
         | Body::BackendPolicy(_)
         | Body::Plugin(_)
         | Body::TrafficPolicy(_)
-        | Body::Telemetry(_) => {}
+        | Body::Telemetry(_)
+        | Body::AuthorizationPolicy(_)
+        | Body::RequestAuthentication(_) => {}
         // Kubernetes' own kinds have no such conditions.
         Body::ReferenceGrant(_)
         | Body::Service(_)

@@ -10,8 +10,8 @@ use tidegate_core::snapshot::PluginName;
 
 use super::Environment;
 use super::backends::BackendTable;
-use super::references::blamed;
-use super::references::not_found;
+use super::plugin_values::Blamed;
+use super::plugin_values::Values;
 use super::report::Refusal;
 use super::report::Report;
 use super::world::Candidate;
@@ -23,20 +23,16 @@ use crate::draft::PluginDecl;
 use crate::draft::PluginIsolation;
 use crate::draft::PluginSource;
 use crate::draft::PluginType;
-use crate::draft::Written;
 use crate::duration;
-use crate::kinds::Body;
 use crate::kinds::plugin;
-use crate::kinds::plugin::EnvVar;
-use crate::kinds::plugin::KeyRef;
 use crate::kinds::plugin::Plugin;
 use crate::kinds::text::DurationText;
 use crate::place::At;
+use crate::place::Place;
+use crate::resource::ResourceId;
 use crate::rules::json_bytes;
-use crate::rules::secret_bytes;
 use crate::size;
 use crate::suggest::did_you_mean;
-use crate::tree::Node;
 
 /// Memory of an instance, instances that serve one request each, CPU time of a call, time to start: docs/defaults.md.
 const MEMORY_BYTES: usize = 64 << 20;
@@ -60,17 +56,31 @@ pub(super) fn declare(
         return decl;
     }
     let mut is_complete = true;
+    let values = Values {
+        world,
+        candidate,
+        env,
+    };
+    let mut complain = |(of, refusal): Blamed<'_>| {
+        is_good = false;
+        report.error(of.unwrap_or(candidate), refusal);
+    };
     for variable in &spec.env {
-        match value(world, candidate, variable, env) {
+        match values.variable(variable) {
             Ok(value) => {
                 let value = value.map(|value| (variable.name.to_string(), value));
                 is_complete &= value.is_some();
                 decl.env.extend(value);
             }
-            Err((of, refusal)) => {
-                is_good = false;
-                report.error(of.unwrap_or(candidate), refusal);
-            }
+            Err(blamed) => complain(blamed),
+        }
+    }
+    if let Some(config) = &spec.config {
+        let filled = values.config(config, &mut complain);
+        is_complete &= filled.is_some();
+        if let Some((config, written)) = filled {
+            decl.config = config;
+            decl.config_written = Some(written);
         }
     }
     let mut check = |result: Result<(), Refusal>| {
@@ -174,11 +184,8 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
             .unknown_imports
             .as_ref()
             .is_some_and(|given| given.value == plugin::UnknownImports::TrapWhenCalled),
-        config: json_bytes(spec.config.as_ref().map(Node::to_json).as_ref()),
-        config_written: spec.config.as_ref().map(|node| Written {
-            node: node.clone(),
-            origin: candidate.version.origin.clone(),
-        }),
+        config: Bytes::new(),
+        config_written: None,
         env: Vec::new(),
         kind: kind(plugin),
         isolation: spec
@@ -206,6 +213,7 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
             .allow
             .as_ref()
             .is_some_and(|allow| allow.dns == Some(true)),
+        made_of: Vec::new(),
     }
 }
 
@@ -217,14 +225,20 @@ pub(super) fn kind(plugin: &Plugin) -> PluginType {
 
 /// A plugin that a route asks for and that nobody declares: its requests are refused.
 pub(super) fn missing(from: &Candidate, name: &At<String>) -> PluginDecl {
-    let place = from.place(name.span);
+    let resource = ResourceId {
+        kind: "Plugin",
+        namespace: Arc::clone(&from.id().namespace),
+        name: name.value.as_str().into(),
+    };
+    let full_name = PluginName(format!("{}/{}", from.namespace(), name.value).into());
+    nothing(resource, full_name, from.place(name.span))
+}
+
+/// A plugin of which nothing is known but its name: it refuses everything.
+pub(super) fn nothing(resource: ResourceId, name: PluginName, place: Place) -> PluginDecl {
     PluginDecl {
-        resource: crate::resource::ResourceId {
-            kind: "Plugin",
-            namespace: Arc::clone(&from.id().namespace),
-            name: name.value.as_str().into(),
-        },
-        name: PluginName(format!("{}/{}", from.namespace(), name.value).into()),
+        resource,
+        name,
         source: PluginSource::Refused,
         source_place: place.clone(),
         config_place: place,
@@ -246,6 +260,7 @@ pub(super) fn missing(from: &Candidate, name: &At<String>) -> PluginDecl {
         start_timeout: START_TIMEOUT,
         backends: Vec::new(),
         dns: false,
+        made_of: Vec::new(),
     }
 }
 
@@ -255,87 +270,4 @@ pub(crate) fn beside(file: &Path, path: &str) -> PathBuf {
         .parent()
         .map_or_else(|| PathBuf::from(path), |folder| folder.join(path));
     std::path::absolute(&joined).unwrap_or(joined)
-}
-
-/// `Ok(None)`: it comes from something that is refused itself. An error is about the resource that
-/// comes with it, or else the plugin.
-fn value<'a>(
-    world: &World<'a>,
-    candidate: &Candidate,
-    variable: &EnvVar,
-    env: Environment<'_>,
-) -> Result<Option<String>, (Option<&'a Candidate>, Refusal)> {
-    if let Some(value) = &variable.value {
-        return Ok(Some(value.value.clone()));
-    }
-    let Some(source) = &variable.value_from else {
-        return Ok(None);
-    };
-    if let Some(name) = &source.env {
-        let refusal = || Refusal {
-            span: name.span,
-            reason: "InvalidParameters",
-            message: format!("the gateway has no environment variable `{}`", **name),
-            hint: Some("set it where the gateway is started".to_owned()),
-        };
-        let value = (env.variable)(name);
-        return value.map(Some).ok_or_else(|| (None, refusal()));
-    }
-    match (&source.secret_key_ref, &source.config_map_key_ref) {
-        (Some(key), _) => from_map(world, candidate, "Secret", key),
-        (None, Some(key)) => from_map(world, candidate, "ConfigMap", key),
-        (None, None) => Ok(None),
-    }
-}
-
-fn from_map<'a>(
-    world: &World<'a>,
-    candidate: &Candidate,
-    kind: &'static str,
-    key: &KeyRef,
-) -> Result<Option<String>, (Option<&'a Candidate>, Refusal)> {
-    let namespace = candidate.namespace();
-    let missing = || not_found(world, "RefNotFound", kind, namespace, &key.name);
-    let found = world
-        .find(candidate, kind, namespace, &key.name)
-        .ok_or_else(|| (None, missing()))?;
-    if found.state == State::Salvaged {
-        return Ok(None);
-    }
-    let had = |before: &Candidate| value_of(before, key).is_ok();
-    let value = value_of(found, key);
-    value
-        .map(Some)
-        .map_err(|refusal| blamed(candidate, found, refusal, had))
-}
-
-/// The value of a key.
-fn value_of(found: &Candidate, key: &KeyRef) -> Result<String, Refusal> {
-    let refuse = |message: String, hint: Option<String>| Refusal {
-        span: key.key.span,
-        reason: "RefNotFound",
-        message,
-        hint,
-    };
-    let (value, names): (Option<String>, Vec<&str>) = match found.body() {
-        Body::ConfigMap(map) => (
-            map.data.get(key.key.as_str()).map(|one| one.value.clone()),
-            map.data.keys().map(String::as_str).collect(),
-        ),
-        Body::Secret(secret) => {
-            let value = secret_bytes(secret, &key.key).map(String::from_utf8);
-            let value = value.transpose().map_err(|_| {
-                let message = format!("the value of `{}` is not text", *key.key);
-                refuse(message, None)
-            })?;
-            let names = secret.string_data.keys().chain(secret.data.keys());
-            (value, names.map(String::as_str).collect())
-        }
-        _ => (None, Vec::new()),
-    };
-    value.ok_or_else(|| {
-        let (kind, name) = (found.id().kind, found.full_name());
-        let message = format!("{kind} `{name}` has no key `{}`", *key.key);
-        refuse(message, did_you_mean(&key.key, names))
-    })
 }

@@ -8,6 +8,7 @@ use tidegate_core::snapshot::PluginName;
 
 use super::Environment;
 use super::backends::BackendTable;
+use super::istio::Generated;
 use super::plugin_decl;
 use super::plugin_targets::check_listeners;
 use super::plugin_targets::fitted_before;
@@ -119,6 +120,21 @@ impl<'a> PluginTable<'a> {
             );
             let order = (phase.is_none(), phase, Reverse(priority), id);
             self.targets.entry(key).or_default().push((order, id));
+        }
+    }
+
+    /// Adds plugins that no resource declares. Of those of one phase they run last.
+    pub(crate) fn add(&mut self, generated: Vec<Generated>) {
+        for one in generated {
+            let id = self.push(one.decl);
+            let order = (false, Some(one.phase), Reverse(i32::MIN), id);
+            let Some(gateway) = self.world.get("Gateway", &one.gateway.0, &one.gateway.1) else {
+                continue;
+            };
+            let key = ("Gateway", gateway.namespace(), gateway.name(), None);
+            let list = self.targets.entry(key).or_default();
+            list.push((order, id));
+            list.sort_unstable();
         }
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Content {
     pub(crate) id: ResourceId,
     pub(crate) name_span: Span,
     pub(crate) labels: BTreeMap<String, String>,
+    /// Those that mean something to us.
+    pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) body: Body,
 }
 
@@ -38,6 +40,8 @@ pub(crate) struct Version {
     /// The text of its document.
     pub(crate) text: Arc<str>,
     pub(crate) endpoints: Option<EndpointsFile>,
+    /// The files with values of its configuration, each once.
+    pub(crate) values: Vec<(String, Arc<str>)>,
 }
 
 /// Why a version serves.

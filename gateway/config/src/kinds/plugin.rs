@@ -27,7 +27,8 @@ pub struct Plugin {
 pub struct PluginSpec {
     /// Where its code comes from.
     pub source: At<PluginSource>,
-    /// What the filter is told when it starts: an object as JSON, a string as it is.
+    /// What the filter is told when it starts: an object as JSON, a string as it is. In place of any
+    /// value in it, `{ valueFrom: … }` takes the value from a file, a Secret, a ConfigMap or a variable.
     #[schemars(with = "Option<Value>", extend("x-kubernetes-preserve-unknown-fields" = true))]
     pub config: Option<Node>,
     /// Selects one of several filters in a module.
@@ -123,6 +124,34 @@ pub struct EnvSource {
     pub secret_key_ref: Option<KeyRef>,
     /// A ConfigMap of the plugin's namespace.
     pub config_map_key_ref: Option<KeyRef>,
+}
+
+/// Where a value of a configuration comes from: exactly one of these, and how it is read.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigSource {
+    /// A text file, relative to the file that names it, of at most 1 MiB. It is watched.
+    #[schemars(length(min = 1, max = 4096))]
+    pub file: Option<At<String>>,
+    /// A variable of the gateway's own environment, which `allow.env` must name.
+    #[schemars(length(min = 1))]
+    pub env: Option<At<EnvName>>,
+    /// A Secret of the plugin's namespace.
+    pub secret_key_ref: Option<KeyRef>,
+    /// A ConfigMap of the plugin's namespace.
+    pub config_map_key_ref: Option<KeyRef>,
+    /// How it is read.
+    #[schemars(extend("default" = "Text"))]
+    pub format: Option<At<ConfigFormat>>,
+}
+
+/// How a value that comes from elsewhere is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum ConfigFormat {
+    /// As a string.
+    Text,
+    /// As what the JSON in it says.
+    Json,
 }
 
 /// One value of a Secret or ConfigMap.

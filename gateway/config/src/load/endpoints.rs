@@ -1,20 +1,17 @@
 //! Files of endpoints that Backends name.
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read as _;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use foldhash::HashMap;
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::Input;
 use super::Versions;
+use super::texts::Texts;
 use crate::compile::Content;
 use crate::compile::EndpointsFile;
 use crate::compile::Version;
@@ -35,8 +32,6 @@ use crate::tree::Value;
 
 /// Largest file of endpoints, in bytes.
 const MAX_FILE_BYTES: u64 = 4 << 20;
-/// Most bytes of all such files together.
-const MAX_TOTAL_BYTES: usize = 64 << 20;
 
 /// A file of endpoints, as if it were a resource: the same checks apply.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -52,37 +47,18 @@ impl Kind for Endpoints {
     const NAMESPACED: bool = true;
 }
 
-/// The files of one load, each read once, however many Backends name it.
+/// What the files of one load come to, each read once, however many Backends name it.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    read: HashMap<PathBuf, Result<Arc<str>, String>>,
     /// Endpoints by file; `None` if the file has problems, which are reported with the first Backend.
     parsed: HashMap<PathBuf, Option<Arc<Vec<BackendEndpoint>>>>,
-    bytes: usize,
-}
-
-impl Files {
-    fn text(&mut self, path: &Path) -> Result<Arc<str>, String> {
-        if let Some(known) = self.read.get(path) {
-            return known.clone();
-        }
-        let text = if self.bytes > MAX_TOTAL_BYTES {
-            Err(format!(
-                "files of endpoints have more than {MAX_TOTAL_BYTES} bytes together"
-            ))
-        } else {
-            read_text(path).map(Arc::from)
-        };
-        self.bytes += text.as_ref().map_or(0, |text: &Arc<str>| text.len());
-        self.read.insert(path.to_owned(), text.clone());
-        text
-    }
 }
 
 /// Reads the file that a Backend names. One that cannot be used refuses the Backend.
 pub(super) fn read(
     input: &mut Input,
     files: &mut Files,
+    texts: &mut Texts,
     last_good: &Versions,
     watch: &mut BTreeSet<PathBuf>,
     problems: &mut Vec<Problem>,
@@ -98,7 +74,7 @@ pub(super) fn read(
     };
     let path = crate::compile::beside(&current.origin.file, name);
     watch.insert(path.clone());
-    let text = match files.text(&path) {
+    let text = match texts.text(&path, MAX_FILE_BYTES) {
         Ok(text) => text,
         Err(reason) => {
             let message = format!("cannot read `{}`: {reason}", path.display());
@@ -143,6 +119,7 @@ fn with(version: &Version, endpoints: EndpointsFile) -> Arc<Version> {
         origin: version.origin.clone(),
         text: Arc::clone(&version.text),
         endpoints: Some(endpoints),
+        values: Vec::new(),
     })
 }
 
@@ -221,24 +198,4 @@ fn as_resource(origin: Origin, root: Node, faulty: bool) -> Parsed {
         root,
         faulty,
     }
-}
-
-/// A regular file's text, never waiting for one that is none.
-fn read_text(path: &Path) -> Result<String, String> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, Mode::empty())
-        .map_err(|err| std::io::Error::from(err).to_string())?;
-    let file = File::from(file);
-    let metadata = file.metadata().map_err(|err| err.to_string())?;
-    if !metadata.is_file() {
-        return Err("it is not a regular file".to_owned());
-    }
-    let mut text = String::new();
-    file.take(MAX_FILE_BYTES + 1)
-        .read_to_string(&mut text)
-        .map_err(|err| err.to_string())?;
-    if u64::try_from(text.len()).is_ok_and(|length| length > MAX_FILE_BYTES) {
-        return Err(format!("it is larger than {MAX_FILE_BYTES} bytes"));
-    }
-    Ok(text)
 }

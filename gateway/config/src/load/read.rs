@@ -2,6 +2,7 @@
 
 use foldhash::HashMap;
 use foldhash::HashSet;
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -121,6 +122,7 @@ impl Reading {
                 id: id.clone(),
                 name_span: name_span(parsed),
                 labels: parsed.metadata.labels.clone(),
+                annotations: annotations(parsed),
                 body,
             })
         };
@@ -209,12 +211,30 @@ impl Reading {
                 .push(Problem::error(parsed.place(kind.span), message).maybe_hint(hint));
             return;
         }
+        let istio = ["AuthorizationPolicy", "RequestAuthentication"];
+        if let (kinds::ISTIO_GROUP, Some(near)) = (group, nearest(kind, istio)) {
+            // Left alone, it would protect nobody.
+            let message = format!("there is no kind `{}` in `{group}`", **kind);
+            let hint = format!("did you mean `{near}`?");
+            self.problems
+                .push(Problem::error(parsed.place(kind.span), message).hint(hint));
+            return;
+        }
         self.foreign.push(Foreign {
             kind: kind.value.clone(),
             group: group.to_owned(),
             span: kind.span,
         });
     }
+}
+
+/// The annotations that mean something to us; others may be long.
+fn annotations(parsed: &Parsed) -> BTreeMap<String, String> {
+    let all = parsed.metadata.annotations.iter();
+    let known = all.filter(|(name, _)| *name == crate::compile::DRY_RUN);
+    known
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
 }
 
 fn name_span(parsed: &Parsed) -> Span {
@@ -264,6 +284,7 @@ impl Gathered {
                     origin: origin.clone(),
                     text: Arc::clone(&document.text),
                     endpoints: None,
+                    values: Vec::new(),
                 })
             };
             self.seen.insert(resource.id.clone(), self.resources.len());

@@ -11,6 +11,7 @@ use super::read::read;
 use crate::compile::Version;
 use crate::document::Document;
 use crate::draft::AcceptedDocument;
+use crate::kinds::Body;
 
 /// Versions as documents, in the order of their resources.
 pub(super) fn documents(versions: &Versions) -> Vec<AcceptedDocument> {
@@ -25,12 +26,15 @@ pub(super) fn document(version: &Version) -> AcceptedDocument {
         file: version.origin.file.to_path_buf(),
         line: version.origin.first_line,
         text: Arc::clone(&version.text),
-        files: version
-            .endpoints
-            .iter()
-            .map(|file| (file.name.clone(), Arc::clone(&file.text)))
-            .collect(),
+        files: files(version),
     }
+}
+
+/// The files that were read with a version.
+fn files(version: &Version) -> Vec<(String, Arc<str>)> {
+    let endpoints = version.endpoints.iter();
+    let endpoints = endpoints.map(|file| (file.name.clone(), Arc::clone(&file.text)));
+    endpoints.chain(version.values.iter().cloned()).collect()
 }
 
 /// Documents as versions. What is not good any more, by the rules of this program, is left out.
@@ -45,15 +49,23 @@ pub(super) fn versions(documents: Vec<AcceptedDocument>) -> Versions {
         let Some(content) = reading.good(&accepted.resource) else {
             continue;
         };
-        let endpoints = accepted.files.first().and_then(|(name, text)| {
+        let is_backend = matches!(content.body, Body::Backend(_));
+        let first = accepted.files.first().filter(|_| is_backend);
+        let endpoints = first.and_then(|(name, text)| {
             let path = crate::compile::beside(&file, name);
             endpoints::parse(&path, text, &content, name, &mut Vec::new())
         });
+        let values = if is_backend {
+            Vec::new()
+        } else {
+            accepted.files
+        };
         let version = Version {
             content,
             origin: document.origin,
             text: accepted.text,
             endpoints,
+            values,
         };
         versions.insert(accepted.resource, Arc::new(version));
     }

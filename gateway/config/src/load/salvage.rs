@@ -2,9 +2,10 @@
 //! with an error and not by somebody else.
 //!
 //! Of a route that is where it attaches, and what its rules match; of a Plugin that is what it is for,
-//! and what is to happen without it; of a BackendTLSPolicy that is what it is for.
+//! and what is to happen without it; of a BackendTLSPolicy or a policy of Istio that is what it is for.
 
 mod connections;
+mod istio;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -43,6 +44,8 @@ pub(super) fn body(parsed: &Parsed) -> Option<Body> {
         "TLSRoute" | "TCPRoute" => connections::l4_route(parsed),
         "BackendTLSPolicy" => connections::backend_tls(parsed),
         "Plugin" => plugin(parsed),
+        "AuthorizationPolicy" => Some(istio::authorization(parsed)),
+        "RequestAuthentication" => Some(istio::authentication(parsed)),
         kind => empty(kind),
     }
 }

@@ -57,6 +57,7 @@ impl Loader {
             let env = compile::Environment {
                 variable: &*self.env,
                 builtins: &self.builtins,
+                root_namespace: &self.root_namespace,
             };
             let compiled = compile::compile(&world, &mut self.patterns, env);
             let falling: HashSet<ResourceId> = compiled

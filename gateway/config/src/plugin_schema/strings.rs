@@ -29,7 +29,7 @@ impl<'s> Walk<'s> {
             && let Some(regex) = self.pattern(pattern)
             && !regex.is_match(text)
         {
-            let got = got(of, node);
+            let got = got(self, of, node);
             let message = format!("`{at}` must match {pattern}; got {got}");
             self.add(node.span, message, None);
         }
@@ -53,6 +53,10 @@ impl<'s> Walk<'s> {
         let allowed = allowed.map(|name| name.strip_prefix(&*own).unwrap_or(name));
         let hint = did_you_mean(name, allowed)
             .unwrap_or_else(|| format!("add `allow: {{ backends: [{name}] }}`"));
+        if self.hidden.contains(&node.span) {
+            let message = format!("`{at}` names a backend that `allow.backends` does not");
+            return self.add(node.span, message, None);
+        }
         let message = format!("`{at}` names the backend `{name}`, and `allow.backends` does not");
         self.add(node.span, message, Some(hint));
     }

@@ -11,6 +11,10 @@ use serde_json::json;
 use super::findings;
 use crate::document::Document;
 use crate::parse;
+use crate::place::Span;
+use crate::tree::Key;
+use crate::tree::Node;
+use crate::tree::Value;
 
 /// What a schema says of a value in YAML: line, column, message and hint of each finding.
 fn told(schema: &Json, yaml: &str) -> Vec<String> {
@@ -23,7 +27,7 @@ fn told(schema: &Json, yaml: &str) -> Vec<String> {
     let parsed = parse::parse(&Document::new(&file, 1, text), &mut problems);
     assert_eq!(problems, []);
     let (_, node) = parsed[0].root.entry("config").expect("a configuration");
-    findings(schema, node, None)
+    findings(schema, node, None, &[])
         .into_iter()
         .map(|finding| {
             let hint = finding.hint.map(|hint| format!(" ({hint})"));
@@ -165,6 +169,41 @@ fn a_secret_is_not_shown() {
         told(&schema, "\nkey: hunter2"),
         ["1:8 `config.key` must match ^[a-f0-9]+$; got another string"]
     );
+}
+
+#[test]
+fn a_value_from_elsewhere_is_not_shown_and_json_is_offered_for_what_has_parts() {
+    let schema = json!({ "properties": {
+        "key": { "type": "string", "enum": ["hunter1"] },
+        "users": { "type": "array" },
+    } });
+    let said = |name: &str| {
+        let span = Span {
+            line: 1,
+            column: 6,
+            length: 1,
+        };
+        let key = Key {
+            span: Span::NONE,
+            name: name.into(),
+        };
+        let value = Node {
+            span,
+            value: Value::Str("hunter2".into()),
+        };
+        let node = Node {
+            span: Span::NONE,
+            value: Value::Map(vec![(key, value)]),
+        };
+        let found = findings(&schema, &node, None, &[span]);
+        let said = found.into_iter().map(|one| (one.message, one.hint));
+        said.collect::<Vec<_>>()
+    };
+    let message = "`config.key` must be `hunter1`; got text from elsewhere".to_owned();
+    assert_eq!(said("key"), [(message, None)]);
+    let message = "`config.users` must be a sequence; got text from elsewhere".to_owned();
+    let hint = "add `format: Json` to `valueFrom`".to_owned();
+    assert_eq!(said("users"), [(message, Some(hint))]);
 }
 
 #[test]

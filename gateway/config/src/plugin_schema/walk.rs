@@ -56,6 +56,8 @@ impl fmt::Display for At<'_> {
 pub(super) struct Walk<'s> {
     pub(super) root: &'s Json,
     pub(super) decl: Option<&'s PluginDecl>,
+    /// Where values stand that no message may show.
+    pub(super) hidden: &'s [Span],
     pub(super) findings: Vec<Finding>,
     pub(super) steps: usize,
     pub(super) depth: usize,
@@ -132,7 +134,7 @@ impl<'s> Walk<'s> {
             let hint = format!("expected {wanted}");
             return self.add(here, format!("`{at}` has no value"), Some(hint));
         }
-        let got = got(of, node);
+        let got = got(self, of, node);
         let message = format!("`{at}` must be {wanted}; got {got}");
         let hint = super::words::hint(self, of, node);
         self.add(node.span, message, hint);

@@ -168,12 +168,15 @@ fn value(json: &Json) -> String {
 }
 
 /// What a value is instead; secrets are not shown.
-pub(super) fn got(of: &Keywords, node: &Node) -> String {
-    if of.get("writeOnly") != Some(&Json::Bool(true)) {
+pub(super) fn got(walk: &Walk<'_>, of: &Keywords, node: &Node) -> String {
+    let is_hidden = walk.hidden.contains(&node.span);
+    if of.get("writeOnly") != Some(&Json::Bool(true)) && !is_hidden {
         return describe(node);
     }
     match &node.value {
         Value::Null | Value::Seq(_) | Value::Map(_) => return describe(node),
+        // What it holds is not to be guessed from the message.
+        Value::Str(_) if is_hidden => "text from elsewhere",
         Value::Str(_) => "another string",
         Value::Bool(_) => "a boolean",
         Value::Int(_) | Value::Float(_) => "a number",
@@ -194,6 +197,13 @@ pub(super) fn hint(walk: &Walk<'_>, of: &Keywords, node: &Node) -> Option<String
         Some(one) => one == kind,
         None => false,
     };
+    if walk.hidden.contains(&node.span) {
+        let is_text = matches!(node.value, Value::Str(_));
+        let wants_parts = ["array", "object", "integer", "number", "boolean"]
+            .into_iter()
+            .any(allows);
+        return (is_text && wants_parts).then(|| "add `format: Json` to `valueFrom`".to_owned());
+    }
     match &node.value {
         Value::Str(text) => {
             if (allows("integer") || allows("number")) && text.parse::<f64>().is_ok() {

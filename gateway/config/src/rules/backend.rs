@@ -153,7 +153,7 @@ pub(crate) fn check_endpoints(
 }
 
 /// Whether an address can be reached from this machine only, or hands out its secrets.
-fn is_link_local(address: IpAddr) -> bool {
+pub(super) fn is_link_local(address: IpAddr) -> bool {
     check_address(address.to_canonical(), false) == Err(Refused::LinkLocal)
 }
 

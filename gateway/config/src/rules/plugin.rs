@@ -16,12 +16,15 @@ use crate::kinds::GATEWAY_GROUP;
 use crate::kinds::plugin::EnvVar;
 use crate::kinds::plugin::Plugin;
 use crate::kinds::plugin::PluginType;
+use crate::kinds::text::EnvName;
 use crate::kinds::values::Secret;
 use crate::place::At;
 use crate::place::Span;
+use crate::tree::Node;
+use crate::value_from;
 
 /// Most bytes of a configuration; more would not fit a guest's memory well.
-const MAX_CONFIG_BYTES: usize = 1 << 20;
+pub(crate) const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
     let spec = &plugin.spec;
@@ -44,6 +47,9 @@ pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
     check_routes(plugin, findings);
     check_service(plugin, findings);
     let config = spec.config.as_ref();
+    if let Some(config) = config {
+        check_values(plugin, config, findings);
+    }
     let config = config.map(|config| (config.span, json_bytes(Some(&config.to_json()))));
     let of_vm = spec.vm_config.as_ref();
     let of_vm = of_vm.map(|config| (config.span, json_bytes(Some(&config.value))));
@@ -164,13 +170,31 @@ fn check_variable(plugin: &Plugin, variable: &EnvVar, findings: &mut Findings) {
             "exactly one of `env`, `secretKeyRef` and `configMapKeyRef`",
         );
     }
-    let allowed = plugin.spec.allow.iter().flat_map(|allow| &allow.env);
-    if let Some(env) = &source.env
-        && !allowed.into_iter().any(|name| **name == env.value)
-    {
+    if let Some(env) = &source.env {
+        check_allowed(plugin, env, findings);
+    }
+}
+
+/// Variables of the gateway are handed on only by name.
+fn check_allowed(plugin: &Plugin, env: &At<EnvName>, findings: &mut Findings) {
+    let mut allowed = plugin.spec.allow.iter().flat_map(|allow| &allow.env);
+    if !allowed.any(|name| **name == env.value) {
         let message = format!("`allow.env` does not name `{}`", **env);
         let hint = format!("add `allow: {{ env: [{}] }}`", **env);
         findings.with_hint(env.span, message, hint);
+    }
+}
+
+/// The places in a configuration whose values stand elsewhere.
+fn check_values(plugin: &Plugin, config: &Node, findings: &mut Findings) {
+    let found = value_from::check(config);
+    let is_good = found.is_empty();
+    found.into_iter().for_each(|finding| findings.push(finding));
+    if is_good {
+        let sources = value_from::sources(config).into_iter();
+        for env in sources.filter_map(|source| source.env) {
+            check_allowed(plugin, &env, findings);
+        }
     }
 }
 

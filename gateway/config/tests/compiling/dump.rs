@@ -236,6 +236,9 @@ fn plugin_lines(out: &mut String, plugin: &PluginDecl, root: &str) {
         plugin.root_id, plugin.vm_id, plugin.vm_config, plugin.config, plugin.env, plugin.backends
     )
     .expect("a string");
+    for (resource, place) in &plugin.made_of {
+        writeln!(out, "  made of {resource} at line {}", place.line).expect("a string");
+    }
     writeln!(
         out,
         "  memory {} call {:?} start {:?}",

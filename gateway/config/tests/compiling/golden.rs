@@ -64,8 +64,9 @@ fn came_to(path: &Path) -> String {
     let text = fs::read_to_string(path).expect("readable");
     let root = std::path::absolute(path.parent().expect("a folder")).expect("absolute");
     let problems = render(&draft.problems, Colour::Never);
-    let problems = problems.replace(&root.display().to_string(), "ROOT");
-    problems + &dump(&draft, &text, &root.display().to_string())
+    let root = root.display().to_string();
+    let found = problems + &dump(&draft, &text, &root);
+    found.replace(&root, "ROOT")
 }
 
 #[test]

@@ -381,6 +381,42 @@ fn a_file_of_endpoints_is_watched_and_keeps_its_last_good_content() {
 }
 
 #[test]
+fn a_value_from_a_file_is_watched_and_keeps_its_last_good_content() {
+    let told = |draft: &Draft| {
+        let plugin = draft.plugins.first().expect("one");
+        String::from_utf8(plugin.config.to_vec()).expect("text")
+    };
+    let mut gateway = Gateway::new();
+    let value = "valueFrom: { file: keys.json, format: Json }";
+    let guard = format!("{}  config: {{ keys: {{ {value} }} }}\n", plugin("a.wasm"));
+    gateway.write("a.yaml", &[GATEWAY, &guard]);
+    // Nothing served before: requests are refused, they do not pass without the plugin.
+    let draft = gateway.load();
+    assert_eq!(draft.problems[0].reason, "ConfigNotReadable");
+    assert_eq!(guarded(&draft), "default/edge/http refused");
+    gateway.write("keys.json", &["[1]"]);
+    let draft = gateway.load();
+    assert_eq!(draft.problems, []);
+    assert_eq!(told(&draft), r#"{"keys":[1]}"#);
+    assert!(draft.watch.iter().any(|path| path.ends_with("keys.json")));
+    for bad in ["[1", "[secret]", &"1".repeat(1 << 21)] {
+        gateway.write("keys.json", &[bad]);
+        let draft = gateway.load();
+        let problem = &draft.problems[0];
+        assert_eq!(draft.problems.len(), 1);
+        assert!(!problem.message.contains("secret"), "{}", problem.message);
+        assert_eq!(problem.place.as_ref().map(|place| place.line), Some(12));
+        assert_eq!(told(&draft), r#"{"keys":[1]}"#, "{}", problem.message);
+        assert_eq!(last_good(&draft), ["Plugin default/guard"]);
+        assert_eq!(told(&gateway.restart(&draft)), r#"{"keys":[1]}"#);
+    }
+    gateway.remove("keys.json");
+    assert_eq!(told(&gateway.load()), r#"{"keys":[1]}"#);
+    gateway.write("keys.json", &["[2]"]);
+    assert_eq!(told(&gateway.load()), r#"{"keys":[2]}"#);
+}
+
+#[test]
 fn two_gateways_that_want_one_port_leave_it_to_who_has_it() {
     let mut gateway = Gateway::new();
     gateway.write("a.yaml", &[GATEWAY, &backend("1"), &route("api", "1")]);

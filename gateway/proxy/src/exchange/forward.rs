@@ -10,7 +10,6 @@ mod sent;
 use std::cell::Cell;
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -161,14 +160,8 @@ impl Forward<'_> {
     fn ends(&self) -> Ends {
         let state = self.run.stream.state();
         let facts = &state.facts;
-        // Behind proxies of ours the client's port is not known.
-        let source = if facts.client == facts.peer.ip() {
-            facts.peer
-        } else {
-            SocketAddr::new(facts.client, 0)
-        };
         Ends {
-            source,
+            source: facts.source(),
             destination: facts.local,
         }
     }

@@ -202,6 +202,17 @@ pub(crate) struct Facts {
     pub(crate) details: bytes::Bytes,
 }
 
+impl Facts {
+    /// The client, as it is trusted. Behind proxies of ours its port is not known, and 0.
+    pub(crate) fn source(&self) -> SocketAddr {
+        if self.client == self.peer.ip() {
+            self.peer
+        } else {
+            SocketAddr::new(self.client, 0)
+        }
+    }
+}
+
 /// One filter's part in one exchange.
 #[derive(Debug, Default)]
 pub(crate) struct FilterState {

@@ -1,7 +1,10 @@
-//! Signatures for filters: Envoy's foreign functions `verify_signature` and `sign`, on aws-lc.
+//! Signatures for filters, on aws-lc: Envoy's foreign functions `verify_signature` and `sign`, and
+//! our own `tidegate.verify`.
 //!
 //! Owns which kind of signature a key makes: PKCS#1 v1.5 for RSA, ASN.1 for ECDSA, as OpenSSL's
 //! defaults are. Pairs of key and hash that the library has not are said to be unsupported.
+
+mod jws;
 
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeyPair as RsaKeyPair;
@@ -14,10 +17,12 @@ use aws_lc_rs::signature::VerificationAlgorithm;
 use tidegate_host_abi::Crypto;
 use tidegate_host_abi::CryptoError;
 use tidegate_host_abi::Hash;
+use tidegate_host_abi::JwsAlgorithm;
+use tidegate_host_abi::JwsKey;
 
-/// The library.
+/// The gateway's cryptography, for its filters.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AwsLc;
+pub struct AwsLc;
 
 impl Crypto for AwsLc {
     fn verify(
@@ -63,6 +68,16 @@ impl Crypto for AwsLc {
                 .map_err(|_| CryptoError::Failed);
         }
         Err(CryptoError::Key)
+    }
+
+    fn verify_jws(
+        &self,
+        algorithm: JwsAlgorithm,
+        key: JwsKey<'_>,
+        signature: &[u8],
+        text: &[u8],
+    ) -> Result<(), CryptoError> {
+        jws::verify(algorithm, key, signature, text)
     }
 }
 

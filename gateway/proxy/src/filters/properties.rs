@@ -23,9 +23,14 @@ use crate::exchange::state::State;
 use crate::filters::fields;
 use crate::filters::fields::Fields;
 
+/// The key of the filter state that says who is at the other end of the connection, whoever the
+/// client is. Envoy has nothing of the kind unless its configuration sets it.
+pub(crate) const PEER_ADDRESS: &[u8] = b"tidegate.peer_address";
+
 /// The value of a property now.
 pub(crate) fn read<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyValue<'a>> {
     match property {
+        Property::FilterState(PEER_ADDRESS) => Some(text(state.facts.peer.to_string())),
         Property::Other(path) => custom(state, path),
         Property::FilterState(key) => custom(state, key.strip_prefix(b"wasm.").unwrap_or(key)),
         // Nothing sets dynamic metadata yet: an empty message, with an empty map.
@@ -80,10 +85,9 @@ fn request<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyValu
 
 fn connection<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyValue<'a>> {
     let facts = &state.facts;
-    let text = |text: String| PropertyValue::Bytes(Cow::Owned(text.into_bytes()));
     let value = match property {
-        Property::SourceAddress => text(facts.peer.to_string()),
-        Property::SourcePort => PropertyValue::Int(i64::from(facts.peer.port())),
+        Property::SourceAddress => text(facts.source().to_string()),
+        Property::SourcePort => PropertyValue::Int(i64::from(facts.source().port())),
         Property::DestinationAddress => text(facts.local.to_string()),
         Property::DestinationPort => PropertyValue::Int(i64::from(facts.local.port())),
         Property::ConnectionId => PropertyValue::Int(int(facts.connection_id)),
@@ -99,6 +103,10 @@ fn connection<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyV
         _ => return tls::read(facts.secured.as_deref()?, property),
     };
     Some(value)
+}
+
+fn text(text: String) -> PropertyValue<'static> {
+    PropertyValue::Bytes(Cow::Owned(text.into_bytes()))
 }
 
 fn bytes(value: &[u8]) -> PropertyValue<'_> {

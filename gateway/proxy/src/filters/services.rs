@@ -102,20 +102,16 @@ impl VmServices {
             kind,
             callback,
             message,
-            backtrace,
+            backtrace: _,
         } = fault;
-        let frames: Vec<&str> = backtrace.lines().map(str::trim).collect();
+        let functions = fault.functions();
         tracing::error!(
             plugin,
             callback,
             kind = kind.as_str(),
             "filter faulted: {message}{}{}",
-            if frames.is_empty() {
-                ""
-            } else {
-                "; in the guest: "
-            },
-            frames.join(" | ").escape_debug(),
+            if functions.is_empty() { "" } else { "; in " },
+            functions.join(" < ").escape_debug(),
         );
     }
 

@@ -17,6 +17,7 @@ use tidegate_host_abi::Side;
 use tidegate_host_abi::StreamHost;
 use tidegate_host_abi::StreamKind;
 
+use crate::filters::properties::PEER_ADDRESS;
 use crate::filters::properties::flags;
 use crate::filters::properties::tls;
 use crate::filters::view::keep_property;
@@ -64,6 +65,7 @@ impl StreamHost for ConnectionView<'_> {
 
     fn property(&self, property: &Property<'_>) -> Option<PropertyValue<'_>> {
         match property {
+            Property::FilterState(PEER_ADDRESS) => Some(owned(self.state.facts.peer.to_string())),
             Property::Other(path) => self.custom(path),
             Property::FilterState(key) => self.custom(key.strip_prefix(b"wasm.").unwrap_or(key)),
             Property::Metadata(b"") => Some(PropertyValue::Bytes(Cow::Borrowed(b""))),

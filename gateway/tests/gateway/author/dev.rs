@@ -10,6 +10,10 @@ use std::process::Command;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
@@ -114,6 +118,43 @@ impl Drop for Dev {
     }
 }
 
+/// Requests one after the other, on a thread.
+struct Asking {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<Vec<u16>>,
+    address: SocketAddr,
+}
+
+impl Asking {
+    /// Begins, and waits for the first answers.
+    fn start(address: SocketAddr) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (stopped, (first, came)) = (Arc::clone(&stop), mpsc::channel());
+        let thread = std::thread::spawn(move || {
+            let mut statuses = Vec::new();
+            while !stopped.load(Ordering::SeqCst) {
+                statuses.push(Client::connect(address).get("/").status());
+                first.send(()).ok();
+            }
+            statuses
+        });
+        came.recv_timeout(COMPILED).expect("an answer");
+        Self {
+            stop,
+            thread,
+            address,
+        }
+    }
+
+    /// The statuses of all answers until now, and of some after.
+    fn stop(self) -> (Vec<u16>, Vec<u16>) {
+        self.stop.store(true, Ordering::SeqCst);
+        let before = self.thread.join().expect("it asks");
+        let after = || Client::connect(self.address).get("/").status();
+        (before, std::iter::repeat_with(after).take(20).collect())
+    }
+}
+
 #[test]
 fn what_is_saved_is_swapped_in_and_what_does_not_compile_is_not() {
     let folder = kept("dev");
@@ -138,14 +179,33 @@ fn what_is_saved_is_swapped_in_and_what_does_not_compile_is_not() {
     let status = || Client::connect(address).get("/").status();
     assert_eq!(status(), 418);
 
+    // Clients that go on all the while: each gets an answer of one version or the other.
+    let asking = Asking::start(address);
     save(&source("419"));
     dev.wait_for("generation 2 serves");
-    let statuses: Vec<u16> = std::iter::repeat_with(status).take(50).collect();
-    assert!(statuses.iter().all(|one| *one == 419), "{statuses:?}");
+    let (before, after) = asking.stop();
+    assert!(
+        before.iter().all(|one| [418, 419].contains(one)),
+        "{before:?}"
+    );
+    assert!(before.contains(&418), "some came before the swap");
+    assert!(after.iter().all(|one| *one == 419), "{after:?}");
 
     save(&source("no number"));
-    dev.wait_for("the filter before serves on");
+    dev.wait_for("it does not compile; the filter before serves on");
     assert_eq!(status(), 419);
+
+    // It names a file that is not there yet.
+    save(&format!("mod words;\n{}", source("words::STATUS")));
+    dev.wait_for("file not found for module `words`");
+    assert_eq!(status(), 419);
+    let words = folder.join("src/words.rs");
+    std::fs::write(&words, "pub const STATUS: u32 = 420;").expect("written");
+    dev.wait_for("generation 3 serves");
+    assert_eq!(status(), 420);
+    std::fs::remove_file(&words).expect("removed");
+    dev.wait_for(" 420 GET / ");
+    dev.wait_for(" ms local_response\n");
 
     let pid = dev.child.id().to_string();
     let sent = Command::new("kill").args(["-INT", &pid]).status();

@@ -94,6 +94,32 @@ fn without_a_compiler_for_webassembly_the_command_that_installs_it_is_said() {
         "{err}"
     );
     assert_eq!(names(&mine), before);
+    let mut new = plugin(folder.path(), &["new", "other"]);
+    let said = Done::of(new.env("RUSTC", &rustc)).well();
+    assert!(
+        said.contains("rustup target add wasm32-unknown-unknown"),
+        "{said}"
+    );
+}
+
+#[test]
+fn without_rust_the_command_that_installs_it_is_said_and_nothing_is_written() {
+    let folder = tempfile::tempdir().expect("a folder");
+    Done::of(&mut plugin(folder.path(), &["new", "mine"])).well();
+    let mine = folder.path().join("mine");
+    std::fs::remove_dir_all(mine.join(".tidegate")).expect("removed");
+    let before = names(&mine);
+    for command in ["build", "test", "dev"] {
+        let mut command = plugin(&mine, &[command]);
+        let err = Done::of(command.env("PATH", folder.path())).badly(1);
+        assert!(err.contains("Rust is not installed"), "{err}");
+        assert!(err.contains("https://sh.rustup.rs"), "{err}");
+    }
+    assert_eq!(names(&mine), before);
+    let mut new = plugin(folder.path(), &["new", "other"]);
+    let err = Done::of(new.env("PATH", folder.path())).badly(1);
+    assert!(err.contains("nothing was written: Rust is not"), "{err}");
+    assert_eq!(names(folder.path()), ["mine"]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::protobuf::{Fields, put_bool, put_bytes};
 use crate::state::State;
 
 /// Larger keys are refused: what they cost grows faster than they do.
-const MAX_KEY_BYTES: usize = 8 * 1024;
+pub(super) const MAX_KEY_BYTES: usize = 8 * 1024;
 
 /// What Envoy 1.40 says of bytes that are no private key; for a public one it refuses the call.
 const NO_PRIVATE_KEY: &str = "Invalid key type: private key required for signing operation.";
@@ -80,7 +80,7 @@ pub(super) fn sign(guest: &mut Guest<'_, '_>, args: Region, result: &mut Vec<u8>
 }
 
 /// Text that is longer than a body may be is not hashed: that takes the worker's time.
-fn bounded(state: &State, text: &[u8]) -> Result<(), Status> {
+pub(super) fn bounded(state: &State, text: &[u8]) -> Result<(), Status> {
     let limit = state.limits().map_or(0, |limits| limits.buffered_bytes);
     if text.len() > limit {
         return Err(Status::BadArgument);

@@ -36,6 +36,7 @@ const TEXTS: &[&str] = &[
     "*1\r\n$4\r\nPING\r\n",
     "web?db=1",
     "\n\u{5}\n\u{3}web",
+    "\u{1}\u{b}\0\0\u{1}\0\0\0\u{1}\0\0\0\u{1}\0\0\0kst",
 ];
 /// Where texts lie, each in a place of its own.
 const TEXTS_AT: u32 = 8192;

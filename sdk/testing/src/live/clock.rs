@@ -1,7 +1,7 @@
 //! The time of a test with real sockets: the machine's, and by how much a test has moved it on.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// A clock that its threads share.
 #[derive(Clone)]
@@ -26,6 +26,12 @@ impl Clock {
     pub(super) fn advance(&self, by: Duration) {
         *self.ahead() += by;
         self.0.moved.notify_all();
+    }
+
+    /// How long ago 1970 began, in this time.
+    pub(super) fn unix_time(&self) -> Duration {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.unwrap_or_default() + *self.ahead()
     }
 
     /// Waits for so long, in this time.

@@ -1,10 +1,11 @@
 //! Envoy with the module. Its time is real, and it can be asked little.
 
 mod config;
+mod front;
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,6 +30,8 @@ pub(super) struct Envoy {
     child: Child,
     /// Contexts of streams that were created and not deleted.
     streams: Arc<AtomicUsize>,
+    /// Properties that a filter in front sets, each by a header of its number.
+    properties: Vec<(String, Vec<u8>)>,
     folder: PathBuf,
     admin: SocketAddr,
     address: SocketAddr,
@@ -49,9 +52,22 @@ impl Envoy {
         let folder = new_folder()?;
         let path = folder.join("envoy.json");
         let admin_path = folder.join("admin");
-        let config = config::file(plan, &module(plan.name)?, app, backends);
-        std::fs::write(&path, config.to_string())
-            .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        let properties = own_properties(plan)?;
+        let front = match properties.is_empty() {
+            true => None,
+            false => Some(folder.join("front.wasm")),
+        };
+        let write = |path: &Path, bytes: &[u8]| {
+            std::fs::write(path, bytes)
+                .map_err(|error| format!("cannot write {}: {error}", path.display()))
+        };
+        if let Some(front) = &front {
+            let names: Vec<String> = properties.iter().map(|(name, _)| name.clone()).collect();
+            write(front, &front::module(&names))?;
+        }
+        let module = module(plan.name)?;
+        let config = config::file(plan, &module, front.as_deref(), app, backends);
+        write(&path, config.to_string().as_bytes())?;
         let binary = std::env::var_os("TIDEGATE_ENVOY").unwrap_or_else(|| "envoy".into());
         let streams = Arc::new(AtomicUsize::new(0));
         let mut child = Command::new(&binary)
@@ -77,6 +93,7 @@ impl Envoy {
         let mut envoy = Self {
             child,
             streams,
+            properties,
             folder,
             admin: SocketAddr::from(([127, 0, 0, 1], 0)),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -87,7 +104,7 @@ impl Envoy {
 
     fn wait_until_ready(
         &mut self,
-        admin_path: &std::path::Path,
+        admin_path: &Path,
         seen: &Seen,
         clock: &Clock,
     ) -> Result<(), String> {
@@ -122,6 +139,32 @@ impl Envoy {
         let page = admin::get(self.admin, "/listeners").ok()?;
         let (_, address) = page.lines().next()?.split_once("::")?;
         address.trim().parse().ok()
+    }
+}
+
+/// The properties that a test sets.
+///
+/// # Errors
+/// If one cannot go there in a header.
+fn own_properties(plan: &Plan) -> Result<Vec<(String, Vec<u8>)>, String> {
+    let mut all: Vec<(String, Vec<u8>)> = Vec::new();
+    for (path, value) in &plan.properties {
+        check_value(value)?;
+        let name = path.concat();
+        all.retain(|(known, _)| *known != name);
+        all.push((name, value.clone()));
+    }
+    Ok(all)
+}
+
+/// Whether a value can go to the filter in front in a header.
+fn check_value(value: &[u8]) -> Result<(), String> {
+    let is_trimmed = value.trim_ascii().len() == value.len();
+    match is_trimmed && value.iter().all(|it| !it.is_ascii_control()) {
+        true => Ok(()),
+        false => {
+            Err("in Envoy a property goes to the filter by a header: this value cannot".into())
+        }
     }
 }
 
@@ -255,8 +298,24 @@ impl Program for Envoy {
         Err("nobody can look into Envoy's shared data: use `not_in(Mode::Envoy, …)`".to_owned())
     }
 
-    fn set_property(&mut self, _path: &[&str], _value: &[u8]) -> Result<(), String> {
-        Err("Envoy's properties are what they are: use `not_in(Mode::Envoy, …)`".to_owned())
+    fn set_property(&mut self, path: &[&str], value: &[u8]) -> Result<(), String> {
+        check_value(value)?;
+        let found = self.properties.iter_mut().find(|(name, _)| path == [name]);
+        let Some((_, old)) = found else {
+            return Err(
+                "in Envoy only properties of one part can be set that `Builder::property` has set \
+                 before: use `not_in(Mode::Envoy, …)`"
+                    .to_owned(),
+            );
+        };
+        *old = value.to_vec();
+        Ok(())
+    }
+
+    fn more_headers(&self) -> Vec<(String, Vec<u8>)> {
+        let all = self.properties.iter().enumerate();
+        all.map(|(number, (_, value))| (front::header(number), value.clone()))
+            .collect()
     }
 
     fn stop(&mut self) -> Result<(), String> {

@@ -32,6 +32,10 @@ pub(super) trait Program {
     /// # Errors
     /// If it cannot be set.
     fn set_property(&mut self, path: &[&str], value: &[u8]) -> Result<(), String>;
+    /// Headers that requests need beside their own.
+    fn more_headers(&self) -> Vec<(String, Vec<u8>)> {
+        Vec::new()
+    }
     /// Ends it.
     ///
     /// # Errors

@@ -34,7 +34,7 @@ pub(super) fn read(state: &mut State, path: &[u8]) -> Option<Vec<u8>> {
             let code: i64 = stream.response.text(":status").parse().ok()?;
             return Some(code.to_le_bytes().to_vec());
         }
-        ["source", "address"] => CLIENT.to_owned(),
+        ["source", "address"] | ["filter_state", "tidegate.peer_address"] => CLIENT.to_owned(),
         ["source", "port"] => return Some(40_000_i64.to_le_bytes().to_vec()),
         _ => return None,
     };

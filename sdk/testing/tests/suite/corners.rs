@@ -157,3 +157,14 @@ fn properties_are_set_and_read() {
     h.property(["tenant"], "t1");
     assert_eq!(h.send(get("/property")).text(), "blue t1 GET");
 }
+
+#[test]
+fn tidegate_checks_signatures_and_other_hosts_say_that_they_do_not() {
+    let mut h = harness();
+    let res = h.send(get("/verify"));
+    let expected = match mode() {
+        Mode::Wasm => "[Some(true), Some(false), Some(false)]",
+        _ => "[None, None, None]",
+    };
+    assert_eq!(res.text(), expected);
+}

@@ -178,7 +178,7 @@ fn a_plugin_says_where_its_variables_come_from() {
         &env("valueFrom: { env: A }"),
         "`allow.env` does not name `A`",
     );
-    refused("Plugin", "spec: { source: {} }", "the source names no file");
+    refused("Plugin", "spec: { source: {} }", "the source names no code");
     refused(
         "Plugin",
         "spec: { source: { file: a }, limits: { callTimeout: 11s } }",

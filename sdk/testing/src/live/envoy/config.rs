@@ -73,6 +73,11 @@ const FUNCTIONS: &[&str] = &[
     "proxy_on_response_headers",
     "proxy_on_response_body",
     "proxy_on_response_trailers",
+    "proxy_on_new_connection",
+    "proxy_on_downstream_data",
+    "proxy_on_downstream_connection_close",
+    "proxy_on_upstream_data",
+    "proxy_on_upstream_connection_close",
     "proxy_on_done",
     "proxy_on_log",
     "proxy_on_delete",
@@ -82,6 +87,7 @@ const FUNCTIONS: &[&str] = &[
 pub(super) fn file(
     plan: &Plan,
     module: &Path,
+    front: Option<&Path>,
     app: SocketAddr,
     backends: &[(String, SocketAddr)],
 ) -> Value {
@@ -98,17 +104,32 @@ pub(super) fn file(
             "listeners": [{
                 "name": "tested",
                 "address": address(SocketAddr::from(([127, 0, 0, 1], 0))),
-                "filter_chains": [{"filters": [{
-                    "name": "envoy.filters.network.http_connection_manager",
-                    "typed_config": manager(plan, module),
-                }]}],
+                "filter_chains": [{"filters": connection_filters(plan, module, front)}],
             }],
             "clusters": clusters,
         },
     })
 }
 
-fn manager(plan: &Plan, module: &Path) -> Value {
+/// The filters of connections.
+fn connection_filters(plan: &Plan, module: &Path, front: Option<&Path>) -> Value {
+    if !plan.network {
+        return json!([{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": manager(plan, module, front),
+        }]);
+    }
+    json!([
+        {"name": plan.name, "typed_config": wasm(plan, module)},
+        {"name": "envoy.filters.network.tcp_proxy", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+            "stat_prefix": "tested",
+            "cluster": APP,
+        }},
+    ])
+}
+
+fn manager(plan: &Plan, module: &Path, front: Option<&Path>) -> Value {
     let timeout = plan.request_timeout.unwrap_or_default().as_secs_f64();
     let timeout = format!("{timeout}s");
     json!({
@@ -125,13 +146,48 @@ fn manager(plan: &Plan, module: &Path) -> Value {
                 "route": {"cluster": APP, "timeout": timeout},
             }],
         }]},
-        "http_filters": [
-            {"name": plan.name, "typed_config": wasm(plan, module)},
-            {"name": "envoy.filters.http.router", "typed_config": {
-                "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
-                "suppress_envoy_headers": true,
+        "http_filters": filters(plan, module, front),
+    })
+}
+
+fn filters(plan: &Plan, module: &Path, front: Option<&Path>) -> Vec<Value> {
+    let front = front.map(|front| {
+        let config = json!({
+            "name": "in front",
+            "vm_config": {
+                "vm_id": "in front",
+                "runtime": "envoy.wasm.runtime.v8",
+                "code": {"local": {"filename": front}},
+            },
+        });
+        json!({"name": "in front", "typed_config": typed("http", &config)})
+    });
+    let mut all = vec![json!({
+        "name": "envoy.filters.http.set_filter_state",
+        "typed_config": peer_address(),
+    })];
+    all.extend(front);
+    all.push(json!({"name": plan.name, "typed_config": wasm(plan, module)}));
+    all.push(
+        json!({"name": "envoy.filters.http.router", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router",
+            "suppress_envoy_headers": true,
+        }}),
+    );
+    all
+}
+
+/// What Tidegate tells filters by itself, and Envoy if its configuration says so.
+fn peer_address() -> Value {
+    json!({
+        "@type": "type.googleapis.com/envoy.extensions.filters.http.set_filter_state.v3.Config",
+        "on_request_headers": [{
+            "object_key": "tidegate.peer_address",
+            "factory_key": "envoy.string",
+            "format_string": {"text_format_source": {
+                "inline_string": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
             }},
-        ],
+        }],
     })
 }
 
@@ -168,10 +224,14 @@ fn wasm(plan: &Plan, module: &Path) -> Value {
             );
         }
     }
-    json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-        "config": config,
-    })
+    let kind = if plan.network { "network" } else { "http" };
+    typed(kind, &config)
+}
+
+/// A Wasm filter of a kind, `http` or `network`.
+fn typed(kind: &str, config: &Value) -> Value {
+    let kind = format!("type.googleapis.com/envoy.extensions.filters.{kind}.wasm.v3.Wasm");
+    json!({"@type": kind, "config": config})
 }
 
 fn cluster(name: &str, at: SocketAddr) -> Value {

@@ -2,6 +2,13 @@
 
 use tidegate_sdk::metrics::Counter;
 use tidegate_sdk::prelude::*;
+use tidegate_sdk::verify::{Algorithm, Key, verify};
+
+/// By `Jefe`, of the text of RFC 4231 section 4.3.
+const SIGNATURE: [u8; 32] = [
+    0x5b, 0xdc, 0xc1, 0x46, 0xbf, 0x60, 0x75, 0x4e, 0x6a, 0x04, 0x24, 0x26, 0x08, 0x95, 0x75, 0xc7,
+    0x5a, 0x00, 0x3f, 0x08, 0x9d, 0x27, 0x39, 0x83, 0x9d, 0xec, 0x58, 0xb9, 0x64, 0xec, 0x38, 0x43,
+];
 
 /// Does what the path says.
 #[filter]
@@ -107,6 +114,12 @@ pub async fn corners(mut req: Request, next: Next, cx: &Cx) -> Result<Response> 
             let slow = cx.backend("slow").get("/").send();
             let (quick, slow) = join(quick, slow).await;
             Ok(Response::text(200, [quick?.text(), slow?.text()].join("+")))
+        }
+        "/verify" => {
+            let text = b"what do ya want for nothing?";
+            let judged = [&b"Jefe"[..], b"Jeff", b""]
+                .map(|secret| verify(Algorithm::Hs256, &Key::secret(secret), &SIGNATURE, text));
+            Ok(Response::text(200, format!("{judged:?}")))
         }
         _ => next.run(req).await,
     }

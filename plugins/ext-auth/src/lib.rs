@@ -1,0 +1,60 @@
+//! Asks an HTTP service whether a request may pass, as Envoy's ext_authz asks its HTTP service.
+
+mod ask;
+mod check;
+mod config;
+mod names;
+mod verdict;
+
+use tidegate_sdk::prelude::*;
+
+use ask::Passed;
+use ask::decide;
+use check::Check;
+pub use config::Config;
+use names::has;
+use names::is_of_the_gateway;
+
+/// Tells backends that the service had failed, so that nobody said yes.
+const FAILURE_MODE_ALLOWED: &str = "x-envoy-auth-failure-mode-allowed";
+
+/// Lets a request pass if the service says so.
+#[filter(config = Config)]
+pub async fn ext_auth(mut req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
+    let all = req.headers().all();
+    let check = Check::of(&req, &all, &cx.config);
+    let passed = decide(check, &mut req, cx).await?;
+    remove_claims(&mut req, &all, &passed, &cx.config);
+    match passed {
+        Passed::Granted(grant) => {
+            grant.apply(&mut req)?;
+            let mut res = next.run(req).await?;
+            grant.tell_client(&mut res)?;
+            Ok(res)
+        }
+        Passed::FailedOpen => {
+            req.headers_mut().set(FAILURE_MODE_ALLOWED, "true")?;
+            next.run(req).await
+        }
+        Passed::Dry => next.run(req).await,
+    }
+}
+
+/// Removes what only the service may say and the client has said. What the service was told it has
+/// judged, if it said yes; and clients may always send credentials.
+fn remove_claims(req: &mut Request, all: &[(String, String)], passed: &Passed, config: &Config) {
+    let is_judged = |name: &str| match passed {
+        Passed::Granted(_) => config.tells(name),
+        Passed::FailedOpen | Passed::Dry => matches!(name, "authorization" | "cookie"),
+    };
+    let mut headers = req.headers_mut();
+    for (name, _) in all {
+        let name = name.to_ascii_lowercase();
+        let is_claim = has(&config.headers_to_upstream_on_allow, &name)
+            && !is_judged(&name)
+            && !is_of_the_gateway(&name);
+        if is_claim || name == FAILURE_MODE_ALLOWED {
+            headers.remove(&name);
+        }
+    }
+}

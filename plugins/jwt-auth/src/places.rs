@@ -1,0 +1,266 @@
+//! Where requests have tokens: finds them, and takes them out.
+//!
+//! Whatever a backend might take for a token of a place is seen here: names of schemes are compared without
+//! case, and a header that is there more than once is looked at line by line.
+
+use tidegate_sdk::prelude::*;
+
+use crate::config::Provider;
+
+/// A place for tokens, and who reads it.
+#[derive(Debug)]
+pub(crate) struct Place {
+    kind: Kind,
+    /// The issuers whose tokens may be here, by their number.
+    pub(crate) providers: Vec<usize>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Header(Header),
+    Param(String),
+    Cookie(String),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Header {
+    name: String,
+    /// The path of the property with all its values, joined by commas.
+    property: String,
+    prefix: Prefix,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Prefix {
+    /// A word before blanks (RFC 9110, 11.1).
+    Scheme(String),
+    /// This, letter by letter; nothing will do.
+    Exact(String),
+}
+
+/// What is in a place.
+pub(crate) enum Found {
+    Nothing,
+    One(Vec<u8>),
+    Several,
+}
+
+/// All places of some issuers.
+pub(crate) fn of(providers: &[Provider]) -> Vec<Place> {
+    let mut places: Vec<Place> = Vec::new();
+    for (index, provider) in providers.iter().enumerate() {
+        for kind in kinds(provider) {
+            match places.iter_mut().find(|it| it.kind == kind) {
+                Some(place) if place.providers.contains(&index) => {}
+                Some(place) => place.providers.push(index),
+                None => places.push(Place {
+                    kind,
+                    providers: vec![index],
+                }),
+            }
+        }
+    }
+    places
+}
+
+fn kinds(provider: &Provider) -> Vec<Kind> {
+    if provider.reads_authorization() {
+        return vec![header("authorization", "Bearer ")];
+    }
+    let headers = provider.from_headers.iter();
+    let headers = headers.map(|it| header(&it.name, &it.prefix));
+    let params = provider.from_params.iter().cloned().map(Kind::Param);
+    let cookies = provider.from_cookies.iter().cloned().map(Kind::Cookie);
+    headers.chain(params).chain(cookies).collect()
+}
+
+fn header(name: &str, prefix: &str) -> Kind {
+    let scheme = prefix.trim_end();
+    Kind::Header(Header {
+        name: name.to_owned(),
+        property: ["request\0headers\0", name].concat(),
+        prefix: match scheme.len() < prefix.len() && tidegate_policy::is_token(scheme) {
+            true => Prefix::Scheme(scheme.to_owned()),
+            false => Prefix::Exact(prefix.to_owned()),
+        },
+    })
+}
+
+impl Place {
+    /// What a request has there.
+    pub(crate) fn find<C, S>(&self, req: &Request, cx: &Cx<C, S>) -> Found {
+        match &self.kind {
+            Kind::Header(header) => header.find(cx),
+            Kind::Param(name) => {
+                let target = req.target();
+                let query = target.split_once('?').map_or("", |(_, query)| query);
+                let params = form_urlencoded::parse(query.as_bytes());
+                let named = params.filter(|(key, _)| key == name);
+                named
+                    .map(|(_, value)| value.into_owned().into_bytes())
+                    .collect()
+            }
+            Kind::Cookie(name) => {
+                let lines = req.headers().get_all("cookie");
+                let cookies = lines.iter().flat_map(|line| line.split(';'));
+                let named = cookies.filter_map(|it| cookie_value(it, name));
+                named.map(|value| value.as_bytes().to_vec()).collect()
+            }
+        }
+    }
+
+    /// Takes what is there out of a request.
+    pub(crate) fn remove(&self, req: &mut Request) -> Result<()> {
+        match &self.kind {
+            Kind::Header(header) => req.headers_mut().remove(&header.name),
+            Kind::Param(name) => {
+                let target = req.target();
+                req.set_target(&without_param(&target, name))?;
+            }
+            Kind::Cookie(name) => {
+                let rest = without_cookie(&req.headers().get_all("cookie"), name);
+                if rest.is_empty() {
+                    req.headers_mut().remove("cookie");
+                } else {
+                    req.headers_mut().set("cookie", rest)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl FromIterator<Vec<u8>> for Found {
+    fn from_iter<I: IntoIterator<Item = Vec<u8>>>(values: I) -> Self {
+        let mut values = values.into_iter();
+        match (values.next(), values.next()) {
+            (None, _) => Self::Nothing,
+            (Some(value), None) if value.is_empty() => Self::Nothing,
+            (Some(value), None) => Self::One(value),
+            (Some(_), Some(_)) => Self::Several,
+        }
+    }
+}
+
+impl Header {
+    fn find<C, S>(&self, cx: &Cx<C, S>) -> Found {
+        // What the map of headers has may be the first line only, this is all of them.
+        let Some(value) = cx.property_bytes(&[&self.property]) else {
+            return Found::Nothing;
+        };
+        // Lines are joined by commas, which no token has.
+        if value.contains(&b',') {
+            let mut lines = value.split(|it| *it == b',');
+            return match lines.any(|line| self.token(line).is_some()) {
+                true => Found::Several,
+                false => Found::Nothing,
+            };
+        }
+        match self.token(&value) {
+            Some(token) if token.len() == value.len() => Found::One(value),
+            Some(token) => Found::One(token.to_vec()),
+            None => Found::Nothing,
+        }
+    }
+
+    /// The token of a value.
+    fn token<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
+        let value = value.trim_ascii();
+        match &self.prefix {
+            Prefix::Exact(prefix) => {
+                let token = value.strip_prefix(prefix.as_bytes())?;
+                (!value.is_empty()).then_some(token)
+            }
+            Prefix::Scheme(scheme) => {
+                let (said, rest) = value.split_at_checked(scheme.len())?;
+                let ends = rest.first().is_none_or(u8::is_ascii_whitespace);
+                let is_scheme = ends && said.eq_ignore_ascii_case(scheme.as_bytes());
+                is_scheme.then(|| rest.trim_ascii())
+            }
+        }
+    }
+}
+
+/// The value of a cookie if it has this name.
+fn cookie_value<'c>(cookie: &'c str, name: &str) -> Option<&'c str> {
+    let (key, value) = cookie.split_once('=')?;
+    (key.trim() == name).then(|| value.trim())
+}
+
+/// A path with a query, without the parameters of this name; the rest stays as it is written.
+fn without_param(target: &str, name: &str) -> String {
+    let Some((path, query)) = target.split_once('?') else {
+        return target.to_owned();
+    };
+    let is_other = |part: &&str| {
+        let param = form_urlencoded::parse(part.as_bytes()).next();
+        param.is_none_or(|(key, _)| key != name)
+    };
+    let kept: Vec<&str> = query.split('&').filter(is_other).collect();
+    if kept.is_empty() {
+        path.to_owned()
+    } else {
+        [path, "?", &kept.join("&")].concat()
+    }
+}
+
+/// All other cookies, in one line (RFC 6265, 5.4).
+fn without_cookie(lines: &[String], name: &str) -> String {
+    let cookies = lines.iter().flat_map(|line| line.split(';'));
+    let others = cookies.filter(|it| cookie_value(it, name).is_none());
+    let kept: Vec<&str> = others.map(str::trim).filter(|it| !it.is_empty()).collect();
+    kept.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn token<'v>(prefix: &str, value: &'v str) -> Option<&'v str> {
+        let Kind::Header(header) = header("authorization", prefix) else {
+            panic!("it is a header");
+        };
+        let token = header.token(value.as_bytes());
+        token.map(|it| std::str::from_utf8(it).unwrap())
+    }
+
+    #[test]
+    fn a_scheme_is_found_in_any_spelling_that_a_backend_may_accept() {
+        for value in ["Bearer abc", "bEARER abc", "Bearer \t abc ", "Bearer\tabc"] {
+            assert_eq!(token("Bearer ", value), Some("abc"), "{value:?}");
+        }
+        assert_eq!(token("Bearer ", "Bearer"), Some(""));
+        for value in ["Basic abc", "Bearerabc", "", "Bear"] {
+            assert_eq!(token("Bearer ", value), None, "{value:?}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_that_is_no_scheme_is_compared_letter_by_letter() {
+        assert_eq!(token("jwt=", "jwt=abc"), Some("abc"));
+        assert_eq!(token("jwt=", "JWT=abc"), None);
+        assert_eq!(token("", " abc "), Some("abc"));
+        assert_eq!(token("", ""), None);
+    }
+
+    #[test]
+    fn a_parameter_leaves_a_query_and_nothing_else_changes() {
+        for (target, rest) in [
+            ("/a?t=1", "/a"),
+            ("/a?t=1&b=%41+c&&d", "/a?b=%41+c&&d"),
+            ("/a?b&t", "/a?b"),
+            ("/a?%74=1&b=t", "/a?b=t"),
+            ("/a?", "/a?"),
+            ("/a", "/a"),
+        ] {
+            assert_eq!(without_param(target, "t"), rest, "{target}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_leaves_the_others_in_one_line() {
+        let lines = ["a=1; t=2;b".to_owned(), "c=\"x; y\"; t = 3".to_owned()];
+        assert_eq!(without_cookie(&lines, "t"), "a=1; b; c=\"x; y\"");
+        assert_eq!(without_cookie(&["t=2".to_owned()], "t"), "");
+    }
+}

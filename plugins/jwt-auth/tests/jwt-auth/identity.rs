@@ -1,0 +1,92 @@
+//! What the backend learns, which no client can say of itself.
+
+use tidegate_sdk_testing::get;
+use tidegate_sdk_testing::json;
+
+use super::issuer::base64;
+use super::issuer::claims;
+use super::issuer::issuer;
+use super::issuer::start;
+
+#[test]
+fn claims_become_headers_by_their_type() {
+    let mut h = start(&json!({
+        "outputPayloadToHeader": "x-payload",
+        "claimsToHeaders": [
+            {"claim": "sub", "header": "X-User"},
+            {"claim": "level", "header": "x-level"},
+            {"claim": "admin", "header": "x-admin"},
+            {"claim": "org.unit.name", "header": "x-unit"},
+            {"claim": "https://idp.test/team", "header": "x-team"},
+            {"claim": "roles", "header": "x-roles"},
+            {"claim": "nobody", "header": "x-nobody"},
+            {"claim": "sub.name", "header": "x-inside"},
+            {"claim": "null", "header": "x-null"},
+            {"claim": "empty", "header": "x-empty"},
+        ],
+    }));
+    let mut claims = claims(h.unix_time());
+    claims["sub"] = json!("Ädä");
+    claims["level"] = json!(1.5);
+    claims["admin"] = json!(false);
+    claims["org"] = json!({"unit": {"name": "sales, north"}});
+    claims["https://idp.test/team"] = json!("blue");
+    claims["roles"] = json!(["a", {"b": 1}]);
+    claims["null"] = json!(null);
+    claims["empty"] = json!("");
+    let token = issuer().sign("ES256", &claims);
+    let req = get("/")
+        .bearer(&token)
+        .header("x-nobody", "forged")
+        .header("x-inside", "forged")
+        .header("x-null", "forged")
+        .header("x-empty", "forged");
+    assert_eq!(h.send(req).status(), 200);
+    let seen = h.app().requests().pop().unwrap();
+    let get = |name: &str| seen.header(name);
+    assert_eq!(get("x-user").as_deref(), Some("Ädä"));
+    assert_eq!(get("x-level").as_deref(), Some("1.5"));
+    assert_eq!(get("x-admin").as_deref(), Some("false"));
+    assert_eq!(get("x-unit").as_deref(), Some("sales, north"));
+    assert_eq!(get("x-team").as_deref(), Some("blue"));
+    assert_eq!(get("x-roles"), Some(base64("[\"a\",{\"b\":1}]")));
+    assert_eq!(get("x-payload"), Some(base64(claims.to_string())));
+    for name in ["x-nobody", "x-inside", "x-null", "x-empty"] {
+        assert_eq!(get(name), None, "{name}");
+    }
+}
+
+#[test]
+fn no_client_can_say_who_it_is_whatever_else_it_sends() {
+    let mut h = start(&json!({
+        "allowMissing": true,
+        "outputPayloadToHeader": "x-payload",
+        "claimsToHeaders": [
+            {"claim": "sub", "header": "x-user"},
+            {"claim": "groups", "header": "x-groups"},
+        ],
+    }));
+    let forged = |req: tidegate_sdk_testing::Request| {
+        req.header("x-user", "root")
+            .header("X-USER", "root")
+            .header("x-groups", "wheel")
+            .header("x-payload", "e30")
+    };
+    assert_eq!(h.send(forged(get("/"))).status(), 200);
+    let seen = h.app().requests().pop().unwrap();
+    for name in ["x-user", "x-groups", "x-payload"] {
+        assert!(seen.headers().get_all(name).is_empty(), "{name}");
+    }
+    let claims = claims(h.unix_time());
+    let token = issuer().sign("ES256", &claims);
+    for _ in 0..2 {
+        assert_eq!(h.send(forged(get("/").bearer(&token))).status(), 200);
+        let seen = h.app().requests().pop().unwrap();
+        assert_eq!(seen.headers().get_all("x-user"), ["ada"]);
+        assert_eq!(seen.headers().get_all("x-groups"), Vec::<String>::new());
+        assert_eq!(
+            seen.headers().get_all("x-payload"),
+            [base64(claims.to_string())]
+        );
+    }
+}
