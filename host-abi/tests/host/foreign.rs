@@ -370,7 +370,7 @@ fn limits_admit_all_of_a_request_or_none_of_it_and_refuse_what_is_no_limit() {
         limits(4, both),
         limits(0, &[]),
         limits(0, &[(b"none", 0, 1)]),
-        limits(0, &[(&[b'k'; 200], 1, 1); 17]),
+        limits(0, &[(&[b'k'; 200][..], 1, 1); 17]),
         [limits(0, both), vec![0]].concat(),
     ];
     let whole = limits(0, both);
