@@ -32,6 +32,8 @@ mod endings;
 mod examples;
 #[path = "gateway/explain.rs"]
 mod explain;
+#[path = "gateway/ext_auth.rs"]
+mod ext_auth;
 #[path = "gateway/extensions.rs"]
 mod extensions;
 #[path = "gateway/families.rs"]
@@ -70,6 +72,8 @@ mod http2_tls;
 mod injected;
 #[path = "gateway/isolation.rs"]
 mod isolation;
+#[path = "gateway/istio.rs"]
+mod istio;
 #[path = "gateway/lengths.rs"]
 mod lengths;
 #[path = "gateway/local_responses.rs"]

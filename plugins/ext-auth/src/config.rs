@@ -52,7 +52,7 @@ pub struct Config {
     /// in them is removed, unless the service was told it.
     #[config(default = [], max_len = 200, validate = not_all)]
     pub(crate) headers_to_upstream_on_allow: Vec<Name>,
-    /// Headers of a yes whose values are added to what the request has in them, if it has any.
+    /// Headers of a yes whose values are added to what the request has in them.
     #[config(default = [], max_len = 200)]
     pub(crate) headers_to_append_upstream_on_allow: Vec<Name>,
     /// Headers of a yes that are added to the response.

@@ -27,7 +27,7 @@ pub async fn ext_auth(mut req: Request, next: Next, cx: &Cx<Config>) -> Result<R
     remove_claims(&mut req, &all, &passed, &cx.config);
     match passed {
         Passed::Granted(grant) => {
-            grant.apply(&mut req, &all)?;
+            grant.apply(&mut req)?;
             let mut res = next.run(req).await?;
             grant.tell_client(&mut res)?;
             Ok(res)

@@ -57,8 +57,15 @@ impl Verdict {
 
 /// The service's no, for the client.
 fn denial(reply: &Reply, status: u16, config: &Config) -> Deny {
-    let deny = Deny::status(status).body(reply.body());
+    let body = reply.body();
+    let deny = Deny::status(status).body(body);
+    // As Envoy does: what has no body has no type of it, and what says nothing of its type is text.
+    let deny = match body.is_empty() {
+        true => deny,
+        false => deny.header("content-type", "text/plain"),
+    };
     headers(reply)
+        .filter(|(name, _)| name != "content-type" || !body.is_empty())
         .filter(|(name, _)| match &config.headers_to_downstream_on_deny {
             Some(list) => has(list, name) || OF_EVERY_NO.contains(&name.as_str()),
             None => true,
@@ -115,7 +122,7 @@ impl Grant {
     }
 
     /// Edits a request as the service says.
-    pub(crate) fn apply(&self, req: &mut Request, all: &[(String, String)]) -> Result<()> {
+    pub(crate) fn apply(&self, req: &mut Request) -> Result<()> {
         let mut headers = req.headers_mut();
         for (index, (name, value)) in self.set.iter().enumerate() {
             let before = self.set.get(..index).unwrap_or_default();
@@ -127,9 +134,7 @@ impl Grant {
             }
         }
         for (name, value) in &self.append {
-            if all.iter().any(|(it, _)| it.eq_ignore_ascii_case(name)) {
-                headers.append(name, value)?;
-            }
+            headers.append(name, value)?;
         }
         for name in &self.remove {
             headers.remove(name);

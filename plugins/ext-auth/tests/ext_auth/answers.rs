@@ -17,7 +17,7 @@ fn what_a_yes_says_reaches_the_backend_by_the_lists() {
             .header("x-group", "two")
             .header("x-auth-level", "7")
             .header("x-roles", "admin")
-            .header("x-new", "no")
+            .header("x-new", "yes")
             .header("x-other", "no")
             .header(
                 "x-envoy-auth-headers-to-remove",
@@ -41,7 +41,7 @@ fn what_a_yes_says_reaches_the_backend_by_the_lists() {
     assert_eq!(all("x-auth-level"), "7");
     assert_eq!(all("x-auth-admin"), "");
     assert_eq!(all("x-roles"), "user,admin");
-    assert_eq!(all("x-new"), "");
+    assert_eq!(all("x-new"), "yes");
     assert_eq!(all("x-other"), "client");
     assert_eq!(all("x-drop"), "");
     assert_eq!(all("cookie"), "");
