@@ -8,6 +8,7 @@ use tidegate_policy::ip_address;
 
 use crate::principal::Principal;
 use crate::rule::Header;
+use crate::token::Fields;
 use crate::token::Token;
 
 /// Where attributes come from: the host.
@@ -156,13 +157,22 @@ impl<'p> Attributes<'p> {
             if json.is_empty() {
                 return None;
             }
-            let token = Token::read(&json);
+            let token = Token::read(json);
             if token.is_none() {
                 self.unknown.set(Some(Unknown::Token));
             }
             token
         });
         token.as_ref()
+    }
+
+    /// All that the verified token says, if there is one.
+    pub(crate) fn claims(&self) -> Option<&Fields> {
+        let fields = self.token()?.fields();
+        if fields.is_none() {
+            self.unknown.set(Some(Unknown::Token));
+        }
+        fields
     }
 
     /// The address at the other end of the connection.

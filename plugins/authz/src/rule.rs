@@ -15,6 +15,7 @@ use crate::path::PathPattern;
 use crate::principal::ServiceAccount;
 use crate::text::Glob;
 use crate::text::Text;
+use crate::token::Fields;
 use crate::token::RequestPrincipal;
 
 /// One thing that a rule says of requests: an attribute has one of these values.
@@ -133,14 +134,15 @@ impl Test {
     }
 
     fn holds_of_token(&self, of: &Attributes<'_>) -> bool {
-        let Some(token) = of.token() else {
-            return false;
-        };
+        let said = |holds: &dyn Fn(&Fields) -> bool| of.claims().is_some_and(holds);
         match self {
-            Self::RequestPrincipal(wanted) => wanted.iter().any(|it| it.matches(token)),
-            Self::Audience(texts) => token.has("aud", texts),
-            Self::Presenter(texts) => token.has("azp", texts),
-            Self::Claim(path, texts) => token.has_claim(path, texts),
+            Self::RequestPrincipal(wanted) => {
+                let token = of.token();
+                token.is_some_and(|token| wanted.iter().any(|it| it.matches(token)))
+            }
+            Self::Audience(texts) => said(&|it| it.has("aud", texts)),
+            Self::Presenter(texts) => said(&|it| it.has("azp", texts)),
+            Self::Claim(path, texts) => said(&|it| it.has_claim(path, texts)),
             _ => false,
         }
     }

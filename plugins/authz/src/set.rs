@@ -119,7 +119,7 @@ impl Dimension {
             }
             Self::Header(header) => of.header(header).iter().for_each(|it| look(it)),
             Self::Claim(path) => {
-                let claim = of.token().into_iter().flat_map(|it| it.claim(path));
+                let claim = of.claims().into_iter().flat_map(|it| it.claim(path));
                 claim.for_each(|it| look(it.as_bytes()));
             }
         }
