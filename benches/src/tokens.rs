@@ -70,7 +70,7 @@ impl Issuer {
     pub fn token(&self, signed: Signed, number: u32) -> Result<String> {
         // A signature of RSA is longer: the payload makes up for it.
         let (head, roles) = match signed {
-            Signed::Es256 => (r#"{"alg":"ES256","typ":"JWT","kid":"es"}"#, 12),
+            Signed::Es256 => (r#"{"alg":"ES256","typ":"JWT","kid":"es"}"#, 21),
             Signed::Rs256 => (r#"{"alg":"RS256","typ":"JWT","kid":"rs"}"#, 1),
         };
         let roles: Vec<String> = (0..roles).map(|it| format!("\"role-{it}\"")).collect();

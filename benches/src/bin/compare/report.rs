@@ -47,10 +47,15 @@ pub(crate) fn markdown(
             lines.push(String::new());
         }
     }
-    lines.push("## Figures to reach\n".to_owned());
-    lines.extend(figures(cli, all).into_iter().map(|(line, _)| line));
-    lines.extend(failed.iter().map(|what| format!("- FAILED: {what}")));
-    lines.push("\n## Circumstances\n".to_owned());
+    let judged = figures(cli, all).into_iter().map(|(line, _)| line);
+    let failures = failed.iter().map(|what| format!("- FAILED: {what}"));
+    let judged: Vec<String> = judged.chain(failures).collect();
+    if !judged.is_empty() {
+        lines.push("## Figures to reach\n".to_owned());
+        lines.extend(judged);
+        lines.push(String::new());
+    }
+    lines.push("## Circumstances\n".to_owned());
     lines.extend(
         circumstances()
             .into_iter()
