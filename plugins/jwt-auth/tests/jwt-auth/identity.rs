@@ -90,3 +90,18 @@ fn no_client_can_say_who_it_is_whatever_else_it_sends() {
         );
     }
 }
+
+#[test]
+fn a_token_may_be_as_large_as_the_limit() {
+    let mut h = start(&json!({"claimsToHeaders": [{"claim": "sub", "header": "x-user"}]}));
+    let mut claims = claims(h.unix_time());
+    claims["groups"] = json!("x".repeat(11_900));
+    let token = issuer().sign("ES256", &claims);
+    assert!((15_900..16_384).contains(&token.len()), "{}", token.len());
+    for _ in 0..2 {
+        assert_eq!(h.send(get("/").bearer(&token)).status(), 200);
+        let seen = h.app().requests().pop().unwrap();
+        assert_eq!(seen.header("x-user").as_deref(), Some("ada"));
+    }
+    assert_eq!(h.metric("jwt_auth_verifications"), 1);
+}
