@@ -201,12 +201,24 @@ pub fn free_address() -> Result<SocketAddr> {
 /// # Errors
 /// If there is no answer or its status is not 200.
 pub fn probe(address: SocketAddr, path: &str) -> Result<String> {
+    let head = head_of(address, path)?;
+    if !head.starts_with("http/1.1 200") {
+        bail!("answered {:?}", head.lines().next().unwrap_or_default());
+    }
+    Ok(head)
+}
+
+/// The head of the answer to a GET, in lower case, whatever its status.
+///
+/// # Errors
+/// If there is none.
+pub fn head_of(address: SocketAddr, path: &str) -> Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PROBE_LIMIT)?;
     stream.set_read_timeout(Some(PROBE_LIMIT))?;
     write!(stream, "GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n")?;
     let mut answer = Vec::new();
     let mut buffer = [0; 4096];
-    let head = loop {
+    loop {
         let read = stream.read(&mut buffer)?;
         if read == 0 {
             bail!("no head");
@@ -214,13 +226,9 @@ pub fn probe(address: SocketAddr, path: &str) -> Result<String> {
         answer.extend_from_slice(buffer.get(..read).unwrap_or_default());
         let text = String::from_utf8_lossy(&answer);
         if let Some((head, _)) = text.split_once("\r\n\r\n") {
-            break head.to_ascii_lowercase();
+            return Ok(head.to_ascii_lowercase());
         }
-    };
-    if !head.starts_with("http/1.1 200") {
-        bail!("answered {:?}", head.lines().next().unwrap_or_default());
     }
-    Ok(head)
 }
 
 /// Starts something on a core, be it programs or threads. Affinity is inherited, so this thread goes

@@ -72,6 +72,8 @@ mod http2_tls;
 mod injected;
 #[path = "gateway/isolation.rs"]
 mod isolation;
+#[path = "gateway/istio.rs"]
+mod istio;
 #[path = "gateway/lengths.rs"]
 mod lengths;
 #[path = "gateway/local_responses.rs"]

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::task::Poll;
 
+use crate::address;
 use crate::cx::property_text;
 use crate::error::{Error, Result};
 use crate::runtime::side::{Body, Direction};
@@ -12,9 +13,9 @@ use crate::runtime::stream::{Stream, Waiting};
 
 /// A connection of a TCP or TLS listener.
 ///
-/// Until the filter's function returns, nothing passes and the backend is not connected to. It
-/// returns `Ok` to let the connection go on, with the rewriters that it installed, or an error to
-/// close it.
+/// Until the filter's function returns, nothing passes, and unless it calls
+/// [`peek`](Self::peek) the backend is not connected to. It returns `Ok` to let the connection go
+/// on, with the rewriters that it installed, or an error to close it.
 #[derive(Debug)]
 pub struct Connection {
     stream: Rc<Stream>,
@@ -29,7 +30,7 @@ impl Connection {
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
         self.stream.focus();
-        property_text(b"source\0address")?.parse().ok()
+        address::property(b"source\0address")
     }
 
     /// The name that a TLS client asked for, if it did (RFC 6066, 3).
@@ -42,6 +43,9 @@ impl Connection {
     /// What the client has sent, once that is at least `bytes`, or it sends no more. All of it
     /// still goes on afterwards.
     ///
+    /// Hosts read from a client once there is a connection to the backend: this lets them connect.
+    /// The backend gets nothing before the function returns, and what it says first is held, too.
+    ///
     /// A client that waits for the server to speak first sends nothing: put a limit on the wait.
     ///
     /// # Errors
@@ -49,6 +53,7 @@ impl Connection {
     pub async fn peek(&self, bytes: usize) -> Result<Vec<u8>> {
         let stream = &self.stream;
         let side = &stream.request;
+        side.opened.set(true);
         poll_fn(|cx| {
             let size = side.body_size.get();
             if size >= bytes || side.ended.get() {

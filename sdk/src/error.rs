@@ -305,7 +305,7 @@ impl Deny {
         self
     }
 
-    /// Sets a body of bytes; a header says what they are.
+    /// Sets a body of bytes. They are plain text unless a header says another type.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.response.body = Cow::Owned(body.into());
         self

@@ -16,6 +16,7 @@
 //! The same module runs on Tidegate, Envoy, Istio and every other host of Proxy-Wasm 0.2.1. It
 //! knows nothing of the gateway. docs/filters.md is the guide.
 
+mod address;
 pub mod backend;
 pub mod body;
 pub mod cache;

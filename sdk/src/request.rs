@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
+use crate::address;
 use crate::body::{BodyReader, install};
-use crate::cx::property_text;
 use crate::error::{Error, Result};
 use crate::headers::{Headers, HeadersMut};
 use crate::runtime::side::{Body, Direction};
@@ -135,7 +135,7 @@ impl Request {
     #[must_use]
     pub fn client(&self) -> Option<SocketAddr> {
         self.stream.focus();
-        property_text(b"source\0address")?.parse().ok()
+        address::property(b"source\0address")
     }
 
     /// The client's IP address.

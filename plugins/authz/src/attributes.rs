@@ -16,6 +16,8 @@ pub(crate) trait Host {
     fn property(&self, path: &[&str]) -> Option<Vec<u8>>;
     /// The value of a pseudo-header, such as `:path`.
     fn pseudo_header(&self, name: &str) -> Option<Vec<u8>>;
+    /// The values of a header, one for each line.
+    fn header(&self, name: &str) -> Vec<Vec<u8>>;
 }
 
 /// Why a request cannot be decided about.
@@ -34,7 +36,7 @@ pub(crate) struct Attributes<'p> {
     path: Cell<&'p [u8]>,
     method: OnceCell<Vec<u8>>,
     /// The headers that rules ask for, in the order of their numbers.
-    headers: Box<[OnceCell<Option<Vec<u8>>>]>,
+    headers: Box<[OnceCell<Vec<Vec<u8>>>]>,
     authority: OnceCell<Authority>,
     principal: OnceCell<Option<Principal>>,
     is_authenticated: OnceCell<bool>,
@@ -203,11 +205,12 @@ impl<'p> Attributes<'p> {
             .get_or_init(|| self.bytes(&["connection", "requested_server_name"]))
     }
 
-    /// The values of a header as one, joined with commas.
-    pub(crate) fn header(&self, header: &Header) -> Option<&[u8]> {
-        let value = self.headers.get(header.number)?;
-        let value = value.get_or_init(|| self.host.property(&["request", "headers", &header.name]));
-        value.as_deref()
+    /// The values of a header, one for each line; none if it is absent.
+    pub(crate) fn header(&self, header: &Header) -> &[Vec<u8>] {
+        let Some(values) = self.headers.get(header.number) else {
+            return &[];
+        };
+        values.get_or_init(|| self.host.header(&header.name))
     }
 
     fn bytes(&self, path: &[&str]) -> Vec<u8> {

@@ -66,6 +66,18 @@ impl Host for Exchange<'_> {
     fn pseudo_header(&self, name: &str) -> Option<Vec<u8>> {
         self.req.headers().get_bytes(name)
     }
+
+    fn header(&self, name: &str) -> Vec<Vec<u8>> {
+        // One call of the host, unless there may be several lines: those it joins with commas.
+        match self.property(&["request", "headers", name]) {
+            None => Vec::new(),
+            Some(joined) if joined.contains(&b',') => {
+                let lines = self.req.headers().get_all(name).into_iter();
+                lines.map(String::into_bytes).collect()
+            }
+            Some(value) => vec![value],
+        }
+    }
 }
 
 /// The detail is Envoy's, word for word: dashboards and people look for it.

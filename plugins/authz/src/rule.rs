@@ -93,9 +93,10 @@ impl Test {
             Self::Client(blocks) => is_in(blocks, of.client()),
             Self::Destination(blocks) => is_in(blocks, of.destination()),
             Self::Sni(texts) => fits(texts, of.sni()),
-            Self::Header(header, texts) => of
-                .header(header)
-                .is_some_and(|value| texts.contains(&Text::Any) || fits(texts, value)),
+            Self::Header(header, texts) => {
+                let mut values = of.header(header).iter();
+                values.any(|value| texts.contains(&Text::Any) || fits(texts, value))
+            }
             Self::Principal(_)
             | Self::Namespace(_)
             | Self::ServiceAccount(_)

@@ -117,7 +117,7 @@ impl Dimension {
                 let namespace = of.principal().and_then(Principal::namespace);
                 namespace.into_iter().for_each(|it| look(it.as_bytes()));
             }
-            Self::Header(header) => of.header(header).into_iter().for_each(look),
+            Self::Header(header) => of.header(header).iter().for_each(|it| look(it)),
             Self::Claim(path) => {
                 let claim = of.token().into_iter().flat_map(|it| it.claim(path));
                 claim.for_each(|it| look(it.as_bytes()));

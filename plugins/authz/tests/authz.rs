@@ -1,5 +1,7 @@
 //! The same tests run natively, on Tidegate and on Envoy.
 
+#[path = "authz/oracle.rs"]
+mod oracle;
 #[path = "authz/table.rs"]
 mod table;
 
@@ -23,6 +25,16 @@ fn deny_path(path: &str) -> Value {
 #[test]
 fn policies_mean_what_istio_says_of_requests() {
     table::check(include_str!("authz/http.json"));
+}
+
+#[test]
+fn policies_mean_what_envoys_own_filter_does() {
+    for mode in [Mode::Native, Mode::Wasm] {
+        if not_in(mode, "Envoy is asked, which is there in its own mode") {
+            return;
+        }
+    }
+    table::check_with_oracle(include_str!("authz/http.json"));
 }
 
 #[test]

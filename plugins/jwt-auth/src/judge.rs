@@ -19,7 +19,6 @@ use crate::config::Require;
 use crate::flaw::Flaw;
 use crate::flaw::Reason;
 use crate::identity::Identity;
-use crate::keys::Key;
 use crate::places::Found;
 use crate::state::Source;
 use crate::state::State;
@@ -28,6 +27,8 @@ use crate::verify;
 
 /// When a client should try again while there are no keys, in seconds.
 const RETRY_AFTER: &str = "5";
+/// The shortest time that lets others run.
+const BETWEEN_KEYS: Duration = Duration::from_millis(1);
 
 /// A good token, and the number of the place where it was.
 pub(crate) struct Passed {
@@ -164,7 +165,7 @@ async fn signed(cx: &Cx<Config, State>, number: usize, token: &Token<'_>) -> Res
         return Err(Reason::JwksUnavailable.into());
     };
     let generation = source.generation();
-    let flaw = match signed_by(cx, source, token) {
+    let flaw = match signed_by(cx, source, token).await {
         Ok(()) => return Ok(generation),
         Err(flaw) => flaw,
     };
@@ -178,23 +179,37 @@ async fn signed(cx: &Cx<Config, State>, number: usize, token: &Token<'_>) -> Res
     {
         remote.renew(cx).await;
         let generation = source.generation();
-        return signed_by(cx, source, token).map(|()| generation);
+        return signed_by(cx, source, token).await.map(|()| generation);
     }
     Err(flaw)
 }
 
-fn signed_by(cx: &Cx<Config, State>, source: &Source, token: &Token<'_>) -> Result<(), Flaw> {
+async fn signed_by(cx: &Cx<Config, State>, source: &Source, token: &Token<'_>) -> Result<(), Flaw> {
     let Some(keys) = source.keys() else {
         return Err(Reason::JwksUnavailable.into());
     };
     cx.counter("jwt_auth_verifications").add(1);
     let candidates = keys.candidates(token.algorithm, token.key_id.as_deref())?;
-    let has_signed =
-        |key: &&Key| verify::has_signed(token.algorithm, key, token.message, &token.signature);
-    match candidates.iter().any(has_signed) {
-        true => Ok(()),
-        false => Err(Reason::BadSignature.into()),
+    for (number, key) in candidates.into_iter().enumerate() {
+        let by_host = verify::by_host(token.algorithm, key, token.message, &token.signature);
+        let is_good = match by_host {
+            Some(is_good) => is_good,
+            None => {
+                // No callback computes more than one: each may take some milliseconds.
+                if number > 0 {
+                    cx.sleep(BETWEEN_KEYS).await;
+                }
+                let Token {
+                    algorithm, message, ..
+                } = *token;
+                verify::in_module(algorithm, &key.material, message, &token.signature)
+            }
+        };
+        if is_good {
+            return Ok(());
+        }
     }
+    Err(Reason::BadSignature.into())
 }
 
 /// What a client gets whose request is refused (RFC 6750, 3).

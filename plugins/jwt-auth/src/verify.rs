@@ -24,16 +24,15 @@ const SHA384: [u8; 19] =
 const SHA512: [u8; 19] =
     *b"\x30\x51\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x03\x05\x00\x04\x40";
 
-/// Whether `signature` is the one of `message` by a key.
-pub(crate) fn has_signed(
+/// Whether `signature` is the one of `message` by a key; `None` if the host checks no signatures.
+pub(crate) fn by_host(
     algorithm: Algorithm,
     key: &Key,
     message: &[u8],
     signature: &[u8],
-) -> bool {
-    let known = host::Algorithm::named(algorithm.name());
-    let by_host = known.and_then(|it| host::verify(it, &key.for_host, signature, message));
-    by_host.unwrap_or_else(|| in_module(algorithm, &key.material, message, signature))
+) -> Option<bool> {
+    let known = host::Algorithm::named(algorithm.name())?;
+    host::verify(known, &key.for_host, signature, message)
 }
 
 /// Whether `signature` is the one of `message` by a key, computed in the module. A key of another family

@@ -15,6 +15,7 @@ mod suite {
     mod corpus;
     mod identity;
     mod issuer;
+    mod parser;
     mod places;
     mod remote;
     mod rules;

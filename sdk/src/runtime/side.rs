@@ -22,6 +22,8 @@ pub(crate) struct Side {
     pub(crate) begun: Cell<bool>,
     /// The filter lets the headers go on.
     pub(crate) released: Cell<bool>,
+    /// A connection may begin although the filter has not decided: its bytes are held.
+    pub(crate) opened: Cell<bool>,
     /// The host holds something because our last callback told it so.
     pub(crate) held: Cell<Held>,
     /// Its callback runs: what it answers decides, not a host call.
@@ -110,6 +112,7 @@ impl Side {
             direction,
             begun: Cell::new(false),
             released: Cell::new(false),
+            opened: Cell::new(false),
             held: Cell::new(Held::Nothing),
             in_callback: Cell::new(false),
             body_size: Cell::new(0),
@@ -153,7 +156,7 @@ impl Side {
     pub(crate) fn holds(&self, what: Held) -> bool {
         match what {
             Held::Nothing => false,
-            Held::Headers => !self.released.get(),
+            Held::Headers => !self.released.get() && !self.opened.get(),
             Held::Body => !self.released.get() || matches!(*self.body.borrow(), Body::Collect),
         }
     }

@@ -9,6 +9,9 @@ use crate::split::Split;
 /// What answers requests.
 pub(crate) type Handler = Box<dyn FnMut(&Received) -> Reply + Send>;
 
+/// What a server answers to what has come since its last answer; nothing if it awaits more.
+pub(crate) type Server = Box<dyn FnMut(&[u8]) -> Option<Vec<u8>> + Send>;
+
 /// A backend that filters call.
 pub(crate) enum Backend {
     Answers(Handler),
@@ -24,6 +27,10 @@ struct Table {
     app: Handler,
     /// The application answers as soon as it has the headers.
     app_is_early: bool,
+    /// Behind network filters.
+    server: Server,
+    /// What it says first.
+    greeting: Vec<u8>,
     named: BTreeMap<String, Backend>,
     split: Split,
 }
@@ -33,6 +40,8 @@ impl Default for Backends {
         Self(Arc::new(Mutex::new(Table {
             app: Box::new(echo),
             app_is_early: false,
+            server: Box::new(|bytes| Some(bytes.to_vec())),
+            greeting: Vec::new(),
             named: BTreeMap::new(),
             split: Split::AsGiven,
         })))
@@ -45,6 +54,30 @@ impl Backends {
             table.app = app;
             table.app_is_early = early;
         });
+    }
+
+    pub(crate) fn set_server(&self, server: Server) {
+        self.with(|table| table.server = server);
+    }
+
+    pub(crate) fn set_greeting(&self, greeting: Vec<u8>) {
+        self.with(|table| table.greeting = greeting);
+    }
+
+    /// What the server says first, in parts.
+    pub(crate) fn greeting(&self) -> Vec<Vec<u8>> {
+        self.with(|table| table.split.cut(std::slice::from_ref(&table.greeting)))
+    }
+
+    /// What the server answers, in parts; what it has answered to is taken out of `pending`.
+    pub(crate) fn serve(&self, pending: &mut Vec<u8>) -> Vec<Vec<u8>> {
+        self.with(|table| match (table.server)(pending) {
+            Some(answer) => {
+                pending.clear();
+                table.split.cut(&[answer])
+            }
+            None => Vec::new(),
+        })
     }
 
     pub(crate) fn set(&self, name: &str, backend: Backend) {

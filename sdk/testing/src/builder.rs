@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use tidegate_sdk::{Filter, Module};
+use tidegate_sdk::{Definition, Filter, Module, NetworkFilter, NetworkModule};
 use tidegate_sdk_sys::LogLevel;
 
 use crate::backends::{Backend, Backends};
@@ -27,6 +27,8 @@ pub struct Builder {
 /// The same without types of the filter.
 pub(crate) struct Plan {
     pub(crate) name: &'static str,
+    /// It filters connections, not requests.
+    pub(crate) network: bool,
     /// The filter reads bodies while it holds headers.
     pub(crate) stop_iteration: bool,
     /// How many tasks the filter has for ever.
@@ -53,9 +55,18 @@ impl std::fmt::Debug for Builder {
 
 impl Builder {
     pub(crate) fn of<F: Filter>() -> Self {
+        Self::with::<F>(false, || Box::new(Module::<F>::default()))
+    }
+
+    pub(crate) fn of_network<F: NetworkFilter>() -> Self {
+        Self::with::<F>(true, || Box::new(NetworkModule::<F>::default()))
+    }
+
+    fn with<F: Definition>(network: bool, plugin: fn() -> Box<dyn Plugin>) -> Self {
         Self {
             plan: Plan {
                 name: F::NAME,
+                network,
                 stop_iteration: needs_stop_iteration(F::MANIFEST),
                 background: F::JOBS.len(),
                 config: Vec::new(),
@@ -67,7 +78,7 @@ impl Builder {
                 tidegate: true,
                 request_timeout: None,
             },
-            plugin: || Box::new(Module::<F>::default()),
+            plugin,
         }
     }
 
@@ -111,6 +122,20 @@ impl Builder {
     /// body go out at once, the end of it when the request has ended.
     pub fn early_app(self, answer: impl FnMut(&Received) -> Reply + Send + 'static) -> Self {
         self.plan.backends.set_app(Box::new(answer), true);
+        self
+    }
+
+    /// Sets the server behind a network filter: `answer` gets what has come since its last answer,
+    /// and says nothing (`None`) as long as it awaits more. Without one, it sends back what it gets.
+    /// When the client has ended, so does the server.
+    pub fn server(self, answer: impl FnMut(&[u8]) -> Option<Vec<u8>> + Send + 'static) -> Self {
+        self.plan.backends.set_server(Box::new(answer));
+        self
+    }
+
+    /// Sets what the server behind a network filter says before it is asked.
+    pub fn greeting(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.plan.backends.set_greeting(bytes.as_ref().to_vec());
         self
     }
 
@@ -221,11 +246,12 @@ impl Builder {
         }
         let seen = Seen::default();
         let backends = self.plan.backends.clone();
+        let network = self.plan.network;
         let driver = match mode() {
             Mode::Native => native::start(self.plugin, self.plan, &seen)?,
             mode @ (Mode::Wasm | Mode::Envoy) => live::start(mode, self.plan, &seen)?,
         };
-        Ok(Harness::running(driver, seen, backends))
+        Ok(Harness::running(driver, seen, backends, network))
     }
 }
 

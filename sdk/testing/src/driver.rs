@@ -9,9 +9,11 @@ use crate::request::Request;
 pub(crate) trait Driver {
     /// Sends the headers of a request, and what is given of its body.
     fn begin(&mut self, exchange: u32, request: &Request, chunks: Vec<Vec<u8>>);
-    /// Sends more of a request's body.
+    /// Connects to a network filter.
+    fn connect(&mut self, exchange: u32);
+    /// Sends more of a request's body, or on a connection.
     fn chunk(&mut self, exchange: u32, bytes: &[u8]);
-    /// Ends a request's body.
+    /// Ends a request's body, or what a client sends on a connection.
     fn end(&mut self, exchange: u32, trailers: &Fields);
     /// The client goes away.
     fn disconnect(&mut self, exchange: u32);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate_sdk::Filter;
+use tidegate_sdk::{Filter, NetworkFilter};
 use tidegate_sdk_sys::LogLevel;
 
 use crate::answer::Answer;
@@ -18,6 +18,7 @@ use crate::observed::{LogLine, Seen};
 use crate::reply::Received;
 use crate::request::Request;
 use crate::split::Split;
+use crate::wire::Wire;
 
 /// A running plugin.
 ///
@@ -33,6 +34,8 @@ pub(crate) struct Core {
     pub(crate) driver: Box<dyn Driver>,
     pub(crate) seen: Seen,
     backends: Backends,
+    /// The filter is about connections.
+    network: bool,
     last: u32,
 }
 
@@ -53,11 +56,24 @@ impl Harness {
         Builder::of::<F>()
     }
 
-    pub(crate) fn running(driver: Box<dyn Driver>, seen: Seen, backends: Backends) -> Self {
+    /// A harness for a network filter: the name of its function. [`connect`](Self::connect) begins a
+    /// connection.
+    pub fn network<F: NetworkFilter>(filter: F) -> Builder {
+        let _name_only = filter;
+        Builder::of_network::<F>()
+    }
+
+    pub(crate) fn running(
+        driver: Box<dyn Driver>,
+        seen: Seen,
+        backends: Backends,
+        network: bool,
+    ) -> Self {
         let core = Core {
             driver,
             seen: seen.clone(),
             backends,
+            network,
             last: 0,
         };
         Self {
@@ -84,6 +100,9 @@ impl Harness {
     pub fn begin(&mut self, request: Request) -> Exchange {
         let number = {
             let mut core = self.core.borrow_mut();
+            if core.network {
+                fail("a network filter gets connections, not requests: use `connect`");
+            }
             core.last += 1;
             let number = core.last;
             let chunks = core.backends.cut(&request.body);
@@ -101,6 +120,32 @@ impl Harness {
             number
         };
         Exchange::new(Rc::clone(&self.core), number)
+    }
+
+    /// Connects to a network filter, and time stands still.
+    #[track_caller]
+    pub fn connect(&mut self) -> Wire {
+        let number = {
+            let mut core = self.core.borrow_mut();
+            if !core.network {
+                fail("this filter gets requests, not connections: use `send`");
+            }
+            core.last += 1;
+            let number = core.last;
+            core.seen.with(|seen| {
+                seen.answer(number);
+            });
+            core.driver.connect(number);
+            core.driver.settle();
+            number
+        };
+        Wire::new(Rc::clone(&self.core), number)
+    }
+
+    /// What the server behind a network filter got, by connection in order.
+    #[must_use]
+    pub fn connections(&self) -> Vec<Vec<u8>> {
+        self.seen.with(|seen| seen.connections.clone())
     }
 
     /// Lets time go on: timers of the plugin fire, slow backends answer, calls time out.
@@ -228,6 +273,11 @@ impl Harness {
 }
 
 impl Core {
+    /// Bytes in parts, as the harness cuts them.
+    pub(crate) fn cut(&self, bytes: &[Vec<u8>]) -> Vec<Vec<u8>> {
+        self.backends.cut(bytes)
+    }
+
     /// Waits until `done` says yes.
     ///
     /// # Errors

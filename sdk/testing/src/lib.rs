@@ -34,6 +34,7 @@ mod observed;
 mod reply;
 mod request;
 mod split;
+mod wire;
 
 use std::time::Duration;
 
@@ -52,6 +53,7 @@ pub use reply::{Received, Reply};
 pub use request::{Request, delete, get, head, post, put, request};
 pub use serde_json::json;
 pub use tidegate_sdk_sys::LogLevel;
+pub use wire::Wire;
 
 /// So many milliseconds.
 #[must_use]

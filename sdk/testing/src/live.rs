@@ -8,6 +8,7 @@ mod http1;
 mod program;
 mod server;
 mod tidegate;
+mod wire;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -60,7 +61,11 @@ pub(crate) fn start(mode: Mode, plan: Plan, seen: &Seen) -> Result<Box<dyn Drive
         clock: clock.clone(),
     };
     let failed = |error: std::io::Error| format!("no socket for a backend: {error}");
-    let app = servers.app().map_err(failed)?;
+    let app = match plan.network {
+        true => wire::serve(&plan.backends, seen),
+        false => servers.app(),
+    };
+    let app = app.map_err(failed)?;
     let others = servers.others().map_err(failed)?;
     let program: Box<dyn Program> = match mode {
         Mode::Native | Mode::Wasm => Box::new(Tidegate::start(&plan, seen, app, &others)?),
@@ -91,6 +96,20 @@ fn module(name: &str) -> Result<PathBuf, String> {
 }
 
 impl Live {
+    /// A client has begun, or could not.
+    fn began(&mut self, exchange: u32, client: std::io::Result<Client>) {
+        match client {
+            Ok(client) => {
+                self.clients.insert(exchange, client);
+                self.arrive(exchange);
+            }
+            Err(error) => {
+                let why = format!("cannot connect to the program under test: {error}");
+                self.seen.with(|seen| seen.broken = Some(why));
+            }
+        }
+    }
+
     /// Waits until the program has seen an exchange begin: time must not be moved on before.
     fn arrive(&mut self, exchange: u32) {
         let began = Instant::now();
@@ -134,16 +153,14 @@ impl Driver for Live {
         for (name, value) in self.program.more_headers() {
             request.headers.add(&name, value);
         }
-        match Client::begin(address, &self.seen, exchange, &request, &chunks) {
-            Ok(client) => {
-                self.clients.insert(exchange, client);
-                self.arrive(exchange);
-            }
-            Err(error) => {
-                let why = format!("cannot connect to the program under test: {error}");
-                self.seen.with(|seen| seen.broken = Some(why));
-            }
-        }
+        let client = Client::begin(address, &self.seen, exchange, &request, &chunks);
+        self.began(exchange, client);
+    }
+
+    fn connect(&mut self, exchange: u32) {
+        self.waits_since = None;
+        let client = Client::connect(self.program.address(), &self.seen, exchange);
+        self.began(exchange, client);
     }
 
     fn chunk(&mut self, exchange: u32, bytes: &[u8]) {

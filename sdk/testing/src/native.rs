@@ -9,6 +9,7 @@ mod end;
 mod flow;
 mod host;
 mod properties;
+mod server;
 mod state;
 mod trap;
 
@@ -16,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::time::Duration;
 
-use tidegate_sdk::{Filter, Module};
+use tidegate_sdk::{Filter, Module, NetworkFilter, NetworkModule};
 use tidegate_sdk_sys::{Guest, LogLevel, Pairs};
 
 use crate::builder::Plan;
@@ -44,6 +45,12 @@ pub(crate) trait Plugin: Guest {
 }
 
 impl<F: Filter> Plugin for Module<F> {
+    fn live(&self) -> (usize, usize) {
+        Self::live(self)
+    }
+}
+
+impl<F: NetworkFilter> Plugin for NetworkModule<F> {
     fn live(&self) -> (usize, usize) {
         Self::live(self)
     }
@@ -243,8 +250,10 @@ impl Native {
                     let side = it.side(way);
                     side.holds == hold && side.hold != state::Hold::No
                 });
-                if overdue {
-                    self.host_answers(context, 503);
+                match overdue {
+                    true if self.plan.network => self.cut(context),
+                    true => self.host_answers(context, 503),
+                    false => {}
                 }
             }
             Event::TimeOut { context } => self.host_answers(context, 504),
@@ -282,6 +291,19 @@ impl Driver for Native {
         for bytes in chunks {
             self.push(exchange, Item::Data { bytes, end: false });
         }
+        self.patience = self.now() + PATIENCE;
+    }
+
+    fn connect(&mut self, exchange: u32) {
+        self.last_context += 1;
+        let context = self.last_context;
+        let mut stream = Stream::new(exchange, self.now());
+        stream.network = true;
+        // Its beginning stands where headers do.
+        let begins = Item::Headers { end: false };
+        stream.request.incoming.push_back(begins);
+        self.world.state().streams.insert(context, stream);
+        self.call(ROOT, |guest| guest.on_context_create(context, ROOT));
         self.patience = self.now() + PATIENCE;
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Observed {
     pub(crate) answers: BTreeMap<u32, Answer>,
     pub(crate) app: Vec<Received>,
     pub(crate) calls: BTreeMap<String, Vec<Received>>,
+    /// What the server behind a network filter got, by connection.
+    pub(crate) connections: Vec<Vec<u8>>,
     pub(crate) logs: Vec<LogLine>,
     /// Why the test cannot go on, said by a thread of ours.
     pub(crate) broken: Option<String>,

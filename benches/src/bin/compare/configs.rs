@@ -12,6 +12,8 @@ pub(crate) mod tidegate;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use tidegate_benches::tokens::{Issuer, Signed};
+
 use crate::scenario::Scenario;
 
 /// What a configuration is about.
@@ -26,7 +28,7 @@ pub(crate) struct Setting<'a> {
     pub(crate) identity: &'a Identity,
 }
 
-/// The certificate that everybody shows, with its key.
+/// The certificate that everybody shows, with its key, and the token that clients have.
 #[derive(Debug)]
 pub(crate) struct Identity {
     pub(crate) certificate: String,
@@ -35,6 +37,9 @@ pub(crate) struct Identity {
     key_file: PathBuf,
     /// Both in one file, as HAProxy wants it.
     both_file: PathBuf,
+    /// A token of clients, and the keys of who issued it.
+    pub(crate) token: String,
+    pub(crate) jwks: String,
 }
 
 /// The name in the certificate.
@@ -43,6 +48,7 @@ pub(crate) const NAME: &str = "bench.test";
 impl Identity {
     /// A new one; the files are in this folder.
     pub(crate) fn make(folder: &Path) -> anyhow::Result<Self> {
+        let issuer = Issuer::new()?;
         let made = rcgen::generate_simple_self_signed([NAME.to_owned()])?;
         let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
         let identity = Self {
@@ -51,6 +57,8 @@ impl Identity {
             both_file: folder.join("both.pem"),
             certificate,
             key,
+            token: issuer.token(Signed::Es256, 1)?,
+            jwks: issuer.jwks()?,
         };
         std::fs::write(&identity.certificate_file, &identity.certificate)?;
         std::fs::write(&identity.key_file, &identity.key)?;

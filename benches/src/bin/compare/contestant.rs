@@ -12,10 +12,8 @@ use tidegate_benches::places;
 use tidegate_benches::process::{self, Core, Running, free_address};
 
 use crate::configs::{self, Identity, Setting};
+use crate::policy;
 use crate::scenario::Scenario;
-
-/// The filter that all filtered contestants run; it is configured with the name of its headers.
-const FILTER: &str = "set-headers";
 
 /// The proxies that are compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -73,8 +71,11 @@ impl Contestant {
         chosen
             .filter(|proxy| only.contains(proxy))
             .flat_map(|proxy| {
-                let runs = proxy.runs_filters() && scenario.has_filters();
-                let filters = if runs { filters } else { &[0] };
+                let filters = if proxy.runs_filters() {
+                    scenario.filters(filters)
+                } else {
+                    &[0]
+                };
                 filters.iter().map(move |filters| Self {
                     proxy,
                     filters: *filters,
@@ -103,7 +104,7 @@ pub(crate) struct Participant {
 pub(crate) struct Programs {
     found: Vec<(Proxy, PathBuf)>,
     tools: Vec<(&'static str, PathBuf)>,
-    filter: Option<PathBuf>,
+    filters: Vec<(&'static str, PathBuf)>,
 }
 
 /// What a proxy is started with, beside itself.
@@ -119,10 +120,10 @@ pub(crate) struct Stage<'a> {
 }
 
 /// Finds all programs, or says everything that is missing.
-pub(crate) fn find_programs(contestants: &[Contestant]) -> Result<Programs> {
+pub(crate) fn find_programs(contestants: &[(Scenario, Contestant)]) -> Result<Programs> {
     let mut found: Vec<(Proxy, PathBuf)> = Vec::new();
     let mut missing = Vec::new();
-    for Contestant { proxy, .. } in contestants {
+    for (_, Contestant { proxy, .. }) in contestants {
         if found.iter().any(|(it, _)| it == proxy) {
             continue;
         }
@@ -138,18 +139,23 @@ pub(crate) fn find_programs(contestants: &[Contestant]) -> Result<Programs> {
             Err(err) => missing.push(format!("{err:#}")),
         }
     }
-    let needs_filter = contestants.iter().any(|it| it.filters > 0);
-    let filter = needs_filter.then(|| places::filter(FILTER)).transpose();
-    let filter = filter
-        .map_err(|err| missing.push(format!("{err:#}")))
-        .ok()
-        .flatten();
+    let mut filters: Vec<(&'static str, PathBuf)> = Vec::new();
+    let filtered = contestants.iter().filter(|(_, it)| it.filters > 0);
+    for name in filtered.filter_map(|(scenario, _)| scenario.filter()) {
+        if filters.iter().any(|(it, _)| *it == name) {
+            continue;
+        }
+        match places::filter(name) {
+            Ok(path) => filters.push((name, path)),
+            Err(err) => missing.push(format!("{err:#}")),
+        }
+    }
     missing.dedup();
     if missing.is_empty() {
         Ok(Programs {
             found,
             tools,
-            filter,
+            filters,
         })
     } else {
         bail!("{}; `--only` leaves proxies out", missing.join("; "))
@@ -209,6 +215,10 @@ impl Programs {
                     }
                 }
             }
+            other if other.has_policy() && contestant.filters > 0 => {
+                running.wait_until_listens(address)?;
+                policy::refuses(other, address)?;
+            }
             _ => running.wait_until_listens(address)?,
         }
         Ok(Participant {
@@ -261,17 +271,39 @@ impl Programs {
             }
             Proxy::Envoy => {
                 let config = config.with_extension("yaml");
-                let filter = self
-                    .filter
-                    .as_deref()
-                    .map(|path| (path, headers.as_slice()));
-                fs::write(&config, configs::envoy::file(&setting, filter))?;
+                let filters = if contestant.filters > 0 {
+                    self.envoy_filters(&setting, &headers)
+                } else {
+                    String::new()
+                };
+                fs::write(&config, configs::envoy::file(&setting, &filters))?;
                 command.args(["--concurrency", "1", "--disable-hot-restart"]);
                 command.args(["-l", "error", "-c"]).arg(&config);
             }
-            Proxy::Tidegate => self.tidegate(&mut command, &setting, &headers)?,
+            Proxy::Tidegate => {
+                self.tidegate(&mut command, &setting, &headers, contestant.filters > 0)?;
+            }
         }
         Ok(command)
+    }
+
+    fn filter(&self, scenario: Scenario) -> Option<&Path> {
+        let name = scenario.filter()?;
+        let (_, path) = self.filters.iter().find(|(it, _)| *it == name)?;
+        Some(path)
+    }
+
+    fn envoy_filters(&self, setting: &Setting<'_>, headers: &[String]) -> String {
+        if setting.scenario.has_policy() {
+            return policy::envoy(setting);
+        }
+        let Some(module) = self.filter(setting.scenario) else {
+            return String::new();
+        };
+        let filters = headers.iter();
+        filters
+            .map(|header| configs::envoy::wasm_filter(module, header))
+            .collect()
     }
 
     /// By the command line alone where that is enough, else by resources.
@@ -280,12 +312,15 @@ impl Programs {
         command: &mut Command,
         setting: &Setting<'_>,
         headers: &[String],
+        is_filtered: bool,
     ) -> Result<()> {
+        let filter = self.filter(setting.scenario).filter(|_| is_filtered);
         if !matches!(setting.scenario, Scenario::Http | Scenario::Large) {
-            let config = setting
-                .folder
-                .join(format!("{}-tidegate.yaml", setting.scenario));
-            fs::write(&config, configs::tidegate::file(setting))?;
+            let config = setting.folder.join(format!(
+                "{}-tidegate-{}.yaml",
+                setting.scenario, is_filtered
+            ));
+            fs::write(&config, configs::tidegate::file(setting, filter))?;
             command.args(["run", "--workers", "1", "--access-log", "off"]);
             command.args(["--admin", "127.0.0.1:0", "--state-dir", "off", "-c"]);
             command.arg(config);
@@ -294,7 +329,7 @@ impl Programs {
         command.args(["proxy", "--workers", "1", "--access-log", "off"]);
         command.args(["--listen", &setting.address.to_string()]);
         command.args(["--to", &format!("http://{}", setting.origin)]);
-        for (header, filter) in headers.iter().zip(self.filter.iter().cycle()) {
+        for (header, filter) in headers.iter().zip(filter.iter().cycle()) {
             command
                 .arg("--plugin")
                 .arg(filter)

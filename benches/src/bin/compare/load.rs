@@ -35,7 +35,11 @@ impl Load<'_> {
     /// proxy is one of the measurement.
     pub(crate) fn run(&self, to: SocketAddr, seconds: u32) -> Result<f64> {
         let count = match self.scenario {
-            Scenario::Http | Scenario::Large => wrk::run(self, to, seconds)?,
+            Scenario::Http
+            | Scenario::Large
+            | Scenario::Jwt
+            | Scenario::Rbac
+            | Scenario::ExtAuthz => wrk::run(self, to, seconds)?,
             Scenario::Tls | Scenario::H2 | Scenario::Grpc => h2load::run(self, to, seconds)?,
             Scenario::Resumed => resumed::run(self, to, seconds)?,
             Scenario::Websocket => talk::run(self, &talk::Talk::WEBSOCKET, to, seconds)?,

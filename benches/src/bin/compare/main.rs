@@ -8,6 +8,7 @@
 mod configs;
 mod contestant;
 mod load;
+mod policy;
 mod report;
 mod rounds;
 mod scenario;
@@ -92,8 +93,11 @@ impl Cli {
 fn compare(cli: &Cli) -> Result<Outcome> {
     wait::end_on_signals()?;
     let all = cli.scenario.iter();
-    let contestants: Vec<Contestant> = all
-        .flat_map(|scenario| Contestant::all(*scenario, &cli.only, &cli.filters))
+    let contestants: Vec<(Scenario, Contestant)> = all
+        .flat_map(|scenario| {
+            let all = Contestant::all(*scenario, &cli.only, &cli.filters);
+            all.into_iter().map(|it| (*scenario, it))
+        })
         .collect();
     let programs = contestant::find_programs(&contestants)?;
     let versions = programs.versions();
@@ -139,7 +143,7 @@ fn perform(cli: &Cli, scenario: Scenario, programs: &Programs) -> Result<Vec<Ser
     let folder = tempfile::tempdir().context("make a folder for configurations")?;
     let identity = Identity::make(folder.path()).context("make a certificate")?;
     let sizes = cli.sizes(scenario);
-    let path = format!("/{}", sizes.first().unwrap_or(&100));
+    let path = scenario.path(sizes.first().copied().unwrap_or(100));
     let origin = start_origin(scenario, surroundings, folder.path(), &path)?;
     let stage = Stage {
         scenario,

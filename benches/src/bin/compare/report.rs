@@ -144,12 +144,14 @@ fn table(all: &[&Series], unit: Unit) -> Vec<String> {
     lines
 }
 
-/// What one more filter costs: the slope between the fewest and the most.
+/// What one more filter costs: the slope between the fewest and the most. Without any counts for
+/// policies only: elsewhere the first filter brings more along.
 fn filter_costs(all: &[&Series]) -> Vec<String> {
     let cost = |proxy: Proxy| {
         let mut own: Vec<&&Series> = all
             .iter()
-            .filter(|it| it.contestant.proxy == proxy && it.contestant.filters > 0)
+            .filter(|it| it.contestant.proxy == proxy)
+            .filter(|it| it.contestant.filters > 0 || it.scenario.has_policy())
             .collect();
         own.sort_by_key(|it| it.contestant.filters);
         let (few, many) = (own.first()?, own.last()?);

@@ -25,6 +25,12 @@ pub(crate) enum Scenario {
     Websocket,
     /// Bytes over TCP: 64 KiB there and back.
     Tcp,
+    /// HTTP/1.1 with a token that is verified: jwt-auth beside Envoy's own filter.
+    Jwt,
+    /// HTTP/1.1 by a hundred rules: authz beside Envoy's own filter.
+    Rbac,
+    /// HTTP/1.1, each request asked about at a service: ext-auth beside Envoy's own filter.
+    ExtAuthz,
 }
 
 /// A figure to reach: one contestant may cost so many times what another costs.
@@ -57,7 +63,7 @@ const MEBIBYTES: Unit = Unit {
 };
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Http,
         Self::Large,
         Self::Tls,
@@ -66,6 +72,9 @@ impl Scenario {
         Self::Grpc,
         Self::Websocket,
         Self::Tcp,
+        Self::Jwt,
+        Self::Rbac,
+        Self::ExtAuthz,
     ];
 
     /// Who takes part. Not nginx where it would need another module or cannot do it well.
@@ -79,6 +88,7 @@ impl Scenario {
             Self::Websocket | Self::Tcp => {
                 &[Proxy::Floor, Proxy::Haproxy, Proxy::Envoy, Proxy::Tidegate]
             }
+            Self::Jwt | Self::Rbac | Self::ExtAuthz => &[Proxy::Envoy, Proxy::Tidegate],
         }
     }
 
@@ -87,9 +97,39 @@ impl Scenario {
         matches!(self, Self::Tls | Self::Resumed)
     }
 
-    /// Whether it is measured with filters too.
-    pub(crate) const fn has_filters(self) -> bool {
-        matches!(self, Self::Http)
+    /// The filter that Tidegate runs in it, if it is measured with filters too.
+    pub(crate) const fn filter(self) -> Option<&'static str> {
+        match self {
+            // Configured with the name of its headers.
+            Self::Http => Some("set-headers"),
+            Self::Jwt => Some("jwt-auth"),
+            Self::Rbac => Some("authz"),
+            Self::ExtAuthz => Some("ext-auth"),
+            _ => None,
+        }
+    }
+
+    /// Whether it compares a policy filter with Envoy's own.
+    pub(crate) const fn has_policy(self) -> bool {
+        matches!(self, Self::Jwt | Self::Rbac | Self::ExtAuthz)
+    }
+
+    /// How many filters contestants that can run some have, of those that were asked for.
+    pub(crate) const fn filters(self, asked: &[u32]) -> &[u32] {
+        match self {
+            Self::Http => asked,
+            Self::Jwt | Self::Rbac | Self::ExtAuthz => &[0, 1],
+            _ => &[0],
+        }
+    }
+
+    /// What is asked for where the path says how many bytes are wanted.
+    pub(crate) fn path(self, bytes: u32) -> String {
+        if self.has_policy() {
+            format!("/{bytes}/orders/42")
+        } else {
+            format!("/{bytes}")
+        }
     }
 
     /// The size of responses where the command line does not say: bytes of a body.
@@ -134,6 +174,17 @@ impl Scenario {
             Self::Tcp => {
                 "TCP, 64 KiB there and 64 KiB back, on 16 connections; a MiB counts once for both ways"
             }
+            Self::Jwt => {
+                "HTTP/1.1 GET with 12 headers and an ES256 token of 700 bytes (wrk); both filters have \
+                 verified it before, remember that, and tell the origin its subject"
+            }
+            Self::Rbac => {
+                "HTTP/1.1 GET with 12 headers (wrk); the last of a hundred rules, by method and path, \
+                 allows it"
+            }
+            Self::ExtAuthz => {
+                "HTTP/1.1 GET with 12 headers (wrk); an HTTP service allows each of them"
+            }
         }
     }
 
@@ -160,6 +211,8 @@ impl Scenario {
             Self::Grpc => vec![figure("gRPC unary, × Envoy", Proxy::Envoy, 0.6)],
             Self::Websocket => vec![figure("WebSocket messages, × HAProxy", Proxy::Haproxy, 1.1)],
             Self::Tcp => vec![figure("TCP bytes, × HAProxy", Proxy::Haproxy, 1.1)],
+            // What the filters add is a goal of `cargo xtask bench`.
+            Self::Jwt | Self::Rbac | Self::ExtAuthz => vec![],
         }
     }
 }
@@ -185,6 +238,9 @@ impl fmt::Display for Scenario {
             Self::Grpc => "grpc",
             Self::Websocket => "websocket",
             Self::Tcp => "tcp",
+            Self::Jwt => "jwt",
+            Self::Rbac => "rbac",
+            Self::ExtAuthz => "ext-authz",
         })
     }
 }

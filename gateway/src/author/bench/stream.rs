@@ -1,5 +1,7 @@
 //! Streams in memory, all alike, that a filter is shown one after the other.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use tidegate_host_abi::BodyBuffer;
 use tidegate_host_abi::ContextId;
@@ -42,6 +44,12 @@ const RESPONSE: [(&str, &str); 5] = [
 ];
 
 type Fields = Vec<(Bytes, Bytes)>;
+
+/// The value of a field as the property of that name; names are lower case here.
+fn value<'a>(fields: &'a Fields, name: &[u8]) -> Option<PropertyValue<'a>> {
+    let (_, value) = fields.iter().find(|(known, _)| known == name)?;
+    Some(PropertyValue::Bytes(Cow::Borrowed(value)))
+}
 
 /// One stream.
 #[derive(Debug)]
@@ -217,8 +225,29 @@ impl StreamHost for Stream {
         })
     }
 
-    fn property(&self, _: &Property<'_>) -> Option<PropertyValue<'_>> {
-        None
+    fn property(&self, property: &Property<'_>) -> Option<PropertyValue<'_>> {
+        let text = |text: &'static str| Some(PropertyValue::Bytes(Cow::Borrowed(text.as_bytes())));
+        match property {
+            Property::RequestHeader(name) => value(&self.request, name),
+            Property::ResponseHeader(name) => value(&self.response, name),
+            Property::RequestPath => value(&self.request, b":path"),
+            Property::RequestUrlPath => text("/cart/items"),
+            Property::RequestQuery => text("page=2"),
+            Property::RequestHost => value(&self.request, b":authority"),
+            Property::RequestScheme => value(&self.request, b":scheme"),
+            Property::RequestMethod => value(&self.request, b":method"),
+            Property::RequestUserAgent => value(&self.request, b"user-agent"),
+            Property::RequestId => value(&self.request, b"x-request-id"),
+            Property::RequestProtocol => text("HTTP/1.1"),
+            Property::ResponseCode => Some(PropertyValue::Int(200)),
+            Property::SourceAddress => text("192.0.2.7:51234"),
+            Property::SourcePort => Some(PropertyValue::Int(51_234)),
+            Property::DestinationAddress => text("198.51.100.1:80"),
+            Property::DestinationPort => Some(PropertyValue::Int(80)),
+            Property::ConnectionMtls => Some(PropertyValue::Bool(false)),
+            Property::FilterState(b"tidegate.peer_address") => text("192.0.2.7:51234"),
+            _ => None,
+        }
     }
 
     fn set_property(&mut self, _: &[u8], _: &[u8]) {}

@@ -39,6 +39,8 @@ pub(super) struct Plan {
     pub(super) app: SocketAddr,
     /// Backends that it can call.
     pub(super) backends: BTreeMap<String, SocketAddr>,
+    /// Whether it filters connections, not requests.
+    pub(super) network: bool,
     pub(super) stop_iteration: bool,
     /// Functions of the ABI that it may not call.
     pub(super) denied: Vec<String>,

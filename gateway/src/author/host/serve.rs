@@ -19,6 +19,7 @@ use tidegate_core::defaults::Timeouts;
 use tidegate_core::host::HostMap;
 use tidegate_core::host::HostPattern;
 use tidegate_core::route::RouteTimeouts;
+use tidegate_core::route::WeightedBackend;
 use tidegate_core::snapshot::AccessLog;
 use tidegate_core::snapshot::Backends;
 use tidegate_core::snapshot::Bind;
@@ -27,12 +28,15 @@ use tidegate_core::snapshot::PluginId;
 use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Protocol;
 use tidegate_core::snapshot::Snapshot;
+use tidegate_core::tcp::DEFAULT_IDLE;
+use tidegate_core::tcp::TcpRule;
 use tidegate_host_abi::Engine;
 use tidegate_host_abi::EngineConfig;
 use tidegate_host_abi::Limits;
 use tidegate_host_abi::LogLevel;
 use tidegate_host_abi::Module;
 use tidegate_host_abi::Plugin;
+use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::PluginSpec;
 use tidegate_proxy::Callable;
 use tidegate_proxy::Gateway;
@@ -165,6 +169,11 @@ fn plugin(file: &Path, plan: &Plan) -> anyhow::Result<Plugin> {
         name: code.name,
         config: plan.config.clone().into(),
         stop_iteration: Some(plan.stop_iteration),
+        kind: if plan.network {
+            PluginKind::Network
+        } else {
+            PluginKind::Http
+        },
         allowed: allowed(&plan.denied),
         limits: Limits {
             call_timeout: CALL_TIMEOUT,
@@ -203,6 +212,21 @@ fn generation(plan: &Plan, plugin: Arc<Plugin>) -> Generation {
         ..RouteTimeouts::default()
     };
     let chain = vec![PluginId(0)];
+    let protocol = if plan.network {
+        Protocol::Tcp(Arc::new(TcpRule {
+            name: Arc::from(NAME),
+            listener: Arc::from(NAME),
+            plugins: chain.clone(),
+            backends: vec![WeightedBackend {
+                weight: 1,
+                backend: Some(app),
+                filters: Vec::new(),
+            }],
+            idle: DEFAULT_IDLE,
+        }))
+    } else {
+        Protocol::Http
+    };
     let listener = Listener::to_one_backend_within(NAME, chain, app, limits);
     let listener = Arc::new(listener);
     let mut listeners = HostMap::default();
@@ -215,7 +239,7 @@ fn generation(plan: &Plan, plugin: Arc<Plugin>) -> Generation {
         timeouts,
         sizes,
         access_log: AccessLog::Off,
-        protocol: Protocol::Http,
+        protocol,
         proxy_protocol: false,
         listeners,
     };

@@ -2,34 +2,53 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Map;
 use serde_json::Value;
+
+/// Fields that the table has, and where.
+type Seen<'a> = Vec<(String, &'a Map<String, Value>)>;
 
 /// The table of a schema.
 pub(super) fn of(schema: &Value) -> String {
     let mut table =
         String::from("| field | type | default | limits | meaning |\n|---|---|---|---|---|\n");
-    rows(schema, "", &mut table);
+    rows(schema, "", &mut Vec::new(), &mut table);
     table
 }
 
-/// The rows of what a value holds.
-fn rows(schema: &Value, path: &str, table: &mut String) {
+/// The rows of what a value holds. Fields that were told before are not told again.
+fn rows<'a>(schema: &'a Value, path: &str, seen: &mut Seen<'a>, table: &mut String) {
     if let Some(items) = schema.get("items") {
-        return rows(items, &format!("{path}[]"), table);
+        return rows(items, &format!("{path}[]"), seen, table);
     }
     if let Some(values) = schema
         .get("additionalProperties")
         .filter(|it| it.is_object())
     {
-        return rows(values, &format!("{path}.*"), table);
+        return rows(values, &format!("{path}.*"), seen, table);
     }
     for variant in list(schema, "oneOf") {
-        rows(variant, path, table);
+        rows(variant, path, seen, table);
     }
     let Some(fields) = schema.get("properties").and_then(Value::as_object) else {
         return;
     };
     let is_choice = path_is_choice(schema);
+    if fields.len() > 2 {
+        if let Some((other, _)) = seen
+            .iter()
+            .find(|(_, all)| fields.iter().all(|it| all.get(it.0) == Some(it.1)))
+        {
+            writeln!(table, "| `{path}.…` | | | | fields as {other} |").expect("a string");
+            return;
+        }
+        let here = if path.is_empty() {
+            "at the top".to_owned()
+        } else {
+            format!("those of `{path}`")
+        };
+        seen.push((here, fields));
+    }
     for (name, field) in fields {
         let path = match path {
             "" => name.clone(),
@@ -37,7 +56,7 @@ fn rows(schema: &Value, path: &str, table: &mut String) {
         };
         let required = !is_choice && list(schema, "required").any(|it| it == name);
         row(&path, field, required, table);
-        rows(field, &path, table);
+        rows(field, &path, seen, table);
     }
 }
 
@@ -98,8 +117,13 @@ fn kind(field: &Value) -> String {
         }
         return names.join(" or ");
     }
+    let is_array = |kind: &Value| match kind {
+        Value::String(name) => name == "array",
+        Value::Array(names) => names.iter().any(|it| it == "array"),
+        _ => false,
+    };
     match field.get("type") {
-        Some(Value::String(name)) if name == "array" => match field.get("items") {
+        Some(kinds) if is_array(kinds) => match field.get("items") {
             Some(items) => format!("list of {}", kind(items)),
             None => "list".to_owned(),
         },
@@ -118,11 +142,11 @@ fn kind(field: &Value) -> String {
 fn limits(field: &Value) -> Vec<String> {
     let mut limits = Vec::new();
     let time = |name| field.get(name).and_then(Value::as_u64).map(duration);
-    let number = |name| {
-        field
-            .get(name)
-            .filter(|it| it.is_number())
-            .map(Value::to_string)
+    let is_size = text(field, "format") == "tidegate-size";
+    let number = |name| match field.get(name) {
+        Some(Value::Number(bytes)) if is_size => bytes.as_u64().map(size),
+        Some(Value::Number(number)) => Some(number.to_string()),
+        _ => None,
     };
     for (least, most, unit) in [
         (time("x-tidegate-minimum"), time("x-tidegate-maximum"), ""),
@@ -159,6 +183,16 @@ fn duration(millis: u64) -> String {
         }
     }
     format!("{millis}ms")
+}
+
+/// Bytes as people write them.
+fn size(bytes: u64) -> String {
+    for (unit, length) in [("MiB", 1 << 20), ("KiB", 1 << 10)] {
+        if bytes >= length && bytes.is_multiple_of(length) {
+            return format!("{}{unit}", bytes / length);
+        }
+    }
+    format!("{bytes}B")
 }
 
 fn list<'a>(schema: &'a Value, name: &str) -> impl Iterator<Item = &'a Value> {

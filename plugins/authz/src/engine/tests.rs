@@ -18,7 +18,7 @@ struct Known {
     method: &'static str,
     path: String,
     host: &'static str,
-    team: Option<&'static str>,
+    teams: Vec<&'static str>,
     principal: Option<&'static str>,
     group: Option<&'static str>,
     client: &'static str,
@@ -27,7 +27,6 @@ struct Known {
 impl Host for Known {
     fn property(&self, path: &[&str]) -> Option<Vec<u8>> {
         let text = match path {
-            ["request", "headers", "x-team"] => self.team?.to_owned(),
             ["connection", "uri_san_peer_certificate"] => self.principal?.to_owned(),
             ["source", "address"] => self.client.to_owned(),
             ["tidegate.auth.jwt"] => {
@@ -48,6 +47,11 @@ impl Host for Known {
         };
         Some(text.as_bytes().to_vec())
     }
+
+    fn header(&self, name: &str) -> Vec<Vec<u8>> {
+        let teams = self.teams.iter().filter(|_| name == "x-team");
+        teams.map(|it| it.as_bytes().to_vec()).collect()
+    }
 }
 
 fn a_request() -> impl Strategy<Value = Known> {
@@ -59,7 +63,7 @@ fn a_request() -> impl Strategy<Value = Known> {
         select(vec!["GET", "PUT"]),
         path,
         select(vec!["a.test", "B.test:80", "c.a.test"]),
-        of(select(vec!["red", "redder", "blue"])),
+        vec(select(vec!["red", "redder", "blue"]), 0..3),
         of(select(vec![
             "spiffe://td/ns/a/sa/x",
             "spiffe://td/ns/b/sa/x",
@@ -68,11 +72,11 @@ fn a_request() -> impl Strategy<Value = Known> {
         select(vec!["10.0.0.1:1", "10.1.0.1:1", "[::1]:1"]),
     )
         .prop_map(
-            |(method, path, host, team, principal, group, client)| Known {
+            |(method, path, host, teams, principal, group, client)| Known {
                 method,
                 path: format!("/{}", path.join("/")),
                 host,
-                team,
+                teams,
                 principal,
                 group,
                 client,

@@ -70,7 +70,7 @@ fn no_bit_of_a_signature_or_text_can_be_changed() {
             |text: &str, signature: &[u8]| verifies(algorithm, &vector.key, text, signature);
         assert!(check(text, &signature), "{}", vector.what);
         assert!(!check(&text[1..], &signature), "{}", vector.what);
-        for byte in (0..signature.len()).step_by(7) {
+        for byte in (0..signature.len()).step_by(31) {
             let mut changed = signature.clone();
             changed[byte] ^= 1 << (byte % 8);
             assert!(!check(text, &changed), "{} byte {byte}", vector.what);

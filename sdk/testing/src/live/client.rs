@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use crate::answer::End;
 use crate::fields::Fields;
 use crate::live::http1::{self, Framing};
+use crate::live::wire;
 use crate::observed::Seen;
 use crate::request::Request;
 
@@ -13,6 +14,8 @@ use crate::request::Request;
 pub(super) struct Client {
     stream: TcpStream,
     chunked: bool,
+    /// It sends bytes, not a request.
+    wire: bool,
 }
 
 impl Client {
@@ -45,7 +48,11 @@ impl Client {
             };
             seen.with(|seen| seen.answer(exchange).end = end);
         });
-        let mut client = Self { stream, chunked };
+        let mut client = Self {
+            stream,
+            chunked,
+            wire: false,
+        };
         let start = format!("{} {} HTTP/1.1", request.method, request.path);
         // Whoever answers early may close: the answer says what became of it.
         http1::write_head(&mut client.stream, &start, &fields).ok();
@@ -55,14 +62,25 @@ impl Client {
         Ok(client)
     }
 
-    /// Sends more of the body.
+    /// Connects to a network filter.
+    pub(super) fn connect(address: SocketAddr, seen: &Seen, exchange: u32) -> io::Result<Self> {
+        Ok(Self {
+            stream: wire::connect(address, seen, exchange)?,
+            chunked: false,
+            wire: true,
+        })
+    }
+
+    /// Sends more of the body, or on the connection.
     pub(super) fn chunk(&mut self, bytes: &[u8]) {
         http1::write_part(&mut self.stream, self.chunked, bytes).ok();
     }
 
-    /// Ends the body.
+    /// Ends the body, or what it sends.
     pub(super) fn end(&mut self, trailers: &Fields) {
-        if self.chunked {
+        if self.wire {
+            self.stream.shutdown(Shutdown::Write).ok();
+        } else if self.chunked {
             http1::write_end(&mut self.stream, trailers).ok();
         }
     }

@@ -94,6 +94,7 @@ fn start_order(plan: &Plan, app: SocketAddr, backends: &[(String, SocketAddr)]) 
         "config": plan.config,
         "app": app,
         "backends": backends,
+        "network": plan.network,
         "stopIteration": plan.stop_iteration,
         "denied": plan.denied,
         "properties": plan.properties,

@@ -10,6 +10,9 @@ use crate::native::state::{Hold, Item, Local, ROOT, Side, Way, fields, find, pai
 use crate::native::{Event, Native, PATIENCE};
 use crate::reply::{Course, Received, Reply};
 
+/// Whoever closes a connection is the other side to the host (`proxy_peer_type_t`).
+const PEER: u32 = 2;
+
 impl Native {
     /// Lets headers go on to whoever is next, unless they have.
     pub(super) fn forward_headers(&mut self, context: u32, way: Way, end: bool) {
@@ -25,6 +28,8 @@ impl Native {
             return;
         };
         match way {
+            Way::Request if self.plan.network => self.server_connects(context),
+            Way::Response if self.plan.network => {}
             Way::Request => self.app_gets_headers(context, &headers),
             Way::Response => self.seen.with(|seen| {
                 let answer = seen.answer(exchange);
@@ -46,7 +51,13 @@ impl Native {
         let Some((exchange, app)) = place else {
             return;
         };
+        let network = self.plan.network;
         self.seen.with(|seen| match way {
+            Way::Request if network => {
+                if let Some(known) = app.and_then(|at| seen.connections.get_mut(at)) {
+                    known.extend_from_slice(bytes);
+                }
+            }
             Way::Request => {
                 if let Some(request) = app.and_then(|at| seen.app.get_mut(at)) {
                     request.body.extend_from_slice(bytes);
@@ -54,6 +65,9 @@ impl Native {
             }
             Way::Response => seen.answer(exchange).body.extend_from_slice(bytes),
         });
+        if network && way == Way::Request && !bytes.is_empty() {
+            self.server_gets(context, bytes);
+        }
         if end {
             self.finish_side(context, way);
         }
@@ -98,6 +112,7 @@ impl Native {
             return;
         }
         match way {
+            Way::Request if self.plan.network => self.server_says(context, &[], true),
             Way::Request => self.app_has_all(context),
             Way::Response => {
                 self.seen
@@ -304,6 +319,9 @@ impl Native {
         let known = self.with_stream(context, |stream| !std::mem::replace(&mut stream.over, true));
         if known != Some(true) {
             return;
+        }
+        if self.plan.network {
+            self.call(context, |guest| guest.on_downstream_close(context, PEER));
         }
         self.call(context, |guest| guest.on_done(context));
         if self.with_stream(context, |_| ()).is_some() {

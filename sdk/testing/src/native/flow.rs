@@ -111,12 +111,14 @@ impl Native {
             side.headers.len()
         });
         let count = count.unwrap_or_default();
+        let network = self.plan.network;
         let action = self.call(context, |guest| match way {
+            _ if network => guest.on_new_connection(context),
             Way::Request => guest.on_request_headers(context, count, end),
             Way::Response => guest.on_response_headers(context, count, end),
         });
         let hold = match end {
-            false if self.plan.stop_iteration => Hold::HeadersOfBody,
+            false if self.plan.stop_iteration && !network => Hold::HeadersOfBody,
             _ => Hold::Headers,
         };
         self.decide(context, way, action, hold);
@@ -131,7 +133,10 @@ impl Native {
             side.body.len()
         });
         let size = size.unwrap_or_default();
+        let network = self.plan.network;
         let action = self.call(context, |guest| match way {
+            Way::Request if network => guest.on_downstream_data(context, size, end),
+            Way::Response if network => guest.on_upstream_data(context, size, end),
             Way::Request => guest.on_request_body(context, size, end),
             Way::Response => guest.on_response_body(context, size, end),
         });
@@ -173,14 +178,17 @@ impl Native {
     }
 
     fn hold(&mut self, context: u32, way: Way, hold: Hold) {
+        let network = self.plan.network;
         let held = self.with_stream(context, |stream| {
             let side = stream.side_mut(way);
             side.hold = hold;
             side.holds += 1;
             // The end of a body that is collected is up to its sender.
             let waits_for_sender = matches!(hold, Hold::Body | Hold::HeadersOfBody);
-            let limited = !waits_for_sender || side.end_shown;
-            (side.holds, limited, side.body.len() > BUFFER_LIMIT)
+            let limited = !waits_for_sender || side.end_shown || network;
+            // Of a connection that is full nothing more is read.
+            let overflow = side.body.len() > BUFFER_LIMIT && !network;
+            (side.holds, limited, overflow)
         });
         let Some((number, limited, overflow)) = held else {
             return;

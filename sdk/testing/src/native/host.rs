@@ -113,8 +113,8 @@ impl State {
 
 const fn body_of(buffer: BufferType) -> Option<Way> {
     match buffer {
-        BufferType::RequestBody => Some(Way::Request),
-        BufferType::ResponseBody => Some(Way::Response),
+        BufferType::RequestBody | BufferType::DownstreamData => Some(Way::Request),
+        BufferType::ResponseBody | BufferType::UpstreamData => Some(Way::Response),
         _ => None,
     }
 }
@@ -283,7 +283,10 @@ impl Host for World {
         let way = match stream {
             StreamType::Request => Way::Request,
             StreamType::Response => Way::Response,
+            StreamType::Downstream if state.stream().is_some_and(|it| it.network) => Way::Request,
             StreamType::Downstream => return Ok(()),
+            StreamType::Upstream if state.tidegate => Way::Response,
+            // Envoy's answer.
             StreamType::Upstream => return Err(Status::UNIMPLEMENTED),
         };
         if let Some(stream) = state.stream() {

@@ -92,7 +92,11 @@ pub(super) struct Stream {
     pub(super) began: u64,
     pub(super) request: Side,
     pub(super) response: Side,
-    /// Its place among the requests that the application got.
+    /// It is a connection: bytes both ways, without headers.
+    pub(super) network: bool,
+    /// What the server behind a network filter has not answered yet.
+    pub(super) unanswered: Vec<u8>,
+    /// Its place among the requests that the application got, or the connections of the server.
     pub(super) app: Option<usize>,
     /// The end of an answer that came before the request had ended.
     pub(super) early: Option<Reply>,
@@ -186,6 +190,8 @@ impl Stream {
             began,
             request: Side::default(),
             response: Side::default(),
+            network: false,
+            unanswered: Vec::new(),
             app: None,
             early: None,
             local: None,

@@ -7,11 +7,11 @@ use std::path::Path;
 use crate::configs::Setting;
 use crate::scenario::Scenario;
 
-/// The whole file.
-pub(crate) fn file(setting: &Setting<'_>, filter: Option<(&Path, &[String])>) -> String {
+/// The whole file, with filters as they stand in front of the router.
+pub(crate) fn file(setting: &Setting<'_>, filters: &str) -> String {
     let network_filter = match setting.scenario {
         Scenario::Tcp => TCP_PROXY.to_owned(),
-        _ => connection_manager(setting.scenario, filter),
+        _ => connection_manager(setting.scenario, filters),
     };
     let (address, cluster) = (address(setting.address), cluster(setting));
     let tls = if setting.scenario.has_tls() {
@@ -38,7 +38,7 @@ const TCP_PROXY: &str = "      - name: envoy.filters.network.tcp_proxy
           cluster: origin
 ";
 
-fn connection_manager(scenario: Scenario, filter: Option<(&Path, &[String])>) -> String {
+fn connection_manager(scenario: Scenario, filters: &str) -> String {
     let codec = match scenario {
         Scenario::H2 | Scenario::Grpc => "HTTP2",
         _ => "HTTP1",
@@ -46,13 +46,6 @@ fn connection_manager(scenario: Scenario, filter: Option<(&Path, &[String])>) ->
     let upgrades = match scenario {
         Scenario::Websocket => "\n          upgrade_configs: [{ upgrade_type: websocket }]",
         _ => "",
-    };
-    let filters: String = match filter {
-        None => String::new(),
-        Some((module, headers)) => headers
-            .iter()
-            .map(|header| wasm_filter(module, header))
-            .collect(),
     };
     format!(
         "      - name: envoy.filters.network.http_connection_manager
@@ -135,7 +128,8 @@ fn address(address: SocketAddr) -> String {
     format!("{{ socket_address: {{ address: {host}, port_value: {port} }} }}")
 }
 
-fn wasm_filter(module: &Path, header: &str) -> String {
+/// One filter that sets headers of this name.
+pub(crate) fn wasm_filter(module: &Path, header: &str) -> String {
     let module = module.display();
     format!(
         "

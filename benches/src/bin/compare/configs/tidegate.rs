@@ -1,18 +1,25 @@
 //! Tidegate, where the command line alone does not say it: resources of the Gateway API.
 
+use std::path::Path;
+
 use crate::configs::Setting;
+use crate::policy;
 use crate::scenario::Scenario;
 
-/// The resources, all in one file.
-pub(crate) fn file(setting: &Setting<'_>) -> String {
+/// The resources, all in one file, with a filter of a policy if there is one.
+pub(crate) fn file(setting: &Setting<'_>, filter: Option<&Path>) -> String {
     let (ip, port) = (setting.address.ip(), setting.address.port());
     let (protocol, route, version) = match setting.scenario {
         Scenario::Tls | Scenario::Resumed => ("HTTPS", "HTTPRoute", "v1"),
         Scenario::Grpc => ("HTTP", "GRPCRoute", "v1"),
         Scenario::Tcp => ("TCP", "TCPRoute", "v1alpha2"),
-        Scenario::Http | Scenario::Large | Scenario::H2 | Scenario::Websocket => {
-            ("HTTP", "HTTPRoute", "v1")
-        }
+        Scenario::Http
+        | Scenario::Large
+        | Scenario::H2
+        | Scenario::Websocket
+        | Scenario::Jwt
+        | Scenario::Rbac
+        | Scenario::ExtAuthz => ("HTTP", "HTTPRoute", "v1"),
     };
     let (tls, secret) = if setting.scenario.has_tls() {
         (
@@ -23,6 +30,7 @@ pub(crate) fn file(setting: &Setting<'_>) -> String {
         ("", String::new())
     };
     let origin = setting.origin;
+    let plugin = filter.map_or_else(String::new, |module| policy::tidegate(setting, module));
     format!(
         "apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -43,7 +51,7 @@ apiVersion: tidegate.dev/v1alpha1
 kind: Backend
 metadata: {{ name: origin }}
 spec: {{ endpoints: [{{ address: \"{origin}\" }}] }}
-{secret}"
+{secret}{plugin}"
     )
 }
 

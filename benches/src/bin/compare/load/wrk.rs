@@ -9,13 +9,19 @@ use tidegate_benches::places;
 use tidegate_benches::process::output;
 
 use crate::load::{Load, PATIENCE};
+use crate::policy;
 
 /// Puts load on a proxy and returns how many requests it answered.
 pub(super) fn run(load: &Load<'_>, to: SocketAddr, seconds: u32) -> Result<u64> {
     let mut command = Command::new(places::installed("wrk")?);
     command.args(["-t1", "-c", &load.connections.to_string()]);
     command.args(["-d", &format!("{seconds}s"), "--timeout", "10s"]);
-    command.arg(format!("http://{to}/{}", load.bytes));
+    if load.scenario.has_policy() {
+        for (name, value) in policy::headers(load.identity) {
+            command.args(["-H", &format!("{name}: {value}")]);
+        }
+    }
+    command.arg(format!("http://{to}{}", load.scenario.path(load.bytes)));
     let limit = Duration::from_secs(seconds.into()) + PATIENCE;
     answered(&output(&mut command, load.core, limit)?)
 }

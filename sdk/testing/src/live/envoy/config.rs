@@ -73,6 +73,11 @@ const FUNCTIONS: &[&str] = &[
     "proxy_on_response_headers",
     "proxy_on_response_body",
     "proxy_on_response_trailers",
+    "proxy_on_new_connection",
+    "proxy_on_downstream_data",
+    "proxy_on_downstream_connection_close",
+    "proxy_on_upstream_data",
+    "proxy_on_upstream_connection_close",
     "proxy_on_done",
     "proxy_on_log",
     "proxy_on_delete",
@@ -99,14 +104,29 @@ pub(super) fn file(
             "listeners": [{
                 "name": "tested",
                 "address": address(SocketAddr::from(([127, 0, 0, 1], 0))),
-                "filter_chains": [{"filters": [{
-                    "name": "envoy.filters.network.http_connection_manager",
-                    "typed_config": manager(plan, module, front),
-                }]}],
+                "filter_chains": [{"filters": connection_filters(plan, module, front)}],
             }],
             "clusters": clusters,
         },
     })
+}
+
+/// The filters of connections.
+fn connection_filters(plan: &Plan, module: &Path, front: Option<&Path>) -> Value {
+    if !plan.network {
+        return json!([{
+            "name": "envoy.filters.network.http_connection_manager",
+            "typed_config": manager(plan, module, front),
+        }]);
+    }
+    json!([
+        {"name": plan.name, "typed_config": wasm(plan, module)},
+        {"name": "envoy.filters.network.tcp_proxy", "typed_config": {
+            "@type": "type.googleapis.com/envoy.extensions.filters.network.tcp_proxy.v3.TcpProxy",
+            "stat_prefix": "tested",
+            "cluster": APP,
+        }},
+    ])
 }
 
 fn manager(plan: &Plan, module: &Path, front: Option<&Path>) -> Value {
@@ -140,7 +160,7 @@ fn filters(plan: &Plan, module: &Path, front: Option<&Path>) -> Vec<Value> {
                 "code": {"local": {"filename": front}},
             },
         });
-        json!({"name": "in front", "typed_config": typed(&config)})
+        json!({"name": "in front", "typed_config": typed("http", &config)})
     });
     let mut all = vec![json!({
         "name": "envoy.filters.http.set_filter_state",
@@ -204,14 +224,14 @@ fn wasm(plan: &Plan, module: &Path) -> Value {
             );
         }
     }
-    typed(&config)
+    let kind = if plan.network { "network" } else { "http" };
+    typed(kind, &config)
 }
 
-fn typed(config: &Value) -> Value {
-    json!({
-        "@type": "type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm",
-        "config": config,
-    })
+/// A Wasm filter of a kind, `http` or `network`.
+fn typed(kind: &str, config: &Value) -> Value {
+    let kind = format!("type.googleapis.com/envoy.extensions.filters.{kind}.wasm.v3.Wasm");
+    json!({"@type": kind, "config": config})
 }
 
 fn cluster(name: &str, at: SocketAddr) -> Value {
