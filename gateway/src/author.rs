@@ -3,7 +3,7 @@
 //! Owns how they end: what fails is one message on standard error and exit code 1; nothing is left
 //! half done. Each command is a module.
 
-mod bench;
+pub(crate) mod bench;
 mod build;
 mod check;
 mod dev;

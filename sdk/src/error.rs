@@ -266,8 +266,9 @@ impl Deny {
     /// Refuses with `status` and its reason as the body. A status outside of 200 to 599 is 500.
     pub fn status(status: u16) -> Self {
         let mut response = LocalResponse::new(status);
-        response.body = Cow::Borrowed(reason_phrase(response.status).as_bytes());
-        response.is_plain = true;
+        let reason = reason_phrase(response.status);
+        response.body = Cow::Borrowed(reason.as_bytes());
+        response.is_plain = !reason.is_empty();
         response.details = Some(Cow::Borrowed("denied"));
         Self { response }
     }
@@ -299,15 +300,17 @@ impl Deny {
         self
     }
 
-    /// Sets a text body.
+    /// Sets a text body; its content type is `text/plain` unless a header says more.
     pub fn text(mut self, body: impl Into<String>) -> Self {
         self.response.body = body.into().into_bytes().into();
+        self.response.is_plain = self.response.headers.get("content-type").is_none();
         self
     }
 
-    /// Sets a body of bytes. They are plain text unless a header says another type.
+    /// Sets a body of bytes, whose content type a header says.
     pub fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.response.body = Cow::Owned(body.into());
+        self.response.is_plain = false;
         self
     }
 

@@ -4,6 +4,7 @@
 //! for many streams one after the other, and the least of many rounds counts: what a machine does
 //! beside it only ever adds.
 
+pub(crate) mod answer;
 mod empty;
 mod stream;
 
@@ -16,6 +17,7 @@ use anyhow::bail;
 use bytes::Bytes;
 use tidegate_config::plugin_schema;
 use tidegate_host_abi::BodyAction;
+use tidegate_host_abi::CallResponse;
 use tidegate_host_abi::ContextId;
 use tidegate_host_abi::Engine;
 use tidegate_host_abi::EngineConfig;
@@ -79,6 +81,8 @@ struct Measured {
     least: [Duration; PHASES.len()],
     course: Course,
     rounds: usize,
+    /// Calls that were answered.
+    answered: usize,
 }
 
 /// Measures and prints.
@@ -108,22 +112,9 @@ pub(crate) fn run(args: &BenchArgs) -> anyhow::Result<()> {
         ..EngineConfig::default()
     })
     .context("cannot prepare WebAssembly")?;
-    let chunk = args.chunk;
-    let nothing = measure(
-        &engine,
-        "nothing",
-        &empty::module(),
-        Bytes::new(),
-        chunk,
-        args.time,
-    )?;
-    let filter = measure(&engine, &code.name, &code.bytes, config, chunk, args.time)?;
-    author::print(&page(
-        &args.file.display().to_string(),
-        chunk,
-        &filter,
-        &nothing,
-    ));
+    let nothing = measure(&engine, "nothing", &empty::module(), Bytes::new(), args)?;
+    let filter = measure(&engine, &code.name, &code.bytes, config, args)?;
+    author::print(&page(args, &filter, &nothing));
     Ok(())
 }
 
@@ -132,8 +123,7 @@ fn measure(
     name: &str,
     bytes: &[u8],
     config: Bytes,
-    chunk: usize,
-    time: Duration,
+    args: &BenchArgs,
 ) -> anyhow::Result<Measured> {
     let module = Module::compile(engine, name, bytes).with_context(|| name.to_owned())?;
     let spec = PluginSpec {
@@ -149,12 +139,16 @@ fn measure(
     let mut bench = Bench {
         instance,
         root,
-        pool: Pool::new(STREAMS, chunk),
+        pool: Pool::new(STREAMS, args.chunk),
         contexts: Vec::with_capacity(STREAMS),
         course: Course::Through,
+        answer: args.answer.clone(),
+        answered: 0,
     };
+    // A setup may have asked for something.
+    bench.answer_calls()?;
     let mut least = [Duration::MAX; PHASES.len()];
-    let end = Instant::now() + time;
+    let end = Instant::now() + args.time;
     let mut rounds = 0;
     while rounds < LEAST_ROUNDS || (rounds < MOST_ROUNDS && Instant::now() < end) {
         for ((phase, _), least) in PHASES.into_iter().zip(&mut least) {
@@ -169,6 +163,7 @@ fn measure(
         least,
         course: bench.course,
         rounds,
+        answered: bench.answered,
     })
 }
 
@@ -179,9 +174,20 @@ struct Bench {
     pool: Pool,
     contexts: Vec<ContextId>,
     course: Course,
+    /// What backends answer.
+    answer: Option<CallResponse>,
+    answered: usize,
 }
 
 impl Bench {
+    /// Answers what the guest asks backends.
+    fn answer_calls(&mut self) -> Result<(), Fault> {
+        if let Some(answer) = &self.answer {
+            self.answered += answer::all(&mut self.instance, &mut self.pool, answer)?;
+        }
+        Ok(())
+    }
+
     /// Runs a phase for all streams, and says how long it took; nothing if streams do not come that
     /// far.
     fn phase(&mut self, phase: Phase) -> Result<Option<Duration>, Fault> {
@@ -203,7 +209,9 @@ impl Bench {
         let started = Instant::now();
         let mut goes_on = true;
         for at in 0..STREAMS {
-            goes_on &= self.one(phase, at)?;
+            let went_on = self.one(phase, at)?;
+            self.answer_calls()?;
+            goes_on &= went_on || self.pool.was_continued();
         }
         let took = started.elapsed();
         if phase == Phase::End {
@@ -212,9 +220,7 @@ impl Bench {
         if self.course == Course::Through {
             match self.pool.answer() {
                 Some(status) => self.course = Course::Answered(phase, status),
-                None if !goes_on && !self.pool.was_continued() => {
-                    self.course = Course::Waits(phase);
-                }
+                None if !goes_on => self.course = Course::Waits(phase),
                 None => {}
             }
         }
@@ -263,7 +269,8 @@ impl Bench {
     }
 }
 
-fn page(file: &str, chunk: usize, filter: &Measured, nothing: &Measured) -> String {
+fn page(args: &BenchArgs, filter: &Measured, nothing: &Measured) -> String {
+    let (file, chunk) = (args.file.display(), args.chunk);
     let rounds = filter.rounds;
     let mut page = format!(
         "{file}: ns a request, the least of {rounds} rounds of {STREAMS} streams; bodies are one \
@@ -289,6 +296,12 @@ fn page(file: &str, chunk: usize, filter: &Measured, nothing: &Measured) -> Stri
         "{:<24} {took:>9} {floor:>14} {more:>9}\n",
         "all of it"
     ));
+    if filter.answered > 0 {
+        page.push_str(&format!(
+            "{} calls to backends were answered at once\n",
+            filter.answered
+        ));
+    }
     let named = |phase| {
         let named = PHASES.iter().find(|(one, _)| *one == phase);
         named.map_or("", |(_, name)| name)
@@ -300,7 +313,8 @@ fn page(file: &str, chunk: usize, filter: &Measured, nothing: &Measured) -> Stri
             named(phase)
         )),
         Course::Waits(phase) => page.push_str(&format!(
-            "it waits for something ({}) that does not come here: backends and timers are not there\n",
+            "it waits for something ({}) that does not come here: timers do not, and backends answer \
+             only with --answer STATUS\n",
             named(phase)
         )),
     }

@@ -7,8 +7,10 @@ use std::time::Duration;
 use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
+use tidegate_host_abi::CallResponse;
 use tidegate_toolchain::compiler::Toolchain;
 
+use crate::author::bench::answer;
 use crate::author::name;
 use crate::cli::CheckFormat;
 use crate::url::Url;
@@ -152,6 +154,10 @@ pub(crate) struct BenchArgs {
     /// Bytes of the bodies, which come as one chunk
     #[arg(long, value_name = "SIZE", default_value = "1Ki", value_parser = tidegate_config::size::parse)]
     pub(crate) chunk: usize,
+    /// What every backend answers at once: a status, perhaps with a body. Without it calls get no
+    /// answer, and the filter is measured up to there
+    #[arg(long, value_name = "STATUS [BODY]", value_parser = answer::parse)]
+    pub(crate) answer: Option<CallResponse>,
     /// How long to measure
     #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = tidegate_config::duration::parse)]
     pub(crate) time: Duration,

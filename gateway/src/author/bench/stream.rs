@@ -90,10 +90,11 @@ impl Pool {
             .for_each(|stream| *stream = Stream::new());
     }
 
-    /// Puts a chunk into the bodies of a side, if there is one.
+    /// Begins a phase: puts a chunk into the bodies of a side, if there is one.
     pub(super) fn prepare(&mut self, side: Option<Side>) {
         let Self { streams, chunk, .. } = self;
         for stream in streams {
+            stream.continued = false;
             if let Some(body) = side.and_then(|side| stream.body(side)) {
                 body.clear();
                 body.push(chunk.clone());
@@ -125,9 +126,10 @@ impl Pool {
         self.streams.iter().find_map(|stream| stream.answer)
     }
 
-    /// Whether the filter let all streams go on that it held.
+    /// Whether the filter let the stream that it is shown go on since the phase began.
     pub(super) fn was_continued(&self) -> bool {
-        self.streams.iter().all(|stream| stream.continued)
+        let stream = self.streams.get(self.turn);
+        stream.is_some_and(|stream| stream.continued)
     }
 }
 

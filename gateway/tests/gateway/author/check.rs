@@ -175,4 +175,52 @@ fn a_bench_has_a_line_a_phase_and_says_what_keeps_it_from_one() {
         page.contains("it waits for something (request headers)"),
         "{page}"
     );
+    let wrong = ["bench", "waits.wasm", "--answer", "yes"];
+    let err = Done::of(&mut plugin(folder.path(), &wrong)).badly(2);
+    assert!(err.contains("expected a status from 200 to 599"), "{err}");
+}
+
+/// A filter that calls the backend `b` for each request, and lets it go on once there is an answer.
+/// The length of the header block and its text: three pairs.
+const CALLS: &str = r#"(module
+    (import "env" "proxy_http_call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_set_effective_context" (func $focus (param i32) (result i32)))
+    (import "env" "proxy_continue_stream" (func $continue (param i32) (result i32)))
+    (memory (export "memory") 1)
+    (global $stream (mut i32) (i32.const 0))
+    (data (i32.const 0) "b")
+    (data (i32.const 16) "\03\00\00\00\07\00\00\00\03\00\00\00\05\00\00\00\01\00\00\00\0a\00\00\00\01\00\00\00:method\00GET\00:path\00/\00:authority\00b\00")
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 4096))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (global.set $stream (local.get 0))
+        (if (call $call (i32.const 0) (i32.const 1) (i32.const 16) (i32.const 61)
+                (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 1000) (i32.const 512))
+            (then unreachable))
+        (i32.const 1))
+    (func (export "proxy_on_http_call_response") (param i32 i32 i32 i32 i32)
+        (drop (call $focus (global.get $stream)))
+        (drop (call $continue (i32.const 0)))))"#;
+
+#[test]
+fn a_bench_answers_calls_if_it_is_told_how() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let module = wat::parse_str(CALLS).expect("WAT");
+    std::fs::write(folder.path().join("calls.wasm"), module).expect("written");
+    let args = ["bench", "calls.wasm", "--time", "10ms"];
+    let page = Done::of(&mut plugin(folder.path(), &args)).well();
+    assert!(page.contains("only with --answer STATUS"), "{page}");
+    let args = [
+        "bench",
+        "calls.wasm",
+        "--time",
+        "10ms",
+        "--answer",
+        "200 {}",
+    ];
+    let page = Done::of(&mut plugin(folder.path(), &args)).well();
+    assert!(page.contains(" calls to backends were answered"), "{page}");
+    assert!(!page.contains("it waits"), "{page}");
+    let body = page.lines().find(|line| line.starts_with("response body"));
+    assert!(body.is_some_and(|line| !line.ends_with('-')), "{page}");
 }
