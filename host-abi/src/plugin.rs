@@ -7,7 +7,7 @@
 //! apart except name, root id and configuration, so they may be root contexts of one instance.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -15,6 +15,8 @@ use sha2::{Digest, Sha256};
 use crate::functions::{AbiVersion, Callback, Callbacks, EXPORTS, ImportSet, Role};
 use crate::limits::Limits;
 use crate::module::{Module, UnknownImports};
+use crate::shared::SharedStore;
+use crate::shared::rates::RateTable;
 
 /// What an operator says about a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -111,6 +113,8 @@ pub struct Plugin {
     denied: ImportSet,
     callbacks: Callbacks,
     shared_space: Arc<str>,
+    /// The rates of that space, once somebody asked for them.
+    rates: OnceLock<Arc<RateTable>>,
 }
 
 impl Plugin {
@@ -144,6 +148,7 @@ impl Plugin {
             denied,
             callbacks,
             shared_space,
+            rates: OnceLock::new(),
         }
     }
 
@@ -198,6 +203,11 @@ impl Plugin {
     #[must_use]
     pub const fn shared_space(&self) -> &Arc<str> {
         &self.shared_space
+    }
+
+    /// The rates of that space. A version of the plugin that comes after this one has the same.
+    pub(crate) fn rates(&self, shared: &SharedStore) -> &RateTable {
+        self.rates.get_or_init(|| shared.rates(&self.shared_space))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Data and queues that the instances of all workers share.
+//! Data, queues and rates that the instances of all workers share.
 //!
 //! Owns the store of the process, split into spaces that see nothing of each other. It posts no
 //! events: a queue knows its owner, and the embedder tells it.
@@ -8,6 +8,7 @@
 
 mod data;
 mod queue;
+pub(crate) mod rates;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,6 +19,7 @@ use bytes::Bytes;
 pub use data::CasMismatch;
 use data::Data;
 pub(crate) use queue::{QueueError, QueueOwner, Queues};
+use rates::RateTable;
 
 /// Bytes of data in one space, keys and values with a fixed cost for each.
 const SPACE_BYTES: usize = 16 << 20;
@@ -30,6 +32,7 @@ const ENTRY_COST: usize = 64;
 pub struct SharedStore {
     spaces: RwLock<HashMap<Arc<str>, Arc<Mutex<Data>>>>,
     queues: Mutex<Queues>,
+    rates: Mutex<HashMap<Arc<str>, Arc<RateTable>>>,
     next_cas: AtomicU32,
     space_bytes: usize,
 }
@@ -47,6 +50,7 @@ impl SharedStore {
         Self {
             spaces: RwLock::default(),
             queues: Mutex::new(Queues::new(space_bytes)),
+            rates: Mutex::default(),
             next_cas: AtomicU32::new(1),
             space_bytes,
         }
@@ -80,8 +84,22 @@ impl SharedStore {
         lock(&data).set(key, value, version, || self.new_version())
     }
 
-    /// Drops the data and the queued items of a space that no plugin uses any more.
+    /// The rates of a space. Whoever asks often keeps them.
+    pub(crate) fn rates(&self, space: &Arc<str>) -> Arc<RateTable> {
+        Arc::clone(lock(&self.rates).entry(Arc::clone(space)).or_default())
+    }
+
+    /// How many keys of a space have used up something of their rates, at this time of the clock that never
+    /// goes back (`tidegate.limit`). It looks at all of them.
+    #[must_use]
+    pub fn used_rates(&self, space: &str, now: u64) -> usize {
+        let rates = lock(&self.rates).get(space).cloned();
+        rates.map_or(0, |rates| rates.used(now))
+    }
+
+    /// Drops the data, the queued items and the rates of a space that no plugin uses any more.
     pub fn remove_space(&self, space: &str) {
+        lock(&self.rates).remove(space);
         self.queues().clear_space(space);
         self.spaces
             .write()

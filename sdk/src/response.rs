@@ -37,7 +37,7 @@ pub(crate) struct LocalResponse {
     pub(crate) status: u16,
     pub(crate) headers: HeaderList,
     pub(crate) body: Cow<'static, [u8]>,
-    /// It has the content type of plain text, unless its headers say another.
+    /// Its body, if it has one, is plain text, unless its headers say another type.
     pub(crate) is_plain: bool,
     /// For the host's log.
     pub(crate) details: Option<Cow<'static, str>>,
@@ -89,7 +89,7 @@ impl LocalResponse {
 
     pub(crate) fn send(&self) -> std::result::Result<(), Status> {
         let mut headers = self.headers.borrowed();
-        if self.is_plain {
+        if self.is_plain && !self.body.is_empty() {
             headers.insert(0, (b"content-type", b"text/plain"));
         }
         host().send_local_response(

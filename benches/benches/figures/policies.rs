@@ -123,6 +123,14 @@ pub(crate) fn passes(report: &mut Report) {
         ),
         (
             Case {
+                field: ("authorization", "Basic YW5uOlUqVQ=="),
+                refused_by: Some(("authorization", "Basic YW5uOm5v")),
+                ..case("basic-auth, a password seen before", "basic-auth", users())
+            },
+            None,
+        ),
+        (
+            Case {
                 refused_by: Some((":path", "/api/invoices/42")),
                 ..case(
                     "authz, the last of 100 rules, by path",
@@ -255,6 +263,11 @@ fn keys() -> String {
     };
     let keys: Vec<String> = (0..KEYS).map(key).collect();
     format!(r#"{{"keys":[{}]}}"#, keys.join(","))
+}
+
+/// Somebody with a password of bcrypt's own tests.
+fn users() -> String {
+    r#"{"users":"ann:$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"}"#.to_owned()
 }
 
 fn jwt(issuer: &Issuer) -> String {

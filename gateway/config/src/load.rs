@@ -214,38 +214,8 @@ impl Loader {
             ..
         } = gathered;
         problems.extend(found);
-        let mut texts = texts::Texts::default();
-        // Files that resources name are theirs. Without resources they are no configuration.
-        let mut named = BTreeSet::new();
-        let mut endpoint_files = endpoints::Files::default();
-        for input in &mut resources {
-            endpoints::read(
-                input,
-                &mut endpoint_files,
-                &mut texts,
-                &self.last_good,
-                &mut named,
-                &mut problems,
-            );
-            values::read(input, &mut texts, &mut named, &mut problems);
-        }
-        let of_files = resources.iter().map(|input| &*input.place.file);
-        let of_before = self.last_good.values().map(|one| &*one.origin.file);
-        let mut values = named.clone();
-        if !values.is_empty() {
-            of_files.chain(of_before).for_each(|file| {
-                values.remove(&absolute(file));
-            });
-        }
-        let is_value = |file: &Path| values.contains(&absolute(file));
-        problems.retain(|problem| {
-            let place = problem
-                .place
-                .as_ref()
-                .filter(|_| problem.resource.is_none());
-            !place.is_some_and(|place| is_value(&place.file))
-        });
-        broken.retain(|file| !is_value(file));
+        let named = self.read_named(&mut resources, &mut problems);
+        self.forget_values(&named, &resources, &mut problems, &mut broken);
         watch.extend(named);
         // Most loads hold nothing back and need no list of what they have seen.
         let may_hold = is_unknown || !broken.is_empty();
@@ -263,6 +233,56 @@ impl Loader {
             problems,
             watch,
         }
+    }
+
+    /// Reads the files that resources name; returns their paths.
+    fn read_named(
+        &self,
+        resources: &mut [Input],
+        problems: &mut Vec<Problem>,
+    ) -> BTreeSet<PathBuf> {
+        let mut named = BTreeSet::new();
+        let mut texts = texts::Texts::default();
+        let mut endpoint_files = endpoints::Files::default();
+        for input in resources {
+            endpoints::read(
+                input,
+                &mut endpoint_files,
+                &mut texts,
+                &self.last_good,
+                &mut named,
+                problems,
+            );
+            values::read(input, &mut texts, &mut named, problems);
+        }
+        named
+    }
+
+    /// Files that resources name and that have none themselves are no configuration: nothing is wrong
+    /// with them.
+    fn forget_values(
+        &self,
+        named: &BTreeSet<PathBuf>,
+        resources: &[Input],
+        problems: &mut Vec<Problem>,
+        broken: &mut HashSet<PathBuf>,
+    ) {
+        if named.is_empty() {
+            return;
+        }
+        let mut values = named.clone();
+        let of_files = resources.iter().map(|input| &*input.place.file);
+        let of_before = self.last_good.values().map(|one| &*one.origin.file);
+        of_files.chain(of_before).for_each(|file| {
+            values.remove(&absolute(file));
+        });
+        let is_value = |file: &Path| values.contains(&absolute(file));
+        problems.retain(|problem| {
+            let place = problem.place.as_ref();
+            let place = place.filter(|_| problem.resource.is_none());
+            !place.is_some_and(|place| is_value(&place.file))
+        });
+        broken.retain(|file| !is_value(file));
     }
 }
 

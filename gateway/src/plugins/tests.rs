@@ -25,6 +25,7 @@ use super::Resolved;
 use super::Resolver;
 use super::Slot;
 use super::not_started;
+use super::problems;
 use crate::state::Store;
 use crate::state::Stored;
 
@@ -354,4 +355,49 @@ fn what_imports_the_unknown_is_refused_by_name_unless_it_may_fail_later() {
     let resolved = resolver.resolve(&[lenient], None);
     assert!(resolved.problems.is_empty(), "{:?}", resolved.problems);
     assert!(matches!(resolved.slots.first(), Some(Slot::Ready { .. })));
+}
+
+#[test]
+fn what_is_wrong_with_a_plugin_made_of_policies_is_said_of_each_of_them() {
+    let policy = |name: &str| ResourceId {
+        kind: "AuthorizationPolicy",
+        namespace: Arc::from("default"),
+        name: Arc::from(name),
+    };
+    let of = |name: &str| {
+        let decl = decl(name, Path::new("none.wasm"), "");
+        (policy(name), decl.source_place)
+    };
+    let decl = PluginDecl {
+        made_of: vec![of("a"), of("b")],
+        ..decl("edge", Path::new("none.wasm"), "")
+    };
+    let mut resolver = Resolver::default();
+    let resolved = resolver.resolve(&[decl], None);
+    let told = resolved.problems.iter().map(|one| one.resource.clone());
+    assert_eq!(
+        told.collect::<Vec<_>>(),
+        [Some(policy("a")), Some(policy("b"))]
+    );
+}
+
+#[test]
+fn what_a_filter_says_of_a_value_is_told_where_the_value_stands() {
+    let decl = written(Path::new("none.wasm"), "limits: [1, 2]");
+    let reason = |said: &str| Reason {
+        reason: "ConfigRefused",
+        message: "it refused its configuration".to_owned(),
+        about_config: true,
+        said: Some(said.to_owned()),
+    };
+    let place = |said: &str| {
+        let problems = problems(&decl, &reason(said));
+        let place = problems.first().and_then(|one| one.place.clone());
+        place.map(|place| (place.line, place.column))
+    };
+    assert_eq!(
+        place("the plugin's configuration: limits[1]: too much"),
+        Some((5, 15))
+    );
+    assert_eq!(place("no memory: none"), Some((2, 1)));
 }

@@ -5,6 +5,7 @@
 
 mod compression;
 mod filter_state;
+mod limit;
 mod setup;
 mod signature;
 mod verify;
@@ -62,6 +63,7 @@ enum Function {
     VerifySignature,
     Sign,
     Inject,
+    Limit,
     SetupPending,
     SetupDone,
     Verify,
@@ -77,6 +79,7 @@ pub const FOREIGN_FUNCTIONS: &[&str] = &[
     "inject_encoded_data_to_filter_chain_on_header",
     "set_envoy_filter_state",
     "sign",
+    "tidegate.limit",
     "tidegate.setup_done",
     "tidegate.setup_pending",
     "tidegate.verify",
@@ -95,6 +98,7 @@ fn named(name: &[u8]) -> Option<Function> {
         b"verify_signature" => Function::VerifySignature,
         b"sign" => Function::Sign,
         b"inject_encoded_data_to_filter_chain_on_header" => Function::Inject,
+        b"tidegate.limit" => Function::Limit,
         b"tidegate.setup_pending" => Function::SetupPending,
         b"tidegate.setup_done" => Function::SetupDone,
         b"tidegate.verify" => Function::Verify,
@@ -145,6 +149,7 @@ fn run(
         Function::VerifySignature => signature::verify(guest, args, result),
         Function::Sign => signature::sign(guest, args, result),
         Function::Inject => super::higress::inject_on_header(guest, args),
+        Function::Limit => limit::ask(guest, args, result),
         Function::SetupPending => setup::pending(guest),
         Function::SetupDone => setup::done(guest, args),
         Function::Verify => verify::verify(guest, args, result),

@@ -312,6 +312,77 @@ fn text_that_is_longer_than_a_body_may_be_is_neither_signed_nor_verified() {
     assert_eq!(said[3], "\u{8}\u{1}");
 }
 
+/// Arguments of `tidegate.limit`: limits of so many in a window of a second, and what is asked for.
+fn limits(mode: u8, asks: &[(&[u8], u64, u64)]) -> Vec<u8> {
+    let mut args = vec![1, mode, u8::try_from(asks.len()).unwrap(), 0];
+    for (key, requests, cost) in asks {
+        for number in [*requests, 1_000_000_000, *requests, *cost] {
+            args.extend(number.to_le_bytes());
+        }
+        args.extend(u32::try_from(key.len()).unwrap().to_le_bytes());
+        args.extend_from_slice(key);
+    }
+    args
+}
+
+#[test]
+fn limits_admit_all_of_a_request_or_none_of_it_and_refuse_what_is_no_limit() {
+    let both: &[(&[u8], u64, u64)] = &[(b"wide", 9, 1), (b"narrow", 1, 1)];
+    // The status, and which limits admit it.
+    let first = |args: &[u8]| {
+        format!(
+            r#"{} (call $num (i32.load8_u (i32.load (i32.const 3000))))
+               (call $num (i32.load8_u (i32.add (i32.load (i32.const 3000)) (i32.const 32))))
+               (call $num (i32.load8_u (i32.add (i32.load (i32.const 3000)) (i32.const 8))))"#,
+            format_args!(
+                r#"(call $num (call $proxy_call_foreign_function @"tidegate.limit" @"{}" @out))"#,
+                hex(args)
+            )
+        )
+    };
+    let said = said_at_headers(
+        &[
+            first(&limits(0, both)),
+            first(&limits(0, both)),
+            first(&limits(1, both)),
+            first(&limits(3, &[(b"narrow", 1, 1), (b"wide", 9, 0)])),
+            first(&limits(0, both)),
+        ]
+        .concat(),
+        |_| (),
+    );
+    assert_eq!(
+        said,
+        [
+            ["0", "1", "1", "8"],
+            // What is wide admits it, and keeps what it has.
+            ["0", "1", "0", "8"],
+            ["0", "1", "0", "8"],
+            // One is given back.
+            ["0", "1", "1", "1"],
+            ["0", "1", "1", "7"],
+        ]
+        .concat()
+    );
+
+    let mut wrong = vec![
+        Vec::new(),
+        limits(4, both),
+        limits(0, &[]),
+        limits(0, &[(b"none", 0, 1)]),
+        limits(0, &[(&[b'k'; 200][..], 1, 1); 17]),
+        [limits(0, both), vec![0]].concat(),
+    ];
+    let whole = limits(0, both);
+    wrong.extend((0..whole.len()).step_by(7).map(|len| whole[..len].to_vec()));
+    let calls: String = wrong
+        .iter()
+        .map(|args| call("tidegate.limit", args))
+        .collect();
+    let said = said_at_headers(&calls, |_| ());
+    assert_eq!(said, ["2", ""].repeat(wrong.len()));
+}
+
 /// Arguments of `tidegate.verify`.
 fn jws(algorithm: u8, key: &[u8], signature: &[u8], text: &[u8]) -> Vec<u8> {
     let mut args = vec![1, algorithm, 0, 0];

@@ -3,12 +3,14 @@
 use std::cell::Cell;
 use std::cell::OnceCell;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use tidegate_policy::ip_address;
 
 use crate::principal::Principal;
-use crate::rule::Header;
+use crate::test::Header;
 use crate::token::Token;
+use crate::tokens::Tokens;
 
 /// Where attributes come from: the host.
 pub(crate) trait Host {
@@ -32,6 +34,7 @@ pub(crate) enum Unknown {
 /// The attributes of one request.
 pub(crate) struct Attributes<'p> {
     host: &'p dyn Host,
+    tokens: &'p Tokens,
     /// The reading of the path that rules see now.
     path: Cell<&'p [u8]>,
     method: OnceCell<Vec<u8>>,
@@ -40,7 +43,7 @@ pub(crate) struct Attributes<'p> {
     authority: OnceCell<Authority>,
     principal: OnceCell<Option<Principal>>,
     is_authenticated: OnceCell<bool>,
-    token: OnceCell<Option<Token>>,
+    token: OnceCell<Option<Rc<Token>>>,
     peer: OnceCell<Option<IpAddr>>,
     client: OnceCell<Option<IpAddr>>,
     destination: OnceCell<Option<IpAddr>>,
@@ -82,9 +85,10 @@ impl Authority {
 
 impl<'p> Attributes<'p> {
     /// Those of a request that `host` knows; rules ask for so many headers.
-    pub(crate) fn new(host: &'p dyn Host, headers: usize) -> Self {
+    pub(crate) fn new(host: &'p dyn Host, tokens: &'p Tokens, headers: usize) -> Self {
         Self {
             host,
+            tokens,
             headers: std::iter::repeat_with(OnceCell::new)
                 .take(headers)
                 .collect(),
@@ -156,13 +160,13 @@ impl<'p> Attributes<'p> {
             if json.is_empty() {
                 return None;
             }
-            let token = Token::read(&json);
+            let token = self.tokens.read(json);
             if token.is_none() {
                 self.unknown.set(Some(Unknown::Token));
             }
             token
         });
-        token.as_ref()
+        token.as_deref()
     }
 
     /// The address at the other end of the connection.

@@ -8,8 +8,8 @@ use tidegate_sdk::config::Schema;
 
 use crate::config::Port;
 use crate::principal::ServiceAccount;
-use crate::rule::Header;
-use crate::rule::Test;
+use crate::test::Header;
+use crate::test::Test;
 use crate::text::Glob;
 use crate::text::Text;
 use crate::token::RequestPrincipal;

@@ -3,6 +3,8 @@
 //! A matching `DENY` wins; then, if there are `ALLOW` policies, one must match. Policies that run dry are
 //! asked the same among themselves, and decide nothing. Those that audit stand apart.
 
+use std::collections::BTreeMap;
+
 use crate::attributes::Attributes;
 use crate::attributes::Host;
 use crate::attributes::Unknown;
@@ -10,8 +12,9 @@ use crate::config::Action;
 use crate::config::Policy;
 use crate::reading::Readings;
 use crate::rule::Rule;
-use crate::rule::Test;
 use crate::set::Set;
+use crate::test::Test;
+use crate::tokens::Tokens;
 
 /// Policies, compiled.
 #[derive(Debug)]
@@ -22,6 +25,7 @@ pub(crate) struct Engine {
     paths: Paths,
     /// How many headers rules ask for.
     headers: usize,
+    tokens: Tokens,
 }
 
 /// What rules see of a path.
@@ -68,7 +72,7 @@ impl Engine {
         let mut enforced = Sorted::default();
         let mut dry = Sorted::default();
         let mut audit = Vec::new();
-        let mut headers = Vec::new();
+        let mut headers = BTreeMap::new();
         let mut paths = Paths::Nothing;
         for policy in policies {
             let (action, namespace) = (policy.action, policy.namespace);
@@ -103,6 +107,7 @@ impl Engine {
             audit: Set::new(audit),
             paths,
             headers: headers.len(),
+            tokens: Tokens::default(),
         }
     }
 
@@ -117,7 +122,7 @@ impl Engine {
             Paths::AsIs => Readings::as_is(path()),
             Paths::Nothing => Readings::as_is(Vec::new()),
         };
-        let attributes = Attributes::new(host, self.headers);
+        let attributes = Attributes::new(host, &self.tokens, self.headers);
         let mut decision = Decision::default();
         for reading in readings.iter() {
             attributes.read_path_as(reading);

@@ -264,6 +264,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
         #[test]
         fn a_value_leaves_what_is_bound_to_it_and_what_is_not_bound(
             rules in proptest::collection::vec(

@@ -10,8 +10,10 @@ mod principal;
 mod reading;
 mod rule;
 mod set;
+mod test;
 mod text;
 mod token;
+mod tokens;
 
 use tidegate_policy::Decisions;
 use tidegate_policy::Refusal;

@@ -11,10 +11,10 @@ use crate::index::Key;
 use crate::path::PathPattern;
 use crate::principal::Principal;
 use crate::rule::Check;
-use crate::rule::Header;
-use crate::rule::HostPattern;
 use crate::rule::Rule;
-use crate::rule::Test;
+use crate::test::Header;
+use crate::test::HostPattern;
+use crate::test::Test;
 use crate::text::Glob;
 use crate::text::Text;
 
@@ -81,10 +81,15 @@ fn dimensions(rules: &[Rule]) -> Vec<Dimension> {
     let mut claims: Vec<&Vec<Box<str>>> = Vec::new();
     for check in rules.iter().flat_map(Rule::checks) {
         match &check.test {
-            Test::Header(header, _) if headers.iter().all(|it| it.number != header.number) => {
+            Test::Header(header, _)
+                if headers.len() < MOST_NAMED
+                    && headers.iter().all(|it| it.number != header.number) =>
+            {
                 headers.push(header);
             }
-            Test::Claim(path, _) if !claims.contains(&path) => claims.push(path),
+            Test::Claim(path, _) if claims.len() < MOST_NAMED && !claims.contains(&path) => {
+                claims.push(path);
+            }
             _ => {}
         }
     }
@@ -95,10 +100,8 @@ fn dimensions(rules: &[Rule]) -> Vec<Dimension> {
         Dimension::Principal,
         Dimension::Namespace,
     ];
-    let headers = headers.into_iter().take(MOST_NAMED).cloned();
-    all.extend(headers.map(Dimension::Header));
-    let claims = claims.into_iter().take(MOST_NAMED).cloned();
-    all.extend(claims.map(Dimension::Claim));
+    all.extend(headers.into_iter().cloned().map(Dimension::Header));
+    all.extend(claims.into_iter().cloned().map(Dimension::Claim));
     all
 }
 

@@ -2,6 +2,13 @@
 //!
 //! Hashes are from htpasswd 2.4.71 of Apache.
 
+#[path = "basic_auth/configuration.rs"]
+mod configuration;
+#[path = "basic_auth/malformed.rs"]
+mod malformed;
+#[path = "basic_auth/work.rs"]
+mod work;
+
 use basic_auth::basic_auth;
 use serde_json::Value;
 use tidegate_sdk_testing::{Harness, Received, Request, get, json};
@@ -15,7 +22,6 @@ sha:{SHA}xO2etOilyqtV8o1RvvnmkeBx7QI=\r
 zoë:{SHA}xO2etOilyqtV8o1RvvnmkeBx7QI=
 nobody:$2y$04$hpGLRO4RKS7/JalcbaYj6OJSgFGb0cHMW7EbOY8odo7NRgQyhWM1e
 ";
-const COST_10: &str = "slow:$2y$10$3PTm9235HYud0spIbzIJTutkwkeAhOJn3g.4YKY4YvigwHdGN7lmu";
 
 /// A plugin with these fields, and users unless it has others.
 fn configured(fields: Value) -> Harness {
@@ -132,155 +138,6 @@ fn wrong_names_and_passwords_are_refused_alike() {
 }
 
 #[test]
-fn a_name_that_nobody_has_takes_the_time_of_a_hash() {
-    let mut h = configured(json!({"users": COST_10}));
-    for credentials in ["slow:wrong", "nobody:wrong"] {
-        let before = h.metric("basic_auth_denied");
-        let exchange = h.begin(with(credentials));
-        h.advance(std::time::Duration::from_millis(60));
-        assert_eq!(h.metric("basic_auth_denied"), before, "{credentials}");
-        assert_eq!(exchange.finish().status(), 401);
-    }
-}
-
-#[test]
-fn a_password_is_verified_once_for_all_who_send_it_and_remembered() {
-    let mut h = configured(json!({"users": COST_10}));
-    // More than may wait, if each were verified.
-    let exchanges: Vec<_> = (0..50)
-        .map(|_| h.begin(with("slow:correct horse")))
-        .collect();
-    for exchange in exchanges {
-        assert_eq!(exchange.finish().status(), 200);
-    }
-    // Remembered: it does not wait for the one that is being verified.
-    let other = h.begin(with("slow:wrong"));
-    let denied = h.metric("basic_auth_denied");
-    passes(&mut h, with("slow:correct horse"));
-    assert_eq!(h.metric("basic_auth_denied"), denied);
-    assert_eq!(other.finish().status(), 401);
-}
-
-#[test]
-fn a_client_that_leaves_holds_nobody_up() {
-    let mut h = configured(json!({"users": COST_10}));
-    let first = h.begin(with("slow:wrong"));
-    let second = h.begin(with("slow:correct horse"));
-    first.disconnect();
-    assert_eq!(second.finish().status(), 200);
-}
-
-#[test]
-fn a_flood_of_passwords_is_refused_and_those_who_are_remembered_go_on() {
-    let mut h = configured(json!({"users": COST_10}));
-    passes(&mut h, with("slow:correct horse"));
-    let flood: Vec<_> = (0..80)
-        .map(|number| h.begin(with(format!("slow:{number}"))))
-        .collect();
-    h.wait_for("a refusal", |h| h.metric("basic_auth_denied_busy") > 0);
-    passes(&mut h, with("slow:correct horse"));
-    let statuses: Vec<u16> = flood.into_iter().map(|it| it.finish().status()).collect();
-    let count = |status: u16| statuses.iter().filter(|it| **it == status).count();
-    // One that computes, those of one client that may wait, and whoever comes when these are done.
-    assert!(count(401) >= 33, "{statuses:?}");
-    assert!(count(503) > 0, "{statuses:?}");
-    assert_eq!(count(401) + count(503), statuses.len(), "{statuses:?}");
-}
-
-#[test]
-fn malformed_credentials_are_refused() {
-    let mut h = configured(json!({}));
-    for value in [
-        "Basic",
-        "Basic ",
-        "Basic ?",
-        "Basic YWRh",                  // ada
-        "Basic YWRhOnMzY3JldCBwYXNz=", // bad padding
-        "Basic YWRhOnMzY3JldCBwYXN",
-        "Basic YWRh OnMzY3JldCBwYXNz",
-        "Basic YWRhOnMzY3JldCBwYXN6Cg", // no padding
-        "Basic YWRhOng-",               // base64url
-        "Basic YWRhOnh=",               // trailing bits
-        "Basic ada:s3cret pass",
-        "Basic username=ada",
-    ] {
-        refused(
-            &mut h,
-            get("/").header("authorization", value),
-            401,
-            "malformed_credentials",
-        );
-    }
-    for credentials in [
-        &b"ada:\xff"[..],
-        b"\xe4da:x",
-        b"ada:s3cret pass\n",
-        b"ada\0:s3cret pass",
-        b"ada:s3cret pass\0",
-        b"ada:\x7f",
-        b"",
-        b"ada",
-    ] {
-        refused(&mut h, with(credentials), 401, "malformed_credentials");
-    }
-    let long = "a".repeat(256);
-    refused(
-        &mut h,
-        with(format!("{long}:x")),
-        401,
-        "malformed_credentials",
-    );
-    refused(
-        &mut h,
-        with(format!("x:{long}")),
-        401,
-        "malformed_credentials",
-    );
-    refused(
-        &mut h,
-        with("a".repeat(20_000)),
-        401,
-        "malformed_credentials",
-    );
-    let longest = "a".repeat(255);
-    refused(
-        &mut h,
-        with(format!("{longest}:{longest}")),
-        401,
-        "wrong_credentials",
-    );
-}
-
-#[test]
-fn no_character_of_credentials_can_be_another() {
-    let mut h = configured(json!({}));
-    let good = format!("Basic {}", base64(b"ada:s3cret pass"));
-    let kept = |at: usize| {
-        (
-            good.get(..at).expect("ASCII"),
-            good.get(at..).expect("ASCII"),
-        )
-    };
-    let mut mutants = Vec::new();
-    // From the blank on: the scheme has no case.
-    for at in 5..good.len() {
-        let (before, rest) = kept(at);
-        let after = rest.get(1..).expect("ASCII");
-        mutants.push(format!("{before}{after}"));
-        for other in ["A", "z", "+", "=", ":", "\t"] {
-            mutants.push(format!("{before}{other}{after}"));
-            mutants.push(format!("{before}{other}{rest}"));
-        }
-    }
-    mutants.retain(|it| *it != good);
-    for value in mutants {
-        let answer = h.send(get("/").header("authorization", &value));
-        assert_eq!(answer.status(), 401, "{value}");
-    }
-    assert!(h.app().requests().is_empty());
-}
-
-#[test]
 fn requests_without_credentials_are_challenged() {
     let mut h = configured(json!({}));
     for value in [
@@ -364,76 +221,5 @@ fn no_log_line_has_a_password_or_a_hash() {
     });
     for secret in ["hunter2", "aHVudGVyMg", "Rw9gJZxLYHlDTo9"] {
         assert!(!h.logged(secret), "{secret}");
-    }
-}
-
-#[test]
-fn mistakes_in_the_configuration_say_their_line_and_show_no_secret() {
-    let good = "ada:$2y$04$Rw9gJZxLYHlDTo9/D434B.E9XYb1WLbXNETLuPXbaGQWr3gxHtUsm";
-    for (users, messages) in [
-        (json!(""), ["users: ", "there are none"]),
-        (json!("# nobody yet\n\n"), ["users: ", "there are none"]),
-        (json!(["ada"]), ["users: ", "expected text"]),
-        (
-            json!(format!("{good}\nhunter2")),
-            ["users: line 2: ", "no colon"],
-        ),
-        (
-            json!(format!("{good}\n\nbob:hunter2")),
-            ["users: line 3: ", "in the clear"],
-        ),
-        (
-            json!(format!("{good}\nbob:")),
-            ["users: line 2: ", "no hash after the colon"],
-        ),
-        (
-            json!(format!("{good}\n:{{SHA}}x")),
-            ["users: line 2: ", "a name before the colon"],
-        ),
-        (
-            json!(format!("{good}\nbob :{{SHA}}x")),
-            ["users: line 2: ", "without blanks"],
-        ),
-        (
-            json!(format!("{good}\r\n{good}")),
-            ["users: line 2: ", "the same name"],
-        ),
-        (
-            json!(format!("{}:{{SHA}}x", "b".repeat(256))),
-            ["users: line 1: ", "longer than 255"],
-        ),
-        (
-            json!("bob:$2y$15$abc\nx\n"),
-            ["line 1: the cost of the hash is 15", "line 2: "],
-        ),
-        (
-            json!("hunter2\n".repeat(30)),
-            ["line 10: ", "and 20 lines more"],
-        ),
-    ] {
-        let started = Harness::new(basic_auth)
-            .config(json!({"users": users}))
-            .try_start();
-        let Err(refused) = started else {
-            panic!("accepted: {users}");
-        };
-        for message in messages {
-            assert!(refused.contains(message), "{message} in {refused}");
-        }
-        assert!(
-            !refused.contains("hunter2") && !refused.contains("Rw9g"),
-            "{refused}"
-        );
-    }
-    for (field, value) in [
-        ("realm", json!("a\"b")),
-        ("remember", json!("0s")),
-        ("userHeader", json!("host")),
-        ("userHeader", json!("Authorization")),
-    ] {
-        let mut config = json!({"users": good});
-        config[field] = value;
-        let refused = Harness::new(basic_auth).config(config).try_start();
-        assert!(refused.is_err_and(|it| it.contains(field)), "{field}");
     }
 }

@@ -19,7 +19,7 @@ use config::Unmatched;
 
 const DECISIONS: Decisions = decisions!("cors");
 
-/// Answers preflights, and writes into responses who may read them.
+/// Says which pages of other origins may read responses (CORS), and answers preflights.
 #[filter(config = Config)]
 pub async fn cors(req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
     let config = &*cx.config;

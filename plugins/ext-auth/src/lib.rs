@@ -18,7 +18,7 @@ use names::is_of_the_gateway;
 /// Tells backends that the service had failed, so that nobody said yes.
 const FAILURE_MODE_ALLOWED: &str = "x-envoy-auth-failure-mode-allowed";
 
-/// Lets a request pass if the service says so.
+/// Asks an HTTP service whether a request may pass, as Envoy's ext_authz does.
 #[filter(config = Config)]
 pub async fn ext_auth(mut req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
     let all = req.headers().all();

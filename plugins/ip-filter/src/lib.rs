@@ -14,7 +14,7 @@ pub use config::Header;
 
 const DECISIONS: Decisions = decisions!("ip_filter");
 
-/// What `deny` has is refused; then, if `allow` has anything, what it has not.
+/// Lets requests pass or not by the address that they come from.
 #[filter(config = Config)]
 pub async fn ip_filter(req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
     match refusal(&req, cx) {

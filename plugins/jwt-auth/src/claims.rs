@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::flaw::Flaw;
 use crate::flaw::Reason;
+use crate::flaw::shown;
 
 /// What is wanted of claims.
 #[derive(Debug, Clone, Copy)]
@@ -114,7 +115,8 @@ fn audience(claims: &Map<String, Value>, wanted: &[String]) -> Result<(), Flaw> 
     if wanted.is_empty() || found.iter().any(is_wanted) {
         Ok(())
     } else {
-        Err(Reason::WrongAudience.into())
+        let first = found.first().copied().unwrap_or_default();
+        Err(Flaw::new(Reason::WrongAudience, shown(first)))
     }
 }
 

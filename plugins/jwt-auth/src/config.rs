@@ -3,13 +3,14 @@
 //! The fields of one issuer may stand at the top; several stand under `providers`. Both are read as
 //! [`Provider`], and described by one list of fields.
 
+mod jwks;
+mod texts;
+
 use std::collections::BTreeSet;
-use std::rc::Rc;
 use std::time::Duration;
 
 use serde_json::Value;
 use tidegate_policy::HeaderName;
-use tidegate_sdk::config::Backend;
 use tidegate_sdk::config::Field;
 use tidegate_sdk::config::FilterConfig;
 use tidegate_sdk::config::Problem;
@@ -18,7 +19,9 @@ use tidegate_sdk::config::Shape;
 use tidegate_sdk::config::Size;
 
 use crate::algorithm::Algorithm;
-use crate::keys::KeySet;
+pub use jwks::InlineKeys;
+pub use jwks::Jwks;
+pub use jwks::RemoteKeys;
 
 /// What the plugin is configured with.
 #[derive(Debug)]
@@ -34,7 +37,7 @@ pub struct Config {
 #[config(validate = is_sound)]
 pub struct Provider {
     /// What logs and metrics call the issuer; without it they make a name of `issuer`.
-    #[config(validate = is_name)]
+    #[config(validate = texts::is_name)]
     pub name: Option<String>,
     /// Who has issued the tokens: their claim `iss`, letter by letter.
     #[config(min_len = 1, max_len = 2048)]
@@ -49,10 +52,10 @@ pub struct Provider {
     #[config(default = [], max_len = 16)]
     pub from_headers: Vec<FromHeader>,
     /// Parameters of the query that may have the token. URLs are written to logs: prefer headers.
-    #[config(default = [], max_len = 16, validate = are_not_empty)]
+    #[config(default = [], max_len = 16, validate = texts::are_not_empty)]
     pub from_params: Vec<String>,
     /// Cookies that may have the token. Browsers send them with requests that other sites make.
-    #[config(default = [], max_len = 16, validate = are_cookie_names)]
+    #[config(default = [], max_len = 16, validate = texts::are_cookie_names)]
     pub from_cookies: Vec<String>,
     /// Leaves the token in the request, for the backend; else it is taken out.
     #[config(default = false)]
@@ -100,7 +103,7 @@ pub struct Rules {
     #[config(default = false)]
     pub bypass_cors_preflight: bool,
     /// What clients are told that the token is for, in `WWW-Authenticate`.
-    #[config(default = "restricted", validate = is_quotable)]
+    #[config(default = "restricted", validate = texts::is_quotable)]
     pub realm: String,
     /// The largest token that is looked at.
     #[config(default = "16KiB", min = "256B", max = "64KiB")]
@@ -126,47 +129,6 @@ pub enum Require {
     All,
 }
 
-/// Where keys come from.
-#[derive(FilterConfig, Debug)]
-pub enum Jwks {
-    /// A JWK Set or one JWK (RFC 7517), as text or as a mapping.
-    Inline(InlineKeys),
-    /// A JWK Set that a backend has.
-    Remote(RemoteKeys),
-}
-
-/// Keys that the configuration has itself.
-#[derive(Debug)]
-pub struct InlineKeys(pub Rc<KeySet>);
-
-/// Keys that a backend has.
-#[derive(FilterConfig, Debug, Clone, PartialEq, Eq)]
-pub struct RemoteKeys {
-    /// The backend.
-    pub backend: Backend,
-    /// The path of the JWK Set.
-    #[config(default = "/.well-known/jwks.json", max_len = 4096, validate = is_path)]
-    pub path: String,
-    /// The host to ask for; the backend's name without it.
-    #[config(validate = is_host)]
-    pub host: Option<String>,
-    /// How long a fetch may take.
-    #[config(default = "5s", min = "10ms", max = "20s")]
-    pub timeout: Duration,
-    /// How often keys are fetched.
-    #[config(default = "5m", min = "1s", max = "24h")]
-    pub refresh: Duration,
-    /// How long the last keys are used while they cannot be fetched; then tokens are answered with 503.
-    #[config(default = "24h", min = "1s", max = "720h")]
-    pub stale_for: Duration,
-    /// How often, at most, keys are fetched because a token names one that is not known.
-    #[config(default = "10s", min = "1s", max = "1h")]
-    pub cooldown: Duration,
-    /// The largest JWK Set.
-    #[config(default = "256KiB", min = "1KiB", max = "1MiB")]
-    pub max_size: Size,
-}
-
 /// A header that may have a token.
 #[derive(FilterConfig, Debug)]
 pub struct FromHeader {
@@ -186,19 +148,6 @@ pub struct ClaimToHeader {
     pub claim: String,
     /// The header.
     pub header: HeaderName,
-}
-
-impl FilterConfig for InlineKeys {
-    const SCHEMA: &'static Schema = &Schema::of(Shape::Any).secret();
-
-    fn read(value: &Value) -> Result<Self, Problem> {
-        let text = match value {
-            Value::String(text) => text.clone().into_bytes(),
-            other => other.to_string().into_bytes(),
-        };
-        let read = KeySet::parse(&text).map_err(Problem::new)?;
-        Ok(Self(Rc::new(read.keys)))
-    }
 }
 
 /// The fields of one issuer, none of which must be there, and those for all.
@@ -252,25 +201,43 @@ impl FilterConfig for Config {
                 providers.push(Provider::read(value)?);
             }
         }
+        are_apart(&providers)?;
         Ok(Self { providers, rules })
     }
 }
 
-/// No header is set twice, or is set where a token is read.
+/// No header is set twice.
 fn is_sound(provider: &Provider) -> Result<(), String> {
     let mut seen = BTreeSet::new();
     for header in provider.outputs() {
         if !seen.insert(header) {
             return Err(format!("header {header} would be set twice"));
         }
-        let is_read = |name: &str| provider.from_headers.iter().any(|it| &*it.name == name);
-        if is_read(header) || header == "authorization" && provider.reads_authorization() {
-            return Err(format!(
-                "header {header} has the token: claims need another"
-            ));
-        }
-        if header == "cookie" {
-            return Err("header cookie cannot be set to a claim".to_owned());
+    }
+    Ok(())
+}
+
+/// No header is set where a token is read, of whatever issuer.
+fn are_apart(providers: &[Provider]) -> Result<(), Problem> {
+    for (number, provider) in providers.iter().enumerate() {
+        let is_read = |header: &str| match header {
+            "authorization" => providers.iter().any(Provider::reads_authorization),
+            "cookie" => providers.iter().any(|it| !it.from_cookies.is_empty()),
+            _ => false,
+        };
+        let is_named = |header: &str| {
+            let mut names = providers.iter().flat_map(|it| &it.from_headers);
+            names.any(|it| &*it.name == header)
+        };
+        let mut outputs = provider.outputs();
+        let taken = outputs.find(|header| is_read(header) || is_named(header));
+        if let Some(header) = taken {
+            let message = format!("header {header} has the token: claims need another");
+            let problem = Problem::new(message);
+            return Err(match providers.len() {
+                1 => problem,
+                _ => problem.at(number).under("providers"),
+            });
         }
     }
     Ok(())
@@ -298,56 +265,5 @@ impl Provider {
         let plain = |it: char| if it.is_ascii_alphanumeric() { it } else { '_' };
         let label: String = name.chars().take(LONGEST).map(plain).collect();
         label.trim_matches('_').to_ascii_lowercase()
-    }
-}
-
-fn is_name(name: &Option<String>) -> Result<(), String> {
-    let plain = |it: u8| it.is_ascii_alphanumeric() || it == b'-' || it == b'_';
-    match name {
-        Some(name) if name.is_empty() || name.len() > 64 || !name.bytes().all(plain) => {
-            Err("expected up to 64 letters, digits, `-` and `_`".to_owned())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn is_quotable(realm: &str) -> Result<(), String> {
-    let plain = |it: u8| (b' '..=b'~').contains(&it) && it != b'"' && it != b'\\';
-    if realm.len() <= 256 && realm.bytes().all(plain) {
-        Ok(())
-    } else {
-        Err("expected up to 256 letters of ASCII without `\"` and `\\`".to_owned())
-    }
-}
-
-fn is_path(path: &str) -> Result<(), String> {
-    if path.starts_with('/') && path.bytes().all(|it| it.is_ascii_graphic() && it != b'#') {
-        Ok(())
-    } else {
-        Err("expected a path, such as /.well-known/jwks.json".to_owned())
-    }
-}
-
-fn is_host(host: &Option<String>) -> Result<(), String> {
-    let part = |it: u8| it.is_ascii_alphanumeric() || b"-._:[]".contains(&it);
-    match host {
-        Some(host) if host.is_empty() || host.len() > 255 || !host.bytes().all(part) => {
-            Err("expected a host, such as idp.example.com".to_owned())
-        }
-        _ => Ok(()),
-    }
-}
-
-fn are_not_empty(names: &[String]) -> Result<(), String> {
-    match names.iter().any(String::is_empty) {
-        true => Err("a parameter without a name".to_owned()),
-        false => Ok(()),
-    }
-}
-
-fn are_cookie_names(names: &[String]) -> Result<(), String> {
-    match names.iter().find(|name| !tidegate_policy::is_token(name)) {
-        Some(name) => Err(format!("{name:?} is no name of a cookie")),
-        None => Ok(()),
     }
 }

@@ -146,3 +146,10 @@ impl From<Reason> for Flaw {
         Self::new(reason, "")
     }
 }
+
+/// The beginning of what a token says, for the log.
+#[must_use]
+pub fn shown(text: &str) -> String {
+    const MOST: usize = 64;
+    text.chars().take(MOST).collect()
+}

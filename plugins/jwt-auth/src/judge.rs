@@ -18,6 +18,7 @@ use crate::config::Provider;
 use crate::config::Require;
 use crate::flaw::Flaw;
 use crate::flaw::Reason;
+use crate::flaw::shown;
 use crate::identity::Identity;
 use crate::places::Found;
 use crate::state::Source;
@@ -49,10 +50,11 @@ pub(crate) async fn judge(req: &Request, cx: &Cx<Config, State>) -> Result<Vec<P
             Found::Several => return Err(Reason::SeveralTokens.into()),
             Found::One(text) => text,
         };
-        let known = cached(cx, &place.providers, &text, now);
-        let identity = match known {
+        let text = text.bytes();
+        let identity = match cached(cx, &place.providers, text, now) {
             Some(identity) => identity,
-            None => verified(cx, &place.providers, &text, now).await?,
+            None if text.contains(&b',') => return Err(Reason::SeveralTokens.into()),
+            None => verified(cx, &place.providers, text, now).await?,
         };
         let is_second = |it: &Passed| it.identity.provider == identity.provider;
         if passed.iter().any(is_second) {
@@ -124,7 +126,8 @@ async fn verified(
             }
         }
     }
-    Err(first_flaw.unwrap_or_else(|| Reason::UnknownIssuer.into()))
+    let unknown = || Flaw::new(Reason::UnknownIssuer, shown(issuer.unwrap_or_default()));
+    Err(first_flaw.unwrap_or_else(unknown))
 }
 
 async fn verified_by(
@@ -178,8 +181,10 @@ async fn signed(cx: &Cx<Config, State>, number: usize, token: &Token<'_>) -> Res
         && may_be_new
     {
         remote.renew(cx).await;
-        let generation = source.generation();
-        return signed_by(cx, source, token).await.map(|()| generation);
+        let renewed = source.generation();
+        if renewed != generation {
+            return signed_by(cx, source, token).await.map(|()| renewed);
+        }
     }
     Err(flaw)
 }
@@ -189,7 +194,10 @@ async fn signed_by(cx: &Cx<Config, State>, source: &Source, token: &Token<'_>) -
         return Err(Reason::JwksUnavailable.into());
     };
     cx.counter("jwt_auth_verifications").add(1);
-    let candidates = keys.candidates(token.algorithm, token.key_id.as_deref())?;
+    let id = token.key_id.as_deref();
+    let candidates = keys
+        .candidates(token.algorithm, id)
+        .map_err(|reason| Flaw::new(reason, shown(id.unwrap_or("(none)"))))?;
     for (number, key) in candidates.into_iter().enumerate() {
         let by_host = verify::by_host(token.algorithm, key, token.message, &token.signature);
         let is_good = match by_host {

@@ -11,7 +11,6 @@ use tidegate_sdk::verify;
 use crate::algorithm::Algorithm;
 use crate::algorithm::Family;
 use crate::base64url;
-use crate::flaw::Flaw;
 use crate::flaw::Reason;
 use crate::json;
 use crate::rsa;
@@ -140,7 +139,7 @@ impl KeySet {
     /// # Errors
     /// [`Reason::UnknownKey`] if there is none, [`Reason::WrongKey`] if there are some that are not for
     /// this algorithm.
-    pub fn candidates(&self, algorithm: Algorithm, id: Option<&str>) -> Result<Vec<&Key>, Flaw> {
+    pub fn candidates(&self, algorithm: Algorithm, id: Option<&str>) -> Result<Vec<&Key>, Reason> {
         let named = |key: &&Key| match (&key.id, id) {
             (Some(has), Some(wanted)) => has == wanted,
             (None, _) | (_, None) => true,
@@ -153,8 +152,8 @@ impl KeySet {
             .filter(|key| key.is_for(algorithm))
             .collect();
         match fitting.len() {
-            0 if exact > 0 => Err(Reason::WrongKey.into()),
-            0 => Err(Reason::UnknownKey.into()),
+            0 if exact > 0 => Err(Reason::WrongKey),
+            0 => Err(Reason::UnknownKey),
             _ => Ok(fitting.into_iter().take(MOST_TRIES).collect()),
         }
     }

@@ -3,6 +3,8 @@
 //! Whatever a backend might take for a token of a place is seen here: names of schemes are compared without
 //! case, and a header that is there more than once is looked at line by line.
 
+use std::ops::Range;
+
 use tidegate_sdk::prelude::*;
 
 use crate::config::Provider;
@@ -41,8 +43,28 @@ enum Prefix {
 /// What is in a place.
 pub(crate) enum Found {
     Nothing,
-    One(Vec<u8>),
+    One(Text),
     Several,
+}
+
+/// A token as it was found, which is not copied out of what is around it. Lines of a header are joined by
+/// commas, which no token has: with one in it, it is more than one.
+pub(crate) struct Text {
+    value: Vec<u8>,
+    at: Range<usize>,
+}
+
+impl Text {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        self.value.get(self.at.clone()).unwrap_or_default()
+    }
+}
+
+impl From<Vec<u8>> for Text {
+    fn from(value: Vec<u8>) -> Self {
+        let at = 0..value.len();
+        Self { value, at }
+    }
 }
 
 /// All places of some issuers.
@@ -136,7 +158,7 @@ impl FromIterator<Vec<u8>> for Found {
         match (values.next(), values.next()) {
             (None, _) => Self::Nothing,
             (Some(value), None) if value.is_empty() => Self::Nothing,
-            (Some(value), None) => Self::One(value),
+            (Some(value), None) => Self::One(value.into()),
             (Some(_), Some(_)) => Self::Several,
         }
     }
@@ -148,36 +170,32 @@ impl Header {
         let Some(value) = cx.property_bytes(&[&self.property]) else {
             return Found::Nothing;
         };
-        // Lines are joined by commas, which no token has.
-        if value.contains(&b',') {
-            let mut lines = value.split(|it| *it == b',');
-            return match lines.any(|line| self.token(line).is_some()) {
-                true => Found::Several,
-                false => Found::Nothing,
-            };
+        if let Some(at) = self.token(&value) {
+            return Found::One(Text { value, at });
         }
-        match self.token(&value) {
-            Some(token) if token.len() == value.len() => Found::One(value),
-            Some(token) => Found::One(token.to_vec()),
-            None => Found::Nothing,
+        // Another line may have one.
+        let mut lines = value.split(|it| *it == b',').skip(1);
+        match lines.any(|line| self.token(line).is_some()) {
+            true => Found::Several,
+            false => Found::Nothing,
         }
     }
 
-    /// The token of a value.
-    fn token<'v>(&self, value: &'v [u8]) -> Option<&'v [u8]> {
-        let value = value.trim_ascii();
-        match &self.prefix {
-            Prefix::Exact(prefix) => {
-                let token = value.strip_prefix(prefix.as_bytes())?;
-                (!value.is_empty()).then_some(token)
-            }
+    /// Where the token of a value is.
+    fn token(&self, value: &[u8]) -> Option<Range<usize>> {
+        let end = value.trim_ascii_end().len();
+        let start = value.len() - value.trim_ascii_start().len();
+        let trimmed = value.get(start..end).filter(|it| !it.is_empty())?;
+        let rest = match &self.prefix {
+            Prefix::Exact(prefix) => trimmed.strip_prefix(prefix.as_bytes())?,
             Prefix::Scheme(scheme) => {
-                let (said, rest) = value.split_at_checked(scheme.len())?;
+                let (said, rest) = trimmed.split_at_checked(scheme.len())?;
                 let ends = rest.first().is_none_or(u8::is_ascii_whitespace);
                 let is_scheme = ends && said.eq_ignore_ascii_case(scheme.as_bytes());
-                is_scheme.then(|| rest.trim_ascii())
+                is_scheme.then(|| rest.trim_ascii_start())?
             }
-        }
+        };
+        Some(end - rest.len()..end)
     }
 }
 
@@ -220,8 +238,8 @@ mod tests {
         let Kind::Header(header) = header("authorization", prefix) else {
             panic!("it is a header");
         };
-        let token = header.token(value.as_bytes());
-        token.map(|it| std::str::from_utf8(it).unwrap())
+        let at = header.token(value.as_bytes())?;
+        value.get(at)
     }
 
     #[test]

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::cell::RefCell;
+use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -36,11 +37,19 @@ pub(crate) struct Remote {
     generation: Cell<u32>,
 }
 
-#[derive(Debug)]
 struct Held {
     keys: Rc<KeySet>,
     text: Vec<u8>,
     since: Instant,
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The text may have secrets.
+        f.debug_struct("Held")
+            .field("since", &self.since)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Remote {

@@ -10,6 +10,7 @@ use crate::algorithm::Algorithm;
 use crate::base64url;
 use crate::flaw::Flaw;
 use crate::flaw::Reason;
+use crate::flaw::shown;
 use crate::json;
 
 /// The longest `kid` that is compared with those of keys.
@@ -124,8 +125,7 @@ fn header(encoded: &[u8]) -> Result<Header, Flaw> {
         return Err(Flaw::new(Reason::MalformedHeader, "it has no `alg`"));
     };
     let Some(algorithm) = Algorithm::of(name) else {
-        let shown: String = name.chars().take(32).collect();
-        return Err(Flaw::new(Reason::UnsupportedAlgorithm, shown));
+        return Err(Flaw::new(Reason::UnsupportedAlgorithm, shown(name)));
     };
     let key_id = text(&members, "kid")?;
     if key_id.is_some_and(|it| it.len() > LONGEST_KEY_ID) {

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
 use tidegate_policy::HeaderName;
 use tidegate_policy::is_token;
 use tidegate_sdk::config::FilterConfig;
+use tidegate_sdk::config::Problem;
+use tidegate_sdk::config::Schema;
 
 use crate::digest::Digest;
 use crate::moment::Moment;
@@ -14,11 +17,11 @@ use crate::moment::Moment;
 #[config(validate = distinct_headers)]
 pub struct Config {
     /// The keys that are let in, by their hashes. A consumer may have several, to replace one by another.
-    #[config(min_len = 1, max_len = 10_000, validate = distinct_keys)]
-    pub(crate) keys: Vec<Key>,
+    #[config(min_len = 1, max_len = 10_000)]
+    pub(crate) keys: Keys,
     /// Where clients put keys: a header `x-api-key` if nothing is said. A request has one key in one place.
-    #[config(rename = "in", min_len = 1, max_len = 8, validate = distinct_places, default = default_places())]
-    pub(crate) places: Vec<Place>,
+    #[config(rename = "in", min_len = 1, max_len = 8, default = Places::usual())]
+    pub(crate) places: Places,
     /// The header that tells the backend the consumer. What clients send in it is removed.
     #[config(default = "x-consumer")]
     pub(crate) consumer_header: HeaderName,
@@ -61,8 +64,55 @@ pub(crate) enum Place {
     Cookie(#[config(max_len = 256, validate = token)] String),
 }
 
-fn default_places() -> Vec<Place> {
-    vec![Place::Header(HeaderName::known("x-api-key"))]
+/// Keys, of which no two are the same.
+#[derive(Debug)]
+pub(crate) struct Keys(pub(crate) Vec<Key>);
+
+/// Places, of which no two are the same.
+#[derive(Debug)]
+pub(crate) struct Places(pub(crate) Vec<Place>);
+
+impl Places {
+    /// What most clients do.
+    fn usual() -> Self {
+        Self(vec![Place::Header(HeaderName::known("x-api-key"))])
+    }
+}
+
+impl FilterConfig for Keys {
+    const SCHEMA: &'static Schema = <Vec<Key> as FilterConfig>::SCHEMA;
+
+    /// No hash twice: it would say two things of one key. Consumers may share a name and not a key.
+    fn read(value: &Value) -> Result<Self, Problem> {
+        let keys = Vec::<Key>::read(value)?;
+        let mut seen = BTreeMap::new();
+        for (index, key) in keys.iter().enumerate() {
+            if let Some(before) = seen.insert(key.sha256, index) {
+                let message =
+                    format!("the hash of keys[{before}] too: a key belongs to one consumer");
+                return Err(Problem::new(message).under("sha256").at(index));
+            }
+        }
+        Ok(Self(keys))
+    }
+}
+
+impl FilterConfig for Places {
+    const SCHEMA: &'static Schema = <Vec<Place> as FilterConfig>::SCHEMA;
+
+    fn read(value: &Value) -> Result<Self, Problem> {
+        let places = Vec::<Place>::read(value)?;
+        for (index, place) in places.iter().enumerate() {
+            if matches!(place, Place::Header(name) if &**name == "cookie") {
+                return Err(Problem::new("cookies have names: write cookie: NAME").at(index));
+            }
+            if let Some(before) = places.iter().take(index).position(|it| it.overlaps(place)) {
+                let message = format!("the same place as in[{before}]");
+                return Err(Problem::new(message).at(index));
+            }
+        }
+        Ok(Self(places))
+    }
 }
 
 /// The header of the consumer is no place for keys: one of both would be lost.
@@ -74,38 +124,12 @@ fn distinct_headers(config: &Config) -> Result<(), String> {
         Place::Cookie(_) => consumer == "cookie",
         Place::Query(_) => false,
     };
-    match config.places.iter().position(holds) {
+    match config.places.0.iter().position(holds) {
         Some(index) => Err(format!(
             "consumerHeader: keys are in this header too, by in[{index}]: choose another"
         )),
         None => Ok(()),
     }
-}
-
-/// No hash twice: it would say two things of one key. Consumers may share a name and not a key.
-fn distinct_keys(keys: &[Key]) -> Result<(), String> {
-    let mut seen = BTreeMap::new();
-    for (index, key) in keys.iter().enumerate() {
-        if let Some(before) = seen.insert(key.sha256, index) {
-            return Err(format!(
-                "[{index}].sha256 is the hash of [{before}] too: a key belongs to one consumer"
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn distinct_places(places: &[Place]) -> Result<(), String> {
-    for (index, place) in places.iter().enumerate() {
-        let reads_cookies = matches!(place, Place::Header(name) if &**name == "cookie");
-        if reads_cookies {
-            return Err(format!("[{index}]: cookies have names: write cookie: NAME"));
-        }
-        if let Some(before) = places.iter().take(index).position(|it| it.overlaps(place)) {
-            return Err(format!("[{index}] is the same place as [{before}]"));
-        }
-    }
-    Ok(())
 }
 
 impl Place {

@@ -54,7 +54,7 @@ pub(crate) fn decide<'c>(req: &Request, cx: &'c Cx<Config, State>) -> Decision<'
         Found::Malformed(what) => return Decision::Refused(Why::Malformed(what)),
     };
     let index = cx.state.table.find(&offered.key);
-    let Some(key) = index.and_then(|it| cx.config.keys.get(it)) else {
+    let Some(key) = index.and_then(|it| cx.config.keys.0.get(it)) else {
         return Decision::Refused(Why::Unknown);
     };
     match key.not_after {

@@ -61,14 +61,14 @@ pub async fn key_auth(mut req: Request, next: Next, cx: &Cx<Config, State>) -> R
 
 async fn prepare(cx: &Cx<Config>) -> Result<State> {
     let now = cx.unix_time();
-    for key in &cx.config.keys {
+    for key in &cx.config.keys.0 {
         if key.not_after.is_some_and(|end| now >= end.since_1970()) {
             warn!("a key has expired", consumer = key.consumer);
         }
     }
-    let digests = cx.config.keys.iter().map(|key| key.sha256);
+    let digests = cx.config.keys.0.iter().map(|key| key.sha256);
     Ok(State {
         table: Table::new(cx.random()?, digests),
-        challenge: places::challenge(&cx.config.realm, &cx.config.places),
+        challenge: places::challenge(&cx.config.realm, &cx.config.places.0),
     })
 }

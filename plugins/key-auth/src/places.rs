@@ -34,7 +34,7 @@ pub(crate) struct Offered<'p> {
 /// Looks into all places.
 pub(crate) fn find<'p>(req: &Request, cx: &'p Cx<Config, State>) -> Found<'p> {
     let mut found = None;
-    for place in &cx.config.places {
+    for place in &cx.config.places.0 {
         let values = match place {
             Place::Header(name) => Values::of(name, req, cx),
             Place::Authorization(scheme) => authorization(req, cx, scheme),

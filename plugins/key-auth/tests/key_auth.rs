@@ -2,6 +2,11 @@
 //!
 //! Hashes are from `printf %s KEY | sha256sum` of GNU coreutils.
 
+#[path = "key_auth/configuration.rs"]
+mod configuration;
+#[path = "key_auth/places.rs"]
+mod places;
+
 use key_auth::key_auth;
 use serde_json::Value;
 use tidegate_sdk_testing::{Harness, Received, Request, get, json, request};
@@ -188,109 +193,6 @@ fn an_expired_key_is_refused_and_said_at_the_start() {
 }
 
 #[test]
-fn a_key_is_found_in_every_place_and_taken_out_of_it_alone() {
-    let mut h = anywhere();
-    let seen = passes(
-        &mut h,
-        get("/?a=%20+&key=k-ada-1&b").header("cookie", "a=1; b=2"),
-    );
-    assert_eq!(seen.path(), "/?a=%20+&b");
-    assert_eq!(seen.header("cookie").as_deref(), Some("a=1; b=2"));
-    assert_eq!(seen.headers().get_all("x-consumer"), ["ada"]);
-
-    let seen = passes(&mut h, get("/x?%6bey=k%2Dada%2D1"));
-    assert_eq!(seen.path(), "/x");
-
-    let seen = passes(
-        &mut h,
-        get("/?k=1").header("cookie", "a=1; key=k-ada-1; b=2"),
-    );
-    assert_eq!(seen.header("cookie").as_deref(), Some("a=1; b=2"));
-    assert_eq!(seen.path(), "/?k=1");
-
-    let seen = passes(&mut h, get("/").header("cookie", "key=k-ada-1"));
-    assert_eq!(seen.header("cookie"), None);
-
-    let seen = passes(&mut h, get("/").header("authorization", "aPIkEY   k-ada-1"));
-    assert_eq!(seen.header("authorization"), None);
-    assert_eq!(seen.headers().get_all("x-consumer"), ["ada"]);
-
-    let seen = passes(
-        &mut h,
-        get("/")
-            .bearer("for-the-backend")
-            .header("x-key", "k-ada-1"),
-    );
-    assert_eq!(
-        seen.header("authorization").as_deref(),
-        Some("Bearer for-the-backend")
-    );
-    assert_eq!(seen.header("x-key"), None);
-}
-
-#[test]
-fn a_key_with_a_comma_or_beyond_ascii_is_a_key() {
-    let mut h = anywhere();
-    for (req, consumer) in [
-        (get("/").header("x-key", "a,b"), "comma"),
-        (get("/?key=a%2Cb"), "comma"),
-        (get("/").header("x-key", "käse"), "fromager"),
-        (get("/?key=k%C3%A4se"), "fromager"),
-    ] {
-        let seen = passes(&mut h, req);
-        assert_eq!(seen.headers().get_all("x-consumer"), [consumer]);
-    }
-}
-
-#[test]
-fn more_than_one_key_is_refused_even_if_they_are_the_same() {
-    let mut h = anywhere();
-    for req in [
-        get("/")
-            .header("x-key", "k-ada-1")
-            .header("x-key", "k-ada-1"),
-        get("/").header("x-key", "k-ada-1").header("X-KEY", "wrong"),
-        get("/?key=k-ada-1").header("x-key", "k-ada-1"),
-        get("/?key=k-ada-1&key=k-ada-1"),
-        get("/?key=k-ada-1&%6bey="),
-        get("/").header("cookie", "key=k-ada-1; key=x"),
-        get("/?key=x").header("cookie", "key=k-ada-1"),
-        get("/")
-            .header("authorization", "ApiKey k-ada-1")
-            .header("authorization", "ApiKey x"),
-        get("/")
-            .header("authorization", "ApiKey k-ada-1")
-            .header("cookie", "key=k-ada-1"),
-    ] {
-        refused(&mut h, req, 400, "several_keys");
-    }
-}
-
-#[test]
-fn a_key_is_forwarded_where_that_is_wanted() {
-    let places = json!([{"header": "x-key"}, {"authorization": "ApiKey"}, {"query": "key"}, {"cookie": "key"}]);
-    let mut h = configured(json!({"in": places, "forward": true, "consumerHeader": "X-Who"}));
-    for (req, name, value) in [
-        (get("/").header("x-key", "k-ada-1"), "x-key", "k-ada-1"),
-        (
-            get("/").header("authorization", "ApiKey k-ada-1"),
-            "authorization",
-            "ApiKey k-ada-1",
-        ),
-        (
-            get("/").header("cookie", "key=k-ada-1"),
-            "cookie",
-            "key=k-ada-1",
-        ),
-    ] {
-        let seen = passes(&mut h, req);
-        assert_eq!(seen.header(name).as_deref(), Some(value));
-        assert_eq!(seen.headers().get_all("x-who"), ["ada"]);
-    }
-    assert_eq!(passes(&mut h, get("/?key=k-ada-1")).path(), "/?key=k-ada-1");
-}
-
-#[test]
 fn what_a_client_says_of_its_consumer_never_reaches_the_backend() {
     let forged = |req: Request| {
         req.header("x-consumer", "root")
@@ -359,95 +261,5 @@ fn every_method_is_treated_the_same_and_bodies_pass() {
             request(method, "/").body("x").header("x-api-key", "k-new"),
         );
         assert_eq!(seen.text(), "x");
-    }
-}
-
-#[test]
-fn mistakes_in_the_configuration_say_where_they_are_and_never_show_a_key() {
-    let key = |key: Value| json!({"keys": [{"consumer": "ada", "sha256": ADA}, key]});
-    let places =
-        |places: Value| json!({"keys": [{"consumer": "ada", "sha256": ADA}], "in": places});
-    for (config, messages) in [
-        (json!({}), ["keys: missing", ""]),
-        (json!({"keys": []}), ["keys: expected at least 1", ""]),
-        (
-            key(json!({"consumer": "b", "sha256": "pl4in-k3y"})),
-            ["keys[1].sha256: ", "found text of 9 characters"],
-        ),
-        (
-            key(json!({"consumer": "b", "sha256": 17})),
-            ["keys[1].sha256: ", "expected text"],
-        ),
-        (
-            key(json!({"consumer": "b", "sha256": OLD.replace('b', "g")})),
-            ["keys[1].sha256: ", "64 hexadecimal digits"],
-        ),
-        (
-            key(
-                json!({"consumer": "b", "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"}),
-            ),
-            ["keys[1].sha256: ", "the hash of nothing"],
-        ),
-        (
-            key(json!({"consumer": "b", "sha256": ADA})),
-            ["keys: [1].sha256", "the hash of [0] too"],
-        ),
-        (
-            key(json!({"consumer": "", "sha256": OLD})),
-            ["keys[1].consumer: ", "at least 1 character"],
-        ),
-        (
-            key(json!({"consumer": "b\nx-role: root", "sha256": OLD})),
-            ["keys[1].consumer: ", "control characters"],
-        ),
-        (
-            key(json!({"consumer": "b", "sha256": OLD, "notAfter": "tomorrow"})),
-            ["keys[1].notAfter: ", "2027-01-31T00:00:00Z"],
-        ),
-        (
-            key(json!({"consumer": "b", "key": "pl4in-k3y"})),
-            ["keys[1].key: unknown field", ""],
-        ),
-        (places(json!([])), ["in: expected at least 1", ""]),
-        (
-            places(json!(["header"])),
-            ["in[0]: expected data with it", ""],
-        ),
-        (
-            places(json!([{"header": "x key"}])),
-            ["in[0].header: ", "x key"],
-        ),
-        (
-            places(json!([{"header": "Host"}])),
-            ["in[0].header: ", "belongs to the gateway"],
-        ),
-        (
-            places(json!([{"header": "Cookie"}])),
-            ["in: [0]: ", "write cookie: NAME"],
-        ),
-        (
-            places(json!([{"query": "k"}, {"query": "k"}])),
-            ["in: [1] is the same place as [0]", ""],
-        ),
-        (
-            places(json!([{"header": "authorization"}, {"authorization": "Bearer"}])),
-            ["in: [1] is the same", ""],
-        ),
-        (
-            places(json!([{"authorization": "Api Key"}])),
-            ["in[0].authorization: expected one word", ""],
-        ),
-        (
-            json!({"keys": [{"consumer": "ada", "sha256": ADA}], "consumerHeader": "X-Api-Key"}),
-            ["consumerHeader: keys are in this header too, by in[0]", ""],
-        ),
-    ] {
-        let Err(refused) = Harness::new(key_auth).config(&config).try_start() else {
-            panic!("accepted: {config}");
-        };
-        for message in messages {
-            assert!(refused.contains(message), "{message} in {refused}");
-        }
-        assert!(!refused.contains("pl4in"), "{refused}");
     }
 }

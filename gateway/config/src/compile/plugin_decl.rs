@@ -65,16 +65,8 @@ pub(super) fn declare(
         is_good = false;
         report.error(of.unwrap_or(candidate), refusal);
     };
-    for variable in &spec.env {
-        match values.variable(variable) {
-            Ok(value) => {
-                let value = value.map(|value| (variable.name.to_string(), value));
-                is_complete &= value.is_some();
-                decl.env.extend(value);
-            }
-            Err(blamed) => complain(blamed),
-        }
-    }
+    decl.env = values.variables(&spec.env, &mut complain);
+    is_complete &= decl.env.len() == spec.env.len();
     if let Some(config) = &spec.config {
         let filled = values.config(config, &mut complain);
         is_complete &= filled.is_some();

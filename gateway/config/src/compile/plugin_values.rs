@@ -35,8 +35,25 @@ pub(super) struct Values<'v, 'a> {
 }
 
 impl<'a> Values<'_, 'a> {
+    /// Variables with their values; those without are left out, and handed to `complain` if somebody is
+    /// to blame.
+    pub(super) fn variables(
+        self,
+        variables: &[EnvVar],
+        complain: &mut dyn FnMut(Blamed<'a>),
+    ) -> Vec<(String, String)> {
+        let value = |variable: &EnvVar| match self.variable(variable) {
+            Ok(value) => value.map(|value| (variable.name.to_string(), value)),
+            Err(blamed) => {
+                complain(blamed);
+                None
+            }
+        };
+        variables.iter().filter_map(value).collect()
+    }
+
     /// The value of a variable. `Ok(None)`: it comes from something that is refused itself.
-    pub(super) fn variable(self, variable: &EnvVar) -> Result<Option<String>, Blamed<'a>> {
+    fn variable(self, variable: &EnvVar) -> Result<Option<String>, Blamed<'a>> {
         if let Some(value) = &variable.value {
             return Ok(Some(value.value.clone()));
         }

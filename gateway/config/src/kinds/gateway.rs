@@ -60,9 +60,9 @@ pub struct GatewaySpec {
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub addresses: Vec<GatewayAddress>,
-    /// Labels and annotations for what is created on behalf of the Gateway.
-    #[schemars(extend("x-tidegate-unsupported" = "nothing is created on behalf of a Gateway"))]
-    pub infrastructure: Option<Ignored>,
+    /// Labels and annotations for what is created on behalf of the Gateway. Nothing is; the labels count where
+    /// Istio's policies select by label.
+    pub infrastructure: Option<GatewayInfrastructure>,
     /// Which ListenerSets may attach.
     #[schemars(extend("x-tidegate-unsupported" = "ListenerSet comes later"))]
     pub allowed_listeners: Option<Ignored>,
@@ -71,6 +71,23 @@ pub struct GatewaySpec {
     /// Whether routes without parents attach.
     #[schemars(extend("x-tidegate-unsupported" = "it is experimental in the Gateway API"))]
     pub default_scope: Option<Ignored>,
+}
+
+/// What would be created on behalf of a Gateway.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GatewayInfrastructure {
+    /// Its labels.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 8))]
+    pub labels: BTreeMap<String, String>,
+    /// Its annotations; no effect.
+    #[serde(default)]
+    #[schemars(extend("maxProperties" = 8))]
+    pub annotations: BTreeMap<String, String>,
+    /// Settings of it.
+    #[schemars(extend("x-tidegate-unsupported" = "nothing is created on behalf of a Gateway"))]
+    pub parameters_ref: Option<Ignored>,
 }
 
 /// An address to listen on.

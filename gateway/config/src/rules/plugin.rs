@@ -15,6 +15,7 @@ use super::repeated;
 use crate::kinds::GATEWAY_GROUP;
 use crate::kinds::plugin::EnvVar;
 use crate::kinds::plugin::Plugin;
+use crate::kinds::plugin::PluginSource;
 use crate::kinds::plugin::PluginType;
 use crate::kinds::text::EnvName;
 use crate::kinds::values::Secret;
@@ -28,19 +29,7 @@ pub(crate) const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
     let spec = &plugin.spec;
-    match (&spec.source.file, &spec.source.builtin) {
-        (Some(_), None) | (None, Some(_)) => {}
-        (None, None) => findings.with_hint(
-            spec.source.span,
-            "the source names no code",
-            "such as `source: { file: ./filter.wasm }` or `source: { builtin: jwt-auth }`",
-        ),
-        (Some(_), Some(builtin)) => findings.with_hint(
-            builtin.span,
-            "either `file` or `builtin`, not both",
-            "remove one of the two",
-        ),
-    }
+    check_source(&spec.source, findings);
     let kinds = ["Gateway", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"];
     let kinds = kinds.map(|kind| (GATEWAY_GROUP, kind));
     check_targets(&spec.target_refs, &kinds, findings);
@@ -91,6 +80,23 @@ pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
             most,
             findings,
         );
+    }
+}
+
+/// Code comes from one place.
+fn check_source(source: &At<PluginSource>, findings: &mut Findings) {
+    match (&source.file, &source.builtin) {
+        (Some(_), None) | (None, Some(_)) => {}
+        (None, None) => findings.with_hint(
+            source.span,
+            "the source names no code",
+            "such as `source: { file: ./filter.wasm }` or `source: { builtin: jwt-auth }`",
+        ),
+        (Some(_), Some(builtin)) => findings.with_hint(
+            builtin.span,
+            "either `file` or `builtin`, not both",
+            "remove one of the two",
+        ),
     }
 }
 

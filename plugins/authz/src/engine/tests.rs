@@ -170,7 +170,39 @@ fn denied(engine: &Engine, by: &Known) -> bool {
     engine.decide(by).expect("all is known").denied.is_some()
 }
 
+/// A request of which the host knows nothing but this.
+fn plain() -> Known {
+    Known {
+        method: "GET",
+        path: "/".to_owned(),
+        host: "a.test",
+        teams: Vec::new(),
+        principal: None,
+        group: None,
+        client: "10.0.0.1:1",
+    }
+}
+
+#[test]
+fn a_host_that_does_not_say_who_the_peer_is_is_not_guessed_about() {
+    for rules in [
+        json!([{"from": [{"source": {"ipBlocks": ["10.0.0.0/8"]}}]}]),
+        json!([{"when": [{"key": "source.ip", "notValues": ["10.0.0.0/8"]}]}]),
+    ] {
+        for action in ["ALLOW", "DENY"] {
+            let engine = engine(&[json!({"name": "p", "action": action, "rules": rules})]);
+            assert_eq!(engine.decide(&plain()), Err(Unknown::PeerAddress));
+        }
+    }
+    // Where no rule needs it, nobody asks.
+    let rules = json!([{"to": [{"operation": {"paths": ["/x"]}}], "from": [{"source": {"ipBlocks": ["::1"]}}]}]);
+    let engine = engine(&[json!({"name": "p", "action": "DENY", "rules": rules})]);
+    assert_eq!(engine.decide(&plain()), Ok(Decision::default()));
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn adding_a_deny_never_widens(
         policies in vec(prop_oneof![a_policy("ALLOW"), a_policy("DENY")], 1..4),

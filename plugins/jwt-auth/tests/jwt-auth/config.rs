@@ -79,6 +79,14 @@ fn a_value_that_makes_no_sense_is_told_with_its_path() {
         let why = refused(&config(&json!({name: value})));
         assert!(why.contains(told), "{told}\n  {why}");
     }
+    let mut partner = provider.clone();
+    partner["claimsToHeaders"] =
+        json!([{"claim": "a", "header": "x-a"}, {"claim": "b", "header": "x-token"}]);
+    let mut reader = provider;
+    reader["fromHeaders"] = json!([{"name": "X-Token"}]);
+    let why = refused(&json!({"providers": [reader, partner]}));
+    let told = "providers[1]: header x-token has the token";
+    assert!(why.contains(told), "{why}");
     let nobody = refused(&json!({}));
     let told = "issuer: missing; it belongs here, or to each of `providers`";
     assert!(nobody.contains(told), "{nobody}");

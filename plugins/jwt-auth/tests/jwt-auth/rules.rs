@@ -281,3 +281,17 @@ fn a_dry_run_refuses_nobody_and_counts_whom_it_would_have_refused() {
     assert_eq!(h.metric("jwt_auth_denied"), 0);
     assert!(h.logged("malformed"));
 }
+
+#[test]
+fn the_log_says_what_a_refused_token_was_about_and_not_the_token() {
+    let mut h = start(&json!({}));
+    let mut other = header("ES256");
+    other["kid"] = json!("\nforged=1");
+    let token = issuer().sign_with("ES256", &other, &claims(h.unix_time()));
+    assert_eq!(h.send(get("/").bearer(&token)).status(), 401);
+    h.wait_for("the line", |h| {
+        h.logged("reason=unknown_key why=\"\\nforged=1\"")
+    });
+    let (_, signature) = token.rsplit_once('.').unwrap();
+    assert!(!h.logged(signature));
+}

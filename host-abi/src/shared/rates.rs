@@ -1,0 +1,323 @@
+//! Rates that the instances of all workers share: how far each key has used up what it may use.
+//!
+//! Owns the table: it is bounded, and a set of limits is taken from as one or not at all. What a limit
+//! admits is decided in `gcra`.
+//!
+//! Invariant: a key that is forgotten is one whose limit is full again, or, in a table that is full of
+//! others, the one of its neighbours that is closest to it. So what floods with keys is never what is
+//! forgotten last.
+
+mod gcra;
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+pub(crate) use gcra::{Rate, Take, Taken};
+
+/// Keys of one space. Each takes 24 bytes.
+const KEYS: usize = 1 << 18;
+
+/// Neighbours of a key: it is in one of so many places.
+const WAYS: usize = 8;
+
+/// Independent parts of a table, each with its own lock.
+const SHARDS: usize = 64;
+
+/// Most limits that are taken from as one.
+pub(crate) const MOST_ASKS: usize = 16;
+
+/// What one limit is asked.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    /// Names what is limited, in its space.
+    pub(crate) key: &'a [u8],
+    /// The limit.
+    pub(crate) rate: Rate,
+    /// How much is asked for.
+    pub(crate) cost: u64,
+}
+
+/// How limits are taken from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// From all, if all admit it; else from none.
+    Take,
+    /// From none.
+    Peek,
+    /// From all, also beyond what they admit: for what has been used already.
+    Charge,
+    /// It is given back to all.
+    Refund,
+}
+
+/// The rates of one space.
+pub(crate) struct RateTable {
+    shards: Box<[Mutex<Box<[Place]>>]>,
+    seeds: [RandomState; 2],
+}
+
+/// Where a key may be. One that was never used is all zeros.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    key: [u64; 2],
+    full_at: u64,
+}
+
+impl std::fmt::Debug for RateTable {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RateTable").finish_non_exhaustive()
+    }
+}
+
+impl Default for RateTable {
+    fn default() -> Self {
+        Self::with_keys(KEYS)
+    }
+}
+
+impl RateTable {
+    /// A table for at least so many keys.
+    #[must_use]
+    pub(crate) fn with_keys(keys: usize) -> Self {
+        let sets = keys.div_ceil(SHARDS * WAYS).max(1).next_power_of_two();
+        // Zeroed memory that nobody has touched costs nothing.
+        let shard = || Mutex::new(vec![Place::default(); sets * WAYS].into_boxed_slice());
+        Self {
+            shards: (0..SHARDS).map(|_| shard()).collect(),
+            seeds: [RandomState::new(), RandomState::new()],
+        }
+    }
+
+    /// Takes from all limits, or from none, at `now`: nanoseconds of a clock that never goes back. The
+    /// answers are in the order of the asks; beyond [`MOST_ASKS`] nothing is asked.
+    ///
+    /// An ask whose key is asked twice is seen as if it were alone: keys of one call must differ.
+    pub(crate) fn ask(&self, asks: &[Ask<'_>], mode: Mode, now: u64, answers: &mut Vec<Taken>) {
+        let now = gcra::ticks(now);
+        let asks = asks.get(..MOST_ASKS).unwrap_or(asks);
+        let mut keys = [[0_u64; 2]; MOST_ASKS];
+        let mut locks: [Option<MutexGuard<'_, Box<[Place]>>>; MOST_ASKS] = Default::default();
+        // Locks are taken in one order by everybody: no two wait for each other.
+        let mut wanted = 0_u64;
+        for (ask, key) in asks.iter().zip(&mut keys) {
+            *key = self.hash(ask.key);
+            wanted |= 1 << shard_of(*key);
+        }
+        let mut held = [0_u8; SHARDS];
+        let shards = (0..SHARDS).filter(|shard| wanted >> shard & 1 == 1);
+        for ((shard, lock), at) in shards.zip(&mut locks).zip(0_u8..) {
+            *lock = self.shards.get(shard).map(hold);
+            if let Some(held) = held.get_mut(shard) {
+                *held = at;
+            }
+        }
+        let mut changes: [Option<(Option<usize>, usize, u64)>; MOST_ASKS] = [None; MOST_ASKS];
+        let first = answers.len();
+        for (asked, (ask, key)) in asks.iter().zip(&keys).enumerate() {
+            let lock = held.get(shard_of(*key)).map(|at| usize::from(*at));
+            let places = lock.and_then(|at| locks.get(at)?.as_deref());
+            let others = changes
+                .iter()
+                .flatten()
+                .filter(|(other, ..)| *other == lock);
+            let others = others.map(|(_, at, _)| *at);
+            let (at, full_at) = places.map_or((0, 0), |places| find(places, *key, now, others));
+            let take = Take {
+                rate: ask.rate,
+                cost: ask.cost,
+                full_at,
+                now,
+            };
+            let (taken, after) = match mode {
+                Mode::Take | Mode::Peek => take.ask(),
+                Mode::Charge => take.charge(),
+                Mode::Refund => take.refund(),
+            };
+            answers.push(taken);
+            if let Some(change) = changes.get_mut(asked) {
+                *change = Some((lock, at, after));
+            }
+        }
+        let all = answers.iter().skip(first).all(|taken| taken.admitted);
+        if mode == Mode::Peek || (mode == Mode::Take && !all) {
+            return;
+        }
+        for (key, change) in keys.iter().zip(changes).take(asks.len()) {
+            let Some((Some(lock), at, full_at)) = change else {
+                continue;
+            };
+            let places = locks.get_mut(lock).and_then(Option::as_deref_mut);
+            if let Some(place) = places.and_then(|places| places.get_mut(at)) {
+                *place = Place { key: *key, full_at };
+            }
+        }
+    }
+
+    /// How many keys have used something up at `now`, for metrics: it looks at all of them.
+    #[must_use]
+    pub(crate) fn used(&self, now: u64) -> usize {
+        let now = gcra::ticks(now);
+        let of = |shard: &Mutex<Box<[Place]>>| {
+            hold(shard)
+                .iter()
+                .filter(|place| place.full_at > now)
+                .count()
+        };
+        self.shards.iter().map(of).sum()
+    }
+
+    /// Two hashes with secret seeds: nobody can make keys that meet.
+    fn hash(&self, key: &[u8]) -> [u64; 2] {
+        let [a, b] = &self.seeds;
+        // A key of zeros would be a place that was never used.
+        [a.hash_one(key) | 1, b.hash_one(key)]
+    }
+}
+
+fn hold(shard: &Mutex<Box<[Place]>>) -> MutexGuard<'_, Box<[Place]>> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn shard_of([_, b]: [u64; 2]) -> usize {
+    // The highest bits; the set is chosen by the lowest.
+    usize::try_from(b >> 58).unwrap_or(0)
+}
+
+/// Where a key is or is to be, and when it is full again (0 if that was long ago). Places of `others`, keys
+/// of the same call, stay theirs.
+fn find(
+    places: &[Place],
+    key: [u64; 2],
+    now: u64,
+    others: impl Iterator<Item = usize> + Clone,
+) -> (usize, u64) {
+    let sets = places.len() / WAYS;
+    let [_, b] = key;
+    let set = usize::try_from(b).unwrap_or(0) & sets.saturating_sub(1);
+    let first = set * WAYS;
+    let ways = places.get(first..first + WAYS).unwrap_or_default();
+    let mut best = (first, u64::MAX);
+    for (way, place) in ways.iter().enumerate() {
+        if place.key == key {
+            return (first + way, place.full_at);
+        }
+        // What is full again can be forgotten; else what will be first.
+        let left = place.full_at.saturating_sub(now);
+        if left < best.1 && !others.clone().any(|other| other == first + way) {
+            best = (first + way, left);
+        }
+    }
+    (best.0, 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn per_second(requests: u64, burst: u64) -> Rate {
+        Rate::new(requests, SECOND, burst).expect("a rate")
+    }
+
+    fn ask(table: &RateTable, asks: &[(&str, Rate, u64)], mode: Mode, now: u64) -> Vec<Taken> {
+        let asks: Vec<Ask<'_>> = asks
+            .iter()
+            .map(|(key, rate, cost)| Ask {
+                key: key.as_bytes(),
+                rate: *rate,
+                cost: *cost,
+            })
+            .collect();
+        let mut answers = Vec::new();
+        table.ask(&asks, mode, now, &mut answers);
+        answers
+    }
+
+    #[test]
+    fn a_refused_request_takes_from_no_limit() {
+        let table = RateTable::default();
+        let (wide, narrow) = (per_second(100, 100), per_second(1, 1));
+        let both = [("wide", wide, 1), ("narrow", narrow, 1)];
+        let first = ask(&table, &both, Mode::Take, 5);
+        assert!(first.iter().all(|it| it.admitted));
+        for _ in 0..10 {
+            let again = ask(&table, &both, Mode::Take, 6);
+            let admitted: Vec<bool> = again.iter().map(|it| it.admitted).collect();
+            assert_eq!(admitted, [true, false]);
+        }
+        let seen = ask(&table, &[("wide", wide, 0)], Mode::Peek, 6);
+        assert_eq!(seen[0].remaining, 99);
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_what_was_charged_is_owed() {
+        let table = RateTable::default();
+        let rate = per_second(1, 2);
+        for (mode, cost, admitted) in [
+            (Mode::Take, 2, true),
+            (Mode::Take, 1, false),
+            (Mode::Refund, 1, true),
+            (Mode::Take, 1, true),
+            (Mode::Charge, 3, true),
+            (Mode::Take, 1, false),
+        ] {
+            let answer = ask(&table, &[("k", rate, cost)], mode, 7);
+            assert_eq!(answer[0].admitted, admitted, "{mode:?} {cost}");
+        }
+        // Two were taken and three charged: two may be owed, and four seconds bring one back.
+        let later = |seconds: u64| {
+            ask(&table, &[("k", rate, 1)], Mode::Peek, 7 + seconds * SECOND)[0].admitted
+        };
+        assert!(!later(3));
+        assert!(later(4));
+    }
+
+    #[test]
+    fn a_flood_of_keys_does_not_free_the_busiest() {
+        let table = RateTable::with_keys(4096);
+        let rate = per_second(10, 10);
+        let busy = [("busy", rate, 1)];
+        let mut admitted = 0;
+        for now in 0..200_000_u64 {
+            if now % 100 == 0 {
+                admitted += u32::from(ask(&table, &busy, Mode::Take, now)[0].admitted);
+            }
+            ask(&table, &[(&now.to_string(), rate, 1)], Mode::Take, now);
+        }
+        // 2,000 requests within 0.2 ms: what the burst admits, and not one more.
+        assert_eq!(admitted, 10);
+    }
+
+    #[test]
+    fn threads_on_one_key_admit_what_one_thread_would() {
+        let table = RateTable::default();
+        let rate = per_second(1, 1000);
+        let admitted: usize = std::thread::scope(|scope| {
+            let run = || {
+                (0..1000)
+                    .filter(|_| {
+                        ask(
+                            &table,
+                            &[("k", rate, 1), ("other", per_second(1, 9999), 1)],
+                            Mode::Take,
+                            9,
+                        )[0]
+                        .admitted
+                    })
+                    .count()
+            };
+            let threads: Vec<_> = (0..4).map(|_| scope.spawn(run)).collect();
+            threads.into_iter().map(|it| it.join().unwrap()).sum()
+        });
+        assert_eq!(admitted, 1000);
+    }
+
+    #[test]
+    fn what_is_full_again_is_no_longer_counted() {
+        let table = RateTable::default();
+        ask(&table, &[("k", per_second(1, 1), 1)], Mode::Take, 0);
+        assert_eq!(table.used(SECOND / 2), 1);
+        assert_eq!(table.used(SECOND), 0);
+    }
+}
