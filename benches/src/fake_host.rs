@@ -63,6 +63,7 @@ pub struct FakeStream {
     /// How many of them are there before the filter.
     given: usize,
     refusal: Option<u32>,
+    is_resumed: bool,
 }
 
 impl FakeStream {
@@ -101,6 +102,7 @@ impl FakeStream {
             properties: vec![],
             given: 0,
             refusal: None,
+            is_resumed: false,
         }
     }
 
@@ -146,12 +148,19 @@ impl FakeStream {
         self.response.truncate(RESPONSE.len());
         self.properties.truncate(self.given);
         self.refusal = None;
+        self.is_resumed = false;
     }
 
     /// The status with which the filter answered in the application's place, if it did.
     #[must_use]
     pub const fn refusal(&self) -> Option<u32> {
         self.refusal
+    }
+
+    /// Whether the filter let go of what it had held.
+    #[must_use]
+    pub const fn is_resumed(&self) -> bool {
+        self.is_resumed
     }
 
     /// How many fields the two messages have: what a header callback is told.
@@ -286,7 +295,9 @@ impl StreamHost for FakeStream {
         self.properties.push((path.to_vec(), value.to_vec()));
     }
 
-    fn continue_stream(&mut self, _: StreamKind) {}
+    fn continue_stream(&mut self, _: StreamKind) {
+        self.is_resumed = true;
+    }
 
     fn close_stream(&mut self, _: StreamKind) {}
 

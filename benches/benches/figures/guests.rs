@@ -2,6 +2,7 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidegate_benches::fake_host::{FakeStream, SilentServices};
 use tidegate_benches::places;
@@ -9,13 +10,18 @@ use tidegate_benches::proc_files::private_dirty;
 use tidegate_benches::wat_filters::{
     GETS, GETS_PER_CALL, PAIRS, PAIRS_PER_CALL, SET_HEADERS, module,
 };
-use tidegate_host_abi::{ContextId, Engine, EngineConfig, Instance, Module, Plugin, PluginSpec};
+use tidegate_host_abi::{
+    ContextId, Engine, EngineConfig, HeadersAction, Instance, Module, Plugin, PluginSpec,
+};
 
 use crate::report::{Figure, Report};
 
 /// Short enough to fit between two other programs' turns.
 const CALLS: u32 = 2_000;
 const ROUNDS: usize = 1_000;
+
+/// How often a filter that holds a request is ticked.
+const MOST_TICKS: usize = 1_000;
 
 /// What calls between host and guest take.
 pub(crate) fn calls(report: &mut Report) {
@@ -149,6 +155,32 @@ impl Guest {
     fn pass(&mut self) {
         self.exchange();
         self.stream.reset();
+    }
+
+    /// The same for a filter that takes its time: it is ticked until it has decided.
+    pub(crate) fn patient_exchange(&mut self) {
+        let context = self.create_stream();
+        let (fields, _) = self.stream.counts();
+        let Self {
+            instance,
+            stream,
+            root,
+        } = self;
+        let action = instance.on_request_headers(stream, context, fields, true);
+        if action.expect("no fault") != HeadersAction::Continue {
+            for _ in 0..MOST_TICKS {
+                if stream.is_resumed() || stream.refusal().is_some() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(1));
+                instance.on_tick(stream, *root).expect("no fault");
+            }
+        }
+        if self.stream.refusal().is_none() {
+            self.response_headers(context);
+        }
+        let finished = self.instance.finish_stream(&mut self.stream, context);
+        finished.expect("no fault");
     }
 
     /// The same, and the stream stays as the filter left it.

@@ -81,7 +81,7 @@ impl Case<'_> {
             let (_, good) = fields.iter().find(|(it, _)| *it == name).expect("a field");
             guest.stream.replace(name, value);
             guest.stream.restore();
-            guest.exchange();
+            guest.patient_exchange();
             assert!(
                 guest.stream.refusal().is_some(),
                 "{} refuses nothing",
@@ -90,7 +90,7 @@ impl Case<'_> {
             guest.stream.replace(name, good);
             guest.stream.restore();
         }
-        guest.exchange();
+        guest.patient_exchange();
         assert_eq!(guest.stream.refusal(), None, "{}", self.name);
         Some(guest)
     }
