@@ -131,6 +131,17 @@ pub fn named(kind: &str) -> Option<&'static str> {
     all.find(|known| *known == kind)
 }
 
+/// The name of the plugin that a Gateway has because of policies of a kind, by the Gateway's full name.
+#[must_use]
+pub fn generated(kind: &str, gateway: &str) -> Option<String> {
+    let generated = match kind {
+        "AuthorizationPolicy" => AUTHORIZATION_POLICIES,
+        "RequestAuthentication" => REQUEST_AUTHENTICATIONS,
+        _ => return None,
+    };
+    Some(format!("{gateway}/{generated}"))
+}
+
 /// The schemas of our own kinds, for CustomResourceDefinitions.
 #[must_use]
 pub fn own_schemas() -> Vec<KindSchema> {

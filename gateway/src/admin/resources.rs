@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::json;
 use tidegate_config::draft::Condition;
 use tidegate_config::draft::ResourceStatus;
+use tidegate_config::kinds::generated;
 use tidegate_config::place::Place;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
@@ -60,7 +61,7 @@ fn resource(status: &ResourceStatus, problems: Option<Vec<Value>>, now: &Metrics
         let looked_up = names.find(|one| one.backend.as_str() == full_name);
         conditions.extend(looked_up.map(|one| condition(&resolved(one))));
     }
-    if id.kind == "Plugin" && now.waiting_plugins.contains(&full_name) {
+    if is_held(status, &full_name, now) {
         conditions.push(condition(&Condition {
             kind: "Programmed",
             status: false,
@@ -79,6 +80,21 @@ fn resource(status: &ResourceStatus, problems: Option<Vec<Value>>, now: &Metrics
         "conditions": conditions,
         "problems": problems.unwrap_or_default(),
     })
+}
+
+/// Whether streams hold so many old versions of a plugin that its newest waits: the resource's own, or
+/// one that it is part of at a Gateway.
+fn is_held(status: &ResourceStatus, full_name: &String, now: &Metrics) -> bool {
+    let kind = status.resource.kind;
+    if kind == "Plugin" {
+        return now.waiting_plugins.contains(full_name);
+    }
+    let gateways = status
+        .conditions
+        .iter()
+        .filter_map(|one| one.about.as_ref());
+    let mut plugins = gateways.filter_map(|gateway| generated(kind, gateway));
+    plugins.any(|plugin| now.waiting_plugins.contains(&plugin))
 }
 
 /// Whether the names of a Backend lead anywhere.

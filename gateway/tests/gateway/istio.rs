@@ -3,6 +3,7 @@
 use sha2::Digest as _;
 use sha2::Sha256;
 use tidegate_testkit::Authority;
+use tidegate_testkit::Client;
 use tidegate_testkit::Leaf;
 use tidegate_testkit::Message;
 use tidegate_testkit::Origin;
@@ -334,6 +335,84 @@ spec:
     tidegate_testkit::eventually("the policy to serve", || {
         (gateway.get("/").status() == 200).then_some(())
     });
+}
+
+#[test]
+fn a_policy_that_goes_bad_over_a_restart_is_enforced_as_it_was() {
+    let policy = "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: { name: deny-admin }
+spec: { action: DENY, rules: [{ to: [{ operation: { paths: [/admin] } }] }] }
+";
+    let origin = Origin::answers(200, "hello");
+    let folder = folder(GATEWAY, &origin, policy);
+    let state = tempfile::tempdir().expect("a folder");
+    let state = state.path().to_str().expect("text");
+    let decides = |gateway: &Running| {
+        assert_eq!(status_of(&gateway.get("/admin")), (403, DENIED.to_owned()));
+        assert_eq!(gateway.get("/").status(), 200);
+    };
+    let gateway = Running::start_with(folder.path(), &["--state-dir", state]);
+    decides(&gateway);
+    drop(gateway);
+    folder.write("policies.yaml", policy.replace("paths", "path").as_bytes());
+    let gateway = Running::start_with(folder.path(), &["--state-dir", state]);
+    decides(&gateway);
+    let status = gateway.resource("AuthorizationPolicy", "deny-admin");
+    let status = status.expect("it is listed");
+    assert_eq!(status.get("lastGood"), Some(&true.into()), "{status}");
+}
+
+#[test]
+fn connections_are_closed_as_long_as_rules_hold_for_them() {
+    let gateway = GATEWAY.replace(
+        "listeners: [",
+        "listeners: [{ name: db, port: 0, protocol: TCP }, ",
+    );
+    let tcp = "
+apiVersion: gateway.networking.k8s.io/v1
+kind: TCPRoute
+metadata: { name: db }
+spec:
+  parentRefs: [{ name: edge, sectionName: db }]
+  rules: [{ backendRefs: [{ group: tidegate.dev, kind: Backend, name: app }] }]
+";
+    let policy = |action: &str| {
+        format!(
+            "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{ name: rules }}
+spec: {{ action: {action}, rules: [{{}}] }}
+"
+        )
+    };
+    let origin = Origin::answers(200, "hello");
+    let folder = folder(&gateway, &origin, &policy("AUDIT"));
+    folder.write("tcp.yaml", tcp.as_bytes());
+    let running = Running::start(&folder, &[]);
+    let passes = |name: &str| {
+        let mut client = Client::connect(running.address_of(name));
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        client
+            .try_response()
+            .is_ok_and(|answer| answer.status() == 200)
+    };
+    assert!(passes("/db"));
+    folder.write("policies.yaml", policy("ALLOW").as_bytes());
+    tidegate_testkit::eventually("connections to be closed", || {
+        (!passes("/db")).then_some(())
+    });
+    assert!(passes("@127.0.0.1:0"), "requests are judged by the rules");
+    let page = running
+        .resource("AuthorizationPolicy", "rules")
+        .expect("listed");
+    assert!(
+        page.to_string()
+            .contains("connections are not supported yet"),
+        "{page}"
+    );
 }
 
 #[test]

@@ -56,6 +56,19 @@ pub(crate) struct RateTable {
     seeds: [RandomState; 2],
 }
 
+/// What becomes of one key if all limits admit.
+#[derive(Debug, Clone, Copy)]
+struct Change {
+    /// Which of the locks is held for it.
+    lock: Option<usize>,
+    /// Its place in that shard.
+    at: usize,
+    /// What was asked.
+    take: Take,
+    /// When it is full again then.
+    after: u64,
+}
+
 /// Where a key may be. One that was never used is all zeros.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 struct Place {
@@ -111,16 +124,13 @@ impl RateTable {
                 *held = at;
             }
         }
-        let mut changes: [Option<(Option<usize>, usize, u64)>; MOST_ASKS] = [None; MOST_ASKS];
+        let mut changes: [Option<Change>; MOST_ASKS] = [None; MOST_ASKS];
         let first = answers.len();
         for (asked, (ask, key)) in asks.iter().zip(&keys).enumerate() {
             let lock = held.get(shard_of(*key)).map(|at| usize::from(*at));
             let places = lock.and_then(|at| locks.get(at)?.as_deref());
-            let others = changes
-                .iter()
-                .flatten()
-                .filter(|(other, ..)| *other == lock);
-            let others = others.map(|(_, at, _)| *at);
+            let others = changes.iter().flatten().filter(|other| other.lock == lock);
+            let others = others.map(|other| other.at);
             let (at, full_at) = places.map_or((0, 0), |places| find(places, *key, now, others));
             let take = Take {
                 rate: ask.rate,
@@ -135,20 +145,29 @@ impl RateTable {
             };
             answers.push(taken);
             if let Some(change) = changes.get_mut(asked) {
-                *change = Some((lock, at, after));
+                *change = Some(Change {
+                    lock,
+                    at,
+                    take,
+                    after,
+                });
             }
         }
         let all = answers.iter().skip(first).all(|taken| taken.admitted);
         if mode == Mode::Peek || (mode == Mode::Take && !all) {
+            for (answer, change) in answers.iter_mut().skip(first).zip(changes.iter().flatten()) {
+                *answer = change.take.untaken(*answer);
+            }
             return;
         }
-        for (key, change) in keys.iter().zip(changes).take(asks.len()) {
-            let Some((Some(lock), at, full_at)) = change else {
-                continue;
-            };
-            let places = locks.get_mut(lock).and_then(Option::as_deref_mut);
-            if let Some(place) = places.and_then(|places| places.get_mut(at)) {
-                *place = Place { key: *key, full_at };
+        for (key, change) in keys.iter().zip(changes.iter().flatten()) {
+            let lock = change.lock.and_then(|lock| locks.get_mut(lock));
+            let places = lock.and_then(Option::as_deref_mut);
+            if let Some(place) = places.and_then(|places| places.get_mut(change.at)) {
+                *place = Place {
+                    key: *key,
+                    full_at: change.after,
+                };
             }
         }
     }

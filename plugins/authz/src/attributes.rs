@@ -117,9 +117,9 @@ impl<'p> Attributes<'p> {
         self.path.get()
     }
 
-    /// What stood in the way of a rule, if something did.
-    pub(crate) fn unknown(&self) -> Option<Unknown> {
-        self.unknown.get()
+    /// What rules have asked for in vain since the last time, if they did.
+    pub(crate) fn take_unknown(&self) -> Option<Unknown> {
+        self.unknown.take()
     }
 
     pub(crate) fn method(&self) -> &[u8] {

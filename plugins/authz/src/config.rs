@@ -29,7 +29,7 @@ pub struct Config {
 struct Document {
     /// Policies with the meaning of Istio's AuthorizationPolicies, whatever their order: a matching `DENY`
     /// wins; then, if there is an `ALLOW`, one must match.
-    #[config(min_len = 1, max_len = 1000)]
+    #[config(min_len = 1, max_len = 10000)]
     policies: Option<Vec<Policy>>,
     /// In the place of `policies`: what is done with requests that the rules below describe; `ALLOW` if only
     /// rules are written.

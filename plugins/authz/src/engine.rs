@@ -54,6 +54,8 @@ pub(crate) enum Denied<'e> {
     ByRule(&'e str),
     /// No rule allows it, and one must.
     ByNone,
+    /// A rule asks for what the host should know and does not.
+    InDoubt(Unknown),
 }
 
 /// What all policies come to.
@@ -112,10 +114,7 @@ impl Engine {
     }
 
     /// What the policies come to for a request.
-    ///
-    /// # Errors
-    /// If a rule asks for what the host should know and does not.
-    pub(crate) fn decide(&self, host: &dyn Host) -> Result<Decision<'_>, Unknown> {
+    pub(crate) fn decide(&self, host: &dyn Host) -> Decision<'_> {
         let path = || host.pseudo_header(":path").unwrap_or_default();
         let readings = match self.paths {
             Paths::All => Readings::all(path()),
@@ -123,25 +122,35 @@ impl Engine {
             Paths::Nothing => Readings::as_is(Vec::new()),
         };
         let attributes = Attributes::new(host, &self.tokens, self.headers);
-        let mut decision = Decision::default();
-        for reading in readings.iter() {
+        // Those that are enforced come first: what others ask for in vain must not refuse anything.
+        let denied = self.enforced.denied(&readings, &attributes);
+        let dry_denied = self.dry.denied(&readings, &attributes);
+        let audited = readings.iter().find_map(|reading| {
             attributes.read_path_as(reading);
-            let audited = || self.audit.first_match(&attributes).map(|rule| &*rule.id);
-            decision.audited = decision.audited.or_else(audited);
-            let denied = || self.enforced.denied(&attributes);
-            decision.denied = decision.denied.or_else(denied);
-            let dry_denied = || self.dry.denied(&attributes);
-            decision.dry_denied = decision.dry_denied.or_else(dry_denied);
-        }
-        match attributes.unknown() {
-            None => Ok(decision),
-            Some(unknown) => Err(unknown),
+            self.audit.first_match(&attributes)
+        });
+        Decision {
+            denied,
+            dry_denied,
+            audited: audited.map(|rule| &*rule.id),
         }
     }
 }
 
 impl Policies {
-    fn denied(&self, of: &Attributes<'_>) -> Option<Denied<'_>> {
+    /// What denies a request, in one of the readings of its path.
+    fn denied<'r>(&self, path: &'r Readings, of: &Attributes<'r>) -> Option<Denied<'_>> {
+        let denied = path.iter().find_map(|reading| {
+            of.read_path_as(reading);
+            self.denied_now(of)
+        });
+        match of.take_unknown() {
+            Some(unknown) => Some(Denied::InDoubt(unknown)),
+            None => denied,
+        }
+    }
+
+    fn denied_now(&self, of: &Attributes<'_>) -> Option<Denied<'_>> {
         if let Some(rule) = self.deny.first_match(of) {
             return Some(Denied::ByRule(&rule.id));
         }

@@ -34,22 +34,17 @@ const BODY: &str = "RBAC: access denied";
 /// Lets requests pass that the policies allow.
 #[filter(config = Config)]
 pub async fn authz(req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
-    let dry_run = cx.config.dry_run;
-    match cx.config.engine.decide(&Exchange { req: &req, cx }) {
-        Err(unknown) => DECISIONS.refuse(cx, dry_run, undecidable(unknown))?,
-        Ok(decision) => {
-            if let Some(rule) = decision.audited {
-                cx.counter("authz_audited").add(1);
-                info!("audited", filter = "authz", rule = rule);
-            }
-            if let Some(denied) = decision.dry_denied {
-                DECISIONS.refuse(cx, true, refusal(denied))?;
-            }
-            match decision.denied {
-                Some(denied) => DECISIONS.refuse(cx, dry_run, refusal(denied))?,
-                None => DECISIONS.allow(cx),
-            }
-        }
+    let decision = cx.config.engine.decide(&Exchange { req: &req, cx });
+    if let Some(rule) = decision.audited {
+        cx.counter("authz_audited").add(1);
+        info!("audited", filter = "authz", rule = rule);
+    }
+    if let Some(denied) = decision.dry_denied {
+        DECISIONS.refuse(cx, true, refusal(denied))?;
+    }
+    match decision.denied {
+        Some(denied) => DECISIONS.refuse(cx, cx.config.dry_run, refusal(denied))?,
+        None => DECISIONS.allow(cx),
     }
     next.run(req).await
 }
@@ -87,6 +82,7 @@ fn refusal(denied: Denied<'_>) -> Refusal {
     let (reason, rule) = match denied {
         Denied::ByRule(rule) => ("deny_rule", rule),
         Denied::ByNone => ("no_allow_rule", "none"),
+        Denied::InDoubt(unknown) => return undecidable(unknown),
     };
     let detail = ["rbac_access_denied_matched_policy[", rule, "]"].concat();
     let deny = Deny::forbidden().text(BODY);

@@ -212,6 +212,18 @@ fn what_should_be_a_token_and_is_none_lets_nothing_pass() {
 }
 
 #[test]
+fn a_rule_about_the_peer_refuses_in_doubt_where_the_host_does_not_say_who_it_is() {
+    let rules = json!([{"from": [{"source": {"ipBlocks": ["10.0.0.0/8"]}}]}]);
+    let mut h = Harness::new(authz)
+        .config(json!({"action": "DENY", "rules": rules}))
+        .deny("proxy_get_property")
+        .start();
+    assert_eq!(h.send(get("/")).status(), 500);
+    assert_eq!(h.metric("authz_denied_unknown_peer_address"), 1);
+    assert!(h.app().requests().is_empty());
+}
+
+#[test]
 fn a_hundred_rules_are_told_apart() {
     let rule = |at: usize| {
         json!({

@@ -59,7 +59,11 @@ impl Verdict {
 fn denial(reply: &Reply, status: u16, config: &Config) -> Deny {
     let body = reply.body();
     let deny = Deny::status(status).body(body);
-    // As Envoy does: what has no body has no type of it.
+    // As Envoy does: what has no body has no type of it, and what says nothing of its type is text.
+    let deny = match body.is_empty() {
+        true => deny,
+        false => deny.header("content-type", "text/plain"),
+    };
     headers(reply)
         .filter(|(name, _)| name != "content-type" || !body.is_empty())
         .filter(|(name, _)| match &config.headers_to_downstream_on_deny {

@@ -187,7 +187,7 @@ impl Header {
         let start = value.len() - value.trim_ascii_start().len();
         let trimmed = value.get(start..end).filter(|it| !it.is_empty())?;
         let rest = match &self.prefix {
-            Prefix::Exact(prefix) => trimmed.strip_prefix(prefix.as_bytes())?,
+            Prefix::Exact(prefix) => trimmed.strip_prefix(prefix.as_bytes())?.trim_ascii_start(),
             Prefix::Scheme(scheme) => {
                 let (said, rest) = trimmed.split_at_checked(scheme.len())?;
                 let ends = rest.first().is_none_or(u8::is_ascii_whitespace);
@@ -257,6 +257,7 @@ mod tests {
     fn a_prefix_that_is_no_scheme_is_compared_letter_by_letter() {
         assert_eq!(token("jwt=", "jwt=abc"), Some("abc"));
         assert_eq!(token("jwt=", "JWT=abc"), None);
+        assert_eq!(token("Bearer", "Bearer abc"), Some("abc"));
         assert_eq!(token("", " abc "), Some("abc"));
         assert_eq!(token("", ""), None);
     }

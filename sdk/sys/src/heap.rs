@@ -36,19 +36,23 @@ pub(crate) trait Memory {
     fn more(&mut self, bytes: usize) -> *mut u8;
 }
 
-/// What a list has at `index`, which is in it.
+/// What a list has at `index`. A panic would allocate in the middle of an allocation: there is none.
+///
+/// # Safety
+/// The list has so many items. Classes are below [`CLASSES`], and words below as many as they take.
 #[inline(always)]
-fn at<T: Copy>(list: &[T], index: usize) -> T {
+unsafe fn at<T: Copy>(list: &[T], index: usize) -> T {
     debug_assert!(index < list.len());
-    // SAFETY: classes are below `CLASSES`, and words below as many as they take.
     unsafe { *list.get_unchecked(index) }
 }
 
 /// As [`at`], to change it.
+///
+/// # Safety
+/// As there.
 #[inline(always)]
-fn at_mut<T>(list: &mut [T], index: usize) -> &mut T {
+unsafe fn at_mut<T>(list: &mut [T], index: usize) -> &mut T {
     debug_assert!(index < list.len());
-    // SAFETY: as for `at`.
     unsafe { list.get_unchecked_mut(index) }
 }
 
@@ -240,25 +244,28 @@ impl<M: Memory> Heap<M> {
         if block.is_null() {
             return None;
         }
-        // SAFETY: it links to the next one of its size.
-        *kept = unsafe { (*block).next };
-        *at_mut(&mut self.kept_count, class) -= 1;
+        // It links to the next one of its size, and both lists have the class.
+        unsafe {
+            *kept = (*block).next;
+            *at_mut(&mut self.kept_count, class) -= 1;
+        }
         Some(block)
     }
 
     /// The first free block of this class or of the next that has one.
     fn first_of(&self, class: usize) -> Option<*mut Block> {
         let mut word = class / 32;
-        let mut bits = at(&self.filled, word) & (u32::MAX << (class % 32));
+        let mut bits = unsafe { at(&self.filled, word) } & (u32::MAX << (class % 32));
         if bits == 0 {
             let words = self.words & (u32::MAX - 1) << word;
             if words == 0 {
                 return None;
             }
             word = words.trailing_zeros() as usize;
-            bits = at(&self.filled, word);
+            bits = unsafe { at(&self.filled, word) };
         }
-        Some(at(&self.free, word * 32 + bits.trailing_zeros() as usize))
+        let class = word * 32 + bits.trailing_zeros() as usize;
+        Some(unsafe { at(&self.free, class) })
     }
 
     /// Puts a used block into its list, as free.

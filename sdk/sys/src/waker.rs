@@ -47,3 +47,17 @@ fn wake(data: *const ()) {
 }
 
 fn forget(_: *const ()) {}
+
+#[cfg(test)]
+mod tests {
+    use core::task::Waker;
+
+    use super::{calls_with, waker};
+
+    #[test]
+    fn a_waker_is_known_by_its_number_and_others_are_not() {
+        assert!(calls_with(&waker(7), 7));
+        assert!(!calls_with(&waker(7), 8));
+        assert!(!calls_with(Waker::noop(), 0));
+    }
+}

@@ -7,7 +7,9 @@ use proptest::prelude::ProptestConfig;
 use proptest::prelude::any;
 use proptest::proptest;
 use proptest::sample::Index;
+use serde_json::json;
 use tidegate_config::load::Loader;
+use tidegate_config::plugin_schema;
 
 /// Every good configuration, as one text each.
 fn good() -> Vec<String> {
@@ -26,11 +28,16 @@ fn good() -> Vec<String> {
         .collect()
 }
 
+fn loader_of(folder: &Path) -> Loader {
+    let loader = Loader::with_environment(folder, |_| Some(String::new()));
+    loader.with_builtins(["authz", "jwt-auth"])
+}
+
 /// Loads good text, then the bad one: nothing may panic, and what served goes on.
 fn load(folder: &Path, good: &str, bad: &str) {
     let file = folder.join("a.yaml");
     fs::write(&file, good).expect("writable");
-    let mut loader = Loader::with_environment(folder, |_| Some(String::new()));
+    let mut loader = loader_of(folder);
     let draft = loader.load();
     loader.commit(&draft, &[]);
     fs::write(&file, bad).expect("writable");
@@ -44,7 +51,12 @@ fn load(folder: &Path, good: &str, bad: &str) {
             assert!((1..=lines).contains(&line), "{problem:?}");
         }
     }
-    let mut restarted = Loader::with_environment(folder, |_| Some(String::new()));
+    let wrong = json!({ "additionalProperties": { "items": { "type": "null" }, "type": "array" } });
+    for plugin in &draft.plugins {
+        let found = plugin_schema::check(&wrong, plugin);
+        assert!(found.iter().all(|one| one.place.is_some()), "{found:?}");
+    }
+    let mut restarted = loader_of(folder);
     restarted.restore(draft.accepted.clone());
     restarted.load();
     loader.refuse(draft.problems);

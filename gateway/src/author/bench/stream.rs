@@ -46,7 +46,7 @@ const RESPONSE: [(&str, &str); 5] = [
 type Fields = Vec<(Bytes, Bytes)>;
 
 /// The value of a field as the property of that name; names are lower case here.
-fn value<'a>(fields: &'a Fields, name: &[u8]) -> Option<PropertyValue<'a>> {
+fn value<'a>(fields: &'a [(Bytes, Bytes)], name: &[u8]) -> Option<PropertyValue<'a>> {
     let (_, value) = fields.iter().find(|(known, _)| known == name)?;
     Some(PropertyValue::Bytes(Cow::Borrowed(value)))
 }

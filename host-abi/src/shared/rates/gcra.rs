@@ -54,7 +54,7 @@ pub(crate) struct Take {
 pub(crate) struct Taken {
     /// Whether it admits what was asked for.
     pub(crate) admitted: bool,
-    /// How many more it would admit at once after that.
+    /// How many more it would admit at once: after this was taken, or now if it is not.
     pub(crate) remaining: u64,
     /// Nanoseconds until it would admit what was asked for: 0 if it does, `u64::MAX` if it never will.
     pub(crate) wait: u64,
@@ -84,6 +84,12 @@ impl Take {
             (after - all).div_ceil(TICKS)
         };
         (self.taken(false, used, wait), self.full_at)
+    }
+
+    /// The answer where nothing is taken after all.
+    pub(crate) fn untaken(self, answer: Taken) -> Taken {
+        let used = self.full_at.saturating_sub(self.now);
+        self.taken(answer.admitted, used, answer.wait)
     }
 
     /// Takes what has been used already; at most two bursts are owed.

@@ -167,7 +167,7 @@ fn engine(policies: &[Value]) -> Engine {
 }
 
 fn denied(engine: &Engine, by: &Known) -> bool {
-    engine.decide(by).expect("all is known").denied.is_some()
+    engine.decide(by).denied.is_some()
 }
 
 /// A request of which the host knows nothing but this.
@@ -191,13 +191,29 @@ fn a_host_that_does_not_say_who_the_peer_is_is_not_guessed_about() {
     ] {
         for action in ["ALLOW", "DENY"] {
             let engine = engine(&[json!({"name": "p", "action": action, "rules": rules})]);
-            assert_eq!(engine.decide(&plain()), Err(Unknown::PeerAddress));
+            let denied = engine.decide(&plain()).denied;
+            assert_eq!(denied, Some(Denied::InDoubt(Unknown::PeerAddress)));
         }
     }
     // Where no rule needs it, nobody asks.
     let rules = json!([{"to": [{"operation": {"paths": ["/x"]}}], "from": [{"source": {"ipBlocks": ["::1"]}}]}]);
     let engine = engine(&[json!({"name": "p", "action": "DENY", "rules": rules})]);
-    assert_eq!(engine.decide(&plain()), Ok(Decision::default()));
+    assert_eq!(engine.decide(&plain()), Decision::default());
+}
+
+#[test]
+fn what_is_only_tried_refuses_nothing_in_doubt() {
+    let rules = json!([{"from": [{"source": {"ipBlocks": ["10.0.0.0/8"]}}]}]);
+    let engine = engine(&[
+        json!({"name": "a", "rules": [{}]}),
+        json!({"name": "d", "action": "DENY", "dryRun": true, "rules": rules}),
+        json!({"name": "w", "action": "AUDIT", "rules": rules}),
+    ]);
+    let decision = engine.decide(&plain());
+    assert_eq!(decision.denied, None);
+    let in_doubt = Denied::InDoubt(Unknown::PeerAddress);
+    assert_eq!(decision.dry_denied, Some(in_doubt));
+    assert_eq!(decision.audited, None);
 }
 
 proptest! {

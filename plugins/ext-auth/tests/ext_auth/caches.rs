@@ -91,12 +91,12 @@ fn a_no_and_a_failure_are_asked_about_again() {
 
 #[test]
 fn what_is_remembered_ends() {
-    let mut h = start(&json!({"cache": {"ttl": "300ms"}}), by_token);
+    let mut h = start(&json!({"cache": {"ttl": "1500ms"}}), by_token);
     for calls in [1, 1] {
         assert_eq!(h.send(get("/").bearer("ada")).status(), 200);
         assert_eq!(h.calls("auth").len(), calls);
     }
-    h.advance(ms(400));
+    h.advance(ms(1_600));
     assert_eq!(h.send(get("/").bearer("ada")).status(), 200);
     assert_eq!(h.calls("auth").len(), 2);
 }

@@ -11,7 +11,7 @@ fn bad(asked: &Received) -> Reply {
         "/reset" => Reply::reset(),
         "/cut" => Reply::text(200, "never all of it").cut(),
         "/never" => Reply::never(),
-        "/slow" => Reply::status(200).after(ms(900)),
+        "/slow" => Reply::status(200).after(ms(1_800)),
         "/500" => Reply::text(500, "stack trace of the service"),
         "/503" => Reply::status(503).header("x-user", "root"),
         _ => Reply::status(200),
@@ -22,7 +22,7 @@ const PATHS: [&str; 6] = ["/reset", "/cut", "/never", "/slow", "/500", "/503"];
 
 #[test]
 fn a_service_that_fails_lets_nobody_pass() {
-    let mut h = start(&json!({"timeout": "200ms"}), bad);
+    let mut h = start(&json!({"timeout": "600ms"}), bad);
     for path in PATHS {
         let res = h.send(get(path));
         assert_eq!(res.status(), 403, "{path}");
@@ -52,7 +52,7 @@ fn a_service_that_is_not_there_lets_nobody_pass_with_the_status_of_choice() {
 #[test]
 fn if_failure_is_to_let_pass_the_backend_is_told_and_claims_are_taken_away() {
     let fields = json!({
-        "timeout": "200ms",
+        "timeout": "600ms",
         "failOpen": true,
         "headersToUpstreamOnAllow": ["x-user", "authorization"],
         "includeRequestHeadersInCheck": ["x-user"],

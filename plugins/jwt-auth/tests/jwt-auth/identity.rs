@@ -1,10 +1,19 @@
 //! What the backend learns, which no client can say of itself.
 
+use jwt_auth::claims::Validity;
+use jwt_auth::config::Config;
+use jwt_auth::identity::Identity;
+use jwt_auth::token::Limits;
+use jwt_auth::token::Token;
+use serde_json::Value;
+use tidegate_sdk::config::FilterConfig as _;
 use tidegate_sdk_testing::get;
 use tidegate_sdk_testing::json;
 
+use super::issuer::ISSUER;
 use super::issuer::base64;
 use super::issuer::claims;
+use super::issuer::config;
 use super::issuer::issuer;
 use super::issuer::start;
 
@@ -89,4 +98,59 @@ fn no_client_can_say_who_it_is_whatever_else_it_sends() {
             [base64(claims.to_string())]
         );
     }
+}
+
+#[test]
+fn a_token_may_be_as_large_as_the_limit() {
+    let mut h = start(&json!({"claimsToHeaders": [{"claim": "sub", "header": "x-user"}]}));
+    let mut claims = claims(h.unix_time());
+    claims["groups"] = json!("x".repeat(11_900));
+    let token = issuer().sign("ES256", &claims);
+    assert!((15_900..16_384).contains(&token.len()), "{}", token.len());
+    for _ in 0..2 {
+        assert_eq!(h.send(get("/").bearer(&token)).status(), 200);
+        let seen = h.app().requests().pop().unwrap();
+        assert_eq!(seen.header("x-user").as_deref(), Some("ada"));
+    }
+    assert_eq!(h.metric("jwt_auth_verifications"), 1);
+}
+
+/// What later filters read of a token with these claims.
+fn property(claims: &Value) -> Value {
+    let config = Config::from_value(&config(&json!({}))).unwrap();
+    let text = issuer().sign("HS256", claims);
+    let limits = Limits {
+        token: 4096,
+        header: 1024,
+    };
+    let token = Token::parse(text.as_bytes(), limits).unwrap();
+    let validity = Validity {
+        from: 0.0,
+        until: 1.0,
+    };
+    let identity = Identity::new(&token, (0, &config.providers[0]), &[], validity, 0).unwrap();
+    serde_json::from_slice(&identity.property).unwrap()
+}
+
+#[test]
+fn later_filters_read_who_asks_and_all_that_the_token_says() {
+    let claims = json!({
+        "iss": ISSUER, "sub": "ada", "aud": "shop", "azp": "web", "exp": 1.5,
+        "deep": {"er": ["a", null]},
+    });
+    assert_eq!(
+        property(&claims),
+        json!({
+            "iss": ISSUER, "sub": "ada", "aud": ["shop"], "azp": "web",
+            "principal": "https://idp.test/ada", "claims": claims,
+        })
+    );
+    let claims = json!({"iss": ISSUER, "aud": ["a", "b"], "azp": 1});
+    assert_eq!(
+        property(&claims),
+        json!({
+            "iss": ISSUER, "sub": null, "aud": ["a", "b"], "azp": null,
+            "principal": null, "claims": claims,
+        })
+    );
 }

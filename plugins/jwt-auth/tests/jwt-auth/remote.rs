@@ -272,3 +272,19 @@ fn a_key_without_an_id_that_has_changed_is_fetched_too() {
     h.advance(Duration::from_secs(10));
     assert_eq!(h.send(get("/").bearer(&token)).status(), 200);
 }
+
+#[test]
+fn a_set_may_have_a_hundred_keys() {
+    let named = |number: usize| {
+        let mut key = issuer().jwk("RS256");
+        key["kid"] = json!(format!("key-{number}"));
+        key
+    };
+    let keys: Vec<Value> = (0..100).map(named).collect();
+    let idp = Idp::new(Reply::json(200, &json!({"keys": keys})));
+    let mut h = idp.builder(&json!({})).start();
+    let mut header = header("RS256");
+    header["kid"] = json!("key-99");
+    let token = issuer().sign_with("RS256", &header, &claims(h.unix_time()));
+    assert_eq!(h.send(get("/").bearer(&token)).status(), 200);
+}

@@ -7,10 +7,17 @@ use jwt_auth::verify;
 use serde_json::Value;
 use tidegate_sdk_testing::Builder;
 use tidegate_sdk_testing::Harness;
+use tidegate_sdk_testing::Mode;
 use tidegate_sdk_testing::get;
 use tidegate_sdk_testing::json;
+use tidegate_sdk_testing::mode;
 
+use super::issuer::ISSUER;
+use super::issuer::Issuer;
 use super::issuer::builder;
+use super::issuer::claims;
+use super::issuer::issuer;
+use super::issuer::stranger;
 
 struct Vector {
     what: String,
@@ -66,6 +73,29 @@ fn tokens_that_openssl_has_signed_are_good() {
 #[test]
 fn they_are_good_too_where_the_host_checks_no_signatures() {
     assert_good(trusting().deny("proxy_call_foreign_function").start());
+}
+
+#[test]
+fn keys_without_an_id_are_tried_one_after_the_other_and_each_in_a_callback_of_its_own() {
+    let plain = |from: &Issuer| {
+        let mut key = from.jwk("ES384");
+        key.as_object_mut().unwrap().remove("kid");
+        key
+    };
+    let mut keys = vec![plain(stranger()); 7];
+    keys.push(plain(issuer()));
+    let jwks = json!({"inline": {"keys": keys}});
+    let mut h = builder(&json!({"issuer": ISSUER, "jwks": jwks}))
+        .deny("proxy_call_foreign_function")
+        .start();
+    let token = issuer().sign("ES384", &claims(h.unix_time()));
+    let exchange = h.begin(get("/").bearer(&token));
+    // There, time stands still until somebody waits.
+    let waits = mode() != Mode::Native || !exchange.so_far().has_begun();
+    assert!(waits, "eight keys were tried at once");
+    assert_eq!(exchange.finish().status(), 200);
+    let forged = stranger().sign("ES256", &claims(h.unix_time()));
+    assert_eq!(h.send(get("/").bearer(&forged)).status(), 401);
 }
 
 /// What an algorithm says of a text, natively and without a host.
