@@ -7,6 +7,7 @@ use std::time::Duration;
 use tidegate_benches::fake_host::{FakeStream, SilentServices};
 use tidegate_benches::places;
 use tidegate_benches::proc_files::private_dirty;
+use tidegate_benches::wait;
 use tidegate_benches::wat_filters::{
     GETS, GETS_PER_CALL, PAIRS, PAIRS_PER_CALL, SET_HEADERS, module,
 };
@@ -20,8 +21,8 @@ use crate::report::{Figure, Report};
 const CALLS: u32 = 2_000;
 const ROUNDS: usize = 1_000;
 
-/// How often a filter that holds a request is ticked.
-const MOST_TICKS: usize = 1_000;
+/// How long a filter may hold a request.
+const DECISION_LIMIT: Duration = Duration::from_secs(10);
 
 /// What calls between host and guest take.
 pub(crate) fn calls(report: &mut Report) {
@@ -168,13 +169,14 @@ impl Guest {
         } = self;
         let action = instance.on_request_headers(stream, context, fields, true);
         if action.expect("no fault") != HeadersAction::Continue {
-            for _ in 0..MOST_TICKS {
+            let decided = wait::until("the filter decides", DECISION_LIMIT, || {
                 if stream.is_resumed() || stream.refusal().is_some() {
-                    break;
+                    return Ok(Some(()));
                 }
-                std::thread::sleep(Duration::from_millis(1));
-                instance.on_tick(stream, *root).expect("no fault");
-            }
+                instance.on_tick(stream, *root)?;
+                Ok(None)
+            });
+            decided.expect("in time");
         }
         if self.stream.refusal().is_none() {
             self.response_headers(context);
