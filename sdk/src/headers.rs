@@ -55,6 +55,16 @@ impl<'a> Headers<'a> {
             .collect()
     }
 
+    /// Every name with its value as it came, in order; pseudo-headers begin with a colon. For what has
+    /// to tell values apart or hand them on: as text, all bytes that are no UTF-8 are alike.
+    #[must_use]
+    pub fn all_bytes(&self) -> Vec<(String, Vec<u8>)> {
+        self.pairs()
+            .into_iter()
+            .map(|(name, value)| (text(name), value))
+            .collect()
+    }
+
     fn pairs(&self) -> tidegate_sdk_sys::Pairs {
         self.stream.focus();
         host().headers(self.map).unwrap_or_default()
@@ -143,6 +153,15 @@ impl HeaderList {
         self.0
             .iter()
             .map(|(name, value)| (text(name.clone()), text(value.clone())))
+            .collect()
+    }
+
+    /// Every name with its value as it came, in order, like [`Headers::all_bytes`].
+    #[must_use]
+    pub fn all_bytes(&self) -> Vec<(String, Vec<u8>)> {
+        self.0
+            .iter()
+            .map(|(name, value)| (text(name.clone()), value.clone()))
             .collect()
     }
 

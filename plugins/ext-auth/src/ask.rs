@@ -10,6 +10,7 @@ use tidegate_sdk::prelude::*;
 use tidegate_sdk::warn;
 
 use crate::check::Check;
+use crate::check::NotText;
 use crate::config::BodyInCheck;
 use crate::config::Config;
 use crate::verdict::Grant;
@@ -30,18 +31,25 @@ pub(crate) enum Passed {
     Dry,
 }
 
-/// Decides about a request, and counts it.
+/// Decides about a request by the question about it, and counts it.
 ///
 /// # Errors
 /// What the client gets, if the request is refused.
-pub(crate) async fn decide(check: Check, req: &mut Request, cx: &Cx<Config>) -> Result<Passed> {
+pub(crate) async fn decide(
+    check: std::result::Result<Check, NotText>,
+    req: &mut Request,
+    cx: &Cx<Config>,
+) -> Result<Passed> {
     let config = &*cx.config;
-    let check = match &config.include_request_body_in_check {
-        None => check,
-        Some(wanted) => match with_body(check, wanted, req, cx).await {
-            Ok(check) => check,
-            Err(refusal) => return refuse(cx, refusal),
-        },
+    let check = match (check, &config.include_request_body_in_check) {
+        (Ok(check), Some(wanted)) => with_body(check, wanted, req, cx).await,
+        (Ok(check), None) => Ok(check),
+        (Err(NotText(name)), _) => Err(Refusal::new(Deny::bad_request(), "not_text")
+            .specifics([name, " is no UTF-8"].concat())),
+    };
+    let check = match check {
+        Ok(check) => check,
+        Err(refusal) => return refuse(cx, refusal),
     };
     match ask(check, cx).await {
         Verdict::Yes(grant) => {

@@ -20,47 +20,54 @@ pub(crate) const FORWARDED: [&str; 5] = [
     "x-forwarded-uri",
 ];
 
+/// What the service is asked by and is no UTF-8: a header, or a part of the request's line.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NotText(pub(crate) &'static str);
+
 /// A question for the service.
 #[derive(Debug)]
 pub(crate) struct Check {
     method: String,
     host: String,
     path: String,
-    headers: Vec<(String, String)>,
+    headers: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
 }
 
 impl Check {
     /// The question about a request with these headers.
-    pub(crate) fn of(req: &Request, all: &[(String, String)], config: &Config) -> Self {
-        let pseudo = |name: &str| {
-            let found = all.iter().find(|(it, _)| it == name);
-            found.map_or_else(String::new, |(_, value)| value.clone())
-        };
-        let (method, host, target) = (pseudo(":method"), pseudo(":authority"), pseudo(":path"));
+    ///
+    /// # Errors
+    /// If the method, host or path is no text: the service would judge another.
+    pub(crate) fn of(
+        req: &Request,
+        all: &[(String, Vec<u8>)],
+        config: &Config,
+    ) -> std::result::Result<Self, NotText> {
+        let method = text_of(all, ":method")?;
+        let host = text_of(all, ":authority")?;
+        let target = text_of(all, ":path")?;
         let mut headers = told(all, config);
         let (method, host, path) = match &config.forward_auth {
             Some(path) => {
                 let client = req.client_ip().map(|it| it.to_string());
-                let before = |name: &str, other: String| match pseudo(name) {
-                    it if it.is_empty() => other,
-                    it => it,
+                let before = |name: &'static str, other: String| match text_of(all, name)? {
+                    it if it.is_empty() => Ok(other),
+                    it => Ok(it),
                 };
+                let scheme = text_of(all, ":scheme")?;
                 headers.extend(
                     [
                         ("x-forwarded-method", method),
-                        (
-                            "x-forwarded-proto",
-                            before("x-forwarded-proto", pseudo(":scheme")),
-                        ),
+                        ("x-forwarded-proto", before("x-forwarded-proto", scheme)?),
                         ("x-forwarded-host", host),
                         ("x-forwarded-uri", target),
                         (
                             "x-forwarded-for",
-                            before("x-forwarded-for", client.unwrap_or_default()),
+                            before("x-forwarded-for", client.unwrap_or_default())?,
                         ),
                     ]
-                    .map(|(name, value)| (name.to_owned(), value)),
+                    .map(|(name, value)| (name.to_owned(), value.into_bytes())),
                 );
                 let host = config.backend.name().to_owned();
                 (String::from("GET"), host, path.clone())
@@ -76,21 +83,20 @@ impl Check {
                 (method, host, path)
             }
         };
-        Self {
+        Ok(Self {
             method,
             host: config.host.clone().unwrap_or(host),
             path,
             headers,
             body: Vec::new(),
-        }
+        })
     }
 
     /// The same with a body, or with its beginning.
     pub(crate) fn with_body(mut self, body: Vec<u8>, is_all: bool) -> Self {
         if !body.is_empty() {
             let is_part = if is_all { "false" } else { "true" };
-            self.headers
-                .push((PARTIAL_BODY.to_owned(), is_part.to_owned()));
+            self.headers.push((PARTIAL_BODY.to_owned(), is_part.into()));
         }
         self.body = body;
         self
@@ -113,20 +119,20 @@ impl Check {
     /// has nothing that the answer depends on.
     pub(crate) fn key(&self, cache: &CacheConfig) -> Option<String> {
         let mut hash = Sha256::new();
-        let mut add = |part: &str| {
+        let mut add = |part: &[u8]| {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
         };
         let mut any = cache.key.is_empty();
         if any {
             for part in [&self.method, &self.host, &self.path] {
-                add(part);
+                add(part.as_bytes());
             }
         }
         for (name, value) in &self.headers {
             if cache.key.is_empty() || cache.key.iter().any(|it| **it == **name) {
                 any = true;
-                add(name);
+                add(name.as_bytes());
                 add(value);
             }
         }
@@ -139,9 +145,16 @@ impl Check {
     }
 }
 
-/// The headers of a request that the service is told, and those that are added.
-fn told(all: &[(String, String)], config: &Config) -> Vec<(String, String)> {
-    let mut headers: Vec<(String, String)> = Vec::new();
+/// The first value with this name, which has to be text; empty if there is none.
+fn text_of(all: &[(String, Vec<u8>)], name: &'static str) -> std::result::Result<String, NotText> {
+    let found = all.iter().find(|(it, _)| it == name);
+    let value = found.map_or_else(Vec::new, |(_, value)| value.clone());
+    String::from_utf8(value).map_err(|_| NotText(name))
+}
+
+/// The headers of a request that the service is told, as they came, and those that are added.
+fn told(all: &[(String, Vec<u8>)], config: &Config) -> Vec<(String, Vec<u8>)> {
+    let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
     for (name, value) in all {
         let name = name.to_ascii_lowercase();
         if !config.tells(&name) {
@@ -151,13 +164,32 @@ fn told(all: &[(String, String)], config: &Config) -> Vec<(String, String)> {
         let before = headers.iter_mut().find(|(it, _)| *it == name);
         match before.filter(|_| name == "cookie") {
             Some((_, cookies)) => {
-                cookies.push_str("; ");
-                cookies.push_str(value);
+                cookies.extend_from_slice(b"; ");
+                cookies.extend_from_slice(value);
             }
             None => headers.push((name, value.clone())),
         }
     }
     let added = config.include_additional_headers_in_check.iter();
-    headers.extend(added.map(|(name, value)| (name.clone(), value.clone())));
+    headers.extend(added.map(|(name, value)| (name.clone(), value.clone().into_bytes())));
     headers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::NotText;
+    use super::text_of;
+
+    #[test]
+    fn what_the_service_is_asked_by_is_text_or_refused() {
+        let all = [
+            (":method".to_owned(), b"GET".to_vec()),
+            (":path".to_owned(), b"/k\xe9".to_vec()),
+            (":authority".to_owned(), "k\u{fffd}".into()),
+        ];
+        assert_eq!(text_of(&all, ":method"), Ok("GET".into()));
+        assert_eq!(text_of(&all, ":authority"), Ok("k\u{fffd}".into()));
+        assert_eq!(text_of(&all, ":scheme"), Ok(String::new()));
+        assert_eq!(text_of(&all, ":path"), Err(NotText(":path")));
+    }
 }

@@ -49,10 +49,11 @@ pub struct Config {
     /// Whether it is told the body. The Plugin needs `stopIteration: true`.
     pub(crate) include_request_body_in_check: Option<BodyInCheck>,
     /// Headers of a yes that the backend gets: names, or beginnings such as `x-auth-*`. What clients send
-    /// in them is removed, unless the service was told it.
+    /// in them is removed, also if the service says nothing in them.
     #[config(default = [], max_len = 200, validate = not_all)]
     pub(crate) headers_to_upstream_on_allow: Vec<Name>,
-    /// Headers of a yes whose values are added to what the request has in them.
+    /// Headers of a yes whose values are added to what the client says in them, which stays: for lists
+    /// that clients may add to, never for who somebody is.
     #[config(default = [], max_len = 200)]
     pub(crate) headers_to_append_upstream_on_allow: Vec<Name>,
     /// Headers of a yes that are added to the response.
@@ -108,6 +109,15 @@ impl Config {
             && is_portable(name)
             && !has(&self.exclude_request_headers_from_check, name)
             && !self.replaces(name)
+    }
+
+    /// Whether a yes to a request with these headers is about the one of this name. A yes that may be
+    /// remembered, or may come from memory, is about the headers of the key alone.
+    pub(crate) fn judges(&self, name: &str, all: &[(String, Vec<u8>)]) -> bool {
+        let key = self.cache.as_ref().map_or(&[][..], |it| &it.key);
+        let is_key = |name: &str| key.iter().any(|it| it.eq_ignore_ascii_case(name));
+        let is_remembered = all.iter().any(|(it, _)| is_key(it));
+        self.tells(name) && (is_key(name) || !is_remembered)
     }
 
     /// Whether a header of the request is not told because we say something else in it.

@@ -21,7 +21,7 @@ const FAILURE_MODE_ALLOWED: &str = "x-envoy-auth-failure-mode-allowed";
 /// Asks an HTTP service whether a request may pass, as Envoy's ext_authz does.
 #[filter(config = Config)]
 pub async fn ext_auth(mut req: Request, next: Next, cx: &Cx<Config>) -> Result<Response> {
-    let all = req.headers().all();
+    let all = req.headers().all_bytes();
     let check = Check::of(&req, &all, &cx.config);
     let passed = decide(check, &mut req, cx).await?;
     remove_claims(&mut req, &all, &passed, &cx.config);
@@ -40,12 +40,15 @@ pub async fn ext_auth(mut req: Request, next: Next, cx: &Cx<Config>) -> Result<R
     }
 }
 
-/// Removes what only the service may say and the client has said. What the service was told it has
-/// judged, if it said yes; and clients may always send credentials.
-fn remove_claims(req: &mut Request, all: &[(String, String)], passed: &Passed, config: &Config) {
-    let is_judged = |name: &str| match passed {
-        Passed::Granted(_) => config.tells(name),
-        Passed::FailedOpen | Passed::Dry => matches!(name, "authorization" | "cookie"),
+/// Removes what only the service may say and the client has said. Credentials are the client's to
+/// send, unless the service said yes and its yes is not about them.
+fn remove_claims(req: &mut Request, all: &[(String, Vec<u8>)], passed: &Passed, config: &Config) {
+    let is_judged = |name: &str| {
+        matches!(name, "authorization" | "cookie")
+            && match passed {
+                Passed::Granted(_) => config.judges(name, all),
+                Passed::FailedOpen | Passed::Dry => true,
+            }
     };
     let mut headers = req.headers_mut();
     for (name, _) in all {

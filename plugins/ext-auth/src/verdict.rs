@@ -29,10 +29,10 @@ pub(crate) enum Verdict {
 /// What a yes comes with.
 #[derive(Debug, Default)]
 pub(crate) struct Grant {
-    set: Vec<(String, String)>,
-    append: Vec<(String, String)>,
+    set: Vec<(String, Vec<u8>)>,
+    append: Vec<(String, Vec<u8>)>,
     remove: Vec<String>,
-    to_client: Vec<(String, String)>,
+    to_client: Vec<(String, Vec<u8>)>,
     /// The service forbids to remember it.
     once: bool,
 }
@@ -70,12 +70,14 @@ fn denial(reply: &Reply, status: u16, config: &Config) -> Deny {
             Some(list) => has(list, name) || OF_EVERY_NO.contains(&name.as_str()),
             None => true,
         })
-        .fold(deny, |deny, (name, value)| deny.header(&name, &value))
+        .fold(deny, |deny, (name, value)| {
+            deny.header(&name, &String::from_utf8_lossy(&value))
+        })
 }
 
 /// The headers of an answer that are not about the answer itself.
-fn headers(reply: &Reply) -> impl Iterator<Item = (String, String)> {
-    let all = reply.headers().all().into_iter();
+fn headers(reply: &Reply) -> impl Iterator<Item = (String, Vec<u8>)> {
+    let all = reply.headers().all_bytes().into_iter();
     all.map(|(name, value)| (name.to_ascii_lowercase(), value))
         .filter(|(name, _)| is_portable(name) && name != TO_REMOVE && !of_the_call(name))
 }

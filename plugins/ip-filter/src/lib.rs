@@ -25,14 +25,15 @@ pub async fn ip_filter(req: Request, next: Next, cx: &Cx<Config>) -> Result<Resp
 }
 
 fn refusal(req: &Request, cx: &Cx<Config>) -> Option<Refusal> {
-    let Config { allow, deny, .. } = &*cx.config;
+    let allow = cx.config.allow.0.as_ref();
+    let deny = cx.config.deny.0.as_ref();
     let refuse = |reason| Some(Refusal::new(Deny::forbidden(), reason));
     let Some(address) = source::address(req, cx) else {
         return refuse("ip_unknown");
     };
-    let refused = if deny.contains(address) {
+    let refused = if deny.is_some_and(|it| it.contains(address)) {
         refuse("ip_denied")
-    } else if !allow.is_empty() && !allow.contains(address) {
+    } else if allow.is_some_and(|it| !it.contains(address)) {
         refuse("ip_not_allowed")
     } else {
         None

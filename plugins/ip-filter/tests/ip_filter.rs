@@ -19,9 +19,9 @@ fn of_header(lists: &Value) -> Harness {
 }
 
 #[test]
-fn deny_wins_over_allow_and_an_empty_allow_allows_all() {
+fn deny_wins_over_allow_and_without_allow_all_may_pass_that_are_not_denied() {
     let lists = [
-        json!({}),
+        json!({"deny": []}),
         json!({"allow": ["10.0.0.0/8", "2001:db8::/32"]}),
         json!({"deny": ["10.1.0.0/16", "2001:db8:1::/48"]}),
         json!({"allow": ["10.0.0.0/8"], "deny": ["10.1.0.0/16", "10.2.0.1"]}),
@@ -195,7 +195,12 @@ fn mistakes_in_a_configuration_name_their_place() {
             "such as 10.0.0.0/8",
         ),
         (json!({"allow": "10.0.0.0/8"}), "allow", "a sequence"),
-        (json!({"from": "somewhere"}), "from", "`peerAddress`"),
+        (json!({"allow": ["x"], "deny": []}), "allow[0]", "such as"),
+        (
+            json!({"deny": [], "from": "somewhere"}),
+            "from",
+            "`peerAddress`",
+        ),
         (
             json!({"from": {"header": {"name": "x ip"}}}),
             "from.header.name",
@@ -206,7 +211,22 @@ fn mistakes_in_a_configuration_name_their_place() {
             "from.header.position",
             "from 1 to 100",
         ),
-        (json!({"alow": []}), "alow", "allow"),
+        (json!({"deny": [], "alow": []}), "alow", "allow"),
+        (json!({"dryRun": true}), "", "expected allow, deny or both"),
+        (json!({}), "", "expected allow, deny or both"),
+        // Lists that come out of a file which somebody has emptied.
+        (json!({"allow": []}), "allow", "at least 1"),
+        (json!({"allow": [], "deny": ["::1"]}), "allow", "at least 1"),
+        (
+            json!({"allow": null, "deny": ["::1"]}),
+            "allow",
+            "a sequence",
+        ),
+        (
+            json!({"allow": ["::1"], "deny": null}),
+            "deny",
+            "a sequence",
+        ),
     ] {
         let refused = Harness::new(ip_filter).config(&config).try_start();
         let refused = refused

@@ -51,7 +51,7 @@ fn what_a_yes_says_reaches_the_backend_by_the_lists() {
 }
 
 #[test]
-fn a_clients_claim_goes_unless_the_service_was_told_it() {
+fn a_clients_claim_goes_also_if_the_service_was_told_it_and_credentials_stay_if_it_was() {
     let told = json!({
         "headersToUpstreamOnAllow": ["x-user", "authorization", "x-tenant"],
         "includeRequestHeadersInCheck": ["x-tenant"],
@@ -65,7 +65,41 @@ fn a_clients_claim_goes_unless_the_service_was_told_it() {
     let seen = h.app().request();
     assert_eq!(seen.header("x-user"), None);
     assert_eq!(seen.header("authorization").as_deref(), Some("Bearer t0k"));
-    assert_eq!(seen.header("x-tenant").as_deref(), Some("7"));
+    // A service that does not care says yes all the same.
+    assert_eq!(seen.header("x-tenant"), None);
+
+    let untold = json!({
+        "headersToUpstreamOnAllow": ["authorization", "cookie"],
+        "excludeRequestHeadersFromCheck": ["authorization"],
+        "includeRequestHeadersInCheck": ["cookie"],
+    });
+    let mut h = start(&untold, yes);
+    let req = get("/").bearer("t0k").header("cookie", "a=1");
+    assert_eq!(h.send(req).status(), 200);
+    let seen = h.app().request();
+    assert_eq!(seen.header("authorization"), None);
+    assert_eq!(seen.header("cookie").as_deref(), Some("a=1"));
+}
+
+#[test]
+fn bytes_of_an_answer_that_are_no_text_go_on_as_they_are() {
+    let fields = json!({
+        "headersToUpstreamOnAllow": ["x-user"],
+        "headersToAppendUpstreamOnAllow": ["x-role"],
+        "headersToDownstreamOnAllow": ["x-greeting"],
+    });
+    let mut h = start(&fields, |_: &Received| {
+        Reply::status(200)
+            .header("x-user", b"caf\xe9")
+            .header("x-role", b"r\xe8")
+            .header("x-greeting", b"\xff")
+    });
+    let res = h.send(get("/"));
+    assert_eq!(res.headers().get_bytes("x-greeting"), Some(&b"\xff"[..]));
+    let seen = h.app().request();
+    let seen = seen.headers();
+    assert_eq!(seen.get_bytes("x-user"), Some(&b"caf\xe9"[..]));
+    assert_eq!(seen.get_bytes("x-role"), Some(&b"r\xe8"[..]));
 }
 
 #[test]

@@ -72,6 +72,64 @@ fn with_a_key_only_its_headers_count_and_requests_without_them_are_asked_about()
 }
 
 #[test]
+fn what_is_remembered_vouches_for_no_header_that_the_key_does_not_have() {
+    let fields = json!({
+        "includeRequestHeadersInCheck": ["x-*", "cookie"],
+        "headersToUpstreamOnAllow": ["x-tenant", "cookie", "authorization"],
+        "cache": {"ttl": "1m", "key": ["authorization"]},
+    });
+    let mut h = start(&fields, |_: &Received| Reply::status(200));
+    for (request, calls, cookie) in [
+        (get("/").bearer("ada"), 1, None),
+        (get("/").bearer("ada").header("x-tenant", "victim"), 1, None),
+        (get("/").bearer("ada").header("cookie", "a=1"), 1, None),
+        // It is the same whether somebody came before or not.
+        (get("/").bearer("bob").header("cookie", "a=1"), 2, None),
+        (get("/").bearer("bob").header("x-tenant", "victim"), 2, None),
+        // Nothing is remembered without the key: the service has judged the cookie of this request.
+        (get("/").header("cookie", "a=1"), 3, Some("a=1")),
+    ] {
+        assert_eq!(h.send(request).status(), 200);
+        assert_eq!(h.calls("auth").len(), calls);
+        let seen = h.app().requests().pop().expect("it went on");
+        assert_eq!(seen.header("x-tenant"), None);
+        assert_eq!(seen.header("cookie").as_deref(), cookie);
+        let token = seen.header("authorization");
+        assert_eq!(token.is_some(), cookie.is_none());
+    }
+}
+
+#[test]
+fn values_that_differ_in_bytes_that_are_no_text_are_different_questions() {
+    for key in [json!([]), json!(["x-api-key"])] {
+        let fields = json!({
+            "includeRequestHeadersInCheck": ["x-api-key"],
+            "headersToUpstreamOnAllow": ["x-user"],
+            "cache": {"ttl": "1m", "key": key},
+        });
+        let mut h = start(&fields, |asked: &Received| {
+            match asked.headers().get_bytes("x-api-key") {
+                Some(b"k\xe9") => Reply::status(200).header("x-user", "ada"),
+                _ => Reply::status(401),
+            }
+        });
+        for (value, expected, calls) in [
+            (&b"k\xe9"[..], 200, 1),
+            (b"k\xe9", 200, 1),
+            (b"k\xe8", 401, 2),
+            (b"k\xef\xbf\xbd", 401, 3),
+        ] {
+            let res = h.send(get("/").header("x-api-key", value));
+            assert_eq!(res.status(), expected, "{value:?}");
+            assert_eq!(h.calls("auth").len(), calls, "{value:?}");
+        }
+        let seen = h.app().requests().pop().expect("it went on");
+        assert_eq!(seen.headers().get_bytes("x-api-key"), Some(&b"k\xe9"[..]));
+        assert_eq!(seen.headers().get_all("x-user"), ["ada"]);
+    }
+}
+
+#[test]
 fn a_no_and_a_failure_are_asked_about_again() {
     let count = Arc::new(AtomicU32::new(0));
     let counted = Arc::clone(&count);

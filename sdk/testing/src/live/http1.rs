@@ -33,16 +33,23 @@ pub(super) fn read_head(from: &mut impl BufRead) -> io::Result<Option<Head>> {
 fn read_fields(from: &mut impl BufRead) -> io::Result<Fields> {
     let mut fields = Fields::default();
     loop {
-        let line = read_line(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+        let line = read_bytes(from)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         if line.is_empty() {
             return Ok(fields);
         }
-        let (name, value) = line.split_once(':').ok_or(io::ErrorKind::InvalidData)?;
-        fields.add(name, value.trim().as_bytes());
+        let mut parts = line.splitn(2, |it| *it == b':');
+        let name = parts.next().unwrap_or_default();
+        let value = parts.next().ok_or(io::ErrorKind::InvalidData)?;
+        fields.add(&text(name), value.trim_ascii());
     }
 }
 
 fn read_line(from: &mut impl BufRead) -> io::Result<Option<String>> {
+    Ok(read_bytes(from)?.map(|line| text(&line)))
+}
+
+/// A line without its end.
+fn read_bytes(from: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     if from.read_until(b'\n', &mut line)? == 0 {
         return Ok(None);
@@ -50,7 +57,7 @@ fn read_line(from: &mut impl BufRead) -> io::Result<Option<String>> {
     let line = line
         .strip_suffix(b"\n")
         .ok_or(io::ErrorKind::UnexpectedEof)?;
-    Ok(Some(text(line.strip_suffix(b"\r").unwrap_or(line))))
+    Ok(Some(line.strip_suffix(b"\r").unwrap_or(line).to_vec()))
 }
 
 /// Where the body of a message ends; `without` is what no framing means.
@@ -188,6 +195,7 @@ mod tests {
         let mut fields = Fields::default();
         fields.add("Host", "app.test");
         fields.add("content-length", "3");
+        fields.add("x-bytes", b"k\xe9");
         write_head(&mut bytes, "POST / HTTP/1.1", &fields).unwrap();
         let mut rest = &bytes[..];
         let head = read_head(&mut rest).unwrap().unwrap();
