@@ -114,7 +114,7 @@ pub(super) fn plugins<'a>(
             continue;
         }
         for policy in policies {
-            check_targets(world, policy, env.root_namespace, report);
+            check_targets(world, gateways, policy, env.root_namespace, report);
             authorization::remark(policy, report);
         }
         let mut used = vec![false; policies.len()];
