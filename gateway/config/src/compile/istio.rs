@@ -8,6 +8,7 @@ mod authentication;
 mod authorization;
 mod jwks;
 mod targets;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -138,6 +139,7 @@ pub(super) fn plugins<'a>(
             conclude(policy, used, report);
         }
     }
+    tokens::remark(world, gateways, env.root_namespace, report);
     plugins
 }
 

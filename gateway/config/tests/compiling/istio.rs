@@ -257,6 +257,62 @@ spec: { controllerName: example.com/other }
 }
 
 #[test]
+fn a_policy_that_asks_for_tokens_where_none_is_read_is_a_warning() {
+    let mut files = Folder::new();
+    let mut said = |policy: &str, other: &str| {
+        files.write("a.yaml", &[GATEWAY, policy, other]);
+        let draft = files.load();
+        let problems = draft.problems.iter();
+        let problems = problems.filter(|one| one.reason == "NoAuthentication");
+        let places = problems.map(|one| one.place.as_ref().map(|place| (place.line, place.column)));
+        places.flatten().collect::<Vec<_>>()
+    };
+    let of_claims = policy(
+        "a",
+        "\n  action: DENY\n  rules:\n  - {}\n  - when: [{ key: \"request.auth.claims[role]\", values: [guest] }]",
+    );
+    let of_principals = policy(
+        "a",
+        "\n  action: DENY\n  rules:\n  - from: [{ source: { ipBlocks: [10.0.0.1] } }, { source: { notRequestPrincipals: [\"*\"] } }]",
+    );
+    assert_eq!(said(&of_claims, ""), [(13, 19)]);
+    assert_eq!(said(&of_principals, ""), [(12, 62)]);
+    assert_eq!(
+        said(
+            &policy(
+                "a",
+                "{ rules: [{ when: [{ key: request.headers[a], values: [b] }] }] }"
+            ),
+            ""
+        ),
+        []
+    );
+    let authentication = |spec: &str| {
+        format!(
+            "---\napiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {{ name: a }}\nspec: {spec}\n"
+        )
+    };
+    let keys = "{ jwtRules: [{ issuer: a, jwks: '{\"keys\": []}' }] }";
+    assert_eq!(said(&of_claims, &authentication(keys)), []);
+    assert_eq!(said(&of_claims, &authentication("{}")), [(13, 19)]);
+    let elsewhere = authentication(keys).replace("name: a ", "name: a, namespace: other ");
+    assert_eq!(said(&of_claims, &elsewhere), [(13, 19)]);
+    let plugin = "---
+apiVersion: tidegate.dev/v1alpha1
+kind: Plugin
+metadata: { name: jwt }
+spec:
+  source: { builtin: jwt-auth }
+  phase: Authn
+  targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: edge }]
+";
+    assert_eq!(said(&of_claims, plugin), []);
+    // Without a phase it runs after the policies.
+    let late = plugin.replace("  phase: Authn\n", "");
+    assert_eq!(said(&of_claims, &late), [(13, 19)]);
+}
+
+#[test]
 fn a_binary_without_the_filter_refuses_the_requests() {
     let mut files = Folder::new();
     files.loader = Loader::with_environment(files.folder.path(), |_| None);
