@@ -291,8 +291,9 @@ impl StreamHost for FakeStream {
         }
     }
 
-    fn set_property(&mut self, path: &[u8], value: &[u8]) {
+    fn set_property(&mut self, path: &[u8], value: &[u8]) -> bool {
         self.properties.push((path.to_vec(), value.to_vec()));
+        true
     }
 
     fn continue_stream(&mut self, _: StreamKind) {

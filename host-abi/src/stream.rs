@@ -81,10 +81,12 @@ pub trait StreamHost {
     fn property(&self, property: &Property<'_>) -> Option<PropertyValue<'_>>;
 
     /// Stores a custom property for this and later filters of the stream (Envoy: filter state
-    /// `wasm.<path>`).
+    /// `wasm.<path>`). `false` if the stream has no room for it: what the path had stays, and the
+    /// guest gets `INTERNAL_FAILURE`.
     ///
     /// Specification: `proxy_set_property`.
-    fn set_property(&mut self, path: &[u8], value: &[u8]);
+    #[must_use]
+    fn set_property(&mut self, path: &[u8], value: &[u8]) -> bool;
 
     /// Queues the resumption of a paused direction. Not paused: nothing happens.
     ///

@@ -209,3 +209,38 @@ fn a_filter_verifies_a_signature() {
     assert_eq!(gateway.get("/").status(), 200);
     assert_eq!(origin.only_request().field("x-good"), Some("x-good"));
 }
+
+#[test]
+fn a_property_beyond_what_a_stream_may_hold_is_refused_and_the_old_one_stays() {
+    let origin = Origin::answers(200, "hello");
+    // Sets a property twice, the second time to more than 256 KiB.
+    let filter = Wasm::wat(
+        "hoarder",
+        &format!(
+            r#"{IMPORTS}
+            (import "env" "proxy_get_property" (func $read (param i32 i32 i32 i32) (result i32)))"#
+        ),
+        r#"(data (i32.const 16) "mine") (data (i32.const 32) "x-status")
+           (data (i32.const 48) "x-mine") (data (i32.const 80) "a") (data (i32.const 96) "x-fits")
+           (func (export "proxy_on_response_headers") (param i32 i32 i32) (result i32)
+               (drop (memory.grow (i32.const 4)))
+               (drop (call $set (i32.const 16) (i32.const 4) (i32.const 32) (i32.const 1)))
+               (i32.store8 (i32.const 80) (i32.add (i32.const 97)
+                   (call $set (i32.const 16) (i32.const 4) (i32.const 0) (i32.const 262141))))
+               (drop (call $add (i32.const 2) (i32.const 32) (i32.const 8) (i32.const 80) (i32.const 1)))
+               (drop (call $read (i32.const 16) (i32.const 4) (i32.const 64) (i32.const 68)))
+               (drop (call $add (i32.const 2) (i32.const 48) (i32.const 6)
+                   (i32.load (i32.const 64)) (i32.load (i32.const 68))))
+               (i32.store8 (i32.const 80) (i32.add (i32.const 97)
+                   (call $set (i32.const 16) (i32.const 4) (i32.const 0) (i32.const 262140))))
+               (drop (call $add (i32.const 2) (i32.const 96) (i32.const 6) (i32.const 80) (i32.const 1)))
+               (i32.const 0))"#,
+    );
+    let gateway = Gateway::to(origin.address()).plugin(&filter).start();
+    let mut client = gateway.client();
+    let response = client.get("/");
+    // INTERNAL_FAILURE is 10, the eleventh letter.
+    assert_eq!(response.field("x-status"), Some("k"));
+    assert_eq!(response.field("x-mine"), Some("x"));
+    assert_eq!(response.field("x-fits"), Some("a"));
+}

@@ -107,14 +107,14 @@ fn set(guest: &mut Guest<'_, '_>, path: Region, value: Region) -> Answer {
     if is_taken(state, path) {
         return Err(Status::BadArgument.into());
     }
-    if state
-        .with_stream(|stream| stream.set_property(path, value))
-        .is_none()
-    {
-        super::local_response::no_stream(state, "set_property");
-        state.lenient(Status::NotFound)?;
+    match state.with_stream(|stream| stream.set_property(path, value)) {
+        Some(true) => Ok(()),
+        Some(false) => Err(Status::InternalFailure.into()),
+        None => {
+            super::local_response::no_stream(state, "set_property");
+            state.lenient(Status::NotFound)
+        }
     }
-    Ok(())
 }
 
 /// Whether the plugin declared the property to be set once, and the stream has it.

@@ -115,7 +115,9 @@ impl StreamHost for PlainStream {
         None
     }
 
-    fn set_property(&mut self, _: &[u8], _: &[u8]) {}
+    fn set_property(&mut self, _: &[u8], _: &[u8]) -> bool {
+        true
+    }
 
     fn continue_stream(&mut self, _: StreamKind) {}
 

@@ -159,6 +159,16 @@ fn a_property_that_was_set_can_be_read() {
 }
 
 #[test]
+fn a_property_that_the_stream_has_no_room_for_is_an_error_and_the_old_one_stays() {
+    let body = format!(
+        r#"(call $num (call $proxy_set_property @"mine" @"value"))
+           (call $num (call $proxy_set_property @"mine" @"too large")) {}"#,
+        get("mine")
+    );
+    assert_eq!(said_at_headers(&body, |_| ()), ["0", "10", "0", "value"]);
+}
+
+#[test]
 fn bad_addresses_of_properties_are_refused() {
     let said = said_at_headers(
         r#"(call $num (call $proxy_get_property (i32.const -1) (i32.const 1) @out))

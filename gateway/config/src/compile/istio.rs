@@ -8,6 +8,7 @@ mod authentication;
 mod authorization;
 mod jwks;
 mod targets;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -114,7 +115,7 @@ pub(super) fn plugins<'a>(
             continue;
         }
         for policy in policies {
-            check_targets(world, policy, env.root_namespace, report);
+            check_targets(world, gateways, policy, env.root_namespace, report);
             authorization::remark(policy, report);
         }
         let mut used = vec![false; policies.len()];
@@ -138,6 +139,7 @@ pub(super) fn plugins<'a>(
             conclude(policy, used, report);
         }
     }
+    tokens::remark(world, gateways, env.root_namespace, report);
     plugins
 }
 

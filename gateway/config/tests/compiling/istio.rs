@@ -163,6 +163,156 @@ fn a_policy_that_was_never_good_refuses_the_requests_of_its_gateways() {
 }
 
 #[test]
+fn a_policy_whose_target_is_of_no_kind_of_ours_refuses_all_that_it_may_be_meant_for() {
+    let mut files = Folder::new();
+    let root = "name: a, namespace: istio-system";
+    for (target, metadata) in [
+        ("group: gateway.networking.k8s.io, kind: Gatewey", "name: a"),
+        ("group: gateway.networking.k8s.io, kind: Gatewey", root),
+        ("group: \"\", kind: Service", "name: a"),
+        ("group: \"\", kind: Service", root),
+    ] {
+        let spec = format!(
+            "{{ action: DENY, rules: [{{}}], targetRefs: [{{ {target}, name: tidegate }}] }}"
+        );
+        let policy = policy("a", &spec).replace("name: a ", &format!("{metadata} "));
+        files.write("a.yaml", &[GATEWAY, &policy]);
+        let draft = files.load();
+        assert_eq!(draft.problems.len(), 1, "{policy}");
+        assert_eq!(does(&draft), "refuses", "{policy}");
+    }
+    // A class is for policies of the root namespace: others hold for what is near.
+    let spec = "{ action: DENY, rules: [{}], targetRefs: [{ group: gateway.networking.k8s.io, kind: GatewayClass, name: tidegate }] }";
+    files.write("a.yaml", &[GATEWAY, &policy("a", spec)]);
+    let draft = files.load();
+    assert_eq!(draft.problems.len(), 1);
+    assert_eq!(does(&draft), "authz: DENY a");
+    // Those of other namespaces are not touched.
+    let elsewhere = policy("a", "{ targetRefs: [{ kind: Gatewey, name: edge }] }");
+    let elsewhere = elsewhere.replace("name: a ", "name: a, namespace: other ");
+    files.write("a.yaml", &[GATEWAY, &elsewhere]);
+    assert_eq!(does(&files.load()), "0 plugins");
+}
+
+#[test]
+fn each_target_that_is_not_ours_is_a_warning_at_its_name() {
+    let mut files = Folder::new();
+    let foreign = GATEWAY
+        .replace("name: edge", "name: theirs")
+        .replace(": tidegate", ": theirs");
+    let class = "apiVersion: gateway.networking.k8s.io/v1
+kind: GatewayClass
+metadata: { name: theirs }
+spec: { controllerName: example.com/other }
+---
+";
+    let to = |namespace: &str, targets: &str| {
+        let spec = format!("{{ action: DENY, rules: [{{}}], targetRefs: [{targets}] }}");
+        let metadata = format!("name: a, namespace: {namespace} ");
+        policy("a", &spec).replace("name: a ", &metadata)
+    };
+    let target = |kind: &str, name: &str| {
+        format!("{{ group: gateway.networking.k8s.io, kind: {kind}, name: {name} }}")
+    };
+    let mut said = |policy: &str| {
+        files.write("a.yaml", &[class, &foreign, "---\n", GATEWAY, policy]);
+        let draft = files.load();
+        let problems = draft
+            .problems
+            .iter()
+            .filter(|one| one.reason == "NoGateway");
+        let said = problems.map(|one| (one.message.clone(), one.hint.clone()));
+        (said.collect::<Vec<_>>(), does(&draft))
+    };
+    let of_class =
+        "no Gateway of ours is of this class: the policy refuses nobody there".to_owned();
+    let hint = Some("did you mean `tidegate`?".to_owned());
+    let misspelt = target("GatewayClass", "tidegat");
+    assert_eq!(
+        said(&to("istio-system", &misspelt)),
+        (
+            vec![(of_class.clone(), hint.clone())],
+            "0 plugins".to_owned()
+        )
+    );
+    // One that holds beside it does not hide it.
+    let beside = format!("{misspelt}, {}", target("GatewayClass", "tidegate"));
+    assert_eq!(
+        said(&to("istio-system", &beside)),
+        (vec![(of_class.clone(), hint)], "authz: DENY a".to_owned())
+    );
+    assert_eq!(
+        said(&to("istio-system", &target("GatewayClass", "theirs"))),
+        (vec![(of_class, None)], "0 plugins".to_owned())
+    );
+    let not_ours = "this Gateway is not ours: the policy refuses nobody there".to_owned();
+    assert_eq!(
+        said(&to("default", &target("Gateway", "theirs"))),
+        (vec![(not_ours, None)], "0 plugins".to_owned())
+    );
+    assert_eq!(
+        said(&to("default", &target("Gateway", "edge"))),
+        (vec![], "authz: DENY a".to_owned())
+    );
+}
+
+#[test]
+fn a_policy_that_asks_for_tokens_where_none_is_read_is_a_warning() {
+    let mut files = Folder::new();
+    let mut said = |policy: &str, other: &str| {
+        files.write("a.yaml", &[GATEWAY, policy, other]);
+        let draft = files.load();
+        let problems = draft.problems.iter();
+        let problems = problems.filter(|one| one.reason == "NoAuthentication");
+        let places = problems.map(|one| one.place.as_ref().map(|place| (place.line, place.column)));
+        places.flatten().collect::<Vec<_>>()
+    };
+    let of_claims = policy(
+        "a",
+        "\n  action: DENY\n  rules:\n  - {}\n  - when: [{ key: \"request.auth.claims[role]\", values: [guest] }]",
+    );
+    let of_principals = policy(
+        "a",
+        "\n  action: DENY\n  rules:\n  - from: [{ source: { ipBlocks: [10.0.0.1] } }, { source: { notRequestPrincipals: [\"*\"] } }]",
+    );
+    assert_eq!(said(&of_claims, ""), [(13, 19)]);
+    assert_eq!(said(&of_principals, ""), [(12, 62)]);
+    assert_eq!(
+        said(
+            &policy(
+                "a",
+                "{ rules: [{ when: [{ key: request.headers[a], values: [b] }] }] }"
+            ),
+            ""
+        ),
+        []
+    );
+    let authentication = |spec: &str| {
+        format!(
+            "---\napiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {{ name: a }}\nspec: {spec}\n"
+        )
+    };
+    let keys = "{ jwtRules: [{ issuer: a, jwks: '{\"keys\": []}' }] }";
+    assert_eq!(said(&of_claims, &authentication(keys)), []);
+    assert_eq!(said(&of_claims, &authentication("{}")), [(13, 19)]);
+    let elsewhere = authentication(keys).replace("name: a ", "name: a, namespace: other ");
+    assert_eq!(said(&of_claims, &elsewhere), [(13, 19)]);
+    let plugin = "---
+apiVersion: tidegate.dev/v1alpha1
+kind: Plugin
+metadata: { name: jwt }
+spec:
+  source: { builtin: jwt-auth }
+  phase: Authn
+  targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: edge }]
+";
+    assert_eq!(said(&of_claims, plugin), []);
+    // Without a phase it runs after the policies.
+    let late = plugin.replace("  phase: Authn\n", "");
+    assert_eq!(said(&of_claims, &late), [(13, 19)]);
+}
+
+#[test]
 fn a_binary_without_the_filter_refuses_the_requests() {
     let mut files = Folder::new();
     files.loader = Loader::with_environment(files.folder.path(), |_| None);

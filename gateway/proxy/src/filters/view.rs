@@ -126,23 +126,24 @@ impl FilterView<'_> {
     }
 }
 
-/// Keeps a custom property among those of a stream, unless they become too many.
+/// Keeps a custom property among those of a stream, unless they become too many: then what the path
+/// had stays.
 pub(crate) fn keep_property(
     properties: &mut Vec<(Vec<u8>, Vec<u8>)>,
     path: &[u8],
     value: &[u8],
 ) -> Result<(), String> {
-    properties.retain(|(known, _)| known != path);
-    let held: usize = properties
-        .iter()
-        .map(|(path, value)| path.len() + value.len())
-        .sum();
+    let others = properties.iter().filter(|(known, _)| known != path);
+    let held: usize = others.map(|(path, value)| path.len() + value.len()).sum();
     if held + path.len() + value.len() > MAX_PROPERTY_BYTES {
         return Err(format!(
-            "a property is dropped: a stream has at most {MAX_PROPERTY_BYTES} bytes of them"
+            "a property is refused: a stream has at most {MAX_PROPERTY_BYTES} bytes of them"
         ));
     }
-    properties.push((path.to_vec(), value.to_vec()));
+    match properties.iter_mut().find(|(known, _)| known == path) {
+        Some((_, known)) => *known = value.to_vec(),
+        None => properties.push((path.to_vec(), value.to_vec())),
+    }
     Ok(())
 }
 
@@ -199,10 +200,12 @@ impl StreamHost for FilterView<'_> {
         properties::read(self.state, property)
     }
 
-    fn set_property(&mut self, path: &[u8], value: &[u8]) {
-        if let Err(message) = keep_property(&mut self.state.properties, path, value) {
+    fn set_property(&mut self, path: &[u8], value: &[u8]) -> bool {
+        let kept = keep_property(&mut self.state.properties, path, value);
+        if let Err(message) = &kept {
             self.warn(format_args!("{message}"));
         }
+        kept.is_ok()
     }
 
     fn continue_stream(&mut self, kind: StreamKind) {

@@ -79,10 +79,12 @@ impl StreamHost for ConnectionView<'_> {
         }
     }
 
-    fn set_property(&mut self, path: &[u8], value: &[u8]) {
-        if let Err(message) = keep_property(&mut self.state.properties, path, value) {
+    fn set_property(&mut self, path: &[u8], value: &[u8]) -> bool {
+        let kept = keep_property(&mut self.state.properties, path, value);
+        if let Err(message) = &kept {
             self.warn(format_args!("{message}"));
         }
+        kept.is_ok()
     }
 
     fn continue_stream(&mut self, kind: StreamKind) {

@@ -56,7 +56,8 @@ pub(super) fn set(guest: &mut Guest<'_, '_>, args: Region) -> Answer {
     }
     let set = state.with_stream(|stream| stream.set_property(path.as_bytes(), value.as_bytes()));
     match set {
-        Some(()) => Ok(()),
+        Some(true) => Ok(()),
+        Some(false) => Err(Status::InternalFailure.into()),
         None => Err(Status::NotFound.into()),
     }
 }

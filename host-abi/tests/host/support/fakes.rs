@@ -149,9 +149,13 @@ impl StreamHost for FakeStream {
         self.properties.get(&key).cloned()
     }
 
-    fn set_property(&mut self, path: &[u8], value: &[u8]) {
+    fn set_property(&mut self, path: &[u8], value: &[u8]) -> bool {
+        if value == b"too large" {
+            return false;
+        }
         let value = PropertyValue::Bytes(Cow::Owned(value.to_vec()));
         self.properties.insert(text(path), value);
+        true
     }
 
     fn continue_stream(&mut self, kind: StreamKind) {

@@ -133,7 +133,7 @@ fn action(policy: &AuthorizationPolicy) -> PolicyAction {
 }
 
 /// The rules, if there are any.
-fn rules(policy: &AuthorizationPolicy) -> Option<&Node> {
+pub(super) fn rules(policy: &AuthorizationPolicy) -> Option<&Node> {
     let rules = policy.spec.rules.as_ref()?;
     matches!(&rules.value, Value::Seq(rules) if !rules.is_empty()).then_some(rules)
 }

@@ -1,5 +1,7 @@
 //! Which Gateways a policy of Istio holds for.
 
+use crate::compile::gateways::Gateways;
+use crate::compile::gateways::Standing;
 use crate::compile::references::not_found;
 use crate::compile::report::Refusal;
 use crate::compile::report::Report;
@@ -10,6 +12,7 @@ use crate::kinds::Body;
 use crate::kinds::istio::TargetRef;
 use crate::kinds::istio::WorkloadSelector;
 use crate::place::At;
+use crate::suggest::did_you_mean;
 
 /// The label that the pods of a Gateway have (Gateway API: GEP-1762).
 const NAME_LABEL: &str = "gateway.networking.k8s.io/gateway-name";
@@ -41,15 +44,18 @@ fn targets(policy: &Candidate) -> Targets<'_> {
     }
 }
 
-/// Whether a policy holds for a Gateway.
+/// Whether a policy holds for a Gateway. One with a target of another kind is wrong, and holds for all
+/// Gateways that it may be meant for, which then refuse. One that may not name a class holds for the
+/// Gateways of it that are near.
 pub(super) fn holds(policy: &Candidate, gateway: &Candidate, root: &str) -> bool {
     let Targets { selector, refs } = targets(policy);
     let is_near = policy.namespace() == gateway.namespace();
+    let is_around = is_near || policy.namespace() == root;
     if !refs.is_empty() {
         return refs.iter().any(|target| match target.kind.as_str() {
             "Gateway" => is_near && target.name.as_str() == gateway.name(),
-            "GatewayClass" => policy.namespace() == root && is_of_class(gateway, &target.name),
-            _ => false,
+            "GatewayClass" => is_around && is_of_class(gateway, &target.name),
+            _ => is_around,
         });
     }
     let created = match gateway.body() {
@@ -65,19 +71,27 @@ pub(super) fn holds(policy: &Candidate, gateway: &Candidate, root: &str) -> bool
         }
     };
     let labels = selector.iter().flat_map(|selector| &selector.match_labels);
-    (is_near || policy.namespace() == root)
+    is_around
         && labels
             .into_iter()
             .all(|(name, value)| label(name) == Some(value.as_str()))
 }
 
 fn is_of_class(gateway: &Candidate, class: &str) -> bool {
-    matches!(gateway.body(), Body::Gateway(one) if one.spec.gateway_class_name.as_str() == class)
+    class_of(gateway) == Some(class)
 }
 
-/// Targets must be there.
+fn class_of(gateway: &Candidate) -> Option<&str> {
+    match gateway.body() {
+        Body::Gateway(one) => Some(one.spec.gateway_class_name.as_str()),
+        _ => None,
+    }
+}
+
+/// Targets must be there, and should be ours.
 pub(super) fn check_targets(
     world: &World<'_>,
+    gateways: &Gateways<'_>,
     policy: &Candidate,
     root: &str,
     report: &mut Report,
@@ -115,9 +129,46 @@ pub(super) fn check_targets(
                 };
                 report.error(policy, refusal);
             }
-            _ => {}
+            "Gateway" | "GatewayClass" => {
+                if let Some(refusal) = without_effect(gateways, policy, target) {
+                    report.warning(policy, refusal);
+                }
+            }
+            _ => {} // A rule has refused it.
         }
     }
+}
+
+/// What is said of a target that no Gateway of ours has to do with.
+fn without_effect(
+    gateways: &Gateways<'_>,
+    policy: &Candidate,
+    target: &TargetRef,
+) -> Option<Refusal> {
+    let gateways = gateways.gateways.iter();
+    let known = gateways.filter(|plan| plan.standing != Standing::Foreign);
+    let mut known = known.map(|plan| plan.candidate);
+    let name = target.name.as_str();
+    let (what, hint) = if target.kind.as_str() == "Gateway" {
+        let is_it = |one: &Candidate| one.namespace() == policy.namespace() && one.name() == name;
+        if known.any(is_it) {
+            return None;
+        }
+        ("this Gateway is not ours", None)
+    } else {
+        let classes: Vec<&str> = known.filter_map(class_of).collect();
+        if classes.contains(&name) {
+            return None;
+        }
+        let hint = did_you_mean(name, classes);
+        ("no Gateway of ours is of this class", hint)
+    };
+    Some(Refusal {
+        span: target.name.span,
+        reason: "NoGateway",
+        message: format!("{what}: the policy refuses nobody there"),
+        hint,
+    })
 }
 
 /// What is said of a policy once all Gateways are known.
@@ -137,6 +188,7 @@ pub(super) fn conclude(policy: &Candidate, used: bool, report: &mut Report) {
         },
     );
     let hint = match targets(policy) {
+        // Each of them has been remarked on.
         Targets { refs, .. } if !refs.is_empty() => return,
         Targets {
             selector: Some(selector),
