@@ -1,7 +1,7 @@
 //! A plugin's configuration with the places of its parts, which may stand in several documents.
 //!
 //! Spans count lines from the first line of their document. A configuration that is made of several
-//! documents counts through all of them, as if each stood below the one before: a [`Part`] says where
+//! documents counts through all of them, as if each stood below the one before: a `Part` says where
 //! one begins.
 
 use std::fmt;
