@@ -16,6 +16,7 @@ use std::rc::Rc;
 
 use tidegate_policy::Decisions;
 use tidegate_policy::Refusal;
+use tidegate_policy::Spellings;
 use tidegate_policy::decisions;
 use tidegate_sdk::prelude::*;
 use tidegate_sdk::warn;
@@ -38,6 +39,8 @@ pub struct State {
     /// Nobody else's: see `verify`.
     secret: Secret16,
     turns: Rc<Turns>,
+    /// What backends take for the header of the user.
+    spellings: Spellings,
 }
 
 /// Random bytes that nothing shows.
@@ -53,7 +56,9 @@ impl std::fmt::Debug for Secret16 {
 #[filter(config = Config, setup = prepare)]
 pub async fn basic_auth(mut req: Request, next: Next, cx: &Cx<Config, State>) -> Result<Response> {
     let config = &cx.config;
-    match decide(&req, cx).await? {
+    let decision = decide(&req, cx).await?;
+    cx.state.spellings.remove(&mut req);
+    match decision {
         Decision::User(name) => {
             req.headers_mut().set(&config.user_header, &name)?;
             if !config.forward {
@@ -132,5 +137,6 @@ async fn prepare(cx: &Cx<Config>) -> Result<State> {
         challenge: ["Basic realm=\"", &cx.config.realm, "\", charset=\"UTF-8\""].concat(),
         secret: Secret16(cx.random()?),
         turns: Rc::default(),
+        spellings: Spellings::of([&*cx.config.user_header]),
     })
 }

@@ -1,20 +1,24 @@
 //! One slow computation at a time.
 //!
 //! Whoever wants to compute enters, and is refused if too much waits already. So a flood of passwords
-//! takes a bounded share of a worker, and a bounded time to be refused. Turns go round clients: one of
-//! them with many passwords to try does not keep the others waiting.
+//! takes a bounded share of a worker, and a bounded time to be refused. Turns go round clients, and one that
+//! has nothing waiting may always wait: another with many passwords to try neither keeps it waiting nor
+//! keeps it out.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::IpAddr;
+use std::net::Ipv6Addr;
 use std::rc::Rc;
 use std::task::Poll;
 use std::task::Waker;
 
 /// Rounds of bcrypt that may wait: some ten seconds of work, sixty-four passwords of cost 10.
 const MOST_ROUNDS: u32 = 65_536;
-/// Computations that may wait.
+/// Those of them that may be of one client, if it has more than one waiting: four passwords of cost 12.
+const MOST_ROUNDS_OF_CLIENT: u32 = MOST_ROUNDS / 4;
+/// Computations that may wait, however short.
 const MOST_WAITING: usize = 256;
 /// Those of them that may be of one client.
 const MOST_OF_CLIENT: usize = 32;
@@ -51,16 +55,13 @@ pub(crate) struct Turn {
 impl Turns {
     /// Takes a place for a computation of so many rounds. `None` if too much waits.
     pub(crate) fn enter(self: &Rc<Self>, client: Option<IpAddr>, rounds: u32) -> Option<Turn> {
+        let client = client.map(network);
         let mut inner = self.0.borrow_mut();
-        let total = inner.rounds.saturating_add(rounds);
-        let of_client = inner.waiting.iter().filter(|it| it.0.client == client);
-        let has_room = total <= MOST_ROUNDS
-            && inner.waiting.len() < MOST_WAITING
-            && of_client.count() < MOST_OF_CLIENT;
         // One that is alone may be as long as it likes.
-        if inner.current.is_some() && !has_room {
+        if inner.current.is_some() && !inner.has_room(client, rounds) {
             return None;
         }
+        let total = inner.rounds.saturating_add(rounds);
         inner.last += 1;
         let ticket = Ticket {
             number: inner.last,
@@ -81,15 +82,42 @@ impl Turns {
     }
 }
 
+/// Whom an address stands for: a customer of a network with IPv6 has 2^64 addresses at the least.
+fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let prefix = address.to_bits() & (u128::MAX << 64);
+            IpAddr::V6(Ipv6Addr::from_bits(prefix))
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 impl Inner {
-    /// Gives the turn to the first that waits and is not of the client that had it; else to the first.
+    /// Whether a client may wait with so many rounds more.
+    fn has_room(&self, client: Option<IpAddr>, rounds: u32) -> bool {
+        if self.waiting.len() >= MOST_WAITING {
+            return false;
+        }
+        let of_client = self.waiting.iter().filter(|it| it.0.client == client);
+        let (count, before) = of_client.fold((0_usize, 0_u32), |(count, sum), (ticket, _)| {
+            (count + 1, sum.saturating_add(ticket.rounds))
+        });
+        // The first one always, or others could keep it out.
+        count == 0
+            || count < MOST_OF_CLIENT
+                && before.saturating_add(rounds) <= MOST_ROUNDS_OF_CLIENT
+                && self.rounds.saturating_add(rounds) <= MOST_ROUNDS
+    }
+
+    /// Gives the turn to the first that waits. What else the client has that had it goes behind all others.
     fn go_on(&mut self) {
-        let before = self.current.take().map(|it| it.client);
-        let other = self
-            .waiting
-            .iter()
-            .position(|it| Some(it.0.client) != before);
-        if let Some((ticket, waker)) = self.waiting.remove(other.unwrap_or(0)) {
+        if let Some(before) = self.current.take() {
+            let waiting = self.waiting.make_contiguous();
+            // Among themselves they keep their order.
+            waiting.sort_by_key(|it| it.0.client == before.client);
+        }
+        if let Some((ticket, waker)) = self.waiting.pop_front() {
             self.current = Some(ticket);
             if let Some(waker) = waker {
                 waker.wake();
@@ -153,7 +181,7 @@ mod tests {
         while let Some(at) = waiting.iter().position(|it| has_come(&it.1)) {
             order.push(waiting.remove(at).0);
         }
-        assert_eq!(order, [0, 3, 1, 4, 2, 5]);
+        assert_eq!(order, [0, 3, 5, 1, 4, 2]);
         assert!(waiting.is_empty());
     }
 
@@ -172,26 +200,68 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_bounded_by_rounds_by_number_and_for_each_client() {
+    fn what_waits_is_bounded_by_number_and_for_each_client() {
         let turns: Rc<Turns> = Rc::default();
-        let long = turns.enter(client(1), MOST_ROUNDS * 2).unwrap();
-        assert!(turns.enter(client(2), 16).is_none());
-        drop(long);
-
-        let half = MOST_ROUNDS / 2;
-        let both = [turns.enter(client(1), half), turns.enter(client(2), half)];
-        assert!(both.iter().all(Option::is_some));
-        assert!(turns.enter(client(3), 16).is_none());
-        drop(both);
-
-        let of_one: Vec<_> = (0..100)
-            .filter_map(|_| turns.enter(client(1), 16))
-            .collect();
+        let enter = |number, rounds| turns.enter(client(number), rounds);
+        let of_one: Vec<_> = (0..100).filter_map(|_| enter(1, 16)).collect();
         assert_eq!(of_one.len(), MOST_OF_CLIENT + 1);
         let of_all: Vec<_> = (0..=255)
             .flat_map(|number| [number; 2])
-            .filter_map(|number| turns.enter(client(number), 16))
+            .filter_map(|number| enter(number, 16))
             .collect();
         assert_eq!(of_one.len() + of_all.len(), MOST_WAITING + 1);
+    }
+
+    #[test]
+    fn a_client_with_slow_hashes_has_few_waiting_and_keeps_nobody_out() {
+        for cost in [10, 12, 14] {
+            let turns: Rc<Turns> = Rc::default();
+            let rounds = 1 << cost;
+            let of_one: Vec<_> = (0..100)
+                .filter_map(|_| turns.enter(client(1), rounds))
+                .collect();
+            let most = MOST_ROUNDS_OF_CLIENT / rounds;
+            assert_eq!(of_one.len(), usize::try_from(most).unwrap() + 1);
+            // Nor do many who have all that is theirs: each other one may still have one.
+            let of_many: Vec<_> = (2..20)
+                .flat_map(|number| [number; 20])
+                .filter_map(|number| turns.enter(client(number), rounds))
+                .collect();
+            assert!(turns.0.borrow().rounds > MOST_ROUNDS);
+            let other = turns.enter(client(99), rounds).unwrap();
+            assert!(turns.enter(client(99), rounds).is_none());
+            drop((of_one, of_many));
+            assert!(has_come(&other));
+        }
+    }
+
+    #[test]
+    fn one_alone_may_be_long_and_one_may_wait_for_it() {
+        let turns: Rc<Turns> = Rc::default();
+        let long = turns.enter(client(1), MOST_ROUNDS * 2).unwrap();
+        let second = turns.enter(client(1), MOST_ROUNDS * 2).unwrap();
+        assert!(turns.enter(client(1), 16).is_none());
+        drop(long);
+        assert!(has_come(&second));
+    }
+
+    #[test]
+    fn the_addresses_of_one_ipv6_network_are_one_client() {
+        let network_of = |text: &str| network(text.parse().unwrap()).to_string();
+        for (address, expected) in [
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2::", "2001:db8:1:2::"),
+            ("2001:db8:1:3::1", "2001:db8:1:3::"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("192.0.2.7", "192.0.2.7"),
+        ] {
+            assert_eq!(network_of(address), expected);
+        }
+        let turns: Rc<Turns> = Rc::default();
+        let of_one: Vec<_> = (0..100_u128)
+            .map(|host| Ipv6Addr::from_bits(0x2001_0db8 << 96 | host))
+            .filter_map(|it| turns.enter(Some(it.into()), 4096))
+            .collect();
+        assert_eq!(of_one.len(), 5);
     }
 }

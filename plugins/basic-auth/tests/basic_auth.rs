@@ -103,6 +103,27 @@ fn users_go_on_with_their_names_whatever_made_their_hashes() {
 }
 
 #[test]
+fn no_client_can_say_who_it_is_in_another_spelling() {
+    for fields in [json!({"allowMissing": true}), json!({"dryRun": true})] {
+        let mut h = configured(fields);
+        for req in [get("/"), with("ada:s3cret pass"), with("ada:s3cret pass")] {
+            let has_password = format!("{req:?}").contains("authorization");
+            let seen = passes(
+                &mut h,
+                req.header("X_User", "root").header("x_user", "root"),
+            );
+            assert_eq!(seen.header("x_user"), None);
+            let user = seen.header("x-user");
+            assert_eq!(user.as_deref(), has_password.then_some("ada"));
+        }
+    }
+    let mut h = configured(json!({"userHeader": "x_login"}));
+    let seen = passes(&mut h, with("ada:s3cret pass").header("x-login", "root"));
+    assert_eq!(seen.header("x-login"), None);
+    assert_eq!(seen.header("x_login").as_deref(), Some("ada"));
+}
+
+#[test]
 fn the_scheme_has_no_case_and_blanks_around_credentials_are_none_of_them() {
     let mut h = configured(json!({}));
     let value = format!("bAsIC   {}", base64(b"ada:s3cret pass"));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tidegate_policy::HeaderName;
+use tidegate_policy::is_spelling;
 use tidegate_sdk::prelude::*;
 
 use crate::names::Name;
@@ -120,15 +121,19 @@ impl Config {
         self.tells(name) && (is_key(name) || !is_remembered)
     }
 
-    /// Whether a header of the request is not told because we say something else in it.
+    /// Whether a header of the request is not told because we say something else in it, or services may
+    /// think that we do.
     fn replaces(&self, name: &str) -> bool {
-        let is_ours = self.forward_auth.is_some() && crate::check::FORWARDED.contains(&name);
+        let is_ours = self.forward_auth.is_some()
+            && crate::check::FORWARDED
+                .iter()
+                .any(|it| is_spelling(name, it));
         is_ours
-            || name == crate::check::PARTIAL_BODY
+            || is_spelling(name, crate::check::PARTIAL_BODY)
             || self
                 .include_additional_headers_in_check
                 .keys()
-                .any(|it| it.eq_ignore_ascii_case(name))
+                .any(|it| is_spelling(name, &it.to_ascii_lowercase()))
     }
 }
 

@@ -6,6 +6,7 @@ mod config;
 mod names;
 mod verdict;
 
+use tidegate_policy::is_spelling;
 use tidegate_sdk::prelude::*;
 
 use ask::Passed;
@@ -14,6 +15,7 @@ use check::Check;
 pub use config::Config;
 use names::has;
 use names::is_of_the_gateway;
+use names::resembles;
 
 /// Tells backends that the service had failed, so that nobody said yes.
 const FAILURE_MODE_ALLOWED: &str = "x-envoy-auth-failure-mode-allowed";
@@ -41,7 +43,8 @@ pub async fn ext_auth(mut req: Request, next: Next, cx: &Cx<Config>) -> Result<R
 }
 
 /// Removes what only the service may say and the client has said. Credentials are the client's to
-/// send, unless the service said yes and its yes is not about them.
+/// send, unless the service said yes and its yes is not about them. What only looks like such a header to some
+/// backends goes in any case.
 fn remove_claims(req: &mut Request, all: &[(String, Vec<u8>)], passed: &Passed, config: &Config) {
     let is_judged = |name: &str| {
         matches!(name, "authorization" | "cookie")
@@ -56,7 +59,8 @@ fn remove_claims(req: &mut Request, all: &[(String, Vec<u8>)], passed: &Passed, 
         let is_claim = has(&config.headers_to_upstream_on_allow, &name)
             && !is_judged(&name)
             && !is_of_the_gateway(&name);
-        if is_claim || name == FAILURE_MODE_ALLOWED {
+        let is_like_one = resembles(&config.headers_to_upstream_on_allow, &name);
+        if is_claim || is_like_one || is_spelling(&name, FAILURE_MODE_ALLOWED) {
             headers.remove(&name);
         }
     }

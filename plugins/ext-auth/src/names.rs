@@ -1,6 +1,8 @@
 //! Lists of header names, some of which stand for all that begin so.
 
 use serde_json::Value;
+use tidegate_policy::begins_like;
+use tidegate_policy::is_spelling;
 use tidegate_policy::is_token;
 use tidegate_sdk::config::FilterConfig;
 use tidegate_sdk::config::Problem;
@@ -49,6 +51,14 @@ impl Name {
         }
     }
 
+    /// Whether backends may take a name for one of these, though it is another.
+    fn resembles(&self, name: &str) -> bool {
+        match self {
+            Self::Exact(exact) => exact != name && is_spelling(name, exact),
+            Self::Prefix(prefix) => name.contains('_') && begins_like(name, prefix),
+        }
+    }
+
     /// Whether all names are meant.
     pub(crate) fn is_all(&self) -> bool {
         matches!(self, Self::Prefix(prefix) if prefix.is_empty())
@@ -58,6 +68,13 @@ impl Name {
 /// Whether a list has a name, which is in lower case.
 pub(crate) fn has(list: &[Name], name: &str) -> bool {
     list.iter().any(|it| it.has(name))
+}
+
+/// Whether backends may take a name, which is in lower case, for one that a list has: with underscores for
+/// hyphens or the other way round. A name that the list has word for word is itself.
+pub(crate) fn resembles(list: &[Name], name: &str) -> bool {
+    let is_listed = |it: &Name| matches!(it, Name::Exact(exact) if exact == name);
+    list.iter().any(|it| it.resembles(name)) && !list.iter().any(is_listed)
 }
 
 /// Whether a header may go from one message to another.

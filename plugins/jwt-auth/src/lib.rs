@@ -22,9 +22,11 @@ pub mod verify;
 
 use tidegate_policy::Decisions;
 use tidegate_policy::decisions;
+use tidegate_sdk::debug;
 use tidegate_sdk::prelude::*;
 
 use crate::config::Config;
+use crate::identity::Identity;
 use crate::judge::Passed;
 use crate::state::State;
 
@@ -50,7 +52,7 @@ pub async fn jwt_auth(mut req: Request, next: Next, cx: &Cx<Config, State>) -> R
 }
 
 /// Takes tokens out, and sets what the backend and later filters learn. Headers that would say who asks
-/// are removed if no token says it.
+/// are removed if no token says it, in all spellings.
 fn pass_on(req: &mut Request, cx: &Cx<Config, State>, passed: &[Passed]) -> Result<()> {
     for Passed { place, identity } in passed {
         let provider = cx.config.providers.get(identity.provider);
@@ -60,6 +62,7 @@ fn pass_on(req: &mut Request, cx: &Cx<Config, State>, passed: &[Passed]) -> Resu
             place.remove(req)?;
         }
     }
+    cx.state.spellings.remove(req);
     for (number, name) in cx.state.outputs.iter().enumerate() {
         let mut values = passed.iter().flat_map(|it| &it.identity.headers);
         match values.find(|(header, _)| *header == number) {
@@ -68,8 +71,21 @@ fn pass_on(req: &mut Request, cx: &Cx<Config, State>, passed: &[Passed]) -> Resu
         }
     }
     let first = passed.iter().min_by_key(|it| it.identity.provider);
-    if let Some(Passed { identity, .. }) = first {
-        cx.set_property(&[identity::PROPERTY], &identity.property)?;
+    tell_filters(cx, first.map(|it| &*it.identity))
+}
+
+/// Sets what later filters learn: nothing if nobody is known here. Who was known to another filter of this
+/// kind is not who this one lets pass.
+fn tell_filters(cx: &Cx<Config, State>, identity: Option<&Identity>) -> Result<()> {
+    let property = &[identity::PROPERTY];
+    if let Some(identity) = identity {
+        return cx.set_property(property, &identity.property);
+    }
+    if cx.property_bytes(property).is_some_and(|it| !it.is_empty()) {
+        cx.set_property(property, "")?;
+        debug!(
+            "removed the identity that another jwt-auth had found: there is no token for this one"
+        );
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use tidegate_policy::Spellings;
 use tidegate_sdk::prelude::*;
 
 use crate::cache::Cache;
@@ -22,6 +23,8 @@ pub struct State {
     pub(crate) places: Vec<Place>,
     /// The headers that tell the backend who asks.
     pub(crate) outputs: Vec<String>,
+    /// What backends take for these.
+    pub(crate) spellings: Spellings,
     /// Types that tokens of an issuer may have, by its number.
     pub(crate) types: Vec<Vec<String>>,
     /// How much of a token is looked at.
@@ -76,6 +79,7 @@ impl State {
         }
         Self {
             places: places::of(&config.providers),
+            spellings: Spellings::of(outputs.iter().map(String::as_str)),
             outputs,
             types,
             limits: Limits {

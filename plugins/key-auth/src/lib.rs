@@ -13,6 +13,7 @@ mod places;
 mod table;
 
 use tidegate_policy::Decisions;
+use tidegate_policy::Spellings;
 use tidegate_policy::decisions;
 use tidegate_sdk::prelude::*;
 use tidegate_sdk::warn;
@@ -31,13 +32,17 @@ pub struct State {
     table: Table,
     /// What `WWW-Authenticate` says.
     challenge: String,
+    /// What backends take for the header of the consumer.
+    spellings: Spellings,
 }
 
 /// Lets requests in by an API key, and tells the backend whose it is.
 #[filter(config = Config, setup = prepare)]
 pub async fn key_auth(mut req: Request, next: Next, cx: &Cx<Config, State>) -> Result<Response> {
     let config = &cx.config;
-    match decide(&req, cx) {
+    let decision = decide(&req, cx);
+    cx.state.spellings.remove(&mut req);
+    match decision {
         Decision::Known(key, offered) => {
             req.headers_mut()
                 .set(&config.consumer_header, &key.consumer)?;
@@ -70,5 +75,6 @@ async fn prepare(cx: &Cx<Config>) -> Result<State> {
     Ok(State {
         table: Table::new(cx.random()?, digests),
         challenge: places::challenge(&cx.config.realm, &cx.config.places.0),
+        spellings: Spellings::of([&*cx.config.consumer_header]),
     })
 }

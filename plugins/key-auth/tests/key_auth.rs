@@ -79,6 +79,33 @@ fn a_good_key_goes_on_as_its_consumer_and_stays_behind() {
 }
 
 #[test]
+fn no_client_can_say_who_it_is_in_another_spelling() {
+    for fields in [
+        json!({"allowMissing": true}),
+        json!({"dryRun": true}),
+        // So many spellings that all headers are looked at.
+        json!({"dryRun": true, "consumerHeader": "x-api-key-of-consumer"}),
+    ] {
+        let name = fields["consumerHeader"].as_str().unwrap_or("x-consumer");
+        let (name, forged) = (name.to_owned(), name.replace('-', "_"));
+        let mut h = configured(fields);
+        for (req, consumer) in [
+            (get("/"), None),
+            (get("/").header("x-api-key", "k-ada-1"), Some("ada")),
+        ] {
+            let req = req
+                .header(&forged, "bob")
+                .header(&forged.to_uppercase(), "bob")
+                .header("x_other", "stays");
+            let seen = passes(&mut h, req);
+            assert_eq!(seen.header(&forged), None);
+            assert_eq!(seen.header(&name).as_deref(), consumer);
+            assert_eq!(seen.header("x_other").as_deref(), Some("stays"));
+        }
+    }
+}
+
+#[test]
 fn a_request_without_a_key_is_challenged() {
     let mut h = configured(
         json!({"realm": "orders", "in": [{"header": "x-key"}, {"authorization": "Bearer"}]}),

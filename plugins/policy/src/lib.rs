@@ -2,7 +2,7 @@
 //!
 //! - [`Decisions`] counts what a filter decides, says why, and applies `dryRun`.
 //! - [`Cidr`] is a block of addresses in a configuration, [`CidrSet`] are many; [`HeaderName`] is the
-//!   name of a header.
+//!   name of a header, [`Spellings`] are what backends take for the same one.
 //! - [`Values`] tells one value of a header from several.
 //! - [`ip_address`] reads addresses as hosts and header fields write them.
 
@@ -11,6 +11,7 @@ mod cidr;
 mod cidr_set;
 mod decisions;
 mod header_name;
+mod spellings;
 mod values;
 
 pub use address::ip_address;
@@ -20,4 +21,7 @@ pub use decisions::Decisions;
 pub use decisions::Refusal;
 pub use header_name::HeaderName;
 pub use header_name::is_token;
+pub use spellings::Spellings;
+pub use spellings::begins_like;
+pub use spellings::is_spelling;
 pub use values::Values;

@@ -103,6 +103,51 @@ fn bytes_of_an_answer_that_are_no_text_go_on_as_they_are() {
 }
 
 #[test]
+fn a_claim_in_another_spelling_goes_whatever_the_service_says() {
+    let fields = json!({
+        "headersToUpstreamOnAllow": ["x-user", "x-auth-*", "x_team"],
+        // The service is told, and may not know how backends read it.
+        "includeRequestHeadersInCheck": ["x_user", "x_team", "x_other"],
+    });
+    let forged = || {
+        get("/")
+            .header("X_User", "root")
+            .header("x_auth_level", "9")
+            .header("x-auth_level", "9")
+            .header("x_envoy_auth_failure_mode_allowed", "false")
+            .header("x-team", "1")
+            .header("x_team", "2")
+            .header("x_other", "3")
+    };
+    let check = |seen: &Received, user: Option<&str>, team: Option<&str>| {
+        for name in [
+            "x_user",
+            "x_auth_level",
+            "x-auth_level",
+            "x_envoy_auth_failure_mode_allowed",
+            "x-team",
+        ] {
+            assert_eq!(seen.header(name), None, "{name}");
+        }
+        assert_eq!(seen.header("x-user").as_deref(), user);
+        assert_eq!(seen.header("x_team").as_deref(), team);
+        assert_eq!(seen.header("x_other").as_deref(), Some("3"));
+    };
+    let mut h = start(&fields, |_: &Received| {
+        Reply::status(200).header("x-user", "ada")
+    });
+    assert_eq!(h.send(forged()).status(), 200);
+    check(&h.app().request(), Some("ada"), Some("2"));
+    for more in ["failOpen", "dryRun"] {
+        let mut fields = fields.clone();
+        fields[more] = json!(true);
+        let mut h = start(&fields, |_: &Received| Reply::status(500));
+        assert_eq!(h.send(forged()).status(), 200);
+        check(&h.app().request(), None, None);
+    }
+}
+
+#[test]
 fn a_yes_can_have_headers_for_the_client() {
     let fields = json!({"headersToDownstreamOnAllow": ["set-cookie", "x-session-*"]});
     let mut h = start(&fields, |_: &Received| {

@@ -33,7 +33,7 @@ fn the_service_is_asked_by_method_host_and_path_and_told_authorization_only() {
 #[test]
 fn headers_are_told_as_the_lists_say() {
     let fields = json!({
-        "includeRequestHeadersInCheck": ["Cookie", "x-a-*", "x-env"],
+        "includeRequestHeadersInCheck": ["Cookie", "x-a-*", "x-env", "x_env"],
         "excludeRequestHeadersFromCheck": ["x-a-secret", "authorization"],
         "includeAdditionalHeadersInCheck": {"X-Gateway": "edge", "x-env": "live"},
     });
@@ -46,12 +46,13 @@ fn headers_are_told_as_the_lists_say() {
         .header("x-a-secret", "no")
         .header("x-ab", "no")
         .header("x-env", "forged")
+        .header("x_env", "forged")
         .header("x-gateway", "forged");
     assert_eq!(h.send(req).status(), 200);
     let asked = h.calls("auth").pop().expect("it was asked");
     assert_eq!(asked.headers().get_all("cookie"), ["a=1"]);
     assert_eq!(asked.headers().get_all("x-a-one").join(","), "1,2");
-    for name in ["authorization", "x-a-secret", "x-ab"] {
+    for name in ["authorization", "x-a-secret", "x-ab", "x_env"] {
         assert_eq!(asked.header(name), None, "{name}");
     }
     assert_eq!(asked.headers().get_all("x-gateway"), ["edge"]);

@@ -12,8 +12,10 @@ use tidegate_sdk_testing::json;
 
 use super::issuer::ISSUER;
 use super::issuer::base64;
+use super::issuer::builder;
 use super::issuer::claims;
 use super::issuer::config;
+use super::issuer::good;
 use super::issuer::issuer;
 use super::issuer::start;
 
@@ -78,12 +80,19 @@ fn no_client_can_say_who_it_is_whatever_else_it_sends() {
     let forged = |req: tidegate_sdk_testing::Request| {
         req.header("x-user", "root")
             .header("X-USER", "root")
+            .header("X_User", "root")
+            .header("x_groups", "wheel")
+            .header("x_payload", "e30")
             .header("x-groups", "wheel")
             .header("x-payload", "e30")
     };
     assert_eq!(h.send(forged(get("/"))).status(), 200);
     let seen = h.app().requests().pop().unwrap();
-    for name in ["x-user", "x-groups", "x-payload"] {
+    let others = ["x_user", "x_groups", "x_payload"];
+    for name in ["x-user", "x-groups", "x-payload"]
+        .into_iter()
+        .chain(others)
+    {
         assert!(seen.headers().get_all(name).is_empty(), "{name}");
     }
     let claims = claims(h.unix_time());
@@ -97,6 +106,37 @@ fn no_client_can_say_who_it_is_whatever_else_it_sends() {
             seen.headers().get_all("x-payload"),
             [base64(claims.to_string())]
         );
+        for name in others {
+            assert_eq!(seen.header(name), None, "{name}");
+        }
+    }
+}
+
+#[test]
+fn who_another_filter_has_let_in_is_nobody_here_without_a_token_for_this_one() {
+    let before =
+        json!({"iss": "https://other.test", "sub": "eve", "principal": "x/eve"}).to_string();
+    let removed = "removed the identity";
+    for (more, token) in [
+        (json!({"allowMissing": true}), None),
+        (json!({"dryRun": true}), None),
+        (json!({"dryRun": true}), Some("a.b.c")),
+    ] {
+        let mut h = builder(&config(&more))
+            .property(["tidegate.auth.jwt"], "")
+            .start();
+        let req = || match token {
+            Some(token) => get("/").bearer(token),
+            None => get("/"),
+        };
+        assert_eq!(h.send(req()).status(), 200);
+        assert!(!h.logged(removed), "{more}");
+        h.property(["tidegate.auth.jwt"], &before);
+        let good = good(&h);
+        assert_eq!(h.send(get("/").bearer(&good)).status(), 200);
+        assert!(!h.logged(removed), "{more}");
+        assert_eq!(h.send(req()).status(), 200);
+        assert!(h.logged(removed), "{more}");
     }
 }
 
