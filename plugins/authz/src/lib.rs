@@ -1,6 +1,7 @@
 //! Decides by rules who may do what, with the meaning of Istio's AuthorizationPolicy.
 
 mod attributes;
+mod block;
 mod condition;
 mod config;
 mod engine;
