@@ -38,7 +38,7 @@ fn tattletale(header: &str) -> Wasm {
 }
 
 /// A filter that copies a property of the request, its parts separated by `\\00`, into `x-found`.
-fn copier(path: &str) -> Wasm {
+pub(crate) fn copier(path: &str) -> Wasm {
     let length = path.replace("\\00", "0").len();
     Wasm::wat(
         "copier",

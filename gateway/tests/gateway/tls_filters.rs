@@ -18,6 +18,8 @@ use tidegate_testkit::TlsFront;
 use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
 
+use crate::headers;
+
 /// Attributes of a connection with TLS, after `connection.`.
 const ATTRIBUTES: [&str; 10] = [
     "mtls",
@@ -129,6 +131,38 @@ fn filters_read_the_tls_of_the_connection() {
             ("uri_san_local_certificate", "spiffe://td/gateway"),
             ("sha256_peer_certificate_digest", ""),
         ]
+    );
+}
+
+#[test]
+fn filters_read_all_uri_names_of_a_client() {
+    let clients = Authority::root("clients");
+    let origin = Origin::answers(200, "hello");
+    let servers = Authority::root("servers");
+    let certificate = servers.sign(&Leaf::named("shop.test")).certificate();
+    let gateway = Gateway::to(origin.address())
+        .plugin(&headers::copier("filter_state\\00tidegate.peer_uri_sans"))
+        .certificate(Some(&certificate))
+        .bundle(Some(&clients.bundle()))
+        .https(Https::at("shop.test", 0).clients(0, true))
+        .start();
+    let found = |shown: Option<&Leaf>| {
+        let shown = shown.map(|leaf| clients.sign(&leaf.clone().for_clients()));
+        let client = TlsClient::new(&servers.pem, shown.as_ref());
+        let answer = client.get(gateway.address(), "shop.test", "/");
+        assert_eq!(answer.expect("an answer").status(), 200);
+        let seen = origin.requests().pop().expect("it came");
+        seen.field("x-found").map(str::to_owned)
+    };
+    let none = Leaf::named("client.test");
+    let one = none.clone().uri("https://a.test/");
+    let two = one.clone().uri("spiffe://td/b");
+    assert_eq!(found(None), None);
+    assert_eq!(found(Some(&none)), None);
+    assert_eq!(found(Some(&one)).as_deref(), Some("https://a.test/"));
+    assert_eq!(
+        found(Some(&two)).as_deref(),
+        Some("https://a.test/,spiffe://td/b")
     );
 }
 

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use tidegate_policy::ip_address;
 
 use crate::principal::Principal;
+use crate::principal::SCHEME;
 use crate::test::Header;
 use crate::token::Token;
 use crate::tokens::Tokens;
@@ -25,8 +26,14 @@ pub(crate) trait Host {
 /// Why a request cannot be decided about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Unknown {
-    /// A rule asks for the address at the other end of the connection, and the host does not say it.
+    /// A rule asks for the address at the other end of the connection, and the host says none.
     PeerAddress,
+    /// A rule asks for the client's address, and the host says none.
+    ClientAddress,
+    /// A rule asks where the connection was accepted, and the host says no address or port.
+    Destination,
+    /// The client's certificate names it more than once.
+    Principal,
     /// What should be a verified token cannot be read.
     Token,
 }
@@ -136,10 +143,23 @@ impl<'p> Attributes<'p> {
     /// Who the client's certificate is for, if TLS verified one.
     pub(crate) fn principal(&self) -> Option<&Principal> {
         let found = self.principal.get_or_init(|| {
-            self.text(&["connection", "uri_san_peer_certificate"])
-                .and_then(Principal::new)
+            let path = ["connection", "uri_san_peer_certificate"];
+            let first = self.host.property(&path)?;
+            if self.has_other_names(&first) {
+                self.unknown.set(Some(Unknown::Principal));
+                return None;
+            }
+            Principal::new(String::from_utf8(first).ok()?)
         });
         found.as_ref()
+    }
+
+    /// Whether the certificate has URI names beside the first, and one of all is a SPIFFE id. It should
+    /// have one name only (SPIFFE X509-SVID 2): each of them could be somebody else.
+    fn has_other_names(&self, first: &[u8]) -> bool {
+        let all = self.bytes(&["filter_state", "tidegate.peer_uri_sans"]);
+        let mut windows = all.windows(SCHEME.len());
+        all.len() > first.len() && windows.any(|it| it == SCHEME.as_bytes())
     }
 
     /// Whether TLS verified a certificate of the client, whatever names it has.
@@ -171,35 +191,47 @@ impl<'p> Attributes<'p> {
 
     /// The address at the other end of the connection.
     pub(crate) fn peer(&self) -> Option<IpAddr> {
-        *self.peer.get_or_init(|| {
-            let Some(text) = self.text(&["filter_state", "tidegate.peer_address"]) else {
-                self.unknown.set(Some(Unknown::PeerAddress));
-                return None;
-            };
-            ip_address(&text)
-        })
+        let path = ["filter_state", "tidegate.peer_address"];
+        *self
+            .peer
+            .get_or_init(|| self.address(&path, Unknown::PeerAddress))
     }
 
     /// The client's address, as far as the host trusts proxies in front of it.
     pub(crate) fn client(&self) -> Option<IpAddr> {
+        let path = ["source", "address"];
         *self
             .client
-            .get_or_init(|| ip_address(&self.text(&["source", "address"])?))
+            .get_or_init(|| self.address(&path, Unknown::ClientAddress))
     }
 
     /// Where the connection was accepted.
     pub(crate) fn destination(&self) -> Option<IpAddr> {
+        let path = ["destination", "address"];
         *self
             .destination
-            .get_or_init(|| ip_address(&self.text(&["destination", "address"])?))
+            .get_or_init(|| self.address(&path, Unknown::Destination))
+    }
+
+    /// The address in a property; what is none, such as the path of a socket, is in doubt.
+    fn address(&self, path: &[&str], or: Unknown) -> Option<IpAddr> {
+        let address = self.text(path).and_then(|text| ip_address(&text));
+        if address.is_none() {
+            self.unknown.set(Some(or));
+        }
+        address
     }
 
     /// The port where the connection was accepted.
     pub(crate) fn port(&self) -> Option<u16> {
         *self.port.get_or_init(|| {
-            let number = self.host.property(&["destination", "port"])?;
-            let number = i64::from_le_bytes(number.try_into().ok()?);
-            u16::try_from(number).ok()
+            let number = self.host.property(&["destination", "port"]);
+            let number = number.and_then(|it| it.try_into().ok());
+            let port = number.and_then(|it| u16::try_from(i64::from_le_bytes(it)).ok());
+            if port.is_none() {
+                self.unknown.set(Some(Unknown::Destination));
+            }
+            port
         })
     }
 

@@ -1,11 +1,12 @@
 //! Conditions of `when`: an attribute by its key, and values that it has or has not.
 
 use serde_json::Value;
-use tidegate_policy::CidrSet;
 use tidegate_sdk::config::FilterConfig;
 use tidegate_sdk::config::Problem;
 use tidegate_sdk::config::Schema;
 
+use crate::block;
+use crate::block::Block;
 use crate::config::Port;
 use crate::principal::ServiceAccount;
 use crate::test::Header;
@@ -79,7 +80,10 @@ impl FilterConfig for Condition {
 fn test(key: &str, values: &Value, field: &str) -> Result<Test, Problem> {
     let in_values = |problem: Problem| problem.under(field);
     let texts = || Vec::<Text>::read(values).map_err(in_values);
-    let blocks = || CidrSet::read(values).map_err(in_values);
+    let blocks = || {
+        let blocks = Vec::<Block>::read(values).map_err(in_values)?;
+        Ok(block::set(blocks))
+    };
     Ok(match key {
         "source.ip" => Test::Peer(blocks()?),
         "remote.ip" => Test::Client(blocks()?),

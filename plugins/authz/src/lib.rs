@@ -1,6 +1,7 @@
 //! Decides by rules who may do what, with the meaning of Istio's AuthorizationPolicy.
 
 mod attributes;
+mod block;
 mod condition;
 mod config;
 mod engine;
@@ -96,13 +97,29 @@ fn undecidable(unknown: Unknown) -> Refusal {
     let (reason, why) = match unknown {
         Unknown::PeerAddress => (
             "unknown_peer_address",
-            "a rule has ipBlocks or source.ip, and the host does not say the property \
-             filter_state.tidegate.peer_address; see the page of authz",
+            "a rule has ipBlocks or source.ip, and the property filter_state.tidegate.peer_address is no \
+             IP address; see the page of authz",
         ),
+        Unknown::ClientAddress => (
+            "unknown_client_address",
+            "a rule has remoteIpBlocks or remote.ip, and the property source.address is no IP address",
+        ),
+        Unknown::Destination => (
+            "unknown_destination",
+            "a rule has ports, destination.ip or destination.port, and the host does not say where the \
+             connection was accepted by IP address and port",
+        ),
+        Unknown::Principal => return ambiguous_principal(),
         Unknown::Token => (
             "unreadable_token",
             "the property tidegate.auth.jwt is not what jwt-auth writes",
         ),
     };
     Refusal::new(Deny::status(500), reason).specifics(why)
+}
+
+/// Who has several names may be somebody else by each; the certificate is to blame, not the host.
+fn ambiguous_principal() -> Refusal {
+    Refusal::new(Deny::forbidden().text(BODY), "ambiguous_principal")
+        .specifics("the client's certificate has several URI names, one of which is a SPIFFE id")
 }

@@ -7,7 +7,8 @@ use tidegate_sdk::config::Schema;
 
 use crate::text::text_of;
 
-const SCHEME: &str = "spiffe://";
+/// What SPIFFE ids begin with.
+pub(crate) const SCHEME: &str = "spiffe://";
 
 /// The name of a workload in its certificate, without `spiffe://`.
 #[derive(Debug)]

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use tidegate_policy::Cidr;
-
 use crate::attributes::Attributes;
+use crate::block;
 use crate::condition::Condition;
 use crate::config;
 use crate::config::Operation;
@@ -120,15 +119,14 @@ fn of_source(it: Source) -> Vec<Check> {
         it.not_trust_domains,
         Test::TrustDomain,
     );
-    let set = |blocks: Vec<Cidr>| blocks.into_iter().collect();
     add(&mut all, it.ip_blocks, it.not_ip_blocks, |it| {
-        Test::Peer(set(it))
+        Test::Peer(block::set(it))
     });
     add(
         &mut all,
         it.remote_ip_blocks,
         it.not_remote_ip_blocks,
-        |it| Test::Client(set(it)),
+        |it| Test::Client(block::set(it)),
     );
     all
 }

@@ -224,6 +224,104 @@ fn a_rule_about_the_peer_refuses_in_doubt_where_the_host_does_not_say_who_it_is(
 }
 
 #[test]
+fn policies_that_are_tried_or_audit_refuse_nothing_where_the_host_does_not_say_who_the_peer_is() {
+    let rules = json!([{"from": [{"source": {"ipBlocks": ["10.0.0.0/8"]}}]}]);
+    let mut h = Harness::new(authz)
+        .config(json!({"policies": [
+            {"name": "d", "action": "DENY", "dryRun": true, "rules": rules},
+            {"name": "a", "dryRun": true, "rules": rules},
+            {"name": "w", "action": "AUDIT", "rules": rules},
+        ]}))
+        .deny("proxy_get_property")
+        .start();
+    assert_eq!(h.send(get("/")).status(), 200);
+    assert_eq!(h.metric("authz_allowed"), 1);
+    assert_eq!(h.metric("authz_dry_run_denied"), 1);
+    assert_eq!(h.metric("authz_audited"), 0);
+    assert_eq!(h.metric("authz_denied"), 0);
+}
+
+#[test]
+fn an_address_that_is_none_is_in_doubt_whatever_rules_want_of_it() {
+    if not_in(Mode::Envoy, "its connections are all alike") {
+        return;
+    }
+    let doubts: [(&[&str], &str, &str); 3] = [
+        (
+            &["filter_state", "tidegate.peer_address"],
+            "source.ip",
+            "authz_denied_unknown_peer_address",
+        ),
+        (
+            &["source", "address"],
+            "remote.ip",
+            "authz_denied_unknown_client_address",
+        ),
+        (
+            &["destination", "address"],
+            "destination.ip",
+            "authz_denied_unknown_destination",
+        ),
+    ];
+    for (path, key, metric) in doubts {
+        for (action, field) in [("DENY", "values"), ("ALLOW", "notValues")] {
+            let rules = json!([{"when": [{"key": key, field: ["0.0.0.0/0", "::/0"]}]}]);
+            let mut h = start(&json!({"action": action, "rules": rules}));
+            for address in ["/run/a.sock", "", "-", "10.0.0.1:x"] {
+                h.property(path.iter().copied(), address);
+                assert_eq!(h.send(get("/")).status(), 500, "{action} {key} {address}");
+            }
+            assert_eq!(h.metric(metric), 4, "{action} {key}");
+            h.property(path.iter().copied(), "10.0.0.1:1");
+            assert_eq!(h.send(get("/")).status(), 403, "{action} {key}");
+        }
+    }
+}
+
+#[test]
+fn a_certificate_with_several_names_is_nobodys() {
+    if not_in(Mode::Envoy, "its connections have no certificates") {
+        return;
+    }
+    let banned = "td/ns/a/sa/banned";
+    for (action, source) in [
+        ("DENY", json!({"principals": [banned]})),
+        ("ALLOW", json!({"notPrincipals": [banned]})),
+        ("ALLOW", json!({"principals": ["*"]})),
+        ("DENY", json!({"namespaces": ["b"]})),
+    ] {
+        let rules = json!([{"from": [{"source": source}]}]);
+        let mut h = start(&json!({"action": action, "rules": rules}));
+        for (first, all, status) in [
+            (
+                "https://x.test",
+                "https://x.test,spiffe://td/ns/a/sa/banned",
+                403,
+            ),
+            (
+                "spiffe://td/ns/a/sa/good",
+                "spiffe://td/ns/a/sa/good,spiffe://td/ns/a/sa/banned",
+                403,
+            ),
+            (
+                "spiffe://td/ns/a/sa/good",
+                "spiffe://td/ns/a/sa/good,https://x.test",
+                403,
+            ),
+            ("", ",spiffe://td/ns/a/sa/banned", 403),
+            ("spiffe://td/ns/a/sa/good", "spiffe://td/ns/a/sa/good", 200),
+            ("https://x.test", "https://x.test,https://y.test", 200),
+        ] {
+            h.property(["connection", "uri_san_peer_certificate"], first);
+            h.property(["filter_state", "tidegate.peer_uri_sans"], all);
+            let res = h.send(get("/"));
+            assert_eq!(res.status(), status, "{action} {source} {all}");
+        }
+        assert_eq!(h.metric("authz_denied_ambiguous_principal"), 4);
+    }
+}
+
+#[test]
 fn a_hundred_rules_are_told_apart() {
     let rule = |at: usize| {
         json!({

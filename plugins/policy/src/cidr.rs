@@ -37,6 +37,39 @@ impl Cidr {
         })
     }
 
+    /// The block that has `address` and all that share the leading `bits` with it. `None` if the address
+    /// has fewer bits, or is IPv4 in the clothes of IPv6 and shares fewer than those clothes.
+    #[must_use]
+    pub fn around(address: IpAddr, bits: u8) -> Option<Self> {
+        let rest = |width: u32| width.checked_sub(u32::from(bits));
+        let first = match address {
+            IpAddr::V4(it) => {
+                let mask = u32::MAX.checked_shl(rest(32)?).unwrap_or(0);
+                IpAddr::V4((u32::from(it) & mask).into())
+            }
+            IpAddr::V6(it) => {
+                let mask = u128::MAX.checked_shl(rest(128)?).unwrap_or(0);
+                let is_clothed = matches!(address.to_canonical(), IpAddr::V4(_));
+                if is_clothed && bits < 96 {
+                    return None;
+                }
+                IpAddr::V6((u128::from(it) & mask).into())
+            }
+        };
+        Self::new(first, bits)
+    }
+
+    /// Reads a block as [`FromStr`] does, and also one that is written with another of its addresses
+    /// than the first: `10.1.2.3/16` is `10.1.0.0/16`.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text, with an example.
+    pub fn from_any_of(text: &str) -> Result<Self, String> {
+        let (address, bits) = split(text)?;
+        Self::around(address, bits).ok_or_else(|| expected(text))
+    }
+
     /// Whether the block has this address.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
@@ -73,27 +106,33 @@ impl FromStr for Cidr {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.parse().map_err(|_| expected(text))?;
-        let width = left_aligned(address).1;
-        let bits = match bits {
-            None => width,
-            Some(bits) if bits.bytes().all(|it| it.is_ascii_digit()) => bits
-                .parse()
-                .ok()
-                .filter(|bits| *bits <= width)
-                .ok_or_else(|| expected(text))?,
-            Some(_) => return Err(expected(text)),
-        };
+        let (address, bits) = split(text)?;
         Self::new(address, bits).ok_or_else(|| {
             format!(
                 "{text} has bits set after the first {bits}: write the first address of the block"
             )
         })
     }
+}
+
+/// The address that is written, and how many of its bits count: not more than it has.
+fn split(text: &str) -> Result<(IpAddr, u8), String> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address, Some(bits)),
+        None => (text, None),
+    };
+    let address: IpAddr = address.parse().map_err(|_| expected(text))?;
+    let width = left_aligned(address).1;
+    let bits = match bits {
+        None => width,
+        Some(bits) if bits.bytes().all(|it| it.is_ascii_digit()) => bits
+            .parse()
+            .ok()
+            .filter(|bits| *bits <= width)
+            .ok_or_else(|| expected(text))?,
+        Some(_) => return Err(expected(text)),
+    };
+    Ok((address, bits))
 }
 
 fn expected(text: &str) -> String {
@@ -153,6 +192,26 @@ mod tests {
         let mapped: IpAddr = "::ffff:10.1.2.3".parse().unwrap();
         assert!(block("10.0.0.0/8").contains(mapped));
         assert_eq!(block("::ffff:10.0.0.0/104"), block("10.0.0.0/8"));
+    }
+
+    #[test]
+    fn a_block_can_be_read_from_any_of_its_addresses() {
+        for (text, expected) in [
+            ("10.1.2.3/16", "10.1.0.0/16"),
+            ("10.1.2.3/0", "0.0.0.0/0"),
+            ("10.1.2.3/32", "10.1.2.3"),
+            ("10.1.2.3", "10.1.2.3/32"),
+            ("2001:db8::1/33", "2001:db8::/33"),
+            ("2001:db8::1/0", "::/0"),
+            ("::1/128", "::1"),
+            ("::ffff:10.1.2.3/112", "10.1.0.0/16"),
+            ("::ffff:10.1.2.3/96", "0.0.0.0/0"),
+        ] {
+            assert_eq!(Cidr::from_any_of(text), Ok(block(expected)), "{text}");
+        }
+        for text in ["", "10.0.0.1/33", "::1/129", "x/8", "::ffff:10.1.2.3/95"] {
+            assert!(Cidr::from_any_of(text).is_err(), "{text}");
+        }
     }
 
     #[test]

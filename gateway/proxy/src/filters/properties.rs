@@ -27,10 +27,15 @@ use crate::filters::fields::Fields;
 /// client is. Envoy has nothing of the kind unless its configuration sets it.
 pub(crate) const PEER_ADDRESS: &[u8] = b"tidegate.peer_address";
 
+/// The key of the filter state that has all URI names of the client's certificate, with commas
+/// between them; the attribute that Envoy has gives the first only.
+pub(crate) const PEER_URI_SANS: &[u8] = b"tidegate.peer_uri_sans";
+
 /// The value of a property now.
 pub(crate) fn read<'a>(state: &'a State, property: &Property<'_>) -> Option<PropertyValue<'a>> {
     match property {
         Property::FilterState(PEER_ADDRESS) => Some(text(state.facts.peer.to_string())),
+        Property::FilterState(PEER_URI_SANS) => tls::peer_uris(state.facts.secured.as_deref()?),
         Property::Other(path) => custom(state, path),
         Property::FilterState(key) => custom(state, key.strip_prefix(b"wasm.").unwrap_or(key)),
         // Nothing sets dynamic metadata yet: an empty message, with an empty map.

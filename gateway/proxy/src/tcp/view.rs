@@ -18,6 +18,7 @@ use tidegate_host_abi::StreamHost;
 use tidegate_host_abi::StreamKind;
 
 use crate::filters::properties::PEER_ADDRESS;
+use crate::filters::properties::PEER_URI_SANS;
 use crate::filters::properties::flags;
 use crate::filters::properties::tls;
 use crate::filters::view::keep_property;
@@ -66,6 +67,9 @@ impl StreamHost for ConnectionView<'_> {
     fn property(&self, property: &Property<'_>) -> Option<PropertyValue<'_>> {
         match property {
             Property::FilterState(PEER_ADDRESS) => Some(owned(self.state.facts.peer.to_string())),
+            Property::FilterState(PEER_URI_SANS) => {
+                tls::peer_uris(self.state.facts.secured.as_ref()?)
+            }
             Property::Other(path) => self.custom(path),
             Property::FilterState(key) => self.custom(key.strip_prefix(b"wasm.").unwrap_or(key)),
             Property::Metadata(b"") => Some(PropertyValue::Bytes(Cow::Borrowed(b""))),

@@ -1,11 +1,11 @@
 //! What operators write of one rule: whose requests, which ones, and when.
 
 use serde_json::Value;
-use tidegate_policy::Cidr;
 use tidegate_sdk::config::FilterConfig;
 use tidegate_sdk::config::Problem;
 use tidegate_sdk::config::Schema;
 
+use crate::block::Block;
 use crate::condition::Condition;
 use crate::path::PathPattern;
 use crate::principal::ServiceAccount;
@@ -79,16 +79,16 @@ pub(crate) struct Source {
     pub(crate) not_trust_domains: Option<Vec<Text>>,
     /// Addresses at the other end of the connection, which may be a proxy's.
     #[config(min_len = 1)]
-    pub(crate) ip_blocks: Option<Vec<Cidr>>,
+    pub(crate) ip_blocks: Option<Vec<Block>>,
     /// In none of these blocks.
     #[config(min_len = 1)]
-    pub(crate) not_ip_blocks: Option<Vec<Cidr>>,
+    pub(crate) not_ip_blocks: Option<Vec<Block>>,
     /// Addresses of clients, as far as the gateway trusts the proxies in front of it.
     #[config(min_len = 1)]
-    pub(crate) remote_ip_blocks: Option<Vec<Cidr>>,
+    pub(crate) remote_ip_blocks: Option<Vec<Block>>,
     /// In none of these blocks.
     #[config(min_len = 1)]
-    pub(crate) not_remote_ip_blocks: Option<Vec<Cidr>>,
+    pub(crate) not_remote_ip_blocks: Option<Vec<Block>>,
 }
 
 /// What is asked: each field that is written holds, each by one of its values; with `not`, by none.

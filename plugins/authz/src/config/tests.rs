@@ -95,9 +95,9 @@ fn mistakes_in_sources_are_told_with_their_place() {
             "10.0.0.0/8",
         ),
         (
-            json!({"remoteIpBlocks": ["10.0.0.1/8"]}),
-            ".remoteIpBlocks[0]",
-            "bits set",
+            json!({"notRemoteIpBlocks": ["10.0.0.1/33"]}),
+            ".notRemoteIpBlocks[0]",
+            "10.0.0.0/8",
         ),
         (
             json!({"requestPrincipals": ["https://a.test"]}),

@@ -35,6 +35,15 @@ pub(crate) fn read<'a>(secured: &'a Secured, property: &Property<'_>) -> Option<
     Some(value)
 }
 
+/// All URI names of the client's certificate, if it has any.
+pub(crate) fn peer_uris(secured: &Secured) -> Option<PropertyValue<'_>> {
+    match &*secured.client.as_ref()?.facts.uris {
+        [] => None,
+        [only] => Some(bytes(only.as_bytes())),
+        all => Some(PropertyValue::Bytes(Cow::Owned(all.join(",").into_bytes()))),
+    }
+}
+
 fn first(names: &[Box<str>]) -> Option<PropertyValue<'_>> {
     names.first().map(|name| bytes(name.as_bytes()))
 }
