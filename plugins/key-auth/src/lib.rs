@@ -15,6 +15,7 @@ mod table;
 use tidegate_policy::Decisions;
 use tidegate_policy::Spellings;
 use tidegate_policy::decisions;
+use tidegate_sdk::metrics::Counter;
 use tidegate_sdk::prelude::*;
 use tidegate_sdk::warn;
 
@@ -30,6 +31,7 @@ const DECISIONS: Decisions = decisions!("key_auth");
 #[derive(Debug)]
 pub struct State {
     table: Table,
+    allowed: Counter,
     /// What `WWW-Authenticate` says.
     challenge: String,
     /// What backends take for the header of the consumer.
@@ -49,11 +51,11 @@ pub async fn key_auth(mut req: Request, next: Next, cx: &Cx<Config, State>) -> R
             if !config.forward {
                 offered.take_out(&mut req)?;
             }
-            DECISIONS.allow(cx);
+            cx.state.allowed.add(1);
         }
         Decision::Anonymous => {
             req.headers_mut().remove(&config.consumer_header);
-            DECISIONS.allow(cx);
+            cx.state.allowed.add(1);
         }
         Decision::Refused(why) => {
             req.headers_mut().remove(&config.consumer_header);
@@ -73,6 +75,7 @@ async fn prepare(cx: &Cx<Config>) -> Result<State> {
     }
     let digests = cx.config.keys.0.iter().map(|key| key.sha256);
     Ok(State {
+        allowed: DECISIONS.allowed(cx),
         table: Table::new(cx.random()?, digests),
         challenge: places::challenge(&cx.config.realm, &cx.config.places.0),
         spellings: Spellings::of([&*cx.config.consumer_header]),

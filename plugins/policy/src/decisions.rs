@@ -6,6 +6,7 @@ use tidegate_sdk::debug;
 use tidegate_sdk::info;
 use tidegate_sdk::log::LogLevel;
 use tidegate_sdk::log::log_enabled;
+use tidegate_sdk::metrics::Counter;
 use tidegate_sdk::prelude::*;
 
 /// What a filter decides, with the names of its metrics. Make it with [`decisions!`](crate::decisions).
@@ -80,6 +81,12 @@ impl Decisions {
     /// Counts a request that may pass.
     pub fn allow<C, S>(&self, cx: &Cx<C, S>) {
         cx.counter(self.allowed).add(1);
+    }
+
+    /// The counter of [`allow`](Self::allow), for a filter's state: adding to it looks nothing up.
+    #[must_use]
+    pub fn allowed<C, S>(&self, cx: &Cx<C, S>) -> Counter {
+        cx.counter(self.allowed)
     }
 
     /// Refuses a request; counts and says why. With `dry_run` the request passes: that is counted
