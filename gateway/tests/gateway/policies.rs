@@ -61,6 +61,17 @@ fn expected() -> BTreeMap<String, String> {
         writeln!(index, "| [{name}]({name}.md) | {description} |").expect("a string");
         pages.insert(format!("{name}.md"), page(name, &manifest));
     }
+    let around = AROUND
+        .split_once('\n')
+        .map_or(AROUND, |(_, resources)| resources);
+    write!(
+        index,
+        "\nThe examples on the pages attach themselves to the Gateway `web` or the HTTPRoute `shop`, and ask the \
+         Backends `auth` and `idp`: write your own names there. What is attached to nothing does nothing; \
+         `tidegate explain -c PATH GET URL` says which plugins a request meets.\n\
+         With these resources beside them they work as they stand:\n\n```yaml\n{around}```\n"
+    )
+    .expect("a string");
     pages.insert("README.md".to_owned(), index);
     pages
 }
