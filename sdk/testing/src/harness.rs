@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidegate_sdk::{Filter, NetworkFilter};
 use tidegate_sdk_sys::LogLevel;
 
-use crate::answer::Answer;
+use crate::answer::{Answer, End};
 use crate::app::App;
 use crate::backends::Backends;
 use crate::builder::Builder;
@@ -298,6 +298,37 @@ impl Core {
                 return Err(format!("{why}\n{}", story(&self.seen)));
             }
         }
+    }
+
+    /// What has come of an exchange or a connection so far.
+    pub(crate) fn answer(&mut self, number: u32) -> Answer {
+        self.driver.settle();
+        self.seen.with(|seen| seen.answer(number).clone())
+    }
+
+    /// What has come of an exchange or a connection once `holds` is true of it.
+    ///
+    /// # Errors
+    /// If it never will be, or it ended otherwise than it should.
+    pub(crate) fn answer_when(
+        &mut self,
+        number: u32,
+        what: &str,
+        holds: impl Fn(&Answer) -> bool,
+    ) -> Result<Answer, String> {
+        self.wait_until(|seen| holds(seen.answer(number)))
+            .map_err(|why| format!("waited in vain for {what}: {why}"))?;
+        let answer = self.seen.with(|seen| seen.answer(number).clone());
+        if answer.end != End::Pending {
+            self.driver.ended(number)?;
+        }
+        Ok(answer)
+    }
+
+    /// The client of an exchange or a connection goes away.
+    pub(crate) fn leave(&mut self, number: u32) {
+        self.driver.disconnect(number);
+        self.driver.settle();
     }
 }
 

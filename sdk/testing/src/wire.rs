@@ -91,35 +91,24 @@ impl Wire {
     pub fn disconnect(self) {}
 
     fn so_far(&self) -> Answer {
-        let mut core = self.core.borrow_mut();
-        core.driver.settle();
-        core.seen.with(|seen| seen.answer(self.number).clone())
+        self.core.borrow_mut().answer(self.number)
     }
 
     #[track_caller]
     fn wait(&mut self, what: &str, holds: impl Fn(&Answer) -> bool) -> Answer {
-        let mut core = self.core.borrow_mut();
-        let number = self.number;
-        if let Err(why) = core.wait_until(|seen| holds(seen.answer(number))) {
-            drop(core);
-            fail(&format!("waited in vain for {what}: {why}"));
+        // The borrow ends here: whoever fails drops this, which needs it.
+        let waited = self.core.borrow_mut().answer_when(self.number, what, holds);
+        match waited {
+            Ok(answer) => answer,
+            Err(why) => fail(&why),
         }
-        let answer = core.seen.with(|seen| seen.answer(number).clone());
-        if answer.end != End::Pending
-            && let Err(why) = core.driver.ended(number)
-        {
-            drop(core);
-            fail(&why);
-        }
-        answer
     }
 }
 
 impl Drop for Wire {
     fn drop(&mut self) {
         if let Ok(mut core) = self.core.try_borrow_mut() {
-            core.driver.disconnect(self.number);
-            core.driver.settle();
+            core.leave(self.number);
         }
     }
 }
