@@ -5,6 +5,10 @@
 
 use std::ops::Range;
 
+use tidegate_policy::cookie_values;
+use tidegate_policy::query_values;
+use tidegate_policy::remove_cookie;
+use tidegate_policy::remove_parameter;
 use tidegate_sdk::prelude::*;
 
 use crate::config::Provider;
@@ -113,42 +117,21 @@ impl Place {
     pub(crate) fn find<C, S>(&self, req: &Request, cx: &Cx<C, S>) -> Found {
         match &self.kind {
             Kind::Header(header) => header.find(cx),
-            Kind::Param(name) => {
-                let target = req.target();
-                let query = target.split_once('?').map_or("", |(_, query)| query);
-                let params = form_urlencoded::parse(query.as_bytes());
-                let named = params.filter(|(key, _)| key == name);
-                named
-                    .map(|(_, value)| value.into_owned().into_bytes())
-                    .collect()
-            }
-            Kind::Cookie(name) => {
-                let lines = req.headers().get_all("cookie");
-                let cookies = lines.iter().flat_map(|line| line.split(';'));
-                let named = cookies.filter_map(|it| cookie_value(it, name));
-                named.map(|value| value.as_bytes().to_vec()).collect()
-            }
+            Kind::Param(name) => query_values(req, name),
+            Kind::Cookie(name) => cookie_values(req, name),
         }
     }
 
     /// Takes what is there out of a request.
     pub(crate) fn remove(&self, req: &mut Request) -> Result<()> {
         match &self.kind {
-            Kind::Header(header) => req.headers_mut().remove(&header.name),
-            Kind::Param(name) => {
-                let target = req.target();
-                req.set_target(&without_param(&target, name))?;
+            Kind::Header(header) => {
+                req.headers_mut().remove(&header.name);
+                Ok(())
             }
-            Kind::Cookie(name) => {
-                let rest = without_cookie(&req.headers().get_all("cookie"), name);
-                if rest.is_empty() {
-                    req.headers_mut().remove("cookie");
-                } else {
-                    req.headers_mut().set("cookie", rest)?;
-                }
-            }
+            Kind::Param(name) => remove_parameter(req, name),
+            Kind::Cookie(name) => remove_cookie(req, name),
         }
-        Ok(())
     }
 }
 
@@ -199,37 +182,6 @@ impl Header {
     }
 }
 
-/// The value of a cookie if it has this name.
-fn cookie_value<'c>(cookie: &'c str, name: &str) -> Option<&'c str> {
-    let (key, value) = cookie.split_once('=')?;
-    (key.trim() == name).then(|| value.trim())
-}
-
-/// A path with a query, without the parameters of this name; the rest stays as it is written.
-fn without_param(target: &str, name: &str) -> String {
-    let Some((path, query)) = target.split_once('?') else {
-        return target.to_owned();
-    };
-    let is_other = |part: &&str| {
-        let param = form_urlencoded::parse(part.as_bytes()).next();
-        param.is_none_or(|(key, _)| key != name)
-    };
-    let kept: Vec<&str> = query.split('&').filter(is_other).collect();
-    if kept.is_empty() {
-        path.to_owned()
-    } else {
-        [path, "?", &kept.join("&")].concat()
-    }
-}
-
-/// All other cookies, in one line (RFC 6265, 5.4).
-fn without_cookie(lines: &[String], name: &str) -> String {
-    let cookies = lines.iter().flat_map(|line| line.split(';'));
-    let others = cookies.filter(|it| cookie_value(it, name).is_none());
-    let kept: Vec<&str> = others.map(str::trim).filter(|it| !it.is_empty()).collect();
-    kept.join("; ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -260,26 +212,5 @@ mod tests {
         assert_eq!(token("Bearer", "Bearer abc"), Some("abc"));
         assert_eq!(token("", " abc "), Some("abc"));
         assert_eq!(token("", ""), None);
-    }
-
-    #[test]
-    fn a_parameter_leaves_a_query_and_nothing_else_changes() {
-        for (target, rest) in [
-            ("/a?t=1", "/a"),
-            ("/a?t=1&b=%41+c&&d", "/a?b=%41+c&&d"),
-            ("/a?b&t", "/a?b"),
-            ("/a?%74=1&b=t", "/a?b=t"),
-            ("/a?", "/a?"),
-            ("/a", "/a"),
-        ] {
-            assert_eq!(without_param(target, "t"), rest, "{target}");
-        }
-    }
-
-    #[test]
-    fn a_cookie_leaves_the_others_in_one_line() {
-        let lines = ["a=1; t=2;b".to_owned(), "c=\"x; y\"; t = 3".to_owned()];
-        assert_eq!(without_cookie(&lines, "t"), "a=1; b; c=\"x; y\"");
-        assert_eq!(without_cookie(&["t=2".to_owned()], "t"), "");
     }
 }

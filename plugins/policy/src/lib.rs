@@ -3,10 +3,13 @@
 //! - [`Decisions`] counts what a filter decides, says why, and applies `dryRun`.
 //! - [`Cidr`] is a block of addresses in a configuration, [`CidrSet`] are many; [`HeaderName`] is the
 //!   name of a header, [`Spellings`] are what backends take for the same one.
+//! - [`query_values`] and [`cookie_values`] read credentials, [`remove_parameter`] and [`remove_cookie`] take
+//!   them out.
 //! - [`Values`] tells one value of a header from several.
 //! - [`ip_address`] reads addresses as hosts and header fields write them.
 
 mod address;
+mod carried;
 mod cidr;
 mod cidr_set;
 mod decisions;
@@ -15,6 +18,10 @@ mod spellings;
 mod values;
 
 pub use address::ip_address;
+pub use carried::cookie_values;
+pub use carried::query_values;
+pub use carried::remove_cookie;
+pub use carried::remove_parameter;
 pub use cidr::Cidr;
 pub use cidr_set::CidrSet;
 pub use decisions::Decisions;
