@@ -271,7 +271,9 @@ impl<'a> PluginTable<'a> {
 fn attached_to_nothing(candidate: &Candidate, plugin: &Plugin) -> Refusal {
     let (what, named) = match plugin_decl::kind(plugin) {
         PluginType::Network => ("connection", ""),
-        PluginType::Http | PluginType::Service => ("request", ", or name it in a route's `filters`"),
+        PluginType::Http | PluginType::Service => {
+            ("request", ", or name it in a route's `filters`")
+        }
     };
     Refusal {
         span: Span::NONE,
