@@ -6,6 +6,7 @@ mod clock;
 mod envoy;
 mod http1;
 mod program;
+mod redis;
 mod server;
 mod tidegate;
 mod wire;

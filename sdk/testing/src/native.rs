@@ -9,6 +9,7 @@ mod end;
 mod flow;
 mod host;
 mod properties;
+mod redis;
 mod server;
 mod state;
 mod trap;
@@ -80,6 +81,11 @@ enum Event {
     AppAnswers { context: u32, reply: Reply },
     /// A call ends.
     CallEnds { token: u32, answer: CallAnswer },
+    /// A Redis command ends: with a reply, or a status that is not 0.
+    CommandEnds {
+        token: u32,
+        answer: Result<Vec<u8>, u32>,
+    },
     /// A stream has been held for too long.
     PauseEnds { context: u32, way: Way, hold: u64 },
     /// An exchange has taken too long.
@@ -129,8 +135,10 @@ fn initial(plan: &Plan, seen: &Seen) -> State {
         tick: None,
         streams: BTreeMap::new(),
         new_calls: Vec::new(),
+        new_commands: Vec::new(),
         last_token: 0,
         answer: None,
+        redis_reply: Vec::new(),
         versions: u32::try_from(plan.shared.len()).unwrap_or(u32::MAX),
         shared: shared
             .map(|((key, value), version)| (key.clone().into_bytes(), (value.clone(), version)))
@@ -245,6 +253,7 @@ impl Native {
         match event {
             Event::AppAnswers { context, reply } => self.app_answers(context, reply),
             Event::CallEnds { token, answer } => self.call_ends(token, answer),
+            Event::CommandEnds { token, answer } => self.command_ends(token, answer),
             Event::PauseEnds { context, way, hold } => {
                 let overdue = self.world.state().streams.get(&context).is_some_and(|it| {
                     let side = it.side(way);
@@ -355,7 +364,7 @@ impl Driver for Native {
         /// More at one moment than any test needs.
         const ENDLESS: usize = 1_000_000;
         for _ in 0..ENDLESS {
-            let busy = self.pump() || self.start_calls() || self.run_due();
+            let busy = self.pump() || self.start_calls() || self.start_commands() || self.run_due();
             if !busy {
                 return;
             }

@@ -5,10 +5,11 @@ use std::io::{self, BufReader, Read as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::backends::Backends;
+use crate::backends::{Backends, Listens};
 use crate::fields::Fields;
 use crate::live::clock::Clock;
 use crate::live::http1::{self, Framing};
+use crate::live::redis;
 use crate::observed::Seen;
 use crate::reply::{Course, Received, Reply};
 
@@ -38,9 +39,10 @@ impl Servers {
         let mut addresses = Vec::new();
         for (name, listens) in self.backends.names() {
             let address = match listens {
-                true => self.serve(Which::Named(name.clone()))?,
+                Listens::Http => self.serve(Which::Named(name.clone()))?,
+                Listens::Redis => redis::serve(self, &name)?,
                 // A port that was free a moment ago.
-                false => TcpListener::bind("127.0.0.1:0")?.local_addr()?,
+                Listens::Nothing => TcpListener::bind("127.0.0.1:0")?.local_addr()?,
             };
             addresses.push((name, address));
         }

@@ -8,8 +8,8 @@ use tidegate_sdk_sys::{
 };
 
 use crate::fields::text;
-use crate::native::properties;
 use crate::native::state::{Local, Metric, NewCall, ROOT, Setup, State, Tick, Way, find};
+use crate::native::{properties, redis};
 use crate::observed::LogLine;
 use crate::split::random;
 
@@ -255,6 +255,7 @@ impl Host for World {
                 let answer = state.answer.as_ref().ok_or(Status::NOT_FOUND)?;
                 Ok(part(&answer.body, start, max))
             }
+            BufferType::RedisReply => Ok(part(&state.redis_reply, start, max)),
             BufferType::PluginConfiguration => Err(Status::NOT_FOUND),
             _ => Ok(Vec::new()),
         }
@@ -486,6 +487,7 @@ impl Host for World {
                     why => Setup::Failed(text(why)),
                 };
             }
+            b"tidegate.redis" if state.tidegate => return redis::ask(&mut state, argument),
             b"clear_route_cache" => {}
             _ => return Err(Status::NOT_FOUND),
         }
