@@ -7,6 +7,7 @@
 mod calls;
 mod end;
 mod flow;
+mod grpc;
 mod host;
 mod properties;
 mod server;
@@ -23,6 +24,7 @@ use tidegate_sdk_sys::{Guest, LogLevel, Pairs};
 use crate::builder::Plan;
 use crate::driver::{Driver, Waited};
 use crate::fields::{Fields, text};
+use crate::grpc::Ended;
 use crate::native::host::World;
 use crate::native::state::{CallAnswer, Item, ROOT, Setup, State, Stream, Way};
 use crate::observed::Seen;
@@ -80,6 +82,8 @@ enum Event {
     AppAnswers { context: u32, reply: Reply },
     /// A call ends.
     CallEnds { token: u32, answer: CallAnswer },
+    /// A gRPC call ends.
+    GrpcEnds { token: u32, ended: Ended },
     /// A stream has been held for too long.
     PauseEnds { context: u32, way: Way, hold: u64 },
     /// An exchange has taken too long.
@@ -131,6 +135,7 @@ fn initial(plan: &Plan, seen: &Seen) -> State {
         new_calls: Vec::new(),
         last_token: 0,
         answer: None,
+        grpc_end: None,
         versions: u32::try_from(plan.shared.len()).unwrap_or(u32::MAX),
         shared: shared
             .map(|((key, value), version)| (key.clone().into_bytes(), (value.clone(), version)))
@@ -245,6 +250,7 @@ impl Native {
         match event {
             Event::AppAnswers { context, reply } => self.app_answers(context, reply),
             Event::CallEnds { token, answer } => self.call_ends(token, answer),
+            Event::GrpcEnds { token, ended } => self.grpc_ends(token, ended),
             Event::PauseEnds { context, way, hold } => {
                 let overdue = self.world.state().streams.get(&context).is_some_and(|it| {
                     let side = it.side(way);

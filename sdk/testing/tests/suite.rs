@@ -8,6 +8,7 @@ mod suite {
     mod clients;
     mod connections;
     mod corners;
+    mod grpc;
     mod headers;
     mod reports;
     mod setups;

@@ -43,13 +43,16 @@ impl Native {
             state.new_calls.clear();
             state.tick = None;
             state.answer = None;
+            state.grpc_end = None;
             state.streams.keys().copied().collect()
         };
         // Its destructors would run in a module that is gone.
         std::mem::forget(std::mem::replace(&mut self.guest, (self.make)()));
         self.open_calls.clear();
-        self.events
-            .retain(|_, event| !matches!(event, super::Event::CallEnds { .. }));
+        self.events.retain(|_, event| {
+            use super::Event::{CallEnds, GrpcEnds};
+            !matches!(event, CallEnds { .. } | GrpcEnds { .. })
+        });
         for context in contexts {
             self.lose(context);
         }
