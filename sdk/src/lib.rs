@@ -29,6 +29,7 @@ pub mod filter;
 pub mod futures;
 pub mod grpc;
 pub mod headers;
+pub mod limit;
 pub mod log;
 pub mod manifest;
 pub mod metrics;
