@@ -1,5 +1,8 @@
 //! The same tests run natively, on Tidegate and on Envoy.
 
+#[path = "rate_limit/rls.rs"]
+mod rls;
+
 use rate_limit::rate_limit;
 use serde_json::Value;
 use tidegate_sdk_testing::{Harness, get, json};
