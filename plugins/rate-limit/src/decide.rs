@@ -8,6 +8,7 @@ use crate::config::FailureMode;
 use crate::config::StoreConfig;
 use crate::cost;
 use crate::descriptor;
+use crate::headers;
 use crate::key::Key;
 use crate::said::Said;
 use crate::state::Context;
@@ -182,18 +183,19 @@ impl<'c> Decision<'c> {
         let refused = || self.verdicts().filter(|(_, verdict)| !verdict.admitted);
         let (first, _) = refused().next()?;
         let waits = refused().map(|(_, verdict)| wait(verdict.standing));
-        let status = cx.config.status_code;
-        let deny = match waits.max().unwrap_or(Wait::Unknown) {
-            // RESOURCE_EXHAUSTED: a client that got UNAVAILABLE would try again at once.
-            Wait::For(wait) => crate::headers::retry_after(Deny::status(status), wait),
-            Wait::Unknown | Wait::ForEver => Deny::status(status),
-        };
+        // RESOURCE_EXHAUSTED: a client that got UNAVAILABLE would try again at once.
+        let mut deny = Deny::status(cx.config.status_code).grpc_status(8);
+        if let Some(Wait::For(wait)) = waits.max() {
+            deny = headers::retry_after(deny, wait);
+        }
+        for (name, value) in headers::fields(self, cx.config.headers) {
+            deny = deny.header(name, &value);
+        }
         // The store that refused was asked last.
-        let deny = match self.kept.last() {
-            Some(kept) => kept.said.refuse(deny),
-            None => deny,
-        };
-        let refusal = Refusal::new(deny.grpc_status(8), "rate_limited");
+        if let Some(kept) = self.kept.last() {
+            deny = kept.said.refuse(deny);
+        }
+        let refusal = Refusal::new(deny, "rate_limited");
         Some(refusal.specifics(first.limit.name.clone()))
     }
 

@@ -151,6 +151,11 @@ fn a_refusal_is_what_the_service_says() {
     assert_eq!(header("x-plan"), "free");
     assert_eq!(header("content-type"), "application/json");
     assert_eq!(header("retry-after"), "42");
+    assert_eq!(
+        header("ratelimit"),
+        "\"per-second\";r=99;t=1, \"per-minute\";r=0;t=42"
+    );
+    assert_eq!(header("x-ratelimit-remaining"), "0");
     assert!(h.app().requests().is_empty());
     assert_eq!(h.metric("rate_limit_denied_rate_limited"), 1);
     assert_eq!(h.metric("rate_limit_limited_one"), 0);
