@@ -11,6 +11,7 @@ pub(crate) use limit::CostFrom;
 pub(crate) use limit::FailureMode;
 pub(crate) use limit::Limit;
 pub(crate) use limit::Part;
+pub(crate) use limit::RlsConfig;
 pub(crate) use limit::StoreConfig;
 pub(crate) use limit::WhenMissing;
 

@@ -7,6 +7,7 @@
 mod calls;
 mod end;
 mod flow;
+mod grpc;
 mod host;
 mod properties;
 mod redis;
@@ -24,6 +25,7 @@ use tidegate_sdk_sys::{Guest, LogLevel, Pairs};
 use crate::builder::Plan;
 use crate::driver::{Driver, Waited};
 use crate::fields::{Fields, text};
+use crate::grpc::Ended;
 use crate::native::host::World;
 use crate::native::state::{CallAnswer, Item, ROOT, Setup, State, Stream, Way};
 use crate::observed::Seen;
@@ -86,6 +88,8 @@ enum Event {
         token: u32,
         answer: Result<Vec<u8>, u32>,
     },
+    /// A gRPC call ends.
+    GrpcEnds { token: u32, ended: Ended },
     /// A stream has been held for too long.
     PauseEnds { context: u32, way: Way, hold: u64 },
     /// An exchange has taken too long.
@@ -139,6 +143,7 @@ fn initial(plan: &Plan, seen: &Seen) -> State {
         last_token: 0,
         answer: None,
         redis_reply: Vec::new(),
+        grpc_end: None,
         versions: u32::try_from(plan.shared.len()).unwrap_or(u32::MAX),
         shared: shared
             .map(|((key, value), version)| (key.clone().into_bytes(), (value.clone(), version)))
@@ -254,6 +259,7 @@ impl Native {
             Event::AppAnswers { context, reply } => self.app_answers(context, reply),
             Event::CallEnds { token, answer } => self.call_ends(token, answer),
             Event::CommandEnds { token, answer } => self.command_ends(token, answer),
+            Event::GrpcEnds { token, ended } => self.grpc_ends(token, ended),
             Event::PauseEnds { context, way, hold } => {
                 let overdue = self.world.state().streams.get(&context).is_some_and(|it| {
                     let side = it.side(way);

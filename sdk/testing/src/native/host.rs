@@ -2,13 +2,14 @@
 
 use std::cell::{RefCell, RefMut};
 
-use tidegate_sdk_sys::host::PairsRef;
+use tidegate_sdk_sys::host::{GrpcCall, PairsRef};
 use tidegate_sdk_sys::{
     BufferType, Clock, Host, LogLevel, MapType, MetricType, Pairs, Result, Status, StreamType,
 };
 
 use crate::fields::text;
-use crate::native::state::{Local, Metric, NewCall, ROOT, Setup, State, Tick, Way, find};
+use crate::grpc::Ended;
+use crate::native::state::{CallKind, Local, Metric, NewCall, ROOT, Setup, State, Tick, Way, find};
 use crate::native::{properties, redis};
 use crate::observed::LogLine;
 use crate::split::random;
@@ -256,6 +257,10 @@ impl Host for World {
                 Ok(part(&answer.body, start, max))
             }
             BufferType::RedisReply => Ok(part(&state.redis_reply, start, max)),
+            BufferType::GrpcMessage => match &state.grpc_end {
+                Some(Ended::Message(message)) => Ok(part(message, start, max)),
+                _ => Err(Status::NOT_FOUND),
+            },
             BufferType::PluginConfiguration => Err(Status::NOT_FOUND),
             _ => Ok(Vec::new()),
         }
@@ -360,6 +365,7 @@ impl Host for World {
         state.new_calls.push(NewCall {
             token,
             backend,
+            kind: CallKind::Http,
             headers: crate::native::all_fields(&headers),
             body: body.to_vec(),
             trailers: crate::native::all_fields(&owned(trailers)),
@@ -368,8 +374,15 @@ impl Host for World {
         Ok(token)
     }
 
+    fn grpc_call(&self, call: &GrpcCall<'_>, message: &[u8]) -> Result<u32> {
+        self.state().ask_grpc(call, message)
+    }
+
     fn call_status(&self) -> Result<(u32, Vec<u8>)> {
         let state = self.state();
+        if let Some(Ended::Status(status, text)) = &state.grpc_end {
+            return Ok((*status, text.clone().into_bytes()));
+        }
         let failed = state
             .answer
             .as_ref()

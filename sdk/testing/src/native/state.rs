@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tidegate_sdk_sys::{LogLevel, MetricType, Pairs, Status};
 
 use crate::fields::Fields;
+use crate::grpc::Ended;
 use crate::observed::{LogLine, Seen};
 use crate::redis::RedisLogin;
 use crate::reply::Reply;
@@ -38,6 +39,8 @@ pub(super) struct State {
     pub(super) answer: Option<CallAnswer>,
     /// The reply of Redis that the running callback is about.
     pub(super) redis_reply: Vec<u8>,
+    /// The end of a gRPC call that the running callback is about.
+    pub(super) grpc_end: Option<Ended>,
     pub(super) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     pub(super) versions: u32,
     pub(super) metrics: Vec<Metric>,
@@ -75,6 +78,7 @@ pub(super) struct Metric {
 pub(super) struct NewCall {
     pub(super) token: u32,
     pub(super) backend: String,
+    pub(super) kind: CallKind,
     pub(super) headers: Fields,
     pub(super) body: Vec<u8>,
     pub(super) trailers: Fields,
@@ -91,6 +95,12 @@ pub(super) struct NewCommand {
     pub(super) login: RedisLogin,
     /// Milliseconds.
     pub(super) timeout: u32,
+}
+
+/// Which protocol a call is made in.
+pub(super) enum CallKind {
+    Http,
+    Grpc { path: String },
 }
 
 /// What a filter gets of a call.
