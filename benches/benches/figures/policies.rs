@@ -3,6 +3,9 @@
 //! Owns the request that all of them see, with 12 headers and a path of three segments, and each
 //! one's configuration. A filter is measured only after it let that request pass and refused another.
 
+#[path = "policies/limits.rs"]
+mod limits;
+
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
@@ -160,6 +163,7 @@ pub(crate) fn passes(report: &mut Report) {
         let pass = case.start().map(|guest| warm(report, guest));
         note(report, case.name, pass, *at_most);
     }
+    limits::passes(report);
     cold(report, &issuer);
 }
 
