@@ -102,6 +102,8 @@ mod process;
 mod programs;
 #[path = "gateway/rate_limit_service.rs"]
 mod rate_limit_service;
+#[path = "gateway/rate_limits.rs"]
+mod rate_limits;
 #[path = "gateway/readme.rs"]
 mod readme;
 #[path = "gateway/redaction.rs"]
