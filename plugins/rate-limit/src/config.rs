@@ -1,6 +1,7 @@
 //! What the plugin is configured with, made ready for requests.
 
 mod limit;
+mod redis;
 
 use serde_json::Value;
 use tidegate_sdk::config::FilterConfig;
@@ -13,6 +14,8 @@ pub(crate) use limit::Limit;
 pub(crate) use limit::Part;
 pub(crate) use limit::StoreConfig;
 pub(crate) use limit::WhenMissing;
+pub(crate) use redis::LeaseConfig;
+pub(crate) use redis::RedisConfig;
 
 /// How many requests pass.
 #[derive(FilterConfig, Debug)]

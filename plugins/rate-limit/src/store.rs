@@ -4,6 +4,7 @@
 //! cannot answer says so within its own time-out; what happens then is not its business.
 
 mod local;
+mod redis;
 
 use tidegate_sdk::limit::Rate;
 use tidegate_sdk::prelude::*;
@@ -13,6 +14,7 @@ use crate::config::StoreConfig;
 use crate::key::Key;
 use crate::state::Context;
 use local::Local;
+use redis::Redis;
 
 /// One limit that is asked for one requester.
 #[derive(Debug, Clone)]
@@ -73,6 +75,7 @@ pub(crate) trait Store {
 #[derive(Debug)]
 pub(crate) enum AnyStore {
     Local(Local),
+    Redis(Redis),
 }
 
 impl AnyStore {
@@ -80,6 +83,7 @@ impl AnyStore {
     pub(crate) fn of(config: &StoreConfig) -> Self {
         match config {
             StoreConfig::Local => Self::Local(Local::default()),
+            StoreConfig::Redis(config) => Self::Redis(Redis::new(config)),
         }
     }
 }
@@ -88,18 +92,21 @@ impl Store for AnyStore {
     async fn take(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<Vec<Verdict>> {
         match self {
             Self::Local(store) => store.take(cx, asks).await,
+            Self::Redis(store) => store.take(cx, asks).await,
         }
     }
 
     async fn charge(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()> {
         match self {
             Self::Local(store) => store.charge(cx, asks).await,
+            Self::Redis(store) => store.charge(cx, asks).await,
         }
     }
 
     async fn refund(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()> {
         match self {
             Self::Local(store) => store.refund(cx, asks).await,
+            Self::Redis(store) => store.refund(cx, asks).await,
         }
     }
 }

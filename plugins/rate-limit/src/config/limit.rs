@@ -7,6 +7,8 @@ use tidegate_sdk::config::Problem;
 use tidegate_sdk::limit::Rate;
 use tidegate_sdk::prelude::*;
 
+use super::redis::RedisConfig;
+
 /// A burst must be full again within so long: 366 days.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -99,6 +101,8 @@ pub(crate) enum CostFrom {
 pub(crate) enum StoreConfig {
     /// In this gateway, exactly, for all its workers together.
     Local,
+    /// In a Redis server, for all gateways that use it together.
+    Redis(RedisConfig),
 }
 
 /// What happens while a store does not answer.
