@@ -3,6 +3,11 @@
 //! That it does the same as the script in a real Redis is a test of the gateway's
 //! (gateway/tests/gateway/rate_limits.rs), which reads this file, too.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "as Redis makes whole numbers of those of Lua"
+)]
+
 use std::collections::BTreeMap;
 
 /// The keys of a server.

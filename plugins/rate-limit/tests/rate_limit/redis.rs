@@ -1,5 +1,10 @@
 //! Limits in Redis, exactly: what is asked of it, and what happens while it does not answer.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "a server of a test may be asked by several threads"
+)]
+
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
@@ -72,7 +77,9 @@ pub(crate) fn no_redis() -> bool {
 pub(crate) fn gateway(server: &Server, store: &Value, limits: &[Value]) -> Builder {
     let with_store = |limit: &Value| {
         let mut limit = limit.clone();
-        limit["store"] = json!({"redis": store});
+        if let Some(fields) = limit.as_object_mut() {
+            fields.insert("store".to_owned(), json!({"redis": store}));
+        }
         limit
     };
     let limits: Vec<Value> = limits.iter().map(with_store).collect();
@@ -194,8 +201,7 @@ fn clients_are_told_what_the_server_says() {
 fn without(mode: &str, instead: RedisReply) -> Vec<u16> {
     let server = Server::default();
     server.answer(Some(instead));
-    let mut limit = json!({"requests": 2, "window": "1h"});
-    limit["failureMode"] = json!(mode);
+    let limit = json!({"requests": 2, "window": "1h", "failureMode": mode});
     let store = json!({"backend": "redis", "timeout": "100ms"});
     let mut h = gateway(&server, &store, &[limit]).start();
     (0..3).map(|_| status(&mut h, "ann")).collect()
@@ -252,8 +258,7 @@ fn a_server_that_is_gone_is_not_asked_for_each_request_and_found_again() {
     }
     let server = Server::default();
     server.answer(Some(RedisReply::reset()));
-    let mut limit = three_an_hour();
-    limit["failureMode"] = json!("open");
+    let limit = json!({"requests": 3, "window": "1h", "failureMode": "open"});
     let mut h = gateway(&server, &exact(), &[limit]).start();
     for _ in 0..50 {
         assert_eq!(status(&mut h, "ann"), 200);

@@ -318,7 +318,7 @@ mod tests {
                             return false;
                         }
                     }
-                    Spent::Coming(_) | Spent::TooMany => unreachable!("one key, one at a time"),
+                    Spent::Coming(_) | Spent::TooMany => panic!("one key, one at a time"),
                 }
             }
         }
