@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::redis::{self, RedisCommand, RedisReply};
 use crate::reply::{Received, Reply};
 use crate::split::Split;
 
@@ -17,6 +18,8 @@ pub(crate) enum Backend {
     Answers(Handler),
     /// The same over HTTP/2, for gRPC.
     AnswersGrpc(Handler),
+    /// A Redis server.
+    Redis(redis::Handler),
     /// Nothing listens.
     Down,
 }
@@ -26,7 +29,8 @@ pub(crate) enum Backend {
 pub(crate) enum Listens {
     Http,
     Grpc,
-    Nobody,
+    Redis,
+    Nothing,
 }
 
 impl Backend {
@@ -34,7 +38,8 @@ impl Backend {
         match self {
             Self::Answers(_) => Listens::Http,
             Self::AnswersGrpc(_) => Listens::Grpc,
-            Self::Down => Listens::Nobody,
+            Self::Redis(_) => Listens::Redis,
+            Self::Down => Listens::Nothing,
         }
     }
 }
@@ -140,7 +145,7 @@ impl Backends {
     pub(crate) fn listens(&self, name: &str) -> Listens {
         self.with(|table| {
             let backend = table.named.get(name);
-            backend.map_or(Listens::Nobody, Backend::listens)
+            backend.map_or(Listens::Nothing, Backend::listens)
         })
     }
 
@@ -153,7 +158,15 @@ impl Backends {
                 reply.body = table.split.cut(&reply.body);
                 Some(reply)
             }
-            Backend::Down => None,
+            Backend::Redis(_) | Backend::Down => None,
+        })
+    }
+
+    /// The answer of a Redis server; `None` if nothing listens, or something else.
+    pub(crate) fn command(&self, name: &str, command: &RedisCommand) -> Option<RedisReply> {
+        self.with(|table| match table.named.get_mut(name)? {
+            Backend::Redis(handler) => Some(handler(command)),
+            Backend::Answers(_) | Backend::AnswersGrpc(_) | Backend::Down => None,
         })
     }
 

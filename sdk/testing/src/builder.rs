@@ -13,6 +13,7 @@ use crate::live;
 use crate::mode::report_run;
 use crate::native::{self, Plugin};
 use crate::observed::Seen;
+use crate::redis::{RedisCommand, RedisReply};
 use crate::reply::{Received, Reply};
 use crate::split::Split;
 use crate::{Mode, json_bytes, mode};
@@ -114,6 +115,17 @@ impl Builder {
         answer: impl FnMut(&Received) -> Reply + Send + 'static,
     ) -> Self {
         let backend = Backend::AnswersGrpc(Box::new(answer));
+        self.plan.backends.set(name, backend);
+        self
+    }
+
+    /// Adds a Redis server: a closure that gets each command. In Envoy filters cannot run any.
+    pub fn redis(
+        self,
+        name: &str,
+        answer: impl FnMut(&RedisCommand) -> RedisReply + Send + 'static,
+    ) -> Self {
+        let backend = Backend::Redis(Box::new(answer));
         self.plan.backends.set(name, backend);
         self
     }

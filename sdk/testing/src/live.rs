@@ -7,6 +7,7 @@ mod envoy;
 mod grpc;
 mod http1;
 mod program;
+mod redis;
 mod server;
 mod tidegate;
 mod wire;

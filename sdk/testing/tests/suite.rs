@@ -6,6 +6,7 @@ mod suite {
     mod bodies;
     mod calls;
     mod clients;
+    mod commands;
     mod connections;
     mod corners;
     mod grpc;

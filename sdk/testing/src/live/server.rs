@@ -10,6 +10,7 @@ use crate::fields::Fields;
 use crate::live::clock::Clock;
 use crate::live::grpc;
 use crate::live::http1::{self, Framing};
+use crate::live::redis;
 use crate::observed::Seen;
 use crate::reply::{Course, Received, Reply};
 
@@ -50,8 +51,9 @@ impl Servers {
             let address = match listens {
                 Listens::Http => self.serve(Which::Named(name.clone()))?,
                 Listens::Grpc => grpc::serve(self, &name)?,
+                Listens::Redis => redis::serve(self, &name)?,
                 // A port that was free a moment ago.
-                Listens::Nobody => TcpListener::bind("127.0.0.1:0")?.local_addr()?,
+                Listens::Nothing => TcpListener::bind("127.0.0.1:0")?.local_addr()?,
             };
             places.push(Place {
                 name,

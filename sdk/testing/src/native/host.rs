@@ -9,8 +9,8 @@ use tidegate_sdk_sys::{
 
 use crate::fields::text;
 use crate::grpc::Ended;
-use crate::native::properties;
 use crate::native::state::{CallKind, Local, Metric, NewCall, ROOT, Setup, State, Tick, Way, find};
+use crate::native::{properties, redis};
 use crate::observed::LogLine;
 use crate::split::random;
 
@@ -260,6 +260,7 @@ impl Host for World {
                 Some(Ended::Message(message)) => Ok(part(message, start, max)),
                 _ => Err(Status::NOT_FOUND),
             },
+            BufferType::RedisReply => Ok(part(&state.redis_reply, start, max)),
             BufferType::PluginConfiguration => Err(Status::NOT_FOUND),
             _ => Ok(Vec::new()),
         }
@@ -499,6 +500,7 @@ impl Host for World {
                     why => Setup::Failed(text(why)),
                 };
             }
+            b"tidegate.redis" if state.tidegate => return redis::ask(&mut state, argument),
             b"clear_route_cache" => {}
             _ => return Err(Status::NOT_FOUND),
         }

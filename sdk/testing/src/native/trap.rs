@@ -41,6 +41,7 @@ impl Native {
             let mut state = self.world.state();
             state.host_says(LogLevel::Critical, format!("panicked: {message}"));
             state.new_calls.clear();
+            state.new_commands.clear();
             state.tick = None;
             state.answer = None;
             state.grpc_end = None;
@@ -50,8 +51,11 @@ impl Native {
         std::mem::forget(std::mem::replace(&mut self.guest, (self.make)()));
         self.open_calls.clear();
         self.events.retain(|_, event| {
-            use super::Event::{CallEnds, GrpcEnds};
-            !matches!(event, CallEnds { .. } | GrpcEnds { .. })
+            use super::Event::{CallEnds, CommandEnds, GrpcEnds};
+            !matches!(
+                event,
+                CallEnds { .. } | CommandEnds { .. } | GrpcEnds { .. }
+            )
         });
         for context in contexts {
             self.lose(context);
