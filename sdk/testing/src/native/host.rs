@@ -256,11 +256,11 @@ impl Host for World {
                 let answer = state.answer.as_ref().ok_or(Status::NOT_FOUND)?;
                 Ok(part(&answer.body, start, max))
             }
-            BufferType::RedisReply => Ok(part(&state.redis_reply, start, max)),
             BufferType::GrpcMessage => match &state.grpc_end {
                 Some(Ended::Message(message)) => Ok(part(message, start, max)),
                 _ => Err(Status::NOT_FOUND),
             },
+            BufferType::RedisReply => Ok(part(&state.redis_reply, start, max)),
             BufferType::PluginConfiguration => Err(Status::NOT_FOUND),
             _ => Ok(Vec::new()),
         }

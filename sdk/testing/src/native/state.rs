@@ -37,10 +37,10 @@ pub(super) struct State {
     pub(super) last_token: u32,
     /// The answer that the running callback is about.
     pub(super) answer: Option<CallAnswer>,
-    /// The reply of Redis that the running callback is about.
-    pub(super) redis_reply: Vec<u8>,
     /// The end of a gRPC call that the running callback is about.
     pub(super) grpc_end: Option<Ended>,
+    /// The reply of Redis that the running callback is about.
+    pub(super) redis_reply: Vec<u8>,
     pub(super) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     pub(super) versions: u32,
     pub(super) metrics: Vec<Metric>,
@@ -86,6 +86,12 @@ pub(super) struct NewCall {
     pub(super) timeout: u32,
 }
 
+/// Which protocol a call is made in.
+pub(super) enum CallKind {
+    Http,
+    Grpc { path: String },
+}
+
 /// A Redis command that the filter asked for.
 pub(super) struct NewCommand {
     pub(super) token: u32,
@@ -95,12 +101,6 @@ pub(super) struct NewCommand {
     pub(super) login: RedisLogin,
     /// Milliseconds.
     pub(super) timeout: u32,
-}
-
-/// Which protocol a call is made in.
-pub(super) enum CallKind {
-    Http,
-    Grpc { path: String },
 }
 
 /// What a filter gets of a call.
