@@ -36,6 +36,7 @@ pub mod next;
 pub mod request;
 pub mod response;
 mod runtime;
+pub mod select;
 mod setup;
 pub mod shared;
 pub mod sse;

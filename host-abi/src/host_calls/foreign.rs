@@ -6,6 +6,7 @@
 mod compression;
 mod filter_state;
 mod limit;
+mod select;
 mod setup;
 mod signature;
 mod verify;
@@ -64,6 +65,7 @@ enum Function {
     Sign,
     Inject,
     Limit,
+    SelectBackend,
     SetupPending,
     SetupDone,
     Verify,
@@ -80,6 +82,7 @@ pub const FOREIGN_FUNCTIONS: &[&str] = &[
     "set_envoy_filter_state",
     "sign",
     "tidegate.limit",
+    "tidegate.select_backend",
     "tidegate.setup_done",
     "tidegate.setup_pending",
     "tidegate.verify",
@@ -99,6 +102,7 @@ fn named(name: &[u8]) -> Option<Function> {
         b"sign" => Function::Sign,
         b"inject_encoded_data_to_filter_chain_on_header" => Function::Inject,
         b"tidegate.limit" => Function::Limit,
+        b"tidegate.select_backend" => Function::SelectBackend,
         b"tidegate.setup_pending" => Function::SetupPending,
         b"tidegate.setup_done" => Function::SetupDone,
         b"tidegate.verify" => Function::Verify,
@@ -150,6 +154,7 @@ fn run(
         Function::Sign => signature::sign(guest, args, result),
         Function::Inject => super::higress::inject_on_header(guest, args),
         Function::Limit => limit::ask(guest, args, result),
+        Function::SelectBackend => select::select(guest, args),
         Function::SetupPending => setup::pending(guest),
         Function::SetupDone => setup::done(guest, args),
         Function::Verify => verify::verify(guest, args, result),
