@@ -114,6 +114,8 @@ mod redis;
 mod reload;
 #[path = "gateway/run.rs"]
 mod run;
+#[path = "gateway/selection.rs"]
+mod selection;
 #[path = "gateway/setups.rs"]
 mod setups;
 #[path = "gateway/smuggling.rs"]

@@ -119,6 +119,12 @@ pub trait StreamHost {
         false
     }
 
+    /// Decides which backend of the rule that the request leads to now has it, as long as none is
+    /// chosen (`tidegate.select_backend`). The choice holds unless another rule gets the request.
+    fn select_backend(&mut self, _choice: BackendChoice<'_>) -> Selected {
+        Selected::Unavailable
+    }
+
     /// Queues bytes for what comes after this filter on the way of the response (Higress's
     /// `proxy_inject_encoded_data_to_filter_chain`); with `end` they are its last.
     fn inject_response(&mut self, _data: Bytes, _end: bool) -> Injected {
@@ -144,6 +150,28 @@ pub enum HostHealth {
     Degraded,
     /// It gets none.
     Unhealthy,
+}
+
+/// Which of a rule's backends is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendChoice<'a> {
+    /// By its place: 0 is the first.
+    FromFront(u32),
+    /// By its place from the end: 0 is the last.
+    FromBack(u32),
+    /// By its name.
+    Named(&'a str),
+}
+
+/// What came of a choice of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selected {
+    /// The request goes there.
+    Done,
+    /// The rule has no such backend.
+    Unknown,
+    /// No rule has the request, or its backend is chosen already.
+    Unavailable,
 }
 
 /// What came of data for a response.

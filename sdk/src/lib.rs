@@ -38,6 +38,7 @@ pub mod redis;
 pub mod request;
 pub mod response;
 mod runtime;
+pub mod select;
 mod setup;
 pub mod shared;
 pub mod sse;

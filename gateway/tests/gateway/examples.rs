@@ -41,6 +41,7 @@ const EXAMPLES: [&str; 12] = [
     "rate-limits",
     "rewrite-redirect",
     "sni-passthrough",
+    "staged-rollout",
     "tcp",
     "websocket",
 ];
@@ -239,6 +240,49 @@ fn canary() {
     edit(&files, "weight: 90", "weight: 0");
     gateway.logs("generation 2 serves");
     assert_eq!(of_new(50), 50);
+}
+
+#[test]
+fn staged_rollout() {
+    let (old, new) = (Origin::answers(200, "v1"), Origin::answers(200, "v2"));
+    let files = copy(
+        "staged-rollout",
+        &[(9001, old.address()), (9002, new.address())],
+    );
+    let gateway = Running::start(&files, &[]);
+    let of = |fields: &str| get(&gateway, "/", fields).text();
+    let stranger = get(&gateway, "/", "");
+    let cookie = stranger.field("set-cookie").expect("a cookie");
+    let (cookie, _) = cookie.split_once(';').expect("attributes");
+    let mut fields: Vec<String> = (0..100).map(|at| format!("x-user: {at}\r\n")).collect();
+    fields.push(format!("cookie: {cookie}\r\n"));
+    let mut before = vec!["v1".to_owned(); fields.len()];
+    // How many of these hundred users have it is certain: their buckets are.
+    for (generation, weight, users) in [(1, "5", 3), (2, "25", 23), (3, "100", 100)] {
+        if generation > 1 {
+            let last = if generation == 2 { "5" } else { "25" };
+            edit(
+                &files,
+                &format!("weight: {last}\n"),
+                &format!("weight: {weight}\n"),
+            );
+            gateway.logs(&format!("generation {generation} serves"));
+        }
+        for (fields, before) in fields.iter().zip(&mut before) {
+            let now = of(fields);
+            assert!(*before == "v1" || now == "v2", "{fields} went back");
+            *before = now;
+        }
+        let with_new = before.iter().take(100).filter(|it| *it == "v2");
+        assert_eq!(with_new.count(), users, "at {weight}");
+        assert_eq!(of("x-beta: yes\r\n"), "v2");
+        assert_eq!(of("x-beta: yes\r\nx-user: 1\r\n"), "v2");
+    }
+    assert!(before.iter().all(|it| it == "v2"));
+    let requests = new.requests();
+    let versions = requests.iter().flat_map(|it| it.values("x-version"));
+    assert!(versions.clone().count() > 100);
+    assert!(versions.clone().all(|it| it == "canary"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod compression;
 mod filter_state;
 mod limit;
 mod redis;
+mod select;
 mod setup;
 mod signature;
 mod verify;
@@ -66,6 +67,7 @@ enum Function {
     Inject,
     Limit,
     Redis,
+    SelectBackend,
     SetupPending,
     SetupDone,
     Verify,
@@ -83,6 +85,7 @@ pub const FOREIGN_FUNCTIONS: &[&str] = &[
     "sign",
     "tidegate.limit",
     "tidegate.redis",
+    "tidegate.select_backend",
     "tidegate.setup_done",
     "tidegate.setup_pending",
     "tidegate.verify",
@@ -103,6 +106,7 @@ fn named(name: &[u8]) -> Option<Function> {
         b"inject_encoded_data_to_filter_chain_on_header" => Function::Inject,
         b"tidegate.limit" => Function::Limit,
         b"tidegate.redis" => Function::Redis,
+        b"tidegate.select_backend" => Function::SelectBackend,
         b"tidegate.setup_pending" => Function::SetupPending,
         b"tidegate.setup_done" => Function::SetupDone,
         b"tidegate.verify" => Function::Verify,
@@ -155,6 +159,7 @@ fn run(
         Function::Inject => super::higress::inject_on_header(guest, args),
         Function::Limit => limit::ask(guest, args, result),
         Function::Redis => redis::call(guest, args, result),
+        Function::SelectBackend => select::select(guest, args),
         Function::SetupPending => setup::pending(guest),
         Function::SetupDone => setup::done(guest, args),
         Function::Verify => verify::verify(guest, args, result),

@@ -20,6 +20,7 @@ use http::HeaderValue;
 use tidegate_core::message::RequestHead;
 use tidegate_core::message::ResponseHead;
 use tidegate_core::message::Version;
+use tidegate_core::route::RuleId;
 use tidegate_host_abi::BodyBuffer;
 use tidegate_host_abi::ContextId;
 use tidegate_host_abi::LocalResponse;
@@ -112,6 +113,8 @@ pub(crate) struct State {
     pub(crate) chosen_endpoint: Option<Box<SocketAddr>>,
     /// The exchange's random bits, by which its backend is chosen.
     pub(crate) draw: u64,
+    /// The backend of a rule that a filter chose, by its place.
+    pub(crate) chosen_share: Option<(RuleId, usize)>,
     /// Bytes of the response body that were sent, where there are filters that may ask.
     pub(crate) body_sent: u64,
     /// The way to the origin, where there are filters that may ask.
@@ -313,6 +316,7 @@ impl State {
             generation: None,
             chosen_endpoint: None,
             draw: 0,
+            chosen_share: None,
             body_sent: 0,
             way: None,
             properties: Vec::new(),

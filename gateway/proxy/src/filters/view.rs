@@ -4,6 +4,7 @@
 //! state and acted on by the driver after the callback.
 
 use bytes::Bytes;
+use tidegate_host_abi::BackendChoice;
 use tidegate_host_abi::BodyBuffer;
 use tidegate_host_abi::Edited;
 use tidegate_host_abi::Field;
@@ -13,6 +14,7 @@ use tidegate_host_abi::LocalResponse;
 use tidegate_host_abi::MapKind;
 use tidegate_host_abi::Property;
 use tidegate_host_abi::PropertyValue;
+use tidegate_host_abi::Selected;
 use tidegate_host_abi::Side;
 use tidegate_host_abi::StreamHost;
 use tidegate_host_abi::StreamKind;
@@ -263,6 +265,10 @@ impl StreamHost for FilterView<'_> {
             }
             Err(_) => false,
         }
+    }
+
+    fn select_backend(&mut self, choice: BackendChoice<'_>) -> Selected {
+        hosts::select(self.state, choice)
     }
 
     fn inject_response(&mut self, data: Bytes, end: bool) -> Injected {

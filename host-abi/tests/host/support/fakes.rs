@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tidegate_host_abi::{
-    BodyBuffer, ContextId, Crypto, Edited, Field, GuestLog, GuestMetrics, HeaderEdit, Injected,
-    LocalResponse, LogLevel, MapKind, Property, PropertyValue, Services, SharedStore, Side,
-    StreamHost, StreamKind, Streams, UpstreamHost,
+    BackendChoice, BodyBuffer, ContextId, Crypto, Edited, Field, GuestLog, GuestMetrics, HeaderEdit,
+    Injected, LocalResponse, LogLevel, MapKind, Property, PropertyValue, Selected, Services,
+    SharedStore, Side, StreamHost, StreamKind, Streams, UpstreamHost,
 };
 
 /// Streams by context.
@@ -184,6 +184,15 @@ impl StreamHost for FakeStream {
             self.done.push(format!("override {address}"));
         }
         known
+    }
+
+    fn select_backend(&mut self, choice: BackendChoice<'_>) -> Selected {
+        match choice {
+            BackendChoice::FromFront(9) => return Selected::Unknown,
+            BackendChoice::FromFront(10) => return Selected::Unavailable,
+            _ => self.done.push(format!("select {choice:?}")),
+        }
+        Selected::Done
     }
 
     fn inject_response(&mut self, data: Bytes, end: bool) -> Injected {

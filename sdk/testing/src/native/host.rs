@@ -502,6 +502,14 @@ impl Host for World {
             }
             b"tidegate.redis" if state.tidegate => return redis::ask(&mut state, argument),
             b"clear_route_cache" => {}
+            b"tidegate.select_backend" if state.tidegate => {
+                // The rule has one backend, and it is chosen when the request goes on.
+                let is_open = state.stream().is_some_and(|it| !it.request.forwarded);
+                let first_or_last = matches!(argument, [1, 0 | 1, 0, 0, 0, 0]);
+                if !is_open || !first_or_last {
+                    return Err(Status::BAD_ARGUMENT);
+                }
+            }
             _ => return Err(Status::NOT_FOUND),
         }
         Ok(Vec::new())
