@@ -4,6 +4,7 @@
 //! `expr_create`, `expr_evaluate` and `expr_delete` are among those, because there is no CEL here.
 
 mod compression;
+mod fail_attempt;
 mod filter_state;
 mod limit;
 mod setup;
@@ -64,6 +65,7 @@ enum Function {
     Sign,
     Inject,
     Limit,
+    FailAttempt,
     SetupPending,
     SetupDone,
     Verify,
@@ -79,6 +81,7 @@ pub const FOREIGN_FUNCTIONS: &[&str] = &[
     "inject_encoded_data_to_filter_chain_on_header",
     "set_envoy_filter_state",
     "sign",
+    "tidegate.fail_attempt",
     "tidegate.limit",
     "tidegate.setup_done",
     "tidegate.setup_pending",
@@ -98,6 +101,7 @@ fn named(name: &[u8]) -> Option<Function> {
         b"verify_signature" => Function::VerifySignature,
         b"sign" => Function::Sign,
         b"inject_encoded_data_to_filter_chain_on_header" => Function::Inject,
+        b"tidegate.fail_attempt" => Function::FailAttempt,
         b"tidegate.limit" => Function::Limit,
         b"tidegate.setup_pending" => Function::SetupPending,
         b"tidegate.setup_done" => Function::SetupDone,
@@ -149,6 +153,7 @@ fn run(
         Function::VerifySignature => signature::verify(guest, args, result),
         Function::Sign => signature::sign(guest, args, result),
         Function::Inject => super::higress::inject_on_header(guest, args),
+        Function::FailAttempt => fail_attempt::plan(guest, args),
         Function::Limit => limit::ask(guest, args, result),
         Function::SetupPending => setup::pending(guest),
         Function::SetupDone => setup::done(guest, args),

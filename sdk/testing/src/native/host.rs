@@ -8,6 +8,7 @@ use tidegate_sdk_sys::{
 };
 
 use crate::fields::text;
+use crate::native::faults;
 use crate::native::properties;
 use crate::native::state::{Local, Metric, NewCall, ROOT, Setup, State, Tick, Way, find};
 use crate::observed::LogLine;
@@ -487,6 +488,12 @@ impl Host for World {
                 };
             }
             b"clear_route_cache" => {}
+            b"tidegate.fail_attempt" if state.tidegate => {
+                let (fault, attempts) = faults::read(argument).ok_or(Status::BAD_ARGUMENT)?;
+                let stream = state.stream().filter(|it| !it.request.forwarded);
+                stream.ok_or(Status::BAD_ARGUMENT)?.fault =
+                    (attempts > 0).then_some((fault, attempts));
+            }
             _ => return Err(Status::NOT_FOUND),
         }
         Ok(Vec::new())
