@@ -112,5 +112,5 @@ fn said(plan: &Plan) -> String {
         true => "",
         false => ", ",
     };
-    [&delay[..], and, &outage].concat()
+    [&*delay, and, &outage].concat()
 }
