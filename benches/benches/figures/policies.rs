@@ -155,6 +155,7 @@ pub(crate) fn passes(report: &mut Report) {
             },
             None,
         ),
+        (case("fault, inactive", "fault", faults()), Some(1.5)),
     ];
     for (case, at_most) in &cases {
         let pass = case.start().map(|guest| warm(report, guest));
@@ -301,6 +302,12 @@ fn rules(with_token: bool) -> String {
         .collect();
     rules.push(rule("/api/orders/*"));
     format!(r#"{{"rules":[{}]}}"#, rules.join(","))
+}
+
+/// Faults that strike nobody.
+fn faults() -> String {
+    r#"{"abort":{"httpStatus":503,"percentage":0},"delay":{"fixed":"1s","percentage":0}}"#
+        .to_owned()
 }
 
 fn cors() -> String {
