@@ -6,6 +6,8 @@ mod abuse;
 mod access_log;
 #[path = "gateway/admin.rs"]
 mod admin;
+#[path = "gateway/attempts.rs"]
+mod attempts;
 #[path = "gateway/author.rs"]
 mod author;
 #[path = "gateway/bodies.rs"]

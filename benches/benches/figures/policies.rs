@@ -165,6 +165,7 @@ pub(crate) fn passes(report: &mut Report) {
             },
             Some(1.5),
         ),
+        (case("fault, inactive", "fault", faults()), Some(1.5)),
     ];
     for (case, at_most) in &cases {
         let pass = case.start().map(|guest| warm(report, guest));
@@ -312,6 +313,12 @@ fn rules(with_token: bool) -> String {
         .collect();
     rules.push(rule("/api/orders/*"));
     format!(r#"{{"rules":[{}]}}"#, rules.join(","))
+}
+
+/// Faults that strike nobody.
+fn faults() -> String {
+    r#"{"abort":{"httpStatus":503,"percentage":0},"delay":{"fixed":"1s","percentage":0}}"#
+        .to_owned()
 }
 
 fn cors() -> String {

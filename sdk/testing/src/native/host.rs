@@ -10,7 +10,7 @@ use tidegate_sdk_sys::{
 use crate::fields::text;
 use crate::grpc::Ended;
 use crate::native::state::{CallKind, Local, Metric, NewCall, ROOT, Setup, State, Tick, Way, find};
-use crate::native::{properties, redis};
+use crate::native::{faults, properties, redis};
 use crate::observed::LogLine;
 use crate::split::random;
 
@@ -509,6 +509,12 @@ impl Host for World {
                 if !is_open || !first_or_last {
                     return Err(Status::BAD_ARGUMENT);
                 }
+            }
+            b"tidegate.fail_attempt" if state.tidegate => {
+                let (fault, attempts) = faults::read(argument).ok_or(Status::BAD_ARGUMENT)?;
+                let stream = state.stream().filter(|it| !it.request.forwarded);
+                stream.ok_or(Status::BAD_ARGUMENT)?.fault =
+                    (attempts > 0).then_some((fault, attempts));
             }
             _ => return Err(Status::NOT_FOUND),
         }
