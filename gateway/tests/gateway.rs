@@ -6,6 +6,8 @@ mod abuse;
 mod access_log;
 #[path = "gateway/admin.rs"]
 mod admin;
+#[path = "gateway/attempts.rs"]
+mod attempts;
 #[path = "gateway/author.rs"]
 mod author;
 #[path = "gateway/bodies.rs"]
@@ -114,6 +116,8 @@ mod redis;
 mod reload;
 #[path = "gateway/run.rs"]
 mod run;
+#[path = "gateway/selection.rs"]
+mod selection;
 #[path = "gateway/setups.rs"]
 mod setups;
 #[path = "gateway/smuggling.rs"]

@@ -6,6 +6,7 @@
 
 mod calls;
 mod end;
+mod faults;
 mod flow;
 mod grpc;
 mod host;
@@ -94,6 +95,8 @@ enum Event {
     PauseEnds { context: u32, way: Way, hold: u64 },
     /// An exchange has taken too long.
     TimeOut { context: u32 },
+    /// An attempt begins; `end` if the request has no body.
+    Attempt { context: u32, end: bool },
 }
 
 /// Starts a plugin.
@@ -272,6 +275,7 @@ impl Native {
                 }
             }
             Event::TimeOut { context } => self.host_answers(context, 504),
+            Event::Attempt { context, end } => self.attempt(context, end),
         }
     }
 

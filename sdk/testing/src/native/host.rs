@@ -10,7 +10,7 @@ use tidegate_sdk_sys::{
 use crate::fields::text;
 use crate::grpc::Ended;
 use crate::native::state::{CallKind, Local, Metric, NewCall, ROOT, Setup, State, Tick, Way, find};
-use crate::native::{properties, redis};
+use crate::native::{faults, properties, redis};
 use crate::observed::LogLine;
 use crate::split::random;
 
@@ -502,6 +502,20 @@ impl Host for World {
             }
             b"tidegate.redis" if state.tidegate => return redis::ask(&mut state, argument),
             b"clear_route_cache" => {}
+            b"tidegate.select_backend" if state.tidegate => {
+                // The rule has one backend, and it is chosen when the request goes on.
+                let is_open = state.stream().is_some_and(|it| !it.request.forwarded);
+                let first_or_last = matches!(argument, [1, 0 | 1, 0, 0, 0, 0]);
+                if !is_open || !first_or_last {
+                    return Err(Status::BAD_ARGUMENT);
+                }
+            }
+            b"tidegate.fail_attempt" if state.tidegate => {
+                let (fault, attempts) = faults::read(argument).ok_or(Status::BAD_ARGUMENT)?;
+                let stream = state.stream().filter(|it| !it.request.forwarded);
+                stream.ok_or(Status::BAD_ARGUMENT)?.fault =
+                    (attempts > 0).then_some((fault, attempts));
+            }
             _ => return Err(Status::NOT_FOUND),
         }
         Ok(Vec::new())

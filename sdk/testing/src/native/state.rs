@@ -134,6 +134,19 @@ pub(super) struct Stream {
     pub(super) properties: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The exchange is over, and the filter looks back.
     pub(super) over: bool,
+    /// What the filter wants of the next attempts, and of how many.
+    pub(super) fault: Option<(Fault, u32)>,
+    /// The attempt has not begun, because the filter wants it late.
+    pub(super) delayed: bool,
+}
+
+/// What an attempt comes to.
+#[derive(Clone)]
+pub(super) struct Fault {
+    /// The status of HTTP, and that of gRPC, of an attempt that fails.
+    pub(super) status: Option<(u16, Option<u32>)>,
+    /// Nanoseconds.
+    pub(super) delay: u64,
 }
 
 /// One direction of an exchange.
@@ -225,6 +238,8 @@ impl Stream {
             replied: false,
             properties: BTreeMap::new(),
             over: false,
+            fault: None,
+            delayed: false,
         }
     }
 
