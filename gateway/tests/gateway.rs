@@ -100,6 +100,8 @@ mod policies;
 mod process;
 #[path = "gateway/programs.rs"]
 mod programs;
+#[path = "gateway/rate_limits.rs"]
+mod rate_limits;
 #[path = "gateway/readme.rs"]
 mod readme;
 #[path = "gateway/redaction.rs"]
