@@ -222,7 +222,7 @@ impl<C, S> Cx<C, S> {
             .map_err(|status| Error::host("call a foreign function", status))
     }
 
-    fn focus(&self) {
+    pub(crate) fn focus(&self) {
         if let Some(stream) = &self.stream {
             stream.focus();
         }

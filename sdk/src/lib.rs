@@ -17,6 +17,7 @@
 //! knows nothing of the gateway. docs/filters.md is the guide.
 
 mod address;
+pub mod attempts;
 pub mod backend;
 pub mod body;
 pub mod cache;
@@ -38,6 +39,7 @@ pub mod redis;
 pub mod request;
 pub mod response;
 mod runtime;
+pub mod select;
 mod setup;
 pub mod shared;
 pub mod sse;

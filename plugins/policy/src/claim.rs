@@ -13,9 +13,23 @@ const PROPERTY: &str = "tidegate.auth.jwt";
 /// `realm.tenant`.
 #[must_use]
 pub fn claim_text<C, S>(cx: &Cx<C, S>, path: &str) -> Option<String> {
-    let token = cx.property_bytes(&[PROPERTY])?;
-    let token: Value = serde_json::from_slice(&token).ok()?;
-    text_of(find(token.get("claims")?, path)?)
+    text_of(find(token(cx)?.get("claims")?, path)?)
+}
+
+/// The same of a claim that may be a list: the texts in it.
+#[must_use]
+pub fn claim_texts<C, S>(cx: &Cx<C, S>, path: &str) -> Vec<String> {
+    let token = token(cx);
+    let claims = token.as_ref().and_then(|it| it.get("claims"));
+    match claims.and_then(|it| find(it, path)) {
+        Some(Value::Array(items)) => items.iter().filter_map(text_of).collect(),
+        Some(value) => text_of(value).into_iter().collect(),
+        None => Vec::new(),
+    }
+}
+
+fn token<C, S>(cx: &Cx<C, S>) -> Option<Value> {
+    serde_json::from_slice(&cx.property_bytes(&[PROPERTY])?).ok()
 }
 
 fn find<'v>(claims: &'v Value, path: &str) -> Option<&'v Value> {

@@ -2,6 +2,7 @@
 
 mod limit;
 mod redis;
+mod rls;
 
 use serde_json::Value;
 use tidegate_sdk::config::FilterConfig;
@@ -16,6 +17,7 @@ pub(crate) use limit::StoreConfig;
 pub(crate) use limit::WhenMissing;
 pub(crate) use redis::LeaseConfig;
 pub(crate) use redis::RedisConfig;
+pub(crate) use rls::RlsConfig;
 
 /// How many requests pass.
 #[derive(FilterConfig, Debug)]

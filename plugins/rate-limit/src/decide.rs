@@ -5,11 +5,15 @@ use tidegate_sdk::prelude::*;
 use tidegate_sdk::warn;
 
 use crate::config::FailureMode;
+use crate::config::StoreConfig;
 use crate::cost;
+use crate::descriptor;
 use crate::headers;
 use crate::key::Key;
+use crate::said::Said;
 use crate::state::Context;
 use crate::state::Group;
+use crate::store::Answer;
 use crate::store::AnyStore;
 use crate::store::Ask;
 use crate::store::Standing;
@@ -36,6 +40,7 @@ pub(crate) struct Kept<'c> {
     pub(crate) store: &'c AnyStore,
     pub(crate) asks: Vec<Ask<'c>>,
     pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) said: Said,
 }
 
 /// Asks, until one refuses.
@@ -84,6 +89,10 @@ fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool) -> Vec<Ask
             limit,
             index: *index,
             key: Key::of(limit, req, cx)?,
+            entries: match limit.store {
+                StoreConfig::Rls(_) => descriptor::of(limit, req, cx)?,
+                StoreConfig::Local | StoreConfig::Redis(_) => Vec::new(),
+            },
             cost: cost::beforehand(limit, req),
         })
     };
@@ -93,8 +102,8 @@ fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool) -> Vec<Ask
 impl<'c> Decision<'c> {
     /// Asks one store; whether the request may go on.
     async fn ask(&mut self, group: &'c Group, asks: Vec<Ask<'c>>, cx: &'c Context) -> bool {
-        match group.store.take(cx, &asks).await {
-            Ok(verdicts) => self.keep(&group.store, asks, verdicts, cx),
+        match group.store.ask(cx, &asks).await {
+            Ok(answer) => self.keep(&group.store, asks, answer, cx),
             Err(why) => {
                 group.say_unavailable(cx, &why);
                 self.without(asks, cx).await
@@ -118,8 +127,8 @@ impl<'c> Decision<'c> {
         if self.is_closed || by_ourselves.is_empty() {
             return !self.is_closed;
         }
-        match cx.state.local.take(cx, &by_ourselves).await {
-            Ok(verdicts) => self.keep(&cx.state.local, by_ourselves, verdicts, cx),
+        match cx.state.local.ask(cx, &by_ourselves).await {
+            Ok(answer) => self.keep(&cx.state.local, by_ourselves, answer, cx),
             Err(why) => {
                 // Nobody counts any more: safe is to refuse.
                 warn!("no limits can be kept", why = why.0);
@@ -133,9 +142,10 @@ impl<'c> Decision<'c> {
         &mut self,
         store: &'c AnyStore,
         asks: Vec<Ask<'c>>,
-        verdicts: Vec<Verdict>,
+        answer: Answer,
         cx: &Context,
     ) -> bool {
+        let Answer { verdicts, said } = answer;
         let all = verdicts.iter().all(|it| it.admitted);
         for (ask, verdict) in asks.iter().zip(&verdicts) {
             let counters = cx.state.counters.get(ask.index);
@@ -149,6 +159,7 @@ impl<'c> Decision<'c> {
             store,
             asks,
             verdicts,
+            said,
         });
         all
     }
@@ -180,8 +191,19 @@ impl<'c> Decision<'c> {
         for (name, value) in headers::fields(self, cx.config.headers) {
             deny = deny.header(name, &value);
         }
+        // The store that refused was asked last.
+        if let Some(kept) = self.kept.last() {
+            deny = kept.said.refuse(deny);
+        }
         let refusal = Refusal::new(deny, "rate_limited");
         Some(refusal.specifics(first.limit.name.clone()))
+    }
+
+    /// Puts what services say into the request.
+    pub(crate) fn tell_backend(&self, req: &mut Request) {
+        for kept in &self.kept {
+            kept.said.tell_backend(req);
+        }
     }
 
     /// What each limit said.

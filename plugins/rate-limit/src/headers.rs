@@ -12,7 +12,10 @@ use crate::store::Standing;
 pub(crate) fn fields(decision: &Decision<'_>, style: HeaderStyle) -> Vec<(&'static str, String)> {
     let told = decision.verdicts();
     let told: Vec<(&str, Standing)> = told
-        .filter_map(|(ask, verdict)| Some((&*ask.limit.name, verdict.standing?)))
+        .filter_map(|(ask, verdict)| {
+            let name = verdict.name.as_ref().unwrap_or(&ask.limit.name);
+            Some((name.as_str(), verdict.standing?))
+        })
         .collect();
     let mut fields = Vec::new();
     if told.is_empty() {
@@ -32,6 +35,9 @@ pub(crate) fn fields(decision: &Decision<'_>, style: HeaderStyle) -> Vec<(&'stat
 pub(crate) fn tell(decision: &Decision<'_>, res: &mut Response, cx: &Context) -> Result<()> {
     for (name, value) in fields(decision, cx.config.headers) {
         res.headers_mut().set(name, value)?;
+    }
+    for kept in &decision.kept {
+        kept.said.tell_client(res);
     }
     Ok(())
 }

@@ -86,7 +86,7 @@ impl Key {
 }
 
 /// What a request has for a part.
-fn part_of(part: &Part, req: &Request, cx: &Context) -> Option<Vec<u8>> {
+pub(crate) fn part_of(part: &Part, req: &Request, cx: &Context) -> Option<Vec<u8>> {
     match part {
         Part::ClientIp => req.client_ip().map(|it| of_client(it).into_bytes()),
         Part::Path => Some(req.path().into_bytes()),

@@ -21,7 +21,7 @@ pub(crate) const DECISIONS: Decisions = decisions!("rate_limit");
 #[derive(Debug)]
 pub struct State {
     /// Each with the indexes of its limits: what is asked at once. The local one comes first, because it
-    /// costs least and can give back for certain.
+    /// costs least and can give back for certain; rate limit services come last, because they cannot.
     pub(crate) groups: Vec<Group>,
     /// What counts while a store does not answer.
     pub(crate) local: AnyStore,
@@ -67,7 +67,11 @@ pub(crate) async fn prepare(cx: &Cx<Config>) -> Result<State> {
             kinds.push(&limit.store);
         }
     }
-    kinds.sort_by_key(|it| **it != StoreConfig::Local);
+    kinds.sort_by_key(|it| match it {
+        StoreConfig::Local => 0,
+        StoreConfig::Redis(_) => 1,
+        StoreConfig::Rls(_) => 2,
+    });
     let group = |kind: &StoreConfig| {
         let has = |index: &usize| limits.get(*index).is_some_and(|it| it.store == *kind);
         Group {

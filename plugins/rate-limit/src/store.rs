@@ -5,16 +5,20 @@
 
 mod local;
 mod redis;
+mod rls;
 
 use tidegate_sdk::limit::Rate;
 use tidegate_sdk::prelude::*;
 
 use crate::config::Limit;
 use crate::config::StoreConfig;
+use crate::descriptor::Entry;
 use crate::key::Key;
+use crate::said::Said;
 use crate::state::Context;
 use local::Local;
 use redis::Redis;
+use rls::Rls;
 
 /// One limit that is asked for one requester.
 #[derive(Debug, Clone)]
@@ -25,15 +29,19 @@ pub(crate) struct Ask<'c> {
     pub(crate) index: usize,
     /// Whose it is.
     pub(crate) key: Key,
+    /// What it is to a rate limit service; empty for other stores.
+    pub(crate) entries: Vec<Entry>,
     /// How much is asked for.
     pub(crate) cost: u64,
 }
 
 /// What a limit says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Verdict {
     /// Whether it admits what was asked for. Nothing was taken from any unless all do.
     pub(crate) admitted: bool,
+    /// What its store calls it, if that is not the name in the configuration.
+    pub(crate) name: Option<String>,
     /// How far it is used up, for the headers; `None` if the store does not tell.
     pub(crate) standing: Option<Standing>,
 }
@@ -49,6 +57,14 @@ pub(crate) struct Standing {
     pub(crate) wait: Option<Duration>,
     /// How long until it is full again, if nobody asks.
     pub(crate) full: Duration,
+}
+
+/// What a store answers.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// In the order of the asks.
+    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) said: Said,
 }
 
 /// A store did not answer: why, for the log.
@@ -75,6 +91,7 @@ pub(crate) trait Store {
 #[derive(Debug)]
 pub(crate) enum AnyStore {
     Local(Local),
+    Rls(Rls),
     Redis(Redis),
 }
 
@@ -83,8 +100,20 @@ impl AnyStore {
     pub(crate) fn of(config: &StoreConfig) -> Self {
         match config {
             StoreConfig::Local => Self::Local(Local::default()),
+            StoreConfig::Rls(config) => Self::Rls(Rls::new(config.clone())),
             StoreConfig::Redis(config) => Self::Redis(Redis::new(config)),
         }
+    }
+
+    /// [`take`](Store::take), with what the store says beside its verdicts.
+    pub(crate) async fn ask(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<Answer> {
+        if let Self::Rls(store) = self {
+            return store.ask(cx, asks).await;
+        }
+        Ok(Answer {
+            verdicts: self.take(cx, asks).await?,
+            said: Said::default(),
+        })
     }
 }
 
@@ -92,6 +121,7 @@ impl Store for AnyStore {
     async fn take(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<Vec<Verdict>> {
         match self {
             Self::Local(store) => store.take(cx, asks).await,
+            Self::Rls(store) => Ok(store.ask(cx, asks).await?.verdicts),
             Self::Redis(store) => store.take(cx, asks).await,
         }
     }
@@ -99,6 +129,10 @@ impl Store for AnyStore {
     async fn charge(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()> {
         match self {
             Self::Local(store) => store.charge(cx, asks).await,
+            Self::Rls(store) => {
+                store.charge(cx, asks);
+                Ok(())
+            }
             Self::Redis(store) => store.charge(cx, asks).await,
         }
     }
@@ -106,6 +140,8 @@ impl Store for AnyStore {
     async fn refund(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()> {
         match self {
             Self::Local(store) => store.refund(cx, asks).await,
+            // The protocol has no way that all services know.
+            Self::Rls(_) => Ok(()),
             Self::Redis(store) => store.refund(cx, asks).await,
         }
     }

@@ -17,6 +17,9 @@ mod redis;
 #[path = "rate_limit/told.rs"]
 mod told;
 
+#[path = "rate_limit/rls.rs"]
+mod rls;
+
 use rate_limit::rate_limit;
 use serde_json::Value;
 use tidegate_sdk::prelude::*;

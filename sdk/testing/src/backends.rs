@@ -16,6 +16,8 @@ pub(crate) type Server = Box<dyn FnMut(&[u8]) -> Option<Vec<u8>> + Send>;
 /// A backend that filters call.
 pub(crate) enum Backend {
     Answers(Handler),
+    /// The same over HTTP/2, for gRPC.
+    AnswersGrpc(Handler),
     /// A Redis server.
     Redis(redis::Handler),
     /// Nothing listens.
@@ -26,8 +28,20 @@ pub(crate) enum Backend {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listens {
     Http,
+    Grpc,
     Redis,
     Nothing,
+}
+
+impl Backend {
+    const fn listens(&self) -> Listens {
+        match self {
+            Self::Answers(_) => Listens::Http,
+            Self::AnswersGrpc(_) => Listens::Grpc,
+            Self::Redis(_) => Listens::Redis,
+            Self::Down => Listens::Nothing,
+        }
+    }
 }
 
 /// All of them.
@@ -122,15 +136,16 @@ impl Backends {
         self.with(|table| {
             let named = table.named.iter();
             named
-                .map(|(name, backend)| {
-                    let listens = match backend {
-                        Backend::Answers(_) => Listens::Http,
-                        Backend::Redis(_) => Listens::Redis,
-                        Backend::Down => Listens::Nothing,
-                    };
-                    (name.clone(), listens)
-                })
+                .map(|(name, it)| (name.clone(), it.listens()))
                 .collect()
+        })
+    }
+
+    /// What listens at a backend.
+    pub(crate) fn listens(&self, name: &str) -> Listens {
+        self.with(|table| {
+            let backend = table.named.get(name);
+            backend.map_or(Listens::Nothing, Backend::listens)
         })
     }
 
@@ -138,6 +153,11 @@ impl Backends {
     pub(crate) fn call(&self, name: &str, request: &Received) -> Option<Reply> {
         self.with(|table| match table.named.get_mut(name)? {
             Backend::Answers(handler) => Some(handler(request)),
+            Backend::AnswersGrpc(handler) => {
+                let mut reply = handler(request);
+                reply.body = table.split.cut(&reply.body);
+                Some(reply)
+            }
             Backend::Redis(_) | Backend::Down => None,
         })
     }
@@ -146,7 +166,7 @@ impl Backends {
     pub(crate) fn command(&self, name: &str, command: &RedisCommand) -> Option<RedisReply> {
         self.with(|table| match table.named.get_mut(name)? {
             Backend::Redis(handler) => Some(handler(command)),
-            Backend::Answers(_) | Backend::Down => None,
+            Backend::Answers(_) | Backend::AnswersGrpc(_) | Backend::Down => None,
         })
     }
 

@@ -26,6 +26,7 @@ mod builder;
 mod driver;
 mod exchange;
 mod fields;
+mod grpc;
 mod harness;
 mod live;
 mod mode;

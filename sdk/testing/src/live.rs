@@ -4,6 +4,7 @@ mod admin;
 mod client;
 mod clock;
 mod envoy;
+mod grpc;
 mod http1;
 mod program;
 mod redis;

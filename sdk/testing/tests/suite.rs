@@ -9,6 +9,7 @@ mod suite {
     mod commands;
     mod connections;
     mod corners;
+    mod grpc;
     mod headers;
     mod reports;
     mod setups;

@@ -8,9 +8,19 @@ use tidegate_sdk::limit::Rate;
 use tidegate_sdk::prelude::*;
 
 use super::redis::RedisConfig;
+use super::rls::DescriptorKey;
+use super::rls::RlsConfig;
+use super::rls::descriptor_keys;
 
 /// A burst must be full again within so long: 366 days.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// What nobody is asked for: it admits nothing.
+const NOTHING: Rate = Rate {
+    requests: 0,
+    window: Duration::ZERO,
+    burst: 0,
+};
 
 /// A limit.
 #[derive(FilterConfig, Debug)]
@@ -26,12 +36,17 @@ pub(crate) struct Fields {
     /// What becomes of requests that do not have a part of the key.
     #[config(default = "skip")]
     when_missing: WhenMissing,
-    /// How many requests are admitted in a window.
+    /// What the parts of the key are called in the descriptors of `rls`, in the order of the key. Without
+    /// it, what Envoy's actions call them.
+    #[config(min_len = 1, max_len = 8)]
+    descriptor_keys: Option<Vec<DescriptorKey>>,
+    /// How many requests are admitted in a window. With `rls` the service knows, and what is said here
+    /// counts while it does not answer.
     #[config(min = 1, max = 1_000_000_000)]
-    requests: u64,
+    requests: Option<u64>,
     /// How long a window is.
     #[config(min = "1ms", max = "8784h")]
-    window: Duration,
+    window: Option<Duration>,
     /// How many are admitted at once, before the limit is felt. Without it, as many as `requests`.
     #[config(min = 1, max = 1_000_000_000)]
     burst: Option<u64>,
@@ -103,6 +118,9 @@ pub(crate) enum StoreConfig {
     Local,
     /// In a Redis server, for all gateways that use it together.
     Redis(RedisConfig),
+    /// In a service that speaks the protocol of Envoy's rate limit service, whose configuration says how
+    /// much is admitted.
+    Rls(RlsConfig),
 }
 
 /// What happens while a store does not answer.
@@ -123,7 +141,10 @@ pub(crate) struct Limit {
     /// The name in metrics.
     pub(crate) metric: String,
     pub(crate) key: Vec<Part>,
+    /// The names of the parts in descriptors; empty if the store takes none.
+    pub(crate) descriptor_keys: Vec<String>,
     pub(crate) when_missing: WhenMissing,
+    /// What it admits; [`NOTHING`] if only a service knows, which is never replaced then.
     pub(crate) rate: Rate,
     pub(crate) cost: u64,
     pub(crate) cost_from: Option<CostFrom>,
@@ -135,18 +156,45 @@ pub(crate) struct Limit {
 impl Fields {
     /// Makes it ready.
     pub(crate) fn limit(self) -> std::result::Result<Limit, Problem> {
-        let burst = self.burst.unwrap_or(self.requests);
-        let rate = Rate {
-            requests: self.requests,
-            window: self.window,
-            burst,
+        let rate = self.rate()?;
+        let names = self.descriptor_keys.as_deref();
+        let descriptor_keys = descriptor_keys(&self.store, &self.key, names)?;
+        let name = self.name.unwrap_or_else(|| usual_name(&self.key, rate));
+        Ok(Limit {
+            metric: name.replace('-', "_"),
+            name,
+            key: self.key,
+            descriptor_keys,
+            when_missing: self.when_missing,
+            rate: rate.unwrap_or(NOTHING),
+            cost: self.cost,
+            cost_from: self.cost_from,
+            store: self.store,
+            failure_mode: self.failure_mode,
+            dry_run: self.dry_run,
+        })
+    }
+
+    /// What it admits; `None` if only a service knows.
+    fn rate(&self) -> std::result::Result<Option<Rate>, Problem> {
+        let (requests, window) = match (self.requests, self.window) {
+            (Some(requests), Some(window)) => (requests, window),
+            (None, None) if self.is_the_services() => return Ok(None),
+            (None, None) if matches!(self.store, StoreConfig::Rls(_)) => {
+                let message = "local needs `requests` and `window`, to count by while the service does not \
+                               answer: say them, or choose open or closed";
+                return Err(Problem::new(message).under("failureMode"));
+            }
+            (None, _) => return Err(Problem::new("is missing").under("requests")),
+            (_, None) => return Err(Problem::new("is missing").under("window")),
         };
-        let window = self.window.as_nanos();
-        if window < 10 * u128::from(self.requests) {
+        let burst = self.burst.unwrap_or(requests);
+        let nanos = window.as_nanos();
+        if nanos < 10 * u128::from(requests) {
             let message = "more than 100 million a second cannot be told apart";
             return Err(Problem::new(message).under("requests"));
         }
-        if window * u128::from(burst) / u128::from(self.requests) > LONGEST.as_nanos() {
+        if nanos * u128::from(burst) / u128::from(requests) > LONGEST.as_nanos() {
             let message = "this many take longer than 8784h to be admitted again";
             return Err(Problem::new(message).under("burst"));
         }
@@ -156,24 +204,21 @@ impl Fields {
             );
             return Err(Problem::new(message).under("cost"));
         }
-        let name = self.name.unwrap_or_else(|| usual_name(&self.key, rate));
-        Ok(Limit {
-            metric: name.replace('-', "_"),
-            name,
-            key: self.key,
-            when_missing: self.when_missing,
-            rate,
-            cost: self.cost,
-            cost_from: self.cost_from,
-            store: self.store,
-            failure_mode: self.failure_mode,
-            dry_run: self.dry_run,
-        })
+        Ok(Some(Rate {
+            requests,
+            window,
+            burst,
+        }))
+    }
+
+    /// Whether this gateway never counts for itself.
+    fn is_the_services(&self) -> bool {
+        matches!(self.store, StoreConfig::Rls(_)) && self.failure_mode != FailureMode::Local
     }
 }
 
 /// What a limit is called that has no name: its key and its window.
-fn usual_name(key: &[Part], rate: Rate) -> String {
+fn usual_name(key: &[Part], rate: Option<Rate>) -> String {
     let mut name = String::new();
     for part in key {
         name.push_str(match part {
@@ -195,7 +240,10 @@ fn usual_name(key: &[Part], rate: Rate) -> String {
         false => '-',
     };
     let mut name: String = name.chars().map(plain).collect();
-    name.push_str(&window_text(rate.window));
+    match rate {
+        Some(rate) => name.push_str(&window_text(rate.window)),
+        None => name.truncate(name.len().saturating_sub(1)),
+    }
     name
 }
 
@@ -243,7 +291,7 @@ mod tests {
                 window: Duration::from_millis(millis),
                 burst: 1,
             };
-            assert_eq!(usual_name(&key, rate), name);
+            assert_eq!(usual_name(&key, Some(rate)), name);
         }
     }
 }

@@ -57,6 +57,7 @@ impl Ask<'_> {
     fn verdict(&self, taken: Taken) -> Verdict {
         Verdict {
             admitted: taken.admitted,
+            name: None,
             standing: Some(Standing {
                 rate: self.limit.rate,
                 remaining: taken.remaining,

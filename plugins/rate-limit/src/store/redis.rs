@@ -90,6 +90,7 @@ impl Store for Redis {
 fn verdict(ask: &Ask<'_>, granted: Option<Granted>) -> Verdict {
     Verdict {
         admitted: granted.is_none_or(|it| it.admitted),
+        name: None,
         standing: granted.map(|granted| Standing {
             rate: ask.limit.rate,
             remaining: granted.remaining,

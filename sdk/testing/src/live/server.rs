@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::backends::{Backends, Listens};
 use crate::fields::Fields;
 use crate::live::clock::Clock;
+use crate::live::grpc;
 use crate::live::http1::{self, Framing};
 use crate::live::redis;
 use crate::observed::Seen;
@@ -19,6 +20,15 @@ pub(super) struct Servers {
     pub(super) backends: Backends,
     pub(super) seen: Seen,
     pub(super) clock: Clock,
+}
+
+/// Where a backend is.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) address: SocketAddr,
+    /// It is spoken to over HTTP/2.
+    pub(super) is_grpc: bool,
 }
 
 /// Which backend.
@@ -35,18 +45,23 @@ impl Servers {
     }
 
     /// Serves every other backend; where nothing is to listen, nothing does.
-    pub(super) fn others(&self) -> io::Result<Vec<(String, SocketAddr)>> {
-        let mut addresses = Vec::new();
+    pub(super) fn others(&self) -> io::Result<Vec<Place>> {
+        let mut places = Vec::new();
         for (name, listens) in self.backends.names() {
             let address = match listens {
                 Listens::Http => self.serve(Which::Named(name.clone()))?,
+                Listens::Grpc => grpc::serve(self, &name)?,
                 Listens::Redis => redis::serve(self, &name)?,
                 // A port that was free a moment ago.
                 Listens::Nothing => TcpListener::bind("127.0.0.1:0")?.local_addr()?,
             };
-            addresses.push((name, address));
+            places.push(Place {
+                name,
+                address,
+                is_grpc: listens == Listens::Grpc,
+            });
         }
-        Ok(addresses)
+        Ok(places)
     }
 
     fn serve(&self, which: Which) -> io::Result<SocketAddr> {
@@ -67,9 +82,14 @@ impl Servers {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.answer(stream, which)));
         stream.shutdown(Shutdown::Both).ok();
         if let Err(panic) = outcome {
-            let why = format!("a backend of the test panicked: {}", message(&*panic));
-            self.seen.with(|seen| seen.broken = Some(why));
+            self.broken(&*panic);
         }
+    }
+
+    /// A closure of the test has panicked.
+    pub(super) fn broken(&self, panic: &(dyn Any + Send)) {
+        let why = format!("a backend of the test panicked: {}", message(panic));
+        self.seen.with(|seen| seen.broken = Some(why));
     }
 
     fn answer(&self, stream: &TcpStream, which: &Which) -> io::Result<()> {
