@@ -334,6 +334,41 @@ fn on_hosts_without_redis_the_failure_mode_decides() {
     }
 }
 
+#[test]
+fn servers_share_the_keys_and_a_refusal_takes_from_none_of_them() {
+    if no_redis() {
+        return;
+    }
+    let (one, other) = (Server::default(), Server::default());
+    let store = json!({"backend": "redis", "shards": ["more"], "timeout": "2s", "slots": 2});
+    let narrow =
+        json!({"name": "user", "key": [{"header": "x-user"}], "requests": 2, "window": "8000h"});
+    let wide = json!({"name": "all", "requests": 30, "window": "8000h"});
+    let mut h = gateway(&one, &store, &[narrow, wide])
+        .redis("more", move |command| other.command(command))
+        .start();
+    let mut admitted = 0;
+    for user in 0..20 {
+        for _ in 0..3 {
+            admitted += usize::from(status(&mut h, &user.to_string()) == 200);
+        }
+    }
+    assert_eq!(admitted, 30);
+    for server in ["redis", "more"] {
+        let commands = h.commands(server);
+        let takes = commands
+            .iter()
+            .filter(|it| it.words().iter().any(|word| word == b"take"));
+        assert!(takes.count() > 5, "{server}");
+    }
+    let both = [h.commands("redis"), h.commands("more")].concat();
+    let slots: std::collections::BTreeSet<String> = both
+        .iter()
+        .filter_map(|it| Some(it.text(3).split_once('}')?.0.to_owned()))
+        .collect();
+    assert_eq!(slots.len(), 4, "{slots:?}");
+}
+
 /// How many three gateways admit together of far too many requests in ten seconds.
 pub(crate) fn admitted_by_three(store: &Value, requests: u64, burst: u64) -> u64 {
     let server = Server::default();
