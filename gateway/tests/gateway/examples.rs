@@ -30,7 +30,7 @@ use crate::process::finish;
 use crate::process::tidegate;
 
 /// Those that are run here, each by the test of its name.
-const EXAMPLES: [&str; 12] = [
+const EXAMPLES: [&str; 13] = [
     "ab-header",
     "auth",
     "canary",
@@ -38,6 +38,7 @@ const EXAMPLES: [&str; 12] = [
     "https",
     "mirror",
     "quickstart",
+    "rate-limits",
     "rewrite-redirect",
     "sni-passthrough",
     "staged-rollout",
@@ -344,6 +345,39 @@ fn auth() {
     };
     assert_eq!(of("x-user"), ["ada", "grace", "root"]);
     assert_eq!(of("x-consumer"), ["root", "root", "mobile-app"]);
+}
+
+#[test]
+fn rate_limits() {
+    let apples = Origin::answers(200, "apples");
+    let files = copy("rate-limits", &[(9001, apples.address())]);
+    let gateway = Running::start(&files, &[]);
+    let address = gateway.address().expect("it listens");
+    for (path, fields, expected) in [
+        ("/export", "x-user: ada", 200),
+        ("/export", "x-user: ada", 429),
+        ("/export", "x-user: grace", 200),
+        ("/export", "x-nobody: 1", 200),
+        ("/export", "x-nobody: 2", 429),
+        ("/search", "x-user: ada\r\nx-cost: 7", 200),
+        ("/search", "x-user: ada\r\nx-cost: 4", 429),
+        ("/search", "x-user: ada\r\nx-cost: 3", 200),
+        ("/search", "x-user: ada", 429),
+        ("/search", "x-user: grace", 200),
+    ] {
+        let fields = format!("Host: {address}\r\n{fields}\r\n");
+        let answer = ask(address, &format!("GET {path}"), &fields);
+        assert_eq!(answer.status(), expected, "{path} {fields}");
+        assert_eq!(answer.field("retry-after").is_some(), expected == 429);
+        assert!(answer.field("ratelimit").is_some(), "{path} {fields}");
+    }
+    let answer = ask(
+        address,
+        "GET /export",
+        &format!("Host: {address}\r\nx-user: zoe\r\n"),
+    );
+    let policy = "\"exports\";q=1;w=60";
+    assert_eq!(answer.field("ratelimit-policy"), Some(policy));
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod compression;
 mod filter_state;
 mod limit;
+mod redis;
 mod select;
 mod setup;
 mod signature;
@@ -65,6 +66,7 @@ enum Function {
     Sign,
     Inject,
     Limit,
+    Redis,
     SelectBackend,
     SetupPending,
     SetupDone,
@@ -82,6 +84,7 @@ pub const FOREIGN_FUNCTIONS: &[&str] = &[
     "set_envoy_filter_state",
     "sign",
     "tidegate.limit",
+    "tidegate.redis",
     "tidegate.select_backend",
     "tidegate.setup_done",
     "tidegate.setup_pending",
@@ -102,6 +105,7 @@ fn named(name: &[u8]) -> Option<Function> {
         b"sign" => Function::Sign,
         b"inject_encoded_data_to_filter_chain_on_header" => Function::Inject,
         b"tidegate.limit" => Function::Limit,
+        b"tidegate.redis" => Function::Redis,
         b"tidegate.select_backend" => Function::SelectBackend,
         b"tidegate.setup_pending" => Function::SetupPending,
         b"tidegate.setup_done" => Function::SetupDone,
@@ -154,6 +158,7 @@ fn run(
         Function::Sign => signature::sign(guest, args, result),
         Function::Inject => super::higress::inject_on_header(guest, args),
         Function::Limit => limit::ask(guest, args, result),
+        Function::Redis => redis::call(guest, args, result),
         Function::SelectBackend => select::select(guest, args),
         Function::SetupPending => setup::pending(guest),
         Function::SetupDone => setup::done(guest, args),

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tidegate_host_abi::{
-    BackendChoice, BodyBuffer, ContextId, Crypto, Edited, Field, GuestLog, GuestMetrics, HeaderEdit,
-    Injected, LocalResponse, LogLevel, MapKind, Property, PropertyValue, Selected, Services,
-    SharedStore, Side, StreamHost, StreamKind, Streams, UpstreamHost,
+    BackendChoice, BodyBuffer, ContextId, Crypto, Edited, Field, GuestLog, GuestMetrics,
+    HeaderEdit, Injected, LocalResponse, LogLevel, MapKind, Property, PropertyValue, Selected,
+    Services, SharedStore, Side, StreamHost, StreamKind, Streams, UpstreamHost,
 };
 
 /// Streams by context.
