@@ -8,6 +8,7 @@
 //! call.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -125,6 +126,12 @@ pub trait StreamHost {
         Selected::Unavailable
     }
 
+    /// Decides what so many of the next attempts towards the backend come to, in the place of what was
+    /// decided before; 0 attempts are as always. False if the request has left, or never does.
+    fn fail_attempts(&mut self, _fault: AttemptFault, _attempts: u32) -> bool {
+        false
+    }
+
     /// Queues bytes for what comes after this filter on the way of the response (Higress's
     /// `proxy_inject_encoded_data_to_filter_chain`); with `end` they are its last.
     fn inject_response(&mut self, _data: Bytes, _end: bool) -> Injected {
@@ -172,6 +179,28 @@ pub enum Selected {
     Unknown,
     /// No rule has the request, or its backend is chosen already.
     Unavailable,
+}
+
+/// What an attempt towards the backend comes to because a filter wants it so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptFault {
+    /// How it fails, without any endpoint being asked; `None`: it does not.
+    pub outage: Option<Outage>,
+    /// How long it takes before that.
+    pub delay: Duration,
+}
+
+/// How an attempt fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// The backend answers with this HTTP status, 200 to 599.
+    Http(u16),
+    /// The backend answers with this gRPC status, 0 to 16.
+    Grpc(u8),
+    /// The backend resets the connection before it answers.
+    Reset,
+    /// No connection can be opened.
+    Unreachable,
 }
 
 /// What came of data for a response.

@@ -17,6 +17,7 @@
 //! knows nothing of the gateway. docs/filters.md is the guide.
 
 mod address;
+pub mod attempts;
 pub mod backend;
 pub mod body;
 pub mod cache;

@@ -30,10 +30,11 @@ use crate::process::finish;
 use crate::process::tidegate;
 
 /// Those that are run here, each by the test of its name.
-const EXAMPLES: [&str; 13] = [
+const EXAMPLES: [&str; 14] = [
     "ab-header",
     "auth",
     "canary",
+    "chaos",
     "grpc",
     "https",
     "mirror",
@@ -283,6 +284,34 @@ fn staged_rollout() {
     let versions = requests.iter().flat_map(|it| it.values("x-version"));
     assert!(versions.clone().count() > 100);
     assert!(versions.clone().all(|it| it == "canary"));
+}
+
+#[test]
+fn chaos() {
+    let shop = Origin::answers(200, "shop");
+    let files = copy("chaos", &[(9001, shop.address())]);
+    let gateway = Running::start(&files, &[]);
+    let mut seen = std::collections::BTreeSet::new();
+    // Chance alone does not keep one of them away for so long.
+    for _ in 0..200 {
+        seen.insert(get(&gateway, "/recommendations", "").status());
+        if seen.len() == 2 {
+            break;
+        }
+    }
+    assert_eq!(Vec::from_iter(seen), [200, 503]);
+
+    let asked = |fields: &str| {
+        let fields = format!("x-chaos-key: drill-2026\r\n{fields}");
+        get(&gateway, "/", &fields).status()
+    };
+    assert_eq!(asked(""), 200);
+    assert_eq!(asked("x-envoy-fault-abort-request: 418\r\n"), 418);
+    assert_eq!(asked("x-envoy-fault-delay-request: 5000\r\n"), 504);
+    let stranger = get(&gateway, "/", "x-envoy-fault-abort-request: 418\r\n");
+    assert_eq!(stranger.status(), 200);
+    let late = "tidegate_request_flags_total{flag=\"request_timeout\"}";
+    assert_eq!(gateway.metric(late), Some(1.0));
 }
 
 #[test]

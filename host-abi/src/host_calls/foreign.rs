@@ -4,6 +4,7 @@
 //! `expr_create`, `expr_evaluate` and `expr_delete` are among those, because there is no CEL here.
 
 mod compression;
+mod fail_attempt;
 mod filter_state;
 mod limit;
 mod redis;
@@ -68,6 +69,7 @@ enum Function {
     Limit,
     Redis,
     SelectBackend,
+    FailAttempt,
     SetupPending,
     SetupDone,
     Verify,
@@ -83,6 +85,7 @@ pub const FOREIGN_FUNCTIONS: &[&str] = &[
     "inject_encoded_data_to_filter_chain_on_header",
     "set_envoy_filter_state",
     "sign",
+    "tidegate.fail_attempt",
     "tidegate.limit",
     "tidegate.redis",
     "tidegate.select_backend",
@@ -104,6 +107,7 @@ fn named(name: &[u8]) -> Option<Function> {
         b"verify_signature" => Function::VerifySignature,
         b"sign" => Function::Sign,
         b"inject_encoded_data_to_filter_chain_on_header" => Function::Inject,
+        b"tidegate.fail_attempt" => Function::FailAttempt,
         b"tidegate.limit" => Function::Limit,
         b"tidegate.redis" => Function::Redis,
         b"tidegate.select_backend" => Function::SelectBackend,
@@ -157,6 +161,7 @@ fn run(
         Function::VerifySignature => signature::verify(guest, args, result),
         Function::Sign => signature::sign(guest, args, result),
         Function::Inject => super::higress::inject_on_header(guest, args),
+        Function::FailAttempt => fail_attempt::plan(guest, args),
         Function::Limit => limit::ask(guest, args, result),
         Function::Redis => redis::call(guest, args, result),
         Function::SelectBackend => select::select(guest, args),

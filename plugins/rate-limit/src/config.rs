@@ -1,6 +1,8 @@
 //! What the plugin is configured with, made ready for requests.
 
 mod limit;
+mod redis;
+mod rls;
 
 use serde_json::Value;
 use tidegate_sdk::config::FilterConfig;
@@ -11,9 +13,11 @@ pub(crate) use limit::CostFrom;
 pub(crate) use limit::FailureMode;
 pub(crate) use limit::Limit;
 pub(crate) use limit::Part;
-pub(crate) use limit::RlsConfig;
 pub(crate) use limit::StoreConfig;
 pub(crate) use limit::WhenMissing;
+pub(crate) use redis::LeaseConfig;
+pub(crate) use redis::RedisConfig;
+pub(crate) use rls::RlsConfig;
 
 /// How many requests pass.
 #[derive(FilterConfig, Debug)]

@@ -91,7 +91,7 @@ fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool) -> Vec<Ask
             key: Key::of(limit, req, cx)?,
             entries: match limit.store {
                 StoreConfig::Rls(_) => descriptor::of(limit, req, cx)?,
-                StoreConfig::Local => Vec::new(),
+                StoreConfig::Local | StoreConfig::Redis(_) => Vec::new(),
             },
             cost: cost::beforehand(limit, req),
         })

@@ -69,6 +69,7 @@ pub(crate) async fn prepare(cx: &Cx<Config>) -> Result<State> {
     }
     kinds.sort_by_key(|it| match it {
         StoreConfig::Local => 0,
+        StoreConfig::Redis(_) => 1,
         StoreConfig::Rls(_) => 2,
     });
     let group = |kind: &StoreConfig| {

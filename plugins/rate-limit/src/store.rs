@@ -4,6 +4,7 @@
 //! cannot answer says so within its own time-out; what happens then is not its business.
 
 mod local;
+mod redis;
 mod rls;
 
 use tidegate_sdk::limit::Rate;
@@ -16,6 +17,7 @@ use crate::key::Key;
 use crate::said::Said;
 use crate::state::Context;
 use local::Local;
+use redis::Redis;
 use rls::Rls;
 
 /// One limit that is asked for one requester.
@@ -90,6 +92,7 @@ pub(crate) trait Store {
 pub(crate) enum AnyStore {
     Local(Local),
     Rls(Rls),
+    Redis(Redis),
 }
 
 impl AnyStore {
@@ -98,6 +101,7 @@ impl AnyStore {
         match config {
             StoreConfig::Local => Self::Local(Local::default()),
             StoreConfig::Rls(config) => Self::Rls(Rls::new(config.clone())),
+            StoreConfig::Redis(config) => Self::Redis(Redis::new(config)),
         }
     }
 
@@ -118,6 +122,7 @@ impl Store for AnyStore {
         match self {
             Self::Local(store) => store.take(cx, asks).await,
             Self::Rls(store) => Ok(store.ask(cx, asks).await?.verdicts),
+            Self::Redis(store) => store.take(cx, asks).await,
         }
     }
 
@@ -128,6 +133,7 @@ impl Store for AnyStore {
                 store.charge(cx, asks);
                 Ok(())
             }
+            Self::Redis(store) => store.charge(cx, asks).await,
         }
     }
 
@@ -136,6 +142,7 @@ impl Store for AnyStore {
             Self::Local(store) => store.refund(cx, asks).await,
             // The protocol has no way that all services know.
             Self::Rls(_) => Ok(()),
+            Self::Redis(store) => store.refund(cx, asks).await,
         }
     }
 }

@@ -6,8 +6,14 @@
 mod costs;
 #[path = "rate_limit/keys.rs"]
 mod keys;
+#[path = "rate_limit/leases.rs"]
+mod leases;
 #[path = "rate_limit/mistakes.rs"]
 mod mistakes;
+#[path = "rate_limit/model.rs"]
+mod model;
+#[path = "rate_limit/redis.rs"]
+mod redis;
 #[path = "rate_limit/told.rs"]
 mod told;
 

@@ -16,10 +16,10 @@ pub(crate) type Server = Box<dyn FnMut(&[u8]) -> Option<Vec<u8>> + Send>;
 /// A backend that filters call.
 pub(crate) enum Backend {
     Answers(Handler),
-    /// A Redis server.
-    Redis(redis::Handler),
     /// The same over HTTP/2, for gRPC.
     AnswersGrpc(Handler),
+    /// A Redis server.
+    Redis(redis::Handler),
     /// Nothing listens.
     Down,
 }
@@ -28,9 +28,9 @@ pub(crate) enum Backend {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Listens {
     Http,
-    Redis,
     Grpc,
-    Nobody,
+    Redis,
+    Nothing,
 }
 
 impl Backend {
@@ -39,7 +39,7 @@ impl Backend {
             Self::Answers(_) => Listens::Http,
             Self::AnswersGrpc(_) => Listens::Grpc,
             Self::Redis(_) => Listens::Redis,
-            Self::Down => Listens::Nobody,
+            Self::Down => Listens::Nothing,
         }
     }
 }
@@ -145,7 +145,7 @@ impl Backends {
     pub(crate) fn listens(&self, name: &str) -> Listens {
         self.with(|table| {
             let backend = table.named.get(name);
-            backend.map_or(Listens::Nobody, Backend::listens)
+            backend.map_or(Listens::Nothing, Backend::listens)
         })
     }
 

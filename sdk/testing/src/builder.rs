@@ -106,17 +106,6 @@ impl Builder {
         self
     }
 
-    /// Adds a Redis server: a closure that gets each command. In Envoy filters cannot run any.
-    pub fn redis(
-        self,
-        name: &str,
-        answer: impl FnMut(&RedisCommand) -> RedisReply + Send + 'static,
-    ) -> Self {
-        let backend = Backend::Redis(Box::new(answer));
-        self.plan.backends.set(name, backend);
-        self
-    }
-
     /// Adds a backend that the filter can call over gRPC, with [`Reply::grpc`] and
     /// [`Reply::grpc_status`]; any other reply is one that a wrong server gives. `reset` and `cut` end
     /// the call's stream.
@@ -126,6 +115,17 @@ impl Builder {
         answer: impl FnMut(&Received) -> Reply + Send + 'static,
     ) -> Self {
         let backend = Backend::AnswersGrpc(Box::new(answer));
+        self.plan.backends.set(name, backend);
+        self
+    }
+
+    /// Adds a Redis server: a closure that gets each command. In Envoy filters cannot run any.
+    pub fn redis(
+        self,
+        name: &str,
+        answer: impl FnMut(&RedisCommand) -> RedisReply + Send + 'static,
+    ) -> Self {
+        let backend = Backend::Redis(Box::new(answer));
         self.plan.backends.set(name, backend);
         self
     }

@@ -6,6 +6,7 @@
 
 mod calls;
 mod end;
+mod faults;
 mod flow;
 mod grpc;
 mod host;
@@ -83,17 +84,19 @@ enum Event {
     AppAnswers { context: u32, reply: Reply },
     /// A call ends.
     CallEnds { token: u32, answer: CallAnswer },
+    /// A gRPC call ends.
+    GrpcEnds { token: u32, ended: Ended },
     /// A Redis command ends: with a reply, or a status that is not 0.
     CommandEnds {
         token: u32,
         answer: Result<Vec<u8>, u32>,
     },
-    /// A gRPC call ends.
-    GrpcEnds { token: u32, ended: Ended },
     /// A stream has been held for too long.
     PauseEnds { context: u32, way: Way, hold: u64 },
     /// An exchange has taken too long.
     TimeOut { context: u32 },
+    /// An attempt begins; `end` if the request has no body.
+    Attempt { context: u32, end: bool },
 }
 
 /// Starts a plugin.
@@ -142,8 +145,8 @@ fn initial(plan: &Plan, seen: &Seen) -> State {
         new_commands: Vec::new(),
         last_token: 0,
         answer: None,
-        redis_reply: Vec::new(),
         grpc_end: None,
+        redis_reply: Vec::new(),
         versions: u32::try_from(plan.shared.len()).unwrap_or(u32::MAX),
         shared: shared
             .map(|((key, value), version)| (key.clone().into_bytes(), (value.clone(), version)))
@@ -258,8 +261,8 @@ impl Native {
         match event {
             Event::AppAnswers { context, reply } => self.app_answers(context, reply),
             Event::CallEnds { token, answer } => self.call_ends(token, answer),
-            Event::CommandEnds { token, answer } => self.command_ends(token, answer),
             Event::GrpcEnds { token, ended } => self.grpc_ends(token, ended),
+            Event::CommandEnds { token, answer } => self.command_ends(token, answer),
             Event::PauseEnds { context, way, hold } => {
                 let overdue = self.world.state().streams.get(&context).is_some_and(|it| {
                     let side = it.side(way);
@@ -272,6 +275,7 @@ impl Native {
                 }
             }
             Event::TimeOut { context } => self.host_answers(context, 504),
+            Event::Attempt { context, end } => self.attempt(context, end),
         }
     }
 

@@ -4,6 +4,7 @@
 //! state and acted on by the driver after the callback.
 
 use bytes::Bytes;
+use tidegate_host_abi::AttemptFault;
 use tidegate_host_abi::BackendChoice;
 use tidegate_host_abi::BodyBuffer;
 use tidegate_host_abi::Edited;
@@ -21,6 +22,7 @@ use tidegate_host_abi::StreamKind;
 use tidegate_host_abi::UpstreamHost;
 
 use crate::exchange::local::LOCAL_RESPONSE;
+use crate::exchange::state::Faults;
 use crate::exchange::state::Local;
 use crate::exchange::state::Phase;
 use crate::exchange::state::State;
@@ -269,6 +271,14 @@ impl StreamHost for FilterView<'_> {
 
     fn select_backend(&mut self, choice: BackendChoice<'_>) -> Selected {
         hosts::select(self.state, choice)
+    }
+
+    fn fail_attempts(&mut self, fault: AttemptFault, attempts: u32) -> bool {
+        if self.state.phase != Phase::RequestHeaders {
+            return false;
+        }
+        self.state.faults = (attempts > 0).then(|| Box::new(Faults { fault, attempts }));
+        true
     }
 
     fn inject_response(&mut self, data: Bytes, end: bool) -> Injected {

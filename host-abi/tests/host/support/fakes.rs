@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tidegate_host_abi::{
-    BackendChoice, BodyBuffer, ContextId, Crypto, Edited, Field, GuestLog, GuestMetrics,
-    HeaderEdit, Injected, LocalResponse, LogLevel, MapKind, Property, PropertyValue, Selected,
-    Services, SharedStore, Side, StreamHost, StreamKind, Streams, UpstreamHost,
+    AttemptFault, BackendChoice, BodyBuffer, ContextId, Crypto, Edited, Field, GuestLog,
+    GuestMetrics, HeaderEdit, Injected, LocalResponse, LogLevel, MapKind, Property, PropertyValue,
+    Selected, Services, SharedStore, Side, StreamHost, StreamKind, Streams, UpstreamHost,
 };
 
 /// Streams by context.
@@ -47,6 +47,10 @@ pub(in crate::host) struct FakeStream {
     pub(in crate::host) hosts: Option<Vec<UpstreamHost>>,
     pub(in crate::host) done: Vec<String>,
     pub(in crate::host) local_responses: Vec<LocalResponse>,
+    /// What next attempts come to, and how many.
+    pub(in crate::host) faults: Vec<(AttemptFault, u32)>,
+    /// The request has left.
+    pub(in crate::host) sent: bool,
 }
 
 impl FakeStream {
@@ -135,6 +139,13 @@ impl StreamHost for FakeStream {
             Side::Request => self.downstream_data.as_mut(),
             Side::Response => self.upstream_data.as_mut(),
         }
+    }
+
+    fn fail_attempts(&mut self, fault: AttemptFault, attempts: u32) -> bool {
+        if !self.sent {
+            self.faults.push((fault, attempts));
+        }
+        !self.sent
     }
 
     fn property(&self, property: &Property<'_>) -> Option<PropertyValue<'_>> {

@@ -7,8 +7,9 @@ use tidegate_sdk_testing::{Harness, Mode, json, not_in};
 #[track_caller]
 fn refused(config: &Value, path: &str, message: &str) {
     let started = Harness::new(canary).config(config).try_start();
-    let problem = started.err().unwrap_or_default();
-    assert!(!problem.is_empty(), "{config} is taken");
+    let problem = started
+        .err()
+        .unwrap_or_else(|| format!("{config} is taken"));
     assert!(problem.contains(path), "{problem}");
     assert!(problem.contains(message), "{problem}");
 }

@@ -1,15 +1,16 @@
 //! One limit: whom it is for, how much it admits, and where it is kept.
 
-use serde_json::Value;
 use tidegate_policy::HeaderName;
 use tidegate_policy::is_token;
 use tidegate_sdk::config::FilterConfig;
 use tidegate_sdk::config::Problem;
-use tidegate_sdk::config::Schema;
 use tidegate_sdk::limit::Rate;
 use tidegate_sdk::prelude::*;
 
-use crate::descriptor::usual_key;
+use super::redis::RedisConfig;
+use super::rls::DescriptorKey;
+use super::rls::RlsConfig;
+use super::rls::descriptor_keys;
 
 /// A burst must be full again within so long: 366 days.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -91,18 +92,6 @@ pub(crate) enum Part {
     Const(#[config(min_len = 1, max_len = 256)] String),
 }
 
-/// The name of an entry in descriptors.
-#[derive(Debug, Clone)]
-pub(crate) struct DescriptorKey(String);
-
-impl FilterConfig for DescriptorKey {
-    const SCHEMA: &'static Schema = &Schema::text().min_len(1).max_len(256);
-
-    fn read(value: &Value) -> std::result::Result<Self, Problem> {
-        String::read(value).map(Self)
-    }
-}
-
 /// What becomes of requests without a part of the key.
 #[derive(FilterConfig, Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhenMissing {
@@ -127,22 +116,11 @@ pub(crate) enum CostFrom {
 pub(crate) enum StoreConfig {
     /// In this gateway, exactly, for all its workers together.
     Local,
+    /// In a Redis server, for all gateways that use it together.
+    Redis(RedisConfig),
     /// In a service that speaks the protocol of Envoy's rate limit service, whose configuration says how
     /// much is admitted.
     Rls(RlsConfig),
-}
-
-/// A rate limit service.
-#[derive(FilterConfig, Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RlsConfig {
-    /// The service, over gRPC. The Plugin's `allow.backends` lists it.
-    pub(crate) backend: Backend,
-    /// The `domain` in the service's configuration.
-    #[config(min_len = 1, max_len = 256)]
-    pub(crate) domain: String,
-    /// How long a request waits for it at most.
-    #[config(default = "20ms", min = "1ms", max = "10s")]
-    pub(crate) timeout: Duration,
 }
 
 /// What happens while a store does not answer.
@@ -179,7 +157,8 @@ impl Fields {
     /// Makes it ready.
     pub(crate) fn limit(self) -> std::result::Result<Limit, Problem> {
         let rate = self.rate()?;
-        let descriptor_keys = self.descriptor_keys()?;
+        let names = self.descriptor_keys.as_deref();
+        let descriptor_keys = descriptor_keys(&self.store, &self.key, names)?;
         let name = self.name.unwrap_or_else(|| usual_name(&self.key, rate));
         Ok(Limit {
             metric: name.replace('-', "_"),
@@ -235,27 +214,6 @@ impl Fields {
     /// Whether this gateway never counts for itself.
     fn is_the_services(&self) -> bool {
         matches!(self.store, StoreConfig::Rls(_)) && self.failure_mode != FailureMode::Local
-    }
-
-    /// The names of the key's parts in descriptors; none if the store takes no descriptors.
-    fn descriptor_keys(&self) -> std::result::Result<Vec<String>, Problem> {
-        let wrong = |message| Err(Problem::new(message).under("descriptorKeys"));
-        match (&self.store, &self.descriptor_keys) {
-            (StoreConfig::Rls(_), _) if self.key.is_empty() => {
-                let message = "a rate limit service needs a part at least, such as {const: all}";
-                Err(Problem::new(message).under("key"))
-            }
-            (StoreConfig::Rls(_), Some(names)) if names.len() != self.key.len() => {
-                wrong("expected one name for each part of the key")
-            }
-            (StoreConfig::Rls(_), Some(names)) => Ok(names.iter().map(|it| it.0.clone()).collect()),
-            (StoreConfig::Rls(_), None) => {
-                let names = self.key.iter().map(usual_key);
-                Ok(names.map(str::to_owned).collect())
-            }
-            (_, Some(_)) => wrong("only the store rls has descriptors"),
-            (_, None) => Ok(Vec::new()),
-        }
     }
 }
 

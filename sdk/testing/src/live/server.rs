@@ -50,10 +50,10 @@ impl Servers {
         for (name, listens) in self.backends.names() {
             let address = match listens {
                 Listens::Http => self.serve(Which::Named(name.clone()))?,
-                Listens::Redis => redis::serve(self, &name)?,
                 Listens::Grpc => grpc::serve(self, &name)?,
+                Listens::Redis => redis::serve(self, &name)?,
                 // A port that was free a moment ago.
-                Listens::Nobody => TcpListener::bind("127.0.0.1:0")?.local_addr()?,
+                Listens::Nothing => TcpListener::bind("127.0.0.1:0")?.local_addr()?,
             };
             places.push(Place {
                 name,

@@ -30,7 +30,7 @@ impl Native {
         match way {
             Way::Request if self.plan.network => self.server_connects(context),
             Way::Response if self.plan.network => {}
-            Way::Request => self.app_gets_headers(context, &headers),
+            Way::Request => return self.begin_attempt(context, end),
             Way::Response => self.seen.with(|seen| {
                 let answer = seen.answer(exchange);
                 let code = find(&headers, b":status").map(text);
@@ -91,7 +91,7 @@ impl Native {
     }
 
     /// All of one direction has gone on.
-    fn finish_side(&mut self, context: u32, way: Way) {
+    pub(super) fn finish_side(&mut self, context: u32, way: Way) {
         let lengths = self.with_stream(context, |stream| {
             let side = stream.side_mut(way);
             if std::mem::replace(&mut side.finished, true) {
@@ -122,7 +122,7 @@ impl Native {
         }
     }
 
-    fn app_gets_headers(&mut self, context: u32, headers: &Pairs) {
+    pub(super) fn app_gets_headers(&mut self, context: u32, headers: &Pairs) {
         let side = Side {
             headers: headers.clone(),
             ..Side::default()
@@ -140,15 +140,7 @@ impl Native {
             seen.app.push(request.clone());
             seen.app.len() - 1
         });
-        let began = self.with_stream(context, |stream| {
-            stream.app = Some(at);
-            stream.began
-        });
-        if let (Some(limit), Some(began)) = (self.plan.request_timeout, began) {
-            let left = began + super::nanoseconds(limit);
-            let left = left.saturating_sub(self.now());
-            self.plan_event(left, Event::TimeOut { context });
-        }
+        self.with_stream(context, |stream| stream.app = Some(at));
         if self.plan.backends.app_is_early() {
             self.ask_app(context, &request);
         }

@@ -10,7 +10,7 @@ use tidegate_sdk_sys::{
 use crate::fields::text;
 use crate::grpc::Ended;
 use crate::native::state::{CallKind, Local, Metric, NewCall, ROOT, Setup, State, Tick, Way, find};
-use crate::native::{properties, redis};
+use crate::native::{faults, properties, redis};
 use crate::observed::LogLine;
 use crate::split::random;
 
@@ -256,11 +256,11 @@ impl Host for World {
                 let answer = state.answer.as_ref().ok_or(Status::NOT_FOUND)?;
                 Ok(part(&answer.body, start, max))
             }
-            BufferType::RedisReply => Ok(part(&state.redis_reply, start, max)),
             BufferType::GrpcMessage => match &state.grpc_end {
                 Some(Ended::Message(message)) => Ok(part(message, start, max)),
                 _ => Err(Status::NOT_FOUND),
             },
+            BufferType::RedisReply => Ok(part(&state.redis_reply, start, max)),
             BufferType::PluginConfiguration => Err(Status::NOT_FOUND),
             _ => Ok(Vec::new()),
         }
@@ -509,6 +509,12 @@ impl Host for World {
                 if !is_open || !first_or_last {
                     return Err(Status::BAD_ARGUMENT);
                 }
+            }
+            b"tidegate.fail_attempt" if state.tidegate => {
+                let (fault, attempts) = faults::read(argument).ok_or(Status::BAD_ARGUMENT)?;
+                let stream = state.stream().filter(|it| !it.request.forwarded);
+                stream.ok_or(Status::BAD_ARGUMENT)?.fault =
+                    (attempts > 0).then_some((fault, attempts));
             }
             _ => return Err(Status::NOT_FOUND),
         }

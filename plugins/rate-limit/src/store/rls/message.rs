@@ -12,6 +12,7 @@ use super::wire::Fields;
 use super::wire::Malformed;
 use super::wire::Value;
 use super::wire::put_bytes;
+use super::wire::put_message;
 use super::wire::put_number;
 use crate::descriptor::Entry;
 use crate::store::Standing;
@@ -40,7 +41,7 @@ pub(super) fn request(domain: &str, descriptors: &[Descriptor<'_>]) -> Vec<u8> {
     for descriptor in descriptors {
         inner.clear();
         put_descriptor(&mut inner, descriptor, common.is_none());
-        put_bytes(&mut message, 2, &inner);
+        put_message(&mut message, 2, &inner);
     }
     if let Some(hits @ 2..) = common {
         put_number(&mut message, 3, hits.min(u32::MAX.into()));
@@ -54,13 +55,13 @@ fn put_descriptor(out: &mut Vec<u8>, descriptor: &Descriptor<'_>, with_hits: boo
         pair.clear();
         put_bytes(&mut pair, 1, entry.key.as_bytes());
         put_bytes(&mut pair, 2, entry.value.as_bytes());
-        put_bytes(out, 1, &pair);
+        put_message(out, 1, &pair);
     }
     if with_hits {
         // A message of its own around the number: none is not the same as 0.
         let mut hits = Vec::new();
         put_number(&mut hits, 1, descriptor.hits);
-        put_bytes(out, 3, &hits);
+        put_message(out, 3, &hits);
     }
 }
 
@@ -225,18 +226,19 @@ mod tests {
             let descriptors = descriptors.map(|(entries, hits)| Descriptor { entries, hits });
             request("d", &descriptors)
         };
-        let first = b"\x0a\x06\x0a\x01a\x12\x011\x0a\x05\x0a\x01b\x12\x00";
+        let first = b"\x0a\x06\x0a\x01a\x12\x011\x0a\x03\x0a\x01b";
         let second = b"\x0a\x06\x0a\x01c\x12\x013";
-        let plain = [b"\x0a\x01d\x12\x0f", &first[..], b"\x12\x08", second].concat();
+        let plain = [b"\x0a\x01d\x12\x0d", &first[..], b"\x12\x08", second].concat();
         assert_eq!(ask([1, 1]), plain);
         assert_eq!(ask([300, 300]), [&plain[..], b"\x18\xac\x02"].concat());
         let each = |one: u8, two: u8| {
             let hits = |hits: u8| [b"\x1a\x02\x08", &[hits][..]].concat();
-            let first = [b"\x12\x13", &first[..], &hits(one)].concat();
+            let first = [b"\x12\x11", &first[..], &hits(one)].concat();
             [b"\x0a\x01d", &first[..], b"\x12\x0c", second, &hits(two)].concat()
         };
         assert_eq!(ask([2, 3]), each(2, 3));
-        assert_eq!(ask([0, 0]), each(0, 0));
+        let none = b"\x0a\x01d\x12\x0f\x0a\x06\x0a\x01a\x12\x011\x0a\x03\x0a\x01b\x1a\x00\x12\x0a";
+        assert_eq!(ask([0, 0]), [&none[..], second, b"\x1a\x00"].concat());
     }
 
     #[test]

@@ -79,17 +79,26 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// Writes a field of bytes, text or a message, also if it is empty.
+/// Writes a field of bytes or text; an empty one is left out, as everybody does in proto3.
 pub(super) fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
+    if !bytes.is_empty() {
+        put_message(out, field, bytes);
+    }
+}
+
+/// Writes a field that is a message, also if it is empty: it is there.
+pub(super) fn put_message(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
     out.push(field << 3 | 2);
     push(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-/// Writes a field that is a number.
+/// Writes a field that is a number; 0 is left out.
 pub(super) fn put_number(out: &mut Vec<u8>, field: u8, number: u64) {
-    out.push(field << 3);
-    push(out, number);
+    if number > 0 {
+        out.push(field << 3);
+        push(out, number);
+    }
 }
 
 fn push(out: &mut Vec<u8>, mut number: u64) {
@@ -109,11 +118,13 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        for number in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
+        for number in [1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
             let mut message = Vec::new();
             put_number(&mut message, 3, number);
             put_bytes(&mut message, 15, &[7; 200]);
+            put_message(&mut message, 1, b"");
             put_bytes(&mut message, 1, b"");
+            put_number(&mut message, 1, 0);
             let fields: Result<Vec<_>, _> = Fields::of(&message).collect();
             let expected = vec![
                 (3, Value::Number(number)),

@@ -54,13 +54,9 @@ fn descriptor(message: &[u8]) -> Option<Descriptor> {
     let mut descriptor = Descriptor::default();
     for field in fields(message)? {
         match field {
-            (1, Field::Bytes(entry)) => match <[_; 2]>::try_from(fields(&entry)?).ok()? {
-                [(1, Field::Bytes(key)), (2, Field::Bytes(value))] => {
-                    descriptor.entries.push((text(key)?, text(value)?));
-                }
-                _ => return None,
-            },
+            (1, Field::Bytes(entry)) => descriptor.entries.push(read_entry(&entry)?),
             (3, Field::Bytes(value)) => match fields(&value)?[..] {
+                [] => descriptor.hits = Some(0),
                 [(1, Field::Number(hits))] => descriptor.hits = Some(hits),
                 _ => return None,
             },
@@ -68,6 +64,19 @@ fn descriptor(message: &[u8]) -> Option<Descriptor> {
         }
     }
     Some(descriptor)
+}
+
+/// A key with its value; an empty value is not written.
+fn read_entry(message: &[u8]) -> Option<(String, String)> {
+    let mut entry = (String::new(), String::new());
+    for field in fields(message)? {
+        match field {
+            (1, Field::Bytes(key)) => entry.0 = text(key)?,
+            (2, Field::Bytes(value)) => entry.1 = text(value)?,
+            _ => return None,
+        }
+    }
+    Some(entry)
 }
 
 fn text(bytes: Vec<u8>) -> Option<String> {
