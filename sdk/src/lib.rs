@@ -34,6 +34,7 @@ pub mod log;
 pub mod manifest;
 pub mod metrics;
 pub mod next;
+pub mod parts;
 pub mod request;
 pub mod response;
 mod runtime;
