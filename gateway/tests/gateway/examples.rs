@@ -30,7 +30,7 @@ use crate::process::finish;
 use crate::process::tidegate;
 
 /// Those that are run here, each by the test of its name.
-const EXAMPLES: [&str; 12] = [
+const EXAMPLES: [&str; 14] = [
     "ab-header",
     "auth",
     "canary",
