@@ -1,6 +1,7 @@
 //! The world around a filter that is measured: silent, and with cryptography only if that is given.
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tidegate_host_abi::{Crypto, GuestLog, GuestMetrics, LogLevel, Services, SharedStore};
@@ -10,8 +11,10 @@ pub struct SilentServices {
     shared: SharedStore,
     metrics: GuestMetrics,
     crypto: Option<&'static (dyn Crypto + Sync)>,
-    started: Instant,
 }
+
+/// When the clock of all of them began: plugins may share what they have noted by it.
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl Default for SilentServices {
     fn default() -> Self {
@@ -19,7 +22,6 @@ impl Default for SilentServices {
             shared: SharedStore::default(),
             metrics: GuestMetrics::default(),
             crypto: None,
-            started: Instant::now(),
         }
     }
 }
@@ -52,7 +54,7 @@ impl Services for SilentServices {
     }
 
     fn monotonic_nanos(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(STARTED.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {
