@@ -102,6 +102,10 @@ mod policies;
 mod process;
 #[path = "gateway/programs.rs"]
 mod programs;
+#[path = "gateway/rate_limit_service.rs"]
+mod rate_limit_service;
+#[path = "gateway/rate_limits.rs"]
+mod rate_limits;
 #[path = "gateway/readme.rs"]
 mod readme;
 #[path = "gateway/redaction.rs"]
@@ -112,6 +116,8 @@ mod redis;
 mod reload;
 #[path = "gateway/run.rs"]
 mod run;
+#[path = "gateway/selection.rs"]
+mod selection;
 #[path = "gateway/setups.rs"]
 mod setups;
 #[path = "gateway/smuggling.rs"]

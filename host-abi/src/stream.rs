@@ -120,6 +120,12 @@ pub trait StreamHost {
         false
     }
 
+    /// Decides which backend of the rule that the request leads to now has it, as long as none is
+    /// chosen (`tidegate.select_backend`). The choice holds unless another rule gets the request.
+    fn select_backend(&mut self, _choice: BackendChoice<'_>) -> Selected {
+        Selected::Unavailable
+    }
+
     /// Decides what so many of the next attempts towards the backend come to, in the place of what was
     /// decided before; 0 attempts are as always. False if the request has left, or never does.
     fn fail_attempts(&mut self, _fault: AttemptFault, _attempts: u32) -> bool {
@@ -151,6 +157,28 @@ pub enum HostHealth {
     Degraded,
     /// It gets none.
     Unhealthy,
+}
+
+/// Which of a rule's backends is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendChoice<'a> {
+    /// By its place: 0 is the first.
+    FromFront(u32),
+    /// By its place from the end: 0 is the last.
+    FromBack(u32),
+    /// By its name.
+    Named(&'a str),
+}
+
+/// What came of a choice of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selected {
+    /// The request goes there.
+    Done,
+    /// The rule has no such backend.
+    Unknown,
+    /// No rule has the request, or its backend is chosen already.
+    Unavailable,
 }
 
 /// What an attempt towards the backend comes to because a filter wants it so.

@@ -7,6 +7,8 @@ mod compression;
 mod fail_attempt;
 mod filter_state;
 mod limit;
+mod redis;
+mod select;
 mod setup;
 mod signature;
 mod verify;
@@ -65,6 +67,8 @@ enum Function {
     Sign,
     Inject,
     Limit,
+    Redis,
+    SelectBackend,
     FailAttempt,
     SetupPending,
     SetupDone,
@@ -83,6 +87,8 @@ pub const FOREIGN_FUNCTIONS: &[&str] = &[
     "sign",
     "tidegate.fail_attempt",
     "tidegate.limit",
+    "tidegate.redis",
+    "tidegate.select_backend",
     "tidegate.setup_done",
     "tidegate.setup_pending",
     "tidegate.verify",
@@ -103,6 +109,8 @@ fn named(name: &[u8]) -> Option<Function> {
         b"inject_encoded_data_to_filter_chain_on_header" => Function::Inject,
         b"tidegate.fail_attempt" => Function::FailAttempt,
         b"tidegate.limit" => Function::Limit,
+        b"tidegate.redis" => Function::Redis,
+        b"tidegate.select_backend" => Function::SelectBackend,
         b"tidegate.setup_pending" => Function::SetupPending,
         b"tidegate.setup_done" => Function::SetupDone,
         b"tidegate.verify" => Function::Verify,
@@ -155,6 +163,8 @@ fn run(
         Function::Inject => super::higress::inject_on_header(guest, args),
         Function::FailAttempt => fail_attempt::plan(guest, args),
         Function::Limit => limit::ask(guest, args, result),
+        Function::Redis => redis::call(guest, args, result),
+        Function::SelectBackend => select::select(guest, args),
         Function::SetupPending => setup::pending(guest),
         Function::SetupDone => setup::done(guest, args),
         Function::Verify => verify::verify(guest, args, result),

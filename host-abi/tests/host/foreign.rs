@@ -385,6 +385,44 @@ fn limits_admit_all_of_a_request_or_none_of_it_and_refuse_what_is_no_limit() {
     assert_eq!(said, ["2", ""].repeat(wrong.len()));
 }
 
+#[test]
+fn a_backend_is_selected_by_its_place_or_name_and_anything_else_is_refused() {
+    let place = |kind: u8, place: u32| [&[1, kind][..], &place.to_le_bytes()].concat();
+    let named = |name: &[u8]| [&[1, 2][..], name].concat();
+    let good = [place(0, 0), place(1, 258), named("größe".as_bytes())];
+    let wrong = [
+        Vec::new(),
+        vec![1],
+        vec![1, 0],
+        [&[2, 0][..], &[0; 4]].concat(),
+        place(3, 0),
+        place(0, 0)[..5].to_vec(),
+        [place(1, 0), vec![0]].concat(),
+        named(b"\xff"),
+        named(&[b'n'; 513]),
+        // The rule has no such backend, and the time for that is over.
+        place(0, 9),
+        place(0, 10),
+    ];
+    let calls = good.iter().chain(&wrong);
+    let calls: String = calls
+        .map(|args| call("tidegate.select_backend", args))
+        .collect();
+    let mut run = Run::new(&at_headers(&calls));
+    let context = run.stream();
+    run.headers(context).unwrap();
+    let expected = [["0", ""].repeat(good.len()), ["2", ""].repeat(wrong.len())];
+    assert_eq!(run.said(), expected.concat());
+    assert_eq!(
+        run.streams.get(context).done,
+        [
+            "select FromFront(0)",
+            "select FromBack(258)",
+            "select Named(\"größe\")"
+        ]
+    );
+}
+
 /// Arguments of `tidegate.fail_attempt`.
 fn wish(kind: u8, status: u16, attempts: u32, delay: Duration) -> Vec<u8> {
     let delay = u64::try_from(delay.as_nanos()).unwrap().to_le_bytes();

@@ -20,6 +20,7 @@ use http::HeaderValue;
 use tidegate_core::message::RequestHead;
 use tidegate_core::message::ResponseHead;
 use tidegate_core::message::Version;
+use tidegate_core::route::RuleId;
 use tidegate_host_abi::AttemptFault;
 use tidegate_host_abi::BodyBuffer;
 use tidegate_host_abi::ContextId;
@@ -115,6 +116,8 @@ pub(crate) struct State {
     pub(crate) faults: Option<Box<Faults>>,
     /// The exchange's random bits, by which its backend is chosen.
     pub(crate) draw: u64,
+    /// The backend of a rule that a filter chose, by its place.
+    pub(crate) chosen_share: Option<(RuleId, usize)>,
     /// Bytes of the response body that were sent, where there are filters that may ask.
     pub(crate) body_sent: u64,
     /// The way to the origin, where there are filters that may ask.
@@ -325,6 +328,7 @@ impl State {
             chosen_endpoint: None,
             faults: None,
             draw: 0,
+            chosen_share: None,
             body_sent: 0,
             way: None,
             properties: Vec::new(),

@@ -5,6 +5,7 @@
 
 use bytes::Bytes;
 use tidegate_host_abi::AttemptFault;
+use tidegate_host_abi::BackendChoice;
 use tidegate_host_abi::BodyBuffer;
 use tidegate_host_abi::Edited;
 use tidegate_host_abi::Field;
@@ -14,6 +15,7 @@ use tidegate_host_abi::LocalResponse;
 use tidegate_host_abi::MapKind;
 use tidegate_host_abi::Property;
 use tidegate_host_abi::PropertyValue;
+use tidegate_host_abi::Selected;
 use tidegate_host_abi::Side;
 use tidegate_host_abi::StreamHost;
 use tidegate_host_abi::StreamKind;
@@ -265,6 +267,10 @@ impl StreamHost for FilterView<'_> {
             }
             Err(_) => false,
         }
+    }
+
+    fn select_backend(&mut self, choice: BackendChoice<'_>) -> Selected {
+        hosts::select(self.state, choice)
     }
 
     fn fail_attempts(&mut self, fault: AttemptFault, attempts: u32) -> bool {

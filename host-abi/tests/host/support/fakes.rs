@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tidegate_host_abi::{
-    AttemptFault, BodyBuffer, ContextId, Crypto, Edited, Field, GuestLog, GuestMetrics, HeaderEdit,
-    Injected, LocalResponse, LogLevel, MapKind, Property, PropertyValue, Services, SharedStore,
-    Side, StreamHost, StreamKind, Streams, UpstreamHost,
+    AttemptFault, BackendChoice, BodyBuffer, ContextId, Crypto, Edited, Field, GuestLog,
+    GuestMetrics, HeaderEdit, Injected, LocalResponse, LogLevel, MapKind, Property, PropertyValue,
+    Selected, Services, SharedStore, Side, StreamHost, StreamKind, Streams, UpstreamHost,
 };
 
 /// Streams by context.
@@ -195,6 +195,15 @@ impl StreamHost for FakeStream {
             self.done.push(format!("override {address}"));
         }
         known
+    }
+
+    fn select_backend(&mut self, choice: BackendChoice<'_>) -> Selected {
+        match choice {
+            BackendChoice::FromFront(9) => return Selected::Unknown,
+            BackendChoice::FromFront(10) => return Selected::Unavailable,
+            _ => self.done.push(format!("select {choice:?}")),
+        }
+        Selected::Done
     }
 
     fn inject_response(&mut self, data: Bytes, end: bool) -> Injected {

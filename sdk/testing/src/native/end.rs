@@ -380,15 +380,7 @@ fn message(local: Local, is_grpc: bool) -> (Pairs, Vec<u8>) {
         grpc_status,
     } = local;
     let pair = |name: &str, value: Vec<u8>| (name.as_bytes().to_vec(), value);
-    if is_grpc {
-        let grpc = grpc_status.unwrap_or_else(|| grpc_status_of(code));
-        let mut headers = status(200);
-        headers.push(pair("content-type", b"application/grpc".to_vec()));
-        headers.push(pair("grpc-status", grpc.to_string().into_bytes()));
-        headers.push(pair("grpc-message", body));
-        return (headers, Vec::new());
-    }
-    let mut headers = status(code);
+    let mut headers = status(if is_grpc { 200 } else { code });
     let ours: [&[u8]; 4] = [
         b"content-length",
         b"transfer-encoding",
@@ -399,6 +391,14 @@ fn message(local: Local, is_grpc: bool) -> (Pairs, Vec<u8>) {
     headers.extend(
         given.filter(|(name, _)| !name.starts_with(b":") && !ours.contains(&name.as_slice())),
     );
+    if is_grpc {
+        let grpc = grpc_status.unwrap_or_else(|| grpc_status_of(code));
+        headers.retain(|(name, _)| name != b"content-type");
+        headers.push(pair("content-type", b"application/grpc".to_vec()));
+        headers.push(pair("grpc-status", grpc.to_string().into_bytes()));
+        headers.push(pair("grpc-message", body));
+        return (headers, Vec::new());
+    }
     if !body.is_empty() && find(&headers, b"content-type").is_none() {
         headers.push(pair("content-type", b"text/plain".to_vec()));
     }
