@@ -9,8 +9,8 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use tidegate_host_abi::{
-    BodyBuffer, ContextId, Edited, Field, HeaderEdit, LocalResponse, MapKind, Property,
-    PropertyValue, Side, StreamHost, StreamKind, Streams,
+    BackendChoice, BodyBuffer, ContextId, Edited, Field, HeaderEdit, LocalResponse, MapKind,
+    Property, PropertyValue, Selected, Side, StreamHost, StreamKind, Streams,
 };
 
 pub use services::SilentServices;
@@ -307,4 +307,8 @@ impl StreamHost for FakeStream {
     }
 
     fn clear_route_cache(&mut self) {}
+
+    fn select_backend(&mut self, _: BackendChoice<'_>) -> Selected {
+        Selected::Done
+    }
 }

@@ -6,6 +6,8 @@ mod abuse;
 mod access_log;
 #[path = "gateway/admin.rs"]
 mod admin;
+#[path = "gateway/attempts.rs"]
+mod attempts;
 #[path = "gateway/author.rs"]
 mod author;
 #[path = "gateway/bodies.rs"]
@@ -100,6 +102,10 @@ mod policies;
 mod process;
 #[path = "gateway/programs.rs"]
 mod programs;
+#[path = "gateway/rate_limit_service.rs"]
+mod rate_limit_service;
+#[path = "gateway/rate_limits.rs"]
+mod rate_limits;
 #[path = "gateway/readme.rs"]
 mod readme;
 #[path = "gateway/redaction.rs"]
@@ -110,6 +116,8 @@ mod redis;
 mod reload;
 #[path = "gateway/run.rs"]
 mod run;
+#[path = "gateway/selection.rs"]
+mod selection;
 #[path = "gateway/setups.rs"]
 mod setups;
 #[path = "gateway/smuggling.rs"]

@@ -27,6 +27,8 @@ pub(crate) struct Calls {
     pub(crate) last_tokens: [u32; 4],
     /// How plugins, by their place, reach Redis backends.
     pub(crate) redis_logins: Vec<(usize, Arc<RedisLogin>)>,
+    /// Those that plugins described with their calls; the oldest of a plugin makes room.
+    pub(crate) redis_described: Vec<(usize, Arc<RedisLogin>)>,
 }
 
 /// A call that is not over.

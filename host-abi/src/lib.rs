@@ -86,7 +86,7 @@ pub use services::{
 };
 pub use shared::{CasMismatch, SharedStore};
 pub use stream::{
-    Edited, Field, HeaderEdit, HostHealth, Injected, LocalResponse, NoStreams, PropertyValue, Side,
-    StreamHost, Streams, UpstreamHost,
+    AttemptFault, BackendChoice, Edited, Field, HeaderEdit, HostHealth, Injected, LocalResponse,
+    NoStreams, Outage, PropertyValue, Selected, Side, StreamHost, Streams, UpstreamHost,
 };
 pub use usage::{CallbackUsage, Usage};

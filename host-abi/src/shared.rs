@@ -10,7 +10,7 @@ mod data;
 mod queue;
 pub(crate) mod rates;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -89,12 +89,15 @@ impl SharedStore {
         Arc::clone(lock(&self.rates).entry(Arc::clone(space)).or_default())
     }
 
-    /// How many keys of a space have used up something of their rates, at this time of the clock that never
-    /// goes back (`tidegate.limit`). It looks at all of them.
+    /// How many keys of each space that has some have used up something of their rates
+    /// (`tidegate.limit`), at this time in nanoseconds of the clock that never goes back. It looks at all of
+    /// them.
     #[must_use]
-    pub fn used_rates(&self, space: &str, now: u64) -> usize {
-        let rates = lock(&self.rates).get(space).cloned();
-        rates.map_or(0, |rates| rates.used(now))
+    pub fn used_rates(&self, now: u64) -> BTreeMap<Arc<str>, usize> {
+        let rates = lock(&self.rates).clone();
+        let used = rates.into_iter();
+        used.map(|(space, rates)| (space, rates.used(now)))
+            .collect()
     }
 
     /// Drops the data, the queued items and the rates of a space that no plugin uses any more.

@@ -8,6 +8,7 @@
 //! call.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -119,6 +120,18 @@ pub trait StreamHost {
         false
     }
 
+    /// Decides which backend of the rule that the request leads to now has it, as long as none is
+    /// chosen (`tidegate.select_backend`). The choice holds unless another rule gets the request.
+    fn select_backend(&mut self, _choice: BackendChoice<'_>) -> Selected {
+        Selected::Unavailable
+    }
+
+    /// Decides what so many of the next attempts towards the backend come to, in the place of what was
+    /// decided before; 0 attempts are as always. False if the request has left, or never does.
+    fn fail_attempts(&mut self, _fault: AttemptFault, _attempts: u32) -> bool {
+        false
+    }
+
     /// Queues bytes for what comes after this filter on the way of the response (Higress's
     /// `proxy_inject_encoded_data_to_filter_chain`); with `end` they are its last.
     fn inject_response(&mut self, _data: Bytes, _end: bool) -> Injected {
@@ -144,6 +157,50 @@ pub enum HostHealth {
     Degraded,
     /// It gets none.
     Unhealthy,
+}
+
+/// Which of a rule's backends is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendChoice<'a> {
+    /// By its place: 0 is the first.
+    FromFront(u32),
+    /// By its place from the end: 0 is the last.
+    FromBack(u32),
+    /// By its name.
+    Named(&'a str),
+}
+
+/// What came of a choice of a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Selected {
+    /// The request goes there.
+    Done,
+    /// The rule has no such backend.
+    Unknown,
+    /// No rule has the request, or its backend is chosen already.
+    Unavailable,
+}
+
+/// What an attempt towards the backend comes to because a filter wants it so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptFault {
+    /// How it fails, without any endpoint being asked; `None`: it does not.
+    pub outage: Option<Outage>,
+    /// How long it takes before that.
+    pub delay: Duration,
+}
+
+/// How an attempt fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outage {
+    /// The backend answers with this HTTP status, 200 to 599.
+    Http(u16),
+    /// The backend answers with this gRPC status, 0 to 16.
+    Grpc(u8),
+    /// The backend resets the connection before it answers.
+    Reset,
+    /// No connection can be opened.
+    Unreachable,
 }
 
 /// What came of data for a response.

@@ -71,6 +71,13 @@ impl<C, S> Cx<C, S> {
         Client::new(name.as_ref(), self.stream.clone())
     }
 
+    /// A Redis server to run commands on, by the name of its backend. Only some hosts can: Tidegate.
+    #[must_use]
+    pub fn redis(&self, backend: impl AsRef<str>) -> crate::redis::Client {
+        let backend = backend.as_ref();
+        crate::redis::Client::new(backend, self.backend(backend))
+    }
+
     /// Runs `task` beside the streams. It belongs to the plugin: it goes on when this stream
     /// ends, and ends when the plugin does.
     pub fn spawn(&self, task: impl Future<Output = ()> + 'static) {
@@ -215,7 +222,7 @@ impl<C, S> Cx<C, S> {
             .map_err(|status| Error::host("call a foreign function", status))
     }
 
-    fn focus(&self) {
+    pub(crate) fn focus(&self) {
         if let Some(stream) = &self.stream {
             stream.focus();
         }

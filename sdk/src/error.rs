@@ -45,6 +45,8 @@ pub enum CallFailure {
     Status(u16),
     /// The host could not make the call.
     Refused(Status),
+    /// The host does not make calls of this kind.
+    Unsupported,
 }
 
 impl CallFailure {
@@ -56,6 +58,7 @@ impl CallFailure {
             Self::Status(status) => {
                 return concat(&["it answered with status ", &decimal(status.into())]);
             }
+            Self::Unsupported => "the host does not make calls of this kind",
             Self::Refused(status) => {
                 return concat(&["the host refused the call (", &status.text(), ")"]);
             }

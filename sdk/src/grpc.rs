@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tidegate_sdk_sys::host::GrpcCall;
-use tidegate_sdk_sys::{Host as _, host};
+use tidegate_sdk_sys::{Host as _, Status, host};
 
 use crate::backend::{Client, DEFAULT_TIMEOUT, refusal};
-use crate::error::{Error, Result};
+use crate::error::{CallFailure, Error, Result};
 use crate::headers::{HeaderList, text};
 use crate::runtime::Runtime;
 
@@ -65,16 +65,20 @@ impl GrpcRequest {
             return Err(error.context(["call to backend ", self.backend.name()].concat()));
         }
         let metadata = self.metadata.borrowed();
+        // 0 would be no limit at all.
+        let timeout_milliseconds = u32::try_from(self.timeout.as_millis())
+            .unwrap_or(u32::MAX)
+            .max(1);
         let call = GrpcCall {
             backend: self.backend.name().as_bytes(),
             service: self.service.as_bytes(),
             method: self.method.as_bytes(),
             metadata: &metadata,
-            timeout_milliseconds: u32::try_from(self.timeout.as_millis()).unwrap_or(u32::MAX),
+            timeout_milliseconds,
         };
         let token = host()
             .grpc_call(&call, &self.message)
-            .map_err(|status| Error::call(self.backend.name(), refusal(status)))?;
+            .map_err(|status| Error::call(self.backend.name(), refused(status)))?;
         self.backend.waits();
         let answer = Runtime::current().answers.grpc(token).await;
         Ok(GrpcReply {
@@ -82,6 +86,14 @@ impl GrpcRequest {
             message: text(answer.details),
             body: answer.message.unwrap_or_default(),
         })
+    }
+}
+
+/// Hosts say this of a backend that they do not have; for HTTP calls they say something else.
+fn refused(status: Status) -> CallFailure {
+    match status {
+        Status::INTERNAL_FAILURE => CallFailure::Unknown,
+        other => refusal(other),
     }
 }
 

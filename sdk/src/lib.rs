@@ -17,6 +17,7 @@
 //! knows nothing of the gateway. docs/filters.md is the guide.
 
 mod address;
+pub mod attempts;
 pub mod backend;
 pub mod body;
 pub mod cache;
@@ -29,13 +30,16 @@ pub mod filter;
 pub mod futures;
 pub mod grpc;
 pub mod headers;
+pub mod limit;
 pub mod log;
 pub mod manifest;
 pub mod metrics;
 pub mod next;
+pub mod redis;
 pub mod request;
 pub mod response;
 mod runtime;
+pub mod select;
 mod setup;
 pub mod shared;
 pub mod sse;

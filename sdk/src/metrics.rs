@@ -44,6 +44,14 @@ impl Gauge {
         }
     }
 
+    /// What it is now, on hosts whose instances share it counting those of all; 0 if the host does not
+    /// say.
+    #[must_use]
+    pub fn value(self) -> u64 {
+        let value = self.0.map(|metric| host().metric(metric));
+        value.and_then(Result::ok).unwrap_or(0)
+    }
+
     /// Sets it.
     pub fn set(self, value: u64) {
         if let Some(metric) = self.0 {

@@ -17,6 +17,12 @@ impl Instant {
         Self(monotonic())
     }
 
+    /// Nanoseconds since a moment that is the same for all instances on a host, and not for hosts.
+    #[must_use]
+    pub const fn nanos(self) -> u64 {
+        self.0
+    }
+
     /// How long ago it was; zero if it is yet to come.
     #[must_use]
     pub fn elapsed(self) -> Duration {

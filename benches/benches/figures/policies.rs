@@ -3,6 +3,9 @@
 //! Owns the request that all of them see, with 12 headers and a path of three segments, and each
 //! one's configuration. A filter is measured only after it let that request pass and refused another.
 
+#[path = "policies/limits.rs"]
+mod limits;
+
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
@@ -155,11 +158,20 @@ pub(crate) fn passes(report: &mut Report) {
             },
             None,
         ),
+        (
+            Case {
+                field: ("x-user", "3f1c9a52-6b1e-4b8e-9a53-0c2f0c7c3d11"),
+                ..case("canary, by a header", "canary", rollout())
+            },
+            Some(1.5),
+        ),
+        (case("fault, inactive", "fault", faults()), Some(1.5)),
     ];
     for (case, at_most) in &cases {
         let pass = case.start().map(|guest| warm(report, guest));
         note(report, case.name, pass, *at_most);
     }
+    limits::passes(report);
     cold(report, &issuer);
 }
 
@@ -303,6 +315,16 @@ fn rules(with_token: bool) -> String {
     format!(r#"{{"rules":[{}]}}"#, rules.join(","))
 }
 
+/// Faults that strike nobody.
+fn faults() -> String {
+    r#"{"abort":{"httpStatus":503,"percentage":0},"delay":{"fixed":"1s","percentage":0}}"#
+        .to_owned()
+}
+
 fn cors() -> String {
     r#"{"allowOrigins":["https://www.shop.test"],"allowMethods":["GET","POST"]}"#.to_owned()
+}
+
+fn rollout() -> String {
+    r#"{"weight":5,"key":{"header":"x-user"},"salt":"checkout"}"#.to_owned()
 }

@@ -9,7 +9,7 @@ use anyhow::{Result, bail};
 use serde_json::Value;
 
 use crate::client::{self, Answer};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::meanwhile::Meanwhile;
 use crate::output::Output;
@@ -45,8 +45,8 @@ pub(crate) async fn run(gateway: &Gateway, config: &Config) -> Result<()> {
         }
         failed += 1;
         println!("FAILED  {}", step.what);
-        if !step.edits.is_empty() {
-            println!("    {}", config::sed(step.edits, &config.file));
+        if let Some(line) = config.sed(step.edits) {
+            println!("    {line}");
         }
         println!("    {}", step.curl.line(gateway.at(step.door)));
         for problem in problems {

@@ -19,11 +19,12 @@ use crate::ports::Chosen;
 /// The original. Whoever changes it sees here, at the next start, what no longer fits.
 const QUICKSTART: &str = include_str!("../../quickstart/gateway.yaml");
 
-/// Its route and policies are served too; its Gateway and its backend are those of the quickstart.
-const AUTH: &str = include_str!("../../auth/gateway.yaml");
+/// The file that is the copy of it.
+pub(crate) const GATEWAY: &str = "gateway.yaml";
 
-/// Where these are, as a file of their own.
-const POLICIES: &str = "policies.yaml";
+/// Examples whose routes and policies are served too, each in a file of its own: their Gateways and their
+/// backends are those of the quickstart.
+const OTHERS: [(&str, &str); 1] = [("policies.yaml", include_str!("../../auth/gateway.yaml"))];
 
 /// The only listener of the original.
 const LISTENER: &str = "{ name: http, port: 8080, protocol: HTTP }";
@@ -34,6 +35,8 @@ const COPIES: u32 = 16;
 /// One text of the configuration in place of another.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Edit {
+    /// The name of the file.
+    pub(crate) file: &'static str,
     /// What stands there, exactly once.
     pub(crate) from: &'static str,
     /// What is to stand there.
@@ -45,8 +48,6 @@ pub(crate) struct Edit {
 pub(crate) struct Config {
     /// The folder.
     pub(crate) folder: PathBuf,
-    /// The one file in it that is to be edited.
-    pub(crate) file: PathBuf,
     /// What the gateway shows for HTTPS.
     pub(crate) identity: Identity,
     /// Held as long as the folder is used.
@@ -57,39 +58,50 @@ impl Config {
     /// Copies the quickstart; the gateway is to listen on these ports.
     pub(crate) fn copy(places: &Places, backends: &Backends, ports: Chosen) -> Result<Self> {
         let (folder, lock) = free_folder(&places.configs)?;
-        let file = folder.join("gateway.yaml");
-        let text = adapted(&places.filter, backends, ports)?;
-        fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
-        let policies = folder.join(POLICIES);
-        fs::write(&policies, routes_and_policies(AUTH))
-            .with_context(|| format!("write {}", policies.display()))?;
+        let copies = [(GATEWAY, adapted(&places.filter, backends, ports)?)];
+        let others = OTHERS.map(|(name, example)| (name, routes_and_policies(example)));
+        for (name, text) in copies.into_iter().chain(others) {
+            let file = folder.join(name);
+            fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
+        }
         Ok(Self {
             identity: Identity::make(&folder)?,
             folder,
-            file,
             _lock: lock,
         })
     }
 
-    /// Does what the line of [`sed`] does, in the way `sed -i` does it: by a new file in place of
-    /// the old one.
+    /// Does what the line of [`Config::sed`] does, in the way `sed -i` does it: by a new file in place of the
+    /// old one. All edits of a step are of one file.
     pub(crate) fn edit(&self, edits: &[Edit]) -> Result<()> {
-        let file = self.file.display();
-        let mut text = fs::read_to_string(&self.file).with_context(|| format!("read {file}"))?;
+        let Some(file) = self.file(edits) else {
+            return Ok(());
+        };
+        let name = file.display();
+        let mut text = fs::read_to_string(&file).with_context(|| format!("read {name}"))?;
         for edit in edits {
             text = replaced(&text, edit.from, edit.to)?;
         }
         let unfinished = self.folder.join(".edited");
         fs::write(&unfinished, text)
-            .and_then(|()| fs::rename(&unfinished, &self.file))
-            .with_context(|| format!("write {file}"))
+            .and_then(|()| fs::rename(&unfinished, &file))
+            .with_context(|| format!("write {name}"))
+    }
+
+    /// The edits as a line to type; `None` if there are none.
+    pub(crate) fn sed(&self, edits: &[Edit]) -> Option<String> {
+        let file = self.file(edits)?;
+        Some(sed(edits, &file))
+    }
+
+    fn file(&self, edits: &[Edit]) -> Option<PathBuf> {
+        edits.first().map(|edit| self.folder.join(edit.file))
     }
 }
 
-/// The edits as a line to type.
-pub(crate) fn sed(edits: &[Edit], file: &Path) -> String {
+fn sed(edits: &[Edit], file: &Path) -> String {
     let mut line = String::from("sed -i");
-    for Edit { from, to } in edits {
+    for Edit { from, to, .. } in edits {
         // Writing to a String does not fail.
         write!(line, " -e 's|{from}|{to}|'").ok();
     }
@@ -180,6 +192,8 @@ fn replaced(text: &str, from: &str, to: &str) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
     use super::*;
     use crate::tour::STEPS;
 
@@ -200,9 +214,14 @@ mod tests {
 
     #[test]
     fn every_edit_of_the_tour_finds_its_text_once() {
-        let mut text = QUICKSTART.to_owned();
+        let mut texts: HashMap<&str, String> = OTHERS
+            .iter()
+            .map(|(name, example)| (*name, routes_and_policies(example)))
+            .collect();
+        texts.insert(GATEWAY, QUICKSTART.to_owned());
         for edit in STEPS.iter().flat_map(|step| step.edits) {
-            text = replaced(&text, edit.from, edit.to).unwrap();
+            let text = texts.get_mut(edit.file).unwrap();
+            *text = replaced(text, edit.from, edit.to).unwrap();
             // No sign that means something to sed.
             for part in [edit.from, edit.to] {
                 assert!(!part.contains(['|', '\'', '\\', '.', '*', '[', '&', '^', '$']));
@@ -211,13 +230,31 @@ mod tests {
     }
 
     #[test]
+    fn the_edits_of_a_step_are_of_one_file() {
+        for step in STEPS {
+            let files = step.edits.iter().map(|edit| edit.file);
+            assert!(
+                files
+                    .collect::<Vec<_>>()
+                    .windows(2)
+                    .all(|two| two[0] == two[1])
+            );
+        }
+    }
+
+    #[test]
     fn an_edit_is_shown_as_a_line_to_type() {
         let edits = [
             Edit {
+                file: GATEWAY,
                 from: "a: b",
                 to: "a: c",
             },
-            Edit { from: "d", to: "e" },
+            Edit {
+                file: GATEWAY,
+                from: "d",
+                to: "e",
+            },
         ];
         assert_eq!(
             sed(&edits, Path::new("/x/y.yaml")),

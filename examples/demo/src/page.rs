@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 
 use crate::backends::Backends;
-use crate::config::{self, Config};
+use crate::config::{Config, GATEWAY};
 use crate::gateway::Gateway;
 use crate::tour::STEPS;
 
@@ -60,12 +60,11 @@ pub(crate) fn print(gateway: &Gateway, config: &Config, backends: &Backends) {
     println!("\nIn front of them runs");
     println!("  {dim}{}{plain}", gateway.command);
     println!("\nIts configuration is yours to edit, it follows every change:");
-    println!("  {bold}{}{plain}", config.file.display());
+    println!("  {bold}{}{plain}", config.folder.join(GATEWAY).display());
     println!("\nType in another terminal, or edit the file where a line begins with sed:");
     for step in STEPS {
         println!("\n  {bold}{}{plain}", step.what);
-        if !step.edits.is_empty() {
-            let line = config::sed(step.edits, &config.file);
+        if let Some(line) = config.sed(step.edits) {
             println!("    {green}{line}{plain}");
         }
         let line = step.curl.line(gateway.at(step.door));

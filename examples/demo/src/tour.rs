@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::config::Edit;
+use crate::config::{Edit, GATEWAY};
 use crate::curl::Curl;
 
 /// One thing to see.
@@ -220,6 +220,7 @@ pub(crate) static STEPS: &[Step] = &[
     Step {
         what: "Change what the filter is told, and save: served at once, and no request fails",
         edits: &[Edit {
+            file: GATEWAY,
             from: "greeting: ahoy",
             to: "greeting: moin",
         }],
@@ -235,10 +236,12 @@ pub(crate) static STEPS: &[Step] = &[
         what: "Two mistakes, one of which only the filter can see: refused; the log says why, and this",
         edits: &[
             Edit {
+                file: GATEWAY,
                 from: "value: /pears",
                 to: "vale: /fruit",
             },
             Edit {
+                file: GATEWAY,
                 from: "greeting: moin",
                 to: "greting: servus",
             },
@@ -273,10 +276,12 @@ pub(crate) static STEPS: &[Step] = &[
         what: "Repaired: both changes are there, /fruit leads to pears ...",
         edits: &[
             Edit {
+                file: GATEWAY,
                 from: "vale: /fruit",
                 to: "value: /fruit",
             },
             Edit {
+                file: GATEWAY,
                 from: "greting: servus",
                 to: "greeting: servus",
             },

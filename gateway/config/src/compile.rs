@@ -145,6 +145,7 @@ pub(crate) fn compile(
     l4_routes::compile(&mut tools, &mut gateways, &mut report);
     backends.report(&mut report);
     gateways.report_attached(&mut report);
+    plugins.report_unused(&mut report);
     let binds = binds::binds(gateways, &policies, &plugins);
     let (plugin_names, plugins) = plugins.into_parts();
     let (certificates, bundles) = trust.into_parts();

@@ -75,6 +75,25 @@ pub fn status_of_http(status: StatusCode) -> Status {
     }
 }
 
+/// The HTTP status that is nearest to one of gRPC (google.rpc.Code), for clients that speak no gRPC.
+pub fn http_of(status: Status) -> StatusCode {
+    let code = match status {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
+    };
+    StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+}
+
 /// The status that trailers, or the head of a response without a body, tell. `None` if they tell
 /// none.
 pub fn status_of(trailers: &HeaderMap) -> Option<Status> {
@@ -180,6 +199,16 @@ mod tests {
             assert_eq!(is_grpc(&headers), expected, "{content_type}");
         }
         assert!(!is_grpc(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn each_status_has_a_status_of_http_that_counts_as_a_failure_too() {
+        assert_eq!(http_of(OK), StatusCode::OK);
+        for status in 1..=LARGEST {
+            let http = http_of(status);
+            assert!(http.is_client_error() || http.is_server_error(), "{status}");
+        }
+        assert_eq!(http_of(UNAVAILABLE), StatusCode::SERVICE_UNAVAILABLE);
     }
 
     #[test]

@@ -32,6 +32,7 @@ mod weights;
 use build::Builder;
 use conditions::View;
 use index::HostRoutes;
+pub use weights::Choice;
 
 /// The rules of a listener.
 #[derive(Debug, Default)]

@@ -20,6 +20,7 @@ use std::time::Instant;
 use slab::Slab;
 use tokio::sync::Notify;
 
+use crate::simulation;
 use crate::simulation::Simulation;
 
 /// How often limits are looked at.
@@ -103,6 +104,11 @@ impl Wheel {
             return Ok(output);
         }
         self.deadline().limit(limit, future).await
+    }
+
+    /// Waits for exactly so long, in the time of the simulation if there is one.
+    pub(crate) async fn sleep(&self, period: Duration) {
+        simulation::sleep(self.0.simulation.as_deref(), period).await;
     }
 
     /// Turns the wheel for ever; sleeps while there is nothing to watch.

@@ -58,6 +58,9 @@ pub struct Metrics {
     pub plugins: BTreeMap<String, PluginNumbers>,
     /// Plugins whose newest version waits, because too many old ones are held by long streams.
     pub waiting_plugins: Vec<String>,
+    /// How many keys have used up something of the rate limits that plugins keep in the gateway, by the space
+    /// of their shared data.
+    pub limited_keys: BTreeMap<Arc<str>, usize>,
     /// What plugins count themselves.
     pub guests: Vec<GuestMetric>,
     /// What the names of backends have led to, by backend.

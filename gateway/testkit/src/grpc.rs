@@ -3,6 +3,7 @@
 //! It runs on a thread of its own. What each method does is in `answer`.
 
 mod answer;
+mod service;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,6 +18,9 @@ use tokio::net::TcpListener;
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
+
+pub use service::GrpcAnswer;
+pub use service::GrpcService;
 
 /// A gRPC origin; ends when dropped.
 #[derive(Debug)]
@@ -120,7 +124,7 @@ impl Drop for GrpcOrigin {
     }
 }
 
-fn lock(seen: &Shared) -> std::sync::MutexGuard<'_, Seen> {
+fn lock<T>(seen: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     seen.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,5 +1,5 @@
-//! The harness of the tests: [`Gateway`], [`Loaded`], [`Origin`], [`GrpcOrigin`], [`Echo`], [`Client`]. Development
-//! only.
+//! The harness of the tests: [`Gateway`], [`Loaded`], [`Origin`], [`GrpcOrigin`], [`GrpcService`], [`Echo`],
+//! [`Client`]. Development only.
 //!
 //! Everything runs over real sockets on port 0, in this process, with blocking calls: a test reads
 //! from top to bottom. The peers here are written without the gateway's own code, so that a mistake
@@ -44,7 +44,9 @@ pub use envoy::Envoy;
 pub use eventually::eventually;
 pub use gateway::Gateway;
 pub use gateway::Https;
+pub use grpc::GrpcAnswer;
 pub use grpc::GrpcOrigin;
+pub use grpc::GrpcService;
 pub use http2::Http2Origin;
 pub use latch::Latch;
 pub use loaded::Loaded;

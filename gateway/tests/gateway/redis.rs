@@ -119,6 +119,9 @@ fn numbers(said: &str) -> (u32, u32) {
     parsed.unwrap_or_default()
 }
 
+/// The status of a command that got no reply in time.
+const TIMED_OUT: u32 = 2;
+
 const PASSWORD: &[&str] = &["--requirepass", "sesame"];
 
 /// A real server with the password `sesame`; `None` where peers are not asked for.
@@ -227,10 +230,65 @@ fn a_server_that_says_nothing_fails_commands_in_time() {
         probe.query(&command(&["PING"])),
     ];
     for token in tokens {
-        assert_eq!(probe.reply(token), (1, String::new()));
+        assert_eq!(probe.reply(token), (TIMED_OUT, String::new()));
     }
-    // The reply to the first must not become that of a later one: the connection is closed.
+    // A server that owes a reply for too long is given up.
     eventually("the close", || silent.is_idle().then_some(()));
+    assert_eq!(silent.connections(), 1);
+}
+
+#[test]
+fn a_late_reply_is_nobodys_and_the_connection_goes_on() {
+    let (let_go, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let redis = Origin::script(move |connection| {
+        let mut ping = command(&["PING"]);
+        std::io::Read::read_exact(connection.stream(), &mut ping)?;
+        held.lock().expect("the only one").recv().ok();
+        connection.send("+LATE\r\n")?;
+        while std::io::Read::read_exact(connection.stream(), &mut ping).is_ok() {
+            connection.send("+PONG\r\n")?;
+        }
+        Ok(())
+    });
+    let mut probe = Probe::to(redis.address());
+    // Longer than a busy machine takes for the late reply, less a second of patience.
+    probe.init("redis", "", "", 250);
+    assert_eq!(probe.run(&["PING"]), (TIMED_OUT, String::new()));
+    let_go.send(()).expect("the server waits");
+    eventually("a reply", || {
+        let (status, reply) = probe.run(&["PING"]);
+        assert_ne!(reply, "+LATE\r\n");
+        (status == 0).then(|| assert_eq!(reply, "+PONG\r\n"))
+    });
+    assert_eq!(redis.connections(), 1);
+}
+
+#[test]
+fn commands_do_not_wait_for_a_login_that_takes_long_and_find_it_done_later() {
+    let (let_go, held) = std::sync::mpsc::channel::<()>();
+    let held = std::sync::Mutex::new(held);
+    let redis = Origin::script(move |connection| {
+        let mut auth = command(&["AUTH", "sesame"]);
+        std::io::Read::read_exact(connection.stream(), &mut auth)?;
+        held.lock().expect("the only one").recv().ok();
+        connection.send("+OK\r\n")?;
+        let mut ping = command(&["PING"]);
+        while std::io::Read::read_exact(connection.stream(), &mut ping).is_ok() {
+            connection.send("+PONG\r\n")?;
+        }
+        Ok(())
+    });
+    let mut probe = Probe::to(redis.address());
+    probe.init("redis", "", "sesame", 100);
+    assert_eq!(probe.run(&["PING"]), (TIMED_OUT, String::new()));
+    // It is late: who comes now fails at once.
+    eventually("a failure without a wait", || {
+        (probe.run(&["PING"]).0 == 1).then_some(())
+    });
+    let_go.send(()).expect("the server waits");
+    eventually("a reply", || (probe.run(&["PING"]).0 == 0).then_some(()));
+    assert_eq!(redis.connections(), 1);
 }
 
 #[test]

@@ -4,8 +4,11 @@
 //! `expr_create`, `expr_evaluate` and `expr_delete` are among those, because there is no CEL here.
 
 mod compression;
+mod fail_attempt;
 mod filter_state;
 mod limit;
+mod redis;
+mod select;
 mod setup;
 mod signature;
 mod verify;
@@ -64,6 +67,9 @@ enum Function {
     Sign,
     Inject,
     Limit,
+    Redis,
+    SelectBackend,
+    FailAttempt,
     SetupPending,
     SetupDone,
     Verify,
@@ -79,7 +85,10 @@ pub const FOREIGN_FUNCTIONS: &[&str] = &[
     "inject_encoded_data_to_filter_chain_on_header",
     "set_envoy_filter_state",
     "sign",
+    "tidegate.fail_attempt",
     "tidegate.limit",
+    "tidegate.redis",
+    "tidegate.select_backend",
     "tidegate.setup_done",
     "tidegate.setup_pending",
     "tidegate.verify",
@@ -98,7 +107,10 @@ fn named(name: &[u8]) -> Option<Function> {
         b"verify_signature" => Function::VerifySignature,
         b"sign" => Function::Sign,
         b"inject_encoded_data_to_filter_chain_on_header" => Function::Inject,
+        b"tidegate.fail_attempt" => Function::FailAttempt,
         b"tidegate.limit" => Function::Limit,
+        b"tidegate.redis" => Function::Redis,
+        b"tidegate.select_backend" => Function::SelectBackend,
         b"tidegate.setup_pending" => Function::SetupPending,
         b"tidegate.setup_done" => Function::SetupDone,
         b"tidegate.verify" => Function::Verify,
@@ -149,7 +161,10 @@ fn run(
         Function::VerifySignature => signature::verify(guest, args, result),
         Function::Sign => signature::sign(guest, args, result),
         Function::Inject => super::higress::inject_on_header(guest, args),
+        Function::FailAttempt => fail_attempt::plan(guest, args),
         Function::Limit => limit::ask(guest, args, result),
+        Function::Redis => redis::call(guest, args, result),
+        Function::SelectBackend => select::select(guest, args),
         Function::SetupPending => setup::pending(guest),
         Function::SetupDone => setup::done(guest, args),
         Function::Verify => verify::verify(guest, args, result),

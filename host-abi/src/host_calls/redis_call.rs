@@ -1,7 +1,8 @@
 //! Redis commands of a guest to backends (Higress).
 //!
 //! Owns how a plugin says which server it means: `name?db=1`, with a user, a password and a
-//! time-out, once; after that by its name alone. Keeping connections is the embedder's.
+//! time-out, once; after that by its name alone. `tidegate.redis` says it with each call.
+//! Keeping connections is the embedder's.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use wasmtime::Linker;
 use super::guest::Guest;
 use super::{Answer, callout, env_fn};
 use crate::calls::CallKind;
+use crate::fault::HostCallError;
 use crate::kinds::{LogLevel, Status};
 use crate::memory::{Region, Slot};
 use crate::services::{CalloutToken, RedisCall, RedisLogin};
@@ -122,14 +124,24 @@ fn call(guest: &mut Guest<'_, '_>, backend: Region, query: Region, out: Slot) ->
         callout::no_backend(state, "redis_call", name);
         return Err(Status::BadArgument.into());
     };
-    if !callout::has_room(state, "redis_call", query.len()) {
-        return Err(Status::InternalFailure.into());
-    }
     let plugin = state.contexts.effective().plugin;
     let mut logins = state.calls.redis_logins.iter();
     let known = logins.find(|(other, login)| *other == plugin && login.backend == backend);
     // A server without a password needs no introduction.
     let login = known.map_or_else(|| Arc::new(plain(backend)), |(_, login)| Arc::clone(login));
+    let token = queue(state, login, query)?;
+    Ok(out.write_u32(memory, token)?)
+}
+
+/// Queues a command; gives the number that its reply will have. INTERNAL_FAILURE if there is no room.
+pub(super) fn queue(
+    state: &mut State,
+    login: Arc<RedisLogin>,
+    query: Bytes,
+) -> Result<u32, HostCallError> {
+    if !callout::has_room(state, "redis_call", query.len()) {
+        return Err(Status::InternalFailure.into());
+    }
     let (_, token) = callout::open(state, CallKind::Redis)?;
     state.calls.queued_bytes += query.len();
     state.calls.redis_queued.push(RedisCall {
@@ -137,7 +149,59 @@ fn call(guest: &mut Guest<'_, '_>, backend: Region, query: Region, out: Slot) ->
         login,
         query,
     });
-    Ok(out.write_u32(memory, token)?)
+    Ok(token)
+}
+
+/// What a call says about its server by itself, borrowed from the guest.
+pub(super) struct Described<'m> {
+    pub(super) backend: &'m [u8],
+    pub(super) username: &'m [u8],
+    pub(super) password: &'m [u8],
+    pub(super) database: u32,
+    pub(super) timeout_ms: u32,
+}
+
+impl Described<'_> {
+    /// The login, remembered: a plugin says the same with each of its calls. BAD_ARGUMENT if the
+    /// plugin may not call the backend, or the credentials are too long.
+    pub(super) fn login(&self, state: &mut State) -> Result<Arc<RedisLogin>, HostCallError> {
+        let Some(backend) = callout::allowed(state, self.backend) else {
+            callout::no_backend(state, "redis_call", self.backend);
+            return Err(Status::BadArgument.into());
+        };
+        if self.username.len() > MAX_CREDENTIAL || self.password.len() > MAX_CREDENTIAL {
+            return Err(Status::BadArgument.into());
+        }
+        let plugin = state.contexts.effective().plugin;
+        let described = &mut state.calls.redis_described;
+        let mut known = described.iter().filter(|(other, _)| *other == plugin);
+        if let Some((_, login)) = known.find(|(_, login)| self.is(login)) {
+            return Ok(Arc::clone(login));
+        }
+        let login = Arc::new(RedisLogin {
+            backend: backend.to_owned(),
+            username: Bytes::copy_from_slice(self.username),
+            password: Bytes::copy_from_slice(self.password),
+            database: self.database,
+            timeout_ms: self.timeout_ms,
+        });
+        let of_plugin = |(other, _): &(usize, Arc<RedisLogin>)| *other == plugin;
+        if described.iter().filter(|one| of_plugin(one)).count() >= MAX_LOGINS
+            && let Some(oldest) = described.iter().position(of_plugin)
+        {
+            described.remove(oldest);
+        }
+        described.push((plugin, Arc::clone(&login)));
+        Ok(login)
+    }
+
+    fn is(&self, login: &RedisLogin) -> bool {
+        login.timeout_ms == self.timeout_ms
+            && login.database == self.database
+            && login.backend.as_bytes() == self.backend
+            && login.username == self.username
+            && login.password == self.password
+    }
 }
 
 fn plain(backend: &str) -> RedisLogin {

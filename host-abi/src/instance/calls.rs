@@ -17,9 +17,6 @@ use crate::state::Input;
 use crate::stream::Streams;
 use bytes::Bytes;
 
-/// What a Redis command that failed answers (Higress: any status but 0).
-const REDIS_FAILED: u32 = 1;
-
 impl Instance {
     /// Gives a root context the answer to its HTTP call. An answer that nobody waits for is
     /// dropped.
@@ -138,7 +135,8 @@ impl Instance {
         };
         let (status, reply) = match reply {
             Ok(reply) => (0, reply),
-            Err(RedisFailed) => (REDIS_FAILED, Bytes::new()),
+            // Higress: any status but 0.
+            Err(failed) => (failed as u32, Bytes::new()),
         };
         let params = (context.id.get(), token.0, status, count(reply.len()));
         let call = Call {

@@ -183,4 +183,5 @@ fn forget_calls(state: &mut State, plugin: usize) {
         stays
     });
     calls.redis_logins.retain(|(other, _)| *other != plugin);
+    calls.redis_described.retain(|(other, _)| *other != plugin);
 }

@@ -47,7 +47,13 @@ impl fmt::Debug for RedisLogin {
     }
 }
 
-/// There is no reply: the server could not be reached, was too slow, or answered something that is
-/// no RESP.
+/// Why there is no reply. The number is the status that the guest gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RedisFailed;
+#[repr(u32)]
+pub enum RedisFailed {
+    /// The server could not be reached, refused the login, left, or answered something that is no
+    /// RESP; or the command was not sent.
+    Unreachable = 1,
+    /// The server did not answer in time.
+    Timeout = 2,
+}

@@ -52,7 +52,7 @@ pub(crate) enum Mode {
 
 /// The rates of one space.
 pub(crate) struct RateTable {
-    shards: Box<[Mutex<Box<[Place]>>]>,
+    shards: Box<[Mutex<Places>]>,
     seeds: [RandomState; 2],
 }
 
@@ -69,12 +69,9 @@ struct Change {
     after: u64,
 }
 
-/// Where a key may be. One that was never used is all zeros.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Place {
-    key: [u64; 2],
-    full_at: u64,
-}
+/// Where keys may be: two hashes of a key, and when its limit is full again. A place that was never used is
+/// all zeros, as an array, so that memory which nobody has touched costs nothing.
+type Places = Box<[[u64; 3]]>;
 
 impl std::fmt::Debug for RateTable {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -93,8 +90,7 @@ impl RateTable {
     #[must_use]
     pub(crate) fn with_keys(keys: usize) -> Self {
         let sets = keys.div_ceil(SHARDS * WAYS).max(1).next_power_of_two();
-        // Zeroed memory that nobody has touched costs nothing.
-        let shard = || Mutex::new(vec![Place::default(); sets * WAYS].into_boxed_slice());
+        let shard = || Mutex::new(vec![[0; 3]; sets * WAYS].into_boxed_slice());
         Self {
             shards: (0..SHARDS).map(|_| shard()).collect(),
             seeds: [RandomState::new(), RandomState::new()],
@@ -102,14 +98,20 @@ impl RateTable {
     }
 
     /// Takes from all limits, or from none, at `now`: nanoseconds of a clock that never goes back. The
-    /// answers are in the order of the asks; beyond [`MOST_ASKS`] nothing is asked.
+    /// answers, which `room` is for, are in the order of the asks; beyond [`MOST_ASKS`] nothing is asked.
     ///
     /// An ask whose key is asked twice is seen as if it were alone: keys of one call must differ.
-    pub(crate) fn ask(&self, asks: &[Ask<'_>], mode: Mode, now: u64, answers: &mut Vec<Taken>) {
+    pub(crate) fn ask<'r>(
+        &self,
+        asks: &[Ask<'_>],
+        mode: Mode,
+        now: u64,
+        room: &'r mut [Taken; MOST_ASKS],
+    ) -> &'r [Taken] {
         let now = gcra::ticks(now);
         let asks = asks.get(..MOST_ASKS).unwrap_or(asks);
         let mut keys = [[0_u64; 2]; MOST_ASKS];
-        let mut locks: [Option<MutexGuard<'_, Box<[Place]>>>; MOST_ASKS] = Default::default();
+        let mut locks: [Option<MutexGuard<'_, Places>>; MOST_ASKS] = Default::default();
         // Locks are taken in one order by everybody: no two wait for each other.
         let mut wanted = 0_u64;
         for (ask, key) in asks.iter().zip(&mut keys) {
@@ -125,7 +127,7 @@ impl RateTable {
             }
         }
         let mut changes: [Option<Change>; MOST_ASKS] = [None; MOST_ASKS];
-        let first = answers.len();
+        let answers = room.get_mut(..asks.len()).unwrap_or_default();
         for (asked, (ask, key)) in asks.iter().zip(&keys).enumerate() {
             let lock = held.get(shard_of(*key)).map(|at| usize::from(*at));
             let places = lock.and_then(|at| locks.get(at)?.as_deref());
@@ -143,7 +145,9 @@ impl RateTable {
                 Mode::Charge => take.charge(),
                 Mode::Refund => take.refund(),
             };
-            answers.push(taken);
+            if let Some(answer) = answers.get_mut(asked) {
+                *answer = taken;
+            }
             if let Some(change) = changes.get_mut(asked) {
                 *change = Some(Change {
                     lock,
@@ -153,34 +157,30 @@ impl RateTable {
                 });
             }
         }
-        let all = answers.iter().skip(first).all(|taken| taken.admitted);
+        let all = answers.iter().all(|taken| taken.admitted);
         if mode == Mode::Peek || (mode == Mode::Take && !all) {
-            for (answer, change) in answers.iter_mut().skip(first).zip(changes.iter().flatten()) {
+            for (answer, change) in answers.iter_mut().zip(changes.iter().flatten()) {
                 *answer = change.take.untaken(*answer);
             }
-            return;
+            return answers;
         }
-        for (key, change) in keys.iter().zip(changes.iter().flatten()) {
+        for ([a, b], change) in keys.iter().zip(changes.iter().flatten()) {
             let lock = change.lock.and_then(|lock| locks.get_mut(lock));
             let places = lock.and_then(Option::as_deref_mut);
             if let Some(place) = places.and_then(|places| places.get_mut(change.at)) {
-                *place = Place {
-                    key: *key,
-                    full_at: change.after,
-                };
+                *place = [*a, *b, change.after];
             }
         }
+        answers
     }
 
     /// How many keys have used something up at `now`, for metrics: it looks at all of them.
     #[must_use]
     pub(crate) fn used(&self, now: u64) -> usize {
         let now = gcra::ticks(now);
-        let of = |shard: &Mutex<Box<[Place]>>| {
-            hold(shard)
-                .iter()
-                .filter(|place| place.full_at > now)
-                .count()
+        let of = |shard: &Mutex<Places>| {
+            let is_used = |place: &&[u64; 3]| place[2] > now;
+            hold(shard).iter().filter(is_used).count()
         };
         self.shards.iter().map(of).sum()
     }
@@ -193,7 +193,7 @@ impl RateTable {
     }
 }
 
-fn hold(shard: &Mutex<Box<[Place]>>) -> MutexGuard<'_, Box<[Place]>> {
+fn hold(shard: &Mutex<Places>) -> MutexGuard<'_, Places> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -205,7 +205,7 @@ fn shard_of([_, b]: [u64; 2]) -> usize {
 /// Where a key is or is to be, and when it is full again (0 if that was long ago). Places of `others`, keys
 /// of the same call, stay theirs.
 fn find(
-    places: &[Place],
+    places: &[[u64; 3]],
     key: [u64; 2],
     now: u64,
     others: impl Iterator<Item = usize> + Clone,
@@ -216,12 +216,12 @@ fn find(
     let first = set * WAYS;
     let ways = places.get(first..first + WAYS).unwrap_or_default();
     let mut best = (first, u64::MAX);
-    for (way, place) in ways.iter().enumerate() {
-        if place.key == key {
-            return (first + way, place.full_at);
+    for (way, [a, b, full_at]) in ways.iter().enumerate() {
+        if [*a, *b] == key {
+            return (first + way, *full_at);
         }
         // What is full again can be forgotten; else what will be first.
-        let left = place.full_at.saturating_sub(now);
+        let left = full_at.saturating_sub(now);
         if left < best.1 && !others.clone().any(|other| other == first + way) {
             best = (first + way, left);
         }
@@ -248,9 +248,8 @@ mod tests {
                 cost: *cost,
             })
             .collect();
-        let mut answers = Vec::new();
-        table.ask(&asks, mode, now, &mut answers);
-        answers
+        let mut room = [Taken::default(); MOST_ASKS];
+        table.ask(&asks, mode, now, &mut room).to_vec()
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Foreign functions: Envoy's messages, bounds, and what there is not.
 
+use std::time::Duration;
+
 use tidegate_host_abi::{
-    Crypto, CryptoError, FOREIGN_FUNCTIONS, FaultKind, Hash, JwsAlgorithm, JwsKey, Limits,
-    PluginSpec, SetupState,
+    AttemptFault, Crypto, CryptoError, FOREIGN_FUNCTIONS, FaultKind, Hash, JwsAlgorithm, JwsKey,
+    Limits, Outage, PluginSpec, SetupState,
 };
 
 use super::support::{Run, at_headers, filter, on_headers, on_tick, said_at_headers, spec};
@@ -87,7 +89,7 @@ fn a_small_input_that_becomes_large_is_refused_at_the_plugins_limit() {
     let guest = at_headers(&deflate_zeros(1 << 20));
     let limits = |buffered_bytes| Limits {
         buffered_bytes,
-        call_timeout: std::time::Duration::from_secs(10),
+        call_timeout: Duration::from_secs(10),
         ..Limits::default()
     };
     for (limit, expected) in [(1 << 20, "0"), ((1 << 20) - 1, "3")] {
@@ -103,7 +105,7 @@ fn a_small_input_that_becomes_large_is_refused_at_the_plugins_limit() {
 fn compressing_counts_as_the_guests_own_time() {
     let loops = format!("(loop $again {} (br $again))", deflate_zeros(4 << 20));
     let limits = Limits {
-        call_timeout: std::time::Duration::from_millis(20),
+        call_timeout: Duration::from_millis(20),
         memory_bytes: 1 << 30,
         ..Limits::default()
     };
@@ -381,6 +383,105 @@ fn limits_admit_all_of_a_request_or_none_of_it_and_refuse_what_is_no_limit() {
         .collect();
     let said = said_at_headers(&calls, |_| ());
     assert_eq!(said, ["2", ""].repeat(wrong.len()));
+}
+
+#[test]
+fn a_backend_is_selected_by_its_place_or_name_and_anything_else_is_refused() {
+    let place = |kind: u8, place: u32| [&[1, kind][..], &place.to_le_bytes()].concat();
+    let named = |name: &[u8]| [&[1, 2][..], name].concat();
+    let good = [place(0, 0), place(1, 258), named("größe".as_bytes())];
+    let wrong = [
+        Vec::new(),
+        vec![1],
+        vec![1, 0],
+        [&[2, 0][..], &[0; 4]].concat(),
+        place(3, 0),
+        place(0, 0)[..5].to_vec(),
+        [place(1, 0), vec![0]].concat(),
+        named(b"\xff"),
+        named(&[b'n'; 513]),
+        // The rule has no such backend, and the time for that is over.
+        place(0, 9),
+        place(0, 10),
+    ];
+    let calls = good.iter().chain(&wrong);
+    let calls: String = calls
+        .map(|args| call("tidegate.select_backend", args))
+        .collect();
+    let mut run = Run::new(&at_headers(&calls));
+    let context = run.stream();
+    run.headers(context).unwrap();
+    let expected = [["0", ""].repeat(good.len()), ["2", ""].repeat(wrong.len())];
+    assert_eq!(run.said(), expected.concat());
+    assert_eq!(
+        run.streams.get(context).done,
+        [
+            "select FromFront(0)",
+            "select FromBack(258)",
+            "select Named(\"größe\")"
+        ]
+    );
+}
+
+/// Arguments of `tidegate.fail_attempt`.
+fn wish(kind: u8, status: u16, attempts: u32, delay: Duration) -> Vec<u8> {
+    let delay = u64::try_from(delay.as_nanos()).unwrap().to_le_bytes();
+    let (status, attempts) = (status.to_le_bytes(), attempts.to_le_bytes());
+    [&[1, kind][..], &status, &attempts, &delay].concat()
+}
+
+#[test]
+fn a_wish_for_failing_attempts_reaches_the_stream_and_what_is_none_does_not() {
+    let (none, hour) = (Duration::ZERO, Duration::from_secs(3600));
+    let good = [
+        (wish(0, 0, 1, hour), (None, hour, 1)),
+        (wish(1, 200, 2, none), (Some(Outage::Http(200)), none, 2)),
+        (wish(1, 599, 0, none), (Some(Outage::Http(599)), none, 0)),
+        (
+            wish(2, 16, u32::MAX, none),
+            (Some(Outage::Grpc(16)), none, u32::MAX),
+        ),
+        (wish(3, 0, 1, none), (Some(Outage::Reset), none, 1)),
+        (wish(4, 0, 1, none), (Some(Outage::Unreachable), none, 1)),
+    ];
+    let mut wrong = vec![
+        Vec::new(),
+        wish(5, 0, 1, none),
+        wish(0, 1, 1, none),
+        wish(1, 199, 1, none),
+        wish(1, 600, 1, none),
+        wish(2, 17, 1, none),
+        wish(3, 1, 1, none),
+        wish(0, 0, 1, hour + Duration::from_nanos(1)),
+        [wish(3, 0, 1, none), vec![0]].concat(),
+        [&[2][..], &wish(3, 0, 1, none)[1..]].concat(),
+    ];
+    let whole = wish(1, 503, 1, none);
+    wrong.extend((0..whole.len()).map(|len| whole[..len].to_vec()));
+    let args = good.iter().map(|(args, _)| args).chain(&wrong);
+    let calls: String = args
+        .map(|args| call("tidegate.fail_attempt", args))
+        .collect();
+    let mut run = Run::with(&at_headers(&calls), spec());
+    let context = run.stream();
+    run.headers(context).unwrap();
+    let mut expected = ["0", ""].repeat(good.len());
+    expected.extend(["2", ""].repeat(wrong.len()));
+    assert_eq!(run.said(), expected);
+    let expected =
+        good.map(|(_, (outage, delay, attempts))| (AttemptFault { outage, delay }, attempts));
+    assert_eq!(run.streams.get(context).faults, expected);
+
+    // A request that has left has no attempts to come.
+    let mut run = Run::with(&at_headers(&call("tidegate.fail_attempt", &whole)), spec());
+    let context = run.stream();
+    run.streams.get(context).sent = true;
+    run.headers(context).unwrap();
+    assert_eq!(run.said(), ["2", ""]);
+    // Outside of streams there are none.
+    let mut run = Run::new(&filter(&on_tick(&call("tidegate.fail_attempt", &whole))));
+    run.tick().unwrap();
+    assert_eq!(run.said(), ["2", ""]);
 }
 
 /// Arguments of `tidegate.verify`.

@@ -5,6 +5,7 @@
 //!   name of a header, [`Spellings`] are what backends take for the same one.
 //! - [`query_values`] and [`cookie_values`] read credentials, [`remove_parameter`] and [`remove_cookie`] take
 //!   them out.
+//! - [`claim_text`] and [`claim_texts`] read what jwt-auth has verified.
 //! - [`Values`] tells one value of a header from several.
 //! - [`ip_address`] reads addresses as hosts and header fields write them.
 
@@ -12,6 +13,7 @@ mod address;
 mod carried;
 mod cidr;
 mod cidr_set;
+mod claim;
 mod decisions;
 mod header_name;
 mod spellings;
@@ -24,6 +26,8 @@ pub use carried::remove_cookie;
 pub use carried::remove_parameter;
 pub use cidr::Cidr;
 pub use cidr_set::CidrSet;
+pub use claim::claim_text;
+pub use claim::claim_texts;
 pub use decisions::Decisions;
 pub use decisions::Refusal;
 pub use header_name::HeaderName;

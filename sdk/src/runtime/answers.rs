@@ -3,7 +3,7 @@
 //! The host delivers answers to a plugin's context, in a callback in which they can be read. What
 //! nobody waits for any more is not read.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -18,7 +18,19 @@ use crate::runtime::ids::IdMap;
 pub(crate) struct Answers {
     http: RefCell<IdMap<Rc<Slot<HttpAnswer>>>>,
     grpc: RefCell<IdMap<Rc<Slot<GrpcAnswer>>>>,
+    /// Made by the first command: filters that run none have no code for replies.
+    redis: OnceCell<Redis>,
 }
+
+/// Redis commands under way.
+struct Redis {
+    waiting: RefCell<IdMap<Rc<Slot<RedisAnswer>>>>,
+    /// Reads a reply and hands it out.
+    deliver: fn(&Self, u32, u32, usize),
+}
+
+/// What came of a Redis command: the reply as it came, or the status that is not 0.
+pub(crate) type RedisAnswer = Result<Vec<u8>, u32>;
 
 /// Where an answer is put.
 pub(crate) struct Slot<T> {
@@ -96,6 +108,24 @@ impl Answers {
         Answer(slot)
     }
 
+    /// Waits for the reply to the Redis command with this token.
+    pub(crate) fn redis(&self, token: u32) -> Answer<RedisAnswer> {
+        let slot = Rc::<Slot<RedisAnswer>>::default();
+        let redis = self.redis.get_or_init(|| Redis {
+            waiting: RefCell::default(),
+            deliver: Redis::deliver,
+        });
+        redis.waiting.borrow_mut().insert(token, Rc::clone(&slot));
+        Answer(slot)
+    }
+
+    /// A Redis command has ended: with a reply if the status is 0.
+    pub(crate) fn on_redis(&self, token: u32, status: u32, size: usize) {
+        if let Some(redis) = self.redis.get() {
+            (redis.deliver)(redis, token, status, size);
+        }
+    }
+
     /// An HTTP call has ended: with a response if it has headers.
     pub(crate) fn on_http(&self, token: u32, headers: usize, body: usize, trailers: usize) {
         let Some(slot) = self.http.borrow_mut().remove(token) else {
@@ -134,6 +164,23 @@ impl Answers {
         answer.status = status;
         answer.details = host().call_status().map(|it| it.1).unwrap_or_default();
         slot.put(answer);
+    }
+}
+
+impl Redis {
+    fn deliver(&self, token: u32, status: u32, size: usize) {
+        let Some(slot) = self.waiting.borrow_mut().remove(token) else {
+            return;
+        };
+        if Rc::strong_count(&slot) == 1 {
+            return;
+        }
+        slot.put(match status {
+            0 => Ok(host()
+                .buffer(BufferType::RedisReply, 0, size)
+                .unwrap_or_default()),
+            failed => Err(failed),
+        });
     }
 }
 

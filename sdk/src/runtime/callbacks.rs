@@ -52,6 +52,14 @@ macro_rules! common_callbacks {
             });
         }
 
+        fn on_redis_reply(&self, context: u32, token: u32, status: u32, size: usize) {
+            let runtime = &self.plugins.runtime;
+            runtime.enter(context, || {
+                runtime.answers.on_redis(token, status, size);
+                runtime.drain();
+            });
+        }
+
         fn on_done(&self, _context: u32) -> bool {
             true
         }

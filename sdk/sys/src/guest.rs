@@ -34,6 +34,8 @@ pub trait Guest {
     fn on_grpc_trailing_metadata(&self, context: u32, token: u32, trailers: usize);
     /// `proxy_on_grpc_close`
     fn on_grpc_close(&self, context: u32, token: u32, status: u32);
+    /// `proxy_on_redis_call_response` (Higress and Tidegate): a status of 0 has a reply of so many bytes.
+    fn on_redis_reply(&self, context: u32, token: u32, status: u32, size: usize);
     /// `proxy_on_request_headers`
     fn on_request_headers(&self, context: u32, headers: usize, end: bool) -> Action;
     /// `proxy_on_request_body`
@@ -122,6 +124,7 @@ macro_rules! __export_common {
         $crate::__export!($guest, on_grpc_receive, proxy_on_grpc_receive(the_token: u32 as u32, the_size: u32 as usize));
         $crate::__export!($guest, on_grpc_trailing_metadata, proxy_on_grpc_receive_trailing_metadata(the_token: u32 as u32, the_trailers: u32 as usize));
         $crate::__export!($guest, on_grpc_close, proxy_on_grpc_close(the_token: u32 as u32, the_status: u32 as u32));
+        $crate::__export!($guest, on_redis_reply, proxy_on_redis_call_response(the_token: u32 as u32, the_status: u32 as u32, the_size: u32 as usize));
         $crate::__export!($guest, on_done, proxy_on_done() -> u32);
         $crate::__export!($guest, on_log, proxy_on_log());
         $crate::__export!($guest, on_delete, proxy_on_delete());

@@ -78,6 +78,8 @@ kinds! {
         PluginConfiguration = 7,
         /// The arguments of a foreign function that the host calls.
         ForeignArguments = 8,
+        /// The reply to a Redis command, as the server sent it (Higress and Tidegate).
+        RedisReply = 9,
     }
 }
 

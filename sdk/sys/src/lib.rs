@@ -11,6 +11,7 @@ mod heap;
 pub mod host;
 pub mod kinds;
 pub mod pairs;
+pub mod service;
 pub mod status;
 pub mod text;
 pub mod waker;

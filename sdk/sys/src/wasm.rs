@@ -17,6 +17,7 @@ use crate::host::{GrpcCall, Host, Pairs, PairsRef};
 use crate::kinds::{BufferType, Clock, LogLevel, MapType, MetricType, StreamType};
 use crate::memory::adopt;
 use crate::pairs;
+use crate::service;
 use crate::status::{Result, Status};
 
 mod env {
@@ -424,10 +425,11 @@ impl Host for Module {
 
     fn grpc_call(&self, call: &GrpcCall<'_>, message: &[u8]) -> Result<u32> {
         let metadata = pairs::encode(call.metadata);
+        let service = service::describe(call.backend);
         number(|token| unsafe {
             env::proxy_grpc_call(
-                call.backend.as_ptr(),
-                call.backend.len(),
+                service.as_ptr(),
+                service.len(),
                 call.service.as_ptr(),
                 call.service.len(),
                 call.method.as_ptr(),
@@ -444,10 +446,11 @@ impl Host for Module {
 
     fn grpc_stream(&self, call: &GrpcCall<'_>) -> Result<u32> {
         let metadata = pairs::encode(call.metadata);
+        let service = service::describe(call.backend);
         number(|token| unsafe {
             env::proxy_grpc_stream(
-                call.backend.as_ptr(),
-                call.backend.len(),
+                service.as_ptr(),
+                service.len(),
                 call.service.as_ptr(),
                 call.service.len(),
                 call.method.as_ptr(),

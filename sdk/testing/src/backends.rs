@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::redis::{self, RedisCommand, RedisReply};
 use crate::reply::{Received, Reply};
 use crate::split::Split;
 
@@ -15,8 +16,32 @@ pub(crate) type Server = Box<dyn FnMut(&[u8]) -> Option<Vec<u8>> + Send>;
 /// A backend that filters call.
 pub(crate) enum Backend {
     Answers(Handler),
+    /// The same over HTTP/2, for gRPC.
+    AnswersGrpc(Handler),
+    /// A Redis server.
+    Redis(redis::Handler),
     /// Nothing listens.
     Down,
+}
+
+/// What listens at a backend's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Listens {
+    Http,
+    Grpc,
+    Redis,
+    Nothing,
+}
+
+impl Backend {
+    const fn listens(&self) -> Listens {
+        match self {
+            Self::Answers(_) => Listens::Http,
+            Self::AnswersGrpc(_) => Listens::Grpc,
+            Self::Redis(_) => Listens::Redis,
+            Self::Down => Listens::Nothing,
+        }
+    }
 }
 
 /// All of them.
@@ -106,13 +131,21 @@ impl Backends {
         self.with(|table| table.split.cut(body))
     }
 
-    /// The names, and whether something listens there.
-    pub(crate) fn names(&self) -> Vec<(String, bool)> {
+    /// The names, and what listens there.
+    pub(crate) fn names(&self) -> Vec<(String, Listens)> {
         self.with(|table| {
             let named = table.named.iter();
             named
-                .map(|(name, it)| (name.clone(), matches!(it, Backend::Answers(_))))
+                .map(|(name, it)| (name.clone(), it.listens()))
                 .collect()
+        })
+    }
+
+    /// What listens at a backend.
+    pub(crate) fn listens(&self, name: &str) -> Listens {
+        self.with(|table| {
+            let backend = table.named.get(name);
+            backend.map_or(Listens::Nothing, Backend::listens)
         })
     }
 
@@ -120,7 +153,20 @@ impl Backends {
     pub(crate) fn call(&self, name: &str, request: &Received) -> Option<Reply> {
         self.with(|table| match table.named.get_mut(name)? {
             Backend::Answers(handler) => Some(handler(request)),
-            Backend::Down => None,
+            Backend::AnswersGrpc(handler) => {
+                let mut reply = handler(request);
+                reply.body = table.split.cut(&reply.body);
+                Some(reply)
+            }
+            Backend::Redis(_) | Backend::Down => None,
+        })
+    }
+
+    /// The answer of a Redis server; `None` if nothing listens, or something else.
+    pub(crate) fn command(&self, name: &str, command: &RedisCommand) -> Option<RedisReply> {
+        self.with(|table| match table.named.get_mut(name)? {
+            Backend::Redis(handler) => Some(handler(command)),
+            Backend::Answers(_) | Backend::AnswersGrpc(_) | Backend::Down => None,
         })
     }
 

@@ -13,6 +13,7 @@ use crate::live;
 use crate::mode::report_run;
 use crate::native::{self, Plugin};
 use crate::observed::Seen;
+use crate::redis::{RedisCommand, RedisReply};
 use crate::reply::{Received, Reply};
 use crate::split::Split;
 use crate::{Mode, json_bytes, mode};
@@ -101,6 +102,30 @@ impl Builder {
         answer: impl FnMut(&Received) -> Reply + Send + 'static,
     ) -> Self {
         let backend = Backend::Answers(Box::new(answer));
+        self.plan.backends.set(name, backend);
+        self
+    }
+
+    /// Adds a backend that the filter can call over gRPC, with [`Reply::grpc`] and
+    /// [`Reply::grpc_status`]; any other reply is one that a wrong server gives. `reset` and `cut` end
+    /// the call's stream.
+    pub fn grpc_backend(
+        self,
+        name: &str,
+        answer: impl FnMut(&Received) -> Reply + Send + 'static,
+    ) -> Self {
+        let backend = Backend::AnswersGrpc(Box::new(answer));
+        self.plan.backends.set(name, backend);
+        self
+    }
+
+    /// Adds a Redis server: a closure that gets each command. In Envoy filters cannot run any.
+    pub fn redis(
+        self,
+        name: &str,
+        answer: impl FnMut(&RedisCommand) -> RedisReply + Send + 'static,
+    ) -> Self {
+        let backend = Backend::Redis(Box::new(answer));
         self.plan.backends.set(name, backend);
         self
     }

@@ -15,6 +15,7 @@ use crate::driver::{Driver, Waited};
 use crate::exchange::Exchange;
 use crate::fail;
 use crate::observed::{LogLine, Seen};
+use crate::redis::RedisCommand;
 use crate::reply::Received;
 use crate::request::Request;
 use crate::split::Split;
@@ -193,6 +194,13 @@ impl Harness {
     pub fn calls(&self, backend: &str) -> Vec<Received> {
         self.seen
             .with(|seen| seen.calls.get(backend).cloned().unwrap_or_default())
+    }
+
+    /// The commands that a Redis server got, in order.
+    #[must_use]
+    pub fn commands(&self, redis: &str) -> Vec<RedisCommand> {
+        self.seen
+            .with(|seen| seen.commands.get(redis).cloned().unwrap_or_default())
     }
 
     /// The application behind the filter.

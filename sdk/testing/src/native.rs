@@ -6,9 +6,12 @@
 
 mod calls;
 mod end;
+mod faults;
 mod flow;
+mod grpc;
 mod host;
 mod properties;
+mod redis;
 mod server;
 mod state;
 mod trap;
@@ -23,6 +26,7 @@ use tidegate_sdk_sys::{Guest, LogLevel, Pairs};
 use crate::builder::Plan;
 use crate::driver::{Driver, Waited};
 use crate::fields::{Fields, text};
+use crate::grpc::Ended;
 use crate::native::host::World;
 use crate::native::state::{CallAnswer, Item, ROOT, Setup, State, Stream, Way};
 use crate::observed::Seen;
@@ -80,10 +84,19 @@ enum Event {
     AppAnswers { context: u32, reply: Reply },
     /// A call ends.
     CallEnds { token: u32, answer: CallAnswer },
+    /// A gRPC call ends.
+    GrpcEnds { token: u32, ended: Ended },
+    /// A Redis command ends: with a reply, or a status that is not 0.
+    CommandEnds {
+        token: u32,
+        answer: Result<Vec<u8>, u32>,
+    },
     /// A stream has been held for too long.
     PauseEnds { context: u32, way: Way, hold: u64 },
     /// An exchange has taken too long.
     TimeOut { context: u32 },
+    /// An attempt begins; `end` if the request has no body.
+    Attempt { context: u32, end: bool },
 }
 
 /// Starts a plugin.
@@ -129,8 +142,11 @@ fn initial(plan: &Plan, seen: &Seen) -> State {
         tick: None,
         streams: BTreeMap::new(),
         new_calls: Vec::new(),
+        new_commands: Vec::new(),
         last_token: 0,
         answer: None,
+        grpc_end: None,
+        redis_reply: Vec::new(),
         versions: u32::try_from(plan.shared.len()).unwrap_or(u32::MAX),
         shared: shared
             .map(|((key, value), version)| (key.clone().into_bytes(), (value.clone(), version)))
@@ -245,6 +261,8 @@ impl Native {
         match event {
             Event::AppAnswers { context, reply } => self.app_answers(context, reply),
             Event::CallEnds { token, answer } => self.call_ends(token, answer),
+            Event::GrpcEnds { token, ended } => self.grpc_ends(token, ended),
+            Event::CommandEnds { token, answer } => self.command_ends(token, answer),
             Event::PauseEnds { context, way, hold } => {
                 let overdue = self.world.state().streams.get(&context).is_some_and(|it| {
                     let side = it.side(way);
@@ -257,6 +275,7 @@ impl Native {
                 }
             }
             Event::TimeOut { context } => self.host_answers(context, 504),
+            Event::Attempt { context, end } => self.attempt(context, end),
         }
     }
 
@@ -355,7 +374,7 @@ impl Driver for Native {
         /// More at one moment than any test needs.
         const ENDLESS: usize = 1_000_000;
         for _ in 0..ENDLESS {
-            let busy = self.pump() || self.start_calls() || self.run_due();
+            let busy = self.pump() || self.start_calls() || self.start_commands() || self.run_due();
             if !busy {
                 return;
             }

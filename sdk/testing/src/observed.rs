@@ -8,6 +8,7 @@ use std::time::Duration;
 use tidegate_sdk_sys::LogLevel;
 
 use crate::answer::Answer;
+use crate::redis::RedisCommand;
 use crate::reply::Received;
 
 /// A line that the filter wrote.
@@ -31,6 +32,7 @@ pub(crate) struct Observed {
     pub(crate) answers: BTreeMap<u32, Answer>,
     pub(crate) app: Vec<Received>,
     pub(crate) calls: BTreeMap<String, Vec<Received>>,
+    pub(crate) commands: BTreeMap<String, Vec<RedisCommand>>,
     /// What the server behind a network filter got, by connection.
     pub(crate) connections: Vec<Vec<u8>>,
     pub(crate) logs: Vec<LogLine>,

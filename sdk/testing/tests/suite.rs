@@ -6,8 +6,10 @@ mod suite {
     mod bodies;
     mod calls;
     mod clients;
+    mod commands;
     mod connections;
     mod corners;
+    mod grpc;
     mod headers;
     mod reports;
     mod setups;

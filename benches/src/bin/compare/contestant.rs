@@ -141,8 +141,8 @@ pub(crate) fn find_programs(contestants: &[(Scenario, Contestant)]) -> Result<Pr
     }
     let mut filters: Vec<(&'static str, PathBuf)> = Vec::new();
     let filtered = contestants.iter().filter(|(_, it)| it.filters > 0);
-    for name in filtered.filter_map(|(scenario, _)| scenario.filter()) {
-        if filters.iter().any(|(it, _)| *it == name) {
+    for name in filtered.flat_map(|(scenario, _)| scenario.modules()) {
+        if filters.iter().any(|(it, _)| it == name) {
             continue;
         }
         match places::filter(name) {
@@ -287,22 +287,21 @@ impl Programs {
         Ok(command)
     }
 
-    fn filter(&self, scenario: Scenario) -> Option<&Path> {
-        let name = scenario.filter()?;
-        let (_, path) = self.filters.iter().find(|(it, _)| *it == name)?;
-        Some(path)
+    /// The modules of a scenario's filters, in their order.
+    fn modules(&self, scenario: Scenario) -> Vec<&Path> {
+        let of = |name: &&str| self.filters.iter().find(|(it, _)| it == name);
+        let found = scenario.modules().iter().filter_map(of);
+        found.map(|(_, path)| path.as_path()).collect()
     }
 
     fn envoy_filters(&self, setting: &Setting<'_>, headers: &[String]) -> String {
         if setting.scenario.has_policy() {
             return policy::envoy(setting);
         }
-        let Some(module) = self.filter(setting.scenario) else {
-            return String::new();
-        };
-        let filters = headers.iter();
+        let modules = self.modules(setting.scenario);
+        let filters = headers.iter().zip(modules.iter().cycle());
         filters
-            .map(|header| configs::envoy::wasm_filter(module, header))
+            .map(|(header, module)| configs::envoy::wasm_filter(module, header))
             .collect()
     }
 
@@ -314,13 +313,17 @@ impl Programs {
         headers: &[String],
         is_filtered: bool,
     ) -> Result<()> {
-        let filter = self.filter(setting.scenario).filter(|_| is_filtered);
+        let modules = if is_filtered {
+            self.modules(setting.scenario)
+        } else {
+            Vec::new()
+        };
         if !matches!(setting.scenario, Scenario::Http | Scenario::Large) {
             let config = setting.folder.join(format!(
                 "{}-tidegate-{}.yaml",
                 setting.scenario, is_filtered
             ));
-            fs::write(&config, configs::tidegate::file(setting, filter))?;
+            fs::write(&config, configs::tidegate::file(setting, &modules))?;
             command.args(["run", "--workers", "1", "--access-log", "off"]);
             command.args(["--admin", "127.0.0.1:0", "--state-dir", "off", "-c"]);
             command.arg(config);
@@ -329,7 +332,7 @@ impl Programs {
         command.args(["proxy", "--workers", "1", "--access-log", "off"]);
         command.args(["--listen", &setting.address.to_string()]);
         command.args(["--to", &format!("http://{}", setting.origin)]);
-        for (header, filter) in headers.iter().zip(filter.iter().cycle()) {
+        for (header, filter) in headers.iter().zip(modules.iter().cycle()) {
             command
                 .arg("--plugin")
                 .arg(filter)

@@ -39,7 +39,8 @@ impl Load<'_> {
             | Scenario::Large
             | Scenario::Jwt
             | Scenario::Rbac
-            | Scenario::ExtAuthz => wrk::run(self, to, seconds)?,
+            | Scenario::ExtAuthz
+            | Scenario::Chain => wrk::run(self, to, seconds)?,
             Scenario::Tls | Scenario::H2 | Scenario::Grpc => h2load::run(self, to, seconds)?,
             Scenario::Resumed => resumed::run(self, to, seconds)?,
             Scenario::Websocket => talk::run(self, &talk::Talk::WEBSOCKET, to, seconds)?,

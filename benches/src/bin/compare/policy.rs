@@ -3,11 +3,13 @@
 //! Owns what is the same for both: rules, keys, the service that is asked. Envoy runs its own filters,
 //! not WebAssembly, with the settings that are in their favour.
 
-use std::fmt::Write as _;
+mod envoy;
+
 use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::{Result, bail};
+pub(crate) use envoy::{envoy, split};
 use tidegate_benches::process::head_of;
 use tidegate_benches::tokens::{AUDIENCE, ISSUER};
 
@@ -46,12 +48,24 @@ pub(crate) fn headers(identity: &Identity) -> impl Iterator<Item = (&'static str
 /// Looks whether a request is refused that has no token, and a path that no rule and no service knows.
 pub(crate) fn refuses(scenario: Scenario, address: SocketAddr) -> Result<()> {
     let head = head_of(address, "/elsewhere")?;
-    let status = if scenario == Scenario::Jwt { 401 } else { 403 };
+    let status = match scenario {
+        Scenario::Jwt | Scenario::Chain => 401,
+        _ => 403,
+    };
     if !head.starts_with(&format!("http/1.1 {status}")) {
         bail!("a bad request is not answered with {status}, so its filter does not run:\n{head}");
     }
     Ok(())
 }
+
+/// Blocks of addresses that may come; the last one is the clients'.
+const ALLOWED: [&str; 4] = ["10.0.0.0/8", "172.16.0.0/12", "192.0.2.0/24", "127.0.0.0/8"];
+
+/// Requests in a second that nobody reaches.
+const UNREACHED: u32 = 10_000_000;
+
+/// Percent of the requests that the second version gets.
+const SHARE: u32 = 5;
 
 /// The paths that the hundred rules allow; the last one is asked for.
 fn paths() -> impl Iterator<Item = String> {
@@ -59,128 +73,81 @@ fn paths() -> impl Iterator<Item = String> {
     others.chain(["/100/orders/".to_owned()])
 }
 
-/// The Plugin, with the backend that it asks.
-pub(crate) fn tidegate(setting: &Setting<'_>, module: &Path) -> String {
-    let (module, origin) = (module.display(), setting.origin);
-    let (config, asked) = match setting.scenario {
-        Scenario::Jwt => {
-            let jwks = &setting.identity.jwks;
-            let config = format!(
-                "{{ issuer: \"{ISSUER}\", audiences: [{AUDIENCE}], jwks: {{ inline: {jwks} }}, \
-                 claimsToHeaders: [{{ claim: sub, header: x-subject }}] }}"
-            );
-            (config, false)
-        }
-        Scenario::Rbac => {
-            let mut rules = String::new();
-            for path in paths() {
-                let rule = format!(
-                    "\n      - {{ to: [{{ operation: {{ methods: [GET, POST], paths: [\"{path}*\"] }} }}] }}"
-                );
-                rules.push_str(&rule);
-            }
-            (format!("\n      rules:{rules}"), false)
-        }
-        _ => ("{ backend: auth, timeout: 5s }".to_owned(), true),
+/// The Plugins, one for each module of the scenario, with the backends that they know.
+pub(crate) fn tidegate(setting: &Setting<'_>, modules: &[&Path]) -> String {
+    let names = setting.scenario.modules().iter();
+    let mut text: String = names
+        .zip(modules)
+        .enumerate()
+        .map(|(place, (name, module))| plugin(setting, place, name, module))
+        .collect();
+    let backends = match setting.scenario {
+        Scenario::ExtAuthz => &["auth"],
+        Scenario::Chain => &["canary"],
+        _ => &[][..],
     };
-    let (allow, backend) = if asked {
-        (
-            "\n    allow: { backends: [auth] }",
-            format!(
-                "---
-apiVersion: tidegate.dev/v1alpha1
-kind: Backend
-metadata: {{ name: auth }}
-spec: {{ endpoints: [{{ address: \"{origin}\" }}] }}
-"
-            ),
-        )
-    } else {
-        ("", String::new())
+    text.extend(backends.iter().map(|name| backend(name, setting.origin)));
+    text
+}
+
+fn plugin(setting: &Setting<'_>, place: usize, name: &str, module: &Path) -> String {
+    let (config, module) = (config(setting, name), module.display());
+    // The higher runs first.
+    let priority = 100_usize.saturating_sub(place);
+    let allow = match name {
+        "ext-auth" => "\n    allow: { backends: [auth] }",
+        _ => "",
     };
-    let spec = format!(
-        "    source: {{ file: \"{module}\" }}{allow}
-    targetRefs: [{{ group: gateway.networking.k8s.io, kind: Gateway, name: bench }}]
-    config: {config}
-"
-    );
     format!(
         "---
 apiVersion: tidegate.dev/v1alpha1
 kind: Plugin
-metadata: {{ name: policy }}
+metadata: {{ name: {name} }}
 spec:
-{spec}{backend}"
+    source: {{ file: \"{module}\" }}{allow}
+    priority: {priority}
+    targetRefs: [{{ group: gateway.networking.k8s.io, kind: Gateway, name: bench }}]
+    config: {config}
+"
     )
 }
 
-/// Envoy's filter.
-pub(crate) fn envoy(setting: &Setting<'_>) -> String {
-    match setting.scenario {
-        Scenario::Jwt => jwt_authn(&setting.identity.jwks),
-        Scenario::Rbac => rbac(),
-        _ => EXT_AUTHZ.to_owned(),
-    }
-}
-
-/// It remembers verified tokens only if it is told to.
-fn jwt_authn(jwks: &str) -> String {
+fn backend(name: &str, origin: SocketAddr) -> String {
     format!(
-        "
-          - name: envoy.filters.http.jwt_authn
-            typed_config:
-              \"@type\": type.googleapis.com/envoy.extensions.filters.http.jwt_authn.v3.JwtAuthentication
-              providers:
-                bench:
-                  issuer: {ISSUER}
-                  audiences: [{AUDIENCE}]
-                  local_jwks: {{ inline_string: '{jwks}' }}
-                  claim_to_headers: [{{ claim_name: sub, header_name: x-subject }}]
-                  jwt_cache_config: {{ jwt_cache_size: 1000 }}
-              rules: [{{ match: {{ prefix: / }}, requires: {{ provider_name: bench }} }}]"
+        "---
+apiVersion: tidegate.dev/v1alpha1
+kind: Backend
+metadata: {{ name: {name} }}
+spec: {{ endpoints: [{{ address: \"{origin}\" }}] }}
+"
     )
 }
 
-/// A policy for each rule, as Istio writes them.
-fn rbac() -> String {
-    let mut text = String::from(
-        "
-          - name: envoy.filters.http.rbac
-            typed_config:
-              \"@type\": type.googleapis.com/envoy.extensions.filters.http.rbac.v3.RBAC
-              rules:
-                action: ALLOW
-                policies:",
-    );
-    for (number, path) in paths().enumerate() {
-        let methods = ["GET", "POST"].map(|method| {
-            format!("{{ header: {{ name: ':method', string_match: {{ exact: {method} }} }} }}")
-        });
-        // A string takes whatever is written to it.
-        let written = write!(
-            text,
-            "
-                  rule-{number:03}:
-                    permissions:
-                    - and_rules:
-                        rules:
-                        - or_rules: {{ rules: [{}] }}
-                        - url_path: {{ path: {{ prefix: '{path}' }} }}
-                    principals: [{{ any: true }}]",
-            methods.join(", ")
-        );
-        written.ok();
+/// What a filter is told.
+fn config(setting: &Setting<'_>, name: &str) -> String {
+    match name {
+        "ip-filter" => format!("{{ allow: [{}] }}", ALLOWED.join(", ")),
+        "jwt-auth" => format!(
+            "{{ issuer: \"{ISSUER}\", audiences: [{AUDIENCE}], jwks: {{ inline: {jwks} }}, \
+             claimsToHeaders: [{{ claim: sub, header: x-subject }}] }}",
+            jwks = setting.identity.jwks
+        ),
+        "authz" => {
+            let rule = |path| {
+                format!(
+                    "\n      - {{ to: [{{ operation: {{ methods: [GET, POST], paths: [\"{path}*\"] }} }}] }}"
+                )
+            };
+            let rules: String = paths().map(rule).collect();
+            format!("\n      rules:{rules}")
+        }
+        "rate-limit" => {
+            format!("{{ limits: [{{ key: [clientIp], requests: {UNREACHED}, window: 1s }}] }}")
+        }
+        "canary" => format!("{{ weight: {SHARE}, key: {{ cookie: session }} }}"),
+        _ => "{ backend: auth, timeout: 5s }".to_owned(),
     }
-    text
 }
-
-const EXT_AUTHZ: &str = "
-          - name: envoy.filters.http.ext_authz
-            typed_config:
-              \"@type\": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
-              http_service:
-                server_uri: { uri: http://auth, cluster: origin, timeout: 5s }";
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,6 +159,5 @@ mod tests {
         let asked = Scenario::Rbac.path(100);
         let fits = all.iter().position(|it| asked.starts_with(it.as_str()));
         assert_eq!(fits, Some(99));
-        assert_eq!(rbac().matches("url_path").count(), 100);
     }
 }

@@ -31,6 +31,8 @@ pub(crate) enum Scenario {
     Rbac,
     /// HTTP/1.1, each request asked about at a service: ext-auth beside Envoy's own filter.
     ExtAuthz,
+    /// HTTP/1.1 through five policies in a row, beside Envoy's own filters.
+    Chain,
 }
 
 /// A figure to reach: one contestant may cost so many times what another costs.
@@ -63,7 +65,7 @@ const MEBIBYTES: Unit = Unit {
 };
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Http,
         Self::Large,
         Self::Tls,
@@ -75,6 +77,7 @@ impl Scenario {
         Self::Jwt,
         Self::Rbac,
         Self::ExtAuthz,
+        Self::Chain,
     ];
 
     /// Who takes part. Not nginx where it would need another module or cannot do it well.
@@ -88,7 +91,9 @@ impl Scenario {
             Self::Websocket | Self::Tcp => {
                 &[Proxy::Floor, Proxy::Haproxy, Proxy::Envoy, Proxy::Tidegate]
             }
-            Self::Jwt | Self::Rbac | Self::ExtAuthz => &[Proxy::Envoy, Proxy::Tidegate],
+            Self::Jwt | Self::Rbac | Self::ExtAuthz | Self::Chain => {
+                &[Proxy::Envoy, Proxy::Tidegate]
+            }
         }
     }
 
@@ -97,21 +102,22 @@ impl Scenario {
         matches!(self, Self::Tls | Self::Resumed)
     }
 
-    /// The filter that Tidegate runs in it, if it is measured with filters too.
-    pub(crate) const fn filter(self) -> Option<&'static str> {
+    /// The filters that Tidegate runs in it, in their order, if it is measured with filters too.
+    pub(crate) const fn modules(self) -> &'static [&'static str] {
         match self {
-            // Configured with the name of its headers.
-            Self::Http => Some("set-headers"),
-            Self::Jwt => Some("jwt-auth"),
-            Self::Rbac => Some("authz"),
-            Self::ExtAuthz => Some("ext-auth"),
-            _ => None,
+            // Configured with the name of its headers, as often as is asked for.
+            Self::Http => &["set-headers"],
+            Self::Jwt => &["jwt-auth"],
+            Self::Rbac => &["authz"],
+            Self::ExtAuthz => &["ext-auth"],
+            Self::Chain => &["ip-filter", "jwt-auth", "authz", "rate-limit", "canary"],
+            _ => &[],
         }
     }
 
     /// Whether it compares a policy filter with Envoy's own.
     pub(crate) const fn has_policy(self) -> bool {
-        matches!(self, Self::Jwt | Self::Rbac | Self::ExtAuthz)
+        matches!(self, Self::Jwt | Self::Rbac | Self::ExtAuthz | Self::Chain)
     }
 
     /// How many filters contestants that can run some have, of those that were asked for.
@@ -119,6 +125,7 @@ impl Scenario {
         match self {
             Self::Http => asked,
             Self::Jwt | Self::Rbac | Self::ExtAuthz => &[0, 1],
+            Self::Chain => &[0, 5],
             _ => &[0],
         }
     }
@@ -185,6 +192,11 @@ impl Scenario {
             Self::ExtAuthz => {
                 "HTTP/1.1 GET with 12 headers (wrk); an HTTP service allows each of them"
             }
+            Self::Chain => {
+                "HTTP/1.1 GET with 12 headers and a token (wrk) through five policies: addresses, a token \
+                 seen before, a hundred rules, a rate limit (for each client; Envoy's is one for all), two \
+                 versions of the origin (by a cookie; Envoy's by chance)"
+            }
         }
     }
 
@@ -212,7 +224,7 @@ impl Scenario {
             Self::Websocket => vec![figure("WebSocket messages, × HAProxy", Proxy::Haproxy, 1.1)],
             Self::Tcp => vec![figure("TCP bytes, × HAProxy", Proxy::Haproxy, 1.1)],
             // What the filters add is a goal of `cargo xtask bench`.
-            Self::Jwt | Self::Rbac | Self::ExtAuthz => vec![],
+            Self::Jwt | Self::Rbac | Self::ExtAuthz | Self::Chain => vec![],
         }
     }
 }
@@ -241,6 +253,7 @@ impl fmt::Display for Scenario {
             Self::Jwt => "jwt",
             Self::Rbac => "rbac",
             Self::ExtAuthz => "ext-authz",
+            Self::Chain => "chain",
         })
     }
 }

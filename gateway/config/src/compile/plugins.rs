@@ -1,6 +1,7 @@
 //! All plugins of a snapshot, and which requests pass which of them.
 
 use foldhash::HashMap;
+use foldhash::HashSet;
 use std::cmp::Reverse;
 
 use tidegate_core::snapshot::PluginId;
@@ -27,6 +28,7 @@ use crate::kinds::plugin::Plugin;
 use crate::kinds::plugin::PluginPhase;
 use crate::kinds::text::ObjectName;
 use crate::place::At;
+use crate::place::Span;
 
 /// Kind, namespace, name and section of a target.
 type Key<'a> = (&'a str, &'a str, &'a str, Option<&'a str>);
@@ -42,6 +44,8 @@ pub(crate) struct PluginTable<'a> {
     decls: Vec<PluginDecl>,
     ids: HashMap<String, PluginId>,
     targets: HashMap<Key<'a>, Vec<(Order, PluginId)>>,
+    /// Those that a rule names.
+    named: HashSet<PluginId>,
 }
 
 impl<'a> PluginTable<'a> {
@@ -58,6 +62,7 @@ impl<'a> PluginTable<'a> {
             decls: Vec::new(),
             ids: HashMap::default(),
             targets: HashMap::default(),
+            named: HashSet::default(),
         };
         for candidate in world.all("Plugin") {
             if let Body::Plugin(plugin) = candidate.body() {
@@ -175,6 +180,7 @@ impl<'a> PluginTable<'a> {
                 // One that was missing before is reported again: each rule has its own place.
                 let is_known = self.world.find(from, "Plugin", from.namespace(), name);
                 let id = *id;
+                self.named.insert(id);
                 return match (is_known, self.kind_of(id)) {
                     (None, _) => (id, Some(self.not_found(from, reference))),
                     (Some(_), PluginType::Http) => (id, None),
@@ -222,6 +228,23 @@ impl<'a> PluginTable<'a> {
         }
     }
 
+    /// Remarks on Plugins that nothing passes: whoever forgets `targetRefs` believes to be protected.
+    pub(crate) fn report_unused(&self, report: &mut Report) {
+        for candidate in self.world.all("Plugin") {
+            let Body::Plugin(plugin) = candidate.body() else {
+                continue;
+            };
+            let full_name = format!("{}/{}", candidate.namespace(), candidate.name());
+            let is_named = |id| self.named.contains(id);
+            if plugin.spec.target_refs.is_empty()
+                && plugin_decl::kind(plugin) != PluginType::Service
+                && !self.ids.get(&full_name).is_some_and(is_named)
+            {
+                report.warning(candidate, attached_to_nothing(candidate, plugin));
+            }
+        }
+    }
+
     fn not_found(&self, from: &Candidate, reference: &ExtensionRef) -> Refusal {
         not_found(
             self.world,
@@ -242,6 +265,26 @@ impl<'a> PluginTable<'a> {
     pub(crate) fn into_parts(self) -> (Vec<PluginName>, Vec<PluginDecl>) {
         let names = self.decls.iter().map(|decl| decl.name.clone()).collect();
         (names, self.decls)
+    }
+}
+
+fn attached_to_nothing(candidate: &Candidate, plugin: &Plugin) -> Refusal {
+    let (what, named) = match plugin_decl::kind(plugin) {
+        PluginType::Network => ("connection", ""),
+        PluginType::Http | PluginType::Service => {
+            ("request", ", or name it in a route's `filters`")
+        }
+    };
+    Refusal {
+        span: Span::NONE,
+        reason: "NotAttached",
+        message: format!(
+            "the Plugin `{}` is attached to nothing: no {what} passes it",
+            candidate.name()
+        ),
+        hint: Some(format!(
+            "give it `targetRefs` with the Gateways or routes that it is for{named}"
+        )),
     }
 }
 

@@ -5,6 +5,7 @@
 //! between tasks.
 
 mod answer;
+mod fault;
 mod sent;
 
 use std::cell::Cell;
@@ -23,6 +24,8 @@ use tidegate_core::framing::BodyLength;
 use tidegate_core::proxy_protocol::Ends;
 use tidegate_core::retry::Attempt;
 use tidegate_core::retry::may_resend;
+use tidegate_host_abi::AttemptFault;
+use tidegate_host_abi::Outage;
 use tidegate_host_abi::Side;
 
 use crate::downstream::Downstream;
@@ -79,6 +82,8 @@ enum Attempted {
     Answered(Next),
     /// The kept connection was dead; a new one may do.
     Stale,
+    /// A filter wanted it to fail. Nothing was sent: whatever the request is, another may be made.
+    Refused(Outage),
     /// There is no answer from the origin.
     Stopped(Stop),
 }
@@ -86,23 +91,41 @@ enum Attempted {
 impl Forward<'_> {
     /// Sends the request, and the answer back.
     pub(crate) async fn drive(&self, down: &mut Downstream<'_>) -> Next {
-        let invites = self.run.stream.state().expects_continue;
-        if invites {
-            // Filters have let the head pass.
-            let invited = Box::pin(invite_body(self.run, down)).await;
-            if let Err(failure) = invited {
-                return self.give_up(down, failure.into()).await;
-            }
-        }
+        let (mut invites, mut has_faults) = {
+            let state = self.run.stream.state();
+            (state.expects_continue, state.faults.is_some())
+        };
         let mut freshness = self.freshness();
         loop {
-            let attempted = match self.attempt_limit {
-                None => self.attempt(down, freshness).await,
-                Some(limit) => Box::pin(self.attempt_in_time(limit, down, freshness)).await,
+            let fault = if has_faults {
+                self.wanted_fault()
+            } else {
+                None
+            };
+            has_faults = fault.is_some();
+            if invites && fault.is_none_or(|fault| fault.outage.is_none()) {
+                invites = false;
+                // Filters have let the head pass.
+                let invited = Box::pin(invite_body(self.run, down)).await;
+                if let Err(failure) = invited {
+                    return self.give_up(down, failure.into()).await;
+                }
+            }
+            let attempted = match (self.attempt_limit, fault) {
+                (None, None) => self.attempt(down, freshness).await,
+                // What most exchanges do not need is not part of what all of them move about.
+                (None, Some(fault)) => Box::pin(self.faulty_attempt(fault, down, freshness)).await,
+                (Some(limit), fault) => {
+                    Box::pin(self.attempt_in_time(limit, fault, down, freshness)).await
+                }
             };
             match attempted {
                 Attempted::Answered(next) => return next,
                 Attempted::Stale => freshness = freshness.renewed(),
+                // Route retries will look at both of these alike.
+                Attempted::Refused(outage) => {
+                    return self.answer_here(down, Answer::of_fault(outage)).await;
+                }
                 Attempted::Stopped(stop) => return self.give_up(down, stop).await,
             }
         }
@@ -118,14 +141,19 @@ impl Forward<'_> {
         upgrade::freshness(&mut state, self.length, http2_alone)
     }
 
-    /// Answers without the origin.
+    /// Answers why there is no answer from the origin.
     async fn give_up(&self, down: &mut Downstream<'_>, stop: Stop) -> Next {
+        self.answer_here(down, Answer::of(stop, self.run.stream))
+            .await
+    }
+
+    /// Answers without the origin.
+    async fn answer_here(&self, down: &mut Downstream<'_>, answer: Answer) -> Next {
         let respond = Respond {
             run: self.run,
             client: self.client,
             door: self.door,
         };
-        let answer = Answer::of(stop, self.run.stream);
         // Large and rare: it is not part of what every exchange moves about.
         Box::pin(respond.local(down, answer)).await
     }
@@ -169,13 +197,19 @@ impl Forward<'_> {
     async fn attempt_in_time(
         &self,
         limit: Duration,
+        fault: Option<AttemptFault>,
         down: &mut Downstream<'_>,
         freshness: Freshness,
     ) -> Attempted {
         let before = down.outlet.written();
         let mark = down.outlet.mark();
         let deadline = self.run.worker.wheel.deadline();
-        let attempt = self.attempt(down, freshness);
+        let attempt = async {
+            match fault {
+                None => self.attempt(down, freshness).await,
+                Some(fault) => Box::pin(self.faulty_attempt(fault, down, freshness)).await,
+            }
+        };
         if let Ok(attempted) = deadline.limit(limit, attempt).await {
             return attempted;
         }

@@ -16,6 +16,7 @@ use tidegate_core::framing::BodyLength;
 use tidegate_core::grpc;
 use tidegate_core::message::ResponseHead;
 use tidegate_host_abi::LocalResponse;
+use tidegate_host_abi::Outage;
 
 use crate::exchange::state::Local;
 use crate::exchange::state::StreamCell;
@@ -42,6 +43,8 @@ pub(crate) struct Answer {
 
 /// The flag of responses that filters make.
 pub(crate) const LOCAL_RESPONSE: &str = "local_response";
+/// The flag of exchanges whose attempt failed because a filter wanted it.
+pub(crate) const FAULT_INJECTED: &str = "fault_injected";
 
 impl Answer {
     /// The answer that a stop asks for.
@@ -84,6 +87,29 @@ impl Answer {
                 Failure::RequestTimeout | Failure::BackendRequestTimeout => Some(DEADLINE),
                 _ => None,
             },
+        }
+    }
+
+    /// The answer that a backend would have given, or that its failure leads to.
+    pub(crate) fn of_fault(outage: Outage) -> Self {
+        let (status, grpc_status) = match outage {
+            Outage::Http(status) => (StatusCode::from_u16(status).ok(), None),
+            Outage::Grpc(status) => (Some(grpc::http_of(status.into())), Some(status)),
+            Outage::Reset => (Some(Failure::UpstreamReset.verdict().status), None),
+            Outage::Unreachable => (Some(Failure::ConnectFailed.verdict().status), None),
+        };
+        let mut head = ResponseHead {
+            status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
+            ..ResponseHead::default()
+        };
+        head.headers.insert(CONTENT_TYPE, TEXT);
+        Self {
+            head,
+            body: Bytes::from_static(b"fault filter abort"),
+            failure: None,
+            flag: FAULT_INJECTED,
+            details: Bytes::from_static(b"fault_filter_abort"),
+            grpc_status,
         }
     }
 

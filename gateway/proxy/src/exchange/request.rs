@@ -20,6 +20,7 @@ use tidegate_core::message::RequestHead;
 use tidegate_core::request::renormalise;
 use tidegate_core::route::Found;
 use tidegate_core::route::Rule;
+use tidegate_core::route::RuleId;
 use tidegate_core::snapshot::Listener;
 use tidegate_host_abi::Side;
 
@@ -189,12 +190,10 @@ impl Admission<'_> {
         let mut state = self.stream.state();
         let state = &mut *state;
         let routed = state.routed.as_mut().ok_or(Failure::NoRoute)?;
-        let picked = routed.rule.pick(self.draw).ok_or(Failure::NoBackend)?;
-        let shares = routed.rule.backends.iter();
-        routed.share = shares
-            .enumerate()
-            .find_map(|(place, share)| std::ptr::eq(share, picked).then_some(place));
-        let backend = picked.backend.ok_or(Failure::NoBackend)?;
+        routed.share = share_of(&routed.rule, state.chosen_share, self.draw);
+        let share = routed.share.and_then(|at| routed.rule.backends.get(at));
+        let backend = share.and_then(|it| it.backend);
+        let backend = backend.ok_or(Failure::NoBackend)?;
         let backend = self.generation.backend(backend, &self.worker.backends);
         let backend = backend.ok_or(Failure::NoBackend)?;
         state.facts.backend = Some(Rc::clone(backend));
@@ -221,6 +220,15 @@ impl Admission<'_> {
             routed.share = before.share;
         }
         Ok(())
+    }
+}
+
+/// The place of the backend of a rule that has an exchange: what a filter chose, or what the draw comes
+/// to. What was chosen of another rule says nothing about this one.
+pub(crate) fn share_of(rule: &Rule, chosen: Option<(RuleId, usize)>, draw: u64) -> Option<usize> {
+    match chosen {
+        Some((of, place)) if of == rule.id => Some(place),
+        Some(_) | None => rule.pick(draw),
     }
 }
 

@@ -20,6 +20,8 @@ use http::HeaderValue;
 use tidegate_core::message::RequestHead;
 use tidegate_core::message::ResponseHead;
 use tidegate_core::message::Version;
+use tidegate_core::route::RuleId;
+use tidegate_host_abi::AttemptFault;
 use tidegate_host_abi::BodyBuffer;
 use tidegate_host_abi::ContextId;
 use tidegate_host_abi::LocalResponse;
@@ -110,8 +112,12 @@ pub(crate) struct State {
     pub(crate) generation: Option<Rc<Generation>>,
     /// The endpoint that a filter chose.
     pub(crate) chosen_endpoint: Option<Box<SocketAddr>>,
+    /// What a filter wants of the next attempts.
+    pub(crate) faults: Option<Box<Faults>>,
     /// The exchange's random bits, by which its backend is chosen.
     pub(crate) draw: u64,
+    /// The backend of a rule that a filter chose, by its place.
+    pub(crate) chosen_share: Option<(RuleId, usize)>,
     /// Bytes of the response body that were sent, where there are filters that may ask.
     pub(crate) body_sent: u64,
     /// The way to the origin, where there are filters that may ask.
@@ -139,6 +145,14 @@ pub(crate) struct Upgrade {
     pub(crate) accepted: bool,
     /// The way to it, once the client has been told.
     pub(crate) origin: Option<Upstream>,
+}
+
+/// What a filter wants of the next attempts.
+#[derive(Debug)]
+pub(crate) struct Faults {
+    pub(crate) fault: AttemptFault,
+    /// How many come to that; never 0.
+    pub(crate) attempts: u32,
 }
 
 /// A response made here.
@@ -312,7 +326,9 @@ impl State {
             blame: None,
             generation: None,
             chosen_endpoint: None,
+            faults: None,
             draw: 0,
+            chosen_share: None,
             body_sent: 0,
             way: None,
             properties: Vec::new(),

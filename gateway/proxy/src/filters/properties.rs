@@ -15,7 +15,7 @@ use tidegate_host_abi::PropertyValue;
 
 pub(crate) mod flags;
 mod response;
-mod routing;
+pub(crate) mod routing;
 pub(crate) mod tls;
 
 use crate::exchange::state::Phase;

@@ -7,7 +7,6 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use tidegate_core::resp;
 use tidegate_host_abi::RedisCall;
 use tidegate_host_abi::RedisFailed;
@@ -16,6 +15,7 @@ use crate::filters::callout::still;
 use crate::filters::services::Reach;
 use crate::filters::vm::Vm;
 use crate::upstream::redis::Login;
+use crate::upstream::redis::Outcome;
 use crate::upstream::redis::TooManyLogins;
 use crate::worker::Worker;
 
@@ -35,15 +35,16 @@ pub(crate) fn start(vm: &Rc<Vm>, call: RedisCall) {
     let vm = Rc::downgrade(vm);
     // The worker's runtime owns the task; it ends by its time limit.
     tokio::task::spawn_local(async move {
-        let reply = match reply {
+        let outcome = match reply {
             Some(reply) => reply.await.ok(),
             None => None,
         };
+        let outcome = outcome.unwrap_or(Err(RedisFailed::Unreachable));
         let Some(vm) = still(&vm, generation) else {
             return;
         };
         let entered = vm.enter(None, |instance, streams| {
-            instance.on_redis_call_response(streams, call.token, reply.ok_or(RedisFailed))
+            instance.on_redis_call_response(streams, call.token, outcome)
         });
         if entered.is_err() {
             tracing::debug!(
@@ -60,7 +61,7 @@ fn submit(
     worker: &Rc<Worker>,
     reach: &Reach,
     call: &RedisCall,
-) -> Option<tokio::sync::oneshot::Receiver<Bytes>> {
+) -> Option<tokio::sync::oneshot::Receiver<Outcome>> {
     let backend = reach.backend(vm.namespace(), &call.login.backend)?;
     if !resp::is_shareable(&call.query) {
         let query = call.query.get(..64).unwrap_or(&call.query).escape_ascii();

@@ -188,8 +188,7 @@ impl Services for VmServices {
     }
 
     fn monotonic_nanos(&self) -> u64 {
-        let elapsed = self.commons.started.elapsed() + self.ahead();
-        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+        self.commons.monotonic_nanos()
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {

@@ -4,6 +4,8 @@
 //! state and acted on by the driver after the callback.
 
 use bytes::Bytes;
+use tidegate_host_abi::AttemptFault;
+use tidegate_host_abi::BackendChoice;
 use tidegate_host_abi::BodyBuffer;
 use tidegate_host_abi::Edited;
 use tidegate_host_abi::Field;
@@ -13,12 +15,14 @@ use tidegate_host_abi::LocalResponse;
 use tidegate_host_abi::MapKind;
 use tidegate_host_abi::Property;
 use tidegate_host_abi::PropertyValue;
+use tidegate_host_abi::Selected;
 use tidegate_host_abi::Side;
 use tidegate_host_abi::StreamHost;
 use tidegate_host_abi::StreamKind;
 use tidegate_host_abi::UpstreamHost;
 
 use crate::exchange::local::LOCAL_RESPONSE;
+use crate::exchange::state::Faults;
 use crate::exchange::state::Local;
 use crate::exchange::state::Phase;
 use crate::exchange::state::State;
@@ -263,6 +267,18 @@ impl StreamHost for FilterView<'_> {
             }
             Err(_) => false,
         }
+    }
+
+    fn select_backend(&mut self, choice: BackendChoice<'_>) -> Selected {
+        hosts::select(self.state, choice)
+    }
+
+    fn fail_attempts(&mut self, fault: AttemptFault, attempts: u32) -> bool {
+        if self.state.phase != Phase::RequestHeaders {
+            return false;
+        }
+        self.state.faults = (attempts > 0).then(|| Box::new(Faults { fault, attempts }));
+        true
     }
 
     fn inject_response(&mut self, data: Bytes, end: bool) -> Injected {

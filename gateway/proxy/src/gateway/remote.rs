@@ -38,6 +38,7 @@ impl Remote {
             open_connections: open.sum::<usize>() as u64,
             guests: self.commons.metrics().snapshot(),
             waiting_plugins: self.commons.waiting(),
+            limited_keys: self.commons.used_rates(),
             names: self.names.backends(),
             ..Metrics::sum(&self.counters)
         }

@@ -2,8 +2,9 @@
 //!
 //! Owns the queue of commands before each connection, its bounds, and when a connection is made:
 //! with the first command, and after a failure not before a pause has passed, which doubles with
-//! each failure. Until then commands fail at once instead of waiting for a server that is gone.
-//! What travels on a connection is [`connection`]'s.
+//! each failure. Until then commands fail at once instead of waiting for a server that is gone; so
+//! they do while the oldest waits for twice as long as it may. What travels on a connection is
+//! [`connection`]'s.
 
 mod connection;
 
@@ -19,6 +20,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use foldhash::fast::RandomState;
 use tidegate_core::backend::BackendName;
+use tidegate_host_abi::RedisFailed;
 use tokio::sync::Notify;
 use tokio::sync::oneshot;
 
@@ -77,11 +79,16 @@ struct Client {
     queued_bytes: Cell<usize>,
     /// Commands that were submitted and have no reply, sent or not.
     waiting: Cell<usize>,
+    /// Since when the server owes a reply; a new connection owes it from its beginning.
+    owes_since: Cell<Option<Instant>>,
     changed: Notify,
     running: Cell<bool>,
     failures: Cell<u32>,
     paused_until: Cell<Option<Instant>>,
 }
+
+/// What comes of a command. A sender that is dropped has failed otherwise.
+pub(crate) type Outcome = Result<Bytes, RedisFailed>;
 
 /// A command with whoever waits for its reply.
 #[derive(Debug)]
@@ -91,17 +98,18 @@ struct Command {
     reply: Reply,
 }
 
-/// Where a reply goes. Dropping it is a failure.
+/// Where a reply goes. Dropping it is a failure; until then the command counts as waiting, also if
+/// nobody wants its reply any more.
 #[derive(Debug)]
 struct Reply {
-    sender: Option<oneshot::Sender<Bytes>>,
+    sender: Option<oneshot::Sender<Outcome>>,
     client: Rc<Client>,
 }
 
 impl Reply {
-    fn send(mut self, reply: Bytes) {
+    fn send(&mut self, outcome: Outcome) {
         if let Some(sender) = self.sender.take() {
-            sender.send(reply).ok();
+            sender.send(outcome).ok();
         }
     }
 }
@@ -125,11 +133,15 @@ impl RedisPool {
         backend: &Rc<BackendState>,
         login: &Login,
         query: Bytes,
-    ) -> Result<oneshot::Receiver<Bytes>, TooManyLogins> {
+    ) -> Result<oneshot::Receiver<Outcome>, TooManyLogins> {
         let client = self.client(backend, login).ok_or(TooManyLogins)?;
         let (sender, receiver) = oneshot::channel();
-        if client.is_paused() || !client.has_room(query.len()) {
+        let now = Instant::now();
+        if client.is_paused(now) || client.is_late(now) || !client.has_room(query.len()) {
             return Ok(receiver); // Its sender is dropped: the command has failed.
+        }
+        if client.owes_since.get().is_none() {
+            client.owes_since.set(Some(now));
         }
         client.waiting.set(client.waiting.get() + 1);
         client
@@ -137,7 +149,7 @@ impl RedisPool {
             .set(client.queued_bytes.get() + query.len());
         client.queue.borrow_mut().push_back(Command {
             query,
-            deadline: Instant::now() + login.timeout,
+            deadline: now + login.timeout,
             reply: Reply {
                 sender: Some(sender),
                 client: Rc::clone(&client),
@@ -174,7 +186,8 @@ impl RedisPool {
     /// Forgets what has no connection and owes no pause.
     pub(crate) fn sweep(&self) {
         let mut clients = self.clients.borrow_mut();
-        clients.retain(|_, client| client.running.get() || client.is_paused());
+        let now = Instant::now();
+        clients.retain(|_, client| client.running.get() || client.is_paused(now));
     }
 
     /// Forgets all of them: connections close when their last command has its reply.
@@ -191,6 +204,7 @@ impl Client {
             queue: RefCell::default(),
             queued_bytes: Cell::new(0),
             waiting: Cell::new(0),
+            owes_since: Cell::new(None),
             changed: Notify::new(),
             running: Cell::new(false),
             failures: Cell::new(0),
@@ -198,9 +212,14 @@ impl Client {
         }
     }
 
-    fn is_paused(&self) -> bool {
-        let until = self.paused_until.get();
-        until.is_some_and(|until| Instant::now() < until)
+    fn is_paused(&self, now: Instant) -> bool {
+        self.paused_until.get().is_some_and(|until| now < until)
+    }
+
+    /// Whether the server is so late that one more command would wait in vain, most probably.
+    fn is_late(&self, now: Instant) -> bool {
+        let since = self.owes_since.get();
+        since.is_some_and(|since| now.saturating_duration_since(since) > self.login.timeout * 2)
     }
 
     fn has_room(&self, bytes: usize) -> bool {
@@ -228,6 +247,25 @@ impl Client {
         drop(queued);
     }
 
+    /// When the first of the commands that were not sent has waited for long enough. They are in the
+    /// order of their deadlines.
+    fn first_deadline(&self) -> Option<Instant> {
+        self.queue.borrow().front().map(|command| command.deadline)
+    }
+
+    /// Fails those of the commands that were not sent whose time is over.
+    fn fail_overdue(&self) {
+        let now = Instant::now();
+        while self
+            .first_deadline()
+            .is_some_and(|deadline| deadline <= now)
+        {
+            if let Some(mut command) = self.next() {
+                command.reply.send(Err(RedisFailed::Timeout));
+            }
+        }
+    }
+
     /// Serves commands on one connection until it ends, and says when there may be another.
     async fn serve(self: Rc<Self>, worker: &Rc<Worker>, backend: &Rc<BackendState>) {
         while let Ended::Idle = self.serve_once(worker, backend).await {
@@ -237,6 +275,7 @@ impl Client {
             }
         }
         self.fail_queued();
+        self.owes_since.set(None);
         self.running.set(false);
     }
 

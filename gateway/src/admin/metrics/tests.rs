@@ -130,6 +130,7 @@ fn the_page_is_valid_whatever_names_hold() {
     counts[tidegate_host_abi::BUCKETS.len()] = 3;
     let proxy = Metrics {
         requests: vec![(200, 5), (503, 1)],
+        limited_keys: [(odd.into(), 3)].into(),
         guests: vec![
             guest(b"c\xff\"", GuestMetricValue::Counter(1)),
             guest(b"g", GuestMetricValue::Gauge(-4)),
@@ -143,6 +144,8 @@ fn the_page_is_valid_whatever_names_hold() {
     assert_eq!(value(&samples, "tidegate_plugin_info", &labels), 1.0);
     let ok = [("status", "200")];
     assert_eq!(value(&samples, "tidegate_requests_total", &ok), 5.0);
+    let space = [("space", odd)];
+    assert_eq!(value(&samples, "tidegate_plugin_limited_keys", &space), 3.0);
     let counter = [("plugin", odd), ("metric", "c\\xff\\\"")];
     assert_eq!(
         value(&samples, "tidegate_plugin_counter_total", &counter),

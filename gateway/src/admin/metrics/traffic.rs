@@ -32,6 +32,7 @@ pub(super) fn traffic(out: &mut Exposition, proxy: &Metrics) {
         retired_instances,
         plugins: used,
         waiting_plugins,
+        limited_keys,
         guests: _,
         names,
     } = proxy;
@@ -110,6 +111,15 @@ pub(super) fn traffic(out: &mut Exposition, proxy: &Metrics) {
         family.sample(&[("plugin", plugin), ("kind", kind)], count);
     }
     swaps(out, retired_instances, waiting_plugins);
+    let mut family = out.family(
+        "tidegate_plugin_limited_keys",
+        Kind::Gauge,
+        "Keys that have used up something of rate limits which plugins keep in the gateway, by the space of \
+         their shared data.",
+    );
+    for (space, keys) in limited_keys {
+        family.sample(&[("space", space)], keys);
+    }
     self::names(out, names);
     plugins(out, used);
 }

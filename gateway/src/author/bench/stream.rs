@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use tidegate_host_abi::BackendChoice;
 use tidegate_host_abi::BodyBuffer;
 use tidegate_host_abi::ContextId;
 use tidegate_host_abi::Edited;
@@ -12,6 +13,7 @@ use tidegate_host_abi::LocalResponse;
 use tidegate_host_abi::MapKind;
 use tidegate_host_abi::Property;
 use tidegate_host_abi::PropertyValue;
+use tidegate_host_abi::Selected;
 use tidegate_host_abi::Side;
 use tidegate_host_abi::StreamHost;
 use tidegate_host_abi::StreamKind;
@@ -269,4 +271,8 @@ impl StreamHost for Stream {
     }
 
     fn clear_route_cache(&mut self) {}
+
+    fn select_backend(&mut self, _: BackendChoice<'_>) -> Selected {
+        Selected::Done
+    }
 }

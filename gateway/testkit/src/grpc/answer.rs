@@ -164,7 +164,7 @@ async fn stalled(mut stream: SendStream<Bytes>) -> Result<(), h2::Error> {
     Err(reason.into())
 }
 
-fn head() -> Response<()> {
+pub(super) fn head() -> Response<()> {
     let mut response = Response::new(());
     let headers = response.headers_mut();
     headers.insert("content-type", HeaderValue::from_static("application/grpc"));
@@ -182,7 +182,7 @@ fn status(code: &'static str, message: Option<&'static str>) -> HeaderMap {
 }
 
 /// The message with its five bytes.
-fn framed(message: &[u8]) -> Bytes {
+pub(super) fn framed(message: &[u8]) -> Bytes {
     let mut framed = BytesMut::with_capacity(5 + message.len());
     framed.put_u8(0);
     framed.put_u32(u32::try_from(message.len()).expect("a small message"));
@@ -191,20 +191,20 @@ fn framed(message: &[u8]) -> Bytes {
 }
 
 /// Takes messages out of a request body.
-struct Messages {
+pub(super) struct Messages {
     body: RecvStream,
     bytes: BytesMut,
 }
 
 impl Messages {
-    fn new(body: RecvStream) -> Self {
+    pub(super) fn new(body: RecvStream) -> Self {
         Self {
             body,
             bytes: BytesMut::new(),
         }
     }
 
-    async fn next(&mut self) -> Result<Option<Bytes>, h2::Error> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, h2::Error> {
         loop {
             if self.bytes.len() >= 5 {
                 let length = u32::from_be_bytes(self.bytes[1..5].try_into().expect("four bytes"));

@@ -79,10 +79,8 @@ fn row(path: &str, field: &Value, required: bool, table: &mut String) {
         limits.insert(0, "required".to_owned());
     }
     let mut meaning = text(field, "description").to_owned();
-    for (name, what) in field
-        .get("x-tidegate-meanings")
-        .and_then(Value::as_object)
-        .into_iter()
+    for (name, what) in forms(field)
+        .filter_map(|form| form.get("x-tidegate-meanings")?.as_object())
         .flatten()
     {
         write!(meaning, " `{name}`: {}", what.as_str().unwrap_or_default()).expect("a string");
@@ -165,14 +163,27 @@ fn limits(field: &Value) -> Vec<String> {
             (Some(_) | None, None) => {}
         }
     }
-    let names: Vec<String> = list(field, "enum")
+    let names: Vec<String> = forms(field)
+        .flat_map(|form| list(form, "enum"))
         .filter_map(Value::as_str)
         .map(|it| format!("`{it}`"))
         .collect();
     if !names.is_empty() {
-        limits.push(format!("one of {}", names.join(", ")));
+        let or = if forms(field).any(|it| it.get("properties").is_some()) {
+            ", or one of the next"
+        } else {
+            ""
+        };
+        limits.push(format!("one of {}{or}", names.join(", ")));
     }
     limits
+}
+
+/// What a field may be: itself, or, as an item of it too, one of several.
+fn forms(field: &Value) -> impl Iterator<Item = &Value> {
+    let items = field.get("items").into_iter();
+    let several = items.chain([field]).flat_map(|it| list(it, "oneOf"));
+    std::iter::once(field).chain(several)
 }
 
 /// Milliseconds as people write them.

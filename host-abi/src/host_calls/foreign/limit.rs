@@ -13,7 +13,7 @@ use crate::fault::HostCallError;
 use crate::host_calls::Answer;
 use crate::kinds::Status;
 use crate::memory::Region;
-use crate::shared::rates::{Ask, MOST_ASKS, Mode, Rate};
+use crate::shared::rates::{Ask, MOST_ASKS, Mode, Rate, Taken};
 
 /// The longest key that is taken.
 const MOST_KEY_BYTES: usize = 4096;
@@ -35,18 +35,20 @@ pub(super) fn ask(guest: &mut Guest<'_, '_>, args: Region, result: &mut Vec<u8>)
     if version != 1 || count == 0 || count > MOST_ASKS {
         return Err(Status::BadArgument.into());
     }
-    let mut asks = Vec::with_capacity(count);
-    for _ in 0..count {
-        asks.push(message.ask()?);
+    // Of the first; the others follow.
+    let mut asks = [message.ask()?; MOST_ASKS];
+    let asks = asks.get_mut(..count).ok_or(Status::BadArgument)?;
+    for ask in asks.iter_mut().skip(1) {
+        *ask = message.ask()?;
     }
     if !message.0.is_empty() {
         return Err(Status::BadArgument.into());
     }
     let root = state.root().ok_or(Status::InternalFailure)?;
     let table = root.plugin.rates(state.services.shared());
-    let mut answers = Vec::with_capacity(count);
-    table.ask(&asks, mode, state.services.monotonic_nanos(), &mut answers);
-    for taken in &answers {
+    let mut answers = [Taken::default(); MOST_ASKS];
+    let now = state.services.monotonic_nanos();
+    for taken in table.ask(asks, mode, now, &mut answers) {
         for number in [
             u64::from(taken.admitted),
             taken.remaining,

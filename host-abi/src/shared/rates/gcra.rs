@@ -23,7 +23,7 @@ pub(crate) struct Rate {
 
 impl Rate {
     /// So many requests in a window of `window` nanoseconds, `burst` at once. `None` if one of them is
-    /// 0, or the burst lasts for more than about 36 years.
+    /// 0, or the burst lasts for more than about 9 years.
     #[must_use]
     pub(crate) fn new(requests: u64, window: u64, burst: u64) -> Option<Self> {
         let interval = u128::from(window) * u128::from(TICKS);
@@ -50,7 +50,7 @@ pub(crate) struct Take {
 }
 
 /// The answer of a limit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Taken {
     /// Whether it admits what was asked for.
     pub(crate) admitted: bool,

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tidegate_host_abi::{
-    BodyBuffer, ContextId, Crypto, Edited, Field, GuestLog, GuestMetrics, HeaderEdit, Injected,
-    LocalResponse, LogLevel, MapKind, Property, PropertyValue, Services, SharedStore, Side,
-    StreamHost, StreamKind, Streams, UpstreamHost,
+    AttemptFault, BackendChoice, BodyBuffer, ContextId, Crypto, Edited, Field, GuestLog,
+    GuestMetrics, HeaderEdit, Injected, LocalResponse, LogLevel, MapKind, Property, PropertyValue,
+    Selected, Services, SharedStore, Side, StreamHost, StreamKind, Streams, UpstreamHost,
 };
 
 /// Streams by context.
@@ -47,6 +47,10 @@ pub(in crate::host) struct FakeStream {
     pub(in crate::host) hosts: Option<Vec<UpstreamHost>>,
     pub(in crate::host) done: Vec<String>,
     pub(in crate::host) local_responses: Vec<LocalResponse>,
+    /// What next attempts come to, and how many.
+    pub(in crate::host) faults: Vec<(AttemptFault, u32)>,
+    /// The request has left.
+    pub(in crate::host) sent: bool,
 }
 
 impl FakeStream {
@@ -137,6 +141,13 @@ impl StreamHost for FakeStream {
         }
     }
 
+    fn fail_attempts(&mut self, fault: AttemptFault, attempts: u32) -> bool {
+        if !self.sent {
+            self.faults.push((fault, attempts));
+        }
+        !self.sent
+    }
+
     fn property(&self, property: &Property<'_>) -> Option<PropertyValue<'_>> {
         if let Property::RequestHeader(name) = property {
             return Some(PropertyValue::Bytes(Cow::Owned(name.to_ascii_uppercase())));
@@ -184,6 +195,15 @@ impl StreamHost for FakeStream {
             self.done.push(format!("override {address}"));
         }
         known
+    }
+
+    fn select_backend(&mut self, choice: BackendChoice<'_>) -> Selected {
+        match choice {
+            BackendChoice::FromFront(9) => return Selected::Unknown,
+            BackendChoice::FromFront(10) => return Selected::Unavailable,
+            _ => self.done.push(format!("select {choice:?}")),
+        }
+        Selected::Done
     }
 
     fn inject_response(&mut self, data: Bytes, end: bool) -> Injected {

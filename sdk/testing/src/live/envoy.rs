@@ -16,6 +16,7 @@ use tidegate_sdk_sys::LogLevel;
 use crate::builder::Plan;
 use crate::live::clock::Clock;
 use crate::live::program::Program;
+use crate::live::server::Place;
 use crate::live::{admin, module};
 use crate::observed::{LogLine, Seen};
 
@@ -47,7 +48,7 @@ impl Envoy {
         seen: &Seen,
         clock: &Clock,
         app: SocketAddr,
-        backends: &[(String, SocketAddr)],
+        backends: &[Place],
     ) -> Result<Self, String> {
         let folder = new_folder()?;
         let path = folder.join("envoy.json");

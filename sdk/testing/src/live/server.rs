@@ -5,10 +5,12 @@ use std::io::{self, BufReader, Read as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use crate::backends::Backends;
+use crate::backends::{Backends, Listens};
 use crate::fields::Fields;
 use crate::live::clock::Clock;
+use crate::live::grpc;
 use crate::live::http1::{self, Framing};
+use crate::live::redis;
 use crate::observed::Seen;
 use crate::reply::{Course, Received, Reply};
 
@@ -18,6 +20,15 @@ pub(super) struct Servers {
     pub(super) backends: Backends,
     pub(super) seen: Seen,
     pub(super) clock: Clock,
+}
+
+/// Where a backend is.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    pub(super) name: String,
+    pub(super) address: SocketAddr,
+    /// It is spoken to over HTTP/2.
+    pub(super) is_grpc: bool,
 }
 
 /// Which backend.
@@ -34,17 +45,23 @@ impl Servers {
     }
 
     /// Serves every other backend; where nothing is to listen, nothing does.
-    pub(super) fn others(&self) -> io::Result<Vec<(String, SocketAddr)>> {
-        let mut addresses = Vec::new();
+    pub(super) fn others(&self) -> io::Result<Vec<Place>> {
+        let mut places = Vec::new();
         for (name, listens) in self.backends.names() {
             let address = match listens {
-                true => self.serve(Which::Named(name.clone()))?,
+                Listens::Http => self.serve(Which::Named(name.clone()))?,
+                Listens::Grpc => grpc::serve(self, &name)?,
+                Listens::Redis => redis::serve(self, &name)?,
                 // A port that was free a moment ago.
-                false => TcpListener::bind("127.0.0.1:0")?.local_addr()?,
+                Listens::Nothing => TcpListener::bind("127.0.0.1:0")?.local_addr()?,
             };
-            addresses.push((name, address));
+            places.push(Place {
+                name,
+                address,
+                is_grpc: listens == Listens::Grpc,
+            });
         }
-        Ok(addresses)
+        Ok(places)
     }
 
     fn serve(&self, which: Which) -> io::Result<SocketAddr> {
@@ -65,9 +82,14 @@ impl Servers {
         let outcome = catch_unwind(AssertUnwindSafe(|| self.answer(stream, which)));
         stream.shutdown(Shutdown::Both).ok();
         if let Err(panic) = outcome {
-            let why = format!("a backend of the test panicked: {}", message(&*panic));
-            self.seen.with(|seen| seen.broken = Some(why));
+            self.broken(&*panic);
         }
+    }
+
+    /// A closure of the test has panicked.
+    pub(super) fn broken(&self, panic: &(dyn Any + Send)) {
+        let why = format!("a backend of the test panicked: {}", message(panic));
+        self.seen.with(|seen| seen.broken = Some(why));
     }
 
     fn answer(&self, stream: &TcpStream, which: &Which) -> io::Result<()> {

@@ -13,6 +13,7 @@ use tidegate_sdk_sys::LogLevel;
 use crate::builder::Plan;
 use crate::live::module;
 use crate::live::program::Program;
+use crate::live::server::Place;
 use crate::observed::{LogLine, Seen};
 
 /// How long an order may take: compiling a module is one.
@@ -35,7 +36,7 @@ impl Tidegate {
         plan: &Plan,
         seen: &Seen,
         app: SocketAddr,
-        backends: &[(String, SocketAddr)],
+        backends: &[Place],
     ) -> Result<Self, String> {
         let binary = binary();
         let mut child = Command::new(&binary)
@@ -84,10 +85,10 @@ impl Tidegate {
     }
 }
 
-fn start_order(plan: &Plan, app: SocketAddr, backends: &[(String, SocketAddr)]) -> Value {
+fn start_order(plan: &Plan, app: SocketAddr, backends: &[Place]) -> Value {
     let backends = backends.iter();
     let backends: serde_json::Map<String, Value> = backends
-        .map(|(name, address)| (name.clone(), json!(address)))
+        .map(|it| (it.name.clone(), json!(it.address)))
         .collect();
     json!({
         "do": "start",

@@ -5,7 +5,8 @@
 
 use tidegate_sdk_sys::Pairs;
 
-use crate::native::state::{CallAnswer, NewCall, ROOT, pairs};
+use crate::backends::Listens;
+use crate::native::state::{CallAnswer, CallKind, NewCall, ROOT, pairs};
 use crate::native::{Event, Native};
 use crate::reply::{Course, Received, Reply};
 
@@ -17,12 +18,17 @@ impl Native {
     pub(super) fn start_calls(&mut self) -> bool {
         let calls = std::mem::take(&mut self.world.state().new_calls);
         let any = !calls.is_empty();
-        for call in calls {
+        for mut call in calls {
             self.open_calls.insert(call.token, call.backend.clone());
             let limit = match call.timeout {
                 0 => LONGEST,
                 milliseconds => (u64::from(milliseconds) * 1_000_000).min(LONGEST),
             };
+            if let CallKind::Grpc { path } = &mut call.kind {
+                let path = std::mem::take(path);
+                self.plan_grpc(call, path, limit);
+                continue;
+            }
             let token = call.token;
             let (after, answer) = self.outcome(call, limit);
             self.plan_event(after, Event::CallEnds { token, answer });
@@ -33,6 +39,9 @@ impl Native {
     /// When a call ends, and how.
     fn outcome(&self, call: NewCall, limit: u64) -> (u64, CallAnswer) {
         let (request, backend) = received(call);
+        if self.plan.backends.listens(&backend) == Listens::Grpc {
+            return (0, synthesized(503, "protocol error"));
+        }
         let Some(reply) = self.plan.backends.call(&backend, &request) else {
             return (0, synthesized(503, "connection refused"));
         };

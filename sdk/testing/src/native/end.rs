@@ -30,7 +30,7 @@ impl Native {
         match way {
             Way::Request if self.plan.network => self.server_connects(context),
             Way::Response if self.plan.network => {}
-            Way::Request => self.app_gets_headers(context, &headers),
+            Way::Request => return self.begin_attempt(context, end),
             Way::Response => self.seen.with(|seen| {
                 let answer = seen.answer(exchange);
                 let code = find(&headers, b":status").map(text);
@@ -91,7 +91,7 @@ impl Native {
     }
 
     /// All of one direction has gone on.
-    fn finish_side(&mut self, context: u32, way: Way) {
+    pub(super) fn finish_side(&mut self, context: u32, way: Way) {
         let lengths = self.with_stream(context, |stream| {
             let side = stream.side_mut(way);
             if std::mem::replace(&mut side.finished, true) {
@@ -122,7 +122,7 @@ impl Native {
         }
     }
 
-    fn app_gets_headers(&mut self, context: u32, headers: &Pairs) {
+    pub(super) fn app_gets_headers(&mut self, context: u32, headers: &Pairs) {
         let side = Side {
             headers: headers.clone(),
             ..Side::default()
@@ -140,15 +140,7 @@ impl Native {
             seen.app.push(request.clone());
             seen.app.len() - 1
         });
-        let began = self.with_stream(context, |stream| {
-            stream.app = Some(at);
-            stream.began
-        });
-        if let (Some(limit), Some(began)) = (self.plan.request_timeout, began) {
-            let left = began + super::nanoseconds(limit);
-            let left = left.saturating_sub(self.now());
-            self.plan_event(left, Event::TimeOut { context });
-        }
+        self.with_stream(context, |stream| stream.app = Some(at));
         if self.plan.backends.app_is_early() {
             self.ask_app(context, &request);
         }
@@ -388,15 +380,7 @@ fn message(local: Local, is_grpc: bool) -> (Pairs, Vec<u8>) {
         grpc_status,
     } = local;
     let pair = |name: &str, value: Vec<u8>| (name.as_bytes().to_vec(), value);
-    if is_grpc {
-        let grpc = grpc_status.unwrap_or_else(|| grpc_status_of(code));
-        let mut headers = status(200);
-        headers.push(pair("content-type", b"application/grpc".to_vec()));
-        headers.push(pair("grpc-status", grpc.to_string().into_bytes()));
-        headers.push(pair("grpc-message", body));
-        return (headers, Vec::new());
-    }
-    let mut headers = status(code);
+    let mut headers = status(if is_grpc { 200 } else { code });
     let ours: [&[u8]; 4] = [
         b"content-length",
         b"transfer-encoding",
@@ -407,6 +391,14 @@ fn message(local: Local, is_grpc: bool) -> (Pairs, Vec<u8>) {
     headers.extend(
         given.filter(|(name, _)| !name.starts_with(b":") && !ours.contains(&name.as_slice())),
     );
+    if is_grpc {
+        let grpc = grpc_status.unwrap_or_else(|| grpc_status_of(code));
+        headers.retain(|(name, _)| name != b"content-type");
+        headers.push(pair("content-type", b"application/grpc".to_vec()));
+        headers.push(pair("grpc-status", grpc.to_string().into_bytes()));
+        headers.push(pair("grpc-message", body));
+        return (headers, Vec::new());
+    }
     if !body.is_empty() && find(&headers, b"content-type").is_none() {
         headers.push(pair("content-type", b"text/plain".to_vec()));
     }

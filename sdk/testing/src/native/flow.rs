@@ -76,7 +76,11 @@ impl Native {
         if matches!(hold, Hold::Headers | Hold::Trailers) {
             return false;
         }
-        let next = self.with_stream(context, |stream| stream.side_mut(way).incoming.pop_front());
+        let next = self.with_stream(context, |stream| {
+            let waits = way == Way::Request && stream.delayed;
+            let incoming = &mut stream.side_mut(way).incoming;
+            if waits { None } else { incoming.pop_front() }
+        });
         match next.flatten() {
             Some(item) => {
                 self.deliver(context, way, item);

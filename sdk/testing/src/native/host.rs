@@ -2,14 +2,15 @@
 
 use std::cell::{RefCell, RefMut};
 
-use tidegate_sdk_sys::host::PairsRef;
+use tidegate_sdk_sys::host::{GrpcCall, PairsRef};
 use tidegate_sdk_sys::{
     BufferType, Clock, Host, LogLevel, MapType, MetricType, Pairs, Result, Status, StreamType,
 };
 
 use crate::fields::text;
-use crate::native::properties;
-use crate::native::state::{Local, Metric, NewCall, ROOT, Setup, State, Tick, Way, find};
+use crate::grpc::Ended;
+use crate::native::state::{CallKind, Local, Metric, NewCall, ROOT, Setup, State, Tick, Way, find};
+use crate::native::{faults, properties, redis};
 use crate::observed::LogLine;
 use crate::split::random;
 
@@ -255,6 +256,11 @@ impl Host for World {
                 let answer = state.answer.as_ref().ok_or(Status::NOT_FOUND)?;
                 Ok(part(&answer.body, start, max))
             }
+            BufferType::GrpcMessage => match &state.grpc_end {
+                Some(Ended::Message(message)) => Ok(part(message, start, max)),
+                _ => Err(Status::NOT_FOUND),
+            },
+            BufferType::RedisReply => Ok(part(&state.redis_reply, start, max)),
             BufferType::PluginConfiguration => Err(Status::NOT_FOUND),
             _ => Ok(Vec::new()),
         }
@@ -359,6 +365,7 @@ impl Host for World {
         state.new_calls.push(NewCall {
             token,
             backend,
+            kind: CallKind::Http,
             headers: crate::native::all_fields(&headers),
             body: body.to_vec(),
             trailers: crate::native::all_fields(&owned(trailers)),
@@ -367,8 +374,15 @@ impl Host for World {
         Ok(token)
     }
 
+    fn grpc_call(&self, call: &GrpcCall<'_>, message: &[u8]) -> Result<u32> {
+        self.state().ask_grpc(call, message)
+    }
+
     fn call_status(&self) -> Result<(u32, Vec<u8>)> {
         let state = self.state();
+        if let Some(Ended::Status(status, text)) = &state.grpc_end {
+            return Ok((*status, text.clone().into_bytes()));
+        }
         let failed = state
             .answer
             .as_ref()
@@ -486,7 +500,22 @@ impl Host for World {
                     why => Setup::Failed(text(why)),
                 };
             }
+            b"tidegate.redis" if state.tidegate => return redis::ask(&mut state, argument),
             b"clear_route_cache" => {}
+            b"tidegate.select_backend" if state.tidegate => {
+                // The rule has one backend, and it is chosen when the request goes on.
+                let is_open = state.stream().is_some_and(|it| !it.request.forwarded);
+                let first_or_last = matches!(argument, [1, 0 | 1, 0, 0, 0, 0]);
+                if !is_open || !first_or_last {
+                    return Err(Status::BAD_ARGUMENT);
+                }
+            }
+            b"tidegate.fail_attempt" if state.tidegate => {
+                let (fault, attempts) = faults::read(argument).ok_or(Status::BAD_ARGUMENT)?;
+                let stream = state.stream().filter(|it| !it.request.forwarded);
+                stream.ok_or(Status::BAD_ARGUMENT)?.fault =
+                    (attempts > 0).then_some((fault, attempts));
+            }
             _ => return Err(Status::NOT_FOUND),
         }
         Ok(Vec::new())

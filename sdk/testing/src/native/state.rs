@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tidegate_sdk_sys::{LogLevel, MetricType, Pairs, Status};
 
 use crate::fields::Fields;
+use crate::grpc::Ended;
 use crate::observed::{LogLine, Seen};
+use crate::redis::RedisLogin;
 use crate::reply::Reply;
 
 /// The plugin's own context.
@@ -30,9 +32,15 @@ pub(super) struct State {
     pub(super) streams: BTreeMap<u32, Stream>,
     /// Calls that were asked for in the callback that runs.
     pub(super) new_calls: Vec<NewCall>,
+    /// The same of Redis commands.
+    pub(super) new_commands: Vec<NewCommand>,
     pub(super) last_token: u32,
     /// The answer that the running callback is about.
     pub(super) answer: Option<CallAnswer>,
+    /// The end of a gRPC call that the running callback is about.
+    pub(super) grpc_end: Option<Ended>,
+    /// The reply of Redis that the running callback is about.
+    pub(super) redis_reply: Vec<u8>,
     pub(super) shared: BTreeMap<Vec<u8>, (Vec<u8>, u32)>,
     pub(super) versions: u32,
     pub(super) metrics: Vec<Metric>,
@@ -70,10 +78,28 @@ pub(super) struct Metric {
 pub(super) struct NewCall {
     pub(super) token: u32,
     pub(super) backend: String,
+    pub(super) kind: CallKind,
     pub(super) headers: Fields,
     pub(super) body: Vec<u8>,
     pub(super) trailers: Fields,
     /// Milliseconds; 0 is none.
+    pub(super) timeout: u32,
+}
+
+/// Which protocol a call is made in.
+pub(super) enum CallKind {
+    Http,
+    Grpc { path: String },
+}
+
+/// A Redis command that the filter asked for.
+pub(super) struct NewCommand {
+    pub(super) token: u32,
+    pub(super) backend: String,
+    /// The command, in RESP.
+    pub(super) query: Vec<u8>,
+    pub(super) login: RedisLogin,
+    /// Milliseconds.
     pub(super) timeout: u32,
 }
 
@@ -108,6 +134,19 @@ pub(super) struct Stream {
     pub(super) properties: BTreeMap<Vec<u8>, Vec<u8>>,
     /// The exchange is over, and the filter looks back.
     pub(super) over: bool,
+    /// What the filter wants of the next attempts, and of how many.
+    pub(super) fault: Option<(Fault, u32)>,
+    /// The attempt has not begun, because the filter wants it late.
+    pub(super) delayed: bool,
+}
+
+/// What an attempt comes to.
+#[derive(Clone)]
+pub(super) struct Fault {
+    /// The status of HTTP, and that of gRPC, of an attempt that fails.
+    pub(super) status: Option<(u16, Option<u32>)>,
+    /// Nanoseconds.
+    pub(super) delay: u64,
 }
 
 /// One direction of an exchange.
@@ -199,6 +238,8 @@ impl Stream {
             replied: false,
             properties: BTreeMap::new(),
             over: false,
+            fault: None,
+            delayed: false,
         }
     }
 

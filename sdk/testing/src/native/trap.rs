@@ -41,15 +41,22 @@ impl Native {
             let mut state = self.world.state();
             state.host_says(LogLevel::Critical, format!("panicked: {message}"));
             state.new_calls.clear();
+            state.new_commands.clear();
             state.tick = None;
             state.answer = None;
+            state.grpc_end = None;
             state.streams.keys().copied().collect()
         };
         // Its destructors would run in a module that is gone.
         std::mem::forget(std::mem::replace(&mut self.guest, (self.make)()));
         self.open_calls.clear();
-        self.events
-            .retain(|_, event| !matches!(event, super::Event::CallEnds { .. }));
+        self.events.retain(|_, event| {
+            use super::Event::{CallEnds, CommandEnds, GrpcEnds};
+            !matches!(
+                event,
+                CallEnds { .. } | CommandEnds { .. } | GrpcEnds { .. }
+            )
+        });
         for context in contexts {
             self.lose(context);
         }

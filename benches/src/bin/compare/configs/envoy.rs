@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use crate::configs::Setting;
+use crate::policy;
 use crate::scenario::Scenario;
 
 /// The whole file, with filters as they stand in front of the router.
@@ -13,7 +14,12 @@ pub(crate) fn file(setting: &Setting<'_>, filters: &str) -> String {
         Scenario::Tcp => TCP_PROXY.to_owned(),
         _ => connection_manager(setting.scenario, filters),
     };
-    let (address, cluster) = (address(setting.address), cluster(setting));
+    let address = address(setting.address);
+    let names: &[&str] = match setting.scenario {
+        Scenario::Chain => &["origin", "canary"],
+        _ => &["origin"],
+    };
+    let clusters: String = names.iter().map(|name| cluster(setting, name)).collect();
     let tls = if setting.scenario.has_tls() {
         tls(setting)
     } else {
@@ -27,7 +33,8 @@ pub(crate) fn file(setting: &Setting<'_>, filters: &str) -> String {
     filter_chains:
     - filters:
 {network_filter}{tls}
-{cluster}"
+  clusters:
+{clusters}"
     )
 }
 
@@ -42,6 +49,12 @@ fn connection_manager(scenario: Scenario, filters: &str) -> String {
     let codec = match scenario {
         Scenario::H2 | Scenario::Grpc => "HTTP2",
         _ => "HTTP1",
+    };
+    let is_split = scenario == Scenario::Chain && !filters.is_empty();
+    let to = if is_split {
+        policy::split()
+    } else {
+        "cluster: origin".to_owned()
     };
     let upgrades = match scenario {
         Scenario::Websocket => "\n          upgrade_configs: [{ upgrade_type: websocket }]",
@@ -60,7 +73,7 @@ fn connection_manager(scenario: Scenario, filters: &str) -> String {
               domains: ['*']
               routes:
               - match: {{ prefix: / }}
-                route: {{ cluster: origin, timeout: 0s }}
+                route: {{ {to}, timeout: 0s }}
           http_filters:{filters}
           - name: envoy.filters.http.router
             typed_config:
@@ -91,7 +104,7 @@ fn tls(setting: &Setting<'_>) -> String {
     )
 }
 
-fn cluster(setting: &Setting<'_>) -> String {
+fn cluster(setting: &Setting<'_>, name: &str) -> String {
     let origin = address(setting.origin);
     let http2 = match setting.scenario {
         Scenario::Grpc => {
@@ -104,8 +117,7 @@ fn cluster(setting: &Setting<'_>) -> String {
         _ => "",
     };
     format!(
-        "  clusters:
-  - name: origin
+        "  - name: {name}
     type: STATIC
     connect_timeout: 5s
 {http2}    circuit_breakers:
@@ -115,7 +127,7 @@ fn cluster(setting: &Setting<'_>) -> String {
         max_requests: 100000
         max_retries: 100000
     load_assignment:
-      cluster_name: origin
+      cluster_name: {name}
       endpoints:
       - lb_endpoints:
         - endpoint: {{ address: {origin} }}

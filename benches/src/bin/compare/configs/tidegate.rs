@@ -6,8 +6,8 @@ use crate::configs::Setting;
 use crate::policy;
 use crate::scenario::Scenario;
 
-/// The resources, all in one file, with a filter of a policy if there is one.
-pub(crate) fn file(setting: &Setting<'_>, filter: Option<&Path>) -> String {
+/// The resources, all in one file, with the filters of policies if there are some.
+pub(crate) fn file(setting: &Setting<'_>, modules: &[&Path]) -> String {
     let (ip, port) = (setting.address.ip(), setting.address.port());
     let (protocol, route, version) = match setting.scenario {
         Scenario::Tls | Scenario::Resumed => ("HTTPS", "HTTPRoute", "v1"),
@@ -19,7 +19,8 @@ pub(crate) fn file(setting: &Setting<'_>, filter: Option<&Path>) -> String {
         | Scenario::Websocket
         | Scenario::Jwt
         | Scenario::Rbac
-        | Scenario::ExtAuthz => ("HTTP", "HTTPRoute", "v1"),
+        | Scenario::ExtAuthz
+        | Scenario::Chain => ("HTTP", "HTTPRoute", "v1"),
     };
     let (tls, secret) = if setting.scenario.has_tls() {
         (
@@ -30,7 +31,13 @@ pub(crate) fn file(setting: &Setting<'_>, filter: Option<&Path>) -> String {
         ("", String::new())
     };
     let origin = setting.origin;
-    let plugin = filter.map_or_else(String::new, |module| policy::tidegate(setting, module));
+    let plugins = policy::tidegate(setting, modules);
+    let backends = if setting.scenario == Scenario::Chain && !modules.is_empty() {
+        "{ group: tidegate.dev, kind: Backend, name: origin, weight: 95 }, \
+         { group: tidegate.dev, kind: Backend, name: canary, weight: 5 }"
+    } else {
+        "{ group: tidegate.dev, kind: Backend, name: origin }"
+    };
     format!(
         "apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
@@ -45,13 +52,13 @@ kind: {route}
 metadata: {{ name: bench }}
 spec:
   parentRefs: [{{ name: bench }}]
-  rules: [{{ backendRefs: [{{ group: tidegate.dev, kind: Backend, name: origin }}] }}]
+  rules: [{{ backendRefs: [{backends}] }}]
 ---
 apiVersion: tidegate.dev/v1alpha1
 kind: Backend
 metadata: {{ name: origin }}
 spec: {{ endpoints: [{{ address: \"{origin}\" }}] }}
-{secret}{plugin}"
+{secret}{plugins}"
     )
 }
 

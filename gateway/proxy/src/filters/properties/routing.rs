@@ -15,6 +15,7 @@ use super::bytes;
 use super::int;
 use super::nanos;
 use crate::exchange::request::find;
+use crate::exchange::request::share_of;
 use crate::exchange::state::State;
 
 /// Envoy's number for a listener that takes traffic in.
@@ -82,7 +83,7 @@ fn listener(state: &State) -> Option<&[u8]> {
 }
 
 /// The rule that has the request, or would have it as it is now.
-fn rule(state: &State) -> Option<&Rule> {
+pub(crate) fn rule(state: &State) -> Option<&Rule> {
     match &state.routed {
         Some(routed) if !state.request_edited => Some(&routed.rule),
         _ => {
@@ -123,7 +124,9 @@ fn backend(state: &State) -> Option<&Backend> {
     match &state.facts.backend {
         Some(picked) if !state.request_edited => Some(&picked.backend),
         _ => {
-            let picked = rule(state)?.pick(state.draw)?.backend?;
+            let rule = rule(state)?;
+            let share = share_of(rule, state.chosen_share, state.draw)?;
+            let picked = rule.backends.get(share)?.backend?;
             let place = state.chain.place.as_ref()?;
             place
                 .snapshot

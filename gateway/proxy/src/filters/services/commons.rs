@@ -83,6 +83,18 @@ impl Commons {
         self.shared.set(space, key, value, 0).ok();
     }
 
+    /// How many keys of each space have used up something of their rate limits.
+    pub(crate) fn used_rates(&self) -> BTreeMap<Arc<str>, usize> {
+        self.shared.used_rates(self.monotonic_nanos())
+    }
+
+    /// The clock that never goes back, as guests see it.
+    pub(super) fn monotonic_nanos(&self) -> u64 {
+        let ahead = self.simulation.as_ref().map(|it| it.ahead());
+        let elapsed = self.started.elapsed() + ahead.unwrap_or_default();
+        u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX)
+    }
+
     /// What guests count themselves.
     pub(crate) fn metrics(&self) -> &GuestMetrics {
         &self.metrics

@@ -1,12 +1,14 @@
 //! One connection to a Redis server, with any number of commands under way.
 //!
-//! Owns the login and the order of replies: the first command sent gets the first reply. If the
-//! oldest command gets none in time, the connection is of no use, because nobody could tell its
-//! reply from the next one's; all that wait on it fail with it.
+//! Owns the login and the order of replies: the first command sent gets the first reply. A command that
+//! gets none in time fails alone, and its reply, if it comes, goes nowhere: a server that was busy for
+//! a moment keeps its connections. One that owes a reply for [`PATIENCE`] more is given up, with all
+//! that wait.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -17,6 +19,7 @@ use bytes::Bytes;
 use bytes::BytesMut;
 use tidegate_core::resp;
 use tidegate_core::resp::ValueEnd;
+use tidegate_host_abi::RedisFailed;
 use tokio::io::AsyncReadExt as _;
 
 use super::Client;
@@ -37,6 +40,9 @@ const WRITE_BYTES: usize = 64 * 1024;
 /// Room for one read.
 const READ_BYTES: usize = 4 * 1024;
 
+/// How long an overdue reply may still come before its connection is given up.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// How a connection ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -56,14 +62,9 @@ pub(super) async fn run(
     worker: &Rc<Worker>,
     backend: &Rc<BackendState>,
 ) -> Ended {
-    let limit = worker.timeouts().connect.min(client.login.timeout);
-    let mut link = match tokio::time::timeout(limit, open(worker, backend, &client.login)).await {
-        Ok(Ok(link)) => link,
-        Ok(Err(why)) => return Ended::Failed { why, served: false },
-        Err(_) => {
-            let why = "no connection in time".to_owned();
-            return Ended::Failed { why, served: false };
-        }
+    let mut link = match connect(client, worker, backend).await {
+        Ok(link) => link,
+        Err(why) => return Ended::Failed { why, served: false },
     };
     match link.serve(client, worker.timeouts().upstream_idle).await {
         Ok(()) => Ended::Idle,
@@ -71,6 +72,34 @@ pub(super) async fn run(
             why,
             served: link.served,
         },
+    }
+}
+
+/// Connects and logs in. That may take longer than a command may: those that wait fail by their
+/// deadlines meanwhile.
+async fn connect(
+    client: &Client,
+    worker: &Worker,
+    backend: &Rc<BackendState>,
+) -> Result<Link, String> {
+    let limit = Instant::now() + worker.timeouts().connect;
+    let mut opened = pin!(open(worker, backend, &client.login));
+    loop {
+        let next = client.first_deadline().map_or(limit, |it| it.min(limit));
+        let wait = next.saturating_duration_since(Instant::now());
+        tokio::select! {
+            biased;
+            opened = &mut opened => {
+                let owes = client.waiting.get() > 0;
+                client.owes_since.set(owes.then(Instant::now));
+                return opened;
+            }
+            () = client.changed.notified() => {}
+            () = tokio::time::sleep(wait) => client.fail_overdue(),
+        }
+        if Instant::now() >= limit {
+            return Err("no connection in time".to_owned());
+        }
     }
 }
 
@@ -102,8 +131,10 @@ struct Link {
     unflushed: bool,
     came: BytesMut,
     end: ValueEnd,
-    /// Commands that were sent, the oldest first.
+    /// Commands that were sent, with their deadlines, the oldest first.
     sent: VecDeque<(Instant, Reply)>,
+    /// How many of them, from the oldest on, have failed because they are overdue.
+    overdue: usize,
     limit: usize,
     served: bool,
     _lease: Lease,
@@ -120,6 +151,7 @@ impl Link {
             came: BytesMut::new(),
             end: ValueEnd::default(),
             sent: VecDeque::new(),
+            overdue: 0,
             limit,
             served: false,
             _lease: lease,
@@ -165,8 +197,8 @@ impl Link {
         loop {
             self.gather(client);
             self.came.reserve(READ_BYTES);
-            let limit = match self.sent.front() {
-                Some((deadline, _)) => deadline.saturating_duration_since(Instant::now()),
+            let limit = match self.next_deadline(client) {
+                Some(deadline) => deadline.saturating_duration_since(Instant::now()),
                 None => idle,
             };
             let step = tokio::select! {
@@ -181,16 +213,46 @@ impl Link {
                 Step::Read(Ok(0)) if self.sent.is_empty() => return Ok(()),
                 Step::Read(read) => {
                     read_some(read)?;
-                    self.hand_out()?;
+                    self.hand_out(client)?;
                 }
                 Step::Sent(sent) => self.note_sent(sent)?,
                 Step::Changed => {}
                 Step::Late if self.sent.is_empty() && client.queue.borrow().is_empty() => {
                     return Ok(());
                 }
-                Step::Late => return Err("no reply in time".to_owned()),
+                Step::Late => self.fail_overdue(client)?,
             }
         }
+    }
+
+    /// When the next command is overdue, or the connection is given up.
+    fn next_deadline(&self, client: &Client) -> Option<Instant> {
+        let end = self.sent.front().map(|(deadline, _)| *deadline + PATIENCE);
+        let next = self.sent.get(self.overdue).map(|(deadline, _)| *deadline);
+        [end, next, client.first_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Fails the commands whose time is over, and the connection if the oldest is so for too long.
+    fn fail_overdue(&mut self, client: &Client) -> Result<(), String> {
+        let now = Instant::now();
+        if self
+            .sent
+            .front()
+            .is_some_and(|(deadline, _)| *deadline + PATIENCE <= now)
+        {
+            return Err("no reply in time".to_owned());
+        }
+        while let Some((deadline, reply)) = self.sent.get_mut(self.overdue)
+            && *deadline <= now
+        {
+            reply.send(Err(RedisFailed::Timeout));
+            self.overdue += 1;
+        }
+        client.fail_overdue();
+        Ok(())
     }
 
     /// Takes commands from the queue, as many as one write holds.
@@ -216,16 +278,21 @@ impl Link {
         Ok(())
     }
 
-    fn hand_out(&mut self) -> Result<(), String> {
+    fn hand_out(&mut self, client: &Client) -> Result<(), String> {
         while let Some(value) = self.reply()? {
             if value.starts_with(b">") {
                 continue; // A push of RESP 3 answers nothing.
             }
-            let Some((_, reply)) = self.sent.pop_front() else {
+            let Some((_, mut reply)) = self.sent.pop_front() else {
                 return Err("a reply that nobody asked for".to_owned());
             };
             self.served = true;
-            reply.send(value);
+            self.overdue = self.overdue.saturating_sub(1);
+            reply.send(Ok(value));
+            let begun = |deadline: Instant| deadline.checked_sub(client.login.timeout);
+            let oldest = self.sent.front().map(|(deadline, _)| *deadline);
+            let oldest = oldest.or_else(|| client.first_deadline());
+            client.owes_since.set(oldest.and_then(begun));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::builder::Plan;
+use crate::live::server::Place;
 
 /// The name of the cluster behind the filter.
 const APP: &str = "tested application";
@@ -89,14 +90,15 @@ pub(super) fn file(
     module: &Path,
     front: Option<&Path>,
     app: SocketAddr,
-    backends: &[(String, SocketAddr)],
+    backends: &[Place],
 ) -> Value {
-    let mut clusters = vec![cluster(APP, app)];
-    clusters.extend(
-        backends
-            .iter()
-            .map(|(name, address)| cluster(name, *address)),
-    );
+    let http1 = json!({"http_protocol_options": {"enable_trailers": true}});
+    let http2 = json!({"http2_protocol_options": {}});
+    let mut clusters = vec![cluster(APP, app, &http1)];
+    clusters.extend(backends.iter().map(|it| {
+        let protocol = if it.is_grpc { &http2 } else { &http1 };
+        cluster(&it.name, it.address, protocol)
+    }));
     json!({
         "admin": {"address": address(SocketAddr::from(([127, 0, 0, 1], 0)))},
         "stats_flush_interval": "0.05s",
@@ -234,7 +236,7 @@ fn typed(kind: &str, config: &Value) -> Value {
     json!({"@type": kind, "config": config})
 }
 
-fn cluster(name: &str, at: SocketAddr) -> Value {
+fn cluster(name: &str, at: SocketAddr, protocol: &Value) -> Value {
     json!({
         "name": name,
         "type": "STATIC",
@@ -242,7 +244,7 @@ fn cluster(name: &str, at: SocketAddr) -> Value {
         "typed_extension_protocol_options": {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
                 "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-                "explicit_http_config": {"http_protocol_options": {"enable_trailers": true}},
+                "explicit_http_config": protocol,
             },
         },
         "load_assignment": {

@@ -1,0 +1,116 @@
+//! Delays requests and makes them fail, to find out what becomes of callers then.
+//!
+//! - `config` is what the plugin is configured with, `asked` what requests ask for.
+//! - `chance` decides which requests suffer, `plan` what.
+//! - `state` counts, and keeps the number of those that suffer within its limit.
+
+mod asked;
+mod chance;
+mod config;
+mod plan;
+mod state;
+
+use tidegate_sdk::attempts::Outage;
+use tidegate_sdk::debug;
+use tidegate_sdk::info;
+use tidegate_sdk::log::{LogLevel, log_enabled};
+use tidegate_sdk::prelude::*;
+
+pub use config::Config;
+pub use state::State;
+
+use plan::Plan;
+
+/// Delays requests and makes them fail, by chance or because they ask for it.
+#[filter(config = Config, setup = prepare)]
+pub async fn fault(mut req: Request, next: Next, cx: &Cx<Config, State>) -> Result<Response> {
+    let (config, state) = (&*cx.config, &*cx.state);
+    let plan = Plan::of(&req, config, &state.random);
+    if !config.allow_header_control {
+        asked::remove(&mut req);
+    }
+    if plan.is_nothing() {
+        return next.run(req).await;
+    }
+    if config.dry_run {
+        state.count(&plan, true);
+        info!("would have been a fault, but runs dry", fault = said(&plan));
+        return next.run(req).await;
+    }
+    let Some(active) = state.begin(config.max_active_faults) else {
+        debug!("too many faults at once: a request passes untouched");
+        return next.run(req).await;
+    };
+    state.count(&plan, false);
+    if log_enabled(LogLevel::Debug) {
+        debug!("fault", fault = said(&plan));
+    }
+    if !cx.fail_attempts(plan.fault(), plan.attempts)? {
+        // This host knows no attempts: what it can have is a filter that waits and answers.
+        cx.sleep(plan.delay).await;
+        if let Some(outage) = plan.outage {
+            return Err(refusal(outage).into());
+        }
+    }
+    let res = next.run(req).await;
+    drop(active);
+    res
+}
+
+async fn prepare(cx: &Cx<Config>) -> Result<State> {
+    State::new(cx)
+}
+
+/// The answer of a host that knows no attempts, as Envoy's own filter has it.
+fn refusal(outage: Outage) -> Deny {
+    let (status, grpc_status) = match outage {
+        Outage::Http(status) => (status, None),
+        Outage::Grpc(status) => (http_status_of(status), Some(u32::from(status))),
+        Outage::Reset => (502, None),
+        Outage::Unreachable => (503, None),
+    };
+    let deny = Deny::status(status)
+        .text("fault filter abort")
+        .because("fault_filter_abort");
+    match grpc_status {
+        Some(status) => deny.grpc_status(status),
+        None => deny,
+    }
+}
+
+/// The HTTP status that is nearest to one of gRPC (google.rpc.Code).
+const fn http_status_of(status: u8) -> u16 {
+    match status {
+        0 => 200,
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        _ => 500,
+    }
+}
+
+/// A fault in words, for the log.
+fn said(plan: &Plan) -> String {
+    let delay = match plan.delay.as_millis() {
+        0 if plan.delay.is_zero() => String::new(),
+        millis => format!("delay of {millis} ms"),
+    };
+    let outage = match plan.outage {
+        None => String::new(),
+        Some(Outage::Http(status)) => format!("abort with {status}"),
+        Some(Outage::Grpc(status)) => format!("abort with gRPC status {status}"),
+        Some(Outage::Reset | Outage::Unreachable) => String::from("abort"),
+    };
+    let and = match delay.is_empty() || outage.is_empty() {
+        true => "",
+        false => ", ",
+    };
+    [&*delay, and, &outage].concat()
+}

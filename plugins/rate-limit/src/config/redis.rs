@@ -1,0 +1,42 @@
+//! A limit that is kept in Redis: where that is, and how it is used.
+
+use tidegate_sdk::config::FilterConfig;
+use tidegate_sdk::prelude::*;
+
+/// A Redis server, which counts for several gateways together.
+#[derive(FilterConfig, Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RedisConfig {
+    /// The backend that is the server. The Plugin's `allow.backends` names it, too.
+    pub(crate) backend: Backend,
+    /// Whose counts these are: plugins that name the same domain, and the same limits, count together.
+    /// Without it, the Plugin's namespace and name.
+    #[config(pattern = "^[A-Za-z0-9._/-]{1,128}$")]
+    pub(crate) domain: Option<String>,
+    /// The user to log in as. Without it, the default user.
+    #[config(min_len = 1, max_len = 256)]
+    pub(crate) username: Option<String>,
+    /// The password to log in with.
+    pub(crate) password: Option<Secret>,
+    /// The number of the database.
+    #[config(default = 0, min = 0, max = 65_535)]
+    pub(crate) database: u32,
+    /// How long a request may wait for the server. After that, `failureMode` says what becomes of it.
+    #[config(default = "20ms", min = "1ms", max = "5s")]
+    pub(crate) timeout: Duration,
+    /// Takes permits in advance and spends them without asking. Without it, the server is asked about each
+    /// request, and counts exactly.
+    pub(crate) lease: Option<LeaseConfig>,
+}
+
+/// Permits in advance.
+#[derive(FilterConfig, Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LeaseConfig {
+    /// The most permits of one key that a worker holds; it begins with one and takes more as it spends
+    /// more, up to a quarter of the burst. All workers of all gateways together admit at most so many times
+    /// their number more than the limit.
+    #[config(default = 100, min = 1, max = 1_000_000)]
+    pub(crate) permits: u64,
+    /// After which time those that were not spent are given back.
+    #[config(default = "1s", min = "10ms", max = "1m")]
+    pub(crate) ttl: Duration,
+}

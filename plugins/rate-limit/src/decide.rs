@@ -1,0 +1,245 @@
+//! Asks the stores of all limits that apply to a request, and puts their verdicts together.
+
+use tidegate_policy::Refusal;
+use tidegate_sdk::prelude::*;
+use tidegate_sdk::warn;
+
+use crate::config::FailureMode;
+use crate::config::StoreConfig;
+use crate::cost;
+use crate::descriptor;
+use crate::headers;
+use crate::key::Key;
+use crate::said::Said;
+use crate::state::Context;
+use crate::state::Group;
+use crate::store::Answer;
+use crate::store::AnyStore;
+use crate::store::Ask;
+use crate::store::Standing;
+use crate::store::Store as _;
+use crate::store::Unavailable;
+use crate::store::Verdict;
+
+/// How often the log says that a store does not answer.
+const SAY_EVERY: Duration = Duration::from_secs(10);
+
+/// What the limits say of a request.
+#[derive(Debug, Default)]
+pub(crate) struct Decision<'c> {
+    /// What stores said that have answered. If one refused, the last of them; the others have got back what
+    /// was taken.
+    pub(crate) kept: Vec<Kept<'c>>,
+    /// A limit whose store did not answer wants requests refused then.
+    is_closed: bool,
+}
+
+/// What one store said.
+#[derive(Debug)]
+pub(crate) struct Kept<'c> {
+    pub(crate) store: &'c AnyStore,
+    pub(crate) asks: Vec<Ask<'c>>,
+    pub(crate) verdicts: Vec<Verdict>,
+    pub(crate) said: Said,
+}
+
+/// Asks, until one refuses.
+pub(crate) async fn decide<'c>(req: &Request, cx: &'c Context) -> Decision<'c> {
+    let mut decision = Decision::default();
+    for group in &cx.state.groups {
+        let asks = asks(group, req, cx, false);
+        if asks.is_empty() {
+            continue;
+        }
+        if !decision.ask(group, asks, cx).await {
+            decision.give_back(cx).await;
+            return decision;
+        }
+    }
+    decision
+}
+
+/// Asks the limits that run dry, each for itself: none of them can change what becomes of the request.
+pub(crate) async fn try_dry(req: &Request, cx: &Context) {
+    for group in &cx.state.groups {
+        for ask in asks(group, req, cx, true) {
+            let counters = cx.state.counters.get(ask.index);
+            let Some(counters) = counters else { continue };
+            match group.store.take(cx, &[ask]).await {
+                Ok(verdicts) if verdicts.iter().all(|it| it.admitted) => counters.allowed.add(1),
+                Ok(_) => counters.dry_run.add(1),
+                Err(why) => {
+                    counters.unavailable.add(1);
+                    group.say_unavailable(cx, &why);
+                }
+            }
+        }
+    }
+}
+
+/// What is asked of a store about a request.
+fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool) -> Vec<Ask<'c>> {
+    let of = |index: &usize| {
+        let limit = cx
+            .config
+            .limits
+            .get(*index)
+            .filter(|it| it.dry_run == dry)?;
+        Some(Ask {
+            limit,
+            index: *index,
+            key: Key::of(limit, req, cx)?,
+            entries: match limit.store {
+                StoreConfig::Rls(_) => descriptor::of(limit, req, cx)?,
+                StoreConfig::Local | StoreConfig::Redis(_) => Vec::new(),
+            },
+            cost: cost::beforehand(limit, req),
+        })
+    };
+    group.limits.iter().filter_map(of).collect()
+}
+
+impl<'c> Decision<'c> {
+    /// Asks one store; whether the request may go on.
+    async fn ask(&mut self, group: &'c Group, asks: Vec<Ask<'c>>, cx: &'c Context) -> bool {
+        match group.store.ask(cx, &asks).await {
+            Ok(answer) => self.keep(&group.store, asks, answer, cx),
+            Err(why) => {
+                group.say_unavailable(cx, &why);
+                self.without(asks, cx).await
+            }
+        }
+    }
+
+    /// Does what is configured for a store that does not answer.
+    async fn without(&mut self, asks: Vec<Ask<'c>>, cx: &'c Context) -> bool {
+        let mut by_ourselves = Vec::new();
+        for ask in asks {
+            if let Some(counters) = cx.state.counters.get(ask.index) {
+                counters.unavailable.add(1);
+            }
+            match ask.limit.failure_mode {
+                FailureMode::Local => by_ourselves.push(ask),
+                FailureMode::Open => {}
+                FailureMode::Closed => self.is_closed = true,
+            }
+        }
+        if self.is_closed || by_ourselves.is_empty() {
+            return !self.is_closed;
+        }
+        match cx.state.local.ask(cx, &by_ourselves).await {
+            Ok(answer) => self.keep(&cx.state.local, by_ourselves, answer, cx),
+            Err(why) => {
+                // Nobody counts any more: safe is to refuse.
+                warn!("no limits can be kept", why = why.0);
+                self.is_closed = true;
+                false
+            }
+        }
+    }
+
+    fn keep(
+        &mut self,
+        store: &'c AnyStore,
+        asks: Vec<Ask<'c>>,
+        answer: Answer,
+        cx: &Context,
+    ) -> bool {
+        let Answer { verdicts, said } = answer;
+        let all = verdicts.iter().all(|it| it.admitted);
+        for (ask, verdict) in asks.iter().zip(&verdicts) {
+            let counters = cx.state.counters.get(ask.index);
+            match (counters, verdict.admitted) {
+                (Some(counters), true) if all => counters.allowed.add(1),
+                (Some(counters), false) => counters.limited.add(1),
+                (Some(_), true) | (None, _) => {}
+            }
+        }
+        self.kept.push(Kept {
+            store,
+            asks,
+            verdicts,
+            said,
+        });
+        all
+    }
+
+    /// A later store refused, or did not answer: those before get back what was taken.
+    async fn give_back(&self, cx: &Context) {
+        for kept in &self.kept {
+            if kept.verdicts.iter().all(|it| it.admitted)
+                && let Err(why) = kept.store.refund(cx, &kept.asks).await
+            {
+                tidegate_sdk::debug!("a limit cannot get back what was taken", why = why.0);
+            }
+        }
+    }
+
+    /// The refusal, if the request is refused.
+    pub(crate) fn refusal(&self, cx: &Context) -> Option<Refusal> {
+        if self.is_closed {
+            return Some(Refusal::new(Deny::status(503), "limit_unavailable"));
+        }
+        let refused = || self.verdicts().filter(|(_, verdict)| !verdict.admitted);
+        let (first, _) = refused().next()?;
+        let waits = refused().map(|(_, verdict)| wait(verdict.standing));
+        // RESOURCE_EXHAUSTED: a client that got UNAVAILABLE would try again at once.
+        let mut deny = Deny::status(cx.config.status_code).grpc_status(8);
+        if let Some(Wait::For(wait)) = waits.max() {
+            deny = headers::retry_after(deny, wait);
+        }
+        for (name, value) in headers::fields(self, cx.config.headers) {
+            deny = deny.header(name, &value);
+        }
+        // The store that refused was asked last.
+        if let Some(kept) = self.kept.last() {
+            deny = kept.said.refuse(deny);
+        }
+        let refusal = Refusal::new(deny, "rate_limited");
+        Some(refusal.specifics(first.limit.name.clone()))
+    }
+
+    /// Puts what services say into the request.
+    pub(crate) fn tell_backend(&self, req: &mut Request) {
+        for kept in &self.kept {
+            kept.said.tell_backend(req);
+        }
+    }
+
+    /// What each limit said.
+    pub(crate) fn verdicts(&self) -> impl Iterator<Item = (&Ask<'c>, &Verdict)> {
+        self.kept
+            .iter()
+            .flat_map(|it| it.asks.iter().zip(&it.verdicts))
+    }
+}
+
+/// How long a refused request had better wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Wait {
+    /// The store does not say.
+    Unknown,
+    For(Duration),
+    /// It costs more than is ever admitted.
+    ForEver,
+}
+
+fn wait(standing: Option<Standing>) -> Wait {
+    match standing.map(|it| it.wait) {
+        None => Wait::Unknown,
+        Some(None) => Wait::ForEver,
+        Some(Some(wait)) => Wait::For(wait),
+    }
+}
+
+impl Group {
+    /// Says in the log that the store does not answer, not for each request.
+    pub(crate) fn say_unavailable(&self, cx: &Context, why: &Unavailable) {
+        let now = cx.now();
+        let said = self.said.get();
+        if said.is_none_or(|said| now.since(said) >= SAY_EVERY) {
+            self.said.set(Some(now));
+            warn!("the store of rate limits does not answer", why = why.0);
+        }
+    }
+}
