@@ -8,7 +8,7 @@ use crate::decide::Decision;
 use crate::state::Context;
 use crate::store::Standing;
 
-/// What clients are told, by the names of headers.
+/// What clients are told, by the names of headers; not what a service tells them itself.
 pub(crate) fn fields(decision: &Decision<'_>, style: HeaderStyle) -> Vec<(&'static str, String)> {
     let told = decision.verdicts();
     let told: Vec<(&str, Standing)> = told
@@ -28,6 +28,7 @@ pub(crate) fn fields(decision: &Decision<'_>, style: HeaderStyle) -> Vec<(&'stat
     if matches!(style, HeaderStyle::Legacy | HeaderStyle::Both) {
         fields.extend(legacy(&told).into_iter().flatten());
     }
+    fields.retain(|(name, _)| !decision.is_said(name));
     fields
 }
 
