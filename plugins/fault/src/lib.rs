@@ -27,7 +27,7 @@ use plan::Plan;
 pub async fn fault(mut req: Request, next: Next, cx: &Cx<Config, State>) -> Result<Response> {
     let (config, state) = (&*cx.config, &*cx.state);
     let plan = Plan::of(&req, config, &state.random);
-    if !config.allow_header_control {
+    if !config.lets_ask(&req) {
         asked::remove(&mut req);
     }
     if !plan.is_anything() {

@@ -23,7 +23,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Decides by what the request is and asks for, and by chance.
     pub(crate) fn of(req: &Request, config: &Config, random: &Random) -> Self {
-        if !config.headers.iter().all(|it| it.matches(req)) {
+        if !config.is_for(req) {
             return Self::default();
         }
         let asked = match config.allow_header_control {
@@ -73,6 +73,18 @@ impl Plan {
             outage: self.outage,
             delay: self.delay,
         }
+    }
+}
+
+impl Config {
+    /// Whether a request is one that this is about.
+    pub(crate) fn is_for(&self, req: &Request) -> bool {
+        self.headers.iter().all(|it| it.matches(req))
+    }
+
+    /// Whether a request may ask for faults.
+    pub(crate) fn lets_ask(&self, req: &Request) -> bool {
+        self.allow_header_control && self.is_for(req)
     }
 }
 
