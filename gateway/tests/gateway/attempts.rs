@@ -262,8 +262,9 @@ fn of_several_filters_the_delays_add_up_and_the_first_failure_is_the_one() {
     let origin = Origin::answers(200, "fine");
     let gateway = wishes
         .into_iter()
-        .fold(Gateway::to(origin.address()), |gateway, wish| {
-            gateway.plugin(&wants(&[wish]))
+        .zip(["first", "second", "third", "fourth"])
+        .fold(Gateway::to(origin.address()), |gateway, (wish, name)| {
+            gateway.plugin(&wants(&[wish]).named(name))
         })
         .start();
     let begun = Instant::now();
