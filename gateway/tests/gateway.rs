@@ -120,6 +120,8 @@ mod run;
 mod selection;
 #[path = "gateway/setups.rs"]
 mod setups;
+#[path = "gateway/shared_limits.rs"]
+mod shared_limits;
 #[path = "gateway/smuggling.rs"]
 mod smuggling;
 #[path = "gateway/sse.rs"]

@@ -40,8 +40,8 @@ pub(crate) struct Fields {
     /// it, what Envoy's actions call them.
     #[config(min_len = 1, max_len = 8)]
     descriptor_keys: Option<Vec<DescriptorKey>>,
-    /// How many requests are admitted in a window. With `rls` the service knows, and what is said here
-    /// counts while it does not answer.
+    /// How many requests are admitted in a window. Required, as is `window`, unless the store is `rls` and
+    /// `failureMode` not `local`: then only the service counts.
     #[config(min = 1, max = 1_000_000_000)]
     requests: Option<u64>,
     /// How long a window is.
@@ -185,8 +185,14 @@ impl Fields {
                                answer: say them, or choose open or closed";
                 return Err(Problem::new(message).under("failureMode"));
             }
-            (None, _) => return Err(Problem::new("is missing").under("requests")),
-            (_, None) => return Err(Problem::new("is missing").under("window")),
+            (None, _) => {
+                return Err(Problem::new("missing; expected a whole number").under("requests"));
+            }
+            (_, None) => {
+                return Err(
+                    Problem::new("missing; expected a duration such as \"1s\"").under("window")
+                );
+            }
         };
         let burst = self.burst.unwrap_or(requests);
         let nanos = window.as_nanos();

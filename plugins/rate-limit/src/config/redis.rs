@@ -8,6 +8,15 @@ use tidegate_sdk::prelude::*;
 pub(crate) struct RedisConfig {
     /// The backend that is the server. The Plugin's `allow.backends` names it, too.
     pub(crate) backend: Backend,
+    /// More servers, which share the keys with `backend`: each key is kept by one of them. The Plugin's
+    /// `allow.backends` names them, too. One that is put at the end takes over its share of the keys, which
+    /// begin anew there.
+    #[config(default = [], max_len = 63)]
+    pub(crate) shards: Vec<Backend>,
+    /// How many slots of a Redis cluster the keys are in, which is behind a proxy then. Limits of one
+    /// request that are in several slots, or on several servers, are asked one after the other.
+    #[config(default = 1, min = 1, max = 16_384)]
+    pub(crate) slots: u32,
     /// Whose counts these are: plugins that name the same domain, and the same limits, count together.
     /// Without it, the Plugin's namespace and name.
     #[config(pattern = "^[A-Za-z0-9._/-]{1,128}$")]
