@@ -7,6 +7,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use tidegate_host_abi::{Crypto, GuestLog, GuestMetrics, LogLevel, Services, SharedStore};
 
 /// Services that keep shared data and metrics, tell the time, and say nothing.
+#[derive(Default)]
 pub struct SilentServices {
     shared: SharedStore,
     metrics: GuestMetrics,
@@ -15,16 +16,6 @@ pub struct SilentServices {
 
 /// When the clock of all of them began: plugins may share what they have noted by it.
 static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
-
-impl Default for SilentServices {
-    fn default() -> Self {
-        Self {
-            shared: SharedStore::default(),
-            metrics: GuestMetrics::default(),
-            crypto: None,
-        }
-    }
-}
 
 impl fmt::Debug for SilentServices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
