@@ -9,6 +9,7 @@ use crate::config::StoreConfig;
 use crate::cost;
 use crate::descriptor;
 use crate::headers;
+use crate::headers::Told;
 use crate::key::Key;
 use crate::said::Said;
 use crate::state::Context;
@@ -61,6 +62,9 @@ pub(crate) async fn decide<'c>(req: &Request, cx: &'c Context) -> Decision<'c> {
 
 /// Asks the limits that run dry, each for itself: none of them can change what becomes of the request.
 pub(crate) async fn try_dry(req: &Request, cx: &Context) {
+    if !cx.state.any_dry {
+        return;
+    }
     for group in &cx.state.groups {
         for ask in asks(group, req, cx, true) {
             let counters = cx.state.counters.get(ask.index);
@@ -206,8 +210,19 @@ impl<'c> Decision<'c> {
         }
     }
 
+    /// What clients are told of each limit.
+    pub(crate) fn told(&self) -> impl Iterator<Item = Told<'_>> {
+        self.verdicts().filter_map(|(ask, verdict)| {
+            Some(Told {
+                limit: ask.limit,
+                name: verdict.name.as_deref(),
+                standing: verdict.standing?,
+            })
+        })
+    }
+
     /// What each limit said.
-    pub(crate) fn verdicts(&self) -> impl Iterator<Item = (&Ask<'c>, &Verdict)> {
+    fn verdicts(&self) -> impl Iterator<Item = (&Ask<'c>, &Verdict)> {
         self.kept
             .iter()
             .flat_map(|it| it.asks.iter().zip(&it.verdicts))

@@ -11,6 +11,7 @@ use super::redis::RedisConfig;
 use super::rls::DescriptorKey;
 use super::rls::RlsConfig;
 use super::rls::descriptor_keys;
+use crate::headers::policy_of;
 
 /// A burst must be full again within so long: 366 days.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -138,6 +139,10 @@ pub(crate) enum FailureMode {
 #[derive(Debug)]
 pub(crate) struct Limit {
     pub(crate) name: String,
+    /// The name in headers.
+    pub(crate) quoted: String,
+    /// What headers say of its rate.
+    pub(crate) quota: String,
     /// The name in metrics.
     pub(crate) metric: String,
     pub(crate) key: Vec<Part>,
@@ -160,7 +165,10 @@ impl Fields {
         let names = self.descriptor_keys.as_deref();
         let descriptor_keys = descriptor_keys(&self.store, &self.key, names)?;
         let name = self.name.unwrap_or_else(|| usual_name(&self.key, rate));
+        let (quoted, quota) = policy_of(&name, rate.unwrap_or(NOTHING));
         Ok(Limit {
+            quoted,
+            quota,
             metric: name.replace('-', "_"),
             name,
             key: self.key,
