@@ -89,6 +89,15 @@ impl Store {
         Err(joined(wanted.image, failures))
     }
 
+    /// A session with the registry that an image's reference names, to ask what refers to it.
+    ///
+    /// # Errors
+    ///
+    /// [`PullError`] if there are no credentials to be had, or the registry's address is none.
+    pub async fn session(&self, wanted: Wanted<'_>) -> Result<Registry, PullError> {
+        self.registry(wanted, wanted.image, Purpose::Pull).await
+    }
+
     async fn digest_at(&self, wanted: Wanted<'_>, place: &Reference) -> Result<Digest, PullError> {
         let registry = self.registry(wanted, place, Purpose::Pull).await?;
         let failed = |source| registry_error(place, source);
