@@ -188,7 +188,9 @@ impl<'c> Decision<'c> {
         let waits = refused().map(|(_, verdict)| wait(verdict.standing));
         // RESOURCE_EXHAUSTED: a client that got UNAVAILABLE would try again at once.
         let mut deny = Deny::status(cx.config.status_code).grpc_status(8);
-        if let Some(Wait::For(wait)) = waits.max() {
+        if let Some(Wait::For(wait)) = waits.max()
+            && !self.is_said("retry-after")
+        {
             deny = headers::retry_after(deny, wait);
         }
         for (name, value) in headers::fields(self, cx.config.headers) {
@@ -200,6 +202,11 @@ impl<'c> Decision<'c> {
         }
         let refusal = Refusal::new(deny, "rate_limited");
         Some(refusal.specifics(first.limit.name.clone()))
+    }
+
+    /// Whether a service tells clients something in this header.
+    pub(crate) fn is_said(&self, name: &str) -> bool {
+        self.kept.iter().any(|it| it.said.tells_client(name))
     }
 
     /// Puts what services say into the request.

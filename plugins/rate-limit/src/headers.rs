@@ -11,7 +11,7 @@ use crate::digits::Digits;
 use crate::state::Context;
 use crate::store::Standing;
 
-/// What clients are told, by the names of headers.
+/// What clients are told, by the names of headers; not what a service tells them itself.
 pub(crate) fn fields(decision: &Decision<'_>, style: HeaderStyle) -> Vec<(&'static str, String)> {
     let mut fields = Vec::new();
     if style == HeaderStyle::Off || decision.told().next().is_none() {
@@ -24,6 +24,7 @@ pub(crate) fn fields(decision: &Decision<'_>, style: HeaderStyle) -> Vec<(&'stat
     if matches!(style, HeaderStyle::Legacy | HeaderStyle::Both) {
         fields.extend(legacy(decision).into_iter().flatten());
     }
+    fields.retain(|(name, _)| !decision.is_said(name));
     fields
 }
 

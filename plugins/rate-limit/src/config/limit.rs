@@ -174,6 +174,10 @@ pub(crate) struct Limit {
 impl Fields {
     /// Makes it ready.
     pub(crate) fn limit(self) -> std::result::Result<Limit, Problem> {
+        if let StoreConfig::Redis(config) = &self.store {
+            let here = |problem: Problem| problem.under("redis").under("store");
+            config.check().map_err(here)?;
+        }
         let rate = self.rate()?;
         let names = self.descriptor_keys.as_deref();
         let descriptor_keys = descriptor_keys(&self.store, &self.key, names)?;
