@@ -1,0 +1,257 @@
+//! What was pulled, on disk, so that a start needs no registry.
+//!
+//! Owns three folders: content by its digest, what images came to, and which image a tag was last.
+//! Content is verified whenever it is read; what is damaged is deleted and pulled again. Several
+//! processes may share a cache: files are replaced as a whole, and what one of them uses is locked
+//! (`flock`), so that no other makes room with it. A crash leaves nothing that is not swept.
+
+mod folder;
+mod records;
+mod unfinished;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use rustix::fs::FlockOperation;
+
+use crate::MAX_MODULE_BYTES;
+use crate::cache::folder::Folder;
+use crate::digest::Digest;
+
+pub use records::ImageRecord;
+pub use records::TagRecord;
+pub(crate) use unfinished::Unfinished;
+
+/// Bytes of all content, unless the operator says otherwise.
+pub const USUAL_BYTES: u64 = 2 << 30;
+
+/// Why the cache cannot do something.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CacheError {
+    /// The system refuses.
+    #[error("cannot {action} {path}")]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The disk, or what we may have of it, is full.
+    #[error("no space is left for {path}: free some, or choose another folder for the cache")]
+    Full {
+        /// What was being written.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The folder belongs to somebody else, who could put other code there.
+    #[error(
+        "{path} belongs to user {owner}, who could put other code there: choose another folder for \
+         the cache, or remove this one"
+    )]
+    NotOurs {
+        /// The folder.
+        path: PathBuf,
+        /// Its owner's number.
+        owner: u32,
+    },
+    /// Others may write to the folder.
+    #[error("{path} can be written to by others: remove it, or take their right (chmod go-w)")]
+    Open {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It is larger than all of the cache may be.
+    #[error("{digest} has {bytes} bytes, and the cache in {path} may have {limit}: give it more")]
+    TooLarge {
+        /// The cache.
+        path: PathBuf,
+        /// The content.
+        digest: Digest,
+        /// Its size.
+        bytes: u64,
+        /// The limit.
+        limit: u64,
+    },
+}
+
+/// What became of the cache's content so far.
+#[derive(Debug, Default)]
+pub struct CacheCounts {
+    /// Content that was there.
+    pub hits: AtomicU64,
+    /// Content that was not.
+    pub misses: AtomicU64,
+    /// Content that was damaged, and is deleted.
+    pub damaged: AtomicU64,
+    /// Content that made room.
+    pub evicted: AtomicU64,
+}
+
+/// A cache in a folder.
+#[derive(Debug)]
+pub struct Cache {
+    folder: Folder,
+    blobs: Folder,
+    images: Folder,
+    tags: Folder,
+    most_bytes: u64,
+    counts: CacheCounts,
+}
+
+/// Content that stays in the cache while this is held, in any process.
+#[derive(Debug, Clone)]
+pub struct Pin {
+    /// Its lock is what counts.
+    _file: Arc<File>,
+}
+
+impl Cache {
+    /// Opens a cache of at most `most_bytes` of content; makes it if there is none, for us alone.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`], also if others could have put something there.
+    pub fn open(path: &Path, most_bytes: u64) -> Result<Self, CacheError> {
+        let folder = Folder::open(path)?;
+        let cache = Self {
+            blobs: folder.below("blobs")?.below("sha256")?,
+            images: folder.below("images")?,
+            tags: folder.below("tags")?,
+            folder,
+            most_bytes,
+            counts: CacheCounts::default(),
+        };
+        for folder in [&cache.blobs, &cache.images, &cache.tags] {
+            unfinished::sweep(folder);
+        }
+        Ok(cache)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What became of its content so far.
+    #[must_use]
+    pub const fn counts(&self) -> &CacheCounts {
+        &self.counts
+    }
+
+    /// Content of this digest, verified; it stays while the pin is held.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError::Io`] if it is there and cannot be read.
+    pub fn blob(&self, digest: Digest) -> Result<Option<(Bytes, Pin)>, CacheError> {
+        let name = digest.to_hex();
+        let Some(file) = self.blobs.open_file(&name)? else {
+            self.counts.misses.fetch_add(1, Ordering::Relaxed);
+            return Ok(None);
+        };
+        // Before it is read: nobody makes room with it from here on.
+        let pin = pin(file, FlockOperation::LockShared)
+            .map_err(|source| self.blobs.failed("lock", &name, source))?;
+        let content = self.blobs.read_open(&pin._file, &name, MAX_MODULE_BYTES)?;
+        if content.as_deref().map(Digest::of) != Some(digest) {
+            tracing::warn!(
+                "{name} in the cache {} is damaged: it is deleted",
+                self.path().display()
+            );
+            self.counts.damaged.fetch_add(1, Ordering::Relaxed);
+            self.blobs.remove(&name);
+            return Ok(None);
+        }
+        self.counts.hits.fetch_add(1, Ordering::Relaxed);
+        Folder::touch(&pin._file);
+        Ok(content.map(|content| (Bytes::from(content), pin)))
+    }
+
+    /// Keeps content; the digest is computed.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`]; the cache is as it was.
+    pub fn keep_bytes(&self, content: &[u8]) -> Result<(Digest, Pin), CacheError> {
+        use io::Write as _;
+        let digest = Digest::of(content);
+        let mut file = self.begin()?;
+        file.write_all(content).map_err(|err| file.failed(err))?;
+        Ok((digest, self.keep(file, digest)?))
+    }
+
+    /// A file for content whose digest is not known yet. It vanishes unless it is kept.
+    pub(crate) fn begin(&self) -> Result<Unfinished, CacheError> {
+        Unfinished::new(&self.blobs)
+    }
+
+    /// Keeps what was written, under the digest that it has.
+    pub(crate) fn keep(&self, file: Unfinished, digest: Digest) -> Result<Pin, CacheError> {
+        let bytes = file.bytes()?;
+        if bytes > self.most_bytes {
+            return Err(CacheError::TooLarge {
+                path: self.path().to_owned(),
+                digest,
+                bytes,
+                limit: self.most_bytes,
+            });
+        }
+        let name = digest.to_hex();
+        let file = file.finish(&name)?;
+        let pin = pin(file, FlockOperation::LockShared)
+            .map_err(|source| self.blobs.failed("lock", &name, source))?;
+        self.make_room();
+        Ok(pin)
+    }
+
+    /// Deletes what was not used for longest until the rest fits; never what somebody uses.
+    fn make_room(&self) {
+        let Ok(mut entries) = self.blobs.entries() else {
+            return;
+        };
+        entries.retain(|entry| Digest::from_hex(&entry.name).is_some());
+        entries.sort_by_key(|entry| entry.modified);
+        let mut bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
+        for entry in entries {
+            if bytes <= self.most_bytes {
+                return;
+            }
+            let Ok(Some(file)) = self.blobs.open_file(&entry.name) else {
+                continue;
+            };
+            if pin(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+                self.blobs.remove(&entry.name);
+                self.counts.evicted.fetch_add(1, Ordering::Relaxed);
+                bytes -= entry.bytes;
+            }
+        }
+    }
+}
+
+fn pin(file: File, how: FlockOperation) -> io::Result<Pin> {
+    loop {
+        match rustix::fs::flock(&file, how) {
+            Ok(()) => {
+                return Ok(Pin {
+                    _file: Arc::new(file),
+                });
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(err) => return Err(err.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+//! What images came to, and which image a tag was last.
+//!
+//! Owns two kinds of small files. A record that cannot be read, or is about something else, is as if
+//! it were not there: it is written again at the next pull.
+
+use std::io::Write as _;
+
+use serde::Deserialize;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::cache::Cache;
+use crate::cache::CacheError;
+use crate::cache::folder::Folder;
+use crate::cache::unfinished::Unfinished;
+use crate::digest::Digest;
+use crate::reference::Reference;
+
+/// Most bytes of a record.
+const MAX_RECORD: u64 = 64 << 10;
+/// Most records of each kind.
+const MOST_RECORDS: usize = 4096;
+/// What their names end with.
+const SUFFIX: &str = ".json";
+
+/// What an image came to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageRecord {
+    /// What was asked for: a manifest or an index.
+    pub digest: Digest,
+    /// The manifest: the same, or the one chosen from the index.
+    pub manifest: Digest,
+    /// What the registry says that the manifest is.
+    #[serde(default)]
+    pub media_type: String,
+    /// The module.
+    pub module: Digest,
+    /// The layer in which it was; the first is 1.
+    pub layer: usize,
+    /// Its path there, if the layer is an archive.
+    #[serde(default)]
+    pub path: Option<String>,
+}
+
+/// Which image a tag was, when it was last looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TagRecord {
+    /// The reference, with its tag.
+    pub reference: String,
+    /// What it led to.
+    pub digest: Digest,
+    /// When, in seconds of Unix time.
+    pub checked_at: u64,
+}
+
+impl Cache {
+    /// What an image came to, if its content was pulled before.
+    #[must_use]
+    pub fn image(&self, digest: Digest) -> Option<ImageRecord> {
+        let record: ImageRecord = read(&self.images, &file_name(digest))?;
+        (record.digest == digest).then_some(record)
+    }
+
+    /// Which image a tag was last.
+    #[must_use]
+    pub fn tag(&self, reference: &Reference) -> Option<TagRecord> {
+        let text = reference.to_string();
+        let record: TagRecord = read(&self.tags, &file_name(Digest::of(text.as_bytes())))?;
+        (record.reference == text).then_some(record)
+    }
+
+    /// Remembers what an image came to.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`]; what was remembered before stays.
+    pub fn keep_image(&self, record: &ImageRecord) -> Result<(), CacheError> {
+        write(&self.images, &file_name(record.digest), record)
+    }
+
+    /// Remembers which image a tag is.
+    ///
+    /// # Errors
+    ///
+    /// [`CacheError`]; what was remembered before stays.
+    pub fn keep_tag(&self, record: &TagRecord) -> Result<(), CacheError> {
+        let name = file_name(Digest::of(record.reference.as_bytes()));
+        write(&self.tags, &name, record)
+    }
+}
+
+fn file_name(digest: Digest) -> String {
+    format!("{}{SUFFIX}", digest.to_hex())
+}
+
+fn read<T: DeserializeOwned>(folder: &Folder, name: &str) -> Option<T> {
+    let file = folder.open_file(name).ok()??;
+    let text = folder.read_open(&file, name, MAX_RECORD).ok()??;
+    let Ok(record) = serde_json::from_slice(&text) else {
+        folder.remove(name);
+        return None;
+    };
+    Folder::touch(&file);
+    Some(record)
+}
+
+fn write<T: Serialize>(folder: &Folder, name: &str, record: &T) -> Result<(), CacheError> {
+    let mut file = Unfinished::new(folder)?;
+    let text = serde_json::to_vec(record).map_err(std::io::Error::other);
+    let written = text.and_then(|text| file.write_all(&text));
+    written.map_err(|err| file.failed(err))?;
+    file.finish(name)?;
+    forget_oldest(folder);
+    Ok(())
+}
+
+fn forget_oldest(folder: &Folder) {
+    let Ok(mut entries) = folder.entries() else {
+        return;
+    };
+    entries.retain(|entry| entry.name.ends_with(SUFFIX));
+    let Some(too_many) = entries.len().checked_sub(MOST_RECORDS) else {
+        return;
+    };
+    entries.sort_by_key(|entry| entry.modified);
+    for entry in entries.iter().take(too_many) {
+        folder.remove(&entry.name);
+    }
+}

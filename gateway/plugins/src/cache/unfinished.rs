@@ -1,0 +1,149 @@
+//! Files that are being written.
+//!
+//! Owns their names, and who they belong to: whoever writes one holds its lock. A file that nobody
+//! holds is what a killed process left.
+
+use std::fs::File;
+use std::io;
+use std::io::Seek as _;
+use std::io::Write;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::AtFlags;
+use rustix::fs::FlockOperation;
+use rustix::fs::Mode;
+use rustix::fs::OFlags;
+
+use crate::cache::CacheError;
+use crate::cache::folder::Folder;
+use crate::layout::Output;
+
+/// What files are called until they are whole.
+const SUFFIX: &str = ".new";
+/// Names that are tried; each may be another process's.
+const MOST_NAMES: usize = 100;
+
+/// A file that is being written; it vanishes when dropped.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    file: Option<File>,
+    /// The folder once more: files may outlive the cache.
+    folder: File,
+    path: std::path::PathBuf,
+    name: String,
+}
+
+impl Unfinished {
+    /// A new file.
+    pub(super) fn new(folder: &Folder) -> Result<Self, CacheError> {
+        for _ in 0..MOST_NAMES {
+            if let Some((name, file)) = create(folder)? {
+                let handle = folder.handle().try_clone();
+                return Ok(Self {
+                    folder: handle.map_err(|err| folder.failed("open", &name, err))?,
+                    path: folder.path().to_owned(),
+                    file: Some(file),
+                    name,
+                });
+            }
+        }
+        let taken = io::ErrorKind::AlreadyExists.into();
+        Err(folder.failed("find a name for a file in", ".", taken))
+    }
+
+    /// How much was written.
+    pub(crate) fn bytes(&self) -> Result<u64, CacheError> {
+        let metadata = self.open().and_then(File::metadata);
+        metadata.map(|it| it.len()).map_err(|err| self.failed(err))
+    }
+
+    /// Gives it its name; who looks sees all of it or nothing, also after a loss of power.
+    pub(super) fn finish(mut self, name: &str) -> Result<File, CacheError> {
+        let finished = self.open().and_then(File::sync_all).and_then(|()| {
+            rustix::fs::renameat(&self.folder, &self.name, &self.folder, name)?;
+            self.folder.sync_all()
+        });
+        finished.map_err(|err| self.failed(err))?;
+        let file = self.file.take();
+        let gone = || self.failed(io::ErrorKind::NotFound.into());
+        file.ok_or_else(gone)
+    }
+
+    /// A second handle, from the beginning, to read what was written.
+    pub(crate) fn reader(&self) -> Result<File, CacheError> {
+        let opened = self.open().and_then(|file| {
+            let mut reader = file.try_clone()?;
+            reader.rewind()?;
+            Ok(reader)
+        });
+        opened.map_err(|err| self.failed(err))
+    }
+
+    /// Why something with it failed.
+    pub(crate) fn failed(&self, source: io::Error) -> CacheError {
+        super::folder::error("write", self.path.join(&self.name), source)
+    }
+
+    fn open(&self) -> io::Result<&File> {
+        self.file.as_ref().ok_or(io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty()).ok();
+        }
+    }
+}
+
+impl Write for Unfinished {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.open()?.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Output for Unfinished {
+    fn restart(&mut self) -> io::Result<()> {
+        let mut file = self.open()?;
+        file.set_len(0)?;
+        file.rewind()
+    }
+}
+
+/// A new file with its lock; `None` if its name is taken, or somebody swept it away already.
+fn create(folder: &Folder) -> Result<Option<(String, File)>, CacheError> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let name = format!("{}-{number}{SUFFIX}", std::process::id());
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
+    let file = match rustix::fs::openat(folder.handle(), &*name, flags, Mode::RUSR | Mode::WUSR) {
+        Ok(file) => File::from(file),
+        // Of a process with our number in another container.
+        Err(rustix::io::Errno::EXIST) => return Ok(None),
+        Err(err) => return Err(folder.failed("make", &name, err.into())),
+    };
+    let is_locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
+    let is_there = rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_nlink > 0);
+    Ok((is_locked && is_there).then_some((name, file)))
+}
+
+/// Removes what processes left that were killed: nobody has its lock.
+pub(super) fn sweep(folder: &Folder) {
+    for entry in folder.entries().unwrap_or_default() {
+        if !entry.name.ends_with(SUFFIX) {
+            continue;
+        }
+        let Ok(Some(file)) = folder.open_file(&entry.name) else {
+            continue;
+        };
+        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            folder.remove(&entry.name);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! From a reference to the code of a plugin: all of it.
+//!
+//! Owns the order: what the cache has, else each place in turn, else what the cache had before. A
+//! pull ends within its limit; whether and when it is tried again is the caller's to decide
+//! ([`PullError::again`], [`crate::again::Backoff`]). Nothing here blocks another pull.
+
+mod download;
+mod error;
+mod layers;
+mod outcome;
+mod place;
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+
+use crate::PluginCode;
+use crate::cache::Cache;
+use crate::cache::CacheError;
+use crate::cache::ImageRecord;
+use crate::credentials::Credentials;
+use crate::credentials::Given;
+use crate::digest::Digest;
+use crate::http::Client;
+use crate::layout::Artifact;
+use crate::progress::Progress;
+use crate::reference::Reference;
+use crate::registry::FetchedManifest;
+use crate::registry::Hosts;
+use crate::registry::Mirrors;
+use crate::registry::Tokens;
+use crate::registry::manifest::Parsed;
+
+pub use download::Download;
+pub use error::PlaceFailure;
+pub use error::PullError;
+pub use outcome::Pulled;
+pub use outcome::Source;
+pub use outcome::Warning;
+
+/// What a pull may take and how much.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullLimits {
+    /// Bytes of the layers of one image together.
+    pub layer_bytes: u64,
+    /// Bytes of a module, and of all that comes out of a layer.
+    pub module_bytes: u64,
+    /// For all of a pull.
+    pub total: Duration,
+}
+
+impl Default for PullLimits {
+    fn default() -> Self {
+        Self {
+            layer_bytes: 64 << 20,
+            module_bytes: crate::MAX_MODULE_BYTES,
+            total: Duration::from_secs(600),
+        }
+    }
+}
+
+/// Where plugins are pulled from, by what rules, and where they are kept.
+#[derive(Debug)]
+pub struct Store {
+    /// What asks.
+    pub client: Arc<Client>,
+    /// The tokens that registries' servers gave.
+    pub tokens: Arc<Tokens>,
+    /// Where what was pulled is kept.
+    pub cache: Arc<Cache>,
+    /// Where credentials are looked for.
+    pub credentials: Credentials,
+    /// What is special about registries.
+    pub hosts: Hosts,
+    /// Other places of the same images.
+    pub mirrors: Mirrors,
+    /// How much a pull may take.
+    pub limits: PullLimits,
+}
+
+/// Whether a registry is asked about a tag that is known. Digests are never asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PullPolicy {
+    /// What the cache has for the tag is used.
+    #[default]
+    IfNotPresent,
+    /// The tag is looked up; what the cache has is used if it is still that, or if nobody answers.
+    Always,
+}
+
+/// An image that is wanted.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The image.
+    pub image: &'a Reference,
+    /// Credentials for it alone.
+    pub given: Option<&'a Given>,
+    /// Whether to ask.
+    pub policy: PullPolicy,
+}
+
+impl Store {
+    /// Pulls an image, or takes it out of the cache.
+    ///
+    /// # Errors
+    ///
+    /// [`PullError`], if neither a registry nor the cache has it.
+    pub async fn pull(
+        &self,
+        wanted: Wanted<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Pulled, PullError> {
+        let needs_no_question =
+            wanted.image.digest().is_some() || wanted.policy == PullPolicy::IfNotPresent;
+        if needs_no_question && let Some(pulled) = self.cached(wanted.image, Source::Cache).await? {
+            return Ok(pulled);
+        }
+        let limit = self.limits.total;
+        let outcome = tokio::time::timeout(limit, self.ask_places(wanted, progress)).await;
+        let failure = match outcome {
+            Ok(Ok(pulled)) => return Ok(pulled),
+            Ok(Err(failure)) => failure,
+            Err(_) => PullError::Slow {
+                image: wanted.image.to_string(),
+                limit,
+            },
+        };
+        match self.cached(wanted.image, Source::Cache).await? {
+            Some(pulled) => Ok(Pulled {
+                source: Source::CacheAfter(Box::new(failure)),
+                ..pulled
+            }),
+            None => Err(failure),
+        }
+    }
+
+    /// The digest that a tag has now, without pulling the image.
+    ///
+    /// # Errors
+    ///
+    /// [`PullError`].
+    pub async fn resolve(&self, wanted: Wanted<'_>) -> Result<Digest, PullError> {
+        if let Some(digest) = wanted.image.digest() {
+            return Ok(digest);
+        }
+        let limit = self.limits.total;
+        let asked = tokio::time::timeout(limit, self.digest_at_places(wanted));
+        asked.await.unwrap_or_else(|_| {
+            Err(PullError::Slow {
+                image: wanted.image.to_string(),
+                limit,
+            })
+        })
+    }
+
+    /// The digest that an image is known under in the cache.
+    fn known(&self, image: &Reference) -> Option<ImageRecord> {
+        let digest = image
+            .digest()
+            .or_else(|| self.cache.tag(image).map(|it| it.digest))?;
+        self.cache.image(digest)
+    }
+
+    /// What the cache has of an image.
+    async fn cached(&self, image: &Reference, source: Source) -> Result<Option<Pulled>, PullError> {
+        match self.known(image) {
+            Some(record) => self.read_record(image, record, source).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn read_record(
+        &self,
+        image: &Reference,
+        record: ImageRecord,
+        source: Source,
+    ) -> Result<Option<Pulled>, PullError> {
+        let cache = Arc::clone(&self.cache);
+        let found = blocking(move || {
+            let module = cache.blob(record.module)?;
+            let manifest = cache.blob(record.manifest)?;
+            Ok::<_, CacheError>((record, module, manifest))
+        });
+        let (record, module, manifest) = found.await??;
+        let Some((bytes, pin)) = module else {
+            return Ok(None);
+        };
+        let mut pins = vec![pin];
+        let artifact = manifest.and_then(|(raw, pin)| {
+            pins.push(pin);
+            let manifest = FetchedManifest {
+                digest: record.manifest,
+                media_type: record.media_type.clone(),
+                raw,
+            };
+            let found = (record.path.clone(), bytes.len() as u64);
+            match manifest.parse() {
+                Ok(Parsed::Image(parsed)) => {
+                    let media_type = &record.media_type;
+                    Some(Artifact::new(&parsed, media_type, record.layer, found))
+                }
+                _ => None,
+            }
+        });
+        Ok(Some(Pulled {
+            code: code(image, bytes, record.module),
+            digest: record.digest,
+            manifest: record.manifest,
+            artifact,
+            source,
+            warnings: self.warnings(image, record.digest),
+            pins,
+        }))
+    }
+
+    fn warnings(&self, image: &Reference, digest: Digest) -> Vec<Warning> {
+        let tag = image.digest().is_none().then(|| Warning::Tag {
+            pinned: image.with_digest(digest).to_string(),
+        });
+        tag.into_iter().collect()
+    }
+}
+
+/// The code of an image, named after its repository.
+fn code(image: &Reference, bytes: Bytes, digest: Digest) -> PluginCode {
+    let name = image.repository().rsplit('/').next();
+    PluginCode {
+        name: name.unwrap_or_default().to_owned(),
+        bytes,
+        digest: *digest.as_bytes(),
+    }
+}
+
+/// Runs what reads, unpacks or hashes much where it holds nobody up.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, PullError> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.map_err(|source| PullError::Ended { source })
+}
+
+/// Seconds of Unix time, for records.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |it| it.as_secs())
+}

@@ -1,0 +1,211 @@
+//! Taking the module out of an image's layers.
+//!
+//! Owns the files in between: a layer is written to disk as it comes, and what is in it is written
+//! next to it. Neither has a name that an image chose.
+
+use std::io::Read as _;
+use std::io::Write as _;
+use std::sync::Arc;
+
+use crate::cache::Cache;
+use crate::cache::CacheError;
+use crate::cache::ImageRecord;
+use crate::cache::Pin;
+use crate::cache::Unfinished;
+use crate::digest::Digest;
+use crate::digest::Hasher;
+use crate::layout::Candidate;
+use crate::layout::Kind;
+use crate::layout::NoModule;
+use crate::layout::Output;
+use crate::layout::Tried;
+use crate::layout::UnpackError;
+use crate::layout::WhyNot;
+use crate::layout::candidates;
+use crate::layout::unpack;
+use crate::progress::Progress;
+use crate::progress::Step;
+use crate::pull::PullError;
+use crate::pull::Store;
+use crate::pull::blocking;
+use crate::pull::place::Resolved;
+use crate::pull::place::registry_error;
+use crate::reference::Reference;
+use crate::registry::Descriptor;
+use crate::registry::Registry;
+
+/// Bytes that come before progress is told of again.
+const TELL_EVERY: u64 = 256 << 10;
+
+/// A module that was found.
+struct Module {
+    digest: Digest,
+    path: Option<String>,
+    pin: Pin,
+}
+
+/// A module on its way to disk.
+struct Sink {
+    file: Unfinished,
+    hasher: Hasher,
+}
+
+impl std::io::Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.hasher.update(bytes.get(..written).unwrap_or_default());
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Output for Sink {
+    fn restart(&mut self) -> std::io::Result<()> {
+        self.hasher = Hasher::default();
+        self.file.restart()
+    }
+}
+
+impl Store {
+    /// Finds the module in an image, and keeps it.
+    pub(super) async fn take(
+        &self,
+        place: &Reference,
+        registry: &Registry,
+        resolved: &Resolved,
+        progress: &dyn Progress,
+    ) -> Result<(ImageRecord, Pin), PullError> {
+        let mut tried = Vec::new();
+        let mut left = self.limits.layer_bytes;
+        for candidate in candidates(&resolved.manifest) {
+            let Candidate {
+                place: at,
+                layer,
+                skipped,
+            } = candidate;
+            let why = match skipped {
+                Some(reason) => WhyNot::Skipped(reason),
+                // One that is too large is an error, unless others used the room up.
+                None if layer.size > left && left < self.limits.layer_bytes => {
+                    WhyNot::Skipped("the layers before it were too large")
+                }
+                None => {
+                    let file = self.receive(place, registry, layer, progress).await?;
+                    left = left.saturating_sub(layer.size);
+                    progress.on(Step::Unpacking {
+                        digest: layer.digest,
+                    });
+                    match self.look_into(file, layer.digest).await? {
+                        Ok(module) => return Ok(found(resolved, at, module)),
+                        Err(why) => why,
+                    }
+                }
+            };
+            let is_deleted = why == WhyNot::Deleted;
+            tried.push(Tried {
+                place: at,
+                media_type: layer.media_type.clone(),
+                why,
+            });
+            if is_deleted {
+                break;
+            }
+        }
+        Err(PullError::NoModule(NoModule {
+            image: place.to_string(),
+            layers: resolved.manifest.layers.len(),
+            tried,
+        }))
+    }
+
+    /// A layer on disk, verified.
+    async fn receive(
+        &self,
+        place: &Reference,
+        registry: &Registry,
+        layer: &Descriptor,
+        progress: &dyn Progress,
+    ) -> Result<Unfinished, PullError> {
+        let failed = |source| registry_error(place, source);
+        let limit = self.limits.layer_bytes;
+        let mut blob = registry.blob(layer, limit).await.map_err(failed)?;
+        let mut file = self.cache.begin()?;
+        let mut bytes = 0;
+        let mut told = 0;
+        while let Some(piece) = blob.piece().await.map_err(failed)? {
+            file.write_all(&piece).map_err(|err| file.failed(err))?;
+            bytes += piece.len() as u64;
+            if bytes - told >= TELL_EVERY || bytes == layer.size {
+                told = bytes;
+                progress.on(Step::Receiving {
+                    digest: layer.digest,
+                    bytes,
+                    of: layer.size,
+                });
+            }
+        }
+        Ok(file)
+    }
+
+    /// Looks for the module in a layer.
+    async fn look_into(
+        &self,
+        layer: Unfinished,
+        digest: Digest,
+    ) -> Result<Result<Module, WhyNot>, PullError> {
+        let cache = Arc::clone(&self.cache);
+        let limit = self.limits.module_bytes;
+        Ok(blocking(move || module_in(&cache, layer, digest, limit)).await??)
+    }
+}
+
+fn module_in(
+    cache: &Cache,
+    layer: Unfinished,
+    digest: Digest,
+    limit: u64,
+) -> Result<Result<Module, WhyNot>, CacheError> {
+    // A layer that is the module is kept as it came.
+    let mut head = [0; 8];
+    let is_module =
+        layer.reader()?.read_exact(&mut head).is_ok() && Kind::of(&head) == Kind::Module;
+    if is_module && layer.bytes()? <= limit {
+        let pin = cache.keep(layer, digest)?;
+        return Ok(Ok(Module {
+            digest,
+            path: None,
+            pin,
+        }));
+    }
+    let mut sink = Sink {
+        file: cache.begin()?,
+        hasher: Hasher::default(),
+    };
+    let place = match unpack(layer.reader()?, &mut sink, limit) {
+        Ok(place) => place,
+        Err(UnpackError::None(why)) => return Ok(Err(why)),
+        Err(UnpackError::Write(err)) => return Err(sink.file.failed(err)),
+    };
+    let module = sink.hasher.finish();
+    let pin = cache.keep(sink.file, module)?;
+    Ok(Ok(Module {
+        digest: module,
+        path: place.path,
+        pin,
+    }))
+}
+
+fn found(resolved: &Resolved, layer: usize, module: Module) -> (ImageRecord, Pin) {
+    let record = ImageRecord {
+        digest: resolved.top.digest,
+        manifest: resolved.fetched.digest,
+        media_type: resolved.fetched.media_type.clone(),
+        module: module.digest,
+        layer,
+        path: module.path,
+    };
+    (record, module.pin)
+}

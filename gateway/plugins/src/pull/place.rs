@@ -1,0 +1,305 @@
+//! Asking the places of an image, one after the other.
+//!
+//! Owns which credentials go where: what was given for an image goes to the registry that its
+//! reference names, and never to a mirror.
+
+use std::sync::Arc;
+
+use crate::cache::CacheError;
+use crate::cache::ImageRecord;
+use crate::cache::Pin;
+use crate::cache::TagRecord;
+use crate::credentials::Given;
+use crate::digest::Digest;
+use crate::layout;
+use crate::progress::Progress;
+use crate::progress::Step;
+use crate::pull::PlaceFailure;
+use crate::pull::PullError;
+use crate::pull::Pulled;
+use crate::pull::Source;
+use crate::pull::Store;
+use crate::pull::Wanted;
+use crate::pull::Warning;
+use crate::pull::blocking;
+use crate::pull::now;
+use crate::reference::Reference;
+use crate::registry::FetchedManifest;
+use crate::registry::Purpose;
+use crate::registry::Registry;
+use crate::registry::RegistryError;
+use crate::registry::manifest::Manifest;
+use crate::registry::manifest::Parsed;
+
+/// How deep indexes may lie in indexes.
+const MOST_INDEXES: usize = 2;
+
+/// An image that a registry has: what the reference led to, and the manifest in the end.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) top: FetchedManifest,
+    pub(super) fetched: FetchedManifest,
+    pub(super) manifest: Manifest,
+}
+
+impl Store {
+    /// Pulls from the first place that has it.
+    pub(super) async fn ask_places(
+        &self,
+        wanted: Wanted<'_>,
+        progress: &dyn Progress,
+    ) -> Result<Pulled, PullError> {
+        let mut failures = Vec::new();
+        for place in self.places(wanted.image)? {
+            progress.on(Step::Asking {
+                place: place.to_string(),
+            });
+            match self.pull_at(wanted, &place, progress).await {
+                Ok(pulled) => return Ok(pulled),
+                Err(error) => {
+                    // What an image is made of is the same everywhere.
+                    let is_final = !matches!(
+                        error,
+                        PullError::Registry { .. } | PullError::Credentials { .. }
+                    );
+                    failures.push(PlaceFailure {
+                        place: place.to_string(),
+                        error,
+                    });
+                    if is_final {
+                        break;
+                    }
+                }
+            }
+        }
+        Err(joined(wanted.image, failures))
+    }
+
+    /// The digest of a tag, from the first place that says it.
+    pub(super) async fn digest_at_places(&self, wanted: Wanted<'_>) -> Result<Digest, PullError> {
+        let mut failures = Vec::new();
+        for place in self.places(wanted.image)? {
+            match self.digest_at(wanted, &place).await {
+                Ok(digest) => return Ok(digest),
+                Err(error) => failures.push(PlaceFailure {
+                    place: place.to_string(),
+                    error,
+                }),
+            }
+        }
+        Err(joined(wanted.image, failures))
+    }
+
+    /// A session with the registry that an image's reference names, to ask what refers to it.
+    ///
+    /// # Errors
+    ///
+    /// [`PullError`] if there are no credentials to be had, or the registry's address is none.
+    pub async fn session(&self, wanted: Wanted<'_>) -> Result<Registry, PullError> {
+        self.registry(wanted, wanted.image, Purpose::Pull).await
+    }
+
+    async fn digest_at(&self, wanted: Wanted<'_>, place: &Reference) -> Result<Digest, PullError> {
+        let registry = self.registry(wanted, place, Purpose::Pull).await?;
+        let failed = |source| registry_error(place, source);
+        let tag = place.manifest();
+        if let Some(digest) = registry.digest_of(&tag).await.map_err(failed)? {
+            return Ok(digest);
+        }
+        Ok(registry.manifest(&tag).await.map_err(failed)?.digest)
+    }
+
+    fn places(&self, image: &Reference) -> Result<Vec<Reference>, PullError> {
+        let places = self.mirrors.places(image);
+        places.map_err(|source| PullError::Mirror {
+            image: image.to_string(),
+            source,
+        })
+    }
+
+    /// The registry of a place, with the credentials for it.
+    pub(crate) async fn registry(
+        &self,
+        wanted: Wanted<'_>,
+        place: &Reference,
+        purpose: Purpose,
+    ) -> Result<Registry, PullError> {
+        let is_own = place.registry() == wanted.image.registry();
+        let given = wanted.given.filter(|given| match given {
+            // It says itself which registry it is for.
+            Given::DockerConfigJson(_) => true,
+            Given::Password { .. } | Given::TokenFile(_) => is_own,
+        });
+        let credential = self.credentials.find(place, given).await;
+        let credential = credential.map_err(|source| PullError::Credentials {
+            image: place.to_string(),
+            source,
+        })?;
+        let right = (purpose, credential);
+        Registry::new(&self.client, &self.tokens, &self.hosts, place, right)
+            .map_err(|source| registry_error(place, source))
+    }
+
+    async fn pull_at(
+        &self,
+        wanted: Wanted<'_>,
+        place: &Reference,
+        progress: &dyn Progress,
+    ) -> Result<Pulled, PullError> {
+        let registry = self.registry(wanted, place, Purpose::Pull).await?;
+        if let Some(pulled) = self.unchanged(wanted, place, &registry).await? {
+            return Ok(pulled);
+        }
+        let resolved = resolve(&registry, place).await?;
+        let digest = resolved.top.digest;
+        let mut pins = Vec::new();
+        let record = match self.cache.image(digest) {
+            Some(record) if self.has(&record).await? => record,
+            _ => {
+                let (record, pin) = self.take(place, &registry, &resolved, progress).await?;
+                pins.push(pin);
+                record
+            }
+        };
+        pins.extend(self.keep(wanted.image, resolved, record.clone()).await?);
+        let source = Source::Registry {
+            place: place.to_string(),
+        };
+        let pulled = self.read_record(wanted.image, record, source).await?;
+        let mut pulled = pulled.ok_or_else(|| PullError::NotKept {
+            image: wanted.image.to_string(),
+        })?;
+        pulled.pins = pins;
+        if registry.is_plain_far_away() {
+            pulled.warnings.push(Warning::PlainHttp {
+                host: place.registry().to_owned(),
+            });
+        }
+        Ok(pulled)
+    }
+
+    /// What the cache has, if the registry says that the tag is still that.
+    async fn unchanged(
+        &self,
+        wanted: Wanted<'_>,
+        place: &Reference,
+        registry: &Registry,
+    ) -> Result<Option<Pulled>, PullError> {
+        let known = self.known(wanted.image);
+        let Some(record) = known.filter(|_| wanted.image.digest().is_none()) else {
+            return Ok(None);
+        };
+        let now = registry.digest_of(&place.manifest()).await;
+        let now = now.map_err(|source| registry_error(place, source))?;
+        let digest = record.digest;
+        if now != Some(digest) {
+            return Ok(None);
+        }
+        let source = Source::Unchanged {
+            place: place.to_string(),
+        };
+        let pulled = self.read_record(wanted.image, record, source).await?;
+        if pulled.is_some()
+            && let Some(record) = tag_record(wanted.image, digest)
+        {
+            let cache = Arc::clone(&self.cache);
+            blocking(move || cache.keep_tag(&record)).await??;
+        }
+        Ok(pulled)
+    }
+
+    /// Whether the cache has the module, and not only says so.
+    async fn has(&self, record: &ImageRecord) -> Result<bool, PullError> {
+        let cache = Arc::clone(&self.cache);
+        let module = record.module;
+        Ok(blocking(move || cache.blob(module)).await??.is_some())
+    }
+
+    /// Remembers what an image came to. Manifests are kept as they came: signatures are about their
+    /// bytes.
+    async fn keep(
+        &self,
+        image: &Reference,
+        resolved: Resolved,
+        record: ImageRecord,
+    ) -> Result<Vec<Pin>, PullError> {
+        let cache = Arc::clone(&self.cache);
+        let tag = tag_record(image, record.digest);
+        let kept = blocking(move || {
+            let mut pins = vec![cache.keep_bytes(&resolved.fetched.raw)?.1];
+            if resolved.top.digest != resolved.fetched.digest {
+                pins.push(cache.keep_bytes(&resolved.top.raw)?.1);
+            }
+            cache.keep_image(&record)?;
+            if let Some(tag) = tag {
+                cache.keep_tag(&tag)?;
+            }
+            Ok::<_, CacheError>(pins)
+        });
+        Ok(kept.await??)
+    }
+}
+
+/// What is remembered of a tag; nothing of a digest.
+fn tag_record(image: &Reference, digest: Digest) -> Option<TagRecord> {
+    image.digest().is_none().then(|| TagRecord {
+        reference: image.to_string(),
+        digest,
+        checked_at: now(),
+    })
+}
+
+/// From a tag or digest to one image.
+pub(super) async fn resolve(registry: &Registry, place: &Reference) -> Result<Resolved, PullError> {
+    let failed = |source| registry_error(place, source);
+    let top = registry.manifest(&place.manifest()).await.map_err(failed)?;
+    let mut fetched = top.clone();
+    for _ in 0..=MOST_INDEXES {
+        let parsed = fetched.parse().map_err(|reason| {
+            failed(RegistryError::ManifestForm {
+                image: place.with_digest(fetched.digest).to_string(),
+                reason,
+            })
+        })?;
+        let index = match parsed {
+            Parsed::Image(manifest) => {
+                return Ok(Resolved {
+                    top,
+                    fetched,
+                    manifest: *manifest,
+                });
+            }
+            Parsed::Index(index) => index,
+        };
+        let chosen = layout::choose(&index).map_err(|source| PullError::Choice {
+            image: place.to_string(),
+            source,
+        })?;
+        let digest = chosen.digest.to_string();
+        fetched = registry.manifest(&digest).await.map_err(failed)?;
+    }
+    Err(PullError::Nested {
+        image: place.to_string(),
+    })
+}
+
+pub(super) fn registry_error(place: &Reference, source: RegistryError) -> PullError {
+    PullError::Registry {
+        image: place.to_string(),
+        source: Box::new(source),
+    }
+}
+
+/// The only failure, or all of them.
+fn joined(image: &Reference, mut failures: Vec<PlaceFailure>) -> PullError {
+    match (failures.pop(), failures.is_empty()) {
+        (Some(only), true) => only.error,
+        (last, _) => {
+            failures.extend(last);
+            PullError::Places {
+                image: image.to_string(),
+                failures,
+            }
+        }
+    }
+}
