@@ -152,24 +152,20 @@ impl Store {
         }
         let resolved = resolve(&registry, place).await?;
         let digest = resolved.top.digest;
-        let mut pins = Vec::new();
-        let record = match self.cache.image(digest) {
-            Some(record) if self.has(&record).await? => record,
-            _ => {
-                let (record, pin) = self.take(place, &registry, &resolved, progress).await?;
-                pins.push(pin);
-                record
-            }
+        let known = match self.cache.image(digest) {
+            Some(record) => self.load(record).await?,
+            None => None,
         };
-        pins.extend(self.keep(wanted.image, resolved, record.clone()).await?);
+        let mut loaded = match known {
+            Some(loaded) => loaded,
+            None => self.take(place, &registry, &resolved, progress).await?,
+        };
+        let kept = self.keep(wanted.image, resolved, loaded.record.clone());
+        loaded.pins.extend(kept.await?);
         let source = Source::Registry {
             place: place.to_string(),
         };
-        let pulled = self.read_record(wanted.image, record, source).await?;
-        let mut pulled = pulled.ok_or_else(|| PullError::NotKept {
-            image: wanted.image.to_string(),
-        })?;
-        pulled.pins = pins;
+        let mut pulled = loaded.pulled(wanted.image, source);
         if registry.is_plain_far_away() {
             pulled.warnings.push(Warning::PlainHttp {
                 host: place.registry().to_owned(),
@@ -198,21 +194,14 @@ impl Store {
         let source = Source::Unchanged {
             place: place.to_string(),
         };
-        let pulled = self.read_record(wanted.image, record, source).await?;
-        if pulled.is_some()
-            && let Some(record) = tag_record(wanted.image, digest)
-        {
+        let Some(loaded) = self.load(record).await? else {
+            return Ok(None);
+        };
+        if let Some(record) = tag_record(wanted.image, digest) {
             let cache = Arc::clone(&self.cache);
             blocking(move || cache.keep_tag(&record)).await??;
         }
-        Ok(pulled)
-    }
-
-    /// Whether the cache has the module, and not only says so.
-    async fn has(&self, record: &ImageRecord) -> Result<bool, PullError> {
-        let cache = Arc::clone(&self.cache);
-        let module = record.module;
-        Ok(blocking(move || cache.blob(module)).await??.is_some())
+        Ok(Some(loaded.pulled(wanted.image, source)))
     }
 
     /// Remembers what an image came to. Manifests are kept as they came: signatures are about their

@@ -53,6 +53,13 @@ async fn a_start_without_the_registry_has_what_was_pulled_before_and_says_why() 
     ));
     assert_eq!(stub.take_seen(), [""; 0]);
     // What was never pulled is not there.
+    assert!(
+        store
+            .cached(&reference(&stub, "a/b:2"))
+            .await
+            .unwrap()
+            .is_none()
+    );
     refused(pull(&store, &reference(&stub, "a/b:2")).await, &["503"]);
 }
 
