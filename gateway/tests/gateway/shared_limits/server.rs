@@ -17,7 +17,31 @@ pub(super) struct Server {
 enum Reply {
     Text(String),
     Number(i64),
-    List(Vec<Reply>),
+    List(Vec<Self>),
+}
+
+impl Reply {
+    fn text(self) -> Option<String> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Number(number) => Some(number.to_string()),
+            Self::List(_) => None,
+        }
+    }
+
+    fn number(&self) -> Option<i64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            Self::Text(_) | Self::List(_) => None,
+        }
+    }
+
+    fn list(self) -> Option<Vec<Self>> {
+        match self {
+            Self::List(list) => Some(list),
+            Self::Text(_) | Self::Number(_) => None,
+        }
+    }
 }
 
 impl Server {
@@ -35,36 +59,24 @@ impl Server {
 
     /// A reply as text.
     pub(super) fn text(&mut self, words: &[&str]) -> String {
-        match self.run(words) {
-            Reply::Text(text) => text,
-            Reply::Number(number) => number.to_string(),
-            Reply::List(list) => panic!("a list: {list:?}"),
-        }
+        self.run(words).text().expect("a text or a number")
     }
 
     /// A reply of texts.
     pub(super) fn texts(&mut self, words: &[&str]) -> Vec<String> {
-        let Reply::List(list) = self.run(words) else {
-            panic!("no list");
-        };
-        let text = |reply| match reply {
-            Reply::Text(text) => text,
-            other => panic!("no text: {other:?}"),
-        };
-        list.into_iter().map(text).collect()
+        let list = self.run(words).list().expect("a list");
+        let texts = list.into_iter().map(Reply::text);
+        texts.collect::<Option<_>>().expect("texts")
     }
 
     /// A reply of lists of numbers.
     pub(super) fn answers(&mut self, words: &[&str]) -> Vec<Vec<i64>> {
-        let reply = self.run(words);
-        let Reply::List(list) = reply else {
-            panic!("no list: {reply:?}");
+        let list = self.run(words).list().expect("a list");
+        let numbers = |reply: Reply| -> Option<Vec<i64>> {
+            reply.list()?.into_iter().map(|it| it.number()).collect()
         };
-        let numbers = |reply| match reply {
-            Reply::List(list) => list.into_iter().map(number).collect(),
-            other => panic!("no list: {other:?}"),
-        };
-        list.into_iter().map(numbers).collect()
+        let answers = list.into_iter().map(numbers);
+        answers.collect::<Option<_>>().expect("lists of numbers")
     }
 
     fn run(&mut self, words: &[&str]) -> Reply {
@@ -91,15 +103,10 @@ impl Server {
                 Reply::Text(String::from_utf8(bytes).expect("text"))
             }
             "*" => Reply::List((0..count()).map(|_| self.reply()).collect()),
-            "+" | "-" => Reply::Text(rest.to_owned()),
-            _ => panic!("no reply: {line:?}"),
+            _ => {
+                assert!(matches!(kind, "+" | "-"), "no reply: {line:?}");
+                Reply::Text(rest.to_owned())
+            }
         }
-    }
-}
-
-fn number(reply: Reply) -> i64 {
-    match reply {
-        Reply::Number(number) => number,
-        other => panic!("no number: {other:?}"),
     }
 }
