@@ -22,6 +22,7 @@ use crate::pull::Store;
 use crate::pull::Wanted;
 use crate::pull::Warning;
 use crate::pull::blocking;
+use crate::pull::loaded::Loaded;
 use crate::pull::now;
 use crate::reference::Reference;
 use crate::registry::FetchedManifest;
@@ -151,17 +152,13 @@ impl Store {
             return Ok(pulled);
         }
         let resolved = resolve(&registry, place).await?;
-        let digest = resolved.top.digest;
-        let known = match self.cache.image(digest) {
-            Some(record) => self.load(record).await?,
-            None => None,
-        };
-        let mut loaded = match known {
-            Some(loaded) => loaded,
-            None => self.take(place, &registry, &resolved, progress).await?,
-        };
-        let kept = self.keep(wanted.image, resolved, loaded.record.clone());
-        loaded.pins.extend(kept.await?);
+        // Both wait for the disk; the manifests are there before the layers are.
+        let (mut loaded, pins) = tokio::try_join!(
+            self.module_of(place, &registry, &resolved, progress),
+            self.keep_manifests(&resolved),
+        )?;
+        loaded.pins.extend(pins);
+        self.remember(wanted.image, loaded.record.clone()).await?;
         let source = Source::Registry {
             place: place.to_string(),
         };
@@ -204,26 +201,42 @@ impl Store {
         Ok(Some(loaded.pulled(wanted.image, source)))
     }
 
-    /// Remembers what an image came to. Manifests are kept as they came: signatures are about their
-    /// bytes.
-    async fn keep(
+    /// The module, from the cache if it is there under another name, else from the registry.
+    async fn module_of(
         &self,
-        image: &Reference,
-        resolved: Resolved,
-        record: ImageRecord,
-    ) -> Result<Vec<Pin>, PullError> {
+        place: &Reference,
+        registry: &Registry,
+        resolved: &Resolved,
+        progress: &dyn Progress,
+    ) -> Result<Loaded, PullError> {
+        if let Some(record) = self.cache.image(resolved.top.digest)
+            && let Some(loaded) = self.load(record).await?
+        {
+            return Ok(loaded);
+        }
+        self.take(place, registry, resolved, progress).await
+    }
+
+    /// Manifests are kept as they came: signatures are about their bytes.
+    async fn keep_manifests(&self, resolved: &Resolved) -> Result<Vec<Pin>, PullError> {
+        let cache = Arc::clone(&self.cache);
+        let mut manifests = vec![resolved.fetched.raw.clone()];
+        if resolved.top.digest != resolved.fetched.digest {
+            manifests.push(resolved.top.raw.clone());
+        }
+        let kept = blocking(move || {
+            let kept = manifests.iter().map(|raw| Ok(cache.keep_bytes(raw)?.1));
+            kept.collect::<Result<Vec<Pin>, CacheError>>()
+        });
+        Ok(kept.await??)
+    }
+
+    async fn remember(&self, image: &Reference, record: ImageRecord) -> Result<(), PullError> {
         let cache = Arc::clone(&self.cache);
         let tag = tag_record(image, record.digest);
         let kept = blocking(move || {
-            let mut pins = vec![cache.keep_bytes(&resolved.fetched.raw)?.1];
-            if resolved.top.digest != resolved.fetched.digest {
-                pins.push(cache.keep_bytes(&resolved.top.raw)?.1);
-            }
             cache.keep_image(&record)?;
-            if let Some(tag) = tag {
-                cache.keep_tag(&tag)?;
-            }
-            Ok::<_, CacheError>(pins)
+            tag.map_or(Ok(()), |tag| cache.keep_tag(&tag))
         });
         Ok(kept.await??)
     }
