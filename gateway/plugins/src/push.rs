@@ -5,6 +5,7 @@
 //! takes is read by who knows modules, and only written here.
 
 mod archive;
+mod folder;
 mod upload;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use crate::registry::manifest::Descriptor;
 use crate::registry::manifest::Manifest;
 use crate::registry::manifest::OCI_MANIFEST;
 
+pub use folder::FolderError;
 pub use upload::PushError;
 pub use upload::Pushed;
 
@@ -261,4 +263,4 @@ fn descriptor(media_type: &str, content: &[u8]) -> Descriptor {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -10,13 +10,13 @@ use tidegate_sdk::config::FilterConfig;
 use tidegate_sdk::config::Problem;
 use tidegate_sdk::config::Schema;
 
-use crate::conditions::Conditions;
 use crate::cookie::Cookie;
 use crate::share::Share;
 use crate::split::Salt;
 use crate::split::Split;
 use matches::MatchFields;
 use matches::matched;
+use tidegate_policy::Conditions;
 pub(crate) use versions::Target;
 pub(crate) use versions::Version;
 use versions::VersionFields;

@@ -1,12 +1,11 @@
 //! Decides which version of a backend has a request: by weight, by match, and for good.
 //!
-//! - `config` is what the plugin is configured with, `share` and `conditions` what stands in it.
+//! - `config` is what the plugin is configured with, `share` what stands in it.
 //! - `split` has the buckets that clients are in, and which version has which.
 //! - `cookie` is what clients are known by that have nothing else.
 //! - `assign` puts these together.
 
 mod assign;
-mod conditions;
 mod config;
 mod cookie;
 mod share;

@@ -84,11 +84,10 @@ pub(crate) async fn try_dry(req: &Request, cx: &Context) {
 /// What is asked of a store about a request.
 fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool) -> Vec<Ask<'c>> {
     let of = |index: &usize| {
-        let limit = cx
-            .config
-            .limits
-            .get(*index)
-            .filter(|it| it.dry_run == dry)?;
+        let limit = cx.config.limits.get(*index)?;
+        if limit.dry_run != dry || !limit.is_for(req, cx) {
+            return None;
+        }
         Some(Ask {
             limit,
             index: *index,

@@ -300,6 +300,31 @@ async fn what_oras_pushes_we_pull_in_every_layout_of_artifacts() {
 }
 
 #[tokio::test]
+async fn a_folder_that_we_write_skopeo_pushes_and_the_digest_stays() {
+    let Some(registry) = RealRegistry::start("a_folder_that_we_write") else {
+        return;
+    };
+    let store = registry.store();
+    let module = Bytes::from(module(1));
+    for format in [Format::Compat, Format::Cncf] {
+        let image = Image::new(&module, format, &Description::default()).unwrap();
+        let folder = registry.path().join(format!("{format:?}"));
+        image.write_folder(&folder, Some("1.0")).unwrap();
+        let to = registry.reference("me/folder:1.0");
+        registry.copy(
+            &[],
+            &format!("oci:{}:1.0", folder.display()),
+            &format!("docker://{to}"),
+        );
+        let pulled = pull_always(&store, &to).await.unwrap();
+        assert_eq!(
+            (pulled.digest, pulled.code.bytes),
+            (image.digest, module.clone())
+        );
+    }
+}
+
+#[tokio::test]
 async fn what_skopeo_makes_of_an_image_we_pull() {
     let Some(registry) = RealRegistry::start("what_skopeo_makes_of_an_image") else {
         return;

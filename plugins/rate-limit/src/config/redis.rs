@@ -1,6 +1,7 @@
 //! A limit that is kept in Redis: where that is, and how it is used.
 
 use tidegate_sdk::config::FilterConfig;
+use tidegate_sdk::config::Problem;
 use tidegate_sdk::prelude::*;
 
 /// A Redis server, which counts for several gateways together.
@@ -35,6 +36,24 @@ pub(crate) struct RedisConfig {
     /// Takes permits in advance and spends them without asking. Without it, the server is asked about each
     /// request, and counts exactly.
     pub(crate) lease: Option<LeaseConfig>,
+}
+
+impl RedisConfig {
+    /// Finds what the fields do not say each by itself: a server that is named twice.
+    pub(super) fn check(&self) -> std::result::Result<(), Problem> {
+        for (index, shard) in self.shards.iter().enumerate() {
+            let before = self.shards.iter().take(index);
+            if std::iter::once(&self.backend)
+                .chain(before)
+                .any(|it| it == shard)
+            {
+                let message =
+                    format!("{shard} is named before: it would keep two shares of the keys");
+                return Err(Problem::new(message).at(index).under("shards"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Permits in advance.

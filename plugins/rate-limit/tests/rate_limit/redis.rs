@@ -369,6 +369,73 @@ fn servers_share_the_keys_and_a_refusal_takes_from_none_of_them() {
     assert_eq!(slots.len(), 4, "{slots:?}");
 }
 
+#[test]
+fn mistakes_about_the_server_name_their_place() {
+    // These are of the module's own, told alike everywhere.
+    for (store, path, why) in [
+        (json!({}), "store.redis", "backend"),
+        (
+            json!({"backend": ""}),
+            "store.redis.backend",
+            "name of a backend",
+        ),
+        (
+            json!({"backend": "a", "timeout": "0s"}),
+            "store.redis.timeout",
+            "from 1ms",
+        ),
+        (
+            json!({"backend": "a", "domain": "{a}"}),
+            "store.redis.domain",
+            "A-Za-z",
+        ),
+        (
+            json!({"backend": "a", "slots": 0}),
+            "store.redis.slots",
+            "from 1",
+        ),
+        (
+            json!({"backend": "a", "shards": ["a"]}),
+            "store.redis.shards[0]",
+            "named before",
+        ),
+        (
+            json!({"backend": "a", "shards": ["b", "b"]}),
+            "store.redis.shards[1]",
+            "named before",
+        ),
+        (
+            json!({"backend": "a", "lease": {"permits": 0}}),
+            "store.redis.lease.permits",
+            "from 1",
+        ),
+        (
+            json!({"backend": "a", "lease": {"ttl": "2m"}}),
+            "store.redis.lease.ttl",
+            "to 1m",
+        ),
+        (
+            json!({"backend": "a", "leases": {}}),
+            "store.redis",
+            "lease",
+        ),
+        (
+            json!({"backend": "a", "password": 1}),
+            "store.redis.password",
+            "text",
+        ),
+    ] {
+        let limit = json!({"requests": 1, "window": "1s", "store": {"redis": store}});
+        let refused = Harness::new(rate_limit)
+            .config(json!({"limits": [limit]}))
+            .backend_down("a")
+            .backend_down("b")
+            .try_start();
+        let said = refused.err().unwrap_or_default();
+        assert!(said.contains(path) && said.contains(why), "{store}: {said}");
+    }
+}
+
 /// How many three gateways admit together of far too many requests in ten seconds.
 pub(crate) fn admitted_by_three(store: &Value, requests: u64, burst: u64) -> u64 {
     let server = Server::default();

@@ -206,6 +206,8 @@ impl Server {
                 let reason = match error.call_failure() {
                     Some(CallFailure::Unreachable) => "unreachable",
                     Some(CallFailure::Timeout) | None => "timeout",
+                    // Too many commands are under way already.
+                    Some(CallFailure::Refused(_)) => "refused",
                     Some(_) => "unsupported",
                 };
                 return Err(unavailable(cx, reason, error.to_string()));
