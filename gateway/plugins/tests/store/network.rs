@@ -252,6 +252,50 @@ async fn plain_http_is_spoken_with_loopback_and_where_it_is_allowed_only() {
 }
 
 #[tokio::test]
+async fn nobody_else_leads_to_loopback() {
+    let folder = tempfile::tempdir().unwrap();
+    let proxy = Proxy::start();
+    let variables = |name: &str| (name == "HTTP_PROXY").then(|| proxy.url());
+    let proxies = Proxies::from_variables(variables).unwrap();
+    let client = Client::new(Networks::default(), proxies, Limits::default());
+    let mut store = store_with(folder.path(), client);
+    let host = "registry.test:5000".to_owned();
+    store
+        .hosts
+        .by_host
+        .insert(host.clone(), settings(Some(true), None));
+    let (stub, _) = with_image();
+    proxy.lead(&host, stub.address);
+    // What only this machine reaches, such as the gateway's own admin API.
+    let (private, _) = with_image();
+    let image = format!("{host}/a/b:1").parse().unwrap();
+    for (to, because) in [
+        (
+            format!("http://{}/", private.address),
+            "would be plain HTTP",
+        ),
+        (
+            format!("https://{}/", private.address),
+            "loopback is fetched from only if",
+        ),
+        (
+            format!("https://localhost:{}/", private.address.port()),
+            "loopback is fetched from only",
+        ),
+    ] {
+        stub.forget_rules();
+        let location = to.clone();
+        stub.rule(move |_| Some(Reply::new(307, "").with("Location", location.clone())));
+        refused(pull(&store, &image).await, &[because]);
+        stub.forget_rules();
+        let realm = format!("Bearer realm=\"{to}\"");
+        stub.rule(move |_| Some(Reply::new(401, "").with("WWW-Authenticate", realm.clone())));
+        refused(pull(&store, &image).await, &["gave no token", because]);
+    }
+    assert_eq!(private.connections(), 0);
+}
+
+#[tokio::test]
 async fn proxies_are_asked_to_connect_with_their_own_credentials() {
     let folder = tempfile::tempdir().unwrap();
     let (stub, authority) = secure(folder.path());
