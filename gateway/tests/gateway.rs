@@ -12,6 +12,8 @@ mod attempts;
 mod author;
 #[path = "gateway/bodies.rs"]
 mod bodies;
+#[path = "gateway/canary.rs"]
+mod canary;
 #[path = "gateway/check.rs"]
 mod check;
 #[path = "gateway/clients.rs"]
@@ -122,6 +124,8 @@ mod run;
 mod selection;
 #[path = "gateway/setups.rs"]
 mod setups;
+#[path = "gateway/shared_limits.rs"]
+mod shared_limits;
 #[path = "gateway/smuggling.rs"]
 mod smuggling;
 #[path = "gateway/sse.rs"]

@@ -70,6 +70,10 @@ impl Client {
         &self.name
     }
 
+    pub(crate) fn into_name(self) -> Rc<str> {
+        self.name
+    }
+
     /// Says for messages what the stream waits for.
     pub(crate) fn waits(&self) {
         if let Some(stream) = &self.stream {

@@ -1,8 +1,10 @@
 //! gRPC calls with one message each way. Messages are bytes: bring your own protobuf.
 
+use std::rc::Rc;
 use std::time::Duration;
 
 use tidegate_sdk_sys::host::GrpcCall;
+use tidegate_sdk_sys::text::decimal;
 use tidegate_sdk_sys::{Host as _, Status, host};
 
 use crate::backend::{Client, DEFAULT_TIMEOUT, refusal};
@@ -82,6 +84,7 @@ impl GrpcRequest {
         self.backend.waits();
         let answer = Runtime::current().answers.grpc(token).await;
         Ok(GrpcReply {
+            backend: self.backend.into_name(),
             status: answer.status,
             message: text(answer.details),
             body: answer.message.unwrap_or_default(),
@@ -100,10 +103,30 @@ fn refused(status: Status) -> CallFailure {
 /// How a gRPC call ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GrpcReply {
+    backend: Rc<str>,
     /// The status of gRPC: 0 is OK.
     pub status: u32,
     /// The text that came with the status.
     pub message: String,
     /// The message, serialised; empty if none came.
     pub body: Vec<u8>,
+}
+
+impl GrpcReply {
+    /// The message, if the call went well.
+    ///
+    /// # Errors
+    /// With the status and its text, if it is another than OK.
+    pub fn ok(self) -> Result<Vec<u8>> {
+        if self.status == 0 {
+            return Ok(self.body);
+        }
+        let status = decimal(self.status.into());
+        let mut why = ["call to backend ", &self.backend, ": gRPC status ", &status].concat();
+        if !self.message.is_empty() {
+            why.push_str(": ");
+            why.push_str(&self.message);
+        }
+        Err(Error::new(why))
+    }
 }

@@ -35,6 +35,7 @@ pub mod log;
 pub mod manifest;
 pub mod metrics;
 pub mod next;
+pub mod parts;
 pub mod redis;
 pub mod request;
 pub mod response;

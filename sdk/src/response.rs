@@ -10,9 +10,10 @@ use tidegate_sdk_sys::text::decimal;
 use tidegate_sdk_sys::{Host as _, LogLevel, Status, host};
 
 use crate::body::{BodyReader, install};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::headers::{HeaderList, Headers, HeadersMut};
 use crate::log::log_line;
+use crate::parts::BodyParts;
 use crate::runtime::side::{Body, Direction};
 use crate::runtime::stream::Stream;
 use crate::sse::{Event, EventRewriter};
@@ -222,6 +223,20 @@ impl Response {
                 ResponseBody::Backend(BodyReader::new(stream, Direction::Response))
             }
             Kind::Local(response) => ResponseBody::Local(&response.body),
+        }
+    }
+
+    /// Lets the headers go on, and each part of the body when it is told to; without this, nothing
+    /// is ever held. The filter's function goes on beside, and returns the response in the end.
+    ///
+    /// # Errors
+    /// If the body is read or rewritten by this filter, or the response is one of the filter's own.
+    pub fn parts(&mut self) -> Result<BodyParts> {
+        match &self.kind {
+            Kind::Backend(stream) => BodyParts::of(stream, Direction::Response),
+            Kind::Local(_) => Err(Error::new(
+                "a response of the filter's own goes out as it is",
+            )),
         }
     }
 

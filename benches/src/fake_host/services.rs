@@ -1,28 +1,21 @@
 //! The world around a filter that is measured: silent, and with cryptography only if that is given.
 
 use std::fmt;
+use std::sync::LazyLock;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tidegate_host_abi::{Crypto, GuestLog, GuestMetrics, LogLevel, Services, SharedStore};
 
 /// Services that keep shared data and metrics, tell the time, and say nothing.
+#[derive(Default)]
 pub struct SilentServices {
     shared: SharedStore,
     metrics: GuestMetrics,
     crypto: Option<&'static (dyn Crypto + Sync)>,
-    started: Instant,
 }
 
-impl Default for SilentServices {
-    fn default() -> Self {
-        Self {
-            shared: SharedStore::default(),
-            metrics: GuestMetrics::default(),
-            crypto: None,
-            started: Instant::now(),
-        }
-    }
-}
+/// When the clock of all of them began: plugins may share what they have noted by it.
+static STARTED: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 impl fmt::Debug for SilentServices {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,7 +45,7 @@ impl Services for SilentServices {
     }
 
     fn monotonic_nanos(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX)
+        u64::try_from(STARTED.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
     fn fill_random(&self, bytes: &mut [u8]) {

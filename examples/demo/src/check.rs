@@ -133,6 +133,12 @@ fn differs(answer: &Answer, expected: &Expected) -> Option<String> {
                 format!("header {name} is {found:?}, not {value:?}")
             })
         }
+        Expected::HeaderHas(name, text) => {
+            let found = answer.headers.get(name).map(|value| value.as_bytes());
+            let found = found.map(String::from_utf8_lossy);
+            (!found.as_ref().is_some_and(|value| value.contains(text)))
+                .then(|| format!("header {name} is {found:?}, without {text:?}"))
+        }
         Expected::NoHeader(name) => answer
             .headers
             .contains_key(name)
@@ -193,6 +199,9 @@ mod tests {
         fits(Expected::Header("server", "a"));
         does_not_fit(Expected::Header("server", "b"));
         does_not_fit(Expected::Header("via", "a"));
+        fits(Expected::HeaderHas("server", ""));
+        does_not_fit(Expected::HeaderHas("server", "b"));
+        does_not_fit(Expected::HeaderHas("via", ""));
         fits(Expected::NoHeader("via"));
         does_not_fit(Expected::NoHeader("server"));
         fits(Expected::BodyBegins("{"));

@@ -24,7 +24,17 @@ pub(crate) const GATEWAY: &str = "gateway.yaml";
 
 /// Examples whose routes and policies are served too, each in a file of its own: their Gateways and their
 /// backends are those of the quickstart.
-const OTHERS: [(&str, &str); 1] = [("policies.yaml", include_str!("../../auth/gateway.yaml"))];
+const OTHERS: [(&str, &str); 3] = [
+    ("policies.yaml", include_str!("../../auth/gateway.yaml")),
+    (
+        "limits.yaml",
+        include_str!("../../rate-limits/gateway.yaml"),
+    ),
+    (TRAFFIC, include_str!("../traffic.yaml")),
+];
+
+/// The demo's own: what the examples of rollouts and faults show, beside all else.
+pub(crate) const TRAFFIC: &str = "traffic.yaml";
 
 /// The only listener of the original.
 const LISTENER: &str = "{ name: http, port: 8080, protocol: HTTP }";

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::config::{Edit, GATEWAY};
+use crate::config::{Edit, GATEWAY, TRAFFIC};
 use crate::curl::Curl;
 
 /// One thing to see.
@@ -41,6 +41,8 @@ pub(crate) enum Expected {
     Status(u16),
     /// It has this header field.
     Header(&'static str, &'static str),
+    /// It has this header field, with this text in its value.
+    HeaderHas(&'static str, &'static str),
     /// It has no such header field.
     NoHeader(&'static str),
     /// Its body begins so.
@@ -62,7 +64,8 @@ pub(crate) enum Expected {
 }
 
 use Expected::{
-    BodyBegins, BodyHas, Header, Logged, NoHeader, Nothing, Said, Status, Streamed, Text, True,
+    BodyBegins, BodyHas, Header, HeaderHas, Logged, NoHeader, Nothing, Said, Status, Streamed,
+    Text, True,
 };
 
 /// Tokens of examples/auth, which are good until 2100.
@@ -191,6 +194,69 @@ pub(crate) static STEPS: &[Step] = &[
         ],
     ),
     see(
+        "A limit: one export in a minute for each user; the answer says what is left of it",
+        curl(&["-i", "-H", "x-user: ada"], "/export"),
+        &[
+            Status(200),
+            Header("ratelimit-policy", "\"exports\";q=1;w=60"),
+            HeaderHas("ratelimit", "\"exports\";r=0"),
+        ],
+    ),
+    see(
+        "Again: 429, with when to come back; others are not held up",
+        curl(&["-i", "-H", "x-user: ada"], "/export"),
+        &[
+            Status(429),
+            HeaderHas("retry-after", ""),
+            Logged("rate_limited"),
+        ],
+    ),
+    see(
+        "A drill: who knows the word makes this request fail, and the access log says that",
+        curl(
+            &[
+                "-i",
+                "-H",
+                "x-drill: lifeboat",
+                "-H",
+                "x-envoy-fault-abort-request: 503",
+            ],
+            "/drill",
+        ),
+        &[
+            Status(503),
+            BodyBegins("fault filter abort"),
+            Logged("fault_filter_abort"),
+        ],
+    ),
+    see(
+        "Who does not know it cannot, and the backend never sees the header",
+        curl(&["-i", "-H", "x-envoy-fault-abort-request: 503"], "/drill"),
+        &[
+            Status(200),
+            Text("/backend", "apples"),
+            Nothing("/headers/x-envoy-fault-abort-request"),
+        ],
+    ),
+    see(
+        "A new version, pears, for 5 % of the users: Tim is one of them ...",
+        curl(&["-i", "-H", "x-user: tim"], "/shop"),
+        &[
+            Status(200),
+            Header("x-version", "canary"),
+            Text("/backend", "pears"),
+        ],
+    ),
+    see(
+        "... and Alan is not",
+        curl(&["-i", "-H", "x-user: alan"], "/shop"),
+        &[
+            Status(200),
+            Header("x-version", "stable"),
+            Text("/backend", "apples"),
+        ],
+    ),
+    see(
         "Streaming: five lines, 200 ms apart, none held back",
         curl(&["-N"], "/slow"),
         &[
@@ -295,6 +361,31 @@ pub(crate) static STEPS: &[Step] = &[
         curl(&["-s"], "/"),
         &[Status(200), Text("/headers/x-hello", "servus")],
     ),
+    Step {
+        what: "The new version for 25 %, while traffic flows: now Alan has it ...",
+        edits: &[Edit {
+            file: TRAFFIC,
+            from: "weight: 5",
+            to: "weight: 25",
+        }],
+        door: Door::Traffic,
+        curl: curl(&["-i", "-H", "x-user: alan"], "/shop"),
+        expected: &[
+            Status(200),
+            Header("x-version", "canary"),
+            Text("/backend", "pears"),
+        ],
+    },
+    see(
+        "... and Tim still does: who has the new version never goes back",
+        curl(&["-i", "-H", "x-user: tim"], "/shop"),
+        &[Status(200), Text("/backend", "pears")],
+    ),
+    see(
+        "All that left the counts alone: Ada's export is still used up",
+        curl(&["-s", "-H", "x-user: ada"], "/export"),
+        &[Status(429)],
+    ),
     ask(
         "For load balancers: may traffic come?",
         curl(&["-i"], "/ready"),
@@ -305,7 +396,7 @@ pub(crate) static STEPS: &[Step] = &[
         curl(&["-s"], "/config_dump"),
         &[
             Status(200),
-            Text("/plugins/0/name", "default/hello"),
+            BodyHas("\"name\": \"default/hello\""),
             BodyHas("default/pears"),
         ],
     ),

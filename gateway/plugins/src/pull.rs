@@ -7,9 +7,9 @@
 mod download;
 mod error;
 mod layers;
+mod outcome;
 mod place;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
@@ -20,7 +20,6 @@ use crate::PluginCode;
 use crate::cache::Cache;
 use crate::cache::CacheError;
 use crate::cache::ImageRecord;
-use crate::cache::Pin;
 use crate::credentials::Credentials;
 use crate::credentials::Given;
 use crate::digest::Digest;
@@ -37,6 +36,9 @@ use crate::registry::manifest::Parsed;
 pub use download::Download;
 pub use error::PlaceFailure;
 pub use error::PullError;
+pub use outcome::Pulled;
+pub use outcome::Source;
+pub use outcome::Warning;
 
 /// What a pull may take and how much.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,83 +99,6 @@ pub struct Wanted<'a> {
     pub given: Option<&'a Given>,
     /// Whether to ask.
     pub policy: PullPolicy,
-}
-
-/// The code of a plugin, and where it is from.
-#[derive(Debug)]
-pub struct Pulled {
-    /// The code.
-    pub code: PluginCode,
-    /// What the reference led to: a manifest or an index. Signatures are made for one of these two.
-    pub digest: Digest,
-    /// The manifest of the image: the same, unless that was an index.
-    pub manifest: Digest,
-    /// How the image has the module; `None` if its manifest is no longer in the cache.
-    pub artifact: Option<Artifact>,
-    /// Where it is from this time.
-    pub source: Source,
-    /// What the operator should know.
-    pub warnings: Vec<Warning>,
-    /// Keeps it in the cache while it is in use.
-    pub pins: Vec<Pin>,
-}
-
-/// Where code is from.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Source {
-    /// It was pulled.
-    Registry {
-        /// From here.
-        place: String,
-    },
-    /// It was in the cache, and a registry says that the tag is still that image.
-    Unchanged {
-        /// This registry's.
-        place: String,
-    },
-    /// It was in the cache, and nobody was asked.
-    Cache,
-    /// It was in the cache, and whoever was asked did not answer as they should.
-    CacheAfter(Box<PullError>),
-}
-
-/// What an operator should know about an image that works.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Warning {
-    /// A tag may be another image tomorrow.
-    Tag {
-        /// The reference that would stay the same.
-        pinned: String,
-    },
-    /// Anybody on the way can read credentials and change what is asked for by tag.
-    PlainHttp {
-        /// The registry.
-        host: String,
-    },
-    /// It works, but a restart without the registry would not have it.
-    NotKept {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tag { pinned } => {
-                write!(
-                    f,
-                    "a tag may be another image tomorrow; today it is {pinned}"
-                )
-            }
-            Self::PlainHttp { host } => write!(f, "{host} is spoken to without TLS"),
-            Self::NotKept { reason } => {
-                write!(f, "a start without the registry will not have it: {reason}")
-            }
-        }
-    }
 }
 
 impl Store {

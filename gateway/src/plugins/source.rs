@@ -147,7 +147,11 @@ pub(super) fn named(source: &PluginSource) -> String {
         PluginSource::Builtin(name) => format!("builtin filter {name}"),
         PluginSource::Remote(source) => match &source.code {
             RemoteCode::Oci(reference) => format!("image {reference}"),
-            RemoteCode::Http { url, .. } => format!("the module of {url}"),
+            // What stands behind the path may be a secret.
+            RemoteCode::Http { url, .. } => {
+                let shown = url.split(['?', '#']).next().unwrap_or_default();
+                format!("the module of {shown}")
+            }
         },
         PluginSource::Refused => "a refused plugin".to_owned(),
     }

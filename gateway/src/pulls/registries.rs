@@ -3,9 +3,10 @@
 //! Owns the translation between the configuration's words and those of `tidegate-plugin-store`, which
 //! does the work. The cache is opened when something is wanted first: most gateways want nothing.
 
+mod fetching;
+
 use std::collections::BTreeMap;
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,14 +14,10 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use anyhow::Context as _;
-use bytes::Bytes;
 use tidegate_config::draft::PullCredentials;
-use tidegate_config::draft::RemoteCode;
-use tidegate_config::draft::RemoteSource;
 use tidegate_plugin_store::Digest;
 use tidegate_plugin_store::Reference;
 use tidegate_plugin_store::Store;
-use tidegate_plugin_store::again::Again;
 use tidegate_plugin_store::cache;
 use tidegate_plugin_store::cache::Cache;
 use tidegate_plugin_store::cache::Pin;
@@ -31,16 +28,11 @@ use tidegate_plugin_store::http::Client;
 use tidegate_plugin_store::http::Limits;
 use tidegate_plugin_store::http::Networks;
 use tidegate_plugin_store::http::Proxies;
-use tidegate_plugin_store::layout::Layout;
 use tidegate_plugin_store::progress::Progress;
-use tidegate_plugin_store::pull::Download;
-use tidegate_plugin_store::pull::PullError;
 use tidegate_plugin_store::pull::PullLimits;
 use tidegate_plugin_store::pull::PullPolicy;
 use tidegate_plugin_store::pull::Pulled;
-use tidegate_plugin_store::pull::Source;
 use tidegate_plugin_store::pull::Wanted;
-use tidegate_plugin_store::pull::Warning;
 use tidegate_plugin_store::push::Image;
 use tidegate_plugin_store::push::Pushed;
 use tidegate_plugin_store::registry::HostSettings;
@@ -52,13 +44,6 @@ use tidegate_plugin_store::registry::manifest::Manifest;
 
 use crate::cli::RegistryArgs;
 use crate::plugins::chain;
-use crate::pulls::counting::Counting;
-use crate::pulls::fetch::Fetch;
-use crate::pulls::fetch::FetchError;
-use crate::pulls::fetch::Fetched;
-use crate::pulls::fetch::Fetching;
-use crate::pulls::fetch::Here;
-use crate::pulls::fetch::Meaning;
 
 /// The tag that always means the newest.
 const LATEST: &str = "latest";
@@ -233,50 +218,6 @@ fn given(credentials: &PullCredentials) -> Option<Given> {
     }
 }
 
-fn failed(shown: &str, err: &PullError) -> FetchError {
-    let message = chain(err);
-    // Whoever tells it says what it is about.
-    let about = format!("cannot pull {shown}: ");
-    FetchError {
-        message: message.strip_prefix(&about).unwrap_or(&message).to_owned(),
-        retry_after: match err.again() {
-            Again::After(pause) => Some(pause),
-            Again::Soon | Again::Late => None,
-        },
-    }
-}
-
-/// What the log has of a warning. That tags may move is what `pullPolicy` is about.
-fn told(warning: &Warning) -> Option<String> {
-    match warning {
-        Warning::Tag { .. } => None,
-        other => Some(other.to_string()),
-    }
-}
-
-/// A layout in one word.
-fn brief(layout: Layout) -> String {
-    let words = layout.to_string();
-    words.split(' ').next().unwrap_or_default().to_owned()
-}
-
-fn in_words(message: String) -> FetchError {
-    FetchError {
-        message,
-        retry_after: None,
-    }
-}
-
-fn download(url: &str, sha256: [u8; 32]) -> Result<Download, String> {
-    let url = url
-        .parse()
-        .map_err(|err| format!("{url:?} is no URL: {err}"))?;
-    Ok(Download {
-        url,
-        sha256: Digest::from_bytes(sha256),
-    })
-}
-
 impl Registries {
     /// What a reference is to be pinned as; `None` if it is.
     ///
@@ -369,149 +310,10 @@ impl Registries {
         manifest.map_or_else(BTreeMap::new, |manifest| manifest.annotations)
     }
 
-    async fn fetch_now(&self, source: &RemoteSource) -> Result<Fetched, FetchError> {
-        let store = self.store().map_err(in_words)?;
-        match &source.code {
-            RemoteCode::Oci(reference) => {
-                let image = reference.parse().map_err(|err| in_words(chain(&err)))?;
-                self.fetch_image(&store, &image, &source.credentials).await
-            }
-            RemoteCode::Http { url, sha256 } => {
-                let wanted = download(url, *sha256).map_err(in_words)?;
-                let fetched = store.download(&wanted).await;
-                let (code, pins) = fetched.map_err(|err| failed(url, &err))?;
-                self.hold(code.digest, pins);
-                Ok(Fetched {
-                    here: Here {
-                        manifest: None,
-                        module: code.digest,
-                        layout: "module".to_owned(),
-                    },
-                    bytes: u64::try_from(code.bytes.len()).unwrap_or(u64::MAX),
-                    warnings: Vec::new(),
-                })
-            }
-        }
-    }
-
-    async fn fetch_image(
-        &self,
-        store: &Store,
-        image: &Reference,
-        credentials: &PullCredentials,
-    ) -> Result<Fetched, FetchError> {
-        let given = given(credentials);
-        let wanted = Wanted {
-            image,
-            given: given.as_ref(),
-            policy: PullPolicy::Always,
-        };
-        let counting = Counting::default();
-        let pulled = store.pull(wanted, &counting).await;
-        let shown = image.to_string();
-        let pulled = pulled.map_err(|err| failed(&shown, &err))?;
-        if let Source::CacheAfter(err) = &pulled.source {
-            // It is here, as before: what is to be told is that nobody answers.
-            return Err(failed(&shown, err));
-        }
-        self.hold(pulled.code.digest, pulled.pins);
-        Ok(Fetched {
-            here: Here {
-                manifest: Some(pulled.digest.to_string()),
-                module: pulled.code.digest,
-                layout: pulled
-                    .artifact
-                    .map_or_else(String::new, |artifact| brief(artifact.layout)),
-            },
-            bytes: counting.bytes(),
-            warnings: pulled.warnings.iter().filter_map(told).collect(),
-        })
-    }
-
     /// Keeps a module in the cache as long as it is in use.
     fn hold(&self, module: [u8; 32], held: Vec<Pin>) {
         let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
         pins.insert(module, held);
-    }
-}
-
-impl Fetch for Registries {
-    fn look_at(&self, source: &RemoteSource) -> Result<Meaning, String> {
-        match &source.code {
-            RemoteCode::Oci(reference) => {
-                let image: Reference = reference.parse().map_err(|err| chain(&err))?;
-                let name = image.repository().rsplit('/').next();
-                Ok(Meaning {
-                    shown: image.to_string(),
-                    name: name.unwrap_or_default().to_owned(),
-                    host: image.registry().to_owned(),
-                    is_fixed: image.digest().is_some(),
-                    is_latest: image.tag() == Some(LATEST),
-                })
-            }
-            RemoteCode::Http { url, sha256 } => {
-                let wanted = download(url, *sha256)?;
-                let file = wanted.url.path().rsplit('/').next().unwrap_or_default();
-                Ok(Meaning {
-                    // What stands behind the path may be a secret.
-                    shown: url.split(['?', '#']).next().unwrap_or_default().to_owned(),
-                    name: file.strip_suffix(".wasm").unwrap_or(file).to_owned(),
-                    host: wanted.url.host_str().unwrap_or_default().to_owned(),
-                    is_fixed: true,
-                    is_latest: false,
-                })
-            }
-        }
-    }
-
-    fn cached(&self, source: &RemoteSource) -> Option<Here> {
-        let store = self.store().ok()?;
-        match &source.code {
-            RemoteCode::Oci(reference) => {
-                let image: Reference = reference.parse().ok()?;
-                let digest = image
-                    .digest()
-                    .or_else(|| Some(store.cache.tag(&image)?.digest))?;
-                let record = store.cache.image(digest)?;
-                Some(Here {
-                    manifest: Some(digest.to_string()),
-                    module: *record.module.as_bytes(),
-                    layout: String::new(),
-                })
-            }
-            RemoteCode::Http { sha256, .. } => {
-                // It is read at once, so it may be read here.
-                let (_, pin) = store.cache.blob(Digest::from_bytes(*sha256)).ok()??;
-                self.hold(*sha256, vec![pin]);
-                Some(Here {
-                    manifest: None,
-                    module: *sha256,
-                    layout: "module".to_owned(),
-                })
-            }
-        }
-    }
-
-    fn fetch<'a>(&'a self, source: &'a RemoteSource) -> Fetching<'a> {
-        Box::pin(self.fetch_now(source))
-    }
-
-    fn module(&self, digest: &[u8; 32]) -> Result<Bytes, String> {
-        let store = self.store()?;
-        let digest = Digest::from_bytes(*digest);
-        match store.cache.blob(digest) {
-            Ok(Some((bytes, pin))) => {
-                self.hold(*digest.as_bytes(), vec![pin]);
-                Ok(bytes)
-            }
-            Ok(None) => Err(format!("{digest} is gone from the cache")),
-            Err(err) => Err(chain(&err)),
-        }
-    }
-
-    fn retain(&self, modules: &HashSet<[u8; 32]>) {
-        let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        pins.retain(|module, _| modules.contains(module));
     }
 }
 
@@ -521,5 +323,69 @@ impl Drop for Registries {
             // There is nothing if nothing was wanted.
             std::fs::remove_dir_all(&self.folder).ok();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::path::PathBuf;
+
+    use super::folder_beside;
+    use super::open;
+    use crate::cli::RegistryArgs;
+
+    #[test]
+    fn what_is_pinned_has_a_tag_and_a_digest_behind_it() {
+        let registries = open(&RegistryArgs::default(), None).expect("flags");
+        let digest = format!("sha256:{}", "0".repeat(64));
+        let pin = |text: &str, update| {
+            let pinned = registries.pin(text, update).expect("a reference");
+            pinned.map(|pinned| (pinned.by_tag.to_string(), pinned.written))
+        };
+        let expected = |by_tag: &str, written: &str| Some((by_tag.to_owned(), written.to_owned()));
+        assert_eq!(
+            pin("r.test/a:1", false),
+            expected("r.test/a:1", "r.test/a:1")
+        );
+        assert_eq!(
+            pin("oci://r.test:5000/a", false),
+            expected("r.test:5000/a:latest", "oci://r.test:5000/a:latest")
+        );
+        let both = format!("r.test/a:1@{digest}");
+        assert_eq!(pin(&both, false), None);
+        assert_eq!(pin(&both, true), expected("r.test/a:1", "r.test/a:1"));
+        assert_eq!(pin(&format!("r.test/a@{digest}"), true), None);
+        assert!(registries.pin("UPPER", false).is_err());
+    }
+
+    #[test]
+    fn what_was_chosen_is_where_things_are_kept() {
+        let chosen = Some(Path::new("/chosen"));
+        let state = Some(Path::new("/state"));
+        assert_eq!(
+            folder_beside(chosen, state, None),
+            Some(PathBuf::from("/chosen"))
+        );
+        assert_eq!(
+            folder_beside(None, state, None),
+            Some(PathBuf::from("/state/plugins"))
+        );
+    }
+
+    #[test]
+    fn flags_that_cannot_be_meant_are_named() {
+        let wrong = RegistryArgs {
+            mirrors: vec![("docker.io".to_owned(), "a b".to_owned())],
+            ..RegistryArgs::default()
+        };
+        let err = open(&wrong, None).expect_err("it is no registry");
+        assert!(format!("{err:#}").contains("--registry-mirror"), "{err:#}");
+        let wrong = RegistryArgs {
+            authorities: vec![("r.test".to_owned(), "/no/such".to_owned())],
+            ..RegistryArgs::default()
+        };
+        let err = open(&wrong, None).expect_err("there is no file");
+        assert!(err.to_string().contains("--registry-ca r.test"), "{err}");
     }
 }

@@ -67,7 +67,7 @@ fn expected() -> BTreeMap<String, String> {
     write!(
         index,
         "\nThe examples on the pages attach themselves to the Gateway `web` or the HTTPRoute `shop`, and ask the \
-         Backends `auth` and `idp`: write your own names there. What is attached to nothing does nothing, and \
+         Backends `auth`, `idp` and `limiter`: write your own names there. What is attached to nothing does nothing, and \
          `tidegate check` warns of it; \
          `tidegate explain -c PATH GET URL` says which plugins a request meets.\n\
          With these resources beside them they work as they stand:\n\n```yaml\n{around}```\n"

@@ -391,3 +391,138 @@ fn a_reference_that_cannot_be_one_is_refused_at_its_place() {
     assert!(out.contains("plugin.yaml:6:18: error"), "{out}");
     assert!(out.contains("UPPER"), "{out}");
 }
+
+#[test]
+fn a_module_of_a_web_server_is_fetched_once_and_must_be_what_it_should_be() {
+    let module = filter("web");
+    let mut answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+        module.len()
+    );
+    let digest: String = <sha2::Sha256 as sha2::Digest>::digest(&module)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    let answer = [std::mem::take(&mut answer).into_bytes(), module].concat();
+    let web = Origin::replies(answer);
+    let world = World::new("");
+    let written = |digest: &str| {
+        let text = plugin("one", "REFERENCE", "");
+        let source = format!(
+            r#"source: {{ http: {{ url: "http://{}/one.wasm?token=hidden", sha256: "{digest}" }} }}"#,
+            web.address()
+        );
+        text.replace("source: { oci: \"REFERENCE\" }", &source)
+    };
+    world
+        .folder
+        .write("plugin.yaml", written(&digest).as_bytes());
+    let mut gateway = world.start(&[]);
+    serves(&gateway, "web");
+    gateway.kill();
+    let gateway = world.start(&[]);
+    assert_eq!(by(&gateway), "web");
+    assert_eq!(
+        web.requests().len(),
+        1,
+        "the second start has it in the cache"
+    );
+    // Another digest: it is not that, and what serves stays.
+    let zeros = "0".repeat(64);
+    world
+        .folder
+        .write("plugin.yaml", written(&zeros).as_bytes());
+    let why = eventually("the failure", || {
+        source(&gateway, "lastError").as_str().map(str::to_owned)
+    });
+    assert!(why.contains("digest"), "{why}");
+    assert_eq!(by(&gateway), "web");
+    let page = gateway.json("/plugins").to_string() + &gateway.json("/resources").to_string();
+    assert!(!page.contains("hidden"), "{page}");
+    assert!(!gateway.log().join("\n").contains("hidden"));
+}
+
+#[test]
+fn a_cache_that_others_may_write_to_is_not_used_and_the_reason_is_said() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let world = World::new("");
+    world.registry.put("one", "1", &filter("v1"));
+    let open = std::fs::Permissions::from_mode(0o777);
+    std::fs::set_permissions(world.cache.path(), open).expect("it is ours");
+    let gateway = world.start(&[]);
+    let why = eventually("the reason", || {
+        source(&gateway, "lastError").as_str().map(str::to_owned)
+    });
+    assert!(why.contains("can be written to by others"), "{why}");
+    assert_eq!(by(&gateway), "503");
+    let ours = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(world.cache.path(), ours).expect("it is ours");
+    ask_again(&gateway);
+    serves(&gateway, "v1");
+}
+
+#[test]
+fn two_gateways_share_a_cache() {
+    let world = World::new("pullPolicy: Always");
+    world.registry.put("one", "1", &filter("v1"));
+    let gateways = [world.start(&[]), world.start(&[])];
+    for gateway in &gateways {
+        serves(gateway, "v1");
+    }
+    world.registry.put("one", "1", &filter("v2"));
+    for gateway in &gateways {
+        ask_again(gateway);
+        serves(gateway, "v2");
+    }
+}
+
+#[test]
+fn a_damaged_cache_is_pulled_again() {
+    let world = World::new("");
+    world.registry.put("one", "1", &filter("v1"));
+    let mut gateway = world.start(&[]);
+    serves(&gateway, "v1");
+    gateway.kill();
+    let blobs = world.cache.path().join("blobs/sha256");
+    for blob in std::fs::read_dir(&blobs).expect("blobs") {
+        let blob = blob.expect("readable").path();
+        if blob.is_file() {
+            std::fs::write(&blob, b"damaged").expect("it is ours");
+        }
+    }
+    let gateway = world.start(&[]);
+    serves(&gateway, "v1");
+}
+
+#[test]
+fn many_plugins_start_from_the_cache_without_their_registry() {
+    let world = World::new("");
+    let count = 20;
+    let mut all = String::new();
+    for at in 0..count {
+        let name = format!("p{at}");
+        world.registry.put(&name, "1", &filter(&name));
+        all.push_str(&plugin(
+            &name,
+            &world.registry.reference(&format!("{name}:1")),
+            "",
+        ));
+        all.push_str("---");
+    }
+    world
+        .folder
+        .write("plugin.yaml", all.trim_end_matches("---").as_bytes());
+    let code = tempfile::tempdir().expect("a folder");
+    let code = code.path().to_str().expect("UTF-8");
+    let mut gateway = world.start(&["--code-cache", code]);
+    let names = |gateway: &Running| gateway.get("/").values("x-by").len();
+    eventually("all", || (names(&gateway) == count).then_some(()));
+    gateway.kill();
+    world.registry.set_down(true);
+    let begin = std::time::Instant::now();
+    let gateway = world.start(&["--code-cache", code]);
+    let took = begin.elapsed();
+    assert_eq!(names(&gateway), count, "from the first request on");
+    println!("{count} plugins from the cache: {took:?} until the admin API answers");
+}

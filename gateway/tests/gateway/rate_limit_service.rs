@@ -54,6 +54,7 @@ const CLOSED: Setting = Setting {
     requests: &[
         "GET / HTTP/1.1\r\nHost: shop.test\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: shop.test\r\nX-Case: fine\r\nX-User: ann\r\n\r\n",
+        "GET /?page= HTTP/1.1\r\nHost: shop.test\r\nX-Case: fine\r\nX-User: ann\r\nX-User: bob\r\n\r\n",
         "GET /?page=a%20b&page=c HTTP/1.1\r\nHost: shop.test\r\nX-Case: \r\n\r\n",
         "POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 4\r\nX-Case: fine\r\n\r\nbody",
         "GET / HTTP/1.1\r\nHost: a\r\nX-Case: said\r\n\r\n",

@@ -1,10 +1,13 @@
 //! The filter rate-limit in a whole gateway: many connections on several workers count as one, and counts
 //! outlive what changes.
 
+use std::net::SocketAddr;
 use std::thread;
 
 use tidegate_testkit::Client;
+use tidegate_testkit::Gateway;
 use tidegate_testkit::Origin;
+use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
 
 use crate::process::Folder;
@@ -56,7 +59,10 @@ fn start(origin: &Origin, plugin: &str) -> (Folder, Running) {
 
 /// How many of so many requests on so many connections at once are admitted.
 fn admitted(gateway: &Running, connections: usize, each: usize) -> usize {
-    let address = gateway.address().expect("it listens");
+    admitted_at(gateway.address().expect("it listens"), connections, each)
+}
+
+fn admitted_at(address: SocketAddr, connections: usize, each: usize) -> usize {
     let connection = move || {
         let mut client = Client::connect(address);
         let statuses = (0..each).map(|_| client.get("/").status());
@@ -107,4 +113,50 @@ fn counts_outlive_changes_of_the_configuration_and_end_with_the_plugin() {
     files.write("plugin.yaml", daily().as_bytes());
     eventually("the plugin to come back", || told(&gateway));
     assert_eq!(gateway.get("/").status(), 200);
+}
+
+#[test]
+fn a_filter_that_may_not_call_the_host_keeps_limits_in_shared_data_of_all_workers() {
+    let origin = Origin::answers(200, "in");
+    let module = tidegate_builtins::find("rate-limit").expect("it is built in");
+    let config = format!(r#"{{"limits": [{{"requests": {LIMIT}, "window": "24h"}}]}}"#);
+    let allowed = [
+        "proxy_log",
+        "proxy_get_property",
+        "proxy_get_header_map_value",
+        "proxy_get_header_map_pairs",
+        "proxy_replace_header_map_value",
+        "proxy_send_local_response",
+        "proxy_get_shared_data",
+        "proxy_set_shared_data",
+        "proxy_define_metric",
+        "proxy_increment_metric",
+        "proxy_get_buffer_bytes",
+        "clock_time_get",
+        "random_get",
+        "proxy_get_current_time_nanoseconds",
+        "proxy_on_context_create",
+        "proxy_on_vm_start",
+        "proxy_on_configure",
+        "proxy_on_request_headers",
+        "proxy_on_response_headers",
+        "proxy_on_done",
+        "proxy_on_log",
+        "proxy_on_delete",
+    ];
+    let filter = Wasm::bytes("rate-limit", module.module.to_vec())
+        .config(&config)
+        .with(|spec| spec.allowed = Some(allowed.map(str::to_owned).to_vec()));
+    let gateway = Gateway::to(origin.address())
+        .plugin(&filter)
+        .workers(4)
+        .start();
+    let admitted = admitted_at(gateway.address(), 32, 40);
+    assert!(
+        gateway.metrics().limited_keys.is_empty(),
+        "the host keeps none"
+    );
+    // Two workers that find no slot at the same moment may count one request between them.
+    let at_most = LIMIT + 4;
+    assert!((LIMIT..=at_most).contains(&admitted), "{admitted}");
 }

@@ -1,12 +1,11 @@
 //! Decides which version of a backend has a request: by weight, by match, and for good.
 //!
-//! - `config` is what the plugin is configured with, `share` and `conditions` what stands in it.
+//! - `config` is what the plugin is configured with, `share` what stands in it.
 //! - `split` has the buckets that clients are in, and which version has which.
 //! - `cookie` is what clients are known by that have nothing else.
 //! - `assign` puts these together.
 
 mod assign;
-mod conditions;
 mod config;
 mod cookie;
 mod share;
@@ -38,7 +37,7 @@ pub struct State {
     versions: Vec<Counter>,
     /// Requests whose rule has no such backendRef.
     unknown: Counter,
-    /// The host lets filters select backends, as far as is known.
+    /// Backends are selected, and the host lets filters do that, as far as is known.
     selects: Cell<bool>,
 }
 
@@ -108,6 +107,6 @@ async fn prepare(cx: &Cx<Config>) -> Result<State> {
     Ok(State {
         versions: versions.map(counter).collect(),
         unknown: cx.counter("canary_unknown_backend"),
-        selects: Cell::new(true),
+        selects: Cell::new(cx.config.select_backend),
     })
 }

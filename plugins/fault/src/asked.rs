@@ -32,6 +32,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 pub(crate) struct Asked {
     pub(crate) abort: Option<(Outage, f64)>,
     pub(crate) delay: Option<(Duration, f64)>,
+    /// Bytes in a second.
+    pub(crate) rate: Option<(u64, f64)>,
 }
 
 impl Asked {
@@ -57,7 +59,9 @@ impl Asked {
         let outage = http().or_else(grpc);
         let delay = number(DELAY).filter(|it| *it > 0);
         let delay = delay.map(|it| Duration::from_millis(it).min(LONGEST));
+        let rate = number(THROUGHPUT).filter(|it| *it > 0);
         Self {
+            rate: rate.map(|it| (it.saturating_mul(1024), chance(THROUGHPUT_PERCENTAGE))),
             abort: outage.map(|it| (it, chance(ABORT_PERCENTAGE))),
             delay: delay.map(|it| (it, chance(DELAY_PERCENTAGE))),
         }
@@ -98,10 +102,13 @@ mod tests {
             ("abort-request-percentage", "2.5"),
             ("delay-request", "1500"),
             ("delay-request-percentage", "30"),
+            ("throughput-response", "5"),
+            ("throughput-response-percentage", "0.5"),
         ];
         let expected = Asked {
             abort: Some((Outage::Http(503), 2.5)),
             delay: Some((Duration::from_millis(1500), 30.0)),
+            rate: Some((5 * 1024, 0.5)),
         };
         assert_eq!(asked(&all), expected);
         let grpc = asked(&[("abort-grpc-request", "8")]);
@@ -115,6 +122,8 @@ mod tests {
         }
         for value in ["", "x", "-1", "0", "1s", "99999999999999999999"] {
             assert_eq!(asked(&[("delay-request", value)]), Asked::default());
+            let rate = [("throughput-response", value)];
+            assert_eq!(asked(&rate), Asked::default());
         }
         for value in ["", "x", "17", "256"] {
             assert_eq!(asked(&[("abort-grpc-request", value)]), Asked::default());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidegate_policy::HeaderName;
-use tidegate_sdk::config::FilterConfig;
+use tidegate_sdk::config::{FilterConfig, Size};
 
 /// What the plugin is configured with.
 #[derive(FilterConfig, Debug)]
@@ -13,6 +13,8 @@ pub struct Config {
     pub(crate) abort: Option<Abort>,
     /// Makes requests wait, before they fail or go on.
     pub(crate) delay: Option<Delay>,
+    /// Makes bodies of responses arrive slowly.
+    pub(crate) bandwidth: Option<Bandwidth>,
     /// Which requests this is about: those that match all of these. All requests if there are none.
     #[config(default = [], max_len = 20)]
     pub(crate) headers: Vec<Header>,
@@ -21,7 +23,7 @@ pub struct Config {
     #[config(default = false)]
     pub(crate) allow_header_control: bool,
     /// How many requests may suffer faults at the same time, on all workers together. Others pass untouched.
-    #[config(default = 10_000, min = 1)]
+    #[config(default = 1_000, min = 1)]
     pub(crate) max_active_faults: u32,
     /// Decides, counts and logs, and lets all requests pass untouched.
     #[config(default = false)]
@@ -87,6 +89,18 @@ pub(crate) struct Exponential {
     pub(crate) max: Duration,
 }
 
+/// Slow bodies.
+#[derive(FilterConfig, Debug)]
+pub(crate) struct Bandwidth {
+    /// How many bytes of a response's body go on in a second, such as 64KiB. Each response has so many for
+    /// itself.
+    #[config(min = "1B", max = "1GB")]
+    pub(crate) response: Size,
+    /// The share of requests whose responses are slow, in percent.
+    #[config(default = 100.0, min = 0.0, max = 100.0)]
+    pub(crate) percentage: f64,
+}
+
 /// A condition about one header. Without `exact`, `prefix` and `present`, the header has to be there.
 #[derive(FilterConfig, Debug)]
 #[config(validate = Header::is_one_condition)]
@@ -104,9 +118,12 @@ pub(crate) struct Header {
 }
 
 fn does_something(config: &Config) -> Result<(), String> {
-    let does = config.abort.is_some() || config.delay.is_some() || config.allow_header_control;
+    let does = config.abort.is_some()
+        || config.delay.is_some()
+        || config.bandwidth.is_some()
+        || config.allow_header_control;
     does.then_some(()).ok_or_else(|| {
-        "expected at least one of abort, delay and allowHeaderControl: it would do nothing"
+        "expected at least one of abort, delay, bandwidth and allowHeaderControl: it would do nothing"
             .to_owned()
     })
 }

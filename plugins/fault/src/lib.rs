@@ -1,12 +1,13 @@
-//! Delays requests and makes them fail, to find out what becomes of callers then.
+//! Delays requests, makes them fail and slows responses down, to find out what becomes of callers then.
 //!
 //! - `config` is what the plugin is configured with, `asked` what requests ask for.
-//! - `chance` decides which requests suffer, `plan` what.
+//! - `chance` decides which requests suffer, `plan` what; `pace` slows a response down.
 //! - `state` counts, and keeps the number of those that suffer within its limit.
 
 mod asked;
 mod chance;
 mod config;
+mod pace;
 mod plan;
 mod state;
 
@@ -21,15 +22,15 @@ pub use state::State;
 
 use plan::Plan;
 
-/// Delays requests and makes them fail, by chance or because they ask for it.
+/// Delays requests, makes them fail and slows responses down, by chance or because requests ask for it.
 #[filter(config = Config, setup = prepare)]
 pub async fn fault(mut req: Request, next: Next, cx: &Cx<Config, State>) -> Result<Response> {
     let (config, state) = (&*cx.config, &*cx.state);
     let plan = Plan::of(&req, config, &state.random);
-    if !config.allow_header_control {
+    if !config.lets_ask(&req) {
         asked::remove(&mut req);
     }
-    if plan.is_nothing() {
+    if !plan.is_anything() {
         return next.run(req).await;
     }
     if config.dry_run {
@@ -45,16 +46,19 @@ pub async fn fault(mut req: Request, next: Next, cx: &Cx<Config, State>) -> Resu
     if log_enabled(LogLevel::Debug) {
         debug!("fault", fault = said(&plan));
     }
-    if !cx.fail_attempts(plan.fault(), plan.attempts)? {
+    if plan.delays_or_fails() && !cx.fail_attempts(plan.fault(), plan.attempts)? {
         // This host knows no attempts: what it can have is a filter that waits and answers.
         cx.sleep(plan.delay).await;
         if let Some(outage) = plan.outage {
             return Err(refusal(outage).into());
         }
     }
-    let res = next.run(req).await;
+    let mut res = next.run(req).await?;
+    if let Some(rate) = plan.rate {
+        pace::slow_down(&mut res, rate, cx).await?;
+    }
     drop(active);
-    res
+    Ok(res)
 }
 
 async fn prepare(cx: &Cx<Config>) -> Result<State> {
@@ -108,9 +112,11 @@ fn said(plan: &Plan) -> String {
         Some(Outage::Grpc(status)) => format!("abort with gRPC status {status}"),
         Some(Outage::Reset | Outage::Unreachable) => String::from("abort"),
     };
-    let and = match delay.is_empty() || outage.is_empty() {
-        true => "",
-        false => ", ",
+    let rate = match plan.rate {
+        None => String::new(),
+        Some(rate) => format!("{rate} bytes of response in a second"),
     };
-    [&*delay, and, &outage].concat()
+    let parts = [delay, outage, rate];
+    let said: Vec<String> = parts.into_iter().filter(|it| !it.is_empty()).collect();
+    said.join(", ")
 }

@@ -9,19 +9,21 @@ use crate::asked::Asked;
 use crate::chance::Random;
 use crate::config::{Abort, Config, Header};
 
-/// What one request suffers: first the delay, then the failure.
+/// What one request suffers: first the delay, then the failure, or a slow response.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     pub(crate) delay: Duration,
     pub(crate) outage: Option<Outage>,
     /// How many attempts.
     pub(crate) attempts: u32,
+    /// Bytes of the response's body in a second.
+    pub(crate) rate: Option<u64>,
 }
 
 impl Plan {
     /// Decides by what the request is and asks for, and by chance.
     pub(crate) fn of(req: &Request, config: &Config, random: &Random) -> Self {
-        if !config.headers.iter().all(|it| it.matches(req)) {
+        if !config.is_for(req) {
             return Self::default();
         }
         let asked = match config.allow_header_control {
@@ -40,15 +42,29 @@ impl Plan {
                 .then(|| (abort.outage(), abort.attempts)),
             (None, None) => None,
         };
+        let rate = match (asked.rate, &config.bandwidth) {
+            (Some((rate, chance)), _) => random.hits(chance).then_some(rate),
+            (None, Some(bandwidth)) => random
+                .hits(bandwidth.percentage)
+                .then(|| bandwidth.response.bytes()),
+            (None, None) => None,
+        };
         Self {
+            // There is no response of a backend to slow down.
+            rate: rate.filter(|_| outage.is_none()),
             delay: delay.unwrap_or_default(),
             outage: outage.map(|it| it.0),
             attempts: outage.map_or(1, |it| it.1),
         }
     }
 
-    pub(crate) const fn is_nothing(&self) -> bool {
-        self.delay.is_zero() && self.outage.is_none()
+    pub(crate) const fn is_anything(&self) -> bool {
+        self.delays_or_fails() || self.rate.is_some()
+    }
+
+    /// Whether it suffers before there is a response.
+    pub(crate) const fn delays_or_fails(&self) -> bool {
+        !self.delay.is_zero() || self.outage.is_some()
     }
 
     /// What each attempt comes to.
@@ -57,6 +73,18 @@ impl Plan {
             outage: self.outage,
             delay: self.delay,
         }
+    }
+}
+
+impl Config {
+    /// Whether a request is one that this is about.
+    pub(crate) fn is_for(&self, req: &Request) -> bool {
+        self.headers.iter().all(|it| it.matches(req))
+    }
+
+    /// Whether a request may ask for faults.
+    pub(crate) fn lets_ask(&self, req: &Request) -> bool {
+        self.allow_header_control && self.is_for(req)
     }
 }
 

@@ -22,6 +22,7 @@ pub struct State {
 struct Counters {
     aborts: Counter,
     delays: Counter,
+    limits: Counter,
 }
 
 /// A request that suffers, as long as it does.
@@ -31,16 +32,21 @@ pub(crate) struct Active(Gauge);
 
 impl State {
     pub(crate) fn new(cx: &Cx<Config>) -> Result<Self> {
-        let counters = |aborts, delays| Counters {
+        let counters = |[aborts, delays, limits]: [&str; 3]| Counters {
             aborts: cx.counter(aborts),
             delays: cx.counter(delays),
+            limits: cx.counter(limits),
         };
         Ok(Self {
             random: Random::seeded(cx.random()?),
             active: cx.gauge("fault_active"),
             overflow: cx.counter("fault_overflow"),
-            done: counters("fault_aborts", "fault_delays"),
-            dry_run: counters("fault_dry_run_aborts", "fault_dry_run_delays"),
+            done: counters(["fault_aborts", "fault_delays", "fault_response_limited"]),
+            dry_run: counters([
+                "fault_dry_run_aborts",
+                "fault_dry_run_delays",
+                "fault_dry_run_response_limited",
+            ]),
         })
     }
 
@@ -49,6 +55,7 @@ impl State {
         let counters = if dry_run { &self.dry_run } else { &self.done };
         counters.aborts.add(u32::from(plan.outage.is_some()));
         counters.delays.add(u32::from(!plan.delay.is_zero()));
+        counters.limits.add(u32::from(plan.rate.is_some()));
     }
 
     /// A place among those that suffer, unless there are too many.

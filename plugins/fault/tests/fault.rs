@@ -2,10 +2,14 @@
 
 #[path = "fault/asked.rs"]
 mod asked;
+#[path = "fault/bandwidth.rs"]
+mod bandwidth;
 #[path = "fault/bounds.rs"]
 mod bounds;
 #[path = "fault/configuration.rs"]
 mod configuration;
+#[path = "fault/oracle.rs"]
+mod oracle;
 
 use fault::fault;
 use serde_json::Value;

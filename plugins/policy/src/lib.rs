@@ -6,6 +6,7 @@
 //! - [`query_values`] and [`cookie_values`] read credentials, [`remove_parameter`] and [`remove_cookie`] take
 //!   them out.
 //! - [`claim_text`] and [`claim_texts`] read what jwt-auth has verified.
+//! - [`Conditions`] are what a policy asks of requests, by [`Pattern`]s of values.
 //! - [`Values`] tells one value of a header from several.
 //! - [`ip_address`] reads addresses as hosts and header fields write them.
 
@@ -14,6 +15,7 @@ mod carried;
 mod cidr;
 mod cidr_set;
 mod claim;
+mod conditions;
 mod decisions;
 mod header_name;
 mod spellings;
@@ -28,6 +30,9 @@ pub use cidr::Cidr;
 pub use cidr_set::CidrSet;
 pub use claim::claim_text;
 pub use claim::claim_texts;
+pub use conditions::Conditions;
+pub use conditions::Pattern;
+pub use conditions::Patterns;
 pub use decisions::Decisions;
 pub use decisions::Refusal;
 pub use header_name::HeaderName;

@@ -2,6 +2,7 @@
 
 mod limit;
 mod redis;
+mod requests;
 mod rls;
 
 use serde_json::Value;

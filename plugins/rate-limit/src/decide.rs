@@ -9,6 +9,7 @@ use crate::config::StoreConfig;
 use crate::cost;
 use crate::descriptor;
 use crate::headers;
+use crate::headers::Told;
 use crate::key::Key;
 use crate::said::Said;
 use crate::state::Context;
@@ -61,6 +62,9 @@ pub(crate) async fn decide<'c>(req: &Request, cx: &'c Context) -> Decision<'c> {
 
 /// Asks the limits that run dry, each for itself: none of them can change what becomes of the request.
 pub(crate) async fn try_dry(req: &Request, cx: &Context) {
+    if !cx.state.any_dry {
+        return;
+    }
     for group in &cx.state.groups {
         for ask in asks(group, req, cx, true) {
             let counters = cx.state.counters.get(ask.index);
@@ -80,11 +84,10 @@ pub(crate) async fn try_dry(req: &Request, cx: &Context) {
 /// What is asked of a store about a request.
 fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool) -> Vec<Ask<'c>> {
     let of = |index: &usize| {
-        let limit = cx
-            .config
-            .limits
-            .get(*index)
-            .filter(|it| it.dry_run == dry)?;
+        let limit = cx.config.limits.get(*index)?;
+        if limit.dry_run != dry || !limit.is_for(req, cx) {
+            return None;
+        }
         Some(Ask {
             limit,
             index: *index,
@@ -185,7 +188,9 @@ impl<'c> Decision<'c> {
         let waits = refused().map(|(_, verdict)| wait(verdict.standing));
         // RESOURCE_EXHAUSTED: a client that got UNAVAILABLE would try again at once.
         let mut deny = Deny::status(cx.config.status_code).grpc_status(8);
-        if let Some(Wait::For(wait)) = waits.max() {
+        if let Some(Wait::For(wait)) = waits.max()
+            && !self.is_said("retry-after")
+        {
             deny = headers::retry_after(deny, wait);
         }
         for (name, value) in headers::fields(self, cx.config.headers) {
@@ -199,6 +204,11 @@ impl<'c> Decision<'c> {
         Some(refusal.specifics(first.limit.name.clone()))
     }
 
+    /// Whether a service tells clients something in this header.
+    pub(crate) fn is_said(&self, name: &str) -> bool {
+        self.kept.iter().any(|it| it.said.tells_client(name))
+    }
+
     /// Puts what services say into the request.
     pub(crate) fn tell_backend(&self, req: &mut Request) {
         for kept in &self.kept {
@@ -206,8 +216,19 @@ impl<'c> Decision<'c> {
         }
     }
 
+    /// What clients are told of each limit.
+    pub(crate) fn told(&self) -> impl Iterator<Item = Told<'_>> {
+        self.verdicts().filter_map(|(ask, verdict)| {
+            Some(Told {
+                limit: ask.limit,
+                name: verdict.name.as_deref(),
+                standing: verdict.standing?,
+            })
+        })
+    }
+
     /// What each limit said.
-    pub(crate) fn verdicts(&self) -> impl Iterator<Item = (&Ask<'c>, &Verdict)> {
+    fn verdicts(&self) -> impl Iterator<Item = (&Ask<'c>, &Verdict)> {
         self.kept
             .iter()
             .flat_map(|it| it.asks.iter().zip(&it.verdicts))

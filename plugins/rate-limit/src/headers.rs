@@ -1,33 +1,30 @@
 //! Tells clients what is left of the limits (draft-ietf-httpapi-ratelimit-headers-10, and the headers that
 //! were in use before it).
 
+use tidegate_sdk::limit::Rate;
 use tidegate_sdk::prelude::*;
 
 use crate::config::HeaderStyle;
+use crate::config::Limit;
 use crate::decide::Decision;
+use crate::digits::Digits;
 use crate::state::Context;
 use crate::store::Standing;
 
-/// What clients are told, by the names of headers.
+/// What clients are told, by the names of headers; not what a service tells them itself.
 pub(crate) fn fields(decision: &Decision<'_>, style: HeaderStyle) -> Vec<(&'static str, String)> {
-    let told = decision.verdicts();
-    let told: Vec<(&str, Standing)> = told
-        .filter_map(|(ask, verdict)| {
-            let name = verdict.name.as_ref().unwrap_or(&ask.limit.name);
-            Some((name.as_str(), verdict.standing?))
-        })
-        .collect();
     let mut fields = Vec::new();
-    if told.is_empty() {
+    if style == HeaderStyle::Off || decision.told().next().is_none() {
         return fields;
     }
     if matches!(style, HeaderStyle::Draft | HeaderStyle::Both) {
-        fields.push(("ratelimit-policy", list(&told, policy)));
-        fields.push(("ratelimit", list(&told, limit)));
+        fields.push(("ratelimit-policy", list(decision, policy)));
+        fields.push(("ratelimit", list(decision, limit)));
     }
     if matches!(style, HeaderStyle::Legacy | HeaderStyle::Both) {
-        fields.extend(legacy(&told).into_iter().flatten());
+        fields.extend(legacy(decision).into_iter().flatten());
     }
+    fields.retain(|(name, _)| !decision.is_said(name));
     fields
 }
 
@@ -47,42 +44,65 @@ pub(crate) fn retry_after(deny: Deny, wait: Duration) -> Deny {
     deny.header("retry-after", &seconds(wait).to_string())
 }
 
+/// The name of a limit as a structured field, and what it says of its rate: `"name"` and `;q=100;w=60`.
+/// Windows that are no whole seconds cannot be said.
+pub(crate) fn policy_of(name: &str, rate: Rate) -> (String, String) {
+    let mut quota = String::new();
+    quota.push_str(";q=");
+    integer(&mut quota, rate.requests);
+    if rate.window.subsec_nanos() == 0 {
+        quota.push_str(";w=");
+        integer(&mut quota, rate.window.as_secs());
+    }
+    (quoted(name), quota)
+}
+
+/// A limit that clients are told of.
+#[derive(Debug)]
+pub(crate) struct Told<'d> {
+    pub(crate) limit: &'d Limit,
+    /// What its store calls it, if that is something else.
+    pub(crate) name: Option<&'d str>,
+    pub(crate) standing: Standing,
+}
+
 /// A list of structured fields (RFC 9651, 3.1).
-fn list(told: &[(&str, Standing)], item: fn(&mut String, &str, Standing)) -> String {
-    let mut text = String::with_capacity(told.len() * 40);
-    for (name, standing) in told {
+fn list(decision: &Decision<'_>, item: fn(&mut String, &Told<'_>)) -> String {
+    let mut text = String::with_capacity(64);
+    for told in decision.told() {
         if !text.is_empty() {
             text.push_str(", ");
         }
-        item(&mut text, name, *standing);
+        match told.name {
+            Some(name) => text.push_str(&quoted(name)),
+            None => text.push_str(&told.limit.quoted),
+        }
+        item(&mut text, &told);
     }
     text
 }
 
-/// `"name";q=100;w=60`; windows that are no whole seconds cannot be said.
-fn policy(text: &mut String, name: &str, standing: Standing) {
-    let rate = standing.rate;
-    quoted(text, name);
-    text.push_str(";q=");
-    text.push_str(&integer(rate.requests));
-    if rate.window.subsec_nanos() == 0 {
-        text.push_str(";w=");
-        text.push_str(&integer(rate.window.as_secs()));
+/// `;q=100;w=60`
+fn policy(text: &mut String, told: &Told<'_>) {
+    if told.standing.rate == told.limit.rate {
+        text.push_str(&told.limit.quota);
+        return;
     }
+    let (_, quota) = policy_of("", told.standing.rate);
+    text.push_str(&quota);
 }
 
-/// `"name";r=50;t=30`.
-fn limit(text: &mut String, name: &str, standing: Standing) {
-    quoted(text, name);
+/// `;r=50;t=30`
+fn limit(text: &mut String, told: &Told<'_>) {
     text.push_str(";r=");
-    text.push_str(&integer(standing.remaining));
+    integer(text, told.standing.remaining);
     text.push_str(";t=");
-    text.push_str(&integer(seconds(standing.full)));
+    integer(text, seconds(told.standing.full));
 }
 
 /// Names have no quotes and backslashes, except those that another service gives (RFC 9651, 3.3.3).
-fn quoted(text: &mut String, name: &str) {
-    text.push('"');
+fn quoted(name: &str) -> String {
+    let mut text = String::from("\"");
     for letter in name.chars().filter(|it| matches!(it, ' '..='~')) {
         if matches!(letter, '"' | '\\') {
             text.push('\\');
@@ -90,21 +110,34 @@ fn quoted(text: &mut String, name: &str) {
         text.push(letter);
     }
     text.push('"');
+    text
 }
 
 /// The limit that is nearest to refuse, and what all of them admit.
-fn legacy(told: &[(&str, Standing)]) -> Option<[(&'static str, String); 3]> {
-    let (_, nearest) = told.iter().min_by_key(|(_, it)| it.remaining)?;
-    let mut limits = nearest.rate.requests.to_string();
-    for (name, standing) in told {
+fn legacy(decision: &Decision<'_>) -> Option<[(&'static str, String); 3]> {
+    let nearest = decision.told().min_by_key(|it| it.standing.remaining)?;
+    let mut limits = nearest.standing.rate.requests.to_string();
+    for Told {
+        limit,
+        name,
+        standing,
+    } in decision.told()
+    {
         let rate = standing.rate;
-        let window = seconds(rate.window);
-        limits.push_str(&format!(", {};w={window};name=\"{name}\"", rate.requests));
+        let (window, name) = (seconds(rate.window), name.map(quoted));
+        let name = name.as_ref().unwrap_or(&limit.quoted);
+        limits.push_str(&format!(", {};w={window};name={name}", rate.requests));
     }
     Some([
         ("x-ratelimit-limit", limits),
-        ("x-ratelimit-remaining", nearest.remaining.to_string()),
-        ("x-ratelimit-reset", seconds(nearest.full).to_string()),
+        (
+            "x-ratelimit-remaining",
+            nearest.standing.remaining.to_string(),
+        ),
+        (
+            "x-ratelimit-reset",
+            seconds(nearest.standing.full).to_string(),
+        ),
     ])
 }
 
@@ -114,6 +147,6 @@ fn seconds(duration: Duration) -> u64 {
 }
 
 /// An integer has at most 15 digits (RFC 9651, 3.3.1).
-fn integer(number: u64) -> String {
-    number.min(999_999_999_999_999).to_string()
+fn integer(text: &mut String, number: u64) {
+    text.push_str(Digits::of(number.min(999_999_999_999_999)).as_str());
 }

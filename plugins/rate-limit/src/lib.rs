@@ -4,12 +4,14 @@
 //! - `key` says whose limit it is, `descriptor` says it to a rate limit service, `cost` how much a request
 //!   takes.
 //! - `store` keeps the limits: here, or for several gateways together.
-//! - `decide` asks the stores and puts their verdicts together; `headers` tells clients.
+//! - `decide` asks the stores and puts their verdicts together; `headers` tells clients, with
+//!   `digits`.
 
 mod config;
 mod cost;
 mod decide;
 mod descriptor;
+mod digits;
 mod headers;
 mod key;
 mod said;

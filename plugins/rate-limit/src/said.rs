@@ -28,6 +28,11 @@ impl Said {
         }
     }
 
+    /// Whether it tells clients something in this header.
+    pub(crate) fn tells_client(&self, name: &str) -> bool {
+        self.to_response.iter().any(|(known, _)| **known == *name)
+    }
+
     /// Adds its headers to a response.
     pub(crate) fn tell_client(&self, res: &mut Response) {
         for (name, value) in &self.to_response {
@@ -42,11 +47,7 @@ impl Said {
         }
         if !self.body.is_empty() {
             deny = deny.body(self.body.clone());
-            if !self
-                .to_response
-                .iter()
-                .any(|(name, _)| **name == *"content-type")
-            {
+            if !self.tells_client("content-type") {
                 deny = deny.header("content-type", "text/plain");
             }
         }

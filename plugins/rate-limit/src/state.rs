@@ -26,6 +26,8 @@ pub struct State {
     /// What counts while a store does not answer.
     pub(crate) local: AnyStore,
     pub(crate) allowed: Counter,
+    /// Whether a limit runs dry by itself.
+    pub(crate) any_dry: bool,
     /// Of each limit.
     pub(crate) counters: Vec<Counters>,
 }
@@ -84,6 +86,7 @@ pub(crate) async fn prepare(cx: &Cx<Config>) -> Result<State> {
         groups: kinds.into_iter().map(group).collect(),
         local: AnyStore::of(&StoreConfig::Local),
         allowed: DECISIONS.allowed(cx),
+        any_dry: limits.iter().any(|it| it.dry_run),
         counters,
     })
 }

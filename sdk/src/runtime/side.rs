@@ -57,6 +57,8 @@ pub(crate) enum Body {
     Pass,
     /// It is held until somebody has read it and lets it go on.
     Collect,
+    /// What there is of it is held until somebody lets it go on.
+    Parts,
     /// Each part is rewritten as it comes.
     Chunks(Rewriter),
     /// It is held until it is there, up to `limit` bytes, then rewritten.
@@ -147,9 +149,14 @@ impl Side {
     pub(crate) fn release(&self) {
         self.released.set(true);
         let mut body = self.body.borrow_mut();
-        if matches!(*body, Body::Collect) {
+        if matches!(*body, Body::Collect | Body::Parts) {
             *body = Body::Pass;
         }
+    }
+
+    /// Whether parts of the body are held one by one.
+    pub(crate) fn has_parts(&self) -> bool {
+        matches!(*self.body.borrow(), Body::Parts)
     }
 
     /// Whether the host has to hold what it has: `what` of this direction.
@@ -157,7 +164,12 @@ impl Side {
         match what {
             Held::Nothing => false,
             Held::Headers => !self.released.get() && !self.opened.get(),
-            Held::Body => !self.released.get() || matches!(*self.body.borrow(), Body::Collect),
+            Held::Body if !self.released.get() => true,
+            Held::Body => match *self.body.borrow() {
+                Body::Collect => true,
+                Body::Parts => self.body_size.get() > 0,
+                Body::Pass | Body::Chunks(_) | Body::Whole { .. } => false,
+            },
         }
     }
 }

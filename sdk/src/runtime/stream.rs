@@ -267,6 +267,13 @@ impl Stream {
         self.reply(response);
     }
 
+    /// Ends a stream whose message cannot be made whole any more.
+    pub(crate) fn cut(&self, why: &Error) {
+        log_line(LogLevel::Error, &[self.root.name, ": ", &why.text()]);
+        self.focus();
+        let _refused_is_as_good_as_gone = host().close_stream(StreamType::Response);
+    }
+
     /// Sends a response of our own, or cuts the stream if one is on its way to the client.
     fn reply(&self, response: LocalResponse) {
         self.phase.set(Phase::Done);

@@ -116,6 +116,8 @@ kinds! {
         Continue = 0,
         /// Hold what came until we say so. For bodies: hold and collect.
         Pause = 1,
+        /// For bodies alone: hold what came, and let the sender wait (Envoy's `StopIterationAndWatermark`).
+        Watermark = 2,
     }
 }
 

@@ -21,7 +21,9 @@ pub(super) fn passes(report: &mut Report) {
         "the same, with another worker on the same key",
     ];
     let Some(bytes) = built("rate-limit") else {
-        names.map(|name| note(report, name, None, MOST));
+        for name in names {
+            note(report, name, None, MOST);
+        }
         return;
     };
     let plugin = |limit: &str| {

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::cache::CacheError;
 use crate::cache::ImageRecord;
 use crate::cache::Pin;
 use crate::cache::TagRecord;
@@ -89,6 +90,15 @@ impl Store {
         Err(joined(wanted.image, failures))
     }
 
+    /// A session with the registry that an image's reference names, to ask what refers to it.
+    ///
+    /// # Errors
+    ///
+    /// [`PullError`] if there are no credentials to be had, or the registry's address is none.
+    pub async fn session(&self, wanted: Wanted<'_>) -> Result<Registry, PullError> {
+        self.registry(wanted, wanted.image, Purpose::Pull).await
+    }
+
     async fn digest_at(&self, wanted: Wanted<'_>, place: &Reference) -> Result<Digest, PullError> {
         let registry = self.registry(wanted, place, Purpose::Pull).await?;
         let failed = |source| registry_error(place, source);
@@ -145,7 +155,7 @@ impl Store {
         }
         let resolved = resolve(&registry, place).await?;
         let digest = resolved.top.digest;
-        let mut pins = self.keep_manifests(&resolved)?;
+        let mut pins = Vec::new();
         let record = match self.cache.image(digest) {
             Some(record) if self.has(&record).await? => record,
             _ => {
@@ -154,8 +164,7 @@ impl Store {
                 record
             }
         };
-        self.cache.keep_image(&record)?;
-        self.keep_tag(wanted.image, digest)?;
+        pins.extend(self.keep(wanted.image, resolved, record.clone()).await?);
         let source = Source::Registry {
             place: place.to_string(),
         };
@@ -185,15 +194,19 @@ impl Store {
         };
         let now = registry.digest_of(&place.manifest()).await;
         let now = now.map_err(|source| registry_error(place, source))?;
-        if now != Some(record.digest) {
+        let digest = record.digest;
+        if now != Some(digest) {
             return Ok(None);
         }
         let source = Source::Unchanged {
             place: place.to_string(),
         };
         let pulled = self.read_record(wanted.image, record, source).await?;
-        if let Some(pulled) = &pulled {
-            self.keep_tag(wanted.image, pulled.digest)?;
+        if pulled.is_some()
+            && let Some(record) = tag_record(wanted.image, digest)
+        {
+            let cache = Arc::clone(&self.cache);
+            blocking(move || cache.keep_tag(&record)).await??;
         }
         Ok(pulled)
     }
@@ -205,25 +218,38 @@ impl Store {
         Ok(blocking(move || cache.blob(module)).await??.is_some())
     }
 
-    fn keep_tag(&self, image: &Reference, digest: Digest) -> Result<(), PullError> {
-        if image.digest().is_none() {
-            self.cache.keep_tag(&TagRecord {
-                reference: image.to_string(),
-                digest,
-                checked_at: now(),
-            })?;
-        }
-        Ok(())
+    /// Remembers what an image came to. Manifests are kept as they came: signatures are about their
+    /// bytes.
+    async fn keep(
+        &self,
+        image: &Reference,
+        resolved: Resolved,
+        record: ImageRecord,
+    ) -> Result<Vec<Pin>, PullError> {
+        let cache = Arc::clone(&self.cache);
+        let tag = tag_record(image, record.digest);
+        let kept = blocking(move || {
+            let mut pins = vec![cache.keep_bytes(&resolved.fetched.raw)?.1];
+            if resolved.top.digest != resolved.fetched.digest {
+                pins.push(cache.keep_bytes(&resolved.top.raw)?.1);
+            }
+            cache.keep_image(&record)?;
+            if let Some(tag) = tag {
+                cache.keep_tag(&tag)?;
+            }
+            Ok::<_, CacheError>(pins)
+        });
+        Ok(kept.await??)
     }
+}
 
-    /// Manifests are kept as they came: signatures are about their bytes.
-    fn keep_manifests(&self, resolved: &Resolved) -> Result<Vec<Pin>, PullError> {
-        let mut pins = vec![self.cache.keep_bytes(&resolved.fetched.raw)?.1];
-        if resolved.top.digest != resolved.fetched.digest {
-            pins.push(self.cache.keep_bytes(&resolved.top.raw)?.1);
-        }
-        Ok(pins)
-    }
+/// What is remembered of a tag; nothing of a digest.
+fn tag_record(image: &Reference, digest: Digest) -> Option<TagRecord> {
+    image.digest().is_none().then(|| TagRecord {
+        reference: image.to_string(),
+        digest,
+        checked_at: now(),
+    })
 }
 
 /// From a tag or digest to one image.

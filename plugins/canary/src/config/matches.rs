@@ -1,34 +1,30 @@
 //! Requests that have their version whatever the shares are.
 
-use std::collections::BTreeMap;
-
 use tidegate_policy::Cidr;
-use tidegate_policy::HeaderName;
-use tidegate_policy::is_token;
+use tidegate_policy::Conditions;
+use tidegate_policy::Patterns;
 use tidegate_sdk::config::FilterConfig;
 use tidegate_sdk::config::Problem;
 
 use super::versions::Version;
-use crate::conditions::Conditions;
-use crate::conditions::Pattern;
 
 /// What requests must have, all of it, for a version. Values are whole and with case; with a star at the
 /// beginning, the end or both, they may go on there, and `*` is any value.
 #[derive(FilterConfig, Debug)]
 pub(super) struct MatchFields {
     /// Values of headers, by name.
-    #[config(default = BTreeMap::new(), max_len = 16)]
-    headers: BTreeMap<String, Pattern>,
+    #[config(default = Patterns::new(), max_len = 16)]
+    headers: Patterns,
     /// Values of cookies, by name.
-    #[config(default = BTreeMap::new(), max_len = 16)]
-    cookies: BTreeMap<String, Pattern>,
+    #[config(default = Patterns::new(), max_len = 16)]
+    cookies: Patterns,
     /// Values of parameters of the query, by name.
-    #[config(default = BTreeMap::new(), max_len = 16)]
-    query: BTreeMap<String, Pattern>,
+    #[config(default = Patterns::new(), max_len = 16)]
+    query: Patterns,
     /// Claims of the token that jwt-auth has verified, by name: text, numbers, and lists that have the
     /// value.
-    #[config(default = BTreeMap::new(), max_len = 16)]
-    claims: BTreeMap<String, Pattern>,
+    #[config(default = Patterns::new(), max_len = 16)]
+    claims: Patterns,
     /// Blocks of addresses, of which one has the client: `10.0.0.0/8`, `192.0.2.7`.
     #[config(default = [], max_len = 256)]
     client_ips: Vec<Cidr>,
@@ -63,24 +59,7 @@ pub(super) fn matched(
         client_ips,
         version: _,
     } = fields;
-    let mut named = Vec::with_capacity(headers.len());
-    for (name, pattern) in headers {
-        let header: HeaderName = name
-            .parse()
-            .map_err(|message: String| Problem::new(message).under(&name).under("headers"))?;
-        named.push((header, pattern));
-    }
-    if let Some(name) = cookies.keys().find(|it| !is_token(it)) {
-        let problem = Problem::new("expected the name of a cookie: one word without separators");
-        return Err(problem.under(name).under("cookies"));
-    }
-    let conditions = Conditions {
-        headers: named,
-        cookies: cookies.into_iter().collect(),
-        query: query.into_iter().collect(),
-        claims: claims.into_iter().collect(),
-        addresses: client_ips,
-    };
+    let conditions = Conditions::new(headers, cookies, query, claims, client_ips)?;
     if conditions.is_empty() {
         return Err(Problem::new(
             "expected headers, cookies, query, claims or clientIps: without any, every request matches",

@@ -27,6 +27,8 @@ fn what_clients_ask_for_that_may_not_is_ignored_and_removed() {
         json!({"abort": {"httpStatus": 503, "percentage": 0}}),
         // Also of requests that it is not about.
         json!({"abort": {"httpStatus": 503}, "headers": [{"name": "x-other"}]}),
+        // Also where others may.
+        json!({"allowHeaderControl": true, "headers": [{"name": "x-other"}]}),
     ] {
         let mut h = start(&config);
         let request = HEADERS

@@ -44,3 +44,23 @@ fn a_client_that_leaves_gives_its_place_to_others() {
         assert!(h.app().requests().is_empty());
     }
 }
+
+#[test]
+fn many_that_wait_at_once_all_go_on() {
+    let config = json!({"delay": {"fixed": "300ms"}});
+    for builder in [
+        Harness::new(fault).config(&config),
+        Harness::new(fault).config(&config).on_other_hosts(),
+    ] {
+        let mut h = builder.start();
+        // More than one callback wakes.
+        let waiting: Vec<_> = (0..300).map(|_| h.begin(get("/"))).collect();
+        for exchange in waiting {
+            assert_eq!(exchange.finish().status(), 200);
+        }
+        assert_eq!(
+            (h.metric("fault_delays"), h.metric("fault_active")),
+            (300, 0)
+        );
+    }
+}

@@ -9,7 +9,10 @@ fn mistakes_in_the_configuration_say_where_they_are() {
     let delay = |delay| json!({"delay": delay});
     let header = |header| json!({"allowHeaderControl": true, "headers": [{"name": "x-a"}, header]});
     for (config, message) in [
-        (json!({}), "expected at least one of abort, delay"),
+        (
+            json!({}),
+            "expected at least one of abort, delay, bandwidth",
+        ),
         (
             json!({"abort": {}}),
             "abort: expected one of httpStatus and grpcStatus",

@@ -8,9 +8,13 @@ use tidegate_sdk::limit::Rate;
 use tidegate_sdk::prelude::*;
 
 use super::redis::RedisConfig;
+use super::requests;
+use super::requests::Requests;
 use super::rls::DescriptorKey;
 use super::rls::RlsConfig;
 use super::rls::descriptor_keys;
+use crate::headers::policy_of;
+use crate::state::Context;
 
 /// A burst must be full again within so long: 366 days.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
@@ -29,6 +33,12 @@ pub(crate) struct Fields {
     /// this configuration. Without it, its key and window: `client-ip-1s`.
     #[config(pattern = "^[a-z][a-z0-9-]{0,63}$")]
     name: Option<String>,
+    /// Requests that it is for: those that fit one of these entries. Without it, all.
+    #[config(default = [], rename = "match", max_len = 16)]
+    matches: Vec<requests::Fields>,
+    /// Requests that it is not for, also if `match` has them.
+    #[config(default = [], max_len = 16)]
+    except: Vec<requests::Fields>,
     /// What is counted apart: requests that differ in any of these have limits of their own. Without it,
     /// all requests share one.
     #[config(default = [], max_len = 8)]
@@ -40,8 +50,8 @@ pub(crate) struct Fields {
     /// it, what Envoy's actions call them.
     #[config(min_len = 1, max_len = 8)]
     descriptor_keys: Option<Vec<DescriptorKey>>,
-    /// How many requests are admitted in a window. With `rls` the service knows, and what is said here
-    /// counts while it does not answer.
+    /// How many requests are admitted in a window. Required, as is `window`, unless the store is `rls` and
+    /// `failureMode` not `local`: then only the service counts.
     #[config(min = 1, max = 1_000_000_000)]
     requests: Option<u64>,
     /// How long a window is.
@@ -138,8 +148,16 @@ pub(crate) enum FailureMode {
 #[derive(Debug)]
 pub(crate) struct Limit {
     pub(crate) name: String,
+    /// The name in headers.
+    pub(crate) quoted: String,
+    /// What headers say of its rate.
+    pub(crate) quota: String,
     /// The name in metrics.
     pub(crate) metric: String,
+    /// Requests that it is for; if there are none, all.
+    matches: Vec<Requests>,
+    /// Requests that it is not for.
+    except: Vec<Requests>,
     pub(crate) key: Vec<Part>,
     /// The names of the parts in descriptors; empty if the store takes none.
     pub(crate) descriptor_keys: Vec<String>,
@@ -156,13 +174,22 @@ pub(crate) struct Limit {
 impl Fields {
     /// Makes it ready.
     pub(crate) fn limit(self) -> std::result::Result<Limit, Problem> {
+        if let StoreConfig::Redis(config) = &self.store {
+            let here = |problem: Problem| problem.under("redis").under("store");
+            config.check().map_err(here)?;
+        }
         let rate = self.rate()?;
         let names = self.descriptor_keys.as_deref();
         let descriptor_keys = descriptor_keys(&self.store, &self.key, names)?;
         let name = self.name.unwrap_or_else(|| usual_name(&self.key, rate));
+        let (quoted, quota) = policy_of(&name, rate.unwrap_or(NOTHING));
         Ok(Limit {
+            quoted,
+            quota,
             metric: name.replace('-', "_"),
             name,
+            matches: Requests::all(self.matches, "match")?,
+            except: Requests::all(self.except, "except")?,
             key: self.key,
             descriptor_keys,
             when_missing: self.when_missing,
@@ -185,8 +212,14 @@ impl Fields {
                                answer: say them, or choose open or closed";
                 return Err(Problem::new(message).under("failureMode"));
             }
-            (None, _) => return Err(Problem::new("is missing").under("requests")),
-            (_, None) => return Err(Problem::new("is missing").under("window")),
+            (None, _) => {
+                return Err(Problem::new("missing; expected a whole number").under("requests"));
+            }
+            (_, None) => {
+                return Err(
+                    Problem::new("missing; expected a duration such as \"1s\"").under("window")
+                );
+            }
         };
         let burst = self.burst.unwrap_or(requests);
         let nanos = window.as_nanos();
@@ -214,6 +247,14 @@ impl Fields {
     /// Whether this gateway never counts for itself.
     fn is_the_services(&self) -> bool {
         matches!(self.store, StoreConfig::Rls(_)) && self.failure_mode != FailureMode::Local
+    }
+}
+
+impl Limit {
+    /// Whether it is for a request, if that has all parts of the key.
+    pub(crate) fn is_for(&self, req: &Request, cx: &Context) -> bool {
+        (self.matches.is_empty() || self.matches.iter().any(|it| it.has(req, cx)))
+            && !self.except.iter().any(|it| it.has(req, cx))
     }
 }
 

@@ -1,11 +1,12 @@
 //! Limits that a Redis server keeps, for all gateways that use it.
 //!
 //! Owns the two ways to use it: exactly, where the server is asked about each request, and with leases,
-//! where it is asked for permits in advance. `server` speaks to it, `script` is what runs there, `breaker`
-//! decides when to ask at all, `refusals` what need not be asked again, and `leases` about permits, which
-//! `leasing` fetches and gives back.
+//! where it is asked for permits in advance. `server` speaks to it, `script` is what runs there, `keys`
+//! what keys are called, `breaker` decides when to ask at all, `refusals` what need not be asked again,
+//! and `leases` about permits, which `leasing` fetches and gives back.
 
 mod breaker;
+mod keys;
 mod leases;
 mod leasing;
 mod refusals;
@@ -24,6 +25,7 @@ use super::Store;
 use super::Verdict;
 use crate::config::RedisConfig;
 use crate::state::Context;
+use keys::parts;
 use script::Granted;
 use script::Mode;
 use server::Server;
@@ -51,13 +53,8 @@ impl Redis {
 
     /// Tells the server something that no request waits for.
     fn tell(&self, cx: &Context, mode: Mode, asks: &[Ask<'_>]) {
-        let server = Rc::clone(self.server(cx));
-        let wanted = server.wanted(asks);
-        let own = cx.clone();
-        cx.spawn(async move {
-            // What failed is counted; nobody could do anything about it.
-            server.run(&own, mode, &wanted).await.ok();
-        });
+        let server = self.server(cx);
+        server.tell(cx, mode, parts(server.wanted(asks)));
     }
 }
 

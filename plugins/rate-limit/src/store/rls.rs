@@ -6,6 +6,7 @@
 mod message;
 mod wire;
 
+use tidegate_sdk::grpc::GrpcReply;
 use tidegate_sdk::prelude::*;
 
 use super::Answer;
@@ -71,20 +72,8 @@ fn descriptors<'a>(asks: &'a [Ask<'_>]) -> Vec<Descriptor<'a>> {
 async fn call(cx: &Context, config: &RlsConfig, message: Vec<u8>) -> Answered<Vec<u8>> {
     let call = cx.backend(config.backend.name()).grpc(SERVICE, METHOD);
     let call = call.message(message).timeout(config.timeout);
-    let reply = call
-        .send()
-        .await
-        .map_err(|error| Unavailable(error.to_string()))?;
-    if reply.status == 0 {
-        return Ok(reply.body);
-    }
-    let (backend, status) = (config.backend.name(), reply.status.to_string());
-    let mut why = ["call to backend ", backend, ": gRPC status ", &status].concat();
-    if !reply.message.is_empty() {
-        why.push_str(": ");
-        why.push_str(&reply.message);
-    }
-    Err(Unavailable(why))
+    let message = call.send().await.and_then(GrpcReply::ok);
+    message.map_err(|error| Unavailable(error.to_string()))
 }
 
 fn unreadable() -> Unavailable {

@@ -135,3 +135,31 @@ fn a_limit_is_not_for_requests_without_a_part_of_its_key_or_they_share_one() {
         assert_eq!(seen, expected, "{when}");
     }
 }
+
+#[test]
+fn a_limit_is_for_the_requests_that_match_and_not_for_the_exceptions() {
+    let mut h = with_limits(&json!([{
+        "requests": 1, "window": "1h", "cost": 1,
+        "match": [
+            {"methods": ["POST"], "paths": ["/login", "/api/*"]},
+            {"headers": {"user-agent": "*bot*"}},
+        ],
+        "except": [{"cookies": {"staff": "yes"}}, {"query": {"probe": "*"}}],
+    }]));
+    // One takes all there is.
+    assert_eq!(h.send(post("/login?a=b")).status(), 200);
+    for (request, status) in [
+        (post("/login"), 429),
+        (post("/api/orders"), 429),
+        (post("/api"), 200),
+        (get("/login"), 200),
+        (post("/logins"), 200),
+        (get("/").header("user-agent", "a robot"), 429),
+        (get("/").header("user-agent", "a browser"), 200),
+        (post("/login").header("cookie", "a=b; staff=yes"), 200),
+        (post("/login").header("cookie", "staff=no"), 429),
+        (post("/login?probe"), 200),
+    ] {
+        assert_eq!(h.send(request.clone()).status(), status, "{request:?}");
+    }
+}

@@ -65,6 +65,26 @@ fn mistakes_in_a_configuration_name_their_place() {
         ),
         (limit(&json!({"name": "Per User"})), "limits[0].name", "a-z"),
         (
+            limit(&json!({"match": [{}]})),
+            "limits[0].match[0]",
+            "all requests",
+        ),
+        (
+            limit(&json!({"except": [{"methods": ["POST", "get"]}]})),
+            "limits[0].except[0].methods[1]",
+            "such as POST",
+        ),
+        (
+            limit(&json!({"match": [{"paths": ["/a*b"]}]})),
+            "limits[0].match[0].paths[0]",
+            "stars",
+        ),
+        (
+            limit(&json!({"match": [{"headers": {"x y": "1"}}]})),
+            "limits[0].match[0].headers",
+            "x-user",
+        ),
+        (
             limit(&json!({"store": "memory"})),
             "limits[0].store",
             "local",

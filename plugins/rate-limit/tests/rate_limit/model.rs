@@ -1,7 +1,7 @@
 //! What the script does in Redis, as a server of tests does it.
 //!
 //! That it does the same as the script in a real Redis is a test of the gateway's
-//! (gateway/tests/gateway/rate_limits.rs), which reads this file, too.
+//! (gateway/tests/gateway/shared_limits.rs), which reads this file, too.
 
 #![expect(
     clippy::cast_possible_truncation,

@@ -197,36 +197,44 @@ fn clients_are_told_what_the_server_says() {
     assert!((1..=5).contains(&wait), "{wait}");
 }
 
-/// What `failureMode` makes of three requests with a server that answers so.
-fn without(mode: &str, instead: RedisReply) -> Vec<u16> {
-    let server = Server::default();
-    server.answer(Some(instead));
-    let limit = json!({"requests": 2, "window": "1h", "failureMode": mode});
-    let store = json!({"backend": "redis", "timeout": "100ms"});
-    let mut h = gateway(&server, &store, &[limit]).start();
-    (0..3).map(|_| status(&mut h, "ann")).collect()
-}
-
 #[test]
 fn a_server_that_does_not_answer_leaves_it_to_the_failure_mode() {
     if no_redis() {
         return;
     }
-    for instead in [
-        RedisReply::never(),
-        RedisReply::reset(),
+    let modes = ["local", "open", "closed"];
+    let limits = modes.map(|mode| {
+        json!({"name": mode, "key": [{"header": mode}], "requests": 2, "window": "1h",
+            "failureMode": mode})
+    });
+    let server = Server::default();
+    let store = json!({"backend": "redis", "timeout": "100ms"});
+    let mut h = gateway(&server, &store, &limits).start();
+    for (case, instead) in [
         RedisReply::error("OOM command not allowed when used memory > 'maxmemory'."),
         RedisReply::error("WRONGTYPE Operation against a key holding the wrong kind of value"),
         RedisReply::error("LOADING Redis is loading the dataset in memory"),
         RedisReply::error("READONLY You can't write against a read only replica."),
         RedisReply::integer(1),
         RedisReply::value(&RedisValue::List(vec![RedisValue::Nil])),
-    ] {
+        RedisReply::never(),
+        RedisReply::reset(),
+    ]
+    .into_iter()
+    .enumerate()
+    {
         let what = format!("{instead:?}");
-        assert_eq!(without("local", instead.clone()), [200, 200, 429], "{what}");
-        assert_eq!(without("open", instead.clone()), [200; 3], "{what}");
-        assert_eq!(without("closed", instead), [503; 3], "{what}");
+        server.answer(Some(instead));
+        let mut three = |mode: &str| {
+            let send = |_| h.send(get("/").header(mode, case.to_string())).status();
+            (0..3).map(send).collect::<Vec<_>>()
+        };
+        assert_eq!(three("local"), [200, 200, 429], "{what}");
+        assert_eq!(three("open"), [200, 200, 200], "{what}");
+        assert_eq!(three("closed"), [503, 503, 503], "{what}");
     }
+    assert_eq!(h.metric("rate_limit_redis_error"), 6 * 9);
+    assert!(h.metric("rate_limit_redis_timeout") > 0);
 }
 
 #[test]
@@ -323,6 +331,108 @@ fn on_hosts_without_redis_the_failure_mode_decides() {
             expected,
             "{mode}"
         );
+    }
+}
+
+#[test]
+fn servers_share_the_keys_and_a_refusal_takes_from_none_of_them() {
+    if no_redis() {
+        return;
+    }
+    let (one, other) = (Server::default(), Server::default());
+    let store = json!({"backend": "redis", "shards": ["more"], "timeout": "2s", "slots": 2});
+    let narrow =
+        json!({"name": "user", "key": [{"header": "x-user"}], "requests": 2, "window": "8000h"});
+    let wide = json!({"name": "all", "requests": 30, "window": "8000h"});
+    let mut h = gateway(&one, &store, &[narrow, wide])
+        .redis("more", move |command| other.command(command))
+        .start();
+    let mut admitted = 0;
+    for user in 0..20 {
+        for _ in 0..3 {
+            admitted += usize::from(status(&mut h, &user.to_string()) == 200);
+        }
+    }
+    assert_eq!(admitted, 30);
+    for server in ["redis", "more"] {
+        let commands = h.commands(server);
+        let takes = commands
+            .iter()
+            .filter(|it| it.words().iter().any(|word| word == b"take"));
+        assert!(takes.count() > 5, "{server}");
+    }
+    let both = [h.commands("redis"), h.commands("more")].concat();
+    let slots: std::collections::BTreeSet<String> = both
+        .iter()
+        .filter_map(|it| Some(it.text(3).split_once('}')?.0.to_owned()))
+        .collect();
+    assert_eq!(slots.len(), 4, "{slots:?}");
+}
+
+#[test]
+fn mistakes_about_the_server_name_their_place() {
+    // These are of the module's own, told alike everywhere.
+    for (store, path, why) in [
+        (json!({}), "store.redis", "backend"),
+        (
+            json!({"backend": ""}),
+            "store.redis.backend",
+            "name of a backend",
+        ),
+        (
+            json!({"backend": "a", "timeout": "0s"}),
+            "store.redis.timeout",
+            "from 1ms",
+        ),
+        (
+            json!({"backend": "a", "domain": "{a}"}),
+            "store.redis.domain",
+            "A-Za-z",
+        ),
+        (
+            json!({"backend": "a", "slots": 0}),
+            "store.redis.slots",
+            "from 1",
+        ),
+        (
+            json!({"backend": "a", "shards": ["a"]}),
+            "store.redis.shards[0]",
+            "named before",
+        ),
+        (
+            json!({"backend": "a", "shards": ["b", "b"]}),
+            "store.redis.shards[1]",
+            "named before",
+        ),
+        (
+            json!({"backend": "a", "lease": {"permits": 0}}),
+            "store.redis.lease.permits",
+            "from 1",
+        ),
+        (
+            json!({"backend": "a", "lease": {"ttl": "2m"}}),
+            "store.redis.lease.ttl",
+            "to 1m",
+        ),
+        (
+            json!({"backend": "a", "leases": {}}),
+            "store.redis",
+            "lease",
+        ),
+        (
+            json!({"backend": "a", "password": 1}),
+            "store.redis.password",
+            "text",
+        ),
+    ] {
+        let limit = json!({"requests": 1, "window": "1s", "store": {"redis": store}});
+        let refused = Harness::new(rate_limit)
+            .config(json!({"limits": [limit]}))
+            .backend_down("a")
+            .backend_down("b")
+            .try_start();
+        let said = refused.err().unwrap_or_default();
+        assert!(said.contains(path) && said.contains(why), "{store}: {said}");
     }
 }
 

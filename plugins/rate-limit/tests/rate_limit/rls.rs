@@ -1,5 +1,7 @@
 //! Limits in Envoy's rate limit service, played by a stub.
 
+#[path = "rls/costs.rs"]
+mod costs;
 #[path = "rls/failures.rs"]
 mod failures;
 #[path = "rls/mistakes.rs"]
@@ -9,7 +11,7 @@ mod service;
 
 use rate_limit::rate_limit;
 use serde_json::Value;
-use tidegate_sdk_testing::{Harness, Reply, get, json, post};
+use tidegate_sdk_testing::{Harness, Reply, get, json};
 
 use service::{Answer, Asked, OK, OVER_LIMIT};
 
@@ -214,51 +216,23 @@ fn what_the_service_says_reaches_the_application_and_the_client() {
 }
 
 #[test]
-fn what_a_request_costs_is_said_to_the_service_where_it_reads_it() {
-    let limits = json!([
-        {"name": "one", "key": [{"const": "a"}], "costFrom": {"requestHeader": "x-cost"}},
-        {"name": "two", "key": [{"const": "b"}], "costFrom": {"requestHeader": "x-cost"}},
-        {"name": "three", "key": [{"const": "c"}, {"header": "x-three"}]},
-    ]);
-    let mut h = start_all(limits, json!({}), admits);
-    for request in [
-        get("/"),
-        get("/").header("x-cost", "5"),
-        get("/").header("x-cost", "5").header("x-three", "3"),
-    ] {
-        assert_eq!(h.send(request).status(), 200);
+fn what_the_service_tells_clients_itself_is_not_told_twice() {
+    for code in [OK, OVER_LIMIT] {
+        let answer = Answer::new(code)
+            .status(code, Some((10, 2, "per-minute")), 0, 30)
+            .for_client("X-RateLimit-Remaining", "many")
+            .for_client("Retry-After", "7");
+        let mut h = start_all(
+            json!([{"name": "own", "key": ["path"]}]),
+            json!({"headers": "legacy"}),
+            move |_| answer.reply(),
+        );
+        let res = h.send(get("/"));
+        let all = |name| res.headers().get_all(name);
+        assert_eq!(all("x-ratelimit-remaining"), ["many"]);
+        assert_eq!(all("retry-after"), ["7"]);
+        assert_eq!(all("x-ratelimit-reset"), ["30"]);
     }
-    let hits: Vec<_> = asked(&h)
-        .iter()
-        .map(|it| {
-            let each: Vec<_> = it.descriptors.iter().map(|it| it.hits).collect();
-            (it.hits, each)
-        })
-        .collect();
-    assert_eq!(
-        hits,
-        [
-            (None, vec![None, None]),
-            (Some(5), vec![None, None]),
-            (None, vec![Some(5), Some(5), Some(1)]),
-        ]
-    );
-}
-
-#[test]
-fn what_a_response_costs_is_charged_beside_it() {
-    let limit = json!({"key": ["path"], "costFrom": {"responseHeader": "x-tokens"}});
-    let mut h = Harness::new(rate_limit)
-        .config(json!({"limits": [{
-            "key": limit["key"], "costFrom": limit["costFrom"], "store": store(), "failureMode": "closed",
-        }]}))
-        .grpc_backend("limiter", |_| Answer::new(OK).reply())
-        .app(|_| Reply::text(200, "many words").header("x-tokens", "41"))
-        .start();
-    assert_eq!(h.send(post("/").body("prompt")).status(), 200);
-    h.wait_for("the charge", |h| h.calls("limiter").len() == 2);
-    let hits: Vec<_> = asked(&h).iter().map(|it| it.hits).collect();
-    assert_eq!(hits, [None, Some(40)]);
 }
 
 #[test]

@@ -12,7 +12,12 @@ impl Stream {
     /// A part of a body has come, or its end; true if it is nobody's business and goes on.
     pub(crate) fn passes(&self, direction: Direction, size: usize, end: bool) -> bool {
         let side = self.side(direction);
-        side.body_size.set(size);
+        // Of parts, hosts show what is new beside what they hold.
+        let held = match side.held.get() {
+            Held::Body if side.has_parts() => side.body_size.get(),
+            _ => 0,
+        };
+        side.body_size.set(held.saturating_add(size));
         side.ended.set(end);
         side.released.get() && matches!(*side.body.borrow(), Body::Pass) && !self.stuck.get()
     }
@@ -31,7 +36,10 @@ impl Stream {
             side.held.set(Held::Body);
             return Action::Pause;
         }
-        action
+        match action {
+            Action::Pause if side.has_parts() => Action::Watermark,
+            other => other,
+        }
     }
 
     /// One end of a connection sends no more.
@@ -91,8 +99,8 @@ impl Stream {
         let taken = std::mem::replace(&mut *side.body.borrow_mut(), Body::Pass);
         match taken {
             Body::Pass => Ok(false),
-            collect @ Body::Collect => {
-                *side.body.borrow_mut() = collect;
+            reading @ (Body::Collect | Body::Parts) => {
+                *side.body.borrow_mut() = reading;
                 Ok(false)
             }
             Body::Chunks(mut rewriter) => {
@@ -137,8 +145,8 @@ impl Stream {
             }
             Body::Whole { rewrite, .. } => self.rewrite_whole(direction, size, rewrite),
             Body::Pass => Ok(()),
-            collect @ Body::Collect => {
-                *side.body.borrow_mut() = collect;
+            reading @ (Body::Collect | Body::Parts) => {
+                *side.body.borrow_mut() = reading;
                 Ok(())
             }
         }

@@ -73,7 +73,7 @@ impl Native {
             self.release(context, way, hold);
             return true;
         }
-        if matches!(hold, Hold::Headers | Hold::Trailers) {
+        if matches!(hold, Hold::Headers | Hold::Trailers | Hold::Watermark) {
             return false;
         }
         let next = self.with_stream(context, |stream| {
@@ -176,6 +176,7 @@ impl Native {
         }
         match action {
             Some(Action::Pause) if !resumed => self.hold(context, way, hold),
+            Some(Action::Watermark) if !resumed => self.hold(context, way, Hold::Watermark),
             Some(_) => self.release(context, way, hold),
             None => {}
         }

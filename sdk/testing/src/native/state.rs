@@ -203,6 +203,8 @@ pub(super) enum Hold {
     HeadersOfBody,
     /// What came of the body, and perhaps the headers.
     Body,
+    /// The same, and the sender waits.
+    Watermark,
     /// The trailers, and what it holds of the body.
     Trailers,
 }

@@ -5,19 +5,19 @@
 //! a moment keeps its connections. One that owes a reply for [`PATIENCE`] more is given up, with all
 //! that wait.
 
+mod login;
+mod wire;
+
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 use std::time::Instant;
 
 use bytes::Buf as _;
 use bytes::Bytes;
 use bytes::BytesMut;
-use tidegate_core::resp;
 use tidegate_core::resp::ValueEnd;
 use tidegate_host_abi::RedisFailed;
 use tokio::io::AsyncReadExt as _;
@@ -34,6 +34,9 @@ use crate::upstream::balance::BackendState;
 use crate::upstream::balance::Lease;
 use crate::upstream::dial;
 use crate::worker::Worker;
+use wire::broken;
+use wire::push;
+use wire::read_some;
 
 /// Bytes gathered for one write.
 const WRITE_BYTES: usize = 64 * 1024;
@@ -156,40 +159,6 @@ impl Link {
             served: false,
             _lease: lease,
         }
-    }
-
-    async fn log_in(&mut self, login: &Login) -> Result<(), String> {
-        let mut words: Vec<Vec<&[u8]>> = Vec::new();
-        match (login.username.is_empty(), login.password.is_empty()) {
-            (true, true) => {}
-            (true, false) => words.push(vec![b"AUTH", &login.password]),
-            (false, _) => words.push(vec![b"AUTH", &login.username, &login.password]),
-        }
-        let database = login.database.to_string();
-        if login.database != 0 {
-            words.push(vec![b"SELECT", database.as_bytes()]);
-        }
-        for words in words {
-            let mut query = Vec::new();
-            resp::encode(&mut query, &words);
-            self.out.extend_from_slice(&query);
-            self.unflushed = true;
-            while self.unflushed {
-                let sent = push(&mut self.write, &self.out).await;
-                self.note_sent(sent)?;
-            }
-            let reply = loop {
-                if let Some(reply) = self.reply()? {
-                    break reply;
-                }
-                self.receive().await?;
-            };
-            if !reply.starts_with(b"+") {
-                let said = reply.get(..128).unwrap_or(&reply).escape_ascii();
-                return Err(format!("the server refuses the login: {said}"));
-            }
-        }
-        Ok(())
     }
 
     /// Sends commands and hands out replies, until nothing was to do for `idle`.
@@ -323,31 +292,4 @@ enum Step {
     Sent(io::Result<usize>),
     Changed,
     Late,
-}
-
-/// Sends some of `out`; if it is empty, what is held back below, which counts as no byte.
-async fn push(half: &mut WriteHalf, out: &[u8]) -> io::Result<usize> {
-    poll_fn(|cx| {
-        if out.is_empty() {
-            half.poll_flush(cx).map_ok(|()| 0)
-        } else {
-            match std::task::ready!(half.poll_write(cx, out)) {
-                Ok(0) => Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                wrote => Poll::Ready(wrote),
-            }
-        }
-    })
-    .await
-}
-
-fn read_some(read: io::Result<usize>) -> Result<(), String> {
-    match read {
-        Ok(0) => Err("the server closed the connection".to_owned()),
-        Ok(_) => Ok(()),
-        Err(err) => Err(broken(&err)),
-    }
-}
-
-fn broken(err: &io::Error) -> String {
-    format!("the connection broke: {err}")
 }

@@ -8,6 +8,7 @@ use std::task::Waker;
 
 use tidegate_sdk::limit::MOST_ASKS;
 
+use super::keys::parts;
 use super::leases::Spent;
 use super::script::Granted;
 use super::script::Mode;
@@ -107,9 +108,11 @@ async fn sweep(server: &Rc<Server>, cx: &Context) {
         let Some(pause) = next else { return };
         cx.sleep(pause).await;
         let unspent = server.leases.borrow_mut().expired(cx.now().nanos());
-        for unspent in unspent.chunks(MOST_ASKS) {
-            // What cannot be given back comes back by itself, as the limit fills again.
-            server.run(cx, Mode::Refund, unspent).await.ok();
+        for part in parts(unspent) {
+            for unspent in part.chunks(MOST_ASKS) {
+                // What cannot be given back comes back by itself, as the limit fills again.
+                server.run(cx, Mode::Refund, unspent).await.ok();
+            }
         }
     }
 }

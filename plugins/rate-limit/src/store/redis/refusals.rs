@@ -92,6 +92,7 @@ mod tests {
     fn wanted(key: usize, least: u64) -> Wanted {
         Wanted {
             key: key.to_string().into_bytes(),
+            part: 0,
             rate: Rate {
                 requests: 1,
                 window: Duration::from_secs(1),

@@ -38,6 +38,8 @@ impl Mode {
 pub(super) struct Wanted {
     /// The key in Redis.
     pub(super) key: Vec<u8>,
+    /// Which of the servers' parts has it: only keys of one part can be asked at once.
+    pub(super) part: u32,
     pub(super) rate: Rate,
     /// How many.
     pub(super) want: u64,
@@ -132,6 +134,7 @@ mod tests {
     fn a_command_names_the_keys_and_then_says_what_is_wanted_of_each() {
         let wanted = Wanted {
             key: b"k".into(),
+            part: 0,
             rate: Rate {
                 requests: 5,
                 window: Duration::from_millis(2),

@@ -147,6 +147,7 @@ fn a_service_that_answers_again_is_believed_again() {
         assert_eq!(h.send(get("/")).status(), expected);
     }
     assert_eq!(h.metric("rate_limit_unavailable_global"), 3);
+    assert!(h.logged("call to backend limiter: gRPC status 14: restarting"));
 }
 
 #[test]

@@ -1,30 +1,71 @@
-//! What requests must have for a version, whatever its share is.
+//! What a policy asks of requests that it is for.
+
+use std::collections::BTreeMap;
 
 use serde_json::Value;
-use tidegate_policy::Cidr;
-use tidegate_policy::HeaderName;
-use tidegate_policy::claim_texts;
-use tidegate_policy::cookie_values;
-use tidegate_policy::query_values;
 use tidegate_sdk::config::FilterConfig;
 use tidegate_sdk::config::Problem;
 use tidegate_sdk::config::Schema;
 use tidegate_sdk::cx::Cx;
 use tidegate_sdk::request::Request;
 
+use crate::Cidr;
+use crate::HeaderName;
+use crate::carried::cookie_values;
+use crate::carried::query_values;
+use crate::claim::claim_texts;
+use crate::header_name::is_token;
+
 /// Conditions, all of which a request must meet.
 #[derive(Debug)]
-pub(crate) struct Conditions {
-    pub(crate) headers: Vec<(HeaderName, Pattern)>,
-    pub(crate) cookies: Vec<(String, Pattern)>,
-    pub(crate) query: Vec<(String, Pattern)>,
-    pub(crate) claims: Vec<(String, Pattern)>,
+pub struct Conditions {
+    headers: Vec<(HeaderName, Pattern)>,
+    cookies: Vec<(String, Pattern)>,
+    query: Vec<(String, Pattern)>,
+    claims: Vec<(String, Pattern)>,
     /// One of them has the client, if there are any.
-    pub(crate) addresses: Vec<Cidr>,
+    addresses: Vec<Cidr>,
 }
 
+/// Values that are asked for, by name.
+pub type Patterns = BTreeMap<String, Pattern>;
+
 impl Conditions {
-    pub(crate) const fn is_empty(&self) -> bool {
+    /// Conditions by fields of the names `headers`, `cookies`, `query`, `claims` and `clientIps`.
+    ///
+    /// # Errors
+    /// A name that is none, below the name of its field.
+    pub fn new(
+        headers: Patterns,
+        cookies: Patterns,
+        query: Patterns,
+        claims: Patterns,
+        client_ips: Vec<Cidr>,
+    ) -> Result<Self, Problem> {
+        let mut named = Vec::with_capacity(headers.len());
+        for (name, pattern) in headers {
+            let header: HeaderName = name
+                .parse()
+                .map_err(|message: String| Problem::new(message).under(&name).under("headers"))?;
+            named.push((header, pattern));
+        }
+        if let Some(name) = cookies.keys().find(|it| !is_token(it)) {
+            let problem =
+                Problem::new("expected the name of a cookie: one word without separators");
+            return Err(problem.under(name).under("cookies"));
+        }
+        Ok(Self {
+            headers: named,
+            cookies: cookies.into_iter().collect(),
+            query: query.into_iter().collect(),
+            claims: claims.into_iter().collect(),
+            addresses: client_ips,
+        })
+    }
+
+    /// Whether there are none, so that every request meets them.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
         self.headers.is_empty()
             && self.cookies.is_empty()
             && self.query.is_empty()
@@ -33,7 +74,8 @@ impl Conditions {
     }
 
     /// Whether a request meets all.
-    pub(crate) fn meet<C, S>(&self, req: &Request, cx: &Cx<C, S>) -> bool {
+    #[must_use]
+    pub fn meet<C, S>(&self, req: &Request, cx: &Cx<C, S>) -> bool {
         let header = |(name, pattern): &(HeaderName, Pattern)| {
             let value = req.headers().get_bytes(name);
             value.is_some_and(|value| pattern.has(&value))
@@ -64,9 +106,13 @@ impl Conditions {
     }
 }
 
-/// What a value must be.
+/// What a value must be: the whole of it, with case, and with a star at its beginning, its end or both, where
+/// it may go on; `*` is any value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Pattern {
+pub struct Pattern(Form);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Form {
     Any,
     Exact(String),
     Prefix(String),
@@ -75,20 +121,22 @@ pub(crate) enum Pattern {
 }
 
 impl Pattern {
-    fn has(&self, value: &[u8]) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Exact(text) => value == text.as_bytes(),
-            Self::Prefix(text) => value.starts_with(text.as_bytes()),
-            Self::Suffix(text) => value.ends_with(text.as_bytes()),
+    /// Whether it is this value.
+    #[must_use]
+    pub fn has(&self, value: &[u8]) -> bool {
+        match &self.0 {
+            Form::Any => true,
+            Form::Exact(text) => value == text.as_bytes(),
+            Form::Prefix(text) => value.starts_with(text.as_bytes()),
+            Form::Suffix(text) => value.ends_with(text.as_bytes()),
             // Not empty: `**` is refused.
-            Self::Contains(text) => value.windows(text.len()).any(|it| it == text.as_bytes()),
+            Form::Contains(text) => value.windows(text.len()).any(|it| it == text.as_bytes()),
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
         if text == "*" {
-            return Some(Self::Any);
+            return Some(Self(Form::Any));
         }
         let (starts, rest) = match text.strip_prefix('*') {
             Some(rest) => (true, rest),
@@ -99,12 +147,12 @@ impl Pattern {
             None => (false, rest),
         };
         let rest = Some(rest.to_owned()).filter(|it| !it.contains('*') && !it.is_empty())?;
-        Some(match (starts, ends) {
-            (false, false) => Self::Exact(rest),
-            (false, true) => Self::Prefix(rest),
-            (true, false) => Self::Suffix(rest),
-            (true, true) => Self::Contains(rest),
-        })
+        Some(Self(match (starts, ends) {
+            (false, false) => Form::Exact(rest),
+            (false, true) => Form::Prefix(rest),
+            (true, false) => Form::Suffix(rest),
+            (true, true) => Form::Contains(rest),
+        }))
     }
 }
 
