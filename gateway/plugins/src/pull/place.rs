@@ -115,8 +115,11 @@ impl Store {
         let is_own = place.registry() == wanted.image.registry();
         let given = wanted.given.filter(|given| match given {
             // It says itself which registry it is for.
-            Given::DockerConfigJson(_) => true,
-            Given::Password { .. } | Given::TokenFile(_) => is_own,
+            Given::DockerConfigJson(_) | Given::DockerConfig { .. } => true,
+            Given::Password { .. }
+            | Given::PasswordFiles { .. }
+            | Given::Basic { .. }
+            | Given::TokenFile(_) => is_own,
         });
         let credential = self.credentials.find(place, given).await;
         let credential = credential.map_err(|source| PullError::Credentials {
