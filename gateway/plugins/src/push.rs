@@ -263,4 +263,4 @@ fn descriptor(media_type: &str, content: &[u8]) -> Descriptor {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

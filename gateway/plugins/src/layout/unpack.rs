@@ -291,3 +291,6 @@ fn unreadable(err: io::Error) -> UnpackError {
         None => WhyNot::Damaged(crate::quote::plain(&err.to_string())),
     })
 }
+
+#[cfg(test)]
+mod tests;

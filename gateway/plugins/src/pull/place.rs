@@ -22,6 +22,7 @@ use crate::pull::Store;
 use crate::pull::Wanted;
 use crate::pull::Warning;
 use crate::pull::blocking;
+use crate::pull::loaded::Loaded;
 use crate::pull::now;
 use crate::reference::Reference;
 use crate::registry::FetchedManifest;
@@ -151,25 +152,17 @@ impl Store {
             return Ok(pulled);
         }
         let resolved = resolve(&registry, place).await?;
-        let digest = resolved.top.digest;
-        let mut pins = Vec::new();
-        let record = match self.cache.image(digest) {
-            Some(record) if self.has(&record).await? => record,
-            _ => {
-                let (record, pin) = self.take(place, &registry, &resolved, progress).await?;
-                pins.push(pin);
-                record
-            }
-        };
-        pins.extend(self.keep(wanted.image, resolved, record.clone()).await?);
+        // Both wait for the disk; the manifests are there before the layers are.
+        let (mut loaded, pins) = tokio::try_join!(
+            self.module_of(place, &registry, &resolved, progress),
+            self.keep_manifests(&resolved),
+        )?;
+        loaded.pins.extend(pins);
+        self.remember(wanted.image, loaded.record.clone()).await?;
         let source = Source::Registry {
             place: place.to_string(),
         };
-        let pulled = self.read_record(wanted.image, record, source).await?;
-        let mut pulled = pulled.ok_or_else(|| PullError::NotKept {
-            image: wanted.image.to_string(),
-        })?;
-        pulled.pins = pins;
+        let mut pulled = loaded.pulled(wanted.image, source);
         if registry.is_plain_far_away() {
             pulled.warnings.push(Warning::PlainHttp {
                 host: place.registry().to_owned(),
@@ -198,43 +191,52 @@ impl Store {
         let source = Source::Unchanged {
             place: place.to_string(),
         };
-        let pulled = self.read_record(wanted.image, record, source).await?;
-        if pulled.is_some()
-            && let Some(record) = tag_record(wanted.image, digest)
-        {
+        let Some(loaded) = self.load(record).await? else {
+            return Ok(None);
+        };
+        if let Some(record) = tag_record(wanted.image, digest) {
             let cache = Arc::clone(&self.cache);
             blocking(move || cache.keep_tag(&record)).await??;
         }
-        Ok(pulled)
+        Ok(Some(loaded.pulled(wanted.image, source)))
     }
 
-    /// Whether the cache has the module, and not only says so.
-    async fn has(&self, record: &ImageRecord) -> Result<bool, PullError> {
-        let cache = Arc::clone(&self.cache);
-        let module = record.module;
-        Ok(blocking(move || cache.blob(module)).await??.is_some())
-    }
-
-    /// Remembers what an image came to. Manifests are kept as they came: signatures are about their
-    /// bytes.
-    async fn keep(
+    /// The module, from the cache if it is there under another name, else from the registry.
+    async fn module_of(
         &self,
-        image: &Reference,
-        resolved: Resolved,
-        record: ImageRecord,
-    ) -> Result<Vec<Pin>, PullError> {
+        place: &Reference,
+        registry: &Registry,
+        resolved: &Resolved,
+        progress: &dyn Progress,
+    ) -> Result<Loaded, PullError> {
+        if let Some(record) = self.cache.image(resolved.top.digest)
+            && let Some(loaded) = self.load(record).await?
+        {
+            return Ok(loaded);
+        }
+        self.take(place, registry, resolved, progress).await
+    }
+
+    /// Manifests are kept as they came: signatures are about their bytes.
+    async fn keep_manifests(&self, resolved: &Resolved) -> Result<Vec<Pin>, PullError> {
+        let cache = Arc::clone(&self.cache);
+        let mut manifests = vec![resolved.fetched.raw.clone()];
+        if resolved.top.digest != resolved.fetched.digest {
+            manifests.push(resolved.top.raw.clone());
+        }
+        let kept = blocking(move || {
+            let kept = manifests.iter().map(|raw| Ok(cache.keep_bytes(raw)?.1));
+            kept.collect::<Result<Vec<Pin>, CacheError>>()
+        });
+        Ok(kept.await??)
+    }
+
+    async fn remember(&self, image: &Reference, record: ImageRecord) -> Result<(), PullError> {
         let cache = Arc::clone(&self.cache);
         let tag = tag_record(image, record.digest);
         let kept = blocking(move || {
-            let mut pins = vec![cache.keep_bytes(&resolved.fetched.raw)?.1];
-            if resolved.top.digest != resolved.fetched.digest {
-                pins.push(cache.keep_bytes(&resolved.top.raw)?.1);
-            }
             cache.keep_image(&record)?;
-            if let Some(tag) = tag {
-                cache.keep_tag(&tag)?;
-            }
-            Ok::<_, CacheError>(pins)
+            tag.map_or(Ok(()), |tag| cache.keep_tag(&tag))
         });
         Ok(kept.await??)
     }

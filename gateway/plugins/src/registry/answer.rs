@@ -116,6 +116,12 @@ pub(super) async fn detail(response: &mut Response) -> String {
     }
 }
 
+/// Reads an answer that nobody needs, if it is short.
+pub(super) async fn drained(response: &mut Response) {
+    // What fails here will fail again where it matters.
+    response.body.up_to(MAX_DETAIL).await.ok();
+}
+
 pub(super) fn content_digest(headers: &HeaderMap) -> Option<Digest> {
     // One of another algorithm says nothing that could be compared.
     headers

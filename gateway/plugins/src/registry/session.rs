@@ -25,6 +25,7 @@ use crate::quote;
 use crate::reference::Reference;
 use crate::registry::RegistryError;
 use crate::registry::answer::content_digest;
+use crate::registry::answer::drained;
 use crate::registry::answer::media_type;
 use crate::registry::answer::no_json;
 use crate::registry::answer::origin_of;
@@ -258,6 +259,8 @@ impl Registry {
                 break;
             }
             request.authorization = right;
+            // Read to its end, the connection serves the next try.
+            drained(&mut response).await;
             response = self.send(request.clone()).await?;
         }
         Ok(response)
