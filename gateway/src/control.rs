@@ -183,10 +183,12 @@ impl Control {
             watch.extend(draft.plugins.iter().filter_map(file).cloned());
             let resolved = self.resolver.resolve(&draft.plugins, self.store.as_ref());
             let read = self.certificates.resolve(&draft);
+            let remarks = plugins::remarks(&draft, &resolved.slots);
             let fresh: Vec<Problem> = resolved
                 .problems
                 .into_iter()
                 .chain(read.problems)
+                .chain(remarks)
                 .filter(|new| !found.iter().any(|old| is_about_same(old, new)))
                 .collect();
             if fresh.is_empty() {

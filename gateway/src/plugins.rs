@@ -8,6 +8,7 @@ mod compile;
 mod manifest;
 mod reason;
 mod reject;
+mod shares;
 mod trial;
 
 use std::collections::HashMap;
@@ -37,6 +38,7 @@ use crate::plugins::reason::policy;
 pub(crate) use crate::plugins::reason::problems;
 use crate::plugins::reason::refusal;
 use crate::plugins::reason::spec;
+pub(crate) use crate::plugins::shares::remarks;
 pub(crate) use crate::plugins::trial::TrialServices;
 use crate::state::Store;
 use crate::state::StoredPlugin;

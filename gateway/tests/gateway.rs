@@ -12,6 +12,8 @@ mod attempts;
 mod author;
 #[path = "gateway/bodies.rs"]
 mod bodies;
+#[path = "gateway/canary.rs"]
+mod canary;
 #[path = "gateway/check.rs"]
 mod check;
 #[path = "gateway/clients.rs"]

@@ -32,6 +32,7 @@ pub use pattern::Node as PatternNode;
 pub use read::Entries;
 pub use read::variant;
 pub use schema::Field;
+pub use schema::Mark;
 pub use schema::Schema;
 pub use schema::Shape;
 pub use schema::Variant;

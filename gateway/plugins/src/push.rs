@@ -5,6 +5,7 @@
 //! takes is read by who knows modules, and only written here.
 
 mod archive;
+mod folder;
 mod upload;
 
 use std::collections::BTreeMap;
@@ -14,12 +15,14 @@ use serde_json::json;
 
 use crate::digest::Digest;
 use crate::layout::Kind;
+use crate::layout::MODULE_NAME;
 use crate::layout::OCI_LAYER;
 use crate::layout::WASM_LAYER;
 use crate::registry::manifest::Descriptor;
 use crate::registry::manifest::Manifest;
 use crate::registry::manifest::OCI_MANIFEST;
 
+pub use folder::FolderError;
 pub use upload::PushError;
 pub use upload::Pushed;
 
@@ -27,6 +30,8 @@ pub use upload::Pushed;
 pub const ABI_ANNOTATION: &str = "dev.tidegate.plugin.abi";
 /// The annotation with the digest of the configuration's JSON Schema.
 pub const SCHEMA_ANNOTATION: &str = "dev.tidegate.plugin.config-schema";
+/// The annotation with a name: the plugin's, or a file's.
+const TITLE: &str = "org.opencontainers.image.title";
 /// What marks the layout for Istio; readers do without.
 const VARIANT_ANNOTATION: &str = "module.wasm.image/variant";
 /// The configuration of an image.
@@ -190,12 +195,18 @@ struct Parts {
 
 impl Parts {
     fn image(self, annotations: BTreeMap<String, String>) -> Result<Image, ImageError> {
+        let mut layer = descriptor(self.layer_type, &self.layer);
+        if self.layer_type == WASM_LAYER {
+            // The name of the file that oras writes.
+            let name = (TITLE.to_owned(), MODULE_NAME.to_owned());
+            layer.annotations.extend([name]);
+        }
         let manifest = Manifest {
             schema_version: 2,
             media_type: OCI_MANIFEST.to_owned(),
             artifact_type: None,
             config: descriptor(self.config_type, &self.config),
-            layers: vec![descriptor(self.layer_type, &self.layer)],
+            layers: vec![layer],
             subject: None,
             annotations,
         };
@@ -252,4 +263,4 @@ fn descriptor(media_type: &str, content: &[u8]) -> Descriptor {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -4,6 +4,7 @@
 //! it takes to be allowed to make them. Everything that a registry says is checked: lengths, digests,
 //! and that it is a registry at all.
 
+mod answer;
 mod blob;
 mod challenge;
 mod error;
@@ -11,6 +12,7 @@ mod hosts;
 pub mod manifest;
 mod mirrors;
 mod referrers;
+mod right;
 mod session;
 mod token;
 mod upload;

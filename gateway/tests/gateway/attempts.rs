@@ -1,13 +1,18 @@
 //! Attempts that a filter wants to fail or to be late (`tidegate.fail_attempt`): what clients and the
 //! access log see, and how they go together with time limits.
 
+use std::future::poll_fn;
 use std::time::Duration;
 use std::time::Instant;
 
+use bytes::Bytes;
+use h2::Reason;
+use http::HeaderValue;
 use tidegate_testkit::Gateway;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Rule;
 use tidegate_testkit::Wasm;
+use tidegate_testkit::http2;
 
 const IMPORTS: &str = r#"
     (import "env" "proxy_add_header_map_value" (func $add (param i32 i32 i32 i32 i32) (result i32)))
@@ -243,6 +248,67 @@ fn the_last_wish_counts_and_none_can_be_made_once_the_request_has_left() {
     assert_eq!(asked(&wrong), (503, "c".to_owned()));
     let comes_late = filter("proxy_on_response_headers", &[fails(HTTP, 503)]);
     assert_eq!(asked(&comes_late), (200, "c".to_owned()));
+}
+
+#[test]
+fn of_several_filters_the_delays_add_up_and_the_first_failure_is_the_one() {
+    let delay = Duration::from_millis(60);
+    let wishes = [
+        late(delay),
+        wish(HTTP, 404, 1, delay),
+        fails(HTTP, 503),
+        late(delay),
+    ];
+    let origin = Origin::answers(200, "fine");
+    let gateway = wishes
+        .into_iter()
+        .zip(["first", "second", "third", "fourth"])
+        .fold(Gateway::to(origin.address()), |gateway, (wish, name)| {
+            gateway.plugin(&wants(&[wish]).named(name))
+        })
+        .start();
+    let begun = Instant::now();
+    assert_eq!(gateway.get("/").status(), 404);
+    assert!(begun.elapsed() >= 3 * delay);
+}
+
+#[test]
+fn a_stream_that_is_reset_during_a_delay_ends_it() {
+    let gateway = Gateway::to(Origin::answers(200, "fine").address())
+        .plugin(&wants(&[late(HOUR)]))
+        .start();
+    http2::client(gateway.address(), async |client| {
+        let mut client = client.ready().await.expect("room");
+        let mut request = http2::request("POST", "/");
+        let expects = HeaderValue::from_static("100-continue");
+        request.headers_mut().insert("expect", expects);
+        let (mut answer, mut body) = client.send_request(request, false).expect("sent");
+        let invited = poll_fn(|cx| answer.poll_informational(cx)).await;
+        let invited = invited.expect("an answer").expect("no error");
+        assert_eq!(invited.status(), 100, "it is on its way");
+        body.send_reset(Reason::CANCEL);
+    });
+    let lines = gateway.log_lines(1);
+    assert!(lines[0].contains(" 499 client_closed "), "{lines:?}");
+}
+
+#[test]
+fn a_grpc_call_over_http2_fails_with_trailers_alone() {
+    let origin = Origin::answers(200, "fine");
+    let gateway = Gateway::to(origin.address())
+        .plugin(&wants(&[fails(GRPC, 7)]))
+        .start();
+    let answer = http2::client(gateway.address(), async |mut client| {
+        let mut call = http2::request("POST", "/a.B/C");
+        let grpc = HeaderValue::from_static("application/grpc");
+        call.headers_mut().insert("content-type", grpc);
+        let body = Bytes::from_static(&[0; 5]);
+        http2::exchange(&mut client, call, Some(body)).await
+    });
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.field("grpc-status"), Some("7"));
+    assert!(answer.body.is_empty());
 }
 
 #[test]

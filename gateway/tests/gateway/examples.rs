@@ -308,6 +308,7 @@ fn chaos() {
     assert_eq!(asked(""), 200);
     assert_eq!(asked("x-envoy-fault-abort-request: 418\r\n"), 418);
     assert_eq!(asked("x-envoy-fault-delay-request: 5000\r\n"), 504);
+    assert_eq!(asked("x-envoy-fault-throughput-response: 1\r\n"), 200);
     let stranger = get(&gateway, "/", "x-envoy-fault-abort-request: 418\r\n");
     assert_eq!(stranger.status(), 200);
     let late = "tidegate_request_flags_total{flag=\"request_timeout\"}";

@@ -34,6 +34,10 @@ const CLOSED: Setting = Setting {
         r#""name": "c", "key": [{"header": "x-user"}, {"const": "all"}], "whenMissing": "share",
            "descriptorKeys": ["user", "kind"]"#,
         r#""name": "d", "key": ["method", "host", {"query": "page"}]"#,
+        r#""name": "e", "match": [{"headers": {"x-case": "over*"}}], "key": [{"const": "yes"}],
+           "descriptorKeys": ["header_match"]"#,
+        r#""name": "f", "except": [{"query": {"page": "*"}}], "key": [{"const": "none"}],
+           "descriptorKeys": ["query_match"]"#,
     ],
     failure_mode: "closed",
     limits: r#"
@@ -47,7 +51,16 @@ const CLOSED: Setting = Setting {
                   - actions:
                     - request_headers: { header_name: ":method", descriptor_key: method }
                     - request_headers: { header_name: ":authority", descriptor_key: host }
-                    - query_parameters: { query_parameter_name: page, descriptor_key: page }"#,
+                    - query_parameters: { query_parameter_name: page, descriptor_key: page }
+                  - actions:
+                    - header_value_match:
+                        descriptor_value: "yes"
+                        headers: [{ name: x-case, string_match: { prefix: over } }]
+                  - actions:
+                    - query_parameter_value_match:
+                        descriptor_value: none
+                        expect_match: false
+                        query_parameters: [{ name: page, present_match: true }]"#,
     filter: r#"
               failure_mode_deny: true
               status_on_error: { code: 503 }"#,

@@ -45,6 +45,10 @@ struct Fields {
     matches: Vec<MatchFields>,
     /// Gives clients without the key a cookie that they are known by.
     cookie: Option<Cookie>,
+    /// Chooses among the backendRefs of the request's rule, where the host lets filters do that. If not, only
+    /// the header says the version, for routes that match it.
+    #[config(default = true)]
+    select_backend: bool,
     /// The header that tells the backend the version. What clients send in it is replaced.
     #[config(default = "x-version")]
     header: HeaderName,
@@ -82,6 +86,7 @@ pub struct Config {
     /// With the places of their versions.
     pub(crate) matches: Vec<(Conditions, usize)>,
     pub(crate) cookie: Option<Cookie>,
+    pub(crate) select_backend: bool,
     pub(crate) header: HeaderName,
     pub(crate) response_header: Option<HeaderName>,
     pub(crate) dry_run: bool,
@@ -117,6 +122,7 @@ impl FilterConfig for Config {
             key: fields.key,
             matches,
             cookie: fields.cookie,
+            select_backend: fields.select_backend,
             header: fields.header,
             response_header: fields.response_header,
             dry_run: fields.dry_run,

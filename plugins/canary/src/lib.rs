@@ -37,7 +37,7 @@ pub struct State {
     versions: Vec<Counter>,
     /// Requests whose rule has no such backendRef.
     unknown: Counter,
-    /// The host lets filters select backends, as far as is known.
+    /// Backends are selected, and the host lets filters do that, as far as is known.
     selects: Cell<bool>,
 }
 
@@ -107,6 +107,6 @@ async fn prepare(cx: &Cx<Config>) -> Result<State> {
     Ok(State {
         versions: versions.map(counter).collect(),
         unknown: cx.counter("canary_unknown_backend"),
-        selects: Cell::new(true),
+        selects: Cell::new(cx.config.select_backend),
     })
 }

@@ -21,7 +21,8 @@ impl FilterConfig for Share {
     const SCHEMA: &'static Schema = &Schema::of(Shape::Number {
         min: Some((0.0, "0")),
         max: Some((100.0, "100")),
-    });
+    })
+    .backend_share();
 
     fn read(value: &Value) -> Result<Self, Problem> {
         let percent = value.as_f64().unwrap_or(-1.0);
@@ -38,6 +39,18 @@ impl FilterConfig for Share {
                 "expected a percentage from 0 to 100 with two decimals at most, found {value}"
             ))),
         }
+    }
+}
+
+/// Which backendRef is meant, by the name of its backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BackendRef(pub(crate) String);
+
+impl FilterConfig for BackendRef {
+    const SCHEMA: &'static Schema = &Schema::text().min_len(1).max_len(512).backend_ref();
+
+    fn read(value: &Value) -> Result<Self, Problem> {
+        String::read(value).map(Self)
     }
 }
 

@@ -192,6 +192,15 @@ fn more_versions_have_names_weights_and_metrics_of_their_own() {
 }
 
 #[test]
+fn only_the_header_says_the_version_if_no_backend_is_to_be_selected() {
+    let versions = json!([{"name": "v1"}, {"name": "v2", "weight": 100}]);
+    let mut h = start(&json!({"versions": versions, "selectBackend": false}));
+    assert_eq!(version(&mut h, get("/")), "v2");
+    assert_eq!(h.metric("canary_v2"), 1);
+    assert_eq!(h.metric("canary_unknown_backend"), 0);
+}
+
+#[test]
 fn a_dry_run_counts_and_changes_nothing() {
     let config = json!({
         "weight": 100, "dryRun": true, "cookie": {}, "responseHeader": "x-version",

@@ -23,7 +23,7 @@ pub struct Config {
     #[config(default = false)]
     pub(crate) allow_header_control: bool,
     /// How many requests may suffer faults at the same time, on all workers together. Others pass untouched.
-    #[config(default = 10_000, min = 1)]
+    #[config(default = 1_000, min = 1)]
     pub(crate) max_active_faults: u32,
     /// Decides, counts and logs, and lets all requests pass untouched.
     #[config(default = false)]

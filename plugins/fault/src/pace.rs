@@ -14,7 +14,7 @@ const STEP: Duration = Duration::from_millis(50);
 /// Lets so many bytes of the body go on in a second. The backend waits with the rest.
 pub(crate) async fn slow_down(res: &mut Response, rate: u64, cx: &Cx<Config, State>) -> Result<()> {
     let mut parts = res.parts()?;
-    let step = step_of(rate);
+    let step = bytes_of(STEP, rate).max(1);
     let begun = cx.now();
     // When, since then, all is paid for that has gone on.
     let mut paid_until = Duration::ZERO;
@@ -24,7 +24,9 @@ pub(crate) async fn slow_down(res: &mut Response, rate: u64, cx: &Cx<Config, Sta
         paid_until = paid_until.max(begun.elapsed().saturating_sub(STEP));
         let mut held = held;
         while paid < held {
-            let piece = step.min(held - paid);
+            // After a stall, all that is due goes at once: a piece costs the same whatever its size.
+            let late = begun.elapsed().saturating_sub(paid_until);
+            let piece = bytes_of(late, rate).max(step).min(held - paid);
             paid_until += time_of(piece, rate);
             let wait = paid_until.saturating_sub(begun.elapsed());
             if !wait.is_zero() {
@@ -41,10 +43,10 @@ pub(crate) async fn slow_down(res: &mut Response, rate: u64, cx: &Cx<Config, Sta
     Ok(())
 }
 
-/// Bytes that go on at once.
-fn step_of(rate: u64) -> usize {
-    let bytes = u128::from(rate) * STEP.as_millis() / 1000;
-    usize::try_from(bytes).unwrap_or(usize::MAX).max(1)
+/// How many bytes go on in this time.
+fn bytes_of(time: Duration, rate: u64) -> usize {
+    let bytes = u128::from(rate) * time.as_micros() / 1_000_000;
+    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
 /// How long so many bytes take.

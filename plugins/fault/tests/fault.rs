@@ -13,7 +13,7 @@ mod oracle;
 
 use fault::fault;
 use serde_json::Value;
-use tidegate_sdk_testing::{Harness, Mode, get, json, ms, not_in, post};
+use tidegate_sdk_testing::{Harness, Mode, get, json, mode, ms, not_in, post};
 
 fn start(config: &Value) -> Harness {
     Harness::new(fault).config(config).start()
@@ -98,8 +98,9 @@ fn delays_lie_where_their_distribution_has_them() {
             let begun = h.unix_time();
             assert_eq!(h.send(get("/")).status(), 200);
             let took = h.unix_time() - begun;
-            // Peers take their time, too.
-            assert!((ms(least)..ms(1000)).contains(&took), "{took:?}");
+            assert!(took >= ms(least), "{took:?}");
+            // In real time, peers take theirs, too.
+            assert!(took <= ms(101) || mode() != Mode::Native, "{took:?}");
         }
         assert_eq!(h.metric("fault_delays"), 5);
     }

@@ -127,6 +127,7 @@ fn schema_of(shape: &TokenStream, description: &str) -> TokenStream {
             nullable: false,
             secret: false,
             description: #description,
+            mark: ::tidegate_sdk::config::Mark::None,
         }
     }
 }

@@ -21,6 +21,21 @@ pub struct Schema {
     /// What they are for; empty if nobody said.
     #[doc(hidden)]
     pub description: &'static str,
+    /// What the gateway sees in them.
+    #[doc(hidden)]
+    pub mark: Mark,
+}
+
+/// What the gateway sees in values, beside what they look like.
+#[doc(hidden)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// Nothing.
+    None,
+    /// A percentage of a rule's requests.
+    BackendShare,
+    /// The name of a backendRef.
+    BackendRef,
 }
 
 /// What values look like. Lengths and limits are inclusive.
@@ -144,6 +159,7 @@ impl Schema {
             nullable: false,
             secret: false,
             description: "",
+            mark: Mark::None,
         }
     }
 
@@ -186,6 +202,26 @@ impl Schema {
     pub const fn secret(self) -> Self {
         Self {
             secret: true,
+            ..self
+        }
+    }
+
+    /// The same values, each a percentage of a rule's requests that the filter sends to a backendRef of its
+    /// choice ([`crate::select`]): in the items of a list, to the one at the item's place; elsewhere, to the
+    /// last. Where the weights of backendRefs say something else, `tidegate check` remarks on it.
+    #[must_use]
+    pub const fn backend_share(self) -> Self {
+        Self {
+            mark: Mark::BackendShare,
+            ..self
+        }
+    }
+
+    /// The same values, each the name of a backendRef: of the one that a share beside it is of.
+    #[must_use]
+    pub const fn backend_ref(self) -> Self {
+        Self {
+            mark: Mark::BackendRef,
             ..self
         }
     }

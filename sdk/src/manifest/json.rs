@@ -2,7 +2,8 @@
 //!
 //! Schemas become JSON Schema 2020-12. What it has no words for has names of ours: formats
 //! `tidegate-duration`, `-size`, `-percent` and `-backend` (with patterns for other readers), and
-//! `x-tidegate-minimum` and `-maximum` (milliseconds) and `x-tidegate-meanings`. For sizes, `minimum`
+//! `x-tidegate-minimum` and `-maximum` (milliseconds), `x-tidegate-meanings`, and the marks
+//! `x-tidegate-backend-share` and `-ref`. For sizes, `minimum`
 //! and `maximum` are bytes and hold for text too.
 
 mod text;
@@ -12,6 +13,7 @@ use super::Manifest;
 use super::SDK_VERSION;
 use crate::config::Field;
 use crate::config::Literal;
+use crate::config::Mark;
 use crate::config::Schema;
 use crate::config::Shape;
 
@@ -72,14 +74,23 @@ impl<const N: usize> Writer<N> {
         });
         self.shape(schema);
         if schema.secret {
-            self.key("writeOnly");
-            self.raw("true");
+            self.flag("writeOnly");
+        }
+        match schema.mark {
+            Mark::None => {}
+            Mark::BackendShare => self.flag("x-tidegate-backend-share"),
+            Mark::BackendRef => self.flag("x-tidegate-backend-ref"),
         }
         if let Some(default) = default {
             self.key("default");
             self.literal(default);
         }
         self.close(b'}');
+    }
+
+    const fn flag(&mut self, name: &str) {
+        self.key(name);
+        self.raw("true");
     }
 
     const fn shape(&mut self, schema: &Schema) {

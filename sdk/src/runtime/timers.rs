@@ -17,6 +17,10 @@ use crate::runtime::ids::IdMap;
 use crate::runtime::root::Root;
 use crate::runtime::{effective, focus};
 
+/// Timers that one tick wakes: what they wake runs in one callback, whose CPU time is limited. The rest is
+/// for the next, a millisecond later.
+const MOST_AT_ONCE: usize = 256;
+
 /// The timers of a plugin.
 #[derive(Default)]
 pub(crate) struct Timers {
@@ -32,7 +36,7 @@ impl Timers {
     /// Wakes what is due and sets the tick for the rest.
     pub(crate) fn on_tick(&self) {
         let now = monotonic();
-        loop {
+        for _ in 0..MOST_AT_ONCE {
             let next = self.due.borrow().last().copied();
             let Some((_, number)) = next.filter(|(due, _)| *due <= now) else {
                 break;

@@ -71,8 +71,8 @@ pub struct Client {
 pub(crate) struct Access {
     /// Who may vouch for it.
     pub(crate) trust: Arc<Trust>,
-    /// Hosts, with ports unless they are the usual ones, that plain HTTP is spoken with.
-    pub(crate) plain: Arc<[String]>,
+    /// Who plain HTTP is spoken with.
+    pub(crate) plain: Arc<[Origin]>,
     /// Whether the URL was named as loopback by who may do so.
     pub(crate) loopback: Loopback,
 }
@@ -103,7 +103,7 @@ impl Access {
     /// Refuses what would be plain HTTP where that is not allowed.
     fn check(&self, url: &Url, origin: &Origin) -> Result<(), HttpError> {
         let is_named = self.loopback == Loopback::Named && redirect::is_loopback(url);
-        if origin.is_secure || is_named || self.plain.contains(&origin.authority()) {
+        if origin.is_secure || is_named || self.plain.contains(origin) {
             return Ok(());
         }
         Err(HttpError::PlainHttp {

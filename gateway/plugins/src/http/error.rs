@@ -106,13 +106,14 @@ pub enum HttpError {
 impl HttpError {
     /// Whether the same request may do better in a moment, with nobody changing anything.
     #[must_use]
-    pub const fn is_passing(&self) -> bool {
+    pub fn is_passing(&self) -> bool {
         match self {
             Self::Address { .. }
             | Self::PlainHttp { .. }
             | Self::Network { .. }
-            | Self::Redirect { .. }
-            | Self::Tls { .. } => false,
+            | Self::Redirect { .. } => false,
+            // A connection that was cut is not a certificate that was refused.
+            Self::Tls { source, .. } => !matches!(source.kind(), io::ErrorKind::InvalidData),
             Self::Resolve { .. }
             | Self::Connect { .. }
             | Self::Proxy { .. }

@@ -48,7 +48,7 @@ impl Key {
     fn is(&self, other: &Self) -> bool {
         self.origin == other.origin
             && self.loopback == other.loopback
-            && Arc::ptr_eq(&self.trust, &other.trust)
+            && self.trust.is_same(&other.trust)
     }
 }
 

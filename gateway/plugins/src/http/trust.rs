@@ -16,6 +16,8 @@ use rustls::RootCertStore;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject as _;
 
+use crate::digest::Digest;
+
 /// Most bytes of a file of authorities; that of a whole machine has 250 KiB.
 const MAX_FILE: u64 = 4 << 20;
 
@@ -23,6 +25,8 @@ const MAX_FILE: u64 = 4 << 20;
 #[derive(Debug)]
 pub struct Trust {
     config: Arc<ClientConfig>,
+    /// Of the file; `None` if there is none.
+    id: Option<Digest>,
     is_empty: bool,
 }
 
@@ -62,7 +66,20 @@ impl Trust {
     ///
     /// [`TrustError::Setup`]. A machine without authorities is no error: nothing is believed then.
     pub fn system() -> Result<Self, TrustError> {
-        Self::of(system_roots())
+        static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+        // One for all, so that sessions are resumed from pull to pull.
+        let config = match CONFIG.get() {
+            Some(config) => Arc::clone(config),
+            None => {
+                let config = config(system_roots().clone())?;
+                Arc::clone(CONFIG.get_or_init(|| config))
+            }
+        };
+        Ok(Self {
+            config,
+            id: None,
+            is_empty: system_roots().is_empty(),
+        })
     }
 
     /// The machine's authorities and those of a file (PEM).
@@ -85,7 +102,7 @@ impl Trust {
         if text.len() as u64 > MAX_FILE {
             return Err(form(format!("it has more than {MAX_FILE} bytes")));
         }
-        let mut roots = system_roots();
+        let mut roots = system_roots().clone();
         let before = roots.len();
         for certificate in CertificateDer::pem_slice_iter(&text) {
             let certificate = certificate.map_err(|err| form(err.to_string()))?;
@@ -96,22 +113,16 @@ impl Trust {
         if roots.len() == before {
             return Err(form("there is no certificate in it".to_owned()));
         }
-        Self::of(roots)
+        Ok(Self {
+            config: config(roots)?,
+            id: Some(Digest::of(&text)),
+            is_empty: false,
+        })
     }
 
-    fn of(roots: RootCertStore) -> Result<Self, TrustError> {
-        let is_empty = roots.is_empty();
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|source| TrustError::Setup { source })?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            config: Arc::new(config),
-            is_empty,
-        })
+    /// Whether the same authorities are believed, so that a connection serves both.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.id == other.id
     }
 
     pub(crate) fn config(&self) -> Arc<ClientConfig> {
@@ -129,17 +140,26 @@ impl Trust {
     }
 }
 
+fn config(roots: RootCertStore) -> Result<Arc<ClientConfig>, TrustError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|source| TrustError::Setup { source })?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
 /// Read once: they cost milliseconds, and a machine's authorities change with its updates.
-fn system_roots() -> RootCertStore {
+fn system_roots() -> &'static RootCertStore {
     static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
-    ROOTS
-        .get_or_init(|| {
-            let mut roots = RootCertStore::empty();
-            let found = rustls_native_certs::load_native_certs();
-            roots.add_parsable_certificates(found.certs);
-            roots
-        })
-        .clone()
+    ROOTS.get_or_init(|| {
+        let mut roots = RootCertStore::empty();
+        let found = rustls_native_certs::load_native_certs();
+        roots.add_parsable_certificates(found.certs);
+        roots
+    })
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use std::io::Read as _;
 use std::io::Write as _;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::cache::Cache;
 use crate::cache::CacheError;
 use crate::cache::ImageRecord;
@@ -28,6 +30,7 @@ use crate::progress::Step;
 use crate::pull::PullError;
 use crate::pull::Store;
 use crate::pull::blocking;
+use crate::pull::loaded::Loaded;
 use crate::pull::place::Resolved;
 use crate::pull::place::registry_error;
 use crate::reference::Reference;
@@ -41,6 +44,7 @@ const TELL_EVERY: u64 = 256 << 10;
 struct Module {
     digest: Digest,
     path: Option<String>,
+    bytes: Bytes,
     pin: Pin,
 }
 
@@ -77,7 +81,7 @@ impl Store {
         registry: &Registry,
         resolved: &Resolved,
         progress: &dyn Progress,
-    ) -> Result<(ImageRecord, Pin), PullError> {
+    ) -> Result<Loaded, PullError> {
         let mut tried = Vec::new();
         let mut left = self.limits.layer_bytes;
         for candidate in candidates(&resolved.manifest) {
@@ -169,16 +173,8 @@ fn module_in(
     limit: u64,
 ) -> Result<Result<Module, WhyNot>, CacheError> {
     // A layer that is the module is kept as it came.
-    let mut head = [0; 8];
-    let is_module =
-        layer.reader()?.read_exact(&mut head).is_ok() && Kind::of(&head) == Kind::Module;
-    if is_module && layer.bytes()? <= limit {
-        let pin = cache.keep(layer, digest)?;
-        return Ok(Ok(Module {
-            digest,
-            path: None,
-            pin,
-        }));
+    if Kind::of(&begin_of(&layer)?) == Kind::Module && layer.bytes()? <= limit {
+        return kept(cache, layer, digest, None).map(Ok);
     }
     let mut sink = Sink {
         file: cache.begin()?,
@@ -190,15 +186,36 @@ fn module_in(
         Err(UnpackError::Write(err)) => return Err(sink.file.failed(err)),
     };
     let module = sink.hasher.finish();
-    let pin = cache.keep(sink.file, module)?;
-    Ok(Ok(Module {
-        digest: module,
-        path: place.path,
-        pin,
-    }))
+    kept(cache, sink.file, module, place.path).map(Ok)
 }
 
-fn found(resolved: &Resolved, layer: usize, module: Module) -> (ImageRecord, Pin) {
+/// The first bytes of a layer.
+fn begin_of(layer: &Unfinished) -> Result<Vec<u8>, CacheError> {
+    let mut head = Vec::new();
+    let read = layer.reader()?.take(8).read_to_end(&mut head);
+    read.map_err(|err| layer.failed(err))?;
+    Ok(head)
+}
+
+/// Keeps a module, which is read once more: it was hashed on its way into the file.
+fn kept(
+    cache: &Cache,
+    file: Unfinished,
+    digest: Digest,
+    path: Option<String>,
+) -> Result<Module, CacheError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(file.bytes()?).unwrap_or(0));
+    let read = file.reader()?.read_to_end(&mut bytes);
+    read.map_err(|err| file.failed(err))?;
+    Ok(Module {
+        digest,
+        path,
+        bytes: Bytes::from(bytes),
+        pin: cache.keep(file, digest)?,
+    })
+}
+
+fn found(resolved: &Resolved, layer: usize, module: Module) -> Loaded {
     let record = ImageRecord {
         digest: resolved.top.digest,
         manifest: resolved.fetched.digest,
@@ -207,5 +224,10 @@ fn found(resolved: &Resolved, layer: usize, module: Module) -> (ImageRecord, Pin
         layer,
         path: module.path,
     };
-    (record, module.pin)
+    Loaded {
+        record,
+        module: module.bytes,
+        manifest: Some(resolved.fetched.raw.clone()),
+        pins: vec![module.pin],
+    }
 }

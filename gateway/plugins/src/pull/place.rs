@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::cache::CacheError;
 use crate::cache::ImageRecord;
 use crate::cache::Pin;
 use crate::cache::TagRecord;
@@ -21,6 +22,7 @@ use crate::pull::Store;
 use crate::pull::Wanted;
 use crate::pull::Warning;
 use crate::pull::blocking;
+use crate::pull::loaded::Loaded;
 use crate::pull::now;
 use crate::reference::Reference;
 use crate::registry::FetchedManifest;
@@ -89,6 +91,15 @@ impl Store {
         Err(joined(wanted.image, failures))
     }
 
+    /// A session with the registry that an image's reference names, to ask what refers to it.
+    ///
+    /// # Errors
+    ///
+    /// [`PullError`] if there are no credentials to be had, or the registry's address is none.
+    pub async fn session(&self, wanted: Wanted<'_>) -> Result<Registry, PullError> {
+        self.registry(wanted, wanted.image, Purpose::Pull).await
+    }
+
     async fn digest_at(&self, wanted: Wanted<'_>, place: &Reference) -> Result<Digest, PullError> {
         let registry = self.registry(wanted, place, Purpose::Pull).await?;
         let failed = |source| registry_error(place, source);
@@ -141,26 +152,17 @@ impl Store {
             return Ok(pulled);
         }
         let resolved = resolve(&registry, place).await?;
-        let digest = resolved.top.digest;
-        let mut pins = self.keep_manifests(&resolved)?;
-        let record = match self.cache.image(digest) {
-            Some(record) if self.has(&record).await? => record,
-            _ => {
-                let (record, pin) = self.take(place, &registry, &resolved, progress).await?;
-                pins.push(pin);
-                record
-            }
-        };
-        self.cache.keep_image(&record)?;
-        self.keep_tag(wanted.image, digest)?;
+        // Both wait for the disk; the manifests are there before the layers are.
+        let (mut loaded, pins) = tokio::try_join!(
+            self.module_of(place, &registry, &resolved, progress),
+            self.keep_manifests(&resolved),
+        )?;
+        loaded.pins.extend(pins);
+        self.remember(wanted.image, loaded.record.clone()).await?;
         let source = Source::Registry {
             place: place.to_string(),
         };
-        let pulled = self.read_record(wanted.image, record, source).await?;
-        let mut pulled = pulled.ok_or_else(|| PullError::NotKept {
-            image: wanted.image.to_string(),
-        })?;
-        pulled.pins = pins;
+        let mut pulled = loaded.pulled(wanted.image, source);
         if registry.is_plain_far_away() {
             pulled.warnings.push(Warning::PlainHttp {
                 host: place.registry().to_owned(),
@@ -182,45 +184,71 @@ impl Store {
         };
         let now = registry.digest_of(&place.manifest()).await;
         let now = now.map_err(|source| registry_error(place, source))?;
-        if now != Some(record.digest) {
+        let digest = record.digest;
+        if now != Some(digest) {
             return Ok(None);
         }
         let source = Source::Unchanged {
             place: place.to_string(),
         };
-        let pulled = self.read_record(wanted.image, record, source).await?;
-        if let Some(pulled) = &pulled {
-            self.keep_tag(wanted.image, pulled.digest)?;
+        let Some(loaded) = self.load(record).await? else {
+            return Ok(None);
+        };
+        if let Some(record) = tag_record(wanted.image, digest) {
+            let cache = Arc::clone(&self.cache);
+            blocking(move || cache.keep_tag(&record)).await??;
         }
-        Ok(pulled)
+        Ok(Some(loaded.pulled(wanted.image, source)))
     }
 
-    /// Whether the cache has the module, and not only says so.
-    async fn has(&self, record: &ImageRecord) -> Result<bool, PullError> {
-        let cache = Arc::clone(&self.cache);
-        let module = record.module;
-        Ok(blocking(move || cache.blob(module)).await??.is_some())
-    }
-
-    fn keep_tag(&self, image: &Reference, digest: Digest) -> Result<(), PullError> {
-        if image.digest().is_none() {
-            self.cache.keep_tag(&TagRecord {
-                reference: image.to_string(),
-                digest,
-                checked_at: now(),
-            })?;
+    /// The module, from the cache if it is there under another name, else from the registry.
+    async fn module_of(
+        &self,
+        place: &Reference,
+        registry: &Registry,
+        resolved: &Resolved,
+        progress: &dyn Progress,
+    ) -> Result<Loaded, PullError> {
+        if let Some(record) = self.cache.image(resolved.top.digest)
+            && let Some(loaded) = self.load(record).await?
+        {
+            return Ok(loaded);
         }
-        Ok(())
+        self.take(place, registry, resolved, progress).await
     }
 
     /// Manifests are kept as they came: signatures are about their bytes.
-    fn keep_manifests(&self, resolved: &Resolved) -> Result<Vec<Pin>, PullError> {
-        let mut pins = vec![self.cache.keep_bytes(&resolved.fetched.raw)?.1];
+    async fn keep_manifests(&self, resolved: &Resolved) -> Result<Vec<Pin>, PullError> {
+        let cache = Arc::clone(&self.cache);
+        let mut manifests = vec![resolved.fetched.raw.clone()];
         if resolved.top.digest != resolved.fetched.digest {
-            pins.push(self.cache.keep_bytes(&resolved.top.raw)?.1);
+            manifests.push(resolved.top.raw.clone());
         }
-        Ok(pins)
+        let kept = blocking(move || {
+            let kept = manifests.iter().map(|raw| Ok(cache.keep_bytes(raw)?.1));
+            kept.collect::<Result<Vec<Pin>, CacheError>>()
+        });
+        Ok(kept.await??)
     }
+
+    async fn remember(&self, image: &Reference, record: ImageRecord) -> Result<(), PullError> {
+        let cache = Arc::clone(&self.cache);
+        let tag = tag_record(image, record.digest);
+        let kept = blocking(move || {
+            cache.keep_image(&record)?;
+            tag.map_or(Ok(()), |tag| cache.keep_tag(&tag))
+        });
+        Ok(kept.await??)
+    }
+}
+
+/// What is remembered of a tag; nothing of a digest.
+fn tag_record(image: &Reference, digest: Digest) -> Option<TagRecord> {
+    image.digest().is_none().then(|| TagRecord {
+        reference: image.to_string(),
+        digest,
+        checked_at: now(),
+    })
 }
 
 /// From a tag or digest to one image.

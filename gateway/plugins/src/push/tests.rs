@@ -12,6 +12,11 @@ use super::Image;
 use super::ImageError;
 use crate::layout::Kind;
 
+/// An archive as we push it, for tests of what reads archives.
+pub(crate) fn tar(module: &[u8]) -> Vec<u8> {
+    super::archive::tar(module).expect("it is small")
+}
+
 fn module() -> Bytes {
     let mut module = b"\0asm\x01\0\0\0".to_vec();
     module.resize(5000, 7);

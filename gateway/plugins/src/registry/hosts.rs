@@ -8,10 +8,12 @@ use url::Url;
 
 use crate::http::Access;
 use crate::http::HttpError;
+use crate::http::Origin;
 use crate::http::Trust;
 use crate::http::TrustError;
 use crate::http::is_loopback;
 use crate::http::named;
+use crate::reference::Reference;
 use crate::registry::RegistryError;
 
 /// What is special about one registry.
@@ -32,9 +34,11 @@ pub struct Hosts {
 }
 
 impl Hosts {
-    /// The root of a host's API, and by what right it is asked.
-    pub(crate) fn find(&self, host: &str) -> Result<(Url, Access), RegistryError> {
-        let settings = self.by_host.get(host).cloned().unwrap_or_default();
+    /// The root of the API of an image's registry, and by what right it is asked.
+    pub(crate) fn find(&self, image: &Reference) -> Result<(Url, Access), RegistryError> {
+        let settings = self.by_host.get(image.registry());
+        let settings = settings.cloned().unwrap_or_default();
+        let host = image.api_host();
         let url = |scheme: &str| {
             let text = format!("{scheme}://{host}/");
             text.parse::<Url>().map_err(|_| RegistryError::Http {
@@ -78,10 +82,15 @@ impl Hosts {
         let plain = plain.filter(|(_, it)| it.plain_http == Some(true));
         Ok(Access {
             trust: Arc::new(trust),
-            plain: plain.map(|(host, _)| host.clone()).collect(),
+            plain: plain.filter_map(|(host, _)| plain_origin(host)).collect(),
             loopback: named(url),
         })
     }
+}
+
+/// Who is spoken to where plain HTTP is allowed for a host.
+fn plain_origin(host: &str) -> Option<Origin> {
+    Origin::of(&format!("http://{host}/").parse().ok()?).ok()
 }
 
 #[cfg(test)]
@@ -102,7 +111,10 @@ mod tests {
         hosts
             .by_host
             .insert("localhost:5001".to_owned(), plain(false));
-        let scheme = |host: &str| hosts.find(host).unwrap().0.scheme().to_owned();
+        let scheme = |host: &str| {
+            let image = format!("{host}/a/b").parse().unwrap();
+            hosts.find(&image).unwrap().0.scheme().to_owned()
+        };
         assert_eq!(scheme("localhost:5000"), "http");
         assert_eq!(scheme("127.0.0.1:5000"), "http");
         assert_eq!(scheme("[::1]:5000"), "http");
@@ -110,5 +122,10 @@ mod tests {
         assert_eq!(scheme("registry.test:5000"), "http");
         assert_eq!(scheme("registry.test"), "https");
         assert_eq!(scheme("ghcr.io"), "https");
+        // Settings are under the name that people write, whatever host has the API.
+        hosts.by_host.insert("docker.io".to_owned(), plain(true));
+        let (root, access) = hosts.find(&"me/filter".parse().unwrap()).unwrap();
+        assert_eq!(root.as_str(), "http://registry-1.docker.io/");
+        assert_eq!(access.plain.len(), 2);
     }
 }

@@ -187,6 +187,8 @@ impl FetchedManifest {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use proptest::prelude::ProptestConfig;
+    use proptest::proptest;
 
     use super::FetchedManifest;
     use super::Parsed;
@@ -200,6 +202,29 @@ mod tests {
             media_type: media_type.to_owned(),
         }
         .parse()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_manifest_panics(places in proptest::collection::vec((0..500_usize, 0..96_u8), 1..6)) {
+            let digest = Digest::of(b"");
+            let mut text = format!(
+                r#"{{"schemaVersion":2,"config":{{"digest":"{digest}","size":7}},"layers":[
+                {{"mediaType":"a","digest":"{digest}","size":1,"annotations":{{"a":"b"}}}}],
+                "x":{{"platform":{{"os":"linux","architecture":"amd64"}}}}}}"#
+            )
+            .into_bytes();
+            for (place, value) in places {
+                let at = place % text.len();
+                text[at] = value + b' ';
+            }
+            let text = String::from_utf8(text).expect("ASCII");
+            if let Ok(Parsed::Image(image)) = parse("", &text) {
+                crate::layout::candidates(&image);
+            }
+        }
     }
 
     #[test]

@@ -205,7 +205,7 @@ impl Ask<'_> {
             None if status.is_server_error() || status.as_u16() == 429 => Again::Soon,
             None => Again::Late,
         };
-        let detail = super::session::detail(response).await;
+        let detail = super::answer::detail(response).await;
         let advice = match (status.as_u16(), self.credential) {
             (401 | 403, Credential::Anonymous) => "; it wants credentials, and none were found",
             (400 | 401 | 403, _) => "; the credentials that were found are not the right ones",

@@ -12,8 +12,8 @@ use http::header;
 use crate::digest::Digest;
 use crate::http::Upload;
 use crate::registry::RegistryError;
+use crate::registry::answer::origin_of;
 use crate::registry::session::Registry;
-use crate::registry::session::origin_of;
 
 /// Is told how many bytes of a blob are on their way.
 pub(crate) type OnPiece = Arc<dyn Fn(u64) + Send + Sync>;

@@ -53,6 +53,13 @@ async fn a_start_without_the_registry_has_what_was_pulled_before_and_says_why() 
     ));
     assert_eq!(stub.take_seen(), [""; 0]);
     // What was never pulled is not there.
+    assert!(
+        store
+            .cached(&reference(&stub, "a/b:2"))
+            .await
+            .unwrap()
+            .is_none()
+    );
     refused(pull(&store, &reference(&stub, "a/b:2")).await, &["503"]);
 }
 
@@ -119,9 +126,17 @@ async fn a_registry_that_says_no_digest_for_a_tag_is_asked_for_the_manifest() {
     let store = store(folder.path());
     let image = reference(&stub, "a/b:1");
     let pulled = pull(&store, &image).await.unwrap();
-    stub.rule(|seen| (seen.method == "HEAD").then(|| Reply::new(200, "")));
-    let again = pull_always(&store, &image).await.unwrap();
-    assert_eq!(again.digest, pulled.digest);
+    for status in [200, 405, 501] {
+        stub.forget_rules();
+        stub.rule(move |seen| (seen.method == "HEAD").then(|| Reply::new(status, "")));
+        let again = pull_always(&store, &image).await.unwrap();
+        assert_eq!(again.digest, pulled.digest);
+        assert!(
+            matches!(again.source, Source::Registry { .. }),
+            "{:?}",
+            again.source
+        );
+    }
     let blobs = stub
         .take_seen()
         .iter()
@@ -150,6 +165,105 @@ async fn a_cache_that_was_corrupted_is_pulled_again() {
     }
     stub.rule(|_| Some(Reply::new(503, "")));
     refused(pull(&store, &image).await, &["503"]);
+}
+
+/// Runs this test once more in a process of its own, started by this shell script with `"$@"`.
+fn in_a_process(test: &str, script: &str, variable: (&str, &str)) -> std::process::Child {
+    std::process::Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test])
+        .env(variable.0, variable.1)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_full_disk_is_an_error_and_the_last_good_version_serves() {
+    const INSIDE: &str = "TIDEGATE_TEST_PULL_TO_FULL_DISK";
+    const NAME: &str = "keeping::a_full_disk_is_an_error_and_the_last_good_version_serves";
+    if std::env::var_os(INSIDE).is_none() {
+        // At most 64 or 128 KiB a file, by the shell; without the signal that would end the process.
+        let script = "trap '' XFSZ; ulimit -f 128; exec \"$@\"";
+        let output = in_a_process(NAME, script, (INSIDE, "1"))
+            .wait_with_output()
+            .unwrap();
+        let printed = String::from_utf8_lossy(&output.stdout);
+        assert!(
+            output.status.success() && printed.contains("1 passed"),
+            "{printed}"
+        );
+        return;
+    }
+    let (stub, folder) = with_image();
+    let store = store(folder.path());
+    let image = reference(&stub, "a/b:1");
+    pull(&store, &image).await.unwrap();
+    let large = [module(2), vec![0; 300_000]].concat();
+    // A layer that is too large, and one of which too much comes out.
+    for layer in [large.clone(), layer(&large)] {
+        stub.image("a/b", "1", &[(WASM, &layer)]);
+        let pulled = pull_always(&store, &image).await.unwrap();
+        assert_eq!(pulled.code.bytes, module(1));
+        let Source::CacheAfter(err) = pulled.source else {
+            panic!("{:?}", pulled.source);
+        };
+        let text = chain(&err);
+        assert!(
+            text.contains("no space is left for") && text.contains("cache"),
+            "{text}"
+        );
+        assert_eq!(err.again(), tidegate_plugin_store::again::Again::Soon);
+    }
+    let left = std::fs::read_dir(folder.path().join("cache/blobs/sha256")).unwrap();
+    assert!(
+        left.flatten()
+            .all(|it| !it.file_name().to_string_lossy().ends_with(".new"))
+    );
+}
+
+#[test]
+fn a_process_that_is_killed_leaves_nothing_half() {
+    const INSIDE: &str = "TIDEGATE_TEST_KILLED";
+    const NAME: &str = "keeping::a_process_that_is_killed_leaves_nothing_half";
+    if let Some(path) = std::env::var_os(INSIDE) {
+        let cache = Cache::open(path.as_ref(), 1 << 30).unwrap();
+        for number in 0_u32.. {
+            cache
+                .keep_bytes(&[number.to_be_bytes().as_slice(), &[7; 40_000]].concat())
+                .unwrap();
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let blobs = folder.path().join("blobs/sha256");
+    let names = || {
+        let entries = std::fs::read_dir(&blobs).into_iter().flatten().flatten();
+        entries
+            .map(|it| it.file_name().into_string().unwrap())
+            .collect::<Vec<_>>()
+    };
+    for round in 1..=5 {
+        let path = folder.path().to_str().unwrap();
+        let mut child = in_a_process(NAME, "exec \"$@\"", (INSIDE, path));
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        let before = names().len();
+        // In the middle of something, once it has kept some.
+        while names().len() < before + round {
+            assert!(std::time::Instant::now() < until, "nothing is kept");
+            std::thread::yield_now();
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let cache = Cache::open(folder.path(), 1 << 30).unwrap();
+        for name in names() {
+            let digest = format!("sha256:{name}").parse();
+            let digest = digest.unwrap_or_else(|err| panic!("{name} is left: {err}"));
+            assert!(cache.blob(digest).unwrap().is_some(), "{name} is half");
+        }
+        // What it kept before is kept anew, so the next one begins with nothing.
+        std::fs::remove_dir_all(&blobs).unwrap();
+    }
 }
 
 #[tokio::test]

@@ -344,6 +344,19 @@ async fn one_connection_serves_a_pull() {
 }
 
 #[tokio::test]
+async fn a_registry_is_found_by_every_name_of_loopback() {
+    let (stub, folder) = with_image();
+    let store = store(folder.path());
+    let port = stub.address.port();
+    for host in ["localhost", "127.0.0.1", "[::ffff:127.0.0.1]"] {
+        let image = format!("{host}:{port}/a/b:1").parse().unwrap();
+        let pulled = pull(&store, &image).await;
+        let pulled = pulled.unwrap_or_else(|err| panic!("{host}: {}", crate::kit::chain(&err)));
+        assert_eq!(pulled.code.bytes, module(1));
+    }
+}
+
+#[tokio::test]
 async fn a_name_without_an_address_and_a_dead_registry_are_told_apart() {
     let folder = tempfile::tempdir().unwrap();
     let store = store(folder.path());

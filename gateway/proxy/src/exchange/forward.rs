@@ -93,7 +93,7 @@ impl Forward<'_> {
     pub(crate) async fn drive(&self, down: &mut Downstream<'_>) -> Next {
         let (mut invites, mut has_faults) = {
             let state = self.run.stream.state();
-            (state.expects_continue, state.faults.is_some())
+            (state.expects_continue, !state.faults.is_empty())
         };
         let mut freshness = self.freshness();
         loop {

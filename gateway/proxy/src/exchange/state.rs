@@ -112,8 +112,10 @@ pub(crate) struct State {
     pub(crate) generation: Option<Rc<Generation>>,
     /// The endpoint that a filter chose.
     pub(crate) chosen_endpoint: Option<Box<SocketAddr>>,
-    /// What a filter wants of the next attempts.
-    pub(crate) faults: Option<Box<Faults>>,
+    /// What filters want of the next attempts, one wish of each.
+    pub(crate) faults: Vec<Faults>,
+    /// An attempt was late because a filter wanted it.
+    pub(crate) delayed: bool,
     /// The exchange's random bits, by which its backend is chosen.
     pub(crate) draw: u64,
     /// The backend of a rule that a filter chose, by its place.
@@ -150,6 +152,8 @@ pub(crate) struct Upgrade {
 /// What a filter wants of the next attempts.
 #[derive(Debug)]
 pub(crate) struct Faults {
+    /// Its place in the chain.
+    pub(crate) filter: usize,
     pub(crate) fault: AttemptFault,
     /// How many come to that; never 0.
     pub(crate) attempts: u32,
@@ -326,7 +330,8 @@ impl State {
             blame: None,
             generation: None,
             chosen_endpoint: None,
-            faults: None,
+            faults: Vec::new(),
+            delayed: false,
             draw: 0,
             chosen_share: None,
             body_sent: 0,

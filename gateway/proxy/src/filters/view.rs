@@ -277,7 +277,16 @@ impl StreamHost for FilterView<'_> {
         if self.state.phase != Phase::RequestHeaders {
             return false;
         }
-        self.state.faults = (attempts > 0).then(|| Box::new(Faults { fault, attempts }));
+        let filter = self.filter;
+        let faults = &mut self.state.faults;
+        faults.retain(|known| known.filter != filter);
+        if attempts > 0 {
+            faults.push(Faults {
+                filter,
+                fault,
+                attempts,
+            });
+        }
         true
     }
 

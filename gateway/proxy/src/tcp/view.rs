@@ -144,7 +144,7 @@ impl ConnectionView<'_> {
             Property::ConnectionRequestedServerName => {
                 borrowed(facts.server_name.as_deref().unwrap_or(""))
             }
-            Property::ResponseFlags => PropertyValue::Int(flags::bits(facts.flag)),
+            Property::ResponseFlags => PropertyValue::Int(flags::bits(facts.flag, false)),
             Property::RequestTime => {
                 PropertyValue::Nanos(i64::try_from(facts.started_unix_nanos).unwrap_or(i64::MAX))
             }

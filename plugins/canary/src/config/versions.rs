@@ -3,6 +3,7 @@
 use tidegate_sdk::config::FilterConfig;
 use tidegate_sdk::config::Problem;
 
+use crate::share::BackendRef;
 use crate::share::Share;
 use crate::split::BUCKETS;
 
@@ -16,8 +17,7 @@ pub(super) struct VersionFields {
     weight: Option<Share>,
     /// The backendRef that it is, by the name of its backend: `shop-v2`, `shop/shop-v2:8080`. Without it, the
     /// one at the same place.
-    #[config(min_len = 1, max_len = 512)]
-    backend: Option<String>,
+    backend: Option<BackendRef>,
 }
 
 /// A version, made ready.
@@ -69,7 +69,9 @@ pub(super) fn several(fields: Vec<VersionFields>) -> Result<Shared, Problem> {
         }
         versions.push(Version {
             name: one.name,
-            target: one.backend.map_or(Target::Place(place), Target::Named),
+            target: one
+                .backend
+                .map_or(Target::Place(place), |it| Target::Named(it.0)),
         });
     }
     Ok((versions, shares))

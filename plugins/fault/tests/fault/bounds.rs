@@ -1,11 +1,11 @@
 //! How many suffer at once, and clients that do not wait.
 
 use fault::fault;
-use tidegate_sdk_testing::{Harness, get, json};
+use tidegate_sdk_testing::{Harness, Mode, get, json, not_in};
 
 #[test]
 fn no_more_requests_suffer_at_once_than_may() {
-    let config = json!({"delay": {"fixed": "500ms"}, "maxActiveFaults": 2});
+    let config = json!({"delay": {"fixed": "1500ms"}, "maxActiveFaults": 2});
     for builder in [
         Harness::new(fault).config(&config),
         Harness::new(fault).config(&config).on_other_hosts(),
@@ -42,5 +42,29 @@ fn a_client_that_leaves_gives_its_place_to_others() {
         }
         assert_eq!(h.metric("fault_overflow"), 0);
         assert!(h.app().requests().is_empty());
+    }
+}
+
+#[test]
+fn many_that_wait_at_once_all_go_on() {
+    let why = "so many connections take it minutes";
+    if not_in(Mode::Wasm, why) || not_in(Mode::Envoy, why) {
+        return;
+    }
+    let config = json!({"delay": {"fixed": "300ms"}});
+    for builder in [
+        Harness::new(fault).config(&config),
+        Harness::new(fault).config(&config).on_other_hosts(),
+    ] {
+        let mut h = builder.start();
+        // More than one callback wakes.
+        let waiting: Vec<_> = (0..300).map(|_| h.begin(get("/"))).collect();
+        for exchange in waiting {
+            assert_eq!(exchange.finish().status(), 200);
+        }
+        assert_eq!(
+            (h.metric("fault_delays"), h.metric("fault_active")),
+            (300, 0)
+        );
     }
 }

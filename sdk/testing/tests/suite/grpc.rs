@@ -113,7 +113,7 @@ fn calls_at_the_same_time_do_not_wait_for_one_another() {
         .grpc_backend("greeter", move |call| {
             let reply = Reply::grpc(call.message());
             match std::mem::take(&mut first) {
-                true => reply.after(ms(1500)),
+                true => reply.after(ms(3000)),
                 false => reply,
             }
         })
@@ -123,6 +123,7 @@ fn calls_at_the_same_time_do_not_wait_for_one_another() {
     let quick = h.begin(post("/").body("quick"));
     assert_eq!(told(&quick.finish()), ok("quick"));
     assert!(!slow.so_far().has_begun());
+    assert_eq!(told(&slow.finish()), ok("slow"));
 }
 
 #[test]

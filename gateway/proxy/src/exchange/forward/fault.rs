@@ -16,16 +16,20 @@ use crate::upstream::Freshness;
 const DELAYED: bytes::Bytes = bytes::Bytes::from_static(b"fault_filter_delay");
 
 impl Forward<'_> {
-    /// What a filter wants the attempt that begins now to come to.
+    /// What filters want the attempt that begins now to come to: all their delays, and the failure that
+    /// was wished first.
     pub(super) fn wanted_fault(&self) -> Option<AttemptFault> {
-        let mut state = self.run.stream.state();
-        let plan = state.faults.as_mut()?;
-        let fault = plan.fault;
-        plan.attempts -= 1;
-        if plan.attempts == 0 {
-            state.faults = None;
+        let faults = &mut self.run.stream.state().faults;
+        let together = |one: AttemptFault, next: AttemptFault| AttemptFault {
+            outage: one.outage.or(next.outage),
+            delay: one.delay.saturating_add(next.delay),
+        };
+        let fault = faults.iter().map(|it| it.fault).reduce(together);
+        for wish in faults.iter_mut() {
+            wish.attempts -= 1;
         }
-        Some(fault)
+        faults.retain(|wish| wish.attempts > 0);
+        fault
     }
 
     /// Makes an attempt as a filter wants it.
@@ -51,7 +55,11 @@ impl Forward<'_> {
 
     /// Waits, unless the client goes away or a filter answers meanwhile.
     async fn delay(&self, fault: AttemptFault, down: &mut Downstream<'_>) -> Result<(), Stop> {
-        self.run.stream.state().facts.details = DELAYED;
+        {
+            let mut state = self.run.stream.state();
+            state.delayed = true;
+            state.facts.details = DELAYED;
+        }
         let keep = self.run.sizes.head_bytes;
         let stopped = std::future::poll_fn(|cx| self.run.poll_stop(cx));
         tokio::select! {

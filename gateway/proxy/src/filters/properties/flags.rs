@@ -3,8 +3,12 @@
 //! Owns which of our reasons is which of Envoy's `CoreResponseFlag`s. What Envoy has no flag for
 //! has none.
 
-/// The bits for the short name of a failure; 0 for none.
-pub(crate) fn bits(flag: &str) -> i64 {
+/// The bits for the short name of a failure, 0 for none, and for a delay that a filter wanted.
+pub(crate) fn bits(flag: &str, delayed: bool) -> i64 {
+    of_failure(flag) | i64::from(delayed) << DELAY_INJECTED
+}
+
+fn of_failure(flag: &str) -> i64 {
     let place = match flag {
         "no_endpoint" => NO_HEALTHY_UPSTREAM,
         "upstream_timeout" | "request_timeout" | "backend_request_timeout" => {
@@ -14,6 +18,7 @@ pub(crate) fn bits(flag: &str) -> i64 {
         tls if tls.starts_with("upstream_tls_") => UPSTREAM_CONNECTION_FAILURE,
         "upstream_reset" | "upstream_body_cut" => UPSTREAM_CONNECTION_TERMINATION,
         "no_route" => NO_ROUTE_FOUND,
+        "fault_injected" => FAULT_INJECTED,
         "client_closed" | "client_stalled" => DOWNSTREAM_CONNECTION_TERMINATION,
         "request_body_timeout" | "upstream_body_timeout" => STREAM_IDLE_TIMEOUT,
         "idle_connection" => STREAM_IDLE_TIMEOUT,
@@ -31,6 +36,8 @@ const UPSTREAM_REQUEST_TIMEOUT: u32 = 2;
 const UPSTREAM_CONNECTION_FAILURE: u32 = 5;
 const UPSTREAM_CONNECTION_TERMINATION: u32 = 6;
 const NO_ROUTE_FOUND: u32 = 8;
+const DELAY_INJECTED: u32 = 9;
+const FAULT_INJECTED: u32 = 10;
 const DOWNSTREAM_CONNECTION_TERMINATION: u32 = 14;
 const STREAM_IDLE_TIMEOUT: u32 = 16;
 const DOWNSTREAM_PROTOCOL_ERROR: u32 = 18;
@@ -66,8 +73,10 @@ mod tests {
             (Failure::NoBackend, 0x100_0000),
             (Failure::PluginFault, 0),
         ] {
-            assert_eq!(bits(failure.verdict().flag), expected, "{failure:?}");
+            let bits = bits(failure.verdict().flag, false);
+            assert_eq!(bits, expected, "{failure:?}");
         }
-        assert_eq!(bits(""), 0);
+        assert_eq!((bits("", false), bits("", true)), (0, 0x200));
+        assert_eq!(bits("fault_injected", true), 0x600);
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn read<'a>(state: &'a State, property: &Property<'_>) -> Option<Prop
     let value = match property {
         Property::ResponseCode => PropertyValue::Int(i64::from(head?.status.as_u16())),
         Property::ResponseCodeDetails => bytes(head.map(|_| details(state))?),
-        Property::ResponseFlags => PropertyValue::Int(flags::bits(state.facts.flag)),
+        Property::ResponseFlags => PropertyValue::Int(flags::bits(state.facts.flag, state.delayed)),
         Property::ResponseGrpcStatus => PropertyValue::Int(grpc_status(state)?),
         Property::ResponseHeaders => head.map_or_else(no_fields, |head| map(head)),
         Property::ResponseHeader(name) => return joined(&head?.headers, name),

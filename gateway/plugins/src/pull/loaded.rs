@@ -1,0 +1,105 @@
+//! An image whose module is here: from the cache, or just pulled.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::PluginCode;
+use crate::cache::CacheError;
+use crate::cache::ImageRecord;
+use crate::cache::Pin;
+use crate::digest::Digest;
+use crate::layout::Artifact;
+use crate::pull::PullError;
+use crate::pull::Pulled;
+use crate::pull::Source;
+use crate::pull::Store;
+use crate::pull::Warning;
+use crate::pull::blocking;
+use crate::reference::Reference;
+use crate::registry::FetchedManifest;
+use crate::registry::manifest::Parsed;
+
+/// What is known of an image, and its module.
+#[derive(Debug)]
+pub(super) struct Loaded {
+    pub(super) record: ImageRecord,
+    pub(super) module: Bytes,
+    /// `None` if it is no longer in the cache.
+    pub(super) manifest: Option<Bytes>,
+    pub(super) pins: Vec<Pin>,
+}
+
+impl Store {
+    /// What the cache has of an image; `None` if it no longer has the module.
+    pub(super) async fn load(&self, record: ImageRecord) -> Result<Option<Loaded>, PullError> {
+        let cache = Arc::clone(&self.cache);
+        let found = blocking(move || {
+            let module = cache.blob(record.module)?;
+            let manifest = cache.blob(record.manifest)?;
+            Ok::<_, CacheError>((record, module, manifest))
+        });
+        let (record, module, manifest) = found.await??;
+        let Some((module, pin)) = module else {
+            return Ok(None);
+        };
+        let (manifest, second) = manifest.unzip();
+        Ok(Some(Loaded {
+            record,
+            module,
+            manifest,
+            pins: [Some(pin), second].into_iter().flatten().collect(),
+        }))
+    }
+}
+
+impl Loaded {
+    /// What the pull of this image came to.
+    pub(super) fn pulled(self, image: &Reference, source: Source) -> Pulled {
+        let artifact = self.artifact();
+        let digest = self.record.digest;
+        let tag = image.digest().is_none().then(|| Warning::Tag {
+            pinned: image.with_digest(digest).to_string(),
+        });
+        Pulled {
+            code: code(image, self.module, self.record.module),
+            digest,
+            manifest: self.record.manifest,
+            artifact,
+            source,
+            warnings: tag.into_iter().collect(),
+            pins: self.pins,
+        }
+    }
+
+    fn artifact(&self) -> Option<Artifact> {
+        let ImageRecord {
+            digest: _,
+            manifest,
+            media_type,
+            module: _,
+            layer,
+            path,
+        } = &self.record;
+        let fetched = FetchedManifest {
+            digest: *manifest,
+            media_type: media_type.clone(),
+            raw: self.manifest.clone()?,
+        };
+        let found = (path.clone(), self.module.len() as u64);
+        match fetched.parse() {
+            Ok(Parsed::Image(parsed)) => Some(Artifact::new(&parsed, media_type, *layer, found)),
+            Ok(Parsed::Index(_)) | Err(_) => None,
+        }
+    }
+}
+
+/// The code of an image, named after its repository.
+fn code(image: &Reference, bytes: Bytes, digest: Digest) -> PluginCode {
+    let name = image.repository().rsplit('/').next();
+    PluginCode {
+        name: name.unwrap_or_default().to_owned(),
+        bytes,
+        digest: *digest.as_bytes(),
+    }
+}
