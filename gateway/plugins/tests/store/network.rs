@@ -18,6 +18,7 @@ use tidegate_plugin_store::http::Client;
 use tidegate_plugin_store::http::Limits;
 use tidegate_plugin_store::http::Networks;
 use tidegate_plugin_store::http::Proxies;
+use tidegate_plugin_store::pull::Source;
 use tidegate_plugin_store::registry::HostSettings;
 use tidegate_plugin_store::registry::Mirror;
 use tidegate_plugin_store::registry::Mirrors;
@@ -385,6 +386,52 @@ async fn one_connection_serves_a_pull() {
     let expected = stub.seen().len();
     assert!(expected >= 2);
     assert_eq!(stub.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_closes_every_connection_is_asked_on_new_ones() {
+    let (stub, folder) = with_image();
+    let layer = module(1);
+    let digest = crate::stub::sha256(&layer);
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "config": { "digest": crate::stub::sha256(b"{}"), "size": 2 },
+        "layers": [{ "mediaType": WASM, "digest": digest, "size": layer.len() }],
+    });
+    let manifest = manifest.to_string().into_bytes();
+    stub.rule(move |seen| {
+        let is_blob = seen.target.contains("/blobs/");
+        let body = if is_blob {
+            layer.clone()
+        } else {
+            manifest.clone()
+        };
+        let is_head = seen.method == "HEAD";
+        // Nothing says that the connection ends with the answer.
+        Some(Reply::raw(move |out| {
+            write!(
+                out,
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            )
+            .unwrap();
+            if !is_head {
+                out.write_all(&body).unwrap();
+            }
+        }))
+    });
+    let store = store(folder.path());
+    for _ in 0..5 {
+        let pulled = pull_always(&store, &reference(&stub, "a/b:1"))
+            .await
+            .unwrap();
+        assert!(
+            !matches!(pulled.source, Source::CacheAfter(_)),
+            "{:?}",
+            pulled.source
+        );
+    }
+    assert!(stub.connections() >= 2);
 }
 
 #[tokio::test]
