@@ -35,10 +35,15 @@ impl Rate {
         (requests > 0 && window > 0 && burst > 0 && fits).then_some(Self { interval, burst })
     }
 
+    /// Ticks until it is full again after a whole burst.
+    pub(super) const fn all(self) -> u64 {
+        self.interval.saturating_mul(self.burst)
+    }
+
     /// The most ticks until it is full again: a burst that was used, and two that are owed. More is left over
     /// from another rate that the key had.
     pub(super) const fn most(self) -> u64 {
-        self.interval.saturating_mul(self.burst).saturating_mul(3)
+        self.all().saturating_mul(3)
     }
 }
 
@@ -72,13 +77,13 @@ impl Take {
     /// Asks; the answer, and when it is full again after that.
     pub(super) fn ask(self) -> (Taken, u64) {
         let Self {
-            rate: Rate { interval, burst },
+            rate: Rate { interval, .. },
             cost,
             now,
             ..
         } = self;
         let used = self.full_at.saturating_sub(now);
-        let all = interval.saturating_mul(burst);
+        let all = self.rate.all();
         let wanted = interval.saturating_mul(cost);
         let after = used.saturating_add(wanted);
         if after <= all {
@@ -121,11 +126,10 @@ impl Take {
     }
 
     fn taken(self, admitted: bool, used: u64, wait: u64) -> Taken {
-        let Rate { interval, burst } = self.rate;
-        let left = interval.saturating_mul(burst).saturating_sub(used);
+        let left = self.rate.all().saturating_sub(used);
         Taken {
             admitted,
-            remaining: left / interval,
+            remaining: left / self.rate.interval,
             wait,
             full: used.div_ceil(TICKS),
         }
