@@ -12,11 +12,15 @@ use super::script::Wanted;
 const MOST: usize = 4096;
 /// The longest that a refusal is believed, because others may give back what they took: 1 s.
 pub(super) const LONGEST: u64 = 1_000_000_000;
+/// How often all that is remembered is looked at, to forget what has passed: 16 times a second at most.
+const LOOK_EVERY: u64 = LONGEST / 16;
 
 /// What was refused.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     known: BTreeMap<Vec<u8>, Refusal>,
+    /// Before this time nobody looks at all of them.
+    next_look: u64,
 }
 
 /// The refusal of one key.
@@ -71,10 +75,11 @@ impl Refusals {
                 self.known.remove(&wanted.key);
                 continue;
             };
-            if self.known.len() >= MOST {
+            if self.known.len() >= MOST && now >= self.next_look {
+                self.next_look = now.saturating_add(LOOK_EVERY);
                 self.known.retain(|_, refusal| refusal.until > now);
             }
-            if self.known.len() < MOST {
+            if self.known.len() < MOST || self.known.contains_key(&wanted.key) {
                 self.known.insert(wanted.key.clone(), refusal);
             }
         }
@@ -140,5 +145,26 @@ mod tests {
         assert_eq!(refusals.answers(&[wanted(0, 1)], LONGEST), None);
         refusals.note(&[wanted(MOST, 1)], &[answer(false, None)], LONGEST);
         assert_eq!(refusals.known.len(), 1);
+    }
+
+    #[test]
+    fn a_flood_of_refusals_does_not_look_at_all_of_them_each_time() {
+        let mut refusals = Refusals::default();
+        for key in 0..MOST {
+            // Each passes a microsecond after the one before.
+            let wait = u64::try_from(key + 1).unwrap();
+            refusals.note(&[wanted(key, 1)], &[answer(false, Some(wait))], 0);
+        }
+        // At 10 us it looks, and forgets the first ten.
+        for key in 0..10 {
+            refusals.note(&[wanted(MOST + key, 1)], &[answer(false, None)], 10_000);
+        }
+        assert_eq!(refusals.known.len(), MOST);
+        let mut note = |now| {
+            refusals.note(&[wanted(2 * MOST, 1)], &[answer(false, None)], now);
+            refusals.known.len()
+        };
+        assert_eq!(note(10_000 + LOOK_EVERY - 1), MOST);
+        assert_eq!(note(10_000 + LOOK_EVERY), 11);
     }
 }
