@@ -2,8 +2,8 @@
 //!
 //! Owns the decisions, in nanoseconds of a clock that never goes back; `leasing` carries them out.
 //!
-//! Invariant: of a key there are never more permits here than the most that is configured, a quarter of
-//! its burst, or what one request wants, whichever of the first two is less and then of the last is more.
+//! Invariant: of a key there are never more permits here than the most that is configured or a quarter of
+//! its burst, whichever is less, or than one; or than what requests want that wait here, if that is more.
 //! What is here was taken from the server before: so beyond the limit itself, no more can be admitted
 //! than this for each worker of each gateway.
 
@@ -42,6 +42,8 @@ struct Pool<F> {
     size: u64,
     /// How many were spent since the last fetch.
     spent: u64,
+    /// How many are needed by the requests that wait for some.
+    awaited: u64,
     /// When the server was heard of last.
     fetched: u64,
     /// What it said then.
@@ -121,8 +123,34 @@ impl<F> Leases<F> {
         }
     }
 
-    /// Takes what was brought; nothing if the fetch failed.
-    pub(super) fn on_fetched(&mut self, wanted: &[Wanted], answers: Option<&[Granted]>, now: u64) {
+    /// A request begins to wait for permits.
+    pub(super) fn on_wait(&mut self, wanted: &[Wanted]) {
+        for wanted in wanted {
+            if let Some(pool) = self.pools.get_mut(&wanted.key) {
+                pool.awaited = pool.awaited.saturating_add(needed(wanted));
+            }
+        }
+    }
+
+    /// It does no longer: it spends some now, or has been given up.
+    pub(super) fn on_wait_end(&mut self, wanted: &[Wanted]) {
+        for wanted in wanted {
+            if let Some(pool) = self.pools.get_mut(&wanted.key) {
+                pool.awaited = pool.awaited.saturating_sub(needed(wanted));
+            }
+        }
+    }
+
+    /// Takes what was brought; nothing if the fetch failed. What is too much, because who wanted it has
+    /// left, is to be given back.
+    #[must_use]
+    pub(super) fn on_fetched(
+        &mut self,
+        wanted: &[Wanted],
+        answers: Option<&[Granted]>,
+        now: u64,
+    ) -> Vec<Wanted> {
+        let mut unwanted = Vec::new();
         for (index, wanted) in wanted.iter().enumerate() {
             let Some(pool) = self.pools.get_mut(&wanted.key) else {
                 continue;
@@ -130,8 +158,15 @@ impl<F> Leases<F> {
             pool.fetch = None;
             if let Some(answer) = answers.and_then(|it| it.get(index)) {
                 pool.fill(wanted, *answer, now);
+                let keeps = self.bounds.of(pool.rate).max(pool.awaited);
+                let want = pool.permits.saturating_sub(keeps);
+                if want > 0 {
+                    pool.permits = keeps;
+                    unwanted.push(pool.to_give_back(&wanted.key, want));
+                }
             }
         }
+        unwanted
     }
 
     /// What was not spent in its time, to be given back, and forgets keys that nobody asks for.
@@ -141,18 +176,12 @@ impl<F> Leases<F> {
         self.pools.retain(|key, pool| {
             let age = now.saturating_sub(pool.fetched);
             if age >= life && pool.permits > 0 && pool.fetch.is_none() {
-                unspent.push(Wanted {
-                    key: key.clone(),
-                    part: pool.part,
-                    rate: pool.rate,
-                    want: pool.permits,
-                    least: 0,
-                });
+                unspent.push(pool.to_give_back(key, pool.permits));
                 // That many would have been enough.
                 pool.size = pool.spent.max(1);
                 pool.permits = 0;
             }
-            pool.fetch.is_some() || age < life.saturating_mul(FORGOTTEN)
+            pool.fetch.is_some() || pool.awaited > 0 || age < life.saturating_mul(FORGOTTEN)
         });
         unspent
     }
@@ -197,6 +226,13 @@ struct Bounds {
     life: u64,
 }
 
+impl Bounds {
+    /// The most permits of a key that has this limit.
+    fn of(self, rate: Rate) -> u64 {
+        self.most.min(rate.burst / 4).max(1)
+    }
+}
+
 impl<F> Pool<F> {
     const fn new(wanted: &Wanted) -> Self {
         Self {
@@ -205,6 +241,7 @@ impl<F> Pool<F> {
             permits: 0,
             size: 1,
             spent: 0,
+            awaited: 0,
             fetched: 0,
             heard: None,
             refused: None,
@@ -223,14 +260,23 @@ impl<F> Pool<F> {
         if self.heard.is_some() && now.saturating_sub(self.fetched) < bounds.life / 2 {
             self.size = self.size.saturating_mul(2);
         }
-        let most = bounds.most.min(wanted.rate.burst / 4).max(1);
-        self.size = self.size.min(most);
+        self.size = self.size.min(bounds.of(wanted.rate));
         Wanted {
             key: wanted.key.clone(),
             part: wanted.part,
             rate: wanted.rate,
             want: self.size.max(needed(wanted)).saturating_sub(self.permits),
             least: needed(wanted).saturating_sub(self.permits),
+        }
+    }
+
+    fn to_give_back(&self, key: &[u8], want: u64) -> Wanted {
+        Wanted {
+            key: key.to_vec(),
+            part: self.part,
+            rate: self.rate,
+            want,
+            least: 0,
         }
     }
 

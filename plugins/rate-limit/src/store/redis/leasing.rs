@@ -45,6 +45,26 @@ impl Fetch {
     }
 }
 
+/// A request that waits for permits, until this is dropped.
+#[derive(Debug)]
+struct Waiting<'a> {
+    server: &'a Server,
+    wanted: &'a [Wanted],
+}
+
+impl<'a> Waiting<'a> {
+    fn new(server: &'a Server, wanted: &'a [Wanted]) -> Self {
+        server.leases.borrow_mut().on_wait(wanted);
+        Self { server, wanted }
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.server.leases.borrow_mut().on_wait_end(self.wanted);
+    }
+}
+
 /// Spends permits of all keys, or of none.
 pub(super) async fn take(
     server: &Rc<Server>,
@@ -61,6 +81,7 @@ pub(super) async fn take(
             Spent::Coming(fetch) => fetch,
             Spent::Lacking(lacking) => begin(server, cx, lacking),
         };
+        let _waiting = Waiting::new(server, wanted);
         // Others may have spent what came: then it is one more fetch, within the same time.
         let left = server.timeout.saturating_sub(began.elapsed());
         if left.is_zero() {
@@ -95,8 +116,9 @@ fn begin(server: &Rc<Server>, cx: &Context, wanted: Vec<Wanted>) -> Rc<Fetch> {
         let answers = server.run(&own, Mode::Lease, &wanted).await;
         let now = own.now().nanos();
         let brought = answers.as_deref().ok();
-        server.leases.borrow_mut().on_fetched(&wanted, brought, now);
+        let unwanted = server.leases.borrow_mut().on_fetched(&wanted, brought, now);
         ended.end(answers.map(drop).map_err(|why| why.0));
+        give_back(&server, &own, unwanted).await;
     });
     fetch
 }
@@ -108,11 +130,15 @@ async fn sweep(server: &Rc<Server>, cx: &Context) {
         let Some(pause) = next else { return };
         cx.sleep(pause).await;
         let unspent = server.leases.borrow_mut().expired(cx.now().nanos());
-        for part in parts(unspent) {
-            for unspent in part.chunks(MOST_ASKS) {
-                // What cannot be given back comes back by itself, as the limit fills again.
-                server.run(cx, Mode::Refund, unspent).await.ok();
-            }
+        give_back(server, cx, unspent).await;
+    }
+}
+
+async fn give_back(server: &Server, cx: &Context, permits: Vec<Wanted>) {
+    for part in parts(permits) {
+        for permits in part.chunks(MOST_ASKS) {
+            // What cannot be given back comes back by itself, as the limit fills again.
+            server.run(cx, Mode::Refund, permits).await.ok();
         }
     }
 }

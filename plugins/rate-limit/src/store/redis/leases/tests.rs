@@ -51,8 +51,8 @@ impl Fleet {
         granted.collect()
     }
 
-    /// A request to a worker; whether it is admitted. If `loses`, the reply to a fetch is lost.
-    fn request(&mut self, worker: usize, cost: u64, loses: bool) -> bool {
+    /// A request to a worker; whether it is admitted.
+    fn request(&mut self, worker: usize, cost: u64, course: Course) -> bool {
         let wanted = [Wanted {
             key: b"k".to_vec(),
             part: 0,
@@ -64,11 +64,23 @@ impl Fleet {
             match self.workers[worker].spend(&wanted, self.now) {
                 Spent::Decided(answers) => return answers[0].unwrap().admitted,
                 Spent::Lacking(lacking) => {
-                    self.workers[worker].on_fetch(&lacking, &Rc::new(()));
+                    let leases = &mut self.workers[worker];
+                    leases.on_fetch(&lacking, &Rc::new(()));
+                    leases.on_wait(&wanted);
+                    if course == Course::Leaves {
+                        leases.on_wait_end(&wanted);
+                    }
                     let answers = self.run(Mode::Lease, &lacking);
-                    let brought = (!loses).then_some(&answers[..]);
-                    self.workers[worker].on_fetched(&lacking, brought, self.now);
-                    if loses {
+                    let brought = (course != Course::Loses).then_some(&answers[..]);
+                    let leases = &mut self.workers[worker];
+                    let unwanted = leases.on_fetched(&lacking, brought, self.now);
+                    if course != Course::Leaves {
+                        leases.on_wait_end(&wanted);
+                    }
+                    if !unwanted.is_empty() {
+                        self.run(Mode::Refund, &unwanted);
+                    }
+                    if course != Course::Ends {
                         return false;
                     }
                 }
@@ -85,24 +97,39 @@ impl Fleet {
     }
 }
 
+/// What becomes of a request that must wait for permits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Course {
+    Ends,
+    /// The reply to its fetch is lost.
+    Loses,
+    /// Its client leaves before the reply comes.
+    Leaves,
+}
+
 /// What happens: a request of so much, to a worker, after so many milliseconds.
 #[derive(Debug, Clone)]
 struct Step {
     worker: usize,
     cost: u64,
     after: u64,
-    loses: bool,
+    course: Course,
     sweeps: bool,
+}
+
+fn course() -> impl Strategy<Value = Course> {
+    let ends = Just(Course::Ends);
+    prop_oneof![18 => ends, 1 => Just(Course::Loses), 1 => Just(Course::Leaves)]
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let after = prop_oneof![8 => Just(0_u64), 4 => 0..20_u64, 1 => 0..400_u64];
-    (0..4_usize, 1..4_u64, after, 0..20_u8, 0..6_u8).prop_map(
-        |(worker, cost, after, loses, sweeps)| Step {
+    (0..4_usize, 1..4_u64, after, course(), 0..6_u8).prop_map(
+        |(worker, cost, after, course, sweeps)| Step {
             worker,
             cost,
             after,
-            loses: loses == 0,
+            course,
             sweeps: sweeps == 0,
         },
     )
@@ -126,12 +153,11 @@ proptest! {
             if step.sweeps {
                 fleet.sweep(worker);
             }
-            if fleet.request(worker, step.cost, step.loses) {
+            if fleet.request(worker, step.cost, step.course) {
                 admitted.push((fleet.now, step.cost));
             }
         }
-        // One request may want more than a worker holds otherwise.
-        let held = permits.min(burst / 4).max(3);
+        let held = permits.min(burst / 4).max(1);
         let beyond = workers as u64 * held;
         for (first, (begin, _)) in admitted.iter().enumerate() {
             let mut sum = 0;
@@ -146,15 +172,15 @@ proptest! {
 
     #[test]
     fn nobody_holds_more_than_is_configured(
-        costs in prop::collection::vec(1..4_u64, 1..300),
+        requests in prop::collection::vec((1..9_u64, course()), 1..300),
         permits in 1..40_u64,
     ) {
         let rate = Rate { requests: 1, window: Duration::from_secs(3600), burst: 4_000 };
         let mut fleet = Fleet::new(1, permits, rate);
-        for cost in costs {
-            fleet.request(0, cost, false);
+        for (cost, course) in requests {
+            fleet.request(0, cost, course);
             let held = fleet.workers[0].pools[b"k".as_slice()].permits;
-            prop_assert!(held <= permits.max(3), "{held}");
+            prop_assert!(held <= permits, "{held}");
         }
     }
 }
@@ -175,7 +201,7 @@ fn fetches(fleet: &mut Fleet, requests: usize) -> Vec<u64> {
                 .map_or(0, |it| it.permits)
         };
         let before = held(fleet);
-        assert!(fleet.request(0, 1, false));
+        assert!(fleet.request(0, 1, Course::Ends));
         if before == 0 {
             sizes.push(held(fleet) + 1);
         }
@@ -200,6 +226,39 @@ fn a_worker_takes_no_more_than_a_quarter_of_a_burst() {
     let small = Rate { burst: 8, ..PLENTY };
     let mut fleet = Fleet::new(1, 20, small);
     assert_eq!(fetches(&mut fleet, 4), [1, 2, 2]);
+}
+
+#[test]
+fn what_a_client_wanted_that_has_left_is_given_back_unless_others_wait_for_it() {
+    let big = |least| {
+        [Wanted {
+            key: b"k".to_vec(),
+            part: 0,
+            rate: PLENTY,
+            want: least,
+            least,
+        }]
+    };
+    for (others, kept, unwanted) in [
+        (None, 5, Some(95)),
+        (Some(30), 30, Some(70)),
+        (Some(100), 100, None),
+    ] {
+        let mut fleet = Fleet::new(1, 5, PLENTY);
+        let leases = &mut fleet.workers[0];
+        let Spent::Lacking(lacking) = leases.spend(&big(100), 0) else {
+            panic!("it has permits");
+        };
+        leases.on_fetch(&lacking, &Rc::new(()));
+        if let Some(others) = others {
+            leases.on_wait(&big(others));
+        }
+        let answers = fleet.run(Mode::Lease, &lacking);
+        let leases = &mut fleet.workers[0];
+        let over = leases.on_fetched(&lacking, Some(&answers), 0);
+        assert_eq!(leases.pools[b"k".as_slice()].permits, kept);
+        assert_eq!(over.first().map(|it| it.want), unwanted);
+    }
 }
 
 #[test]
