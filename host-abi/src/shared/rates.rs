@@ -137,7 +137,7 @@ impl RateTable {
             let places = lock.and_then(|at| locks.get_mut(at)?.as_deref_mut());
             let others = changes.iter().flatten().filter(|other| other.lock == lock);
             let others = others.map(|other| other.at);
-            let (at, full_at) = places.map_or((0, 0), |places| {
+            let (at, known) = places.map_or((0, None), |places| {
                 find(
                     places,
                     *key,
@@ -148,9 +148,11 @@ impl RateTable {
             let take = Take {
                 rate: ask.rate,
                 cost: ask.cost,
-                full_at,
+                full_at: known.unwrap_or(0),
                 now,
             };
+            // To a key that has been forgotten nothing can be given back.
+            let lock = lock.filter(|_| known.is_some() || mode != Mode::Refund);
             let (taken, after) = match mode {
                 Mode::Take | Mode::Peek => take.ask(),
                 Mode::Charge => take.charge(),
@@ -221,14 +223,14 @@ fn log2(number: u64) -> u64 {
     })
 }
 
-/// Where a key is or is to be, and when it is full again (0 if that was long ago), which is `most` at the
-/// latest. Places of `others`, keys of the same call, stay theirs.
+/// Where a key is or is to be, and when it is full again, which is `most` at the latest; `None` if it has
+/// no place. Places of `others`, keys of the same call, stay theirs.
 fn find(
     places: &mut [[u64; 3]],
     key: [u64; 2],
     [now, most]: [u64; 2],
     others: impl Iterator<Item = usize> + Clone,
-) -> (usize, u64) {
+) -> (usize, Option<u64>) {
     let sets = places.len() / WAYS;
     let [_, b] = key;
     let set = usize::try_from(b).unwrap_or(0) & sets.saturating_sub(1);
@@ -238,7 +240,7 @@ fn find(
     for (way, [a, b, full_at]) in ways.iter_mut().enumerate() {
         if [*a & !BURST, *b] == key {
             *full_at = (*full_at).min(most);
-            return (first + way, *full_at);
+            return (first + way, Some(*full_at));
         }
         // What is full again can be forgotten; else that of which the least share is used.
         let used = match full_at.saturating_sub(now) {
@@ -249,7 +251,7 @@ fn find(
             least = (first + way, used);
         }
     }
-    (least.0, 0)
+    (least.0, None)
 }
 
 #[cfg(test)]
@@ -341,6 +343,21 @@ mod tests {
             ask(&table, &[(&now.to_string(), long, 1)], Mode::Take, now);
         }
         assert!(!ask(&table, &[("busy", short, 1)], Mode::Take, 50_000)[0].admitted);
+    }
+
+    #[test]
+    fn what_is_given_back_to_forgotten_keys_frees_nobody_else() {
+        let table = RateTable::with_keys(4096);
+        let rate = per_second(10, 10);
+        let flood = |name: &str, mode| {
+            for key in 0..20_000 {
+                ask(&table, &[(&format!("{name} {key}"), rate, 1)], mode, 0);
+            }
+            table.used(0)
+        };
+        let all = flood("new", Mode::Take);
+        assert_eq!(all, 4096);
+        assert_eq!(flood("unknown", Mode::Refund), all);
     }
 
     #[test]

@@ -70,26 +70,15 @@ fn ask_one(cx: &Context, mode: Mode, ask: &Ask<'_>, secret: &[u8], now: u64) -> 
     let mut answer = None;
     cx.shared(&slot).update(|old| {
         let mut slot = Slot::read(old);
-        let (way, full_at) = slot.find(place.tag, now);
-        let mut question = Question {
+        let question = Question {
             rate: ask.limit.rate,
             cost: ask.cost,
-            full_at,
+            full_at: 0,
             now,
         };
-        question.full_at = full_at.min(now.saturating_add(question.most()));
-        let (taken, after) = question.ask(mode);
-        if mode == Mode::Peek || !taken.admitted {
-            answer = Some(question.untaken(taken));
-            if question.full_at == full_at {
-                return None;
-            }
-            slot.put(way, place.tag, question.full_at);
-            return Some(slot.write());
-        }
+        let (taken, is_changed) = slot.ask(mode, place.tag, question);
         answer = Some(taken);
-        slot.put(way, place.tag, after);
-        Some(slot.write())
+        is_changed.then(|| slot.write())
     })?;
     answer.ok_or_else(|| Error::new("the shared data was not looked at"))
 }
@@ -154,6 +143,23 @@ impl Slot {
         numbers.flat_map(|it| it.to_le_bytes()).collect()
     }
 
+    /// Asks the limit of a key; the answer, and whether that changes the slot.
+    fn ask(&mut self, mode: Mode, tag: u64, mut question: Question) -> (Taken, bool) {
+        let (way, full_at) = self.find(tag, question.now);
+        question.full_at = full_at.min(question.now.saturating_add(question.most()));
+        let (taken, after) = question.ask(mode);
+        if mode == Mode::Refund && !self.has(way, tag) {
+            // The place is somebody else's by now: what is used there was not taken by this key.
+            return (question.untaken(taken), false);
+        }
+        if mode == Mode::Peek || !taken.admitted {
+            self.put(way, tag, question.full_at);
+            return (question.untaken(taken), question.full_at != full_at);
+        }
+        self.put(way, tag, after);
+        (taken, true)
+    }
+
     /// The way of a key, or the one that it takes over, and when that is full again.
     fn find(&self, tag: u64, now: u64) -> (usize, u64) {
         let known = self.0.iter().position(|(it, _)| *it == tag);
@@ -162,6 +168,10 @@ impl Slot {
         let full_at = self.0.get(way).map_or(0, |(_, full_at)| *full_at);
         // What was full before is full now.
         (way, full_at.max(now))
+    }
+
+    fn has(&self, way: usize, tag: u64) -> bool {
+        self.0.get(way).is_some_and(|(it, _)| *it == tag)
     }
 
     fn put(&mut self, way: usize, tag: u64, full_at: u64) {
@@ -173,6 +183,8 @@ impl Slot {
 
 #[cfg(test)]
 mod tests {
+    use tidegate_sdk::limit::Rate;
+
     use super::*;
 
     #[test]
@@ -197,6 +209,30 @@ mod tests {
         assert_eq!(slot.find(9, 5), (slot.find(1, 5).0, 101));
         // Those that are full again have nothing to take over.
         assert_eq!(slot.find(9, 101).1, 101);
+    }
+
+    #[test]
+    fn what_is_given_back_to_a_key_without_a_place_frees_nobody_else() {
+        let question = Question {
+            rate: Rate {
+                requests: 1,
+                window: Duration::from_secs(1),
+                burst: 10,
+            },
+            cost: 5,
+            full_at: 0,
+            now: 0,
+        };
+        let mut slot = Slot::default();
+        for tag in 1..=9 {
+            assert!(slot.ask(Mode::Take, tag, question).0.admitted);
+        }
+        // The ninth has taken over the place of the first, with what was used.
+        let before = slot.clone();
+        assert!(!slot.ask(Mode::Refund, 1, question).1);
+        assert_eq!(slot, before);
+        assert!(slot.ask(Mode::Refund, 9, question).1);
+        assert_eq!(slot.ask(Mode::Peek, 9, question).0.remaining, 5);
     }
 
     #[test]
