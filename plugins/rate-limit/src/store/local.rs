@@ -4,6 +4,7 @@ mod gcra;
 mod slots;
 
 use std::cell::Cell;
+use std::cell::OnceCell;
 
 use tidegate_sdk::limit;
 use tidegate_sdk::limit::Mode;
@@ -23,6 +24,8 @@ use crate::state::Context;
 pub(crate) struct Local {
     /// This host keeps no limits: it need not be asked again.
     by_ourselves: Cell<bool>,
+    /// Whose counts these are there: the plugin's name.
+    plugin: OnceCell<String>,
 }
 
 impl Local {
@@ -37,7 +40,8 @@ impl Local {
             Some(taken) => taken,
             None => {
                 self.by_ourselves.set(true);
-                slots::ask(cx, mode, asks).map_err(failed)?
+                let name = || cx.property(&["plugin_name"]).unwrap_or_default();
+                slots::ask(cx, self.plugin.get_or_init(name), mode, asks).map_err(failed)?
             }
         };
         let verdicts = asks.iter().zip(taken);

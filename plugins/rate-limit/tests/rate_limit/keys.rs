@@ -122,6 +122,25 @@ fn routes_have_limits_of_their_own() {
 }
 
 #[test]
+fn plugins_that_share_data_count_apart() {
+    if not_in(Mode::Envoy, "the harness names no plugins there")
+        || not_in(Mode::Wasm, "the host keeps limits")
+    {
+        return;
+    }
+    let limits = json!([{"name": "all", "requests": 1, "window": "1h"}]);
+    for plugin in ["shop/one", "shop/other"] {
+        let mut h = Harness::new(rate_limit)
+            .config(json!({"limits": limits}))
+            .property(["plugin_name"], plugin)
+            .start();
+        assert_eq!(h.send(get("/")).status(), 200);
+        let slot = |number| h.shared(&format!("rate-limit/{plugin}/all/{number}"));
+        assert_eq!((0..4096).filter_map(slot).count(), 1);
+    }
+}
+
+#[test]
 fn a_limit_is_not_for_requests_without_a_part_of_its_key_or_they_share_one() {
     for (when, expected) in [
         ("skip", [200, 200, 200, 429]),

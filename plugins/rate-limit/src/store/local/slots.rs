@@ -26,12 +26,12 @@ const WAYS: usize = 8;
 /// Where the secret is.
 const SECRET: &str = "rate-limit/secret";
 
-/// Asks limits. Each slot changes by itself: all are looked at first, and if somebody else was faster
+/// Asks limits of a plugin, whose name tells them from those of others that share the data. Each slot changes by itself: all are looked at first, and if somebody else was faster
 /// meanwhile, what was taken is given back.
-pub(super) fn ask(cx: &Context, mode: Mode, asks: &[Ask<'_>]) -> Result<Vec<Taken>> {
+pub(super) fn ask(cx: &Context, plugin: &str, mode: Mode, asks: &[Ask<'_>]) -> Result<Vec<Taken>> {
     let secret = secret(cx)?;
     let now = ticks(cx.now().nanos());
-    let one = |mode, ask: &Ask<'_>| ask_one(cx, mode, ask, &secret, now);
+    let one = |mode, ask: &Ask<'_>| ask_one(cx, plugin, mode, ask, &secret, now);
     if mode != Mode::Take || asks.len() == 1 {
         return asks.iter().map(|ask| one(mode, ask)).collect();
     }
@@ -64,9 +64,17 @@ pub(super) fn ask(cx: &Context, mode: Mode, asks: &[Ask<'_>]) -> Result<Vec<Take
     Ok(answers)
 }
 
-fn ask_one(cx: &Context, mode: Mode, ask: &Ask<'_>, secret: &[u8], now: u64) -> Result<Taken> {
+fn ask_one(
+    cx: &Context,
+    plugin: &str,
+    mode: Mode,
+    ask: &Ask<'_>,
+    secret: &[u8],
+    now: u64,
+) -> Result<Taken> {
     let place = Place::of(ask.key.as_bytes(), secret);
-    let slot = ["rate-limit/", &ask.limit.name, "/", &place.slot.to_string()].concat();
+    let number = place.slot.to_string();
+    let slot = ["rate-limit", plugin, &ask.limit.name, &number].join("/");
     let mut answer = None;
     cx.shared(&slot).update(|old| {
         let mut slot = Slot::read(old);
