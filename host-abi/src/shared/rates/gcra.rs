@@ -235,6 +235,45 @@ mod tests {
         }
 
         #[test]
+        fn what_is_given_back_lets_no_more_pass_than_was_under_way(
+            requests in 1_u64..100,
+            burst in 1_u64..20,
+            asked in prop::collection::vec((0_u64..SECOND / 20, prop::option::of(0_u64..SECOND)), 1..200),
+        ) {
+            let rate = Rate::new(requests, SECOND, burst).unwrap();
+            let mut full_at = 0;
+            let mut now = 0;
+            // When each was admitted, and when it was given back.
+            let mut passed: Vec<u64> = Vec::new();
+            let mut returned: Vec<[u64; 2]> = Vec::new();
+            let mut due: Vec<[u64; 2]> = Vec::new();
+            for (gap, until) in asked {
+                now += gap;
+                due.sort_unstable_by_key(|it| it[1]);
+                let ended = due.iter().take_while(|it| it[1] <= now).count();
+                for [from, until] in due.drain(..ended) {
+                    let take = Take { rate, cost: 1, full_at, now: ticks(until) };
+                    (_, full_at) = take.refund();
+                    returned.push([from, until]);
+                }
+                let (taken, after) = Take { rate, cost: 1, full_at, now: ticks(now) }.ask();
+                full_at = after;
+                match until.filter(|_| taken.admitted) {
+                    Some(until) => due.push([now, now + until]),
+                    None if taken.admitted => passed.push(now),
+                    None => {}
+                }
+            }
+            for (first, begin) in passed.iter().enumerate() {
+                for (count, end) in (1_u64..).zip(&passed[first..]) {
+                    let under_way = returned.iter().filter(|it| it[0] <= *begin && (*begin..=*end).contains(&it[1]));
+                    let most = burst + requests * (end - begin) / SECOND + under_way.count() as u64;
+                    prop_assert!(count <= most, "{count} of {most}");
+                }
+            }
+        }
+
+        #[test]
         fn whoever_waits_as_long_as_told_is_admitted_and_not_a_tick_before(
             requests in 1_u64..1_000_000,
             burst in 1_u64..100,
