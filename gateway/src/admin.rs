@@ -12,6 +12,7 @@ mod metrics;
 mod places;
 mod plugins;
 mod process;
+mod pulls;
 mod resources;
 mod unix;
 

@@ -8,10 +8,15 @@ mod build;
 mod check;
 mod dev;
 mod host;
+pub(crate) mod image;
+mod inspect;
+mod lock;
 mod machine;
 pub(crate) mod name;
 mod new;
 mod project;
+mod pull;
+mod push;
 mod sdk;
 mod template;
 mod test;
@@ -30,6 +35,10 @@ pub(crate) fn run(command: &PluginCommand) -> ExitCode {
         PluginCommand::Check(args) => check::run(args),
         PluginCommand::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Dev(args) => dev::run(args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Push(args) => push::run(args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Pull(args) => pull::run(args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Inspect(args) => inspect::run(args),
+        PluginCommand::Lock(args) => lock::run(args),
         PluginCommand::Host(args) => host::run(args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|err| {

@@ -39,6 +39,7 @@ use tidegate_proxy::Callable;
 use tidegate_proxy::Generation;
 use tidegate_proxy::PluginSlot;
 
+use crate::author::image;
 pub(crate) use crate::build::tls::Tls;
 use crate::cli::AccessLogArg;
 use crate::cli::PluginArg;
@@ -162,7 +163,7 @@ fn plugins(args: &ProxyArgs) -> anyhow::Result<Vec<Arc<Plugin>>> {
     let mut compiled: Vec<Arc<Module>> = Vec::new();
     let mut plugins = Vec::new();
     for arg in &args.plugins {
-        let code = tidegate_plugin_store::file::load(&arg.file)?;
+        let code = image::code(&arg.file, &args.registries)?;
         let known = compiled
             .iter()
             .find(|module| *module.digest() == code.digest);
@@ -170,7 +171,7 @@ fn plugins(args: &ProxyArgs) -> anyhow::Result<Vec<Arc<Plugin>>> {
             Some(module) => Arc::clone(module),
             None => {
                 let module = Module::compile_with(&engine, &code.name, &code.bytes, options)
-                    .with_context(|| format!("plugin file {}", arg.file.display()))?;
+                    .with_context(|| format!("plugin {}", arg.file.display()))?;
                 let module = Arc::new(module);
                 compiled.push(Arc::clone(&module));
                 module

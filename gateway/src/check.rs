@@ -6,6 +6,8 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use serde_json::json;
+use tidegate_config::draft::Draft;
+use tidegate_config::draft::PluginSource;
 use tidegate_config::export;
 use tidegate_config::kinds;
 use tidegate_config::problem::Problem;
@@ -17,12 +19,15 @@ use crate::builtin;
 use crate::cli::CheckArgs;
 use crate::cli::CheckFormat;
 use crate::control::Control;
+use crate::plugins::PENDING;
+use crate::progress::Progress;
+use crate::pulls::Pulls;
+use crate::pulls::registries;
 
 /// Loads, compiles, starts and configures everything once, with every call of plugins refused.
 /// Returns failure if there are errors; warnings are none.
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
-    let mut control = Control::candid(builtin::loader(&args.config, &args.mesh));
-    let draft = control.load(true).draft;
+    let draft = load(args)?;
     let count = |severity| {
         let problems = draft.problems.iter();
         problems
@@ -58,6 +63,53 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Loads a configuration as a start would, without waiting for registries unless that is wanted.
+fn load(args: &CheckArgs) -> anyhow::Result<Draft> {
+    let mut control = Control::candid(builtin::loader(&args.config, &args.mesh));
+    let folder = registries::folder(args.registries.plugin_cache.as_deref());
+    let fetch = registries::open(&args.registries, folder)?;
+    let pulls = if args.pull {
+        Pulls::new(fetch, || {})
+    } else {
+        Pulls::offline(fetch)
+    };
+    let board = pulls.board();
+    control.set_pulls(pulls);
+    let mut draft = control.load(true).draft;
+    if args.pull && is_pending(&draft) {
+        let progress = Progress::new();
+        control.wait_for_pulls(|board| progress.show(&board.running()));
+        progress.end();
+        draft = control.load(false).draft;
+    }
+    for problem in &mut draft.problems {
+        if problem.reason != PENDING {
+            continue;
+        }
+        if !args.pull {
+            problem.hint = Some("it is not checked: `--pull` fetches it".to_owned());
+            continue;
+        }
+        let resource = problem.resource.as_ref();
+        let mut decls = draft.plugins.iter();
+        let decl = decls.find(|decl| Some(&decl.resource) == resource);
+        let report = decl.and_then(|decl| match &decl.source {
+            PluginSource::Remote(source) => board.report(source),
+            _ => None,
+        });
+        problem.severity = Severity::Error;
+        problem.hint = None;
+        if let Some(error) = report.and_then(|report| report.error) {
+            problem.message = format!("the code of the Plugin cannot be pulled: {error}");
+        }
+    }
+    Ok(draft)
+}
+
+fn is_pending(draft: &Draft) -> bool {
+    draft.problems.iter().any(|one| one.reason == PENDING)
 }
 
 /// So many of what a word says: `1 error`, `2 errors`.

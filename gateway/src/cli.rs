@@ -5,6 +5,8 @@
 
 mod author;
 mod explain;
+mod images;
+mod registries;
 mod run;
 mod tls;
 
@@ -30,6 +32,13 @@ pub(crate) use crate::cli::author::PluginCommand;
 pub(crate) use crate::cli::author::TemplateArg;
 pub(crate) use crate::cli::author::TestArgs;
 pub(crate) use crate::cli::explain::ExplainArgs;
+pub(crate) use crate::cli::images::ImageFormat;
+pub(crate) use crate::cli::images::InspectArgs;
+pub(crate) use crate::cli::images::LockArgs;
+pub(crate) use crate::cli::images::LoginArgs;
+pub(crate) use crate::cli::images::PullArgs;
+pub(crate) use crate::cli::images::PushArgs;
+pub(crate) use crate::cli::registries::RegistryArgs;
 pub(crate) use crate::cli::run::CheckArgs;
 pub(crate) use crate::cli::run::CheckFormat;
 pub(crate) use crate::cli::run::DnsArgs;
@@ -90,8 +99,9 @@ pub(crate) struct ProxyArgs {
     /// Another backend, for calls that filters make (repeatable)
     #[arg(long = "backend", value_name = "NAME=URL")]
     pub(crate) backends: Vec<NamedUrl>,
-    /// Proxy-Wasm filter to put in the path (repeatable; the first sees requests first)
-    #[arg(long = "plugin", value_name = "FILE")]
+    /// Proxy-Wasm filter to put in the path: a file, or an image in a registry (repeatable; the first
+    /// sees requests first)
+    #[arg(long = "plugin", value_name = "FILE|REF")]
     plugin_files: Vec<PathBuf>,
     /// Configuration of the --plugin before it: text, or @FILE
     #[arg(long = "plugin-config", value_name = "TEXT|@FILE")]
@@ -134,6 +144,8 @@ pub(crate) struct ProxyArgs {
     pub(crate) dns: DnsArgs,
     #[command(flatten)]
     pub(crate) node: NodeArgs,
+    #[command(flatten)]
+    pub(crate) registries: RegistryArgs,
 }
 
 /// One filter of the chain with what was said about it.

@@ -46,6 +46,8 @@ use crate::plugins::Reason;
 use crate::plugins::Resolver;
 use crate::plugins::Slot;
 use crate::plugins::chain;
+use crate::pulls::PullBoard;
+use crate::pulls::Pulls;
 use crate::state::StateError;
 use crate::state::Store;
 use crate::state::Stored;
@@ -136,6 +138,16 @@ impl Control {
         self.development = Some(development);
     }
 
+    /// Takes code of the network from there.
+    pub(crate) fn set_pulls(&mut self, pulls: Pulls) {
+        self.resolver.set_pulls(pulls);
+    }
+
+    /// Waits for what the last load wants from the network; see [`Pulls::wait`].
+    pub(crate) fn wait_for_pulls(&self, each: impl FnMut(&PullBoard)) {
+        self.resolver.wait_for_pulls(each);
+    }
+
     /// Keeps compiled plugins there.
     pub(crate) fn set_code_cache(&mut self, cache: CodeFolder) {
         self.resolver.set_cache(cache);
@@ -164,9 +176,7 @@ impl Control {
     /// Reads everything and finds out what may serve; nothing serves yet. `again` tries also what
     /// has failed before and did not change.
     pub(crate) fn load(&mut self, again: bool) -> Loaded {
-        if again {
-            self.resolver.forget_failures();
-        }
+        self.resolver.begin(again);
         let draft = self.loader.load();
         self.resolve(draft, Vec::new())
     }
@@ -192,6 +202,7 @@ impl Control {
                 .filter(|new| !found.iter().any(|old| is_about_same(old, new)))
                 .collect();
             if fresh.is_empty() {
+                self.resolver.end();
                 draft.watch = watch.into_iter().collect();
                 let mut snapshot = std::mem::take(&mut draft.snapshot);
                 self.settings.apply(&mut snapshot);
@@ -392,7 +403,7 @@ impl Settings {
 fn file(decl: &PluginDecl) -> Option<&PathBuf> {
     match &decl.source {
         PluginSource::File(file) => Some(file),
-        PluginSource::Builtin(_) | PluginSource::Refused => None,
+        PluginSource::Builtin(_) | PluginSource::Remote(_) | PluginSource::Refused => None,
     }
 }
 

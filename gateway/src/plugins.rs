@@ -9,6 +9,7 @@ mod manifest;
 mod reason;
 mod reject;
 mod shares;
+mod source;
 mod trial;
 
 use std::collections::HashMap;
@@ -25,7 +26,6 @@ use tidegate_host_abi::PluginSpec;
 use tidegate_plugin_store::PluginCode;
 use tidegate_proxy::Reachable;
 
-use crate::builtin;
 use crate::code_cache::CodeFolder;
 use crate::plugins::compile::Compiler;
 use crate::plugins::compile::TryError;
@@ -39,7 +39,11 @@ pub(crate) use crate::plugins::reason::problems;
 use crate::plugins::reason::refusal;
 use crate::plugins::reason::spec;
 pub(crate) use crate::plugins::shares::remarks;
+pub(crate) use crate::plugins::source::PENDING;
 pub(crate) use crate::plugins::trial::TrialServices;
+use crate::pulls::PullBoard;
+use crate::pulls::Pulls;
+use crate::pulls::Wanted;
 use crate::state::Store;
 use crate::state::StoredPlugin;
 
@@ -130,6 +134,12 @@ pub(crate) struct Resolver {
     candid: bool,
     /// When setups that failed are tried again.
     setups: reject::Setups,
+    /// Where code of the network comes from.
+    pulls: Option<Pulls>,
+    /// The sources in the network that the last load came across.
+    wanted: Wanted,
+    /// Whether all of them are to be asked for again.
+    ask_again: bool,
 }
 
 impl Resolver {
@@ -149,6 +159,54 @@ impl Resolver {
     /// Keeps compiled code there.
     pub(crate) fn set_cache(&mut self, cache: CodeFolder) {
         self.compiler.set_cache(cache);
+    }
+
+    /// Takes code of the network from there.
+    pub(crate) fn set_pulls(&mut self, pulls: Pulls) {
+        self.pulls = Some(pulls);
+    }
+
+    /// See [`Pulls::wait`].
+    pub(crate) fn wait_for_pulls(&self, each: impl FnMut(&PullBoard)) {
+        if let Some(pulls) = &self.pulls {
+            pulls.wait(each);
+        }
+    }
+
+    /// Begins a load; `again` tries everything again, also what failed, and asks for everything that
+    /// may have changed.
+    pub(crate) fn begin(&mut self, again: bool) {
+        if again {
+            self.bad.clear();
+        }
+        self.ask_again = again;
+        self.wanted.clear();
+    }
+
+    /// Ends a load: sources that it did not come across are not wanted any more.
+    pub(crate) fn end(&mut self) {
+        if let Some(pulls) = &self.pulls {
+            pulls.keep_only(&self.wanted);
+        }
+    }
+
+    /// Wants what declarations name, so that it is fetched if it is not here.
+    fn want(&mut self, decls: &[PluginDecl]) {
+        let mut fresh = Wanted::new();
+        for decl in decls {
+            let PluginSource::Remote(source) = &decl.source else {
+                continue;
+            };
+            let name = decl.name.0.as_ref();
+            let known = self.wanted.entry(Arc::clone(source)).or_default();
+            if !known.iter().any(|one| one == name) {
+                known.push(name.to_owned());
+                fresh.insert(Arc::clone(source), known.clone());
+            }
+        }
+        if let Some(pulls) = self.pulls.as_ref().filter(|_| !fresh.is_empty()) {
+            pulls.want(&fresh, self.ask_again);
+        }
     }
 
     /// Takes what served before a restart as versions to fall back to.
@@ -171,6 +229,7 @@ impl Resolver {
     pub(crate) fn resolve(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
         let mut resolved = Resolved::default();
         self.next.clear();
+        self.want(decls);
         self.declared = decls.iter().map(|decl| decl.resource.clone()).collect();
         for decl in decls {
             if decl.source == PluginSource::Refused {
@@ -192,11 +251,6 @@ impl Resolver {
             resolved.slots.push(slot);
         }
         resolved
-    }
-
-    /// Tries everything again at the next [`Resolver::resolve`], also what failed.
-    pub(crate) fn forget_failures(&mut self) {
-        self.bad.clear();
     }
 
     /// Takes what was resolved last as what serves.
@@ -231,17 +285,10 @@ impl Resolver {
     /// The declared version, working; else why it is refused.
     fn current(&mut self, decl: &PluginDecl, store: Option<&Store>) -> Result<Good, Vec<Problem>> {
         let refused = |reason: &Reason| problems(decl, reason);
-        let code = code(&decl.source).map_err(|message| {
-            refused(&Reason {
-                reason: "SourceNotReadable",
-                message,
-                about_config: false,
-                said: None,
-            })
-        })?;
+        let found = self.find(decl)?;
         let version = Version {
             spec: spec(decl),
-            digest: code.digest,
+            digest: found.digest,
         };
         let reachable = Arc::new(Reachable {
             backends: decl.backends.clone(),
@@ -252,13 +299,16 @@ impl Resolver {
             .filter(|known| known.version == version)
             .and_then(|known| known.plugin.clone())
         {
-            keep(store, &code);
+            if store.is_some_and(|store| !store.keeps(&found.digest)) {
+                keep(store, &self.read(decl, found)?);
+            }
             return Ok(Good {
                 version,
                 reachable,
                 plugin: Some(plugin),
             });
         }
+        let code = self.read(decl, found)?;
         let problems = manifest::refused(&code.bytes, decl);
         if !problems.is_empty() {
             return Err(problems);
@@ -285,7 +335,7 @@ impl Resolver {
                 if let TryError::Start(start) = &err {
                     self.say(&version.spec.name, start);
                 }
-                let reason = refusal(&named(&decl.source), &err, self.candid);
+                let reason = refusal(&source::named(&decl.source), &err, self.candid);
                 let problems = refused(&reason);
                 self.bad.insert(decl.resource.clone(), (version, reason));
                 Err(problems)
@@ -310,8 +360,11 @@ impl Resolver {
             .as_ref()
             .map_or_else(|| Slot::Refused(policy(decl.failure_policy)), ready);
         for mut problem in problems {
-            if before.is_some() {
-                let serves = "the version before it serves on";
+            if before.is_some() || problem.reason == PENDING {
+                let serves = match before {
+                    Some(_) => "the version before it serves on",
+                    None => source::meanwhile(decl.failure_policy),
+                };
                 problem.hint = Some(match problem.hint {
                     Some(hint) => format!("{hint}; {serves}"),
                     None => serves.to_owned(),
@@ -361,28 +414,6 @@ impl Resolver {
                 None
             }
         }
-    }
-}
-
-/// The code that a source has, or why it has none.
-fn code(source: &PluginSource) -> Result<PluginCode, String> {
-    match source {
-        PluginSource::File(path) => {
-            tidegate_plugin_store::file::load(path).map_err(|err| chain(&err))
-        }
-        PluginSource::Builtin(name) => {
-            builtin::code(name).ok_or_else(|| format!("{} is not in this binary", named(source)))
-        }
-        PluginSource::Refused => Err(named(source)),
-    }
-}
-
-/// A source as it is called in problems.
-fn named(source: &PluginSource) -> String {
-    match source {
-        PluginSource::File(path) => format!("plugin file {}", path.display()),
-        PluginSource::Builtin(name) => format!("builtin filter {name}"),
-        PluginSource::Refused => "a refused plugin".to_owned(),
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use anyhow::Context as _;
@@ -41,10 +42,13 @@ use crate::control::publish;
 use crate::control::publish::Reporter;
 use crate::control::reload;
 use crate::control::reload::Event;
+use crate::plugins::PENDING;
 use crate::plugins::SETUP_FAILED;
 use crate::plugins::Slot;
 use crate::plugins::chain;
 use crate::proxy;
+use crate::pulls::Pulls;
+use crate::pulls::registries;
 use crate::signals;
 use crate::signals::Signals;
 use crate::state::Store;
@@ -80,6 +84,10 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     let config = std::path::absolute(&args.config).context("no current folder")?;
     let watch = watch(&config, &events)?;
     let (mut control, cached) = control(args, &config, development);
+    let pulls = pulls(args, &config, &events)?;
+    let pull_board = pulls.board();
+    control.set_pulls(pulls);
+    let waits_until = Instant::now() + args.pull_wait;
     let read_at = SystemTime::now();
     let loaded = control.load(true);
     watch.set(reload::paths(&loaded.draft.watch), read_at);
@@ -91,7 +99,11 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     let (loaded, gateway) = start(&mut control, loaded, args)?;
     control.keep();
     let board = Board::default();
-    board.write(|status| status.code_cache = cached);
+    board.write(|status| {
+        status.code_cache = cached;
+        status.waits_until = Some(waits_until);
+    });
+    board.set_pulls(pull_board);
     board.set_gateway(gateway.remote());
     let mut reporter = Reporter::default();
     reporter.report(&loaded.draft.problems);
@@ -169,6 +181,21 @@ fn watch(config: &Path, events: &mpsc::Sender<Event>) -> anyhow::Result<Watch> {
     // From before it is read: a change while it is read must not be lost.
     watch.set(vec![config.to_owned()], SystemTime::now());
     Ok(watch)
+}
+
+/// What fetches plugins from registries, with a cache beside the state.
+fn pulls(args: &RunArgs, config: &Path, events: &mpsc::Sender<Event>) -> anyhow::Result<Pulls> {
+    let default = default_folder(config, |name| std::env::var_os(name));
+    let folder = registries::folder_beside(
+        args.registries.plugin_cache.as_deref(),
+        args.state_dir.as_deref(),
+        default.as_deref(),
+    );
+    let fetch = registries::open(&args.registries, folder)?;
+    let changed = events.clone();
+    Ok(Pulls::new(fetch, move || {
+        changed.send(Event::Changed).ok();
+    }))
 }
 
 /// The folder for what a restart falls back to; none if there is no place for it.
@@ -277,7 +304,7 @@ fn start(
     let may_serve = |left: &Loaded| {
         let is_refused = |slot: &&Slot| matches!(slot, Slot::Refused(_));
         let refused = left.slots.iter().filter(is_refused).count();
-        let is_waiting = |problem: &&Problem| problem.reason == SETUP_FAILED;
+        let is_waiting = |problem: &&Problem| matches!(problem.reason, SETUP_FAILED | PENDING);
         let waiting = left.draft.problems.iter().filter(is_waiting).count();
         args.allow_partial || (is_covered(&left.draft) && refused <= waiting)
     };

@@ -184,6 +184,11 @@ impl Store {
         Ok(())
     }
 
+    /// Whether that code was kept, and is still there.
+    pub(crate) fn keeps(&self, digest: &[u8; 32]) -> bool {
+        self.checked.borrow().contains(digest) && self.modules.size(&module_name(digest)).is_some()
+    }
+
     /// Makes this the state that a restart finds. Its modules must have been kept.
     ///
     /// # Errors

@@ -7,9 +7,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::OnceLock;
 use std::sync::PoisonError;
+use std::time::Instant;
 use std::time::SystemTime;
 
+use tidegate_config::draft::RemoteSource;
 use tidegate_config::draft::ResourceStatus;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
@@ -19,6 +22,7 @@ use tidegate_proxy::Metrics;
 use tidegate_proxy::Remote;
 
 use crate::code_cache::Counts;
+use crate::pulls::PullBoard;
 
 /// How a reload ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,10 @@ pub(crate) struct PluginStatus {
     pub(crate) kind: &'static str,
     /// How many requests an instance serves: those of a `Worker`, or one `Stream`.
     pub(crate) isolation: &'static str,
+    /// Where its code is wanted from, if that is in the network.
+    pub(crate) source: Option<Arc<RemoteSource>>,
+    /// Whether there is no version of it yet, and what a listener serves passes it.
+    pub(crate) is_awaited: bool,
 }
 
 /// A certificate with its key that serves.
@@ -139,6 +147,8 @@ pub(crate) struct Status {
     pub(crate) reloads: [u64; 3],
     /// What the cache of compiled plugins does, if there is one.
     pub(crate) code_cache: Option<Arc<Counts>>,
+    /// Until when readiness waits for plugins that are awaited; `None` once it does not.
+    pub(crate) waits_until: Option<Instant>,
 }
 
 impl Status {
@@ -160,15 +170,22 @@ impl Status {
         self.problems.iter().filter(of).count()
     }
 
-    /// Why no traffic should come; `None` if it may.
-    pub(crate) fn not_ready(&self) -> Option<&'static str> {
+    /// Why no traffic should come at that time; `None` if it may.
+    pub(crate) fn not_ready(&self, now: Instant) -> Option<&'static str> {
         if self.draining {
             Some("draining")
         } else if self.generation == 0 {
             Some("no configuration serves yet")
+        } else if self.waits_until.is_some_and(|until| now < until) {
+            Some("waiting for plugins that are being pulled")
         } else {
             None
         }
+    }
+
+    /// Whether there are plugins that nothing can be served without, and that are not here yet.
+    pub(crate) fn awaits_plugins(&self) -> bool {
+        self.plugins.iter().any(|plugin| plugin.is_awaited)
     }
 }
 
@@ -177,6 +194,7 @@ impl Status {
 pub(crate) struct Board {
     status: Arc<Mutex<Arc<Status>>>,
     gateway: Arc<Mutex<Option<Remote>>>,
+    pulls: Arc<OnceLock<PullBoard>>,
 }
 
 impl Board {
@@ -197,6 +215,16 @@ impl Board {
     pub(crate) fn set_gateway(&self, gateway: Remote) {
         let mut place = self.gateway.lock().unwrap_or_else(PoisonError::into_inner);
         *place = Some(gateway);
+    }
+
+    /// Takes what is known of pulls, once.
+    pub(crate) fn set_pulls(&self, pulls: PullBoard) {
+        self.pulls.set(pulls).ok();
+    }
+
+    /// What is known of pulls, if there are any.
+    pub(crate) fn pulls(&self) -> Option<&PullBoard> {
+        self.pulls.get()
     }
 
     /// The last fault of each plugin.

@@ -104,6 +104,8 @@ mod policies;
 mod process;
 #[path = "gateway/programs.rs"]
 mod programs;
+#[path = "gateway/pulls.rs"]
+mod pulls;
 #[path = "gateway/rate_limit_service.rs"]
 mod rate_limit_service;
 #[path = "gateway/rate_limits.rs"]

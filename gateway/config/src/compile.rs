@@ -21,6 +21,7 @@ mod matches;
 mod namespaces;
 mod outcome;
 mod plugin_decl;
+mod plugin_source;
 mod plugin_targets;
 mod plugin_values;
 mod plugins;
@@ -178,8 +179,12 @@ fn watched(
 ) -> BTreeSet<PathBuf> {
     let mut watch = BTreeSet::new();
     for plugin in plugins {
-        if let PluginSource::File(path) = &plugin.source {
-            watch.insert(path.clone());
+        match &plugin.source {
+            PluginSource::File(path) => {
+                watch.insert(path.clone());
+            }
+            PluginSource::Remote(remote) => watch.extend(remote.credentials.files().cloned()),
+            PluginSource::Builtin(_) | PluginSource::Refused => {}
         }
     }
     for one in certificates {

@@ -52,6 +52,8 @@ pub struct PluginDecl {
     pub source: PluginSource,
     /// Where the source is written.
     pub source_place: Place,
+    /// What the code's SHA-256 must be; anything goes if absent.
+    pub sha256: Option<[u8; 32]>,
     /// Where the configuration is written, for what the plugin says about it.
     pub config_place: Place,
     /// Selects one of several filters in a module.
@@ -90,6 +92,8 @@ pub struct PluginDecl {
     pub backends: Vec<Arc<str>>,
     /// Whether it may have names looked up.
     pub dns: bool,
+    /// Whether requests or connections may pass it.
+    pub attached: bool,
     /// The resources that it is made of, with their places, if it is no Plugin: Istio's policies.
     pub made_of: Vec<(ResourceId, Place)>,
 }
@@ -197,13 +201,20 @@ pub enum PluginSource {
     /// A filter that comes with the gateway: one of the names that
     /// [`Loader::with_builtins`](crate::load::Loader::with_builtins) was given.
     Builtin(&'static str),
+    /// Somewhere in the network.
+    Remote(Arc<RemoteSource>),
     /// The resource is refused or missing and has no last good version: there is nothing to fetch.
     /// Its requests get what [`PluginDecl::failure_policy`] says.
     Refused,
 }
 
+pub use crate::remote::PullCredentials;
+pub use crate::remote::RemoteCode;
+pub use crate::remote::RemoteSource;
+
 pub use crate::kinds::plugin::PluginIsolation;
 pub use crate::kinds::plugin::PluginType;
+pub use crate::kinds::plugin::PullPolicy;
 
 /// What happens to requests that a plugin cannot decide.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

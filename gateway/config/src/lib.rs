@@ -20,6 +20,7 @@ pub mod parse;
 pub mod place;
 pub mod plugin_schema;
 pub mod problem;
+mod remote;
 pub mod render;
 pub mod resource;
 mod rules;

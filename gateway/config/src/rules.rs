@@ -12,6 +12,7 @@ mod gateway;
 mod istio;
 mod paths;
 mod plugin;
+mod plugin_source;
 mod policy;
 mod route;
 #[cfg(test)]
@@ -27,6 +28,8 @@ pub(crate) use calls::call_pattern;
 pub(crate) use istio::JwksUri;
 pub(crate) use istio::jwt_rules;
 pub(crate) use paths::kind_of as path_kind;
+pub(crate) use plugin::DOCKER_CONFIG_KEY;
+pub(crate) use plugin::DOCKER_CONFIG_TYPE;
 pub(crate) use plugin::MAX_CONFIG_BYTES;
 pub(crate) use plugin::json_bytes;
 pub(crate) use plugin::secret_bytes;

@@ -5,6 +5,7 @@
 
 use std::sync::mpsc;
 use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -19,6 +20,7 @@ use tokio::sync::oneshot;
 use crate::admin::dump;
 use crate::admin::metrics;
 use crate::admin::plugins;
+use crate::admin::pulls;
 use crate::admin::resources;
 use crate::status::Board;
 use crate::status::Outcome;
@@ -30,11 +32,13 @@ const RELOAD_PATIENCE: Duration = Duration::from_secs(50);
 const HELP: &str = "\
 tidegate admin API
 
-GET  /ready        200 once traffic is served, 503 with the reason before and while draining
+GET  /ready        200 once traffic is served, 503 with the reason before and while draining; says which
+                   plugins of registries are from the cache or not here, and why
 GET  /live         200 as long as the process answers
 GET  /metrics      numbers in the Prometheus text format
 GET  /config_dump  what serves: generation, addresses, listeners, rules, backends, plugins
-GET  /plugins      every plugin: what it uses now, and its last fault with the guest's call stack
+GET  /plugins      every plugin: where its code is from, what it uses now, and its last fault with the
+                   guest's call stack
 GET  /resources    every resource with its conditions, and all problems of the last load
 POST /reload       read the configuration again now; answers with the result
 POST /drain        stop accepting, finish what runs, end
@@ -101,7 +105,8 @@ impl Answers {
             "/ready" => self.ready(),
             "/live" => text(StatusCode::OK, "live\n"),
             "/metrics" => {
-                let numbers = metrics::text(&self.board.read(), &self.board.metrics());
+                let pulls = self.board.pulls();
+                let numbers = metrics::text(&self.board.read(), &self.board.metrics(), pulls);
                 typed(
                     StatusCode::OK,
                     "text/plain; version=0.0.4; charset=utf-8",
@@ -115,7 +120,11 @@ impl Answers {
             "/plugins" => json(plugins::page(&self.board)),
             "/resources" => {
                 let now = self.board.metrics();
-                json(resources::page_of(&self.board.read(), &now))
+                json(resources::page_of(
+                    &self.board.read(),
+                    &now,
+                    self.board.pulls(),
+                ))
             }
             "/reload" => self.reload().await,
             "/drain" => {
@@ -127,9 +136,11 @@ impl Answers {
     }
 
     fn ready(&self) -> Response<Full<Bytes>> {
-        match self.board.read().not_ready() {
-            None => text(StatusCode::OK, "ready\n"),
-            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
+        let status = self.board.read();
+        let remarks = pulls::remarks(&status, self.board.pulls());
+        match status.not_ready(Instant::now()) {
+            None => text(StatusCode::OK, format!("ready\n{remarks}")),
+            Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n{remarks}")),
         }
     }
 

@@ -20,12 +20,14 @@ use crate::admin::exposition::Exposition;
 use crate::admin::exposition::Kind;
 use crate::admin::metrics::traffic::traffic;
 use crate::admin::process;
+use crate::admin::pulls;
 use crate::code_cache::Counts;
+use crate::pulls::PullBoard;
 use crate::status::Outcome;
 use crate::status::Status;
 
 /// The whole page.
-pub(crate) fn text(status: &Status, proxy: &Metrics) -> String {
+pub(crate) fn text(status: &Status, proxy: &Metrics, pulls: Option<&PullBoard>) -> String {
     let mut out = Exposition::default();
     out.family(
         "tidegate_build_info",
@@ -36,6 +38,7 @@ pub(crate) fn text(status: &Status, proxy: &Metrics) -> String {
     config(&mut out, status);
     code_cache(&mut out, status);
     certificates(&mut out, status);
+    pulls::metrics(&mut out, status, pulls);
     traffic(&mut out, proxy);
     guests(&mut out, &proxy.guests);
     process::add(&mut out);

@@ -9,6 +9,7 @@ use tidegate_proxy::LastFault;
 use tidegate_proxy::PluginNumbers;
 
 use crate::admin::dump;
+use crate::admin::pulls;
 use crate::status::Board;
 use crate::status::PluginStatus;
 
@@ -23,7 +24,11 @@ pub(crate) fn page(board: &Board) -> Vec<u8> {
         .map(|one| {
             let numbers = metrics.plugins.get(&one.name);
             let waits = metrics.waiting_plugins.contains(&one.name);
-            plugin(one, numbers, faults.get(&one.name), waits)
+            let mut page = plugin(one, numbers, faults.get(&one.name), waits);
+            if let Some(page) = page.as_object_mut() {
+                page.insert("source".to_owned(), pulls::json(one, board.pulls()));
+            }
+            page
         })
         .collect();
     dump::page(&json!({ "generation": status.generation, "plugins": plugins }))

@@ -18,12 +18,14 @@ use tidegate_proxy::LookedUp;
 use tidegate_proxy::Metrics;
 
 use crate::admin::dump::page;
+use crate::admin::pulls;
+use crate::pulls::PullBoard;
 use crate::status::Status;
 
 /// GET /resources.
 ///
-/// `now` says which plugins wait to serve and where names lead.
-pub(crate) fn page_of(status: &Status, now: &Metrics) -> Vec<u8> {
+/// `now` says which plugins wait to serve and where names lead, `pulls` which code is here.
+pub(crate) fn page_of(status: &Status, now: &Metrics, pulls: Option<&PullBoard>) -> Vec<u8> {
     let reload = status.reload.as_ref().map(|reload| {
         let since = reload.at.duration_since(SystemTime::UNIX_EPOCH);
         json!({
@@ -41,7 +43,17 @@ pub(crate) fn page_of(status: &Status, now: &Metrics) -> Vec<u8> {
     let resources: Vec<Value> = status
         .resources
         .iter()
-        .map(|one| resource(one, by_resource.remove(&one.resource), now))
+        .map(|one| {
+            let mut page = resource(one, by_resource.remove(&one.resource), now);
+            if let Some(pulled) = pulled(status, one, pulls)
+                && let Some(conditions) = page
+                    .get_mut("conditions")
+                    .and_then(|list| list.as_array_mut())
+            {
+                conditions.push(condition(&pulled));
+            }
+            page
+        })
         .collect();
     let homeless = status.problems.iter().filter(|one| one.resource.is_none());
     page(&json!({
@@ -80,6 +92,21 @@ fn resource(status: &ResourceStatus, problems: Option<Vec<Value>>, now: &Metrics
         "conditions": conditions,
         "problems": problems.unwrap_or_default(),
     })
+}
+
+/// Whether the code that a Plugin wants is here.
+fn pulled(
+    status: &Status,
+    resource: &ResourceStatus,
+    board: Option<&PullBoard>,
+) -> Option<Condition> {
+    if resource.resource.kind != "Plugin" {
+        return None;
+    }
+    let id = &resource.resource;
+    let name = format!("{}/{}", id.namespace, id.name);
+    let plugin = status.plugins.iter().find(|one| one.name == name)?;
+    pulls::condition(plugin, board)
 }
 
 /// Whether streams hold so many old versions of a plugin that its newest waits: the resource's own, or
@@ -186,7 +213,7 @@ mod tests {
             waiting_plugins: vec!["default/two".to_owned()],
             ..Metrics::default()
         };
-        let page = page_of(&status, &now);
+        let page = page_of(&status, &now, None);
         let page: serde_json::Value = serde_json::from_slice(&page).expect("JSON");
         assert_eq!(page["resources"][0]["conditions"], serde_json::json!([]));
         let condition = &page["resources"][1]["conditions"][0];

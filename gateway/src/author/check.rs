@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use bytes::Bytes;
+use serde_json::Value;
 use tidegate_config::plugin_schema;
 use tidegate_config::problem::Problem;
 use tidegate_config::render::Colour;
@@ -24,6 +25,7 @@ use tidegate_host_abi::ManifestError;
 use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::PluginSpec;
 use tidegate_host_abi::Survey;
+use tidegate_plugin_store::PluginCode;
 use tidegate_toolchain::sizes::Sizes;
 
 use crate::author;
@@ -53,6 +55,23 @@ struct Report {
 }
 
 impl Report {
+    /// What a module says without being started.
+    fn of(file: String, code: &PluginCode) -> anyhow::Result<Self> {
+        let survey = Survey::of(&code.bytes).with_context(|| file.clone())?;
+        let manifest = Manifest::read(&code.bytes);
+        let refusal = survey.refusal.as_ref().map(ToString::to_string);
+        Ok(Self {
+            file,
+            sizes: Sizes::of(&code.bytes).context("it has no sections")?,
+            notes: notes::notes(&survey, &manifest),
+            survey,
+            manifest,
+            errors: refusal.into_iter().collect(),
+            problems: Vec::new(),
+            started: false,
+        })
+    }
+
     fn is_good(&self) -> bool {
         self.errors.is_empty() && self.problems.is_empty()
     }
@@ -73,11 +92,8 @@ pub(crate) fn run(args: &CheckPluginArgs) -> anyhow::Result<ExitCode> {
     let file = args.file.display().to_string();
     let code = tidegate_plugin_store::file::load(&args.file)?;
     let config = args.config.as_deref().map(Config::read).transpose()?;
-    let survey = Survey::of(&code.bytes).with_context(|| file.clone())?;
-    let manifest = Manifest::read(&code.bytes);
-    let known = manifest.as_ref().ok().and_then(Option::as_ref);
-    let mut errors = Vec::new();
-    errors.extend(survey.refusal.as_ref().map(ToString::to_string));
+    let mut report = Report::of(file, &code)?;
+    let known = report.manifest.as_ref().ok().and_then(Option::as_ref);
     let schema = known.and_then(|manifest| manifest.config_schema.as_ref());
     let mut problems = Vec::new();
     let mut told = Bytes::new();
@@ -86,10 +102,10 @@ pub(crate) fn run(args: &CheckPluginArgs) -> anyhow::Result<ExitCode> {
         problems = read.problems;
         told = read.told.into();
     }
-    let mut started = false;
+    let network = known.is_some_and(|manifest| manifest.kind == "network");
+    report.problems = problems;
     // Without a configuration there is nothing that it could be started with, or nothing to refuse.
-    if errors.is_empty() && problems.is_empty() && config.is_some() {
-        let network = known.is_some_and(|manifest| manifest.kind == "network");
+    if report.is_good() && config.is_some() {
         let spec = PluginSpec {
             name: code.name.clone(),
             config: told,
@@ -101,29 +117,31 @@ pub(crate) fn run(args: &CheckPluginArgs) -> anyhow::Result<ExitCode> {
             ..PluginSpec::default()
         };
         match plugins::try_once(&code, &spec) {
-            Ok(()) => started = true,
-            Err(why) => errors.push(why),
+            Ok(()) => report.started = true,
+            Err(why) => report.errors.push(why),
         }
     }
-    let report = Report {
-        file,
-        sizes: Sizes::of(&code.bytes).context("it has no sections")?,
-        notes: notes::notes(&survey, &manifest),
-        survey,
-        manifest,
-        errors,
-        problems,
-        started,
-    };
     author::print(&match args.format {
         CheckFormat::Text => text::page(&report, config.as_ref()),
-        CheckFormat::Json => json::page(&report),
+        CheckFormat::Json => format!("{:#}\n", json::page(&report)),
     });
     Ok(if report.is_good() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Everything about a module that is not started: a page for people, one for programs, and whether it
+/// could serve.
+///
+/// # Errors
+///
+/// If it is no WebAssembly at all.
+pub(super) fn about(file: String, code: &PluginCode) -> anyhow::Result<(String, Value, bool)> {
+    let report = Report::of(file, code)?;
+    let page = text::page(&report, None);
+    Ok((page, json::page(&report), report.is_good()))
 }
 
 /// What a module says about itself, in a few lines; nothing if it says nothing.

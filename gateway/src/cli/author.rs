@@ -13,6 +13,10 @@ use tidegate_toolchain::compiler::Toolchain;
 use crate::author::bench::answer;
 use crate::author::name;
 use crate::cli::CheckFormat;
+use crate::cli::InspectArgs;
+use crate::cli::LockArgs;
+use crate::cli::PullArgs;
+use crate::cli::PushArgs;
 use crate::url::Url;
 
 /// `tidegate plugin`.
@@ -31,6 +35,14 @@ pub(crate) enum PluginCommand {
     Dev(DevArgs),
     /// Measure what a module costs a request, phase by phase
     Bench(BenchArgs),
+    /// Put a module into a registry, as an image that all gateways take; prints its digest
+    Push(PushArgs),
+    /// Get a module out of a registry
+    Pull(PullArgs),
+    /// Say everything about an image or a module: how it is made, what it needs, who would take it
+    Inspect(InspectArgs),
+    /// Write the digests of images into configuration files, behind their tags
+    Lock(LockArgs),
     /// Run one module for a filter's tests, which give orders on standard input
     #[command(hide = true)]
     Host(HostArgs),

@@ -12,6 +12,7 @@ use tidegate_host_abi::Node;
 
 use crate::admin::AdminAddress;
 use crate::cli::AccessLogArg;
+use crate::cli::RegistryArgs;
 
 /// `tidegate run`.
 #[derive(Debug, Args)]
@@ -42,6 +43,10 @@ pub(crate) struct RunArgs {
     /// with the state
     #[arg(long, value_name = "DIR")]
     pub(crate) code_cache: Option<PathBuf>,
+    /// How long /ready waits at the start for plugins that are pulled; what they guard is answered with
+    /// 503 meanwhile
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = tidegate_config::duration::parse)]
+    pub(crate) pull_wait: Duration,
     /// How long running exchanges may take once a signal says stop; 30s by default
     #[arg(long, value_name = "DURATION", value_parser = tidegate_config::duration::parse)]
     pub(crate) drain_timeout: Option<Duration>,
@@ -51,6 +56,8 @@ pub(crate) struct RunArgs {
     pub(crate) node: NodeArgs,
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,
+    #[command(flatten)]
+    pub(crate) registries: RegistryArgs,
 }
 
 impl RunArgs {
@@ -66,6 +73,7 @@ impl RunArgs {
             allow_partial: true,
             state_dir: Some("off".into()),
             code_cache: Some("off".into()),
+            pull_wait: Duration::ZERO,
             drain_timeout: Some(Duration::from_secs(1)),
             dns: DnsArgs {
                 dns_servers: Vec::new(),
@@ -75,6 +83,7 @@ impl RunArgs {
                 node_cluster: "tidegate".to_owned(),
             },
             mesh: MeshArgs::default(),
+            registries: RegistryArgs::default(),
         }
     }
 }
@@ -150,8 +159,13 @@ pub(crate) struct CheckArgs {
     /// How problems are printed
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) format: CheckFormat,
+    /// Pull plugins that are not in the cache, in place of a warning that they are not checked
+    #[arg(long)]
+    pub(crate) pull: bool,
     #[command(flatten)]
     pub(crate) mesh: MeshArgs,
+    #[command(flatten)]
+    pub(crate) registries: RegistryArgs,
 }
 
 /// How problems are printed.

@@ -4,6 +4,8 @@ use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use tidegate_config::draft::PluginDecl;
+use tidegate_config::draft::PluginSource;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
 use tidegate_host_abi::FailurePolicy;
@@ -13,6 +15,7 @@ use tidegate_proxy::Bundle;
 use tidegate_proxy::Certificate;
 
 use crate::control::Loaded;
+use crate::plugins::PENDING;
 use crate::plugins::Slot;
 use crate::plugins::in_one_line;
 use crate::state::hex;
@@ -134,7 +137,15 @@ pub(crate) fn serves(
         .plugins
         .iter()
         .zip(&slots)
-        .map(|(name, slot)| plugin(&name.0, slot))
+        .zip(&draft.plugins)
+        .map(|((name, slot), decl)| PluginStatus {
+            is_awaited: is_awaited(decl, slot, &draft.problems),
+            source: match &decl.source {
+                PluginSource::Remote(source) => Some(Arc::clone(source)),
+                _ => None,
+            },
+            ..plugin(&name.0, slot)
+        })
         .collect();
     let certificates: Vec<CertificateStatus> = snapshot
         .certificates
@@ -162,6 +173,10 @@ pub(crate) fn serves(
         status.snapshot = Some(snapshot);
         status.addresses = addresses.into();
         status.plugins = plugins.into();
+        if !status.awaits_plugins() {
+            // Once ready, what is new does not take that away: what is old serves on.
+            status.waits_until = None;
+        }
         status.certificates = certificates.into();
         status.bundles = bundles.into();
         status.accepted = accepted.into();
@@ -181,6 +196,14 @@ pub(crate) fn failed(board: &Board, loaded: Loaded, failure: String) -> Outcome 
         status.count(Outcome::Failure, Some(failure));
     });
     Outcome::Failure
+}
+
+/// Whether traffic meets a plugin of which there is no version, because its code is on its way.
+fn is_awaited(decl: &PluginDecl, slot: &Slot, problems: &[Problem]) -> bool {
+    let mut pending = problems.iter().filter(|one| one.reason == PENDING);
+    decl.attached
+        && matches!(slot, Slot::Refused(_))
+        && pending.any(|one| one.resource.as_ref() == Some(&decl.resource))
 }
 
 fn certificate(name: &str, one: &Certificate) -> CertificateStatus {
@@ -224,5 +247,7 @@ fn plugin(name: &str, slot: &Slot) -> PluginStatus {
             Some(Isolation::Stream) => "Stream",
             Some(Isolation::Worker) | None => "Worker",
         },
+        source: None,
+        is_awaited: false,
     }
 }

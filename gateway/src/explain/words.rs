@@ -55,7 +55,7 @@ impl Words<'_> {
         };
         let state = match plugin.source {
             PluginSource::Refused => ", refused",
-            PluginSource::File(_) | PluginSource::Builtin(_) => "",
+            PluginSource::File(_) | PluginSource::Builtin(_) | PluginSource::Remote(_) => "",
         };
         let name = match plugin.made_of.as_slice() {
             [] => plugin.name.0.to_string(),

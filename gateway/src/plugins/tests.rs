@@ -1,5 +1,7 @@
 //! Which version of a plugin serves.
 
+mod remote;
+
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,6 +59,7 @@ fn decl(name: &str, file: &Path, config: &str) -> PluginDecl {
         name: PluginName(format!("default/{name}").into()),
         source: PluginSource::File(file.to_owned()),
         source_place: place(1),
+        sha256: None,
         config_place: place(2),
         root_id: String::new(),
         vm_id: String::new(),
@@ -76,6 +79,7 @@ fn decl(name: &str, file: &Path, config: &str) -> PluginDecl {
         start_timeout: Duration::from_secs(10),
         backends: Vec::new(),
         dns: false,
+        attached: true,
         made_of: Vec::new(),
     }
 }

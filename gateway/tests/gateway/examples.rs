@@ -14,6 +14,7 @@ use tidegate_testkit::Origin;
 use tidegate_testkit::Pair;
 use tidegate_testkit::Peer;
 use tidegate_testkit::Port;
+use tidegate_testkit::Registry;
 use tidegate_testkit::TlsClient;
 use tidegate_testkit::TlsFront;
 use tidegate_testkit::Wasm;
@@ -30,7 +31,7 @@ use crate::process::finish;
 use crate::process::tidegate;
 
 /// Those that are run here, each by the test of its name.
-const EXAMPLES: [&str; 14] = [
+const EXAMPLES: [&str; 15] = [
     "ab-header",
     "auth",
     "canary",
@@ -38,6 +39,7 @@ const EXAMPLES: [&str; 14] = [
     "grpc",
     "https",
     "mirror",
+    "oci",
     "quickstart",
     "rate-limits",
     "rewrite-redirect",
@@ -143,8 +145,10 @@ fn every_example_has_a_readme_and_no_problem() {
         let files = copy(example, &[]);
         let (code, out, err) = finish(tidegate().arg("check").arg("-c").arg(files.path()));
         assert_eq!(code, Some(0), "{example}: {out}{err}");
+        // Without its registry it cannot be checked any further.
+        let is_unchecked = example == "oci" && out.contains("`--pull` fetches it");
         assert!(
-            out.ends_with(" resources, no problems\n"),
+            is_unchecked || out.ends_with(" resources, no problems\n"),
             "{example}: {out}"
         );
         assert_eq!(yaml(example).lines().next(), Some(SCHEMA_LINE), "{example}");
@@ -222,6 +226,61 @@ fn quickstart() {
         let answer = gateway.get("/");
         greeting(&answer).is_none().then_some(())
     });
+}
+
+#[test]
+fn oci() {
+    let (registry, apples) = (Registry::start(), Origin::answers(200, "apples"));
+    let files = copy("oci", &[(9001, apples.address())]);
+    edit(&files, "localhost:5000", &registry.address().to_string());
+    let cache = Folder::of(&[]);
+    let cache = cache.path().to_str().expect("UTF-8");
+    let reference = registry.reference("hello-filter:1");
+    let push = |name: &str, module: &[u8]| {
+        let module_file = Folder::of(&[]);
+        module_file.write(name, module);
+        let mut command = tidegate();
+        command.args(["plugin", "push", &reference]);
+        command.arg(module_file.file(name));
+        let (code, _, err) = finish(command.args(["--plugin-cache", cache]));
+        assert_eq!(code, Some(0), "{err}");
+    };
+    push("hello-filter.wasm", Wasm::built("hello-filter").module());
+    let start = || Running::start(&files, &["--plugin-cache", cache]);
+    let greets = |gateway: &Running, expected: Option<&str>| {
+        eventually("the filter", || {
+            let answer = gateway.get("/");
+            let is_so = answer.status() == 200 && answer.field("x-hello-filter") == expected;
+            is_so.then_some(())
+        });
+    };
+    let mut gateway = start();
+    greets(&gateway, Some("1.0"));
+
+    // Another module under the same tag.
+    push("silent.wasm", Wasm::wat("silent", "", "").module());
+    gateway.admin("POST /reload");
+    greets(&gateway, None);
+
+    // Without the registry.
+    gateway.kill();
+    registry.set_down(true);
+    let gateway = start();
+    assert_eq!(gateway.get("/").text(), "apples");
+    eventually("the reason", || {
+        let said = gateway.admin("GET /ready").text();
+        said.contains("serves from the cache").then_some(())
+    });
+
+    // The digest behind the tag.
+    registry.set_down(false);
+    let mut command = tidegate();
+    command.args(["plugin", "lock", "--plugin-cache", cache, "-c"]);
+    let (code, _, err) = finish(command.arg(files.path()));
+    assert_eq!(code, Some(0), "{err}");
+    let text = std::fs::read_to_string(files.file("gateway.yaml")).expect("readable");
+    assert!(text.contains(&format!("{reference}@sha256:")), "{text}");
+    assert!(text.contains("# a tag that moves is noticed"), "{text}");
 }
 
 #[test]

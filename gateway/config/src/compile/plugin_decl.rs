@@ -10,6 +10,7 @@ use tidegate_core::snapshot::PluginName;
 
 use super::Environment;
 use super::backends::BackendTable;
+use super::plugin_source;
 use super::plugin_values::Blamed;
 use super::plugin_values::Values;
 use super::report::Refusal;
@@ -32,7 +33,6 @@ use crate::place::Place;
 use crate::resource::ResourceId;
 use crate::rules::json_bytes;
 use crate::size;
-use crate::suggest::did_you_mean;
 
 /// Memory of an instance, instances that serve one request each, CPU time of a call, time to start: docs/defaults.md.
 const MEMORY_BYTES: usize = 64 << 20;
@@ -88,45 +88,17 @@ pub(super) fn declare(
             decl.backends.extend(name);
         }));
     }
-    let found = source(candidate, &spec.source, env);
-    is_complete &= found.is_ok();
-    let source = found.unwrap_or_else(|refusal| {
-        report.error(candidate, refusal);
-        PluginSource::Refused
+    let found = plugin_source::source(world, candidate, spec, env);
+    let source = found.unwrap_or_else(|(of, refusal)| {
+        report.error(of.unwrap_or(candidate), refusal);
+        None
     });
+    is_complete &= source.is_some();
     report.condition(candidate, resolved(is_good && is_complete));
     if is_good && is_complete {
-        decl.source = source;
+        decl.source = source.unwrap_or(PluginSource::Refused);
     }
     decl
-}
-
-/// Where its code is.
-fn source(
-    candidate: &Candidate,
-    source: &plugin::PluginSource,
-    env: Environment<'_>,
-) -> Result<PluginSource, Refusal> {
-    if let Some(file) = &source.file {
-        let path = beside(&candidate.version.origin.file, file);
-        return Ok(PluginSource::File(path));
-    }
-    let Some(name) = &source.builtin else {
-        return Ok(PluginSource::Refused);
-    };
-    let known = env.builtins.iter().find(|known| **known == name.as_str());
-    known
-        .map(|known| PluginSource::Builtin(known))
-        .ok_or_else(|| Refusal {
-            span: name.span,
-            reason: "SourceNotFound",
-            message: format!("no filter `{}` comes with Tidegate", **name),
-            hint: did_you_mean(name, env.builtins.iter().copied()).or_else(|| listed(env.builtins)),
-        })
-}
-
-fn listed(names: &[&str]) -> Option<String> {
-    (!names.is_empty()).then(|| format!("there are {}", names.join(", ")))
 }
 
 fn resolved(status: bool) -> Condition {
@@ -150,8 +122,6 @@ fn resolved(status: bool) -> Condition {
 /// What a plugin's resource says about itself alone.
 fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
     let spec = &plugin.spec;
-    let source = spec.source.file.as_ref().or(spec.source.builtin.as_ref());
-    let source = source.map(|source| source.span);
     let limits = spec.limits.clone().unwrap_or_default();
     let time = |given: Option<&At<DurationText>>, otherwise| {
         given
@@ -163,7 +133,8 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
         resource: candidate.id().clone(),
         name: PluginName(candidate.full_name().into()),
         source: PluginSource::Refused,
-        source_place: candidate.place(source.unwrap_or(spec.source.span)),
+        source_place: candidate.place(plugin_source::span(spec)),
+        sha256: plugin_source::expected(spec),
         config_place: candidate.place(
             spec.config
                 .as_ref()
@@ -205,6 +176,7 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
             .allow
             .as_ref()
             .is_some_and(|allow| allow.dns == Some(true)),
+        attached: false,
         made_of: Vec::new(),
     }
 }
@@ -233,6 +205,7 @@ pub(super) fn nothing(resource: ResourceId, name: PluginName, place: Place) -> P
         name,
         source: PluginSource::Refused,
         source_place: place.clone(),
+        sha256: None,
         config_place: place,
         root_id: String::new(),
         vm_id: String::new(),
@@ -252,6 +225,7 @@ pub(super) fn nothing(resource: ResourceId, name: PluginName, place: Place) -> P
         start_timeout: START_TIMEOUT,
         backends: Vec::new(),
         dns: false,
+        attached: false,
         made_of: Vec::new(),
     }
 }

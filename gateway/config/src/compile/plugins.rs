@@ -262,7 +262,14 @@ impl<'a> PluginTable<'a> {
     }
 
     /// Names and declarations, in the order of the ids.
-    pub(crate) fn into_parts(self) -> (Vec<PluginName>, Vec<PluginDecl>) {
+    pub(crate) fn into_parts(mut self) -> (Vec<PluginName>, Vec<PluginDecl>) {
+        let targeted = self.targets.values().flatten().map(|(_, id)| *id);
+        for id in self.named.iter().copied().chain(targeted) {
+            let decl = usize::try_from(id.0).ok();
+            if let Some(decl) = decl.and_then(|at| self.decls.get_mut(at)) {
+                decl.attached = true;
+            }
+        }
         let names = self.decls.iter().map(|decl| decl.name.clone()).collect();
         (names, self.decls)
     }

@@ -7,11 +7,16 @@ use serde_json::Value;
 use crate::kinds::policy::PolicyTarget;
 use crate::kinds::text::DurationText;
 use crate::kinds::text::EnvName;
-use crate::kinds::text::Ignored;
 use crate::kinds::text::ObjectName;
+use crate::kinds::text::Sha256Text;
 use crate::kinds::text::SizeText;
 use crate::place::At;
 use crate::tree::Node;
+
+pub use crate::kinds::plugin_source::HttpCode;
+pub use crate::kinds::plugin_source::PluginSource;
+pub use crate::kinds::plugin_source::PullPolicy;
+pub use crate::kinds::plugin_source::PullSecret;
 
 /// A WebAssembly filter (Proxy-Wasm): its code, settings, limits, and what it may reach.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -27,6 +32,16 @@ pub struct Plugin {
 pub struct PluginSpec {
     /// Where its code comes from.
     pub source: At<PluginSource>,
+    /// SHA-256 of the module: any other one is refused, wherever it came from. For `oci` and `file`.
+    pub sha256: Option<At<Sha256Text>>,
+    /// When an image is asked for again. The default is `Always` for images of the tag `latest` and
+    /// with `pullInterval`, `IfNotPresent` for others.
+    pub pull_policy: Option<At<PullPolicy>>,
+    /// How often a tag is asked for again with `pullPolicy: Always`, give or take a tenth. 10s to 24h.
+    #[schemars(extend("default" = "10m"))]
+    pub pull_interval: Option<At<DurationText>>,
+    /// With what the registry is asked; by default what docker and podman would ask with.
+    pub pull_secret: Option<At<PullSecret>>,
     /// What the filter is told when it starts: an object as JSON, a string as it is. In place of any
     /// value in it, `{ valueFrom: … }` takes the value from a file, a Secret, a ConfigMap or a variable.
     #[schemars(with = "Option<Value>", extend("x-kubernetes-preserve-unknown-fields" = true))]
@@ -79,24 +94,6 @@ pub struct PluginSpec {
     #[serde(default)]
     #[schemars(length(max = 16))]
     pub target_refs: Vec<PolicyTarget>,
-}
-
-/// Where a plugin's code comes from: exactly one of these.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PluginSource {
-    /// A `.wasm` file, relative to the file that names it. It is watched.
-    #[schemars(length(min = 1, max = 4096))]
-    pub file: Option<At<String>>,
-    /// A filter that comes with Tidegate, by name: `jwt-auth`, `authz`, …
-    #[schemars(length(min = 1, max = 253))]
-    pub builtin: Option<At<String>>,
-    /// An OCI registry.
-    #[schemars(extend("x-tidegate-unsupported" = "only `file` and `builtin` are; others come later"))]
-    pub oci: Option<Ignored>,
-    /// An HTTP server.
-    #[schemars(extend("x-tidegate-unsupported" = "only `file` and `builtin` are; others come later"))]
-    pub http: Option<Ignored>,
 }
 
 /// An environment variable: `value` or `valueFrom`.

@@ -115,6 +115,11 @@ text!(
     SizeText, 20, r"^[0-9]+(k|M|G|Ki|Mi|Gi)?$",
     "a number of bytes with an optional unit, such as `64Ki` or `1Mi`"
 );
+text!(
+    /// A SHA-256.
+    Sha256Text, 71, r"^(sha256:)?[0-9a-fA-F]{64}$",
+    "a SHA-256: 64 hexadecimal digits, perhaps with `sha256:` in front"
+);
 
 /// A field that is accepted or refused without being looked into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use crate::kinds::text::Ignored;
 use crate::place::At;
 
 /// Confidential values: certificates with their keys (`tls.crt` and `tls.key`), authorities
-/// (`ca.crt`) with what they have revoked (`ca.crl`), and what Plugins read.
+/// (`ca.crt`) with what they have revoked (`ca.crl`), credentials of registries, and what Plugins read.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Secret {
@@ -19,7 +19,9 @@ pub struct Secret {
     /// Values as they are; they win over `data`.
     #[serde(default)]
     pub string_data: BTreeMap<String, At<String>>,
-    /// What the values are for. One of type `kubernetes.io/tls` needs `tls.crt` and `tls.key`.
+    /// What the values are for. One of type `kubernetes.io/tls` needs `tls.crt` and `tls.key`, one of
+    /// `kubernetes.io/basic-auth` `username` and `password`, one of `kubernetes.io/dockerconfigjson`
+    /// `.dockerconfigjson`.
     #[serde(rename = "type")]
     pub kind: Option<At<String>>,
     /// No effect.

@@ -185,12 +185,11 @@ fn plugin(parsed: &Parsed) -> Option<Body> {
     }
     Some(Body::Plugin(Box::new(Plugin {
         spec: PluginSpec {
-            source: At::nowhere(PluginSource {
-                file: None,
-                builtin: None,
-                oci: None,
-                http: None,
-            }),
+            source: At::nowhere(PluginSource::default()),
+            sha256: None,
+            pull_policy: None,
+            pull_interval: None,
+            pull_secret: None,
             config: None,
             root_id: None,
             vm_id: None,

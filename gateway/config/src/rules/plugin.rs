@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::Findings;
+use super::plugin_source;
 use super::policy::check_duration;
 use super::policy::check_size;
 use super::policy::check_targets;
@@ -15,7 +16,6 @@ use super::repeated;
 use crate::kinds::GATEWAY_GROUP;
 use crate::kinds::plugin::EnvVar;
 use crate::kinds::plugin::Plugin;
-use crate::kinds::plugin::PluginSource;
 use crate::kinds::plugin::PluginType;
 use crate::kinds::text::EnvName;
 use crate::kinds::values::Secret;
@@ -29,7 +29,7 @@ pub(crate) const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
     let spec = &plugin.spec;
-    check_source(&spec.source, findings);
+    plugin_source::check(spec, findings);
     let kinds = ["Gateway", "HTTPRoute", "GRPCRoute", "TCPRoute", "TLSRoute"];
     let kinds = kinds.map(|kind| (GATEWAY_GROUP, kind));
     check_targets(&spec.target_refs, &kinds, findings);
@@ -80,23 +80,6 @@ pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
             most,
             findings,
         );
-    }
-}
-
-/// Code comes from one place.
-fn check_source(source: &At<PluginSource>, findings: &mut Findings) {
-    match (&source.file, &source.builtin) {
-        (Some(_), None) | (None, Some(_)) => {}
-        (None, None) => findings.with_hint(
-            source.span,
-            "the source names no code",
-            "such as `source: { file: ./filter.wasm }` or `source: { builtin: jwt-auth }`",
-        ),
-        (Some(_), Some(builtin)) => findings.with_hint(
-            builtin.span,
-            "either `file` or `builtin`, not both",
-            "remove one of the two",
-        ),
     }
 }
 
@@ -204,9 +187,16 @@ fn check_values(plugin: &Plugin, config: &Node, findings: &mut Findings) {
     }
 }
 
-/// The type of Secrets that hold a certificate with its key (Kubernetes), and their keys.
-const TLS_TYPE: &str = "kubernetes.io/tls";
-const TLS_KEYS: [&str; 2] = ["tls.crt", "tls.key"];
+/// The types of Secrets that have keys of their own (Kubernetes), and these keys.
+const TYPES: [(&str, &[&str]); 3] = [
+    ("kubernetes.io/tls", &["tls.crt", "tls.key"]),
+    ("kubernetes.io/basic-auth", &["username", "password"]),
+    (DOCKER_CONFIG_TYPE, &[DOCKER_CONFIG_KEY]),
+];
+/// The type of Secrets that hold credentials of registries, and the key that does.
+pub(crate) const DOCKER_CONFIG_TYPE: &str = "kubernetes.io/dockerconfigjson";
+/// See [`DOCKER_CONFIG_TYPE`].
+pub(crate) const DOCKER_CONFIG_KEY: &str = ".dockerconfigjson";
 
 pub(super) fn check_secret(secret: &Secret, findings: &mut Findings) {
     for (key, value) in &secret.data {
@@ -218,16 +208,16 @@ pub(super) fn check_secret(secret: &Secret, findings: &mut Findings) {
             );
         }
     }
-    let Some(kind) = secret
-        .kind
-        .as_ref()
-        .filter(|kind| kind.as_str() == TLS_TYPE)
-    else {
+    let Some(kind) = &secret.kind else {
         return;
     };
-    for key in TLS_KEYS {
-        if !secret.data.contains_key(key) && !secret.string_data.contains_key(key) {
-            let message = format!("a Secret of the type {TLS_TYPE} needs `{key}`");
+    let known = TYPES.iter().find(|(name, _)| kind.as_str() == *name);
+    let Some((name, keys)) = known else {
+        return;
+    };
+    for key in *keys {
+        if !secret.data.contains_key(*key) && !secret.string_data.contains_key(*key) {
+            let message = format!("a Secret of the type {name} needs `{key}`");
             findings.error(kind.span, message);
         }
     }

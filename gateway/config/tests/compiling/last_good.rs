@@ -340,6 +340,7 @@ fn file_of(draft: &Draft) -> &Path {
     match &draft.plugins.first().expect("one").source {
         PluginSource::File(path) => path,
         PluginSource::Builtin(name) => Path::new(name),
+        PluginSource::Remote(_) => Path::new("remote"),
         PluginSource::Refused => Path::new("refused"),
     }
 }
@@ -443,6 +444,7 @@ fn guarded(draft: &Draft) -> String {
             match &draft.plugins.get(place).expect("declared").source {
                 PluginSource::File(path) => path.file_name().expect("a file").display().to_string(),
                 PluginSource::Builtin(name) => (*name).to_owned(),
+                PluginSource::Remote(_) => "remote".to_owned(),
                 PluginSource::Refused => "refused".to_owned(),
             }
         });

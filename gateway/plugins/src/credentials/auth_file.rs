@@ -84,12 +84,16 @@ impl std::fmt::Debug for Entry {
 impl AuthConfig {
     /// Reads a file.
     pub(super) fn read(path: &Path) -> Result<Self, CredentialError> {
-        let text = read_file(path, MAX_FILE)?;
+        Self::parse(&read_file(path, MAX_FILE)?, path)
+    }
+
+    /// Reads a text; the path is what errors call it.
+    pub(super) fn parse(text: &[u8], path: &Path) -> Result<Self, CredentialError> {
         let content = if text.trim_ascii().is_empty() {
             Content::default()
         } else {
             // What serde says of a wrong type has the value in it.
-            serde_json::from_slice(&text).map_err(|err| CredentialError::Form {
+            serde_json::from_slice(text).map_err(|err| CredentialError::Form {
                 path: path.to_owned(),
                 reason: format!(
                     "it is not the JSON of docker's config.json (line {}, column {})",

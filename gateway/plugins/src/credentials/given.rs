@@ -1,4 +1,4 @@
-//! Credentials that a plugin's author names for it: files, and never values.
+//! Credentials that a plugin's author names for it: files, or what a Secret has.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -26,6 +26,29 @@ pub enum Given {
         /// The file. White space around its content is left out.
         password_file: PathBuf,
     },
+    /// The same with the user in a file too.
+    PasswordFiles {
+        /// The file with the user. White space around its content is left out.
+        username_file: PathBuf,
+        /// The file with the password.
+        password_file: PathBuf,
+    },
+    /// A user and a password, as a Secret has them.
+    Basic {
+        /// The user.
+        username: String,
+        /// The password.
+        password: Secret,
+        /// Where they are from, for error messages.
+        origin: String,
+    },
+    /// What a Secret has of the text that docker writes. Helpers that it names are not run.
+    DockerConfig {
+        /// The text.
+        text: Secret,
+        /// Where it is from, for error messages.
+        origin: String,
+    },
     /// A file with a token for the registry.
     TokenFile(PathBuf),
     /// A file as docker writes it, such as a pull secret of Kubernetes. Helpers that it names are not
@@ -47,6 +70,31 @@ impl Given {
                 },
                 origin: password_file.display().to_string(),
             })),
+            Self::PasswordFiles {
+                username_file,
+                password_file,
+            } => Ok(Some(Found {
+                credential: Credential::Basic {
+                    user: secret(username_file)?.expose().to_owned(),
+                    password: secret(password_file)?,
+                },
+                origin: password_file.display().to_string(),
+            })),
+            Self::Basic {
+                username,
+                password,
+                origin,
+            } => Ok(Some(Found {
+                credential: Credential::Basic {
+                    user: username.clone(),
+                    password: password.clone(),
+                },
+                origin: origin.clone(),
+            })),
+            Self::DockerConfig { text, origin } => {
+                let config = AuthConfig::parse(text.expose().as_bytes(), Path::new(origin))?;
+                config.find(image, Helpers::Refused).await
+            }
             Self::TokenFile(path) => Ok(Some(Found {
                 credential: Credential::Token(secret(path)?),
                 origin: path.display().to_string(),

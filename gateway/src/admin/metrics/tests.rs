@@ -116,6 +116,8 @@ fn the_page_is_valid_whatever_names_hold() {
             fails_open: false,
             kind: "Http",
             isolation: "Worker",
+            source: None,
+            is_awaited: false,
         }]
         .into(),
         ..Status::default()
@@ -138,7 +140,7 @@ fn the_page_is_valid_whatever_names_hold() {
         ],
         ..Metrics::default()
     };
-    let samples = parse(&text(&status, &proxy));
+    let samples = parse(&text(&status, &proxy, None));
     assert_eq!(value(&samples, "tidegate_config_generation", &[]), 7.0);
     let labels = [("plugin", odd), ("digest", "00ff")];
     assert_eq!(value(&samples, "tidegate_plugin_info", &labels), 1.0);

@@ -8,7 +8,7 @@ use crate::author::check::Report;
 use crate::author::check::notes;
 
 /// The whole page: one object.
-pub(super) fn page(report: &Report) -> String {
+pub(super) fn page(report: &Report) -> Value {
     let survey = &report.survey;
     let imports = survey.imports.iter().map(|import| {
         json!({
@@ -39,7 +39,7 @@ pub(super) fn page(report: &Report) -> String {
             "hint": problem.hint,
         })
     });
-    let page = json!({
+    json!({
         "file": report.file,
         "serves": report.is_good(),
         "started": report.started,
@@ -58,8 +58,7 @@ pub(super) fn page(report: &Report) -> String {
         "capabilities": capabilities,
         "manifest": manifest(report),
         "notes": notes.collect::<Vec<_>>(),
-    });
-    format!("{page:#}\n")
+    })
 }
 
 fn manifest(report: &Report) -> Value {

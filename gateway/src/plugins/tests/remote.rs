@@ -1,0 +1,162 @@
+//! Plugins whose code comes over the network: which version serves while it is on its way.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use sha2::Digest as _;
+use sha2::Sha256;
+use tidegate_config::draft::PluginDecl;
+use tidegate_config::draft::PluginSource;
+use tidegate_config::problem::Severity;
+use tidegate_host_abi::FailurePolicy;
+
+use super::Resolved;
+use super::Resolver;
+use super::Slot;
+use super::decl;
+use super::filter;
+use super::only;
+use super::plugin;
+use super::refusal;
+use crate::plugins::PENDING;
+use crate::pulls::Pulls;
+use crate::pulls::tests::Answer;
+use crate::pulls::tests::Fake;
+use crate::pulls::tests::source;
+use crate::state::Store;
+
+const ONE: &str = "registry.test/one:1";
+const TWO: &str = "registry.test/two:1";
+
+struct World {
+    fake: Arc<Fake>,
+    resolver: Resolver,
+    changes: mpsc::Receiver<()>,
+}
+
+impl World {
+    /// A world without any version, whose registry has two modules.
+    fn new() -> Self {
+        let fake = Arc::new(Fake::default());
+        fake.has(1, filter(4));
+        fake.has(2, filter(5));
+        let (changed, changes) = mpsc::channel();
+        let pulls = Pulls::new(Arc::clone(&fake) as _, move || {
+            changed.send(()).ok();
+        });
+        let mut resolver = Resolver::default();
+        resolver.set_pulls(pulls);
+        Self {
+            fake,
+            resolver,
+            changes,
+        }
+    }
+
+    fn load(&mut self, decl: &PluginDecl, store: Option<&Store>) -> Resolved {
+        self.resolver.begin(false);
+        let resolved = self.resolver.resolve(std::slice::from_ref(decl), store);
+        self.resolver.end();
+        self.resolver.commit();
+        resolved
+    }
+
+    #[track_caller]
+    fn changes(&self) {
+        let patience = Duration::from_secs(30);
+        self.changes.recv_timeout(patience).expect("a change");
+    }
+}
+
+fn remote(reference: &str) -> PluginDecl {
+    PluginDecl {
+        source: PluginSource::Remote(source(reference)),
+        ..decl("a", Path::new("unused"), "{}")
+    }
+}
+
+#[test]
+fn what_is_not_here_yet_is_a_warning_and_refuses_until_it_is() {
+    let mut world = World::new();
+    world.fake.answer(ONE, Answer::Hangs);
+    let resolved = world.load(&remote(ONE), None);
+    assert!(matches!(
+        only(&resolved),
+        Slot::Refused(FailurePolicy::FailOpen)
+    ));
+    assert_eq!(refusal(&resolved), (PENDING, true, 1));
+    assert_eq!(resolved.problems[0].severity, Severity::Warning);
+    // Somebody else asks for it, and gets it.
+    world.fake.answer(TWO, Answer::Module(1));
+    world.load(&remote(TWO), None);
+    world.changes();
+    let resolved = world.load(&remote(TWO), None);
+    assert!(resolved.problems.is_empty(), "{resolved:?}");
+    plugin(&resolved);
+}
+
+#[test]
+fn the_version_before_serves_while_another_source_is_asked() {
+    let mut world = World::new();
+    world.fake.answer(ONE, Answer::Module(1));
+    world.fake.answer(TWO, Answer::Hangs);
+    world.load(&remote(ONE), None);
+    world.changes();
+    let good = plugin(&world.load(&remote(ONE), None));
+    let resolved = world.load(&remote(TWO), None);
+    assert!(Arc::ptr_eq(&good, &plugin(&resolved)));
+    assert_eq!(refusal(&resolved), (PENDING, true, 1));
+}
+
+#[test]
+fn a_restart_without_cache_and_registry_has_the_version_of_the_stored_state() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&folder.path().join("state")).expect("a store");
+    let mut world = World::new();
+    world.fake.cache(ONE, 1);
+    plugin(&world.load(&remote(ONE), None));
+    let mut plugins = world.resolver.stored();
+    // The fake's digests are none.
+    let code = filter(4);
+    plugins[0].digest = Sha256::digest(&code).into();
+    store
+        .keep_module(&plugins[0].digest, &code)
+        .expect("it is kept");
+    let mut again = World::new();
+    again.fake.answer(ONE, Answer::Hangs);
+    again.resolver.restore(plugins);
+    let resolved = again.load(&remote(ONE), Some(&store));
+    assert_eq!(refusal(&resolved), (PENDING, true, 1));
+    plugin(&resolved);
+}
+
+#[test]
+fn code_of_another_digest_than_is_expected_is_refused() {
+    let mut world = World::new();
+    world.fake.cache(ONE, 1);
+    let strict = PluginDecl {
+        sha256: Some([9; 32]),
+        ..remote(ONE)
+    };
+    let resolved = world.load(&strict, None);
+    assert_eq!(refusal(&resolved), ("DigestMismatch", false, 1));
+    assert_eq!(resolved.problems[0].severity, Severity::Error);
+    let right = PluginDecl {
+        sha256: Some([1; 32]),
+        ..remote(ONE)
+    };
+    plugin(&world.load(&right, None));
+}
+
+#[test]
+fn what_is_gone_from_the_cache_is_fetched_again() {
+    let mut world = World::new();
+    world.fake.cache(ONE, 3);
+    world.fake.answer(ONE, Answer::Module(1));
+    let resolved = world.load(&remote(ONE), None);
+    assert_eq!(refusal(&resolved), (PENDING, true, 1));
+    world.changes();
+    plugin(&world.load(&remote(ONE), None));
+}

@@ -1,0 +1,217 @@
+//! Fetching for the gateway: sources of the configuration in, code in the cache out.
+
+use std::collections::HashSet;
+use std::sync::PoisonError;
+
+use bytes::Bytes;
+use tidegate_config::draft::PullCredentials;
+use tidegate_config::draft::RemoteCode;
+use tidegate_config::draft::RemoteSource;
+use tidegate_plugin_store::Digest;
+use tidegate_plugin_store::Reference;
+use tidegate_plugin_store::Store;
+use tidegate_plugin_store::again::Again;
+use tidegate_plugin_store::layout::Layout;
+use tidegate_plugin_store::pull::Download;
+use tidegate_plugin_store::pull::PullError;
+use tidegate_plugin_store::pull::PullPolicy;
+use tidegate_plugin_store::pull::Source;
+use tidegate_plugin_store::pull::Wanted;
+use tidegate_plugin_store::pull::Warning;
+
+use super::LATEST;
+use super::Registries;
+use super::given;
+use crate::plugins::chain;
+use crate::pulls::counting::Counting;
+use crate::pulls::fetch::Fetch;
+use crate::pulls::fetch::FetchError;
+use crate::pulls::fetch::Fetched;
+use crate::pulls::fetch::Fetching;
+use crate::pulls::fetch::Here;
+use crate::pulls::fetch::Meaning;
+
+impl Registries {
+    async fn fetch_now(&self, source: &RemoteSource) -> Result<Fetched, FetchError> {
+        let store = self.store().map_err(in_words)?;
+        match &source.code {
+            RemoteCode::Oci(reference) => {
+                let image = reference.parse().map_err(|err| in_words(chain(&err)))?;
+                self.fetch_image(&store, &image, &source.credentials).await
+            }
+            RemoteCode::Http { url, sha256 } => {
+                let wanted = download(url, *sha256).map_err(in_words)?;
+                let fetched = store.download(&wanted).await;
+                let (code, pins) = fetched.map_err(|err| failed(url, &err))?;
+                self.hold(code.digest, pins);
+                Ok(Fetched {
+                    here: Here {
+                        manifest: None,
+                        module: code.digest,
+                        layout: "module".to_owned(),
+                    },
+                    bytes: u64::try_from(code.bytes.len()).unwrap_or(u64::MAX),
+                    warnings: Vec::new(),
+                })
+            }
+        }
+    }
+
+    async fn fetch_image(
+        &self,
+        store: &Store,
+        image: &Reference,
+        credentials: &PullCredentials,
+    ) -> Result<Fetched, FetchError> {
+        let given = given(credentials);
+        let wanted = Wanted {
+            image,
+            given: given.as_ref(),
+            policy: PullPolicy::Always,
+        };
+        let counting = Counting::default();
+        let pulled = store.pull(wanted, &counting).await;
+        let shown = image.to_string();
+        let pulled = pulled.map_err(|err| failed(&shown, &err))?;
+        if let Source::CacheAfter(err) = &pulled.source {
+            // It is here, as before: what is to be told is that nobody answers.
+            return Err(failed(&shown, err));
+        }
+        self.hold(pulled.code.digest, pulled.pins);
+        Ok(Fetched {
+            here: Here {
+                manifest: Some(pulled.digest.to_string()),
+                module: pulled.code.digest,
+                layout: pulled
+                    .artifact
+                    .map_or_else(String::new, |artifact| brief(artifact.layout)),
+            },
+            bytes: counting.bytes(),
+            warnings: pulled.warnings.iter().filter_map(told).collect(),
+        })
+    }
+}
+
+fn failed(shown: &str, err: &PullError) -> FetchError {
+    let message = chain(err);
+    // Whoever tells it says what it is about.
+    let about = format!("cannot pull {shown}: ");
+    FetchError {
+        message: message.strip_prefix(&about).unwrap_or(&message).to_owned(),
+        retry_after: match err.again() {
+            Again::After(pause) => Some(pause),
+            Again::Soon | Again::Late => None,
+        },
+    }
+}
+
+/// What the log has of a warning. That tags may move is what `pullPolicy` is about.
+fn told(warning: &Warning) -> Option<String> {
+    match warning {
+        Warning::Tag { .. } => None,
+        other => Some(other.to_string()),
+    }
+}
+
+/// A layout in one word.
+fn brief(layout: Layout) -> String {
+    let words = layout.to_string();
+    words.split(' ').next().unwrap_or_default().to_owned()
+}
+
+fn in_words(message: String) -> FetchError {
+    FetchError {
+        message,
+        retry_after: None,
+    }
+}
+
+fn download(url: &str, sha256: [u8; 32]) -> Result<Download, String> {
+    let url = url
+        .parse()
+        .map_err(|err| format!("{url:?} is no URL: {err}"))?;
+    Ok(Download {
+        url,
+        sha256: Digest::from_bytes(sha256),
+    })
+}
+
+impl Fetch for Registries {
+    fn look_at(&self, source: &RemoteSource) -> Result<Meaning, String> {
+        match &source.code {
+            RemoteCode::Oci(reference) => {
+                let image: Reference = reference.parse().map_err(|err| chain(&err))?;
+                let name = image.repository().rsplit('/').next();
+                Ok(Meaning {
+                    shown: image.to_string(),
+                    name: name.unwrap_or_default().to_owned(),
+                    host: image.registry().to_owned(),
+                    is_fixed: image.digest().is_some(),
+                    is_latest: image.tag() == Some(LATEST),
+                })
+            }
+            RemoteCode::Http { url, sha256 } => {
+                let wanted = download(url, *sha256)?;
+                let file = wanted.url.path().rsplit('/').next().unwrap_or_default();
+                Ok(Meaning {
+                    // What stands behind the path may be a secret.
+                    shown: url.split(['?', '#']).next().unwrap_or_default().to_owned(),
+                    name: file.strip_suffix(".wasm").unwrap_or(file).to_owned(),
+                    host: wanted.url.host_str().unwrap_or_default().to_owned(),
+                    is_fixed: true,
+                    is_latest: false,
+                })
+            }
+        }
+    }
+
+    fn cached(&self, source: &RemoteSource) -> Option<Here> {
+        let store = self.store().ok()?;
+        match &source.code {
+            RemoteCode::Oci(reference) => {
+                let image: Reference = reference.parse().ok()?;
+                let digest = image
+                    .digest()
+                    .or_else(|| Some(store.cache.tag(&image)?.digest))?;
+                let record = store.cache.image(digest)?;
+                Some(Here {
+                    manifest: Some(digest.to_string()),
+                    module: *record.module.as_bytes(),
+                    layout: String::new(),
+                })
+            }
+            RemoteCode::Http { sha256, .. } => {
+                // It is read at once, so it may be read here.
+                let (_, pin) = store.cache.blob(Digest::from_bytes(*sha256)).ok()??;
+                self.hold(*sha256, vec![pin]);
+                Some(Here {
+                    manifest: None,
+                    module: *sha256,
+                    layout: "module".to_owned(),
+                })
+            }
+        }
+    }
+
+    fn fetch<'a>(&'a self, source: &'a RemoteSource) -> Fetching<'a> {
+        Box::pin(self.fetch_now(source))
+    }
+
+    fn module(&self, digest: &[u8; 32]) -> Result<Bytes, String> {
+        let store = self.store()?;
+        let digest = Digest::from_bytes(*digest);
+        match store.cache.blob(digest) {
+            Ok(Some((bytes, pin))) => {
+                self.hold(*digest.as_bytes(), vec![pin]);
+                Ok(bytes)
+            }
+            Ok(None) => Err(format!("{digest} is gone from the cache")),
+            Err(err) => Err(chain(&err)),
+        }
+    }
+
+    fn retain(&self, modules: &HashSet<[u8; 32]>) {
+        let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        pins.retain(|module, _| modules.contains(module));
+    }
+}

@@ -1,0 +1,337 @@
+//! What is known of all sources: the one place where the thread and everybody else meet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Condvar;
+use std::sync::Mutex;
+use std::sync::MutexGuard;
+use std::sync::PoisonError;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use tidegate_config::draft::RemoteSource;
+use tokio::sync::Notify;
+
+use super::Known;
+use super::MOST_AT_ONCE;
+use super::MOST_OF_HOST;
+use super::Wanted;
+use super::fetch::Fetch;
+use super::fetch::FetchError;
+use super::fetch::Fetched;
+use super::item::Ended;
+use super::item::Item;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) fetch: Arc<dyn Fetch>,
+    state: Mutex<State>,
+    /// A fetch has ended.
+    ended: Condvar,
+    /// Something is due sooner, or nothing is any more.
+    pub(super) wake: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    items: HashMap<Arc<RemoteSource>, Item>,
+    /// Sources that mean nothing, with the reason.
+    wrong: HashMap<Arc<RemoteSource>, String>,
+    counts: Counts,
+    is_over: bool,
+}
+
+/// What was fetched so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    /// Fetches that brought other code.
+    pub(crate) new: u64,
+    /// Those that found what was here already.
+    pub(crate) unchanged: u64,
+    /// Those that failed.
+    pub(crate) failed: u64,
+    /// Bytes that came.
+    pub(crate) bytes: u64,
+}
+
+/// What there is to say about a source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Report {
+    /// It as people write it.
+    pub(crate) shown: String,
+    /// The digest of the image that is here.
+    pub(crate) manifest: Option<String>,
+    /// SHA-256 of the module that is here.
+    pub(crate) module: Option<[u8; 32]>,
+    /// How that image is made.
+    pub(crate) layout: Option<String>,
+    /// Whether its source said so since the start; else it is from the cache.
+    pub(crate) is_confirmed: bool,
+    /// Why the last fetch failed, if it did.
+    pub(crate) error: Option<String>,
+    /// When it was asked for last.
+    pub(crate) checked: Option<SystemTime>,
+    /// When that went well last.
+    pub(crate) succeeded: Option<SystemTime>,
+    /// When it is asked for next.
+    pub(crate) next_try: Option<SystemTime>,
+    /// Whether it is being fetched.
+    pub(crate) is_running: bool,
+}
+
+impl Shared {
+    pub(super) fn new(fetch: Arc<dyn Fetch>) -> Self {
+        Self {
+            fetch,
+            state: Mutex::default(),
+            ended: Condvar::new(),
+            wake: Notify::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn want(&self, wanted: &Wanted, again: bool, now: Instant) {
+        for (source, plugins) in wanted {
+            self.want_one(source, plugins, again, now);
+        }
+        self.wake.notify_one();
+    }
+
+    fn want_one(&self, source: &Arc<RemoteSource>, plugins: &[String], again: bool, now: Instant) {
+        let mut state = self.state();
+        if state.wrong.contains_key(source) {
+            return;
+        }
+        if let Some(item) = state.items.get_mut(source) {
+            item.plugins = plugins.iter().cloned().collect();
+            let may_help = item.is_failing() && source.credentials.files().next().is_some();
+            if again || may_help {
+                item.hurry(now);
+            }
+            return;
+        }
+        // The disk is looked at without the lock: nobody waits for a disk.
+        drop(state);
+        let meaning = self.fetch.look_at(source);
+        let here = meaning
+            .as_ref()
+            .ok()
+            .and_then(|_| self.fetch.cached(source));
+        let mut state = self.state();
+        match meaning {
+            Err(why) => {
+                state.wrong.insert(Arc::clone(source), why);
+            }
+            Ok(meaning) => {
+                let mut item = Item::new(source, meaning, here, now);
+                item.plugins = plugins.iter().cloned().collect();
+                state.items.insert(Arc::clone(source), item);
+            }
+        }
+    }
+
+    pub(super) fn keep_only(&self, wanted: &Wanted) {
+        let mut state = self.state();
+        state.items.retain(|source, _| wanted.contains_key(source));
+        state.wrong.retain(|source, _| wanted.contains_key(source));
+        let here = state.items.values().filter_map(|item| item.here.as_ref());
+        let modules = here.map(|here| here.module).collect();
+        drop(state);
+        self.fetch.retain(&modules);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn known(&self, source: &RemoteSource) -> Known {
+        let state = self.state();
+        if let Some(why) = state.wrong.get(source) {
+            return Known::Wrong(why.clone());
+        }
+        let Some(item) = state.items.get(source) else {
+            return Known::Wrong("nobody asked for it".to_owned());
+        };
+        match &item.here {
+            Some(here) => Known::Here {
+                digest: here.module,
+                name: item.meaning.name.clone(),
+            },
+            None => Known::Pending {
+                shown: item.meaning.shown.clone(),
+            },
+        }
+    }
+
+    pub(super) fn lose(&self, source: &RemoteSource, why: String, now: Instant) {
+        if let Some(item) = self.state().items.get_mut(source) {
+            item.lose(why, now);
+        }
+        self.wake.notify_one();
+    }
+
+    /// Takes what is due, as much as may run at once, and says when there is something next.
+    pub(super) fn take_due(&self, now: Instant) -> (Vec<Arc<RemoteSource>>, Option<Instant>) {
+        let mut state = self.state();
+        let mut running = 0;
+        let mut hosts: HashMap<String, usize> = HashMap::new();
+        for item in state.items.values().filter(|item| item.is_running) {
+            running += 1;
+            *hosts.entry(item.meaning.host.clone()).or_default() += 1;
+        }
+        // Who waits longest comes first.
+        let mut due: Vec<(Instant, Arc<RemoteSource>)> = state
+            .items
+            .iter()
+            .filter_map(|(source, item)| Some((item.due()?, Arc::clone(source))))
+            .collect();
+        due.sort_by_key(|(at, _)| *at);
+        let mut begun = Vec::new();
+        let mut next = None;
+        for (at, source) in due {
+            if at > now {
+                next = Some(at);
+                break;
+            }
+            let Some(item) = state.items.get_mut(&source) else {
+                continue;
+            };
+            let of_host = hosts.entry(item.meaning.host.clone()).or_default();
+            // The end of one that runs wakes the thread.
+            if running >= MOST_AT_ONCE || *of_host >= MOST_OF_HOST {
+                continue;
+            }
+            running += 1;
+            *of_host += 1;
+            item.begin();
+            begun.push(source);
+        }
+        (begun, next)
+    }
+
+    /// Takes what came of a fetch; says whether there is other code now.
+    pub(super) fn end_fetch(
+        &self,
+        source: &RemoteSource,
+        result: Result<Fetched, FetchError>,
+        dice: f64,
+    ) -> bool {
+        let mut state = self.state();
+        let State { items, counts, .. } = &mut *state;
+        // Nobody wants it any more: what came is in the cache.
+        let Some(item) = items.get_mut(source) else {
+            return false;
+        };
+        let failed_before = item.is_failing();
+        let (bytes, warnings) = match &result {
+            Ok(fetched) => (fetched.bytes, fetched.warnings.clone()),
+            Err(_) => (0, Vec::new()),
+        };
+        let ended = item.end(result, Instant::now(), SystemTime::now(), dice);
+        counts.bytes += bytes;
+        match ended {
+            Ended::New => counts.new += 1,
+            Ended::Same => counts.unchanged += 1,
+            Ended::FailsNow | Ended::FailsStill => counts.failed += 1,
+        }
+        log(item, ended, failed_before, &warnings);
+        self.ended.notify_all();
+        ended == Ended::New
+    }
+
+    /// Whether somebody still wants a source.
+    pub(super) fn is_wanted(&self, source: &RemoteSource) -> bool {
+        self.state().items.contains_key(source)
+    }
+
+    pub(super) fn report(
+        &self,
+        source: &RemoteSource,
+        now: Instant,
+        clock: SystemTime,
+    ) -> Option<Report> {
+        let state = self.state();
+        let item = state.items.get(source)?;
+        let here = item.here.as_ref();
+        Some(Report {
+            shown: item.meaning.shown.clone(),
+            manifest: here.and_then(|here| here.manifest.clone()),
+            module: here.map(|here| here.module),
+            layout: here.map(|here| here.layout.clone()),
+            is_confirmed: item.is_confirmed,
+            error: item.error.clone(),
+            checked: item.checked,
+            succeeded: item.succeeded,
+            next_try: item.next_try(now, clock),
+            is_running: item.is_running,
+        })
+    }
+
+    /// Whether there still is something that is not here and has not failed, after a while at most.
+    pub(super) fn is_busy(&self, patience: Duration) -> bool {
+        let is_busy = |state: &mut State| {
+            let mut items = state.items.values();
+            items.any(|item| item.is_running || (item.here.is_none() && !item.is_failing()))
+        };
+        let waited = self
+            .ended
+            .wait_timeout_while(self.state(), patience, is_busy);
+        let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        drop(state);
+        timeout.timed_out()
+    }
+
+    /// What is being fetched, as people write it.
+    pub(super) fn running(&self) -> Vec<String> {
+        let state = self.state();
+        let running = state.items.values().filter(|item| item.is_running);
+        let mut shown: Vec<String> = running.map(|item| item.meaning.shown.clone()).collect();
+        shown.sort();
+        shown
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.state().counts
+    }
+
+    pub(super) fn end(&self) {
+        self.state().is_over = true;
+        self.wake.notify_one();
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.state().is_over
+    }
+}
+
+/// One line when it fails first, one when it works again, one for each other code.
+fn log(item: &Item, ended: Ended, failed_before: bool, warnings: &[String]) {
+    let plugins: Vec<&str> = item.plugins.iter().map(String::as_str).collect();
+    let (plugins, shown) = (plugins.join(", "), &item.meaning.shown);
+    match (ended, &item.here) {
+        (Ended::New, Some(here)) => {
+            let manifest = here.manifest.as_deref().unwrap_or("-");
+            let layout = &here.layout;
+            tracing::info!("{plugins}: pulled {shown} ({manifest}, {layout})");
+        }
+        (Ended::Same, _) if failed_before => {
+            tracing::info!("{plugins}: {shown} can be pulled again, it is what it was");
+        }
+        (Ended::FailsNow, here) => {
+            let error = item.error.as_deref().unwrap_or_default();
+            let serves = match here {
+                Some(_) => "what is in the cache serves",
+                None => "nothing of it is in the cache",
+            };
+            tracing::warn!("{plugins}: cannot pull {shown}: {error}; {serves}; it is tried again");
+        }
+        (Ended::New | Ended::Same | Ended::FailsStill, _) => {}
+    }
+    if ended == Ended::New {
+        for warning in warnings {
+            tracing::warn!("{plugins}: {shown}: {warning}");
+        }
+    }
+}
