@@ -142,6 +142,14 @@ pub fn renormalise(head: &mut RequestHead) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Whether [`renormalise`] would change nothing, so that nobody needs a copy to try it.
+#[must_use]
+pub fn is_normal(head: &RequestHead) -> bool {
+    let is_kept = |normal: Result<Cow<'_, [u8]>, _>| matches!(normal, Ok(Cow::Borrowed(_)));
+    is_kept(path::normalise(head.path.as_bytes()))
+        && (head.authority.is_empty() || is_kept(authority::normalise(head.authority.as_bytes())))
+}
+
 /// Takes the Host field and lets an absolute target outrank it (RFC 9112 §3.2.2).
 fn take_authority(
     headers: &mut HeaderMap,

@@ -161,8 +161,7 @@ impl Cache {
             return Ok(None);
         };
         // Before it is read: nobody makes room with it from here on.
-        let pin = pin(file, FlockOperation::LockShared)
-            .map_err(|source| self.blobs.failed("lock", &name, source))?;
+        let pin = shared(file).map_err(|source| self.blobs.failed("lock", &name, source))?;
         let content = self.blobs.read_open(&pin._file, &name, MAX_MODULE_BYTES)?;
         if content.as_deref().map(Digest::of) != Some(digest) {
             tracing::warn!(
@@ -209,8 +208,7 @@ impl Cache {
         }
         let name = digest.to_hex();
         let file = file.finish(&name)?;
-        let pin = pin(file, FlockOperation::LockShared)
-            .map_err(|source| self.blobs.failed("lock", &name, source))?;
+        let pin = shared(file).map_err(|source| self.blobs.failed("lock", &name, source))?;
         self.make_room();
         Ok(pin)
     }
@@ -230,7 +228,7 @@ impl Cache {
             let Ok(Some(file)) = self.blobs.open_file(&entry.name) else {
                 continue;
             };
-            if pin(file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            if lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
                 self.blobs.remove(&entry.name);
                 self.counts.evicted.fetch_add(1, Ordering::Relaxed);
                 bytes -= entry.bytes;
@@ -239,16 +237,22 @@ impl Cache {
     }
 }
 
-fn pin(file: File, how: FlockOperation) -> io::Result<Pin> {
+/// Keeps others from making room with a file. Whoever has it to itself has just written it, or is
+/// about to remove it; neither is waited for, for that process may have been stopped.
+fn shared(file: File) -> io::Result<Pin> {
+    match lock(&file, FlockOperation::NonBlockingLockShared) {
+        Err(err) if err.kind() != io::ErrorKind::WouldBlock => Err(err),
+        _ => Ok(Pin {
+            _file: Arc::new(file),
+        }),
+    }
+}
+
+fn lock(file: &File, how: FlockOperation) -> io::Result<()> {
     loop {
-        match rustix::fs::flock(&file, how) {
-            Ok(()) => {
-                return Ok(Pin {
-                    _file: Arc::new(file),
-                });
-            }
+        match rustix::fs::flock(file, how) {
             Err(rustix::io::Errno::INTR) => {}
-            Err(err) => return Err(err.into()),
+            outcome => return Ok(outcome?),
         }
     }
 }

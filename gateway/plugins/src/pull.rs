@@ -10,6 +10,7 @@ mod layers;
 mod loaded;
 mod outcome;
 mod place;
+mod resolve;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -265,6 +265,30 @@ fn a_late_reply_is_nobodys_and_the_connection_goes_on() {
 }
 
 #[test]
+fn a_server_that_has_become_a_replica_is_left_for_whoever_is_there_now() {
+    let beginning = std::sync::atomic::AtomicBool::new(true);
+    let redis = Origin::script(move |connection| {
+        let is_first = beginning.swap(false, std::sync::atomic::Ordering::SeqCst);
+        let reply = match is_first {
+            true => "-READONLY You can't write against a read only replica.\r\n",
+            false => "+PONG\r\n",
+        };
+        let mut ping = command(&["PING"]);
+        while std::io::Read::read_exact(connection.stream(), &mut ping).is_ok() {
+            connection.send(reply)?;
+        }
+        Ok(())
+    });
+    let mut probe = Probe::to(redis.address());
+    let (status, reply) = probe.run(&["PING"]);
+    assert!(status == 0 && reply.starts_with("-READONLY"), "{reply}");
+    for _ in 0..3 {
+        assert_eq!(probe.run(&["PING"]), (0, "+PONG\r\n".to_owned()));
+    }
+    assert_eq!(redis.connections(), 2);
+}
+
+#[test]
 fn commands_do_not_wait_for_a_login_that_takes_long_and_find_it_done_later() {
     let (let_go, held) = std::sync::mpsc::channel::<()>();
     let held = std::sync::Mutex::new(held);

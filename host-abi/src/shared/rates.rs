@@ -130,10 +130,17 @@ impl RateTable {
         let answers = room.get_mut(..asks.len()).unwrap_or_default();
         for (asked, (ask, key)) in asks.iter().zip(&keys).enumerate() {
             let lock = held.get(shard_of(*key)).map(|at| usize::from(*at));
-            let places = lock.and_then(|at| locks.get(at)?.as_deref());
+            let places = lock.and_then(|at| locks.get_mut(at)?.as_deref_mut());
             let others = changes.iter().flatten().filter(|other| other.lock == lock);
             let others = others.map(|other| other.at);
-            let (at, full_at) = places.map_or((0, 0), |places| find(places, *key, now, others));
+            let (at, full_at) = places.map_or((0, 0), |places| {
+                find(
+                    places,
+                    *key,
+                    [now, now.saturating_add(ask.rate.most())],
+                    others,
+                )
+            });
             let take = Take {
                 rate: ask.rate,
                 cost: ask.cost,
@@ -202,22 +209,23 @@ fn shard_of([_, b]: [u64; 2]) -> usize {
     usize::try_from(b >> 58).unwrap_or(0)
 }
 
-/// Where a key is or is to be, and when it is full again (0 if that was long ago). Places of `others`, keys
-/// of the same call, stay theirs.
+/// Where a key is or is to be, and when it is full again (0 if that was long ago), which is `most` at the
+/// latest. Places of `others`, keys of the same call, stay theirs.
 fn find(
-    places: &[[u64; 3]],
+    places: &mut [[u64; 3]],
     key: [u64; 2],
-    now: u64,
+    [now, most]: [u64; 2],
     others: impl Iterator<Item = usize> + Clone,
 ) -> (usize, u64) {
     let sets = places.len() / WAYS;
     let [_, b] = key;
     let set = usize::try_from(b).unwrap_or(0) & sets.saturating_sub(1);
     let first = set * WAYS;
-    let ways = places.get(first..first + WAYS).unwrap_or_default();
+    let ways = places.get_mut(first..first + WAYS).unwrap_or_default();
     let mut best = (first, u64::MAX);
-    for (way, [a, b, full_at]) in ways.iter().enumerate() {
+    for (way, [a, b, full_at]) in ways.iter_mut().enumerate() {
         if [*a, *b] == key {
+            *full_at = (*full_at).min(most);
             return (first + way, *full_at);
         }
         // What is full again can be forgotten; else what will be first.
@@ -329,6 +337,19 @@ mod tests {
             threads.into_iter().map(|it| it.join().unwrap()).sum()
         });
         assert_eq!(admitted, 1000);
+    }
+
+    #[test]
+    fn a_limit_that_becomes_shorter_forgets_what_it_could_never_owe() {
+        let table = RateTable::default();
+        let daily = Rate::new(100, 86_400 * SECOND, 100).unwrap();
+        let quick = per_second(100, 100);
+        assert!(ask(&table, &[("k", daily, 100)], Mode::Take, 0)[0].admitted);
+        let later = |now| ask(&table, &[("k", quick, 1)], Mode::Take, now)[0];
+        // As if three bursts had been used: it waits for two of them.
+        assert!(!later(SECOND).admitted);
+        assert_eq!(later(2 * SECOND).wait, SECOND + SECOND / 100);
+        assert!(later(3 * SECOND + SECOND / 100).admitted);
     }
 
     #[test]

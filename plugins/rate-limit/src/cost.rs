@@ -18,8 +18,12 @@ pub(crate) fn beforehand(limit: &Limit, req: &Request) -> u64 {
     }
 }
 
-/// Takes what a response says beyond what was taken for its request.
+/// Takes what a response says beyond what was taken for its request. For one that would have been refused
+/// (a dry run) nothing was taken.
 pub(crate) async fn charge(decision: &Decision<'_>, res: &Response, cx: &Context) {
+    if decision.is_refused() {
+        return;
+    }
     for kept in &decision.kept {
         let mut asks: Vec<Ask<'_>> = Vec::new();
         for ask in &kept.asks {

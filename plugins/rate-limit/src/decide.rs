@@ -209,6 +209,11 @@ impl<'c> Decision<'c> {
         self.kept.iter().any(|it| it.said.tells_client(name))
     }
 
+    /// Whether a limit refuses the request.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.is_closed || self.verdicts().any(|(_, verdict)| !verdict.admitted)
+    }
+
     /// Puts what services say into the request.
     pub(crate) fn tell_backend(&self, req: &mut Request) {
         for kept in &self.kept {

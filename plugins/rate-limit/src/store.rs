@@ -3,6 +3,7 @@
 //! A store is asked about several limits at once, and takes from all of them or from none. One that
 //! cannot answer says so within its own time-out; what happens then is not its business.
 
+mod breaker;
 mod local;
 mod redis;
 mod rls;

@@ -34,8 +34,9 @@ struct Cli {
     /// What the limit admits in a second.
     #[arg(long, default_value_t = 1000)]
     rate: u64,
-    /// What it admits at once.
-    #[arg(long, default_value_t = 200)]
+    /// What it admits at once: a machine that does nothing for longer than this lasts is no fault of the
+    /// limit.
+    #[arg(long, default_value_t = 1000)]
     burst: u64,
     /// How many gateways; more than one need `--redis` to count together.
     #[arg(long, default_value_t = 1)]

@@ -10,7 +10,9 @@ use http::header::HeaderName;
 use super::Arrival;
 use super::Prepared;
 use super::Received;
+use super::is_normal;
 use super::prepare;
+use super::renormalise;
 use crate::client_certificate::Mode;
 use crate::failure::Failure;
 use crate::message::Version;
@@ -44,6 +46,31 @@ fn receive(
             random: 7,
         },
     )
+}
+
+#[test]
+fn a_head_is_normal_if_there_is_nothing_to_change_about_it() {
+    for (path, authority, normal) in [
+        ("/", "a.test", true),
+        ("/a/b?c=../d", "a.test:8080", true),
+        ("*", "", true),
+        ("/a/../b", "a.test", false),
+        ("/%61", "a.test", false),
+        ("/a", "A.test", false),
+        ("/a", "a b", false),
+        ("a", "a.test", false),
+        ("", "a.test", false),
+    ] {
+        let mut head = receive("/", Version::Http11, &[("host", "a.test")]);
+        let head = &mut head.as_mut().expect("fine").head;
+        head.path = HeaderValue::from_static(path);
+        head.authority = HeaderValue::from_static(authority);
+        assert_eq!(is_normal(head), normal, "{path} {authority}");
+        let before = head.clone();
+        let is_kept = renormalise(head).is_ok()
+            && (&head.path, &head.authority) == (&before.path, &before.authority);
+        assert_eq!(is_kept, normal, "{path} {authority}");
+    }
 }
 
 #[test]

@@ -155,6 +155,18 @@ fn what_is_in_use_never_makes_room_in_any_process() {
 }
 
 #[test]
+fn a_process_that_was_stopped_with_a_file_to_itself_holds_nobody_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = open(folder.path());
+    let (digest, pin) = cache.keep_bytes(b"module").expect("kept");
+    drop(pin);
+    let file = std::fs::File::open(blob_path(folder.path(), digest)).expect("it is there");
+    file.lock().expect("nobody else has it");
+    assert!(cache.blob(digest).expect("readable").is_some());
+    drop(file);
+}
+
+#[test]
 fn what_is_larger_than_the_cache_is_an_error_and_leaves_the_rest() {
     let folder = tempfile::tempdir().expect("a folder");
     let cache = Cache::open(folder.path(), 100).expect("opened");

@@ -165,7 +165,9 @@ impl Dial<'_> {
             None => ServerName::try_from(origin.host.clone())
                 .map_err(|err| failed(io::Error::other(err)))?,
         };
-        let connector = TlsConnector::from(self.trust.config());
+        let config = self.trust.config();
+        let config = config.map_err(|err| failed(io::Error::other(err)))?;
+        let connector = TlsConnector::from(config);
         let secured = connector.connect(name, io).await;
         secured
             .map(|stream| Box::new(stream) as Box<dyn Io>)

@@ -21,13 +21,11 @@ use crate::digest::Digest;
 /// Most bytes of a file of authorities; that of a whole machine has 250 KiB.
 const MAX_FILE: u64 = 4 << 20;
 
-/// Authorities that are believed, ready for handshakes.
-#[derive(Debug)]
+/// Authorities that are believed.
+#[derive(Debug, Default)]
 pub struct Trust {
-    config: Arc<ClientConfig>,
-    /// Of the file; `None` if there is none.
-    id: Option<Digest>,
-    is_empty: bool,
+    /// What a file adds, ready for handshakes, and the digest of its text.
+    file: Option<(Arc<ClientConfig>, Digest)>,
 }
 
 /// Why a file gives no authorities.
@@ -60,26 +58,11 @@ pub enum TrustError {
 }
 
 impl Trust {
-    /// The machine's authorities.
-    ///
-    /// # Errors
-    ///
-    /// [`TrustError::Setup`]. A machine without authorities is no error: nothing is believed then.
-    pub fn system() -> Result<Self, TrustError> {
-        static CONFIG: OnceLock<Arc<ClientConfig>> = OnceLock::new();
-        // One for all, so that sessions are resumed from pull to pull.
-        let config = match CONFIG.get() {
-            Some(config) => Arc::clone(config),
-            None => {
-                let config = config(system_roots().clone())?;
-                Arc::clone(CONFIG.get_or_init(|| config))
-            }
-        };
-        Ok(Self {
-            config,
-            id: None,
-            is_empty: system_roots().is_empty(),
-        })
+    /// The machine's authorities. They are read when the first of them is needed; a machine without
+    /// any is no error: nothing is believed then.
+    #[must_use]
+    pub const fn system() -> Self {
+        Self { file: None }
     }
 
     /// The machine's authorities and those of a file (PEM).
@@ -113,25 +96,35 @@ impl Trust {
         if roots.len() == before {
             return Err(form("there is no certificate in it".to_owned()));
         }
+        let config = config(roots).map_err(|source| TrustError::Setup { source })?;
         Ok(Self {
-            config: config(roots)?,
-            id: Some(Digest::of(&text)),
-            is_empty: false,
+            file: Some((config, Digest::of(&text))),
         })
     }
 
     /// Whether the same authorities are believed, so that a connection serves both.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        self.id == other.id
+        let digest = |it: &Self| it.file.as_ref().map(|(_, digest)| *digest);
+        digest(self) == digest(other)
     }
 
-    pub(crate) fn config(&self) -> Arc<ClientConfig> {
-        Arc::clone(&self.config)
+    /// What handshakes are made with. That of the machine is one for all, so that sessions are
+    /// resumed from pull to pull.
+    pub(crate) fn config(&self) -> Result<Arc<ClientConfig>, rustls::Error> {
+        static SYSTEM: OnceLock<Arc<ClientConfig>> = OnceLock::new();
+        if let Some((config, _)) = &self.file {
+            return Ok(Arc::clone(config));
+        }
+        if let Some(config) = SYSTEM.get() {
+            return Ok(Arc::clone(config));
+        }
+        let config = config(system_roots().clone())?;
+        Ok(Arc::clone(SYSTEM.get_or_init(|| config)))
     }
 
     /// What a failed handshake may be due to, said after a separator.
-    pub(crate) const fn hint(&self) -> &'static str {
-        if self.is_empty {
+    pub(crate) fn hint(&self) -> &'static str {
+        if self.file.is_none() && system_roots().is_empty() {
             ": this machine has no authorities that could be believed; install ca-certificates, or \
              name the authority of this host in a file"
         } else {
@@ -140,11 +133,10 @@ impl Trust {
     }
 }
 
-fn config(roots: RootCertStore) -> Result<Arc<ClientConfig>, TrustError> {
+fn config(roots: RootCertStore) -> Result<Arc<ClientConfig>, rustls::Error> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|source| TrustError::Setup { source })?
+        .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -11,7 +11,6 @@ use crate::cache::Pin;
 use crate::cache::TagRecord;
 use crate::credentials::Given;
 use crate::digest::Digest;
-use crate::layout;
 use crate::progress::Progress;
 use crate::progress::Step;
 use crate::pull::PlaceFailure;
@@ -24,24 +23,12 @@ use crate::pull::Warning;
 use crate::pull::blocking;
 use crate::pull::loaded::Loaded;
 use crate::pull::now;
+use crate::pull::resolve::Resolved;
+use crate::pull::resolve::resolve;
 use crate::reference::Reference;
-use crate::registry::FetchedManifest;
 use crate::registry::Purpose;
 use crate::registry::Registry;
 use crate::registry::RegistryError;
-use crate::registry::manifest::Manifest;
-use crate::registry::manifest::Parsed;
-
-/// How deep indexes may lie in indexes.
-const MOST_INDEXES: usize = 2;
-
-/// An image that a registry has: what the reference led to, and the manifest in the end.
-#[derive(Debug)]
-pub(super) struct Resolved {
-    pub(super) top: FetchedManifest,
-    pub(super) fetched: FetchedManifest,
-    pub(super) manifest: Manifest,
-}
 
 impl Store {
     /// Pulls from the first place that has it.
@@ -251,40 +238,6 @@ fn tag_record(image: &Reference, digest: Digest) -> Option<TagRecord> {
         reference: image.to_string(),
         digest,
         checked_at: now(),
-    })
-}
-
-/// From a tag or digest to one image.
-pub(super) async fn resolve(registry: &Registry, place: &Reference) -> Result<Resolved, PullError> {
-    let failed = |source| registry_error(place, source);
-    let top = registry.manifest(&place.manifest()).await.map_err(failed)?;
-    let mut fetched = top.clone();
-    for _ in 0..=MOST_INDEXES {
-        let parsed = fetched.parse().map_err(|reason| {
-            failed(RegistryError::ManifestForm {
-                image: place.with_digest(fetched.digest).to_string(),
-                reason,
-            })
-        })?;
-        let index = match parsed {
-            Parsed::Image(manifest) => {
-                return Ok(Resolved {
-                    top,
-                    fetched,
-                    manifest: *manifest,
-                });
-            }
-            Parsed::Index(index) => index,
-        };
-        let chosen = layout::choose(&index).map_err(|source| PullError::Choice {
-            image: place.to_string(),
-            source,
-        })?;
-        let digest = chosen.digest.to_string();
-        fetched = registry.manifest(&digest).await.map_err(failed)?;
-    }
-    Err(PullError::Nested {
-        image: place.to_string(),
     })
 }
 

@@ -76,7 +76,7 @@ impl Hosts {
     fn access(&self, url: &Url, settings: &HostSettings) -> Result<Access, TrustError> {
         let trust = match &settings.ca_file {
             Some(path) => Trust::with_file(path)?,
-            None => Trust::system()?,
+            None => Trust::system(),
         };
         let plain = self.by_host.iter();
         let plain = plain.filter(|(_, it)| it.plain_http == Some(true));

@@ -2,6 +2,8 @@
 
 use std::sync::PoisonError;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderMap;
 use http::HeaderValue;
 
@@ -11,7 +13,6 @@ use crate::registry::challenge;
 use crate::registry::challenge::Challenge;
 use crate::registry::session::Purpose;
 use crate::registry::session::Registry;
-use crate::registry::token;
 use crate::registry::token::Ask;
 
 impl Registry {
@@ -51,10 +52,10 @@ impl Registry {
 
     async fn right(&self, challenge: &Challenge) -> Result<Option<HeaderValue>, RegistryError> {
         if let Credential::Token(token) = &self.credential.credential {
-            return Ok(token::bearer(token.expose()));
+            return Ok(bearer(token.expose()));
         }
         match challenge {
-            Challenge::Basic => Ok(token::basic(&self.credential.credential)),
+            Challenge::Basic => Ok(basic(&self.credential.credential)),
             Challenge::Bearer {
                 realm,
                 service,
@@ -99,4 +100,24 @@ impl Registry {
         };
         format!("repository:{}:{actions}", self.repository)
     }
+}
+
+/// `Authorization` for a user and a password.
+pub(super) fn basic(credential: &Credential) -> Option<HeaderValue> {
+    let Credential::Basic { user, password } = credential else {
+        return None;
+    };
+    let pair = STANDARD.encode(format!("{user}:{}", password.expose()));
+    sensitive(&format!("Basic {pair}"))
+}
+
+/// `Authorization` for a token.
+pub(super) fn bearer(token: &str) -> Option<HeaderValue> {
+    sensitive(&format!("Bearer {token}"))
+}
+
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
 }

@@ -11,8 +11,6 @@ use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::HeaderValue;
@@ -32,6 +30,8 @@ use crate::http::Response;
 use crate::http::Upload;
 use crate::quote;
 use crate::registry::RegistryError;
+use crate::registry::right::basic;
+use crate::registry::right::bearer;
 
 /// Most bytes of a token server's answer.
 const MAX_ANSWER: usize = 256 << 10;
@@ -278,24 +278,4 @@ impl Ask<'_> {
             access,
         })
     }
-}
-
-/// `Authorization` for a user and a password.
-pub(super) fn basic(credential: &Credential) -> Option<HeaderValue> {
-    let Credential::Basic { user, password } = credential else {
-        return None;
-    };
-    let pair = STANDARD.encode(format!("{user}:{}", password.expose()));
-    sensitive(&format!("Basic {pair}"))
-}
-
-/// `Authorization` for a token.
-pub(super) fn bearer(token: &str) -> Option<HeaderValue> {
-    sensitive(&format!("Bearer {token}"))
-}
-
-fn sensitive(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }

@@ -241,8 +241,8 @@ async fn an_oversized_manifest_is_not_read() {
 #[tokio::test]
 async fn a_registry_that_stops_sending_is_given_up() {
     let (stub, folder) = with_image();
-    let limit = Duration::from_millis(300);
-    let store = store_with(folder.path(), impatient(limit));
+    let (short, long) = (Duration::from_millis(500), Duration::from_secs(10));
+    let store = store_with(folder.path(), impatient(long, short));
     let image = reference(&stub, "a/b:1");
     let length = module(1).len();
     // The other side of the channel is never used: the answer waits until the test is over.
@@ -262,7 +262,7 @@ async fn a_registry_that_stops_sending_is_given_up() {
     });
     let err = refused(
         pull(&store, &image).await,
-        &["0.3 s", "the next bytes of its answer"],
+        &["0.5 s", "the next bytes of its answer"],
     );
     assert_eq!(err.again(), Again::Soon);
     drop(over);
@@ -271,7 +271,8 @@ async fn a_registry_that_stops_sending_is_given_up() {
     let image = format!("{}/a:1", silent.local_addr().unwrap())
         .parse()
         .unwrap();
-    refused(pull(&store, &image).await, &["0.3 s", "an answer"]);
+    let store = store_with(folder.path(), impatient(short, long));
+    refused(pull(&store, &image).await, &["0.5 s", "an answer"]);
 }
 
 #[tokio::test]

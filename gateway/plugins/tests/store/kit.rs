@@ -61,12 +61,12 @@ pub(crate) fn store_with(folder: &Path, client: Client) -> Store {
     }
 }
 
-/// A client whose every wait is this long.
-pub(crate) fn impatient(limit: Duration) -> Client {
+/// A client that waits this long for an answer, and for the next bytes of one.
+pub(crate) fn impatient(head: Duration, idle: Duration) -> Client {
     let limits = Limits {
-        connect: limit,
-        head: limit,
-        idle: limit,
+        connect: Duration::from_secs(10),
+        head,
+        idle,
     };
     Client::new(Networks::default(), Proxies::none(), limits)
 }

@@ -18,6 +18,7 @@ use tidegate_plugin_store::http::Client;
 use tidegate_plugin_store::http::Limits;
 use tidegate_plugin_store::http::Networks;
 use tidegate_plugin_store::http::Proxies;
+use tidegate_plugin_store::pull::Source;
 use tidegate_plugin_store::registry::HostSettings;
 use tidegate_plugin_store::registry::Mirror;
 use tidegate_plugin_store::registry::Mirrors;
@@ -252,6 +253,50 @@ async fn plain_http_is_spoken_with_loopback_and_where_it_is_allowed_only() {
 }
 
 #[tokio::test]
+async fn nobody_else_leads_to_loopback() {
+    let folder = tempfile::tempdir().unwrap();
+    let proxy = Proxy::start();
+    let variables = |name: &str| (name == "HTTP_PROXY").then(|| proxy.url());
+    let proxies = Proxies::from_variables(variables).unwrap();
+    let client = Client::new(Networks::default(), proxies, Limits::default());
+    let mut store = store_with(folder.path(), client);
+    let host = "registry.test:5000".to_owned();
+    store
+        .hosts
+        .by_host
+        .insert(host.clone(), settings(Some(true), None));
+    let (stub, _) = with_image();
+    proxy.lead(&host, stub.address);
+    // What only this machine reaches, such as the gateway's own admin API.
+    let (private, _) = with_image();
+    let image = format!("{host}/a/b:1").parse().unwrap();
+    for (to, because) in [
+        (
+            format!("http://{}/", private.address),
+            "would be plain HTTP",
+        ),
+        (
+            format!("https://{}/", private.address),
+            "loopback is fetched from only if",
+        ),
+        (
+            format!("https://localhost:{}/", private.address.port()),
+            "loopback is fetched from only",
+        ),
+    ] {
+        stub.forget_rules();
+        let location = to.clone();
+        stub.rule(move |_| Some(Reply::new(307, "").with("Location", location.clone())));
+        refused(pull(&store, &image).await, &[because]);
+        stub.forget_rules();
+        let realm = format!("Bearer realm=\"{to}\"");
+        stub.rule(move |_| Some(Reply::new(401, "").with("WWW-Authenticate", realm.clone())));
+        refused(pull(&store, &image).await, &["gave no token", because]);
+    }
+    assert_eq!(private.connections(), 0);
+}
+
+#[tokio::test]
 async fn proxies_are_asked_to_connect_with_their_own_credentials() {
     let folder = tempfile::tempdir().unwrap();
     let (stub, authority) = secure(folder.path());
@@ -341,6 +386,52 @@ async fn one_connection_serves_a_pull() {
     let expected = stub.seen().len();
     assert!(expected >= 2);
     assert_eq!(stub.connections(), 1);
+}
+
+#[tokio::test]
+async fn a_registry_that_closes_every_connection_is_asked_on_new_ones() {
+    let (stub, folder) = with_image();
+    let layer = module(1);
+    let digest = crate::stub::sha256(&layer);
+    let manifest = serde_json::json!({
+        "schemaVersion": 2,
+        "config": { "digest": crate::stub::sha256(b"{}"), "size": 2 },
+        "layers": [{ "mediaType": WASM, "digest": digest, "size": layer.len() }],
+    });
+    let manifest = manifest.to_string().into_bytes();
+    stub.rule(move |seen| {
+        let is_blob = seen.target.contains("/blobs/");
+        let body = if is_blob {
+            layer.clone()
+        } else {
+            manifest.clone()
+        };
+        let is_head = seen.method == "HEAD";
+        // Nothing says that the connection ends with the answer.
+        Some(Reply::raw(move |out| {
+            write!(
+                out,
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            )
+            .unwrap();
+            if !is_head {
+                out.write_all(&body).unwrap();
+            }
+        }))
+    });
+    let store = store(folder.path());
+    for _ in 0..5 {
+        let pulled = pull_always(&store, &reference(&stub, "a/b:1"))
+            .await
+            .unwrap();
+        assert!(
+            !matches!(pulled.source, Source::CacheAfter(_)),
+            "{:?}",
+            pulled.source
+        );
+    }
+    assert!(stub.connections() >= 2);
 }
 
 #[tokio::test]

@@ -81,6 +81,8 @@ struct Client {
     waiting: Cell<usize>,
     /// Since when the server owes a reply; a new connection owes it from its beginning.
     owes_since: Cell<Option<Instant>>,
+    /// When a connection was left because its server only reads.
+    left: Cell<Option<Instant>>,
     changed: Notify,
     running: Cell<bool>,
     failures: Cell<u32>,
@@ -205,6 +207,7 @@ impl Client {
             queued_bytes: Cell::new(0),
             waiting: Cell::new(0),
             owes_since: Cell::new(None),
+            left: Cell::new(None),
             changed: Notify::new(),
             running: Cell::new(false),
             failures: Cell::new(0),
@@ -245,25 +248,6 @@ impl Client {
         let queued = self.queue.take();
         self.queued_bytes.set(0);
         drop(queued);
-    }
-
-    /// When the first of the commands that were not sent has waited for long enough. They are in the
-    /// order of their deadlines.
-    fn first_deadline(&self) -> Option<Instant> {
-        self.queue.borrow().front().map(|command| command.deadline)
-    }
-
-    /// Fails those of the commands that were not sent whose time is over.
-    fn fail_overdue(&self) {
-        let now = Instant::now();
-        while self
-            .first_deadline()
-            .is_some_and(|deadline| deadline <= now)
-        {
-            if let Some(mut command) = self.next() {
-                command.reply.send(Err(RedisFailed::Timeout));
-            }
-        }
     }
 
     /// Serves commands on one connection until it ends, and says when there may be another.

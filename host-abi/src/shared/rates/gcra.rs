@@ -34,6 +34,12 @@ impl Rate {
             .is_some_and(|span| span < u64::MAX / 4);
         (requests > 0 && window > 0 && burst > 0 && fits).then_some(Self { interval, burst })
     }
+
+    /// The most ticks until it is full again: a burst that was used, and two that are owed. More is left over
+    /// from another rate that the key had.
+    pub(super) const fn most(self) -> u64 {
+        self.interval.saturating_mul(self.burst).saturating_mul(3)
+    }
 }
 
 /// One question to one limit.
@@ -95,16 +101,15 @@ impl Take {
     /// Takes what has been used already; at most two bursts are owed.
     pub(super) fn charge(self) -> (Taken, u64) {
         let Self {
-            rate: Rate { interval, burst },
+            rate: Rate { interval, .. },
             cost,
             now,
             ..
         } = self;
         let used = self.full_at.saturating_sub(now);
-        let most = interval.saturating_mul(burst).saturating_mul(3);
         let after = used
             .saturating_add(interval.saturating_mul(cost))
-            .min(most.max(used));
+            .min(self.rate.most().max(used));
         (self.taken(true, after, 0), now.saturating_add(after))
     }
 

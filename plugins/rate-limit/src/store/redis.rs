@@ -2,10 +2,9 @@
 //!
 //! Owns the two ways to use it: exactly, where the server is asked about each request, and with leases,
 //! where it is asked for permits in advance. `server` speaks to it, `script` is what runs there, `keys`
-//! what keys are called, `breaker` decides when to ask at all, `refusals` what need not be asked again,
-//! and `leases` about permits, which `leasing` fetches and gives back.
+//! what keys are called, `refusals` what need not be asked again, and `leases` about permits, which
+//! `leasing` fetches and gives back.
 
-mod breaker;
 mod keys;
 mod leases;
 mod leasing;

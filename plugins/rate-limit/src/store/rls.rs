@@ -6,7 +6,10 @@
 mod message;
 mod wire;
 
-use tidegate_sdk::grpc::GrpcReply;
+use std::cell::OnceCell;
+use std::rc::Rc;
+
+use tidegate_sdk::metrics::Counter;
 use tidegate_sdk::prelude::*;
 
 use super::Answer;
@@ -14,6 +17,7 @@ use super::Answered;
 use super::Ask;
 use super::Unavailable;
 use super::Verdict;
+use super::breaker::Breaker;
 use crate::config::RlsConfig;
 use crate::said::Said;
 use crate::state::Context;
@@ -27,36 +31,93 @@ const METHOD: &str = "ShouldRateLimit";
 const OK: u64 = 1;
 const OVER_LIMIT: u64 = 2;
 
+/// Statuses of gRPC: it took too long, and it is not there.
+const DEADLINE_EXCEEDED: u32 = 4;
+const UNAVAILABLE: u32 = 14;
+
 /// The limits of a service.
 #[derive(Debug)]
-pub(crate) struct Rls {
+pub(crate) struct Rls(Rc<Service>);
+
+/// A service, with what a worker knows of it.
+#[derive(Debug)]
+struct Service {
     config: RlsConfig,
+    breaker: Breaker,
+    calls: OnceCell<Counter>,
 }
 
 impl Rls {
-    pub(crate) const fn new(config: RlsConfig) -> Self {
-        Self { config }
+    pub(crate) fn new(config: RlsConfig) -> Self {
+        Self(Rc::new(Service {
+            config,
+            breaker: Breaker::default(),
+            calls: OnceCell::new(),
+        }))
     }
 
     /// Asks for all at once; the service counts them.
     pub(crate) async fn ask(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<Answer> {
-        let message = message::request(&self.config.domain, &descriptors(asks));
-        let reply = call(cx, &self.config, message).await?;
-        let response = message::response(&reply, asks.len());
-        let response = response.map_err(|_| unreadable())?;
-        judge(response, asks.len())
+        let message = self.0.call(cx, self.0.request(asks)).await?;
+        let answer = message::response(&message, asks.len())
+            .map_err(|_| "the answer is no RateLimitResponse".to_owned())
+            .and_then(|response| judge(response, asks.len()));
+        answer.map_err(|why| unavailable(cx, "error", &why))
     }
 
     /// Counts what was used already. Nobody waits for the answer, which comes too late to matter.
     pub(crate) fn charge(&self, cx: &Context, asks: &[Ask<'_>]) {
-        let message = message::request(&self.config.domain, &descriptors(asks));
-        let (own, config) = (cx.clone(), self.config.clone());
+        let (service, own) = (Rc::clone(&self.0), cx.clone());
+        let message = service.request(asks);
         cx.spawn(async move {
-            if let Err(why) = call(&own, &config, message).await {
-                tidegate_sdk::warn!("a rate limit cannot be charged", why = why.0);
+            if let Err(why) = service.call(&own, message).await {
+                tidegate_sdk::debug!("a rate limit cannot be charged", why = why.0);
             }
         });
     }
+}
+
+impl Service {
+    fn request(&self, asks: &[Ask<'_>]) -> Vec<u8> {
+        message::request(&self.config.domain, &descriptors(asks))
+    }
+
+    /// Calls it; the message of its answer, if there is one.
+    async fn call(&self, cx: &Context, message: Vec<u8>) -> Answered<Vec<u8>> {
+        if !self.breaker.may_ask(cx.now().nanos()) {
+            return Err(unavailable(cx, "skipped", "it failed a moment ago"));
+        }
+        let calls = || cx.counter("rate_limit_rls_calls");
+        self.calls.get_or_init(calls).add(1);
+        let call = cx.backend(self.config.backend.name()).grpc(SERVICE, METHOD);
+        let call = call.message(message).timeout(self.config.timeout);
+        let reply = match call.send().await {
+            Ok(reply) => reply,
+            Err(error) => return Err(unavailable(cx, "unsupported", &error.to_string())),
+        };
+        let reason = match reply.status {
+            DEADLINE_EXCEEDED => "timeout",
+            // What hosts say of their own time-outs.
+            _ if reply.message.contains("timeout") => "timeout",
+            UNAVAILABLE => "unreachable",
+            _ => "error",
+        };
+        if reply.status != 0 && reason != "error" {
+            self.breaker.on_failure(cx.now().nanos());
+        } else {
+            self.breaker.on_answer();
+        }
+        reply
+            .ok()
+            .map_err(|error| unavailable(cx, reason, &error.to_string()))
+    }
+}
+
+/// Counts why there is no answer.
+#[cold]
+fn unavailable(cx: &Context, reason: &str, why: &str) -> Unavailable {
+    cx.counter(&["rate_limit_rls_", reason].concat()).add(1);
+    Unavailable(["rate limit service: ", why].concat())
 }
 
 fn descriptors<'a>(asks: &'a [Ask<'_>]) -> Vec<Descriptor<'a>> {
@@ -68,28 +129,11 @@ fn descriptors<'a>(asks: &'a [Ask<'_>]) -> Vec<Descriptor<'a>> {
     .collect()
 }
 
-/// Calls the service; its message, if the call goes well.
-async fn call(cx: &Context, config: &RlsConfig, message: Vec<u8>) -> Answered<Vec<u8>> {
-    let call = cx.backend(config.backend.name()).grpc(SERVICE, METHOD);
-    let call = call.message(message).timeout(config.timeout);
-    let message = call.send().await.and_then(GrpcReply::ok);
-    message.map_err(|error| Unavailable(error.to_string()))
-}
-
-fn unreadable() -> Unavailable {
-    Unavailable("the rate limit service's answer is no RateLimitResponse".to_owned())
-}
-
 /// What an answer means: its overall code decides, as it does for Envoy.
-fn judge(response: Response, asks: usize) -> Answered<Answer> {
+fn judge(response: Response, asks: usize) -> std::result::Result<Answer, String> {
     if !matches!(response.code, OK | OVER_LIMIT) {
         let code = response.code.to_string();
-        let why = [
-            "the rate limit service answers with the unknown code ",
-            &code,
-        ]
-        .concat();
-        return Err(Unavailable(why));
+        return Err(["it answers with the unknown code ", &code].concat());
     }
     let refuses = response.code == OVER_LIMIT;
     let is_named = response.statuses.iter().any(|it| it.code == OVER_LIMIT);
@@ -125,7 +169,7 @@ mod tests {
     use super::message::Status;
     use super::*;
 
-    fn answer(code: u64, codes: &[u64]) -> Answered<Vec<bool>> {
+    fn answer(code: u64, codes: &[u64]) -> std::result::Result<Vec<bool>, String> {
         let status = |code: &u64| Status {
             code: *code,
             ..Status::default()

@@ -73,3 +73,23 @@ fn what_costs_nothing_takes_nothing() {
     let mut h = with_limits(&json!([{"requests": 1, "window": "1h", "cost": 0}]));
     assert_eq!(statuses(&mut h, 3, || get("/")), [200, 200, 200]);
 }
+
+#[test]
+fn a_dry_run_charges_only_for_what_it_would_have_admitted() {
+    let mut h = Harness::new(rate_limit)
+        .config(json!({"dryRun": true, "limits": [{
+            "requests": 10, "window": "1h", "costFrom": {"responseHeader": "x-tokens"},
+        }]}))
+        .app(|_| Reply::text(200, "").header("x-tokens", "10"))
+        .start();
+    let left = |h: &mut Harness| h.send(get("/")).header("ratelimit").unwrap();
+    assert!(left(&mut h).contains(";r=9;t=360"));
+    for _ in 0..3 {
+        // Ten were used: an hour brings them back, however many requests come meanwhile.
+        let told = left(&mut h);
+        assert!(
+            told.ends_with(";r=0;t=3600") || told.ends_with(";r=0;t=3599"),
+            "{told}"
+        );
+    }
+}

@@ -1,7 +1,7 @@
 //! Limits in Redis with leases: fewer commands, and never more beyond the limit than is promised.
 
 use serde_json::Value;
-use tidegate_sdk_testing::{Harness, Mode, RedisReply, get, json, ms, not_in};
+use tidegate_sdk_testing::{Harness, Mode, RedisReply, Reply, get, json, ms, not_in};
 
 use super::redis::{Server, admitted_by_three, gateway, no_redis};
 
@@ -117,6 +117,36 @@ fn a_server_that_is_gone_stops_nobody_who_has_permits() {
     assert_eq!(admitted(&mut h, 25), 25);
     server.answer(Some(RedisReply::reset()));
     assert_eq!(admitted(&mut h, 40), 6);
+}
+
+#[test]
+fn what_only_responses_cost_is_refused_while_it_is_owed() {
+    if no_redis() {
+        return;
+    }
+    let server = Server::default();
+    let limit = json!({
+        "requests": 10, "window": "8000h", "cost": 0, "costFrom": {"responseHeader": "x-cost"},
+    });
+    let mut h = gateway(&server, &leased(), &[limit])
+        .app(|_| Reply::status(200).header("x-cost", "15"))
+        .start();
+    assert_eq!(h.send(get("/")).status(), 200);
+    h.wait_for("the charge", |h| {
+        let commands = h.commands("redis");
+        commands
+            .iter()
+            .any(|it| it.words().iter().any(|word| word == b"charge"))
+    });
+    // A permit that it holds is given back in its time.
+    h.advance(ms(1_600));
+    h.wait_for("what is given back", |h| {
+        let commands = h.commands("redis");
+        commands
+            .iter()
+            .any(|it| it.words().iter().any(|word| word == b"refund"))
+    });
+    assert_eq!(h.send(get("/")).status(), 429);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use tidegate_core::backend::Backend;
+use tidegate_core::request::is_normal;
 use tidegate_core::request::renormalise;
 use tidegate_core::route::Rule;
 use tidegate_host_abi::Property;
@@ -88,7 +89,7 @@ pub(crate) fn rule(state: &State) -> Option<&Rule> {
         Some(routed) if !state.request_edited => Some(&routed.rule),
         _ => {
             let place = state.chain.place.as_ref()?;
-            let found = if state.request_edited {
+            let found = if state.request_edited && !is_normal(&state.request) {
                 let mut head = state.request.clone();
                 renormalise(&mut head).ok()?;
                 find(&place.listener, &head)

@@ -2,10 +2,12 @@
 //!
 //! Owns the login and the order of replies: the first command sent gets the first reply. A command that
 //! gets none in time fails alone, and its reply, if it comes, goes nowhere: a server that was busy for
-//! a moment keeps its connections. One that owes a reply for [`PATIENCE`] more is given up, with all
+//! a moment keeps its connections. One that owes a reply for a second more is given up, with all
 //! that wait.
 
 mod login;
+mod overdue;
+mod replica;
 mod wire;
 
 use std::collections::VecDeque;
@@ -19,7 +21,6 @@ use bytes::Buf as _;
 use bytes::Bytes;
 use bytes::BytesMut;
 use tidegate_core::resp::ValueEnd;
-use tidegate_host_abi::RedisFailed;
 use tokio::io::AsyncReadExt as _;
 
 use super::Client;
@@ -42,9 +43,6 @@ use wire::read_some;
 const WRITE_BYTES: usize = 64 * 1024;
 /// Room for one read.
 const READ_BYTES: usize = 4 * 1024;
-
-/// How long an overdue reply may still come before its connection is given up.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 /// How a connection ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -140,6 +138,8 @@ struct Link {
     overdue: usize,
     limit: usize,
     served: bool,
+    /// It gets no more commands, and ends with the replies that it owes.
+    leaves: bool,
     _lease: Lease,
 }
 
@@ -157,6 +157,7 @@ impl Link {
             overdue: 0,
             limit,
             served: false,
+            leaves: false,
             _lease: lease,
         }
     }
@@ -164,6 +165,9 @@ impl Link {
     /// Sends commands and hands out replies, until nothing was to do for `idle`.
     async fn serve(&mut self, client: &Client, idle: Duration) -> Result<(), String> {
         loop {
+            if self.leaves && self.sent.is_empty() {
+                return Ok(());
+            }
             self.gather(client);
             self.came.reserve(READ_BYTES);
             let limit = match self.next_deadline(client) {
@@ -194,39 +198,9 @@ impl Link {
         }
     }
 
-    /// When the next command is overdue, or the connection is given up.
-    fn next_deadline(&self, client: &Client) -> Option<Instant> {
-        let end = self.sent.front().map(|(deadline, _)| *deadline + PATIENCE);
-        let next = self.sent.get(self.overdue).map(|(deadline, _)| *deadline);
-        [end, next, client.first_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
-    }
-
-    /// Fails the commands whose time is over, and the connection if the oldest is so for too long.
-    fn fail_overdue(&mut self, client: &Client) -> Result<(), String> {
-        let now = Instant::now();
-        if self
-            .sent
-            .front()
-            .is_some_and(|(deadline, _)| *deadline + PATIENCE <= now)
-        {
-            return Err("no reply in time".to_owned());
-        }
-        while let Some((deadline, reply)) = self.sent.get_mut(self.overdue)
-            && *deadline <= now
-        {
-            reply.send(Err(RedisFailed::Timeout));
-            self.overdue += 1;
-        }
-        client.fail_overdue();
-        Ok(())
-    }
-
     /// Takes commands from the queue, as many as one write holds.
     fn gather(&mut self, client: &Client) {
-        while self.out.len() < WRITE_BYTES {
+        while self.out.len() < WRITE_BYTES && !self.leaves {
             let Some(command) = client.next() else { return };
             let Command {
                 query,
@@ -257,6 +231,7 @@ impl Link {
             };
             self.served = true;
             self.overdue = self.overdue.saturating_sub(1);
+            self.leaves |= replica::says_so(&value) && client.may_leave();
             reply.send(Ok(value));
             let begun = |deadline: Instant| deadline.checked_sub(client.login.timeout);
             let oldest = self.sent.front().map(|(deadline, _)| *deadline);

@@ -44,9 +44,7 @@ impl Question {
                 after
             }
             // At most two bursts are owed.
-            Mode::Charge => used
-                .saturating_add(wanted)
-                .min(all.saturating_mul(3).max(used)),
+            Mode::Charge => used.saturating_add(wanted).min(self.most().max(used)),
             Mode::Refund => used.saturating_sub(wanted),
         };
         let taken = self.taken(true, after, Some(Duration::ZERO));
@@ -70,6 +68,13 @@ impl Question {
             wait,
             full: nanos(used),
         }
+    }
+
+    /// The most ticks until it is full again: a burst that was used, and two that are owed. More is left over
+    /// from another rate that the key had.
+    pub(super) fn most(self) -> u64 {
+        let all = self.interval().saturating_mul(self.rate.burst);
+        all.saturating_mul(3)
     }
 
     /// Ticks until one more is admitted.

@@ -71,16 +71,21 @@ fn ask_one(cx: &Context, mode: Mode, ask: &Ask<'_>, secret: &[u8], now: u64) -> 
     cx.shared(&slot).update(|old| {
         let mut slot = Slot::read(old);
         let (way, full_at) = slot.find(place.tag, now);
-        let question = Question {
+        let mut question = Question {
             rate: ask.limit.rate,
             cost: ask.cost,
             full_at,
             now,
         };
+        question.full_at = full_at.min(now.saturating_add(question.most()));
         let (taken, after) = question.ask(mode);
         if mode == Mode::Peek || !taken.admitted {
             answer = Some(question.untaken(taken));
-            return None;
+            if question.full_at == full_at {
+                return None;
+            }
+            slot.put(way, place.tag, question.full_at);
+            return Some(slot.write());
         }
         answer = Some(taken);
         slot.put(way, place.tag, after);

@@ -85,7 +85,7 @@ impl<F> Leases<F> {
             let Some(pool) = self.pool(wanted) else {
                 return Spent::TooMany;
             };
-            if pool.permits >= wanted.least {
+            if pool.permits >= needed(wanted) {
                 continue;
             }
             if pool.refusal(wanted, now).is_some() {
@@ -182,6 +182,12 @@ impl<F> Leases<F> {
     }
 }
 
+/// How many permits there must be for a request. One that costs nothing, because its response says what
+/// it costs, spends none; but it does not pass if there are none to be had.
+fn needed(wanted: &Wanted) -> u64 {
+    wanted.least.max(1)
+}
+
 /// What leases are bounded by.
 #[derive(Debug, Clone, Copy)]
 struct Bounds {
@@ -207,7 +213,7 @@ impl<F> Pool<F> {
     }
 
     fn refusal(&self, wanted: &Wanted, now: u64) -> Option<Granted> {
-        let least = wanted.least.saturating_sub(self.permits);
+        let least = needed(wanted).saturating_sub(self.permits);
         self.refused?.answer(least, now)
     }
 
@@ -223,8 +229,8 @@ impl<F> Pool<F> {
             key: wanted.key.clone(),
             part: wanted.part,
             rate: wanted.rate,
-            want: self.size.max(wanted.least).saturating_sub(self.permits),
-            least: wanted.least.saturating_sub(self.permits),
+            want: self.size.max(needed(wanted)).saturating_sub(self.permits),
+            least: needed(wanted).saturating_sub(self.permits),
         }
     }
 

@@ -10,7 +10,6 @@ use tidegate_sdk::prelude::*;
 use tidegate_sdk::redis::Client;
 use tidegate_sdk::redis::Value;
 
-use super::breaker::Breaker;
 use super::keys::Keys;
 use super::keys::is_one_part;
 use super::keys::parts;
@@ -27,6 +26,7 @@ use crate::state::Context;
 use crate::store::Answered;
 use crate::store::Ask;
 use crate::store::Unavailable;
+use crate::store::breaker::Breaker;
 
 /// The servers of a store, of which one has each key, with what a worker knows of them.
 #[derive(Debug)]

@@ -148,6 +148,39 @@ fn a_service_that_answers_again_is_believed_again() {
     }
     assert_eq!(h.metric("rate_limit_unavailable_global"), 3);
     assert!(h.logged("call to backend limiter: gRPC status 14: restarting"));
+    assert_eq!(h.metric("rate_limit_rls_calls"), 5);
+    assert_eq!(h.metric("rate_limit_rls_unreachable"), 3);
+}
+
+#[test]
+fn a_service_that_fails_again_and_again_is_asked_by_one_request_once_in_a_while() {
+    let mut count = 0;
+    let mut h = with("open", "50ms")
+        .grpc_backend("limiter", move |_| {
+            count += 1;
+            match count {
+                1..=5 => Reply::never(),
+                _ => Answer::new(OVER_LIMIT).reply(),
+            }
+        })
+        .start();
+    for _ in 0..5 {
+        assert_eq!(h.send(get("/")).status(), 200);
+    }
+    assert_eq!(h.calls("limiter").len(), 5);
+    assert_eq!(h.metric("rate_limit_rls_timeout"), 5);
+    for _ in 0..5 {
+        let status = h.send(get("/")).status();
+        // Where time is real, the while may be over.
+        assert!(status == 200 || mode() != Mode::Native, "{status}");
+    }
+    if mode() == Mode::Native {
+        assert_eq!(h.metric("rate_limit_rls_skipped"), 5);
+        assert_eq!(h.calls("limiter").len(), 5);
+    }
+    h.advance(ms(1100));
+    assert_eq!(h.send(get("/")).status(), 429);
+    assert_eq!(h.send(get("/")).status(), 429);
 }
 
 #[test]
