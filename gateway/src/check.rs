@@ -78,7 +78,7 @@ fn load(args: &CheckArgs) -> anyhow::Result<Draft> {
     let board = pulls.board();
     control.set_pulls(pulls);
     let mut draft = control.load(true).draft;
-    if args.pull && is_pending(&draft) {
+    if args.pull {
         let progress = Progress::new();
         control.wait_for_pulls(|board| progress.show(&board.running()));
         progress.end();
@@ -106,10 +106,6 @@ fn load(args: &CheckArgs) -> anyhow::Result<Draft> {
         }
     }
     Ok(draft)
-}
-
-fn is_pending(draft: &Draft) -> bool {
-    draft.problems.iter().any(|one| one.reason == PENDING)
 }
 
 /// So many of what a word says: `1 error`, `2 errors`.

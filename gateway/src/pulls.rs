@@ -132,7 +132,7 @@ impl Pulls {
         self.shared.keep_only(wanted);
     }
 
-    /// Waits until everything that is wanted is here or has failed once. For commands that do nothing
+    /// Waits until everything that is wanted, and may have changed, was asked for once. For commands that do nothing
     /// else; `each` is called again and again meanwhile.
     pub(crate) fn wait(&self, mut each: impl FnMut(&PullBoard)) {
         let board = self.board();

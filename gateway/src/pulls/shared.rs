@@ -269,11 +269,12 @@ impl Shared {
         })
     }
 
-    /// Whether there still is something that is not here and has not failed, after a while at most.
+    /// Whether there still is something that was to be fetched at once and has not come to an end,
+    /// after a while at most.
     pub(super) fn is_busy(&self, patience: Duration) -> bool {
         let is_busy = |state: &mut State| {
             let mut items = state.items.values();
-            items.any(|item| item.is_running || (item.here.is_none() && !item.is_failing()))
+            items.any(|item| item.is_running || (item.checked.is_none() && item.due().is_some()))
         };
         let waited = self
             .ended

@@ -93,6 +93,8 @@ fn told(module: &[u8], lines: &str) -> (Option<i32>, Vec<String>) {
         .and_then(Value::as_array)
         .expect("a list")
         .iter();
+    // It is attached to nothing, which is not what this is about.
+    let problems = problems.filter(|problem| problem["reason"] != "NotAttached");
     let problems = problems.map(|problem| {
         let hint = problem["hint"].as_str().unwrap_or_default();
         format!(

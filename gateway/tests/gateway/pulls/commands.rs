@@ -78,6 +78,24 @@ fn check_can_pull_and_checks_from_the_cache_after_that() {
 }
 
 #[test]
+fn check_with_pull_looks_at_what_a_tag_is_now() {
+    let registry = Registry::start();
+    registry.put("one", "1", &filter("v1"));
+    let text = plugin("one", &registry.reference("one:1"), "pullPolicy: Always");
+    let folder = Folder::of(&[("gateway.yaml", GATEWAY), ("plugin.yaml", &text)]);
+    let cache = Folder::of(&[]);
+    let args = ["check", "--pull", "-c", path(&folder)];
+    let (code, out, err) = run(&cache, &args);
+    assert_eq!(code, Some(0), "{out}{err}");
+    // A module by its first bytes alone.
+    registry.put("one", "1", b"\0asm\x01\0\0\0broken");
+    let (code, out, _) = run(&cache, &args);
+    assert_eq!(code, Some(1), "{out}");
+    let (code, out, _) = run(&cache, &["check", "-c", path(&folder)]);
+    assert_eq!(code, Some(1), "it is in the cache now: {out}");
+}
+
+#[test]
 fn lock_writes_digests_behind_tags_and_nothing_else() {
     let registry = Registry::start();
     let image = registry.put("one", "1", &filter("v1"));

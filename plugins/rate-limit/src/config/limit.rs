@@ -80,7 +80,7 @@ pub(crate) struct Fields {
 #[derive(FilterConfig, Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Part {
     /// The client's address, as the gateway trusts it. Of IPv6 the first 64 bits: whoever has one address
-    /// has all of these.
+    /// has all of these; `rls` is told the whole address.
     ClientIp,
     /// The path, without the query.
     Path,
@@ -107,7 +107,7 @@ pub(crate) enum Part {
 pub(crate) enum WhenMissing {
     /// The limit is not for them.
     Skip,
-    /// They share one limit.
+    /// They share one limit. With `rls` the service is asked with the parts that are there.
     Share,
 }
 
@@ -180,7 +180,7 @@ impl Fields {
         }
         let rate = self.rate()?;
         let names = self.descriptor_keys.as_deref();
-        let descriptor_keys = descriptor_keys(&self.store, &self.key, names)?;
+        let descriptor_keys = descriptor_keys(&self.store, &self.key, self.when_missing, names)?;
         let name = self.name.unwrap_or_else(|| usual_name(&self.key, rate));
         let (quoted, quota) = policy_of(&name, rate.unwrap_or(NOTHING));
         Ok(Limit {
@@ -247,6 +247,13 @@ impl Fields {
     /// Whether this gateway never counts for itself.
     fn is_the_services(&self) -> bool {
         matches!(self.store, StoreConfig::Rls(_)) && self.failure_mode != FailureMode::Local
+    }
+}
+
+impl Part {
+    /// Whether every request has it.
+    pub(super) const fn is_always_there(&self) -> bool {
+        matches!(self, Self::Path | Self::Method | Self::Const(_))
     }
 }
 

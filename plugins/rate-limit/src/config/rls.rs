@@ -8,6 +8,7 @@ use tidegate_sdk::prelude::*;
 
 use super::limit::Part;
 use super::limit::StoreConfig;
+use super::limit::WhenMissing;
 use crate::descriptor::usual_key;
 
 /// A rate limit service.
@@ -39,6 +40,7 @@ impl FilterConfig for DescriptorKey {
 pub(super) fn descriptor_keys(
     store: &StoreConfig,
     key: &[Part],
+    when_missing: WhenMissing,
     names: Option<&[DescriptorKey]>,
 ) -> std::result::Result<Vec<String>, Problem> {
     let wrong = |field, message| Err(Problem::new(message).under(field));
@@ -47,6 +49,16 @@ pub(super) fn descriptor_keys(
             "key",
             "a rate limit service needs a part at least, such as {const: all}",
         ),
+        // A descriptor without entries is none: what is to share a limit would have none.
+        (StoreConfig::Rls(_), _)
+            if when_missing == WhenMissing::Share && !key.iter().any(Part::is_always_there) =>
+        {
+            wrong(
+                "whenMissing",
+                "share needs a part that all requests have, such as {const: all}: the service is asked \
+                 with the parts that are there",
+            )
+        }
         (StoreConfig::Rls(_), Some(names)) if names.len() != key.len() => wrong(
             "descriptorKeys",
             "expected one name for each part of the key",

@@ -97,7 +97,6 @@ fn a_limit_is_not_for_requests_without_a_part_unless_these_share_one() {
     let limits = json!([
         {"name": "one", "key": [{"header": "x-user"}]},
         {"name": "two", "key": [{"const": "c"}, {"header": "x-user"}], "whenMissing": "share"},
-        {"name": "three", "key": [{"header": "x-team"}], "whenMissing": "share"},
     ]);
     let mut h = start_all(limits, json!({}), admits);
     assert_eq!(h.send(get("/")).status(), 200);

@@ -34,6 +34,11 @@ fn mistakes_name_their_place() {
             "one name for each part",
         ),
         (
+            json!({"key": [{"header": "x"}, "clientIp"], "whenMissing": "share", "store": store, "failureMode": "open"}),
+            "limits[0].whenMissing",
+            "const: all",
+        ),
+        (
             json!({"key": ["path"], "descriptorKeys": [""], "store": store, "failureMode": "open"}),
             "limits[0].descriptorKeys[0]",
             "",
