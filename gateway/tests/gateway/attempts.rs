@@ -128,6 +128,21 @@ fn an_attempt_fails_as_if_the_backend_had_answered_and_no_endpoint_is_asked() {
 }
 
 #[test]
+fn a_failure_whose_status_has_no_body_gets_none() {
+    for status in [204, 205, 304] {
+        let gateway = Gateway::to(Origin::answers(200, "fine").address())
+            .plugin(&wants(&[fails(HTTP, status)]))
+            .start();
+        let response = gateway.get("/");
+        assert_eq!(
+            (response.status(), response.text()),
+            (status, String::new())
+        );
+        assert_eq!(response.field("content-type"), None);
+    }
+}
+
+#[test]
 fn grpc_clients_get_the_status_in_a_head_alone() {
     for (wish, status) in [(fails(GRPC, 8), "8"), (fails(HTTP, 503), "14")] {
         let origin = Origin::answers(200, "fine");
