@@ -214,6 +214,34 @@ fn a_client_that_leaves_during_a_delay_ends_it() {
 }
 
 #[test]
+fn a_client_that_leaves_during_a_delay_ends_it_whatever_it_has_sent() {
+    let gateway = Gateway::to(Origin::answers(200, "fine").address())
+        .plugin(&wants(&[late(HOUR)]))
+        .start();
+    let mut client = gateway.client();
+    // More than is taken in meanwhile, and not so much that the system keeps the end from coming.
+    let size = 80 * 1024;
+    client.send(format!(
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n"
+    ));
+    client.send("a".repeat(size));
+    drop(client);
+    let line = &gateway.log_lines(1)[0];
+    assert!(line.contains(" 499 client_closed "), "{line}");
+}
+
+#[test]
+fn a_body_that_waits_for_a_delay_is_whole() {
+    let origin = Origin::echoes();
+    let gateway = Gateway::to(origin.address())
+        .plugin(&wants(&[late(Duration::from_secs(1))]))
+        .start();
+    // More than is taken in while the request waits, and the waiting is looked after meanwhile.
+    let body = vec![b'a'; 4 * 1024 * 1024];
+    assert_eq!(gateway.client().post("/", &body).body, body);
+}
+
+#[test]
 fn a_body_is_invited_only_if_somebody_will_have_it() {
     let expects = "POST / HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n";
     let origin = Origin::answers(200, "fine");
