@@ -6,7 +6,7 @@
 //! Invariant: an increment takes no lock. Instances keep handles under numbers of their own.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::kinds::MetricKind;
@@ -73,9 +73,11 @@ pub enum MetricValue {
 }
 
 /// A metric as one instance holds it.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct MetricHandle {
     cell: Arc<Cell>,
+    /// What the instance has added to a gauge and not taken off. Only it writes here.
+    added: AtomicI64,
 }
 
 /// Why a metric cannot do what was asked.
@@ -122,9 +124,7 @@ impl GuestMetrics {
         let metrics = plugins.entry(plugin.to_owned()).or_default();
         let key = (kind, name.to_vec());
         if let Some(cell) = metrics.cells.get(&key) {
-            return MetricHandle {
-                cell: Arc::clone(cell),
-            };
+            return MetricHandle::of(cell);
         }
         let cell = if metrics.cells.len() < MAX_METRICS {
             metrics
@@ -138,9 +138,7 @@ impl GuestMetrics {
                 .entry(kind)
                 .or_insert_with(|| Arc::new(Cell::new(kind)))
         };
-        MetricHandle {
-            cell: Arc::clone(cell),
-        }
+        MetricHandle::of(cell)
     }
 }
 
@@ -156,6 +154,13 @@ fn warn_once(plugin: &str) {
 }
 
 impl MetricHandle {
+    fn of(cell: &Arc<Cell>) -> Self {
+        Self {
+            cell: Arc::clone(cell),
+            added: AtomicI64::new(0),
+        }
+    }
+
     pub(crate) fn kind(&self) -> MetricKind {
         self.cell.kind
     }
@@ -174,10 +179,23 @@ impl MetricHandle {
                 self.cell
                     .value
                     .fetch_add(delta.cast_unsigned(), Ordering::Relaxed);
+                if self.cell.kind == MetricKind::Gauge {
+                    let added = self.added.load(Ordering::Relaxed);
+                    self.added
+                        .store(added.wrapping_add(delta), Ordering::Relaxed);
+                }
                 Ok(())
             }
             MetricKind::Histogram => Err(WrongKind),
         }
+    }
+
+    /// Takes off a gauge what the instance has added: it was ended, and cannot do that itself any more.
+    pub(crate) fn take_back(&self) {
+        let added = self.added.swap(0, Ordering::Relaxed);
+        self.cell
+            .value
+            .fetch_sub(added.cast_unsigned(), Ordering::Relaxed);
     }
 
     /// Adds to a counter, sets a gauge, or counts a value in a histogram.
@@ -186,7 +204,10 @@ impl MetricHandle {
             MetricKind::Counter => {
                 self.cell.value.fetch_add(value, Ordering::Relaxed);
             }
-            MetricKind::Gauge => self.cell.value.store(value, Ordering::Relaxed),
+            MetricKind::Gauge => {
+                self.cell.value.store(value, Ordering::Relaxed);
+                self.added.store(0, Ordering::Relaxed);
+            }
             MetricKind::Histogram => {
                 self.cell.value.fetch_add(value, Ordering::Relaxed);
                 let at = BUCKETS

@@ -37,7 +37,8 @@ impl Gauge {
         Self(number(root, MetricType::Gauge, name))
     }
 
-    /// Adds to it, or takes off.
+    /// Adds to it, or takes off. If this instance is ended by a trap, Tidegate takes off what it had added;
+    /// other hosts do not.
     pub fn add(self, by: i64) {
         if let Some(metric) = self.0 {
             let _refused_was_said = host().increment_metric(metric, by);

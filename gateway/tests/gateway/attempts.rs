@@ -128,6 +128,21 @@ fn an_attempt_fails_as_if_the_backend_had_answered_and_no_endpoint_is_asked() {
 }
 
 #[test]
+fn a_failure_whose_status_has_no_body_gets_none() {
+    for status in [204, 205, 304] {
+        let gateway = Gateway::to(Origin::answers(200, "fine").address())
+            .plugin(&wants(&[fails(HTTP, status)]))
+            .start();
+        let response = gateway.get("/");
+        assert_eq!(
+            (response.status(), response.text()),
+            (status, String::new())
+        );
+        assert_eq!(response.field("content-type"), None);
+    }
+}
+
+#[test]
 fn grpc_clients_get_the_status_in_a_head_alone() {
     for (wish, status) in [(fails(GRPC, 8), "8"), (fails(HTTP, 503), "14")] {
         let origin = Origin::answers(200, "fine");
@@ -196,6 +211,34 @@ fn a_client_that_leaves_during_a_delay_ends_it() {
     drop(client);
     let line = &gateway.log_lines(1)[0];
     assert!(line.contains(" 499 client_closed "), "{line}");
+}
+
+#[test]
+fn a_client_that_leaves_during_a_delay_ends_it_whatever_it_has_sent() {
+    let gateway = Gateway::to(Origin::answers(200, "fine").address())
+        .plugin(&wants(&[late(HOUR)]))
+        .start();
+    let mut client = gateway.client();
+    // More than is taken in meanwhile, and not so much that the system keeps the end from coming.
+    let size = 80 * 1024;
+    client.send(format!(
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n"
+    ));
+    client.send("a".repeat(size));
+    drop(client);
+    let line = &gateway.log_lines(1)[0];
+    assert!(line.contains(" 499 client_closed "), "{line}");
+}
+
+#[test]
+fn a_body_that_waits_for_a_delay_is_whole() {
+    let origin = Origin::echoes();
+    let gateway = Gateway::to(origin.address())
+        .plugin(&wants(&[late(Duration::from_secs(1))]))
+        .start();
+    // More than is taken in while the request waits, and the waiting is looked after meanwhile.
+    let body = vec![b'a'; 4 * 1024 * 1024];
+    assert_eq!(gateway.client().post("/", &body).body, body);
 }
 
 #[test]

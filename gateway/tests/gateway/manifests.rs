@@ -70,10 +70,14 @@ spec:
   allow: { backends: [auth] }
 ";
 
+/// After the lines that problems are found in.
+const TARGET: &str =
+    "  targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: edge }]\n";
+
 /// The problems that `check` reports of a Plugin with these further lines, and whether it found any.
 fn told(module: &[u8], lines: &str) -> (Option<i32>, Vec<String>) {
     let backend = backend("auth", ([127, 0, 0, 1], 9).into());
-    let plugin = [PLUGIN, lines].concat();
+    let plugin = [PLUGIN, lines, TARGET].concat();
     let folder = Folder::of(&[
         ("a.yaml", GATEWAY),
         ("b.yaml", &backend),

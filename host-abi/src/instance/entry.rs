@@ -11,6 +11,7 @@ use crate::context::{Context, ContextId, Kind};
 use crate::fault::{Fault, FaultKind};
 use crate::functions::Callback;
 use crate::lent::lend;
+use crate::metrics::MetricHandle;
 use crate::state::{Continued, State};
 use crate::stream::Streams;
 use crate::usage::Sample;
@@ -103,10 +104,12 @@ impl Instance {
         }
     }
 
-    /// The guest was ended by that error.
+    /// The guest was ended by that error. What it counted as under way is so no longer.
     #[cold]
     fn faulted(&mut self, callback: &'static str, error: &wasmtime::Error) -> Fault {
-        let fault = fault(self.store.data(), callback, error);
+        let state = self.store.data();
+        state.metrics.iter().for_each(MetricHandle::take_back);
+        let fault = fault(state, callback, error);
         self.fault.insert(fault).clone()
     }
 }

@@ -264,6 +264,37 @@ fn metrics_have_numbers_with_their_kind_and_values_for_the_process() {
 }
 
 #[test]
+fn a_guest_that_is_ended_leaves_nothing_in_gauges_that_it_would_have_taken_off() {
+    let body = [
+        define(0, "counted"),
+        define(1, "under way"),
+        define(1, "set"),
+        r#"(call $num (call $proxy_increment_metric (i32.const 4) (i64.const 2)))
+           (call $num (call $proxy_increment_metric (i32.const 9) (i64.const 3)))
+           (call $num (call $proxy_increment_metric (i32.const 9) (i64.const -1)))
+           (call $num (call $proxy_increment_metric (i32.const 13) (i64.const 3)))
+           (call $num (call $proxy_record_metric (i32.const 13) (i64.const 7)))
+           (call $num (call $proxy_get_metric (i32.const 9) (i32.const 3000)))
+           (call $num (i32.load (i32.const 3000)))
+           (unreachable)"#
+            .to_owned(),
+    ]
+    .concat();
+    let mut run = Run::new(&at_headers(&body));
+    let context = run.stream();
+    run.headers(context).unwrap_err();
+    assert_eq!(run.said()[11..], ["0", "2"]);
+    let metrics: &GuestMetrics = run.services.metrics();
+    let values: Vec<_> = metrics.snapshot().into_iter().map(|it| it.value).collect();
+    let [counted, set, under_way] = &values[..] else {
+        panic!("{values:?}");
+    };
+    assert_eq!(*counted, MetricValue::Counter(2));
+    assert_eq!(*set, MetricValue::Gauge(7));
+    assert_eq!(*under_way, MetricValue::Gauge(0));
+}
+
+#[test]
 fn a_metric_refuses_what_its_kind_cannot_do() {
     let body = [
         define(0, "c"),

@@ -9,10 +9,11 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::IpAddr;
-use std::net::Ipv6Addr;
 use std::rc::Rc;
 use std::task::Poll;
 use std::task::Waker;
+
+use tidegate_policy::client_network;
 
 /// Rounds of bcrypt that may wait: some ten seconds of work, sixty-four passwords of cost 10.
 const MOST_ROUNDS: u32 = 65_536;
@@ -55,7 +56,7 @@ pub(crate) struct Turn {
 impl Turns {
     /// Takes a place for a computation of so many rounds. `None` if too much waits.
     pub(crate) fn enter(self: &Rc<Self>, client: Option<IpAddr>, rounds: u32) -> Option<Turn> {
-        let client = client.map(network);
+        let client = client.map(client_network);
         let mut inner = self.0.borrow_mut();
         // One that is alone may be as long as it likes.
         if inner.current.is_some() && !inner.has_room(client, rounds) {
@@ -79,17 +80,6 @@ impl Turns {
             turns: Rc::clone(self),
             ticket,
         })
-    }
-}
-
-/// Whom an address stands for: a customer of a network with IPv6 has 2^64 addresses at the least.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let prefix = address.to_bits() & (u128::MAX << 64);
-            IpAddr::V6(Ipv6Addr::from_bits(prefix))
-        }
-        address @ IpAddr::V4(_) => address,
     }
 }
 
@@ -158,6 +148,8 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use super::*;
 
     fn client(number: u8) -> Option<IpAddr> {
@@ -247,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_addresses_of_one_ipv6_network_are_one_client() {
-        let network_of = |text: &str| network(text.parse().unwrap()).to_string();
+        let network_of = |text: &str| client_network(text.parse().unwrap()).to_string();
         for (address, expected) in [
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
             ("2001:db8:1:2::", "2001:db8:1:2::"),

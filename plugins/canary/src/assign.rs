@@ -1,9 +1,9 @@
 //! Which version a request gets, and how that came about.
 
 use std::net::IpAddr;
-use std::net::Ipv6Addr;
 
 use tidegate_policy::claim_text;
+use tidegate_policy::client_network;
 use tidegate_policy::cookie_values;
 use tidegate_policy::query_values;
 use tidegate_sdk::prelude::*;
@@ -97,14 +97,11 @@ fn first(values: Vec<Vec<u8>>) -> Option<Vec<u8>> {
     values.into_iter().next()
 }
 
-/// An address, as a client is known by it.
+/// What a client is known by: an address of IPv4, or a network of IPv6.
 fn of_client(address: IpAddr) -> String {
-    match address.to_canonical() {
+    match client_network(address) {
         IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & (u128::MAX << 64);
-            Ipv6Addr::from(network).to_string() + "/64"
-        }
+        IpAddr::V6(network) => network.to_string() + "/64",
     }
 }
 
@@ -117,6 +114,7 @@ mod tests {
         for (address, expected) in [
             ("192.0.2.7", "192.0.2.7"),
             ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("64:ff9b::192.0.2.7", "192.0.2.7"),
             ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         ] {
             assert_eq!(of_client(address.parse().unwrap()), expected);

@@ -49,12 +49,13 @@ struct Fields {
     /// the header says the version, for routes that match it.
     #[config(default = true)]
     select_backend: bool,
-    /// The header that tells the backend the version. What clients send in it is replaced.
+    /// The header that tells the backend the version. What clients send in it, or in one that differs only in
+    /// hyphens and underscores, is replaced.
     #[config(default = "x-version")]
     header: HeaderName,
     /// A header that tells clients the version.
     response_header: Option<HeaderName>,
-    /// Decides and counts, and changes nothing.
+    /// Decides and counts, and changes nothing; but what clients send in `header` is removed.
     #[config(default = false)]
     dry_run: bool,
 }

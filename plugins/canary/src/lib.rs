@@ -13,6 +13,7 @@ mod split;
 
 use std::cell::Cell;
 
+use tidegate_policy::Spellings;
 use tidegate_sdk::debug;
 use tidegate_sdk::log::LogLevel;
 use tidegate_sdk::log::log_enabled;
@@ -37,6 +38,8 @@ pub struct State {
     versions: Vec<Counter>,
     /// Requests whose rule has no such backendRef.
     unknown: Counter,
+    /// What backends take for the header of the version.
+    spellings: Spellings,
     /// Backends are selected, and the host lets filters do that, as far as is known.
     selects: Cell<bool>,
 }
@@ -56,6 +59,8 @@ pub async fn canary(mut req: Request, next: Next, cx: &Cx<Config, State>) -> Res
         debug!("decided", version = version.name, by = by.word());
     }
     if config.dry_run {
+        cx.state.spellings.remove(&mut req);
+        req.headers_mut().remove(&config.header);
         return next.run(req).await;
     }
     send_to(version, &mut req, cx)?;
@@ -89,6 +94,7 @@ fn send_to(version: &Version, req: &mut Request, cx: &Cx<Config, State>) -> Resu
             Selection::Unsupported => cx.state.selects.set(false),
         }
     }
+    cx.state.spellings.remove(req);
     req.headers_mut().set(&cx.config.header, &version.name)?;
     if !cx.state.selects.get() {
         // A host that has neither function finds its routes by the header as it is.
@@ -107,6 +113,7 @@ async fn prepare(cx: &Cx<Config>) -> Result<State> {
     Ok(State {
         versions: versions.map(counter).collect(),
         unknown: cx.counter("canary_unknown_backend"),
+        spellings: Spellings::of([&*cx.config.header]),
         selects: Cell::new(cx.config.select_backend),
     })
 }

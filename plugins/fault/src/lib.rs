@@ -73,9 +73,11 @@ fn refusal(outage: Outage) -> Deny {
         Outage::Reset => (502, None),
         Outage::Unreachable => (503, None),
     };
-    let deny = Deny::status(status)
-        .text("fault filter abort")
-        .because("fault_filter_abort");
+    let mut deny = Deny::status(status).because("fault_filter_abort");
+    // Envoy would send it after a head that has none (RFC 9110, 15.3.5, 15.3.6 and 15.4.5).
+    if !matches!(status, 204 | 205 | 304) {
+        deny = deny.text("fault filter abort");
+    }
     match grpc_status {
         Some(status) => deny.grpc_status(status),
         None => deny,

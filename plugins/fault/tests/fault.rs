@@ -42,6 +42,18 @@ fn a_request_fails_as_if_the_backend_had_answered() {
 }
 
 #[test]
+fn a_status_that_has_no_body_gets_none() {
+    for status in [204, 205, 304] {
+        for mut h in everywhere(&json!({"abort": {"httpStatus": status}})) {
+            for _ in 0..2 {
+                let answer = h.send(get("/"));
+                assert_eq!((answer.status(), answer.text()), (status, String::new()));
+            }
+        }
+    }
+}
+
+#[test]
 fn grpc_clients_get_a_status_of_grpc_and_others_the_nearest_of_http() {
     for mut h in everywhere(&json!({"abort": {"grpcStatus": 8}})) {
         let call = post("/shop.Orders/Get").header("content-type", "application/grpc");

@@ -1,7 +1,12 @@
-//! Addresses as hosts and header fields write them.
+//! Addresses: as hosts and header fields write them, and what clients are known by.
 
 use std::net::IpAddr;
+use std::net::Ipv4Addr;
+use std::net::Ipv6Addr;
 use std::net::SocketAddr;
+
+/// Where translators put all of IPv4: `64:ff9b::/96` (RFC 6052, 2.1).
+const TRANSLATED: [u8; 12] = [0, 0x64, 0xff, 0x9b, 0, 0, 0, 0, 0, 0, 0, 0];
 
 /// The IP address in a text: alone, in brackets, or with a port (`192.0.2.7:443`, `[2001:db8::1]:443`).
 /// One that is IPv4 in the clothes of IPv6 is IPv4.
@@ -20,9 +25,42 @@ pub fn ip_address(text: &str) -> Option<IpAddr> {
     address.map(|it| it.to_canonical())
 }
 
+/// What a client is known by that has this address: its IPv4 address, or the first 64 bits of its IPv6
+/// address, with zeros behind them. Whoever has one address of such a network has them all (RFC 4291, 2.5.1).
+///
+/// An IPv4 address that stands in one of IPv6 (`::ffff:192.0.2.7`, `64:ff9b::192.0.2.7`) counts as itself: its
+/// network has those of strangers, too.
+#[must_use]
+pub fn client_network(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(address) = address.to_canonical() else {
+        return address.to_canonical();
+    };
+    match address.octets() {
+        [prefix @ .., a, b, c, d] if prefix == TRANSLATED => Ipv4Addr::new(a, b, c, d).into(),
+        _ => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::client_network;
     use super::ip_address;
+
+    #[test]
+    fn clients_are_known_by_their_address_of_ipv4_or_their_network_of_ipv6() {
+        for (address, expected) in [
+            ("192.0.2.7", "192.0.2.7"),
+            ("::ffff:192.0.2.7", "192.0.2.7"),
+            ("64:ff9b::192.0.2.7", "192.0.2.7"),
+            ("64:ff9b::1:c000:207", "64:ff9b::"),
+            ("64:ff9b:1::192.0.2.7", "64:ff9b:1::"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2::", "2001:db8:1:2::"),
+        ] {
+            let known = client_network(address.parse().unwrap());
+            assert_eq!(known.to_string(), expected, "{address}");
+        }
+    }
 
     #[test]
     fn an_address_is_found_with_and_without_a_port() {

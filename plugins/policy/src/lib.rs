@@ -8,7 +8,8 @@
 //! - [`claim_text`] and [`claim_texts`] read what jwt-auth has verified.
 //! - [`Conditions`] are what a policy asks of requests, by [`Pattern`]s of values.
 //! - [`Values`] tells one value of a header from several.
-//! - [`ip_address`] reads addresses as hosts and header fields write them.
+//! - [`ip_address`] reads addresses as hosts and header fields write them, [`client_network`] says which
+//!   addresses are one client.
 
 mod address;
 mod carried;
@@ -21,6 +22,7 @@ mod header_name;
 mod spellings;
 mod values;
 
+pub use address::client_network;
 pub use address::ip_address;
 pub use carried::cookie_values;
 pub use carried::query_values;

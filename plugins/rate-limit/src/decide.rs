@@ -11,6 +11,7 @@ use crate::descriptor;
 use crate::headers;
 use crate::headers::Told;
 use crate::key::Key;
+use crate::said;
 use crate::said::Said;
 use crate::state::Context;
 use crate::state::Group;
@@ -216,9 +217,7 @@ impl<'c> Decision<'c> {
 
     /// Puts what services say into the request.
     pub(crate) fn tell_backend(&self, req: &mut Request) {
-        for kept in &self.kept {
-            kept.said.tell_backend(req);
-        }
+        said::tell_backend(self.kept.iter().map(|it| &it.said), req);
     }
 
     /// What clients are told of each limit.

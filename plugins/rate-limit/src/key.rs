@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use sha2::Digest as _;
 use sha2::Sha256;
 use tidegate_policy::claim_text;
+use tidegate_policy::client_network;
 use tidegate_policy::cookie_values;
 use tidegate_policy::query_values;
 use tidegate_sdk::prelude::*;
@@ -86,9 +87,9 @@ fn first(values: Vec<Vec<u8>>) -> Option<Vec<u8>> {
     values.into_iter().next()
 }
 
-/// An address, as a client is known by it: IPv6 networks give each of their hosts 64 bits (RFC 4291 2.5.1).
+/// What a client is known by: an address of IPv4, or a network of IPv6.
 fn of_client(address: IpAddr) -> Vec<u8> {
-    match address.to_canonical() {
+    match client_network(address) {
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => {
             let [network @ .., _, _, _, _, _, _, _, _] = address.octets();
@@ -143,6 +144,7 @@ mod tests {
         let of = |text: &str| of_client(text.parse().unwrap());
         assert_eq!(of("192.0.2.7"), [192, 0, 2, 7]);
         assert_eq!(of("::ffff:192.0.2.7"), [192, 0, 2, 7]);
+        assert_eq!(of("64:ff9b::192.0.2.7"), [192, 0, 2, 7]);
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2:6:5:4:3"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
     }

@@ -1,6 +1,7 @@
 //! What a service says beside its verdicts: headers for the backend and for the client, and a body.
 
 use tidegate_policy::HeaderName;
+use tidegate_policy::Spellings;
 use tidegate_sdk::prelude::*;
 
 /// What a service says.
@@ -16,7 +17,7 @@ pub(crate) struct Said {
 
 impl Said {
     /// Puts its headers into a request, in the place of what the client says in them.
-    pub(crate) fn tell_backend(&self, req: &mut Request) {
+    fn tell_backend(&self, req: &mut Request) {
         let mut headers = req.headers_mut();
         for (index, (name, value)) in self.to_request.iter().enumerate() {
             let before = self.to_request.iter().take(index);
@@ -56,6 +57,20 @@ impl Said {
             deny = deny.header(name, value);
         }
         deny
+    }
+}
+
+/// Puts the headers of all services into a request, in the place of what the client says in them, or in
+/// what backends take for them.
+pub(crate) fn tell_backend<'s>(all: impl Iterator<Item = &'s Said> + Clone, req: &mut Request) {
+    let names = all.clone().flat_map(|it| &it.to_request);
+    let names: Vec<&str> = names.map(|(name, _)| &**name).collect();
+    if names.is_empty() {
+        return;
+    }
+    Spellings::of(names).remove(req);
+    for said in all {
+        said.tell_backend(req);
     }
 }
 

@@ -102,10 +102,15 @@ impl Answer {
             status: status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR),
             ..ResponseHead::default()
         };
-        head.headers.insert(CONTENT_TYPE, TEXT);
+        let mut body = Bytes::new();
+        // The others have none (RFC 9110 §15.3.5, §15.3.6 and §15.4.5).
+        if !matches!(head.status.as_u16(), 204 | 205 | 304) {
+            head.headers.insert(CONTENT_TYPE, TEXT);
+            body = Bytes::from_static(b"fault filter abort");
+        }
         Self {
             head,
-            body: Bytes::from_static(b"fault filter abort"),
+            body,
             failure: None,
             flag: FAULT_INJECTED,
             details: Bytes::from_static(b"fault_filter_abort"),

@@ -3,6 +3,7 @@
 //! Owns the time limits of reads. The buffer is given back while a connection is idle, so that ten
 //! thousand of them cost little.
 
+use std::future::pending;
 use std::future::poll_fn;
 use std::mem::MaybeUninit;
 use std::pin::pin;
@@ -38,6 +39,9 @@ const READ_SIZE: usize = 8 * 1024;
 const LARGE_READ_SIZE: usize = 64 * 1024;
 /// What has to be left of a body that is passed on without being read.
 const WORTH_A_PIPE: u64 = 32 * 1024;
+
+/// How often a connection is looked at that is not read because enough is here.
+const RECHECK: Duration = Duration::from_millis(250);
 
 /// The reading half of a connection.
 #[derive(Debug)]
@@ -174,11 +178,17 @@ impl Reader {
     }
 
     /// Resolves when the client has closed or broken the connection; bytes that arrive meanwhile are
-    /// kept, up to `keep`. Cancel-safe.
+    /// kept, up to `keep`. Beyond that the end is seen within [`RECHECK`] or so, unless it is behind more
+    /// than the system takes in. Cancel-safe.
     pub(crate) async fn gone(&mut self, keep: usize) -> Failure {
         loop {
             if self.buf.len() >= keep {
-                return std::future::pending().await;
+                // What comes is not read any more, so the end that is behind it does not wake anybody.
+                if self.half.with_tcp(is_closed) {
+                    return Failure::ClientClosed;
+                }
+                self.deadline.limit(RECHECK, pending::<()>()).await.ok();
+                continue;
             }
             // The buffer is there only when there is something to read.
             poll_fn(|cx| self.half.poll_ready(cx)).await.ok();
@@ -219,6 +229,17 @@ impl Reader {
     /// The half it reads from.
     pub(crate) fn half(&self) -> &ReadHalf {
         &self.half
+    }
+}
+
+/// Whether the peer has closed or broken a connection, as the last event of it said: without a system call,
+/// and also if there are bytes to read before the end.
+fn is_closed(tcp: &TcpStream) -> bool {
+    let mut cx = Context::from_waker(Waker::noop());
+    match pin!(tcp.ready(Interest::READABLE)).poll(&mut cx) {
+        Poll::Ready(Ok(ready)) => ready.is_read_closed(),
+        Poll::Ready(Err(_)) => true,
+        Poll::Pending => false,
     }
 }
 

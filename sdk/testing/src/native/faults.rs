@@ -88,10 +88,15 @@ impl Native {
                 )),
                 _,
             )) => {
+                let body = match status {
+                    // They have none (RFC 9110, 15.3.5, 15.3.6 and 15.4.5).
+                    204 | 205 | 304 => Vec::new(),
+                    _ => b"fault filter abort".to_vec(),
+                };
                 let local = Local {
                     status,
                     headers: Pairs::new(),
-                    body: b"fault filter abort".to_vec(),
+                    body,
                     grpc_status,
                 };
                 self.answer_here(context, local);
