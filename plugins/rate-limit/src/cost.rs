@@ -10,6 +10,9 @@ use crate::state::Context;
 use crate::store::Ask;
 use crate::store::Store as _;
 
+/// The most that a header can say, so that nobody else's sums overflow: the largest burst.
+const MOST: u64 = 1_000_000_000;
+
 /// What is taken when a request comes.
 pub(crate) fn beforehand(limit: &Limit, req: &Request) -> u64 {
     match &limit.cost_from {
@@ -44,15 +47,15 @@ pub(crate) async fn charge(decision: &Decision<'_>, res: &Response, cx: &Context
     }
 }
 
-/// What a header says; not less than `least`, and that much if it says nothing.
+/// What a header says, up to [`MOST`]; not less than `least`, and that much if it says nothing.
 fn said(value: Option<String>, least: u64) -> u64 {
     let number = value.and_then(|it| it.trim().parse().ok());
-    number.map_or(least, |it: u64| it.max(least))
+    number.map_or(least, |it: u64| it.min(MOST).max(least))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::said;
+    use super::{MOST, said};
 
     #[test]
     fn a_header_cannot_say_less_than_the_least_nor_nonsense() {
@@ -63,7 +66,9 @@ mod tests {
             (Some(" 7 "), 7),
             (Some("-7"), 2),
             (Some("7.5"), 2),
-            (Some("18446744073709551615"), u64::MAX),
+            (Some("999999999"), 999_999_999),
+            (Some("1000000001"), MOST),
+            (Some("18446744073709551615"), MOST),
             (Some("18446744073709551616"), 2),
         ] {
             assert_eq!(said(value.map(str::to_owned), 2), cost, "{value:?}");
