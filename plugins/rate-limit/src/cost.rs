@@ -41,6 +41,7 @@ pub(crate) async fn charge(decision: &Decision<'_>, res: &Response, cx: &Context
         asks.retain(|it| it.cost > 0);
         if !asks.is_empty()
             && let Err(why) = kept.store.charge(cx, &asks).await
+            && cx.state.not_charged.may_say(cx)
         {
             warn!("a rate limit cannot be charged", why = why.0);
         }

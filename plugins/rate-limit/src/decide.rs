@@ -22,9 +22,6 @@ use crate::store::Store as _;
 use crate::store::Unavailable;
 use crate::store::Verdict;
 
-/// How often the log says that a store does not answer.
-const SAY_EVERY: Duration = Duration::from_secs(10);
-
 /// What the limits say of a request.
 #[derive(Debug, Default)]
 pub(crate) struct Decision<'c> {
@@ -134,7 +131,9 @@ impl<'c> Decision<'c> {
             Ok(answer) => self.keep(&cx.state.local, by_ourselves, answer, cx),
             Err(why) => {
                 // Nobody counts any more: safe is to refuse.
-                warn!("no limits can be kept", why = why.0);
+                if cx.state.no_limits.may_say(cx) {
+                    warn!("no limits can be kept", why = why.0);
+                }
                 self.is_closed = true;
                 false
             }
@@ -261,10 +260,7 @@ fn wait(standing: Option<Standing>) -> Wait {
 impl Group {
     /// Says in the log that the store does not answer, not for each request.
     pub(crate) fn say_unavailable(&self, cx: &Context, why: &Unavailable) {
-        let now = cx.now();
-        let said = self.said.get();
-        if said.is_none_or(|said| now.since(said) >= SAY_EVERY) {
-            self.said.set(Some(now));
+        if self.unavailable.may_say(cx) {
             warn!("the store of rate limits does not answer", why = why.0);
         }
     }

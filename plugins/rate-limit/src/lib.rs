@@ -5,7 +5,7 @@
 //!   takes.
 //! - `store` keeps the limits: here, or for several gateways together.
 //! - `decide` asks the stores and puts their verdicts together; `headers` tells clients, with
-//!   `digits`.
+//!   `digits`, and `seldom` the log.
 
 mod config;
 mod cost;
@@ -15,6 +15,7 @@ mod digits;
 mod headers;
 mod key;
 mod said;
+mod seldom;
 mod state;
 mod store;
 
