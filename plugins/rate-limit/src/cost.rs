@@ -23,7 +23,7 @@ pub(crate) fn beforehand(limit: &Limit, req: &Request) -> u64 {
 
 /// Takes what a response says beyond what was taken for its request. For one that would have been refused
 /// (a dry run) nothing was taken.
-pub(crate) async fn charge(decision: &Decision<'_>, res: &Response, cx: &Context) {
+pub(crate) fn charge(decision: &Decision<'_>, res: &Response, cx: &Context) {
     if decision.is_refused() {
         return;
     }
@@ -40,7 +40,7 @@ pub(crate) async fn charge(decision: &Decision<'_>, res: &Response, cx: &Context
         }
         asks.retain(|it| it.cost > 0);
         if !asks.is_empty()
-            && let Err(why) = kept.store.charge(cx, &asks).await
+            && let Err(why) = kept.store.charge(cx, &asks)
             && cx.state.not_charged.may_say(cx)
         {
             warn!("a rate limit cannot be charged", why = why.0);

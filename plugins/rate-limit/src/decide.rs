@@ -41,20 +41,23 @@ pub(crate) struct Kept<'c> {
     pub(crate) said: Said,
 }
 
-/// Asks, until one refuses.
+/// Asks, until one refuses. If the client leaves meanwhile, nothing is taken.
 pub(crate) async fn decide<'c>(req: &Request, cx: &'c Context) -> Decision<'c> {
-    let mut decision = Decision::default();
+    let mut pending = Pending {
+        decision: Decision::default(),
+        cx,
+    };
     for group in &cx.state.groups {
         let asks = asks(group, req, cx, false);
         if asks.is_empty() {
             continue;
         }
-        if !decision.ask(group, asks, cx).await {
-            decision.give_back(cx).await;
-            return decision;
+        if !pending.decision.ask(group, asks, cx).await {
+            pending.decision.give_back(cx);
+            break;
         }
     }
-    decision
+    pending.made()
 }
 
 /// Asks the limits that run dry, each for itself: none of them can change what becomes of the request.
@@ -75,6 +78,25 @@ pub(crate) async fn try_dry(req: &Request, cx: &Context) {
                 }
             }
         }
+    }
+}
+
+/// A decision that is not made yet: dropped, it gives back what was taken for it.
+struct Pending<'c> {
+    decision: Decision<'c>,
+    cx: &'c Context,
+}
+
+impl<'c> Pending<'c> {
+    /// It is made: what was taken stays taken.
+    fn made(mut self) -> Decision<'c> {
+        std::mem::take(&mut self.decision)
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.decision.give_back(self.cx);
     }
 }
 
@@ -166,11 +188,12 @@ impl<'c> Decision<'c> {
         all
     }
 
-    /// A later store refused, or did not answer: those before get back what was taken.
-    async fn give_back(&self, cx: &Context) {
+    /// A later store refused or did not answer, or the client has left: those before get back what was
+    /// taken.
+    fn give_back(&self, cx: &Context) {
         for kept in &self.kept {
             if kept.verdicts.iter().all(|it| it.admitted)
-                && let Err(why) = kept.store.refund(cx, &kept.asks).await
+                && let Err(why) = kept.store.refund(cx, &kept.asks)
             {
                 tidegate_sdk::debug!("a limit cannot get back what was taken", why = why.0);
             }

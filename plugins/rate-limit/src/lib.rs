@@ -38,7 +38,7 @@ pub async fn rate_limit(mut req: Request, next: Next, cx: &Cx<Config, State>) ->
     decide::try_dry(&req, cx).await;
     decision.tell_backend(&mut req);
     let mut res = next.run(req).await?;
-    cost::charge(&decision, &res, cx).await;
+    cost::charge(&decision, &res, cx);
     headers::tell(&decision, &mut res, cx)?;
     Ok(res)
 }

@@ -8,6 +8,8 @@ mod costs;
 mod keys;
 #[path = "rate_limit/leases.rs"]
 mod leases;
+#[path = "rate_limit/leaving.rs"]
+mod leaving;
 #[path = "rate_limit/mistakes.rs"]
 mod mistakes;
 #[path = "rate_limit/model.rs"]
