@@ -7,6 +7,7 @@ use tidegate_sdk::warn;
 use crate::config::FailureMode;
 use crate::config::StoreConfig;
 use crate::cost;
+use crate::deadline::Deadline;
 use crate::descriptor;
 use crate::headers;
 use crate::headers::Told;
@@ -47,12 +48,13 @@ pub(crate) async fn decide<'c>(req: &Request, cx: &'c Context) -> Decision<'c> {
         decision: Decision::default(),
         cx,
     };
+    let mut deadline = Deadline::default();
     for group in &cx.state.groups {
         let asks = asks(group, req, cx, false);
         if asks.is_empty() {
             continue;
         }
-        if !pending.decision.ask(group, asks, cx).await {
+        if !pending.decision.ask(group, asks, &mut deadline, cx).await {
             pending.decision.give_back(cx);
             break;
         }
@@ -123,8 +125,14 @@ fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool) -> Vec<Ask
 
 impl<'c> Decision<'c> {
     /// Asks one store; whether the request may go on.
-    async fn ask(&mut self, group: &'c Group, asks: Vec<Ask<'c>>, cx: &'c Context) -> bool {
-        match group.store.ask(cx, &asks).await {
+    async fn ask(
+        &mut self,
+        group: &'c Group,
+        asks: Vec<Ask<'c>>,
+        deadline: &mut Deadline,
+        cx: &'c Context,
+    ) -> bool {
+        match deadline.ask(group, &asks, cx).await {
             Ok(answer) => self.keep(&group.store, asks, answer, cx),
             Err(why) => {
                 group.say_unavailable(cx, &why);

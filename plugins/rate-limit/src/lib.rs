@@ -4,11 +4,12 @@
 //! - `key` says whose limit it is, `descriptor` says it to a rate limit service, `cost` how much a request
 //!   takes.
 //! - `store` keeps the limits: here, or for several gateways together.
-//! - `decide` asks the stores and puts their verdicts together; `headers` tells clients, with
-//!   `digits`, and `seldom` the log.
+//! - `decide` asks the stores, within one `deadline`, and puts their verdicts together; `headers`
+//!   tells clients, with `digits`, and `seldom` the log.
 
 mod config;
 mod cost;
+mod deadline;
 mod decide;
 mod descriptor;
 mod digits;

@@ -108,6 +108,15 @@ impl AnyStore {
         }
     }
 
+    /// How long it may take to answer; `None` if it answers at once.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Local(_) => None,
+            Self::Rls(store) => Some(store.timeout()),
+            Self::Redis(store) => Some(store.timeout()),
+        }
+    }
+
     /// [`take`](Store::take), with what the store says beside its verdicts.
     pub(crate) async fn ask(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<Answer> {
         if let Self::Rls(store) = self {

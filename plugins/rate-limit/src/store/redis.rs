@@ -47,6 +47,11 @@ impl Redis {
         }
     }
 
+    /// How long it may take to answer.
+    pub(crate) const fn timeout(&self) -> Duration {
+        self.config.timeout
+    }
+
     fn server(&self, cx: &Context) -> &Rc<Server> {
         self.server
             .get_or_init(|| Rc::new(Server::new(&self.config, cx)))

@@ -223,3 +223,26 @@ fn charges_that_fail_again_and_again_are_said_once_in_a_while() {
     let said = |it: &LogLine| it.text.contains("cannot be charged");
     assert_eq!(h.logs().iter().filter(|it| said(it)).count(), 1);
 }
+
+#[test]
+fn a_request_waits_for_several_services_no_longer_than_for_one() {
+    let limit = |domain| {
+        let store = json!({"rls": {"backend": "limiter", "domain": domain, "timeout": "20ms"}});
+        json!({"name": domain, "key": ["path"], "store": store, "failureMode": "open"})
+    };
+    let mut h = Harness::new(rate_limit)
+        .config(json!({"limits": [limit("one"), limit("two"), limit("three")]}))
+        .grpc_backend("limiter", |_| Reply::never())
+        .start();
+    let before = h.unix_time();
+    assert_eq!(h.send(get("/")).status(), 200);
+    let waited = h.unix_time() - before;
+    assert!(waited >= ms(20), "{waited:?}");
+    if mode() == Mode::Native {
+        assert_eq!(waited, ms(20));
+    }
+    for name in ["one", "two", "three"] {
+        assert_eq!(h.metric(&format!("rate_limit_unavailable_{name}")), 1);
+    }
+    assert_eq!(h.calls("limiter").len(), 1);
+}
