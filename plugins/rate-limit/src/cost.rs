@@ -7,11 +7,9 @@ use crate::config::CostFrom;
 use crate::config::Limit;
 use crate::decide::Decision;
 use crate::state::Context;
+use crate::store::AnyStore;
 use crate::store::Ask;
 use crate::store::Store as _;
-
-/// The most that a header can say, so that nobody else's sums overflow: the largest burst.
-const MOST: u64 = 1_000_000_000;
 
 /// What is taken when a request comes.
 pub(crate) fn beforehand(limit: &Limit, req: &Request) -> u64 {
@@ -21,6 +19,21 @@ pub(crate) fn beforehand(limit: &Limit, req: &Request) -> u64 {
     }
 }
 
+/// The most that a header can say, so that nobody else's sums overflow: the largest burst.
+const MOST: u64 = 1_000_000_000;
+
+/// What a response costs beyond what was taken for its request; `None` if that is nothing.
+pub(crate) fn beyond<'c>(ask: &Ask<'c>, res: &Response) -> Option<Ask<'c>> {
+    let Some(CostFrom::ResponseHeader(name)) = &ask.limit.cost_from else {
+        return None;
+    };
+    let cost = said(res.header(name), ask.cost).saturating_sub(ask.cost);
+    (cost > 0).then(|| Ask {
+        cost,
+        ..ask.clone()
+    })
+}
+
 /// Takes what a response says beyond what was taken for its request. For one that would have been refused
 /// (a dry run) nothing was taken.
 pub(crate) fn charge(decision: &Decision<'_>, res: &Response, cx: &Context) {
@@ -28,23 +41,20 @@ pub(crate) fn charge(decision: &Decision<'_>, res: &Response, cx: &Context) {
         return;
     }
     for kept in &decision.kept {
-        let mut asks: Vec<Ask<'_>> = Vec::new();
-        for ask in &kept.asks {
-            if let Some(CostFrom::ResponseHeader(name)) = &ask.limit.cost_from {
-                let cost = said(res.header(name), ask.cost).saturating_sub(ask.cost);
-                asks.push(Ask {
-                    cost,
-                    ..ask.clone()
-                });
-            }
+        let asks = kept.asks.iter().filter_map(|ask| beyond(ask, res));
+        let asks: Vec<Ask<'_>> = asks.collect();
+        if !asks.is_empty() {
+            charge_to(kept.store, &asks, cx);
         }
-        asks.retain(|it| it.cost > 0);
-        if !asks.is_empty()
-            && let Err(why) = kept.store.charge(cx, &asks)
-            && cx.state.not_charged.may_say(cx)
-        {
-            warn!("a rate limit cannot be charged", why = why.0);
-        }
+    }
+}
+
+/// Charges a store.
+pub(crate) fn charge_to(store: &AnyStore, asks: &[Ask<'_>], cx: &Context) {
+    if let Err(why) = store.charge(cx, asks)
+        && cx.state.not_charged.may_say(cx)
+    {
+        warn!("a rate limit cannot be charged", why = why.0);
     }
 }
 

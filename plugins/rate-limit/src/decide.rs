@@ -62,27 +62,6 @@ pub(crate) async fn decide<'c>(req: &Request, cx: &'c Context) -> Decision<'c> {
     pending.made()
 }
 
-/// Asks the limits that run dry, each for itself: none of them can change what becomes of the request.
-pub(crate) async fn try_dry(req: &Request, cx: &Context) {
-    if !cx.state.any_dry {
-        return;
-    }
-    for group in &cx.state.groups {
-        for ask in asks(group, req, cx, true) {
-            let counters = cx.state.counters.get(ask.index);
-            let Some(counters) = counters else { continue };
-            match group.store.take(cx, &[ask]).await {
-                Ok(verdicts) if verdicts.iter().all(|it| it.admitted) => counters.allowed.add(1),
-                Ok(_) => counters.dry_run.add(1),
-                Err(why) => {
-                    counters.unavailable.add(1);
-                    group.say_unavailable(cx, &why);
-                }
-            }
-        }
-    }
-}
-
 /// A decision that is not made yet: dropped, it gives back what was taken for it.
 struct Pending<'c> {
     decision: Decision<'c>,
@@ -103,7 +82,7 @@ impl Drop for Pending<'_> {
 }
 
 /// What is asked of a store about a request.
-fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool) -> Vec<Ask<'c>> {
+pub(crate) fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool) -> Vec<Ask<'c>> {
     let of = |index: &usize| {
         let limit = cx.config.limits.get(*index)?;
         if limit.dry_run != dry || !limit.is_for(req, cx) {

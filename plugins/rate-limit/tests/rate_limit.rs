@@ -4,6 +4,8 @@
 
 #[path = "rate_limit/costs.rs"]
 mod costs;
+#[path = "rate_limit/dry.rs"]
+mod dry;
 #[path = "rate_limit/keys.rs"]
 mod keys;
 #[path = "rate_limit/leases.rs"]
