@@ -7,6 +7,7 @@ use tidegate_sdk::warn;
 use crate::config::FailureMode;
 use crate::config::StoreConfig;
 use crate::cost;
+use crate::deadline::Deadline;
 use crate::descriptor;
 use crate::headers;
 use crate::headers::Told;
@@ -22,9 +23,6 @@ use crate::store::Standing;
 use crate::store::Store as _;
 use crate::store::Unavailable;
 use crate::store::Verdict;
-
-/// How often the log says that a store does not answer.
-const SAY_EVERY: Duration = Duration::from_secs(10);
 
 /// What the limits say of a request.
 #[derive(Debug, Default)]
@@ -45,45 +43,47 @@ pub(crate) struct Kept<'c> {
     pub(crate) said: Said,
 }
 
-/// Asks, until one refuses.
+/// Asks, until one refuses. If the client leaves meanwhile, nothing is taken.
 pub(crate) async fn decide<'c>(req: &Request, cx: &'c Context) -> Decision<'c> {
-    let mut decision = Decision::default();
+    let mut pending = Pending {
+        decision: Decision::default(),
+        cx,
+    };
+    let mut deadline = Deadline::default();
     for group in &cx.state.groups {
         let asks = asks(group, req, cx, false);
         if asks.is_empty() {
             continue;
         }
-        if !decision.ask(group, asks, cx).await {
-            decision.give_back(cx).await;
-            return decision;
+        if !pending.decision.ask(group, asks, &mut deadline, cx).await {
+            pending.decision.give_back(cx);
+            break;
         }
     }
-    decision
+    pending.made()
 }
 
-/// Asks the limits that run dry, each for itself: none of them can change what becomes of the request.
-pub(crate) async fn try_dry(req: &Request, cx: &Context) {
-    if !cx.state.any_dry {
-        return;
+/// A decision that is not made yet: dropped, it gives back what was taken for it.
+struct Pending<'c> {
+    decision: Decision<'c>,
+    cx: &'c Context,
+}
+
+impl<'c> Pending<'c> {
+    /// It is made: what was taken stays taken.
+    fn made(mut self) -> Decision<'c> {
+        std::mem::take(&mut self.decision)
     }
-    for group in &cx.state.groups {
-        for ask in asks(group, req, cx, true) {
-            let counters = cx.state.counters.get(ask.index);
-            let Some(counters) = counters else { continue };
-            match group.store.take(cx, &[ask]).await {
-                Ok(verdicts) if verdicts.iter().all(|it| it.admitted) => counters.allowed.add(1),
-                Ok(_) => counters.dry_run.add(1),
-                Err(why) => {
-                    counters.unavailable.add(1);
-                    group.say_unavailable(cx, &why);
-                }
-            }
-        }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        self.decision.give_back(self.cx);
     }
 }
 
 /// What is asked of a store about a request.
-fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool) -> Vec<Ask<'c>> {
+pub(crate) fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool) -> Vec<Ask<'c>> {
     let of = |index: &usize| {
         let limit = cx.config.limits.get(*index)?;
         if limit.dry_run != dry || !limit.is_for(req, cx) {
@@ -105,8 +105,14 @@ fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool) -> Vec<Ask
 
 impl<'c> Decision<'c> {
     /// Asks one store; whether the request may go on.
-    async fn ask(&mut self, group: &'c Group, asks: Vec<Ask<'c>>, cx: &'c Context) -> bool {
-        match group.store.ask(cx, &asks).await {
+    async fn ask(
+        &mut self,
+        group: &'c Group,
+        asks: Vec<Ask<'c>>,
+        deadline: &mut Deadline,
+        cx: &'c Context,
+    ) -> bool {
+        match deadline.ask(group, &asks, cx).await {
             Ok(answer) => self.keep(&group.store, asks, answer, cx),
             Err(why) => {
                 group.say_unavailable(cx, &why);
@@ -135,7 +141,9 @@ impl<'c> Decision<'c> {
             Ok(answer) => self.keep(&cx.state.local, by_ourselves, answer, cx),
             Err(why) => {
                 // Nobody counts any more: safe is to refuse.
-                warn!("no limits can be kept", why = why.0);
+                if cx.state.no_limits.may_say(cx) {
+                    warn!("no limits can be kept", why = why.0);
+                }
                 self.is_closed = true;
                 false
             }
@@ -168,11 +176,12 @@ impl<'c> Decision<'c> {
         all
     }
 
-    /// A later store refused, or did not answer: those before get back what was taken.
-    async fn give_back(&self, cx: &Context) {
+    /// A later store refused or did not answer, or the client has left: those before get back what was
+    /// taken.
+    fn give_back(&self, cx: &Context) {
         for kept in &self.kept {
             if kept.verdicts.iter().all(|it| it.admitted)
-                && let Err(why) = kept.store.refund(cx, &kept.asks).await
+                && let Err(why) = kept.store.refund(cx, &kept.asks)
             {
                 tidegate_sdk::debug!("a limit cannot get back what was taken", why = why.0);
             }
@@ -260,10 +269,7 @@ fn wait(standing: Option<Standing>) -> Wait {
 impl Group {
     /// Says in the log that the store does not answer, not for each request.
     pub(crate) fn say_unavailable(&self, cx: &Context, why: &Unavailable) {
-        let now = cx.now();
-        let said = self.said.get();
-        if said.is_none_or(|said| now.since(said) >= SAY_EVERY) {
-            self.said.set(Some(now));
+        if self.unavailable.may_say(cx) {
             warn!("the store of rate limits does not answer", why = why.0);
         }
     }

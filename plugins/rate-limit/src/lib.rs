@@ -4,17 +4,20 @@
 //! - `key` says whose limit it is, `descriptor` says it to a rate limit service, `cost` how much a request
 //!   takes.
 //! - `store` keeps the limits: here, or for several gateways together.
-//! - `decide` asks the stores and puts their verdicts together; `headers` tells clients, with
-//!   `digits`.
+//! - `decide` asks the stores, within one `deadline`, and puts their verdicts together; `dry` asks those of
+//!   limits that run dry; `headers` tells clients, with `digits`, and `seldom` the log.
 
 mod config;
 mod cost;
+mod deadline;
 mod decide;
 mod descriptor;
 mod digits;
+mod dry;
 mod headers;
 mod key;
 mod said;
+mod seldom;
 mod state;
 mod store;
 
@@ -23,6 +26,7 @@ use tidegate_sdk::prelude::*;
 pub use config::Config;
 pub use state::State;
 
+use dry::Trials;
 use state::DECISIONS;
 use state::prepare;
 
@@ -34,10 +38,11 @@ pub async fn rate_limit(mut req: Request, next: Next, cx: &Cx<Config, State>) ->
         None => cx.state.allowed.add(1),
         Some(refusal) => DECISIONS.refuse(cx, cx.config.dry_run, refusal)?,
     }
-    decide::try_dry(&req, cx).await;
+    let dry = Trials::begin(&decision, &req, cx);
     decision.tell_backend(&mut req);
     let mut res = next.run(req).await?;
-    cost::charge(&decision, &res, cx).await;
+    cost::charge(&decision, &res, cx);
+    dry.charge(&res, cx);
     headers::tell(&decision, &mut res, cx)?;
     Ok(res)
 }

@@ -1,15 +1,13 @@
 //! What the setup makes of the configuration: the stores and the counters of each limit.
 
-use std::cell::Cell;
-
 use tidegate_policy::Decisions;
 use tidegate_policy::decisions;
 use tidegate_sdk::metrics::Counter;
 use tidegate_sdk::prelude::*;
-use tidegate_sdk::time::Instant;
 
 use crate::config::Config;
 use crate::config::StoreConfig;
+use crate::seldom::Seldom;
 use crate::store::AnyStore;
 
 /// What limits are asked with.
@@ -25,6 +23,10 @@ pub struct State {
     pub(crate) groups: Vec<Group>,
     /// What counts while a store does not answer.
     pub(crate) local: AnyStore,
+    /// That not even this gateway can count.
+    pub(crate) no_limits: Seldom,
+    /// That what a response costs cannot be charged.
+    pub(crate) not_charged: Seldom,
     pub(crate) allowed: Counter,
     /// Whether a limit runs dry by itself.
     pub(crate) any_dry: bool,
@@ -37,8 +39,8 @@ pub struct State {
 pub(crate) struct Group {
     pub(crate) store: AnyStore,
     pub(crate) limits: Vec<usize>,
-    /// When the log said last that it does not answer.
-    pub(crate) said: Cell<Option<Instant>>,
+    /// That it does not answer.
+    pub(crate) unavailable: Seldom,
 }
 
 /// What a limit has decided.
@@ -78,13 +80,15 @@ pub(crate) async fn prepare(cx: &Cx<Config>) -> Result<State> {
         let has = |index: &usize| limits.get(*index).is_some_and(|it| it.store == *kind);
         Group {
             store: AnyStore::of(kind),
-            said: Cell::new(None),
+            unavailable: Seldom::default(),
             limits: (0..limits.len()).filter(has).collect(),
         }
     };
     Ok(State {
         groups: kinds.into_iter().map(group).collect(),
         local: AnyStore::of(&StoreConfig::Local),
+        no_limits: Seldom::default(),
+        not_charged: Seldom::default(),
         allowed: DECISIONS.allowed(cx),
         any_dry: limits.iter().any(|it| it.dry_run),
         counters,

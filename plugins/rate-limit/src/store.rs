@@ -82,10 +82,12 @@ pub(crate) trait Store {
     async fn take(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<Vec<Verdict>>;
 
     /// Takes what was used already, also beyond what is admitted.
-    async fn charge(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()>;
+    /// Nobody waits for it.
+    fn charge(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()>;
 
-    /// Gives back what was taken, because another store refused.
-    async fn refund(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()>;
+    /// Gives back what was taken, because another store refused, or because the client has left. Nobody
+    /// waits for it.
+    fn refund(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()>;
 }
 
 /// A store of one of the kinds there are.
@@ -103,6 +105,15 @@ impl AnyStore {
             StoreConfig::Local => Self::Local(Local::default()),
             StoreConfig::Rls(config) => Self::Rls(Rls::new(config.clone())),
             StoreConfig::Redis(config) => Self::Redis(Redis::new(config)),
+        }
+    }
+
+    /// How long it may take to answer; `None` if it answers at once.
+    pub(crate) fn timeout(&self) -> Option<Duration> {
+        match self {
+            Self::Local(_) => None,
+            Self::Rls(store) => Some(store.timeout()),
+            Self::Redis(store) => Some(store.timeout()),
         }
     }
 
@@ -127,23 +138,23 @@ impl Store for AnyStore {
         }
     }
 
-    async fn charge(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()> {
+    fn charge(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()> {
         match self {
-            Self::Local(store) => store.charge(cx, asks).await,
+            Self::Local(store) => store.charge(cx, asks),
             Self::Rls(store) => {
                 store.charge(cx, asks);
                 Ok(())
             }
-            Self::Redis(store) => store.charge(cx, asks).await,
+            Self::Redis(store) => store.charge(cx, asks),
         }
     }
 
-    async fn refund(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()> {
+    fn refund(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()> {
         match self {
-            Self::Local(store) => store.refund(cx, asks).await,
+            Self::Local(store) => store.refund(cx, asks),
             // The protocol has no way that all services know.
             Self::Rls(_) => Ok(()),
-            Self::Redis(store) => store.refund(cx, asks).await,
+            Self::Redis(store) => store.refund(cx, asks),
         }
     }
 }

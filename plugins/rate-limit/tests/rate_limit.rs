@@ -4,10 +4,14 @@
 
 #[path = "rate_limit/costs.rs"]
 mod costs;
+#[path = "rate_limit/dry.rs"]
+mod dry;
 #[path = "rate_limit/keys.rs"]
 mod keys;
 #[path = "rate_limit/leases.rs"]
 mod leases;
+#[path = "rate_limit/leaving.rs"]
+mod leaving;
 #[path = "rate_limit/mistakes.rs"]
 mod mistakes;
 #[path = "rate_limit/model.rs"]

@@ -111,7 +111,8 @@ pub(crate) enum WhenMissing {
     Share,
 }
 
-/// What says how much a request takes. A value that is no whole number, or less than `cost`, is `cost`.
+/// What says how much a request takes. A value that is no whole number, or less than `cost`, is `cost`; one
+/// above 1,000,000,000 is that.
 #[derive(FilterConfig, Debug, Clone, PartialEq, Eq)]
 pub(crate) enum CostFrom {
     /// A header of the request. Clients can write one, unless a filter before sets it.

@@ -77,11 +77,11 @@ impl Store for Local {
         self.ask(cx, Mode::Take, asks)
     }
 
-    async fn charge(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()> {
+    fn charge(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()> {
         self.ask(cx, Mode::Charge, asks).map(drop)
     }
 
-    async fn refund(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()> {
+    fn refund(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<()> {
         self.ask(cx, Mode::Refund, asks).map(drop)
     }
 }

@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use tidegate_sdk::metrics::Counter;
 use tidegate_sdk::prelude::*;
+use tidegate_sdk::warn;
 
 use super::Answer;
 use super::Answered;
@@ -56,6 +57,11 @@ impl Rls {
         }))
     }
 
+    /// How long it may take to answer.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.0.config.timeout
+    }
+
     /// Asks for all at once; the service counts them.
     pub(crate) async fn ask(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<Answer> {
         let message = self.0.call(cx, self.0.request(asks)).await?;
@@ -70,8 +76,10 @@ impl Rls {
         let (service, own) = (Rc::clone(&self.0), cx.clone());
         let message = service.request(asks);
         cx.spawn(async move {
-            if let Err(why) = service.call(&own, message).await {
-                tidegate_sdk::debug!("a rate limit cannot be charged", why = why.0);
+            if let Err(why) = service.call(&own, message).await
+                && own.state.not_charged.may_say(&own)
+            {
+                warn!("a rate limit cannot be charged", why = why.0);
             }
         });
     }

@@ -7,7 +7,7 @@ mod failures;
 #[path = "rls/mistakes.rs"]
 mod mistakes;
 #[path = "rls/service.rs"]
-mod service;
+pub(crate) mod service;
 
 use rate_limit::rate_limit;
 use serde_json::Value;
@@ -265,8 +265,10 @@ fn a_dry_run_asks_and_lets_pass() {
     let limits = json!([{"name": "dry", "key": ["path"], "dryRun": true}]);
     let mut h = start_all(limits, json!({}), |_| Answer::new(OVER_LIMIT).reply());
     assert_eq!(h.send(get("/")).status(), 200);
+    h.wait_for("the verdict", |h| {
+        h.metric("rate_limit_dry_run_limited_dry") == 1
+    });
     assert_eq!(h.calls("limiter").len(), 1);
-    assert_eq!(h.metric("rate_limit_dry_run_limited_dry"), 1);
     let limits = json!([{"name": "wet", "key": ["path"]}]);
     let mut h = start_all(limits, json!({"dryRun": true}), |_| {
         Answer::new(OVER_LIMIT).reply()

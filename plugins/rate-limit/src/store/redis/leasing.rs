@@ -14,6 +14,7 @@ use super::script::Granted;
 use super::script::Mode;
 use super::script::Wanted;
 use super::server::Server;
+use super::taking::Taking;
 use crate::state::Context;
 use crate::store::Answered;
 use crate::store::Unavailable;
@@ -77,7 +78,7 @@ pub(super) async fn take(
         let spent = server.leases.borrow_mut().spend(wanted, cx.now().nanos());
         let fetch = match spent {
             Spent::Decided(answers) => return Ok(answers),
-            Spent::TooMany => return server.take(cx, wanted).await,
+            Spent::TooMany => return Taking::begin(server, cx, wanted.to_vec()).await,
             Spent::Coming(fetch) => fetch,
             Spent::Lacking(lacking) => begin(server, cx, lacking),
         };

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rate_limit::rate_limit;
 use serde_json::Value;
-use tidegate_sdk_testing::{Builder, Harness, Mode, Reply, get, json, mode, ms};
+use tidegate_sdk_testing::{Builder, Harness, LogLine, Mode, Reply, get, json, mode, ms};
 
 use super::service::{Answer, OK, OVER_LIMIT};
 
@@ -198,4 +198,51 @@ fn a_charge_that_fails_is_said_and_changes_nothing() {
         .start();
     assert_eq!(h.send(get("/")).status(), 200);
     h.wait_for("the log", |h| h.logged("cannot be charged"));
+}
+
+#[test]
+fn charges_that_fail_again_and_again_are_said_once_in_a_while() {
+    let mut limit = limit("closed", "5s");
+    limit["costFrom"] = json!({"responseHeader": "x-cost"});
+    let mut count = 0;
+    let mut h = Harness::new(rate_limit)
+        .config(json!({"limits": [limit]}))
+        .grpc_backend("limiter", move |_| {
+            count += 1;
+            match count % 2 {
+                1 => Answer::new(OK).reply(),
+                _ => Reply::grpc_status(13, "no"),
+            }
+        })
+        .app(|_| Reply::status(200).header("x-cost", "9"))
+        .start();
+    for failed in 1..=3 {
+        assert_eq!(h.send(get("/")).status(), 200);
+        h.wait_for("the charge", |h| h.metric("rate_limit_rls_error") == failed);
+    }
+    let said = |it: &LogLine| it.text.contains("cannot be charged");
+    assert_eq!(h.logs().iter().filter(|it| said(it)).count(), 1);
+}
+
+#[test]
+fn a_request_waits_for_several_services_no_longer_than_for_one() {
+    let limit = |domain| {
+        let store = json!({"rls": {"backend": "limiter", "domain": domain, "timeout": "20ms"}});
+        json!({"name": domain, "key": ["path"], "store": store, "failureMode": "open"})
+    };
+    let mut h = Harness::new(rate_limit)
+        .config(json!({"limits": [limit("one"), limit("two"), limit("three")]}))
+        .grpc_backend("limiter", |_| Reply::never())
+        .start();
+    let before = h.unix_time();
+    assert_eq!(h.send(get("/")).status(), 200);
+    let waited = h.unix_time() - before;
+    assert!(waited >= ms(20), "{waited:?}");
+    if mode() == Mode::Native {
+        assert_eq!(waited, ms(20));
+    }
+    for name in ["one", "two", "three"] {
+        assert_eq!(h.metric(&format!("rate_limit_unavailable_{name}")), 1);
+    }
+    assert_eq!(h.calls("limiter").len(), 1);
 }

@@ -5,24 +5,24 @@ use tidegate_sdk_testing::{Received, Reply};
 
 /// What a service was asked.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Asked {
-    pub(super) domain: String,
-    pub(super) descriptors: Vec<Descriptor>,
+pub(crate) struct Asked {
+    pub(crate) domain: String,
+    pub(crate) descriptors: Vec<Descriptor>,
     /// The hits of the request if it says how many.
-    pub(super) hits: Option<u64>,
+    pub(crate) hits: Option<u64>,
 }
 
 /// A descriptor.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Descriptor {
-    pub(super) entries: Vec<(String, String)>,
+pub(crate) struct Descriptor {
+    pub(crate) entries: Vec<(String, String)>,
     /// The hits of this one if it says how many.
-    pub(super) hits: Option<u64>,
+    pub(crate) hits: Option<u64>,
 }
 
 impl Asked {
     /// What a call asks.
-    pub(super) fn of(call: &Received) -> Self {
+    pub(crate) fn of(call: &Received) -> Self {
         Self::read(call.message()).expect("a RateLimitRequest without any other field")
     }
 
@@ -40,7 +40,7 @@ impl Asked {
     }
 
     /// The descriptors in one line each: `key=value key=value`.
-    pub(super) fn lines(&self) -> Vec<String> {
+    pub(crate) fn lines(&self) -> Vec<String> {
         let line = |descriptor: &Descriptor| {
             let entries = descriptor.entries.iter();
             let pairs = entries.map(|(key, value)| format!("{key}={value}"));
@@ -118,24 +118,24 @@ fn number(message: &mut &[u8]) -> Option<u64> {
 
 /// An answer of the service.
 #[derive(Debug, Clone)]
-pub(super) struct Answer(Vec<u8>);
+pub(crate) struct Answer(Vec<u8>);
 
-pub(super) const OK: u64 = 1;
-pub(super) const OVER_LIMIT: u64 = 2;
+pub(crate) const OK: u64 = 1;
+pub(crate) const OVER_LIMIT: u64 = 2;
 
 /// A limit as a service tells it: how many in which unit, by which name.
-pub(super) type Limit<'a> = (u64, u64, &'a str);
+pub(crate) type Limit<'a> = (u64, u64, &'a str);
 
 impl Answer {
     /// An answer with this overall code.
-    pub(super) fn new(code: u64) -> Self {
+    pub(crate) fn new(code: u64) -> Self {
         let mut message = Vec::new();
         put_number(&mut message, 1, code);
         Self(message)
     }
 
     /// The status of one more descriptor: its code, its limit, what remains and when it begins anew.
-    pub(super) fn status(
+    pub(crate) fn status(
         mut self,
         code: u64,
         limit: Option<Limit<'_>>,
@@ -160,12 +160,12 @@ impl Answer {
     }
 
     /// A header for the client.
-    pub(super) fn for_client(self, name: &str, value: &str) -> Self {
+    pub(crate) fn for_client(self, name: &str, value: &str) -> Self {
         self.header(3, name, value)
     }
 
     /// A header for the application.
-    pub(super) fn for_backend(self, name: &str, value: &str) -> Self {
+    pub(crate) fn for_backend(self, name: &str, value: &str) -> Self {
         self.header(4, name, value)
     }
 
@@ -178,13 +178,13 @@ impl Answer {
     }
 
     /// The body of a refusal.
-    pub(super) fn body(mut self, body: &[u8]) -> Self {
+    pub(crate) fn body(mut self, body: &[u8]) -> Self {
         put(&mut self.0, 5, body);
         self
     }
 
     /// As a reply.
-    pub(super) fn reply(&self) -> Reply {
+    pub(crate) fn reply(&self) -> Reply {
         Reply::grpc(&self.0)
     }
 }
