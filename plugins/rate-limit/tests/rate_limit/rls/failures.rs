@@ -238,11 +238,12 @@ fn a_request_waits_for_several_services_no_longer_than_for_one() {
     assert_eq!(h.send(get("/")).status(), 200);
     let waited = h.unix_time() - before;
     assert!(waited >= ms(20), "{waited:?}");
+    // Elsewhere time is real.
     if mode() == Mode::Native {
         assert_eq!(waited, ms(20));
+        assert_eq!(h.calls("limiter").len(), 1);
     }
     for name in ["one", "two", "three"] {
         assert_eq!(h.metric(&format!("rate_limit_unavailable_{name}")), 1);
     }
-    assert_eq!(h.calls("limiter").len(), 1);
 }
