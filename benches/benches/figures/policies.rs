@@ -172,7 +172,34 @@ pub(crate) fn passes(report: &mut Report) {
         note(report, case.name, pass, *at_most);
     }
     limits::passes(report);
+    chain(report, &cases.map(|(case, _)| case));
     cold(report, &issuer);
+}
+
+/// What a chain of five adds: the filters one after the other, in each other's way in the caches.
+fn chain(report: &mut Report, cases: &[Case<'_>]) {
+    let limits = case("rate-limit", "rate-limit", wide());
+    let of = |name: &str| cases.iter().find(|it| it.name.starts_with(name));
+    let names = ["ip-filter", "jwt-auth", "authz"];
+    let chosen = names
+        .into_iter()
+        .map(of)
+        .chain([Some(&limits), of("canary")]);
+    let guests: Option<Vec<Guest>> = chosen.map(|it| it?.start()).collect();
+    let pass = guests.map(|mut guests| {
+        let restored = report.least(ROUNDS, PASSES, || {
+            guests.iter_mut().for_each(|it| it.stream.restore());
+        });
+        let passed = report.least(ROUNDS, PASSES, || {
+            for guest in &mut guests {
+                guest.stream.restore();
+                guest.exchange();
+            }
+        });
+        micros(passed) - micros(restored)
+    });
+    let name = "ip-filter, jwt-auth, authz, rate-limit and canary";
+    note(report, name, pass, Some(10.0));
 }
 
 /// What tokens cost that were never seen before.
@@ -323,6 +350,11 @@ fn faults() -> String {
 
 fn cors() -> String {
     r#"{"allowOrigins":["https://www.shop.test"],"allowMethods":["GET","POST"]}"#.to_owned()
+}
+
+/// A limit that nobody reaches.
+fn wide() -> String {
+    r#"{"limits":[{"key":["clientIp"],"requests":100000000,"window":"1s"}]}"#.to_owned()
 }
 
 fn rollout() -> String {
