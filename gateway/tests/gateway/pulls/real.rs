@@ -14,6 +14,7 @@ use serde_json::Value;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Peer;
 use tidegate_testkit::RealRegistry;
+use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
 use tidegate_testkit::real_registry::PASSWORD;
 use tidegate_testkit::real_registry::USER;
@@ -201,6 +202,32 @@ fn inspect_explains_every_layout_and_who_else_takes_it() {
         let wkg = takers.iter().any(|name| name.starts_with("wkg"));
         assert_eq!((istio, wkg), image.taken_by, "{}: {out}", image.tag);
     }
+}
+
+#[test]
+fn our_own_filters_as_images_are_pushed_by_skopeo_and_serve() {
+    if !Peer::wanted("our_own_filters_as_images") {
+        return;
+    }
+    let registry = RealRegistry::start();
+    let folder = registry.folder().join("ip-filter");
+    let mut pack = tidegate();
+    pack.args(["plugin", "pack", "--output"]).arg(&folder);
+    pack.arg(Wasm::built_path("ip-filter"));
+    let (code, out, err) = finish(&mut pack);
+    assert_eq!(code, Some(0), "{err}");
+    let (place, digest) = out.trim().rsplit_once('@').expect("a digest");
+    let to = registry.reference("tidegate/ip-filter:it");
+    let flags = ["--preserve-digests"];
+    registry.skopeo_copy(&flags, &format!("oci:{place}"), &format!("docker://{to}"));
+    let deny = "pullSecret: { name: login }\n  config: { deny: [127.0.0.1] }";
+    let all = format!("{}---{}", secret(&registry), plugin("one", &to, deny));
+    let site = Site::new(&all);
+    let gateway = site.start();
+    eventually("the filter", || {
+        (gateway.get("/").status() == 403).then_some(())
+    });
+    assert_eq!(super::source(&gateway, "imageDigest"), digest);
 }
 
 #[test]
