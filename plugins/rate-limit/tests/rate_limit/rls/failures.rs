@@ -95,8 +95,15 @@ fn a_request_waits_no_longer_than_the_timeout() {
         .start();
     let before = h.unix_time();
     assert_eq!(h.send(get("/")).status(), 200);
-    let waited = h.unix_time() - before;
-    assert!(waited >= ms(20), "{waited:?}");
+    check_timeout(h.unix_time() - before);
+    assert!(h.logged("does not answer"), "{:?}", h.logs());
+}
+
+/// Whether that was a time-out of 20 ms, as far as time is exact.
+#[track_caller]
+fn check_timeout(waited: Duration) {
+    // Envoy counts from when its loop woke up last, which may have been a while ago.
+    assert!(waited >= ms(20) || mode() == Mode::Envoy, "{waited:?}");
     // Elsewhere time is real, and the machine may be busy.
     let most = if mode() == Mode::Native {
         ms(20)
@@ -236,11 +243,8 @@ fn a_request_waits_for_several_services_no_longer_than_for_one() {
         .start();
     let before = h.unix_time();
     assert_eq!(h.send(get("/")).status(), 200);
-    let waited = h.unix_time() - before;
-    assert!(waited >= ms(20), "{waited:?}");
-    // Elsewhere time is real.
+    check_timeout(h.unix_time() - before);
     if mode() == Mode::Native {
-        assert_eq!(waited, ms(20));
         assert_eq!(h.calls("limiter").len(), 1);
     }
     for name in ["one", "two", "three"] {
