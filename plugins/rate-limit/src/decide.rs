@@ -17,6 +17,7 @@ use crate::said::Said;
 use crate::state::Context;
 use crate::state::Group;
 use crate::store::Answer;
+use crate::store::Answered;
 use crate::store::AnyStore;
 use crate::store::Ask;
 use crate::store::Standing;
@@ -32,6 +33,8 @@ pub(crate) struct Decision<'c> {
     pub(crate) kept: Vec<Kept<'c>>,
     /// A limit whose store did not answer wants requests refused then.
     is_closed: bool,
+    /// A limit does not admit the request.
+    is_over: bool,
 }
 
 /// What one store said.
@@ -55,7 +58,13 @@ pub(crate) async fn decide<'c>(req: &Request, cx: &'c Context) -> Decision<'c> {
         if asks.is_empty() {
             continue;
         }
-        if !pending.decision.ask(group, asks, &mut deadline, cx).await {
+        let decision = &mut pending.decision;
+        let goes_on = match group.store.ask_at_once(cx, &asks) {
+            Some(Ok(answer)) => decision.keep(&group.store, asks, answer, cx),
+            // In memory of its own, so that what every exchange holds stays small.
+            slow => Box::pin(decision.settle(slow, group, asks, &mut deadline, cx)).await,
+        };
+        if !goes_on {
             pending.decision.give_back(cx);
             break;
         }
@@ -104,15 +113,20 @@ pub(crate) fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool)
 }
 
 impl<'c> Decision<'c> {
-    /// Asks one store; whether the request may go on.
-    async fn ask(
+    /// Asks one store, unless it has failed at once; whether the request may go on.
+    async fn settle(
         &mut self,
+        failed: Option<Answered<Answer>>,
         group: &'c Group,
         asks: Vec<Ask<'c>>,
         deadline: &mut Deadline,
         cx: &'c Context,
     ) -> bool {
-        match deadline.ask(group, &asks, cx).await {
+        let answered = match failed {
+            Some(failed) => failed,
+            None => deadline.ask(group, &asks, cx).await,
+        };
+        match answered {
             Ok(answer) => self.keep(&group.store, asks, answer, cx),
             Err(why) => {
                 group.say_unavailable(cx, &why);
@@ -159,6 +173,7 @@ impl<'c> Decision<'c> {
     ) -> bool {
         let Answer { verdicts, said } = answer;
         let all = verdicts.iter().all(|it| it.admitted);
+        self.is_over |= !all;
         for (ask, verdict) in asks.iter().zip(&verdicts) {
             let counters = cx.state.counters.get(ask.index);
             match (counters, verdict.admitted) {
@@ -193,7 +208,11 @@ impl<'c> Decision<'c> {
         if self.is_closed {
             return Some(Refusal::new(Deny::status(503), "limit_unavailable"));
         }
-        let refused = || self.verdicts().filter(|(_, verdict)| !verdict.admitted);
+        if !self.is_over {
+            return None;
+        }
+        let verdicts = || self.kept.iter().flat_map(Kept::verdicts);
+        let refused = || verdicts().filter(|(_, verdict)| !verdict.admitted);
         let (first, _) = refused().next()?;
         let waits = refused().map(|(_, verdict)| wait(verdict.standing));
         // RESOURCE_EXHAUSTED: a client that got UNAVAILABLE would try again at once.
@@ -221,15 +240,17 @@ impl<'c> Decision<'c> {
 
     /// Whether a limit refuses the request.
     pub(crate) fn is_refused(&self) -> bool {
-        self.is_closed || self.verdicts().any(|(_, verdict)| !verdict.admitted)
+        self.is_closed || self.is_over
     }
 
     /// Puts what services say into the request.
     pub(crate) fn tell_backend(&self, req: &mut Request) {
         said::tell_backend(self.kept.iter().map(|it| &it.said), req);
     }
+}
 
-    /// What clients are told of each limit.
+impl<'c> Kept<'c> {
+    /// What clients are told of its limits.
     pub(crate) fn told(&self) -> impl Iterator<Item = Told<'_>> {
         self.verdicts().filter_map(|(ask, verdict)| {
             Some(Told {
@@ -240,11 +261,9 @@ impl<'c> Decision<'c> {
         })
     }
 
-    /// What each limit said.
+    /// What its limits said.
     fn verdicts(&self) -> impl Iterator<Item = (&Ask<'c>, &Verdict)> {
-        self.kept
-            .iter()
-            .flat_map(|it| it.asks.iter().zip(&it.verdicts))
+        self.asks.iter().zip(&self.verdicts)
     }
 }
 
