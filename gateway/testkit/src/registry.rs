@@ -88,9 +88,21 @@ impl Registry {
 
     /// Puts a module under a tag; returns the digest of the image.
     pub fn put(&self, name: &str, tag: &str, module: &[u8]) -> String {
+        self.put_layer(name, tag, "application/wasm", module, "{}")
+    }
+
+    /// The same for any content of that media type, with these annotations as JSON.
+    pub(crate) fn put_layer(
+        &self,
+        name: &str,
+        tag: &str,
+        media_type: &str,
+        module: &[u8],
+        annotations: &str,
+    ) -> String {
         let config = b"{}";
         let manifest = format!(
-            r#"{{"schemaVersion":2,"mediaType":"{IMAGE}","config":{{"mediaType":"{CONFIG}","digest":"{}","size":{}}},"layers":[{{"mediaType":"application/wasm","digest":"{}","size":{}}}]}}"#,
+            r#"{{"schemaVersion":2,"mediaType":"{IMAGE}","config":{{"mediaType":"{CONFIG}","digest":"{}","size":{}}},"layers":[{{"mediaType":"{media_type}","digest":"{}","size":{},"annotations":{annotations}}}]}}"#,
             digest(config),
             config.len(),
             digest(module),

@@ -2,6 +2,8 @@
 
 #[path = "pulls/commands.rs"]
 mod commands;
+#[path = "pulls/signatures.rs"]
+mod signatures;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
