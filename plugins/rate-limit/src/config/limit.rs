@@ -107,7 +107,8 @@ pub(crate) enum Part {
 pub(crate) enum WhenMissing {
     /// The limit is not for them.
     Skip,
-    /// They share one limit. With `rls` the service is asked with the parts that are there.
+    /// They share one limit. With `rls` the service is asked with the parts that are there, and limits
+    /// nobody without a rule for just these.
     Share,
 }
 
