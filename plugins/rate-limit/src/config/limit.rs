@@ -71,7 +71,7 @@ pub(crate) struct Fields {
     /// What happens while the store does not answer.
     #[config(default = "local")]
     failure_mode: FailureMode,
-    /// Counts what it would refuse, and refuses nothing.
+    /// Counts what it would refuse, and refuses nothing: `failureMode` means nothing then.
     #[config(default = false)]
     dry_run: bool,
 }
