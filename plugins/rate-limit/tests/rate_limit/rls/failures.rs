@@ -225,7 +225,7 @@ fn charges_that_fail_again_and_again_are_said_once_in_a_while() {
 }
 
 #[test]
-fn a_request_waits_for_several_services_no_longer_than_for_one() {
+fn a_request_waits_for_each_service_for_its_own_time() {
     let limit = |domain| {
         let store = json!({"rls": {"backend": "limiter", "domain": domain, "timeout": "20ms"}});
         json!({"name": domain, "key": ["path"], "store": store, "failureMode": "open"})
@@ -237,12 +237,12 @@ fn a_request_waits_for_several_services_no_longer_than_for_one() {
     let before = h.unix_time();
     assert_eq!(h.send(get("/")).status(), 200);
     let waited = h.unix_time() - before;
-    assert!(waited >= ms(20), "{waited:?}");
+    assert!(waited >= ms(60), "{waited:?}");
     // Elsewhere time is real.
     if mode() == Mode::Native {
-        assert_eq!(waited, ms(20));
-        assert_eq!(h.calls("limiter").len(), 1);
+        assert_eq!(waited, ms(60));
     }
+    assert_eq!(h.calls("limiter").len(), 3);
     for name in ["one", "two", "three"] {
         assert_eq!(h.metric(&format!("rate_limit_unavailable_{name}")), 1);
     }
