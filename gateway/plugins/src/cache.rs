@@ -7,6 +7,7 @@
 
 mod folder;
 mod records;
+mod turns;
 mod unfinished;
 
 use std::fs::File;
@@ -22,6 +23,7 @@ use rustix::fs::FlockOperation;
 
 use crate::MAX_MODULE_BYTES;
 use crate::cache::folder::Folder;
+use crate::cache::turns::Turns;
 use crate::digest::Digest;
 
 pub use records::ImageRecord;
@@ -106,6 +108,7 @@ pub struct Cache {
     tags: Folder,
     most_bytes: u64,
     counts: CacheCounts,
+    turns: Turns,
 }
 
 /// Content that stays in the cache while this is held, in any process.
@@ -130,6 +133,7 @@ impl Cache {
             folder,
             most_bytes,
             counts: CacheCounts::default(),
+            turns: Turns::default(),
         };
         for folder in [&cache.blobs, &cache.images, &cache.tags] {
             unfinished::sweep(folder);
@@ -188,6 +192,11 @@ impl Cache {
         let mut file = self.begin()?;
         file.write_all(content).map_err(|err| file.failed(err))?;
         Ok((digest, self.keep(file, digest)?))
+    }
+
+    /// Waits until nobody else in this process fetches the same; lasts as long as what is returned.
+    pub(crate) async fn turn(&self, of: String) -> impl Drop + use<> {
+        self.turns.take(of).await
     }
 
     /// A file for content whose digest is not known yet. It vanishes unless it is kept.

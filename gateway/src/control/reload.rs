@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use tidegate_proxy::Gateway;
@@ -45,6 +46,8 @@ pub(crate) struct Thread {
     pub(crate) board: Board,
     pub(crate) watch: Watch,
     pub(crate) reporter: Reporter,
+    /// Until when the service manager is told of nothing, because plugins are waited for.
+    pub(crate) awaits_until: Option<Instant>,
     /// Set once the gateway ends: no reload begins after that, and none that runs is handed over.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -97,14 +100,15 @@ impl Thread {
 
     fn run(mut self, events: &mpsc::Receiver<Event>) -> Gateway {
         loop {
-            match events.recv_timeout(RETRY) {
+            match events.recv_timeout(self.patience()) {
                 Ok(first) => {
                     let work = Work::gather(first, events);
                     // Who waits for an answer then sees that there will be none.
                     if work.end || self.is_ending() {
                         return self.gateway;
                     }
-                    if work.asked {
+                    // One that starts is not reloaded.
+                    if work.asked && self.awaits_until.is_none() {
                         systemd::reloading();
                     }
                     let outcome = self.reload(work.asked);
@@ -120,6 +124,12 @@ impl Thread {
                     if self.is_ending() {
                         continue;
                     }
+                    if self
+                        .awaits_until
+                        .is_some_and(|until| until <= Instant::now())
+                    {
+                        self.tell("serves without plugins that are not here yet");
+                    }
                     self.control.warn_of_expiry();
                     let may_set_up = self.control.may_set_up_now();
                     if may_set_up || self.control.may_bind_now() {
@@ -130,6 +140,24 @@ impl Thread {
                 Err(mpsc::RecvTimeoutError::Disconnected) => return self.gateway,
             }
         }
+    }
+
+    /// How long nothing may happen.
+    fn patience(&self) -> Duration {
+        let left = |until: Instant| until.saturating_duration_since(Instant::now());
+        self.awaits_until.map_or(RETRY, left).min(RETRY)
+    }
+
+    /// Tells the service manager that it is ready, once `/ready` says so.
+    fn tell(&mut self, status: &str) {
+        if self.awaits_until.is_some()
+            && let Some(why) = self.board.read().not_ready(Instant::now())
+        {
+            systemd::status(why);
+            return;
+        }
+        self.awaits_until = None;
+        systemd::ready(status);
     }
 
     /// Newest versions of plugins that had to wait may serve now.
@@ -186,13 +214,13 @@ impl Thread {
                 let number = self.control.number();
                 let outcome =
                     publish::serves(&self.board, number, loaded, self.gateway.addresses());
-                systemd::ready(&format!("generation {number} serves: {}", outcome.label()));
+                self.tell(&format!("generation {number} serves: {}", outcome.label()));
                 outcome
             }
             Err((loaded, err)) => {
                 self.reporter.report(&loaded.draft.problems);
                 let outcome = publish::failed(&self.board, *loaded, blame::words(&err));
-                systemd::ready("an older generation serves: the last reload failed");
+                self.tell("an older generation serves: the last reload failed");
                 outcome
             }
         }
