@@ -80,6 +80,10 @@ enum Task {
         /// Also installs the real programs some tests compare with, and requires them.
         #[arg(long)]
         peers: bool,
+        /// Runs only the tests of filters, against their modules: in Tidegate, and with --peers in
+        /// Envoy.
+        #[arg(long, conflicts_with = "args")]
+        filters: bool,
         /// Passed on to cargo test.
         #[arg(last = true)]
         args: Vec<String>,
@@ -142,7 +146,11 @@ fn perform(task: Task) -> anyhow::Result<()> {
             }
             dist::pack(&workspace, &wish)
         }
-        Task::Test { peers, args } => test::run(&workspace, peers, &args),
+        Task::Test {
+            peers,
+            filters,
+            args,
+        } => test::run(&workspace, peers, filters, &args),
         Task::Peers => peers::install(&workspace, &Sink::Terminal),
         Task::Bench { args } => bench::micro(&workspace, &args),
         Task::Compare { args } => bench::compare(&workspace, &args),

@@ -142,6 +142,9 @@ pub(crate) struct HostArgs {
     /// The module
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Folder for compiled code, so that the next test does not compile it again; none by default
+    #[arg(long, value_name = "DIR")]
+    pub(crate) code_cache: Option<PathBuf>,
 }
 
 /// `tidegate plugin dev`.

@@ -20,6 +20,7 @@ use crate::pull::blocking;
 use crate::reference::Reference;
 use crate::registry::FetchedManifest;
 use crate::registry::manifest::Parsed;
+use crate::signatures::Verdict;
 
 /// What is known of an image, and its module.
 #[derive(Debug)]
@@ -29,11 +30,18 @@ pub(super) struct Loaded {
     /// `None` if it is no longer in the cache.
     pub(super) manifest: Option<Bytes>,
     pub(super) pins: Vec<Pin>,
+    pub(super) signature: Verdict,
 }
 
 impl Store {
-    /// What the cache has of an image; `None` if it no longer has the module.
-    pub(super) async fn load(&self, record: ImageRecord) -> Result<Option<Loaded>, PullError> {
+    /// What the cache has of an image; `None` if it no longer has the module. An error if the policy
+    /// wants a signature that is not there.
+    pub(super) async fn load(
+        &self,
+        image: &Reference,
+        record: ImageRecord,
+    ) -> Result<Option<Loaded>, PullError> {
+        let judged = self.judge_cached(image, &record).await?;
         let cache = Arc::clone(&self.cache);
         let found = blocking(move || {
             let module = cache.blob(record.module)?;
@@ -45,11 +53,14 @@ impl Store {
             return Ok(None);
         };
         let (manifest, second) = manifest.unzip();
+        let mut pins = judged.pins;
+        pins.extend([Some(pin), second].into_iter().flatten());
         Ok(Some(Loaded {
             record,
             module,
             manifest,
-            pins: [Some(pin), second].into_iter().flatten().collect(),
+            pins,
+            signature: judged.verdict,
         }))
     }
 
@@ -70,13 +81,18 @@ impl Loaded {
         let tag = image.digest().is_none().then(|| Warning::Tag {
             pinned: image.with_digest(digest).to_string(),
         });
+        let unsigned = match &self.signature {
+            Verdict::Missing(why) => Some(Warning::Unsigned(why.clone())),
+            Verdict::Off | Verdict::Valid { .. } => None,
+        };
         Pulled {
             code: code(image, self.module, self.record.module),
             digest,
             manifest: self.record.manifest,
             artifact,
             source,
-            warnings: tag.into_iter().collect(),
+            warnings: tag.into_iter().chain(unsigned).collect(),
+            signature: self.signature,
             pins: self.pins,
         }
     }
