@@ -14,7 +14,6 @@ mod trial;
 pub(crate) mod versions;
 
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
