@@ -31,7 +31,7 @@ pub(crate) fn tell(decision: &Decision<'_>, res: &mut Response, cx: &Context) ->
     });
     set?;
     for kept in &decision.kept {
-        kept.said.tell_client(res);
+        kept.tell_client(res);
     }
     Ok(())
 }

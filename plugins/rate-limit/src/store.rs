@@ -109,15 +109,6 @@ impl AnyStore {
         }
     }
 
-    /// How long it may take to answer; `None` if it answers at once.
-    pub(crate) fn timeout(&self) -> Option<Duration> {
-        match self {
-            Self::Local(_) => None,
-            Self::Rls(store) => Some(store.timeout()),
-            Self::Redis(store) => Some(store.timeout()),
-        }
-    }
-
     /// What a store says that answers at once; `None` from one that takes time.
     pub(crate) fn ask_at_once(&self, cx: &Context, asks: &[Ask<'_>]) -> Option<Answered<Answer>> {
         let Self::Local(store) = self else {
