@@ -112,9 +112,8 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     let mut watchers = Watchers::default();
     control.put_on_probation(&mut watchers, &loaded);
     let versions = control.versions(&watchers);
-    board.write(|status| status.versions = Arc::new(versions));
     let number = control.number();
-    publish::serves(&board, number, loaded, gateway.addresses());
+    publish::serves(&board, number, loaded, gateway.addresses(), versions);
     let remote = gateway.remote();
     let stop = Arc::new(AtomicBool::new(false));
     let not_ready = board.read().not_ready(Instant::now());

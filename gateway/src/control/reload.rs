@@ -367,10 +367,15 @@ impl Thread {
             Ok((loaded, ())) => {
                 self.reporter.report(&loaded.draft.problems);
                 self.control.put_on_probation(&mut self.watchers, &loaded);
-                self.tell_versions();
+                let versions = self.control.versions(&self.watchers);
                 let number = self.control.number();
-                let outcome =
-                    publish::serves(&self.board, number, loaded, self.gateway.addresses());
+                let outcome = publish::serves(
+                    &self.board,
+                    number,
+                    loaded,
+                    self.gateway.addresses(),
+                    versions,
+                );
                 self.tell(&format!("generation {number} serves: {}", outcome.label()));
                 outcome
             }
