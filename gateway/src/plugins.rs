@@ -14,6 +14,7 @@ mod trial;
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tidegate_config::draft::PluginDecl;
@@ -181,6 +182,15 @@ impl Resolver {
         }
         self.ask_again = again;
         self.wanted.clear();
+        if let Some(pulls) = &self.pulls {
+            pulls.refresh();
+        }
+    }
+
+    /// The files that say by what rules code is fetched.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let files = self.pulls.as_ref().map(Pulls::files);
+        files.unwrap_or_default()
     }
 
     /// Ends a load: sources that it did not come across are not wanted any more.
@@ -354,6 +364,7 @@ impl Resolver {
         let before = self
             .good
             .get(&decl.resource)
+            .filter(|good| good.plugin.is_some() || self.may_revive(decl, good))
             .cloned()
             .and_then(|good| self.revive(good, store));
         let slot = before
@@ -376,6 +387,19 @@ impl Resolver {
             self.next.insert(decl.resource.clone(), good);
         }
         slot
+    }
+
+    /// Whether a version that served before a restart may serve again, as far as signatures go.
+    fn may_revive(&self, decl: &PluginDecl, good: &Good) -> bool {
+        let (PluginSource::Remote(source), Some(pulls)) = (&decl.source, &self.pulls) else {
+            return true;
+        };
+        let vouched = pulls.vouch(source, &good.version.digest);
+        if let Err(why) = &vouched {
+            let name = &good.version.spec.name;
+            tracing::warn!("the stored version of {name} is not used: {why}");
+        }
+        vouched.is_ok()
     }
 
     /// A version that served before a restart, compiled again.

@@ -8,6 +8,8 @@ mod commands;
 mod readiness;
 #[path = "pulls/real.rs"]
 mod real;
+#[path = "pulls/signatures.rs"]
+mod signatures;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
