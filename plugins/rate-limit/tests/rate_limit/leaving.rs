@@ -31,7 +31,7 @@ fn wait_until_full(h: &mut Harness) {
 
 #[test]
 fn a_client_that_leaves_while_another_store_is_asked_takes_nothing() {
-    let service = json!({"rls": {"backend": "limiter", "domain": "edge", "timeout": "5s"}});
+    let service = json!({"rls": {"backend": "limiter", "domain": "edge", "timeout": "10s"}});
     let own = json!({"name": "own", "key": [{"header": "x-user"}], "store": service,
         "failureMode": "open"});
     let mut h = Harness::new(rate_limit)
@@ -53,7 +53,7 @@ fn a_client_that_leaves_before_redis_answers_takes_nothing() {
     }
     for slots in [1, 64] {
         let server = Server::default();
-        let store = json!({"redis": {"backend": "redis", "timeout": "2s", "slots": slots}});
+        let store = json!({"redis": {"backend": "redis", "timeout": "5s", "slots": slots}});
         let own = json!({"name": "own", "key": [{"header": "x-user"}], "requests": 100,
             "window": "1000h", "store": store});
         let mut h = Harness::new(rate_limit)
