@@ -7,6 +7,7 @@ mod apt;
 mod bench;
 mod ci;
 mod demo;
+mod dist;
 mod families;
 mod packages;
 mod peers;
@@ -58,6 +59,21 @@ enum Task {
         /// Builds the tests' filters of other SDK families instead, with their toolchains.
         #[arg(long, conflicts_with_all = ["toolchain", "only"])]
         families: bool,
+    },
+    /// Packs our own filters as images, into target/dist/oci/NAME, ready to be pushed.
+    Dist {
+        /// Packs only the filter of this name.
+        #[arg(long, value_name = "NAME")]
+        only: Option<String>,
+        /// Says in the images where the source is.
+        #[arg(long, value_name = "URL")]
+        source: Option<String>,
+        /// The cargo profile of the gateway that packs; the images are the same with all.
+        #[arg(long, default_value = "demo")]
+        profile: String,
+        /// Packs what was built before.
+        #[arg(long)]
+        no_build: bool,
     },
     /// Builds the filters, then runs all tests.
     Test {
@@ -114,6 +130,22 @@ fn perform(task: Task) -> anyhow::Result<()> {
         Task::Plugins {
             toolchain, only, ..
         } => plugins::build(&workspace, toolchain, only.as_deref()),
+        Task::Dist {
+            only,
+            source,
+            profile,
+            no_build,
+        } => {
+            let wish = dist::Wish {
+                only: only.as_deref(),
+                source: source.as_deref(),
+                profile: &profile,
+            };
+            if !no_build {
+                dist::build(&workspace, &wish)?;
+            }
+            dist::pack(&workspace, &wish)
+        }
         Task::Test {
             peers,
             filters,

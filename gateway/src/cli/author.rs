@@ -13,10 +13,13 @@ use tidegate_toolchain::compiler::Toolchain;
 use crate::author::bench::answer;
 use crate::author::name;
 use crate::cli::CheckFormat;
+use crate::cli::HistoryArgs;
 use crate::cli::InspectArgs;
 use crate::cli::LockArgs;
+use crate::cli::PackArgs;
 use crate::cli::PullArgs;
 use crate::cli::PushArgs;
+use crate::cli::RollbackArgs;
 use crate::url::Url;
 
 /// `tidegate plugin`.
@@ -37,12 +40,18 @@ pub(crate) enum PluginCommand {
     Bench(BenchArgs),
     /// Put a module into a registry, as an image that all gateways take; prints its digest
     Push(PushArgs),
+    /// Put a module into a folder, as the image that `push` would make of it
+    Pack(PackArgs),
     /// Get a module out of a registry
     Pull(PullArgs),
     /// Say everything about an image or a module: how it is made, what it needs, who would take it
     Inspect(InspectArgs),
     /// Write the digests of images into configuration files, behind their tags
     Lock(LockArgs),
+    /// Say which versions of a Plugin a gateway has served, when, and why they ended
+    History(HistoryArgs),
+    /// Make a gateway serve an older version of a Plugin, until its resource asks for another
+    Rollback(RollbackArgs),
     /// Run one module for a filter's tests, which give orders on standard input
     #[command(hide = true)]
     Host(HostArgs),

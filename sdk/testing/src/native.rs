@@ -30,7 +30,7 @@ use crate::driver::Driver;
 use crate::fields::{Fields, text};
 use crate::grpc::Ended;
 use crate::native::host::World;
-use crate::native::state::{CallAnswer, ROOT, Setup, State, Way};
+use crate::native::state::{CallAnswer, Item, ROOT, Setup, State, Way};
 use crate::observed::Seen;
 use crate::reply::Reply;
 
