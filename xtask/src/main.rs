@@ -8,6 +8,7 @@ mod bench;
 mod ci;
 mod demo;
 mod families;
+mod node;
 mod packages;
 mod peers;
 mod plugins;

@@ -77,7 +77,7 @@ pub enum PullError {
         /// What is wrong with what the cache has.
         cached: Box<Unsigned>,
         /// Why nothing else came.
-        source: Box<PullError>,
+        source: Box<Self>,
     },
     /// It cannot be kept.
     #[error("cannot keep what is pulled")]
