@@ -30,6 +30,7 @@ pub mod request;
 pub mod request_id;
 pub mod resp;
 pub mod retry;
+pub mod rollout;
 pub mod route;
 pub mod snapshot;
 pub mod target;

@@ -41,6 +41,7 @@ impl Signer {
         );
         let tag = format!("{}.sig", image.replace(':', "-"));
         let kind = "application/vnd.dev.cosign.simplesigning.v1+json";
-        registry.put_layer(name, &tag, kind, document.as_bytes(), &annotation);
+        let layer = (kind, document.as_bytes());
+        registry.put_said(name, &tag, layer, document.len(), &annotation);
     }
 }

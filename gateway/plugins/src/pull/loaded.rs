@@ -10,6 +10,7 @@ use crate::cache::ImageRecord;
 use crate::cache::Pin;
 use crate::digest::Digest;
 use crate::layout::Artifact;
+use crate::layout::Layout;
 use crate::pull::PullError;
 use crate::pull::Pulled;
 use crate::pull::Source;
@@ -62,6 +63,14 @@ impl Store {
             signature: judged.verdict,
         }))
     }
+
+    /// How an image of the cache is made, without reading its module; `None` if the cache no longer
+    /// has its manifest.
+    #[must_use]
+    pub fn layout(&self, record: &ImageRecord) -> Option<Layout> {
+        let (raw, _) = self.cache.blob(record.manifest).ok()??;
+        Some(artifact(record, raw, 0)?.layout)
+    }
 }
 
 impl Loaded {
@@ -89,24 +98,30 @@ impl Loaded {
     }
 
     fn artifact(&self) -> Option<Artifact> {
-        let ImageRecord {
-            digest: _,
-            manifest,
-            media_type,
-            module: _,
-            layer,
-            path,
-        } = &self.record;
-        let fetched = FetchedManifest {
-            digest: *manifest,
-            media_type: media_type.clone(),
-            raw: self.manifest.clone()?,
-        };
-        let found = (path.clone(), self.module.len() as u64);
-        match fetched.parse() {
-            Ok(Parsed::Image(parsed)) => Some(Artifact::new(&parsed, media_type, *layer, found)),
-            Ok(Parsed::Index(_)) | Err(_) => None,
-        }
+        let module_bytes = self.module.len() as u64;
+        artifact(&self.record, self.manifest.clone()?, module_bytes)
+    }
+}
+
+/// What an image is, by its manifest and what was found in it.
+fn artifact(record: &ImageRecord, raw: Bytes, module_bytes: u64) -> Option<Artifact> {
+    let ImageRecord {
+        digest: _,
+        manifest,
+        media_type,
+        module: _,
+        layer,
+        path,
+    } = record;
+    let fetched = FetchedManifest {
+        digest: *manifest,
+        media_type: media_type.clone(),
+        raw,
+    };
+    let found = (path.clone(), module_bytes);
+    match fetched.parse() {
+        Ok(Parsed::Image(parsed)) => Some(Artifact::new(&parsed, media_type, *layer, found)),
+        Ok(Parsed::Index(_)) | Err(_) => None,
     }
 }
 

@@ -1,0 +1,16 @@
+//! How a new version of a filter takes over: by shares of streams, watched, and back if it is worse.
+//!
+//! [`split`] says which version a stream gets, [`counts`] what is known about each, [`judge`]
+//! whether the new one is worse, and [`machine`] what follows. [`shadow`] compares what a filter
+//! that only looks on would have done with what happened. Who counts and when is asked is the
+//! caller's.
+
+pub mod counts;
+mod evidence;
+pub mod judge;
+pub mod machine;
+pub mod shadow;
+pub mod split;
+
+#[cfg(test)]
+mod tests;
