@@ -517,6 +517,10 @@ async fn what_is_only_warned_of_is_used_and_told_until_it_is_signed() {
         );
         assert!(matches!(pulled.signature, Verdict::Missing(_)));
     }
+    stub.take_seen();
+    pull_always(&store, &image).await.unwrap();
+    let seen = stub.take_seen();
+    assert!(!seen.iter().any(|it| it.contains("/blobs/")), "{seen:?}");
     put_bundles(&stub, "a/b", &digest, &[&signer.bundle(&digest)]);
     let pulled = pull(&store, &image).await.unwrap();
     assert!(matches!(pulled.signature, Verdict::Valid { .. }));
