@@ -15,6 +15,7 @@ pub(crate) mod versions;
 pub(crate) mod wishes;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tidegate_config::draft::PluginDecl;
@@ -194,6 +195,15 @@ impl Resolver {
         }
         self.ask_again = again;
         self.wanted.clear();
+        if let Some(pulls) = &self.pulls {
+            pulls.refresh();
+        }
+    }
+
+    /// The files that say by what rules code is fetched.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let files = self.pulls.as_ref().map(Pulls::files);
+        files.unwrap_or_default()
     }
 
     /// Ends a load: sources that it did not come across are not wanted any more.
@@ -378,6 +388,7 @@ impl Resolver {
     ) -> Slot {
         let before = self
             .last_good(&decl.resource, store)
+            .filter(|good| good.plugin.is_some() || self.may_revive(decl, good))
             .and_then(|good| self.revive(good, store));
         let slot = before
             .as_ref()
@@ -399,6 +410,19 @@ impl Resolver {
             self.next.insert(decl.resource.clone(), good);
         }
         slot
+    }
+
+    /// Whether a version that served before a restart may serve again, as far as signatures go.
+    fn may_revive(&self, decl: &PluginDecl, good: &Good) -> bool {
+        let (PluginSource::Remote(source), Some(pulls)) = (&decl.source, &self.pulls) else {
+            return true;
+        };
+        let vouched = pulls.vouch(source, &good.version.digest);
+        if let Err(why) = &vouched {
+            let name = &good.version.spec.name;
+            tracing::warn!("the stored version of {name} is not used: {why}");
+        }
+        vouched.is_ok()
     }
 
     /// A version that served before a restart, compiled again.

@@ -1,7 +1,8 @@
 //! `tidegate run`: serves what files say, and follows their changes.
 //!
 //! Owns the order of starting and ending. Nothing is bound before the files are read, no traffic is
-//! accepted before every plugin has started, and nobody is told that it is ready before that.
+//! accepted before every plugin that is here has started, and nobody is told that it is ready before
+//! that, or before those came that are pulled, within a limit.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -115,7 +116,9 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     publish::serves(&board, number, loaded, gateway.addresses(), versions);
     let remote = gateway.remote();
     let stop = Arc::new(AtomicBool::new(false));
+    let not_ready = board.read().not_ready(Instant::now());
     let thread = reload::Thread {
+        awaits_until: not_ready.map(|_| waits_until),
         control,
         gateway,
         board: board.clone(),
@@ -129,7 +132,10 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     let admin = bound
         .map(|bound| serve_admin(bound, &board, orders))
         .transpose()?;
-    systemd::ready(&format!("generation {number} serves"));
+    match not_ready {
+        None => systemd::ready(&format!("generation {number} serves")),
+        Some(why) => systemd::status(why),
+    }
     let running = signals::Running {
         remote: &remote,
         events: Some(&events),

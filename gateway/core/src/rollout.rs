@@ -1,6 +1,19 @@
-//! Decisions about a filter's new version: when it has proved itself and when it goes back.
+//! How a new version of a filter takes over: by shares of streams, watched, and back if it is worse.
 //!
-//! Owns decisions alone. Who counts, who waits and who swaps is elsewhere.
+//! [`split`] says which version a stream gets, [`counts`] what is known about each, [`judge`]
+//! whether the new one is worse, and [`machine`] what follows. [`shadow`] compares what a filter
+//! that only looks on would have done with what happened. [`probation`] says when a version that
+//! has taken over goes back, and [`history`] which there were. Who counts and when is asked is
+//! the caller's.
 
+pub mod counts;
+mod evidence;
 pub mod history;
+pub mod judge;
+pub mod machine;
 pub mod probation;
+pub mod shadow;
+pub mod split;
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,14 @@
 //! What was pulled, on disk, so that a start needs no registry.
 //!
-//! Owns three folders: content by its digest, what images came to, and which image a tag was last.
+//! Owns four folders: content by its digest, what images came to, which image a tag was last, and the
+//! signatures of images.
 //! Content is verified whenever it is read; what is damaged is deleted and pulled again. Several
 //! processes may share a cache: files are replaced as a whole, and what one of them uses is locked
 //! (`flock`), so that no other makes room with it. A crash leaves nothing that is not swept.
 
 mod folder;
 mod records;
+mod turns;
 mod unfinished;
 
 use std::fs::File;
@@ -22,6 +24,7 @@ use rustix::fs::FlockOperation;
 
 use crate::MAX_MODULE_BYTES;
 use crate::cache::folder::Folder;
+use crate::cache::turns::Turns;
 use crate::digest::Digest;
 
 pub use records::ImageRecord;
@@ -104,8 +107,10 @@ pub struct Cache {
     blobs: Folder,
     images: Folder,
     tags: Folder,
+    signatures: Folder,
     most_bytes: u64,
     counts: CacheCounts,
+    turns: Turns,
 }
 
 /// Content that stays in the cache while this is held, in any process.
@@ -127,11 +132,14 @@ impl Cache {
             blobs: folder.below("blobs")?.below("sha256")?,
             images: folder.below("images")?,
             tags: folder.below("tags")?,
+            signatures: folder.below("signatures")?,
             folder,
             most_bytes,
             counts: CacheCounts::default(),
+            turns: Turns::default(),
         };
-        for folder in [&cache.blobs, &cache.images, &cache.tags] {
+        let all = [&cache.blobs, &cache.images, &cache.tags, &cache.signatures];
+        for folder in all {
             unfinished::sweep(folder);
         }
         Ok(cache)
@@ -188,6 +196,11 @@ impl Cache {
         let mut file = self.begin()?;
         file.write_all(content).map_err(|err| file.failed(err))?;
         Ok((digest, self.keep(file, digest)?))
+    }
+
+    /// Waits until nobody else in this process fetches the same; lasts as long as what is returned.
+    pub(crate) async fn turn(&self, of: String) -> impl Drop + use<> {
+        self.turns.take(of).await
     }
 
     /// A file for content whose digest is not known yet. It vanishes unless it is kept.

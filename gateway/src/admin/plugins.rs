@@ -35,7 +35,11 @@ pub(crate) fn page(board: &Board) -> Vec<u8> {
             page
         })
         .collect();
-    dump::page(&json!({ "generation": status.generation, "plugins": plugins }))
+    dump::page(&json!({
+        "generation": status.generation,
+        "signaturePolicy": pulls::policy(board.pulls()),
+        "plugins": plugins,
+    }))
 }
 
 fn plugin(

@@ -67,6 +67,8 @@ pub(crate) struct Thread {
     pub(crate) reporter: Reporter,
     /// Versions of plugins on probation.
     pub(crate) watchers: Watchers,
+    /// Until when the service manager is told of nothing, because plugins are waited for.
+    pub(crate) awaits_until: Option<Instant>,
     /// Set once the gateway ends: no reload begins after that, and none that runs is handed over.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -123,13 +125,7 @@ impl Thread {
     fn run(mut self, events: &mpsc::Receiver<Event>) -> Gateway {
         let mut chores = Instant::now() + RETRY;
         loop {
-            let rest = chores.saturating_duration_since(Instant::now());
-            let pause = if self.watchers.is_empty() {
-                rest
-            } else {
-                rest.min(LOOK)
-            };
-            match events.recv_timeout(pause) {
+            match events.recv_timeout(self.patience(chores)) {
                 Ok(first) => {
                     let work = Work::gather(first, events);
                     // Who waits for an answer then sees that there will be none.
@@ -146,10 +142,15 @@ impl Thread {
             }
             if self.is_ending() {
                 chores = Instant::now() + RETRY;
+                self.awaits_until = None;
                 continue;
             }
             self.look();
-            if Instant::now() >= chores {
+            let now = Instant::now();
+            if self.awaits_until.is_some_and(|until| until <= now) {
+                self.tell("serves without plugins that are not here yet");
+            }
+            if now >= chores {
                 self.chores();
                 chores = Instant::now() + RETRY;
             }
@@ -158,7 +159,8 @@ impl Thread {
 
     /// Does what was asked for, and says how it went.
     fn work(&mut self, work: Work) {
-        if work.asked {
+        // One that starts is not reloaded.
+        if work.asked && self.awaits_until.is_none() {
             systemd::reloading();
         }
         let mut said = Vec::new();
@@ -245,6 +247,30 @@ impl Thread {
         let versions = self.control.versions(&self.watchers);
         self.board
             .write(|status| status.versions = Arc::new(versions));
+    }
+
+    /// How long nothing may happen: until chores are due, until who waits for plugins has waited enough,
+    /// and not for long while versions are on probation.
+    fn patience(&self, chores: Instant) -> Duration {
+        let until = self.awaits_until.map_or(chores, |it| it.min(chores));
+        let rest = until.saturating_duration_since(Instant::now());
+        if self.watchers.is_empty() {
+            rest
+        } else {
+            rest.min(LOOK)
+        }
+    }
+
+    /// Tells the service manager that it is ready, once `/ready` says so.
+    fn tell(&mut self, status: &str) {
+        if self.awaits_until.is_some()
+            && let Some(why) = self.board.read().not_ready(Instant::now())
+        {
+            systemd::status(why);
+            return;
+        }
+        self.awaits_until = None;
+        systemd::ready(status);
     }
 
     /// Newest versions of plugins that had to wait may serve now.
@@ -358,13 +384,13 @@ impl Thread {
                     self.gateway.addresses(),
                     versions,
                 );
-                systemd::ready(&format!("generation {number} serves: {}", outcome.label()));
+                self.tell(&format!("generation {number} serves: {}", outcome.label()));
                 outcome
             }
             Err((loaded, err)) => {
                 self.reporter.report(&loaded.draft.problems);
                 let outcome = publish::failed(&self.board, *loaded, blame::words(&err));
-                systemd::ready("an older generation serves: the last reload failed");
+                self.tell("an older generation serves: the last reload failed");
                 outcome
             }
         }

@@ -1,7 +1,15 @@
 //! Plugins from registries: starts with and without them, tags that move, pulls that hang or lie.
 
+#[path = "pulls/bad.rs"]
+mod bad;
 #[path = "pulls/commands.rs"]
 mod commands;
+#[path = "pulls/readiness.rs"]
+mod readiness;
+#[path = "pulls/real.rs"]
+mod real;
+#[path = "pulls/signatures.rs"]
+mod signatures;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

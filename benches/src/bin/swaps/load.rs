@@ -15,6 +15,7 @@ use anyhow::{Context, Result, bail, ensure};
 use tidegate_benches::process::{Core, pinned};
 
 use crate::site::DIGITS;
+use crate::wait_for;
 
 /// Connections; more than any answer takes at a time.
 const CLIENTS: u32 = 16;
@@ -101,7 +102,7 @@ fn run(address: SocketAddr, shared: &Shared, first: Instant, pace: Duration) {
     let mut connection = None;
     let mut due = first;
     while !shared.stop.load(Ordering::Relaxed) {
-        std::thread::sleep(due.saturating_duration_since(Instant::now()));
+        wait_for(due.saturating_duration_since(Instant::now()));
         let is_changing = shared.changing.load(Ordering::Relaxed);
         let oldest = shared.confirmed.load(Ordering::SeqCst);
         let answered = ask(&mut connection, address);

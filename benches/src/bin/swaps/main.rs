@@ -117,7 +117,7 @@ impl Versions<'_> {
         self.shared.changing.store(true, Ordering::Relaxed);
         for _ in 0..count {
             self.next()?;
-            std::thread::sleep(self.pace);
+            wait_for(self.pace);
         }
         self.shared.changing.store(false, Ordering::Relaxed);
         Ok(begin.elapsed())
@@ -131,7 +131,7 @@ fn under_load(cli: &Cli, versions: &mut Versions<'_>, load: Load) -> Result<bool
     let each = cli.swaps.saturating_sub(10) / turns;
     let mut pause = first * u32::try_from(each / 10).unwrap_or(1).max(1);
     for _ in 0..turns {
-        std::thread::sleep(pause);
+        wait_for(pause);
         pause = versions.change(each)?;
     }
     let after_all = versions.site.resident()?;
@@ -247,9 +247,21 @@ fn serve(site: &Site, code: &[u8]) -> Result<Duration> {
     let saved = Instant::now();
     while !site.serves(&hex)? {
         ensure!(saved.elapsed() < PATIENCE, "a saved filter does not serve");
-        std::thread::sleep(Duration::from_millis(1));
+        wait_for(Duration::from_millis(1));
     }
     Ok(saved.elapsed())
+}
+
+/// Lets some time pass, to the millisecond.
+pub(crate) fn wait_for(time: Duration) {
+    let end = Instant::now() + time;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return;
+        }
+        std::thread::park_timeout(left);
+    }
 }
 
 fn p99(times: &mut [Duration]) -> Result<Duration> {
