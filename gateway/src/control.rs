@@ -10,6 +10,7 @@ pub(crate) mod development;
 mod free;
 pub(crate) mod publish;
 pub(crate) mod reload;
+pub(crate) mod rollouts;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
@@ -26,6 +27,7 @@ use tidegate_config::load::Loader;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
 use tidegate_config::resource::ResourceId;
+use tidegate_core::rollout::split::Share;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_proxy::BindError;
 use tidegate_proxy::Callable;
@@ -41,6 +43,7 @@ use crate::control::blame::is_about_same;
 use crate::control::blame::plugin_problems;
 use crate::control::development::Development;
 use crate::control::free::is_free;
+use crate::control::rollouts::Rollouts;
 use crate::plugins;
 use crate::plugins::Reason;
 use crate::plugins::Resolver;
@@ -73,6 +76,8 @@ pub(crate) struct Control {
     unsaved: bool,
     /// What a filter's author puts in the place of what resources say.
     development: Option<Development>,
+    /// How far canaries are.
+    pub(crate) rollouts: Rollouts,
 }
 
 /// What tells whether a load comes to the same as the one before.
@@ -120,6 +125,7 @@ impl Control {
             serving: None,
             unsaved: false,
             development: None,
+            rollouts: Rollouts::default(),
         }
     }
 
@@ -159,6 +165,10 @@ impl Control {
         let Some(store) = &self.store else {
             return;
         };
+        match store.rollouts() {
+            Ok(rollouts) => self.rollouts.restore(rollouts),
+            Err(err) => tracing::warn!("states of rollouts are not kept: {}", chain(&err)),
+        }
         match store.load() {
             Ok(None) => {}
             Ok(Some(stored)) => {
@@ -234,8 +244,11 @@ impl Control {
         self.unbound.clear();
         self.number += 1;
         for _ in 0..MOST_ATTEMPTS {
-            let err = match take(generation(self.number, &loaded)) {
+            let planned = self.rollouts.plan(&loaded);
+            let shares = planned.shares.clone();
+            let err = match take(generation(self.number, &loaded, shares)) {
                 Ok(taken) => {
+                    self.rollouts.commit(planned);
                     self.commit(&loaded);
                     return Ok((loaded, taken));
                 }
@@ -325,6 +338,7 @@ impl Control {
     /// Makes what serves what a restart falls back to. Takes as long as the disk does: for after it
     /// has been told that it serves.
     pub(crate) fn keep(&mut self) {
+        self.rollouts.save(Instant::now());
         if !std::mem::take(&mut self.unsaved) {
             return;
         }
@@ -407,7 +421,7 @@ fn file(decl: &PluginDecl) -> Option<&PathBuf> {
     }
 }
 
-fn generation(number: u64, loaded: &Loaded) -> Generation {
+fn generation(number: u64, loaded: &Loaded, shares: Vec<Share>) -> Generation {
     let slot = |slot: &Slot| match slot {
         Slot::Ready { plugin, reachable } => PluginSlot::Ready {
             plugin: Arc::clone(plugin),
@@ -419,6 +433,7 @@ fn generation(number: u64, loaded: &Loaded) -> Generation {
         number,
         snapshot: Arc::clone(&loaded.snapshot),
         plugins: loaded.slots.iter().map(slot).collect(),
+        shares,
         certificates: loaded.trust.certificates.clone(),
         bundles: loaded.trust.bundles.clone(),
     }

@@ -107,6 +107,8 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     board.set_gateway(gateway.remote());
     let mut reporter = Reporter::default();
     reporter.report(&loaded.draft.problems);
+    let rollouts = control.rollouts.status();
+    board.write(|status| status.rollouts = Arc::new(rollouts));
     let number = control.number();
     publish::serves(&board, number, loaded, gateway.addresses());
     let remote = gateway.remote();
@@ -117,6 +119,7 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
         board: board.clone(),
         watch,
         reporter,
+        retry: Instant::now(),
         stop: Arc::clone(&stop),
     };
     let thread = thread.start(inbox).context("cannot start a thread")?;

@@ -15,6 +15,7 @@ use http::Response;
 use http::StatusCode;
 use http::header;
 use http_body_util::Full;
+use tidegate_core::rollout::machine;
 use tokio::sync::oneshot;
 
 use crate::admin::dump;
@@ -22,6 +23,8 @@ use crate::admin::metrics;
 use crate::admin::plugins;
 use crate::admin::pulls;
 use crate::admin::resources;
+use crate::admin::rollouts;
+use crate::control::rollouts::RolloutOrder;
 use crate::status::Board;
 use crate::status::Outcome;
 
@@ -39,6 +42,7 @@ GET  /metrics      numbers in the Prometheus text format
 GET  /config_dump  what serves: generation, addresses, listeners, rules, backends, plugins
 GET  /plugins      every plugin: where its code is from, what it uses now, and its last fault with the
                    guest's call stack
+POST /plugins/NAME/rollout/ORDER   of its canary: promote, abort, hold, resume
 GET  /resources    every resource with its conditions, and all problems of the last load
 POST /reload       read the configuration again now; answers with the result
 POST /drain        stop accepting, finish what runs, end
@@ -50,6 +54,8 @@ GET  /help         this page
 pub(crate) enum Order {
     /// Read the configuration again, whether it has changed or not; tell when it is done.
     Reload(oneshot::Sender<Outcome>),
+    /// Something of the rollout of a plugin.
+    Rollout(RolloutOrder),
     /// End in good order.
     Drain,
 }
@@ -67,7 +73,8 @@ impl Answers {
     /// Answers a request that may be answered.
     pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
-        let is_order = matches!(path, "/reload" | "/drain");
+        let of_rollout = rollouts::ordered(path);
+        let is_order = matches!(path, "/reload" | "/drain") || of_rollout.is_some();
         let allowed = match *request.method() {
             Method::GET | Method::HEAD => !is_order,
             Method::POST => is_order,
@@ -100,6 +107,9 @@ impl Answers {
                 .headers_mut()
                 .insert(header::ALLOW, HeaderValue::from_static(methods));
             return answer;
+        }
+        if let Some((plugin, order)) = of_rollout {
+            return self.rollout(plugin, order).await;
         }
         match path {
             "/ready" => self.ready(),
@@ -141,6 +151,25 @@ impl Answers {
         match status.not_ready(Instant::now()) {
             None => text(StatusCode::OK, format!("ready\n{remarks}")),
             Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n{remarks}")),
+        }
+    }
+
+    async fn rollout(&self, plugin: &str, order: machine::Order) -> Response<Full<Bytes>> {
+        let (answer, answered) = oneshot::channel();
+        let order = RolloutOrder {
+            plugin: plugin.to_owned(),
+            order,
+            answer,
+        };
+        self.orders.send(Order::Rollout(order)).ok();
+        match tokio::time::timeout(RELOAD_PATIENCE, answered).await {
+            Err(_) => text(
+                StatusCode::ACCEPTED,
+                "it is done after the reload that goes on; GET /plugins has its result\n",
+            ),
+            Ok(Err(_)) => text(StatusCode::SERVICE_UNAVAILABLE, "the gateway is ending\n"),
+            Ok(Ok(Ok(said))) => text(StatusCode::OK, format!("{said}\n")),
+            Ok(Ok(Err(err))) => text(rollouts::status_of(&err), format!("{err}\n")),
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
 use tidegate_proxy::Gateway;
@@ -18,6 +19,7 @@ use crate::control::Loaded;
 use crate::control::blame;
 use crate::control::publish;
 use crate::control::publish::Reporter;
+use crate::control::rollouts::RolloutOrder;
 use crate::status::Board;
 use crate::status::Outcome;
 use crate::systemd;
@@ -33,6 +35,8 @@ pub(crate) enum Event {
     Changed,
     /// Somebody asks for a reload, and may want to know how it ended.
     Reload(Option<oneshot::Sender<Outcome>>),
+    /// Somebody asks something of a rollout.
+    Rollout(RolloutOrder),
     /// No further reloads.
     End,
 }
@@ -45,6 +49,8 @@ pub(crate) struct Thread {
     pub(crate) board: Board,
     pub(crate) watch: Watch,
     pub(crate) reporter: Reporter,
+    /// When what failed is tried again.
+    pub(crate) retry: Instant,
     /// Set once the gateway ends: no reload begins after that, and none that runs is handed over.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -56,6 +62,10 @@ struct Work {
     asked: bool,
     /// Who wants to know how it ends.
     answers: Vec<oneshot::Sender<Outcome>>,
+    /// Whether anything asks for a load.
+    load: bool,
+    /// What is asked of rollouts, in order.
+    rollouts: Vec<RolloutOrder>,
     /// Whether it is nothing but to end.
     end: bool,
 }
@@ -67,8 +77,10 @@ impl Work {
         let mut next = Some(first);
         while let Some(event) = next {
             match event {
-                Event::Changed => {}
+                Event::Changed => work.load = true,
+                Event::Rollout(order) => work.rollouts.push(order),
                 Event::Reload(answer) => {
+                    work.load = true;
                     work.asked = true;
                     work.answers.extend(answer);
                 }
@@ -97,12 +109,18 @@ impl Thread {
 
     fn run(mut self, events: &mpsc::Receiver<Event>) -> Gateway {
         loop {
-            match events.recv_timeout(RETRY) {
+            self.look(Instant::now());
+            let look = self.control.rollouts.next_look(Instant::now());
+            match events.recv_timeout(look.map_or(RETRY, |look| look.min(RETRY))) {
                 Ok(first) => {
                     let work = Work::gather(first, events);
                     // Who waits for an answer then sees that there will be none.
                     if work.end || self.is_ending() {
                         return self.gateway;
+                    }
+                    self.order(work.rollouts);
+                    if !work.load {
+                        continue;
                     }
                     if work.asked {
                         systemd::reloading();
@@ -120,6 +138,11 @@ impl Thread {
                     if self.is_ending() {
                         continue;
                     }
+                    let now = Instant::now();
+                    if now < self.retry {
+                        continue;
+                    }
+                    self.retry = now + RETRY;
                     self.control.warn_of_expiry();
                     let may_set_up = self.control.may_set_up_now();
                     if may_set_up || self.control.may_bind_now() {
@@ -130,6 +153,35 @@ impl Thread {
                 Err(mpsc::RecvTimeoutError::Disconnected) => return self.gateway,
             }
         }
+    }
+
+    /// Looks at rollouts, if it is time.
+    fn look(&mut self, now: Instant) {
+        if self.control.rollouts.look(&mut self.gateway, now) {
+            self.tell_rollouts();
+        }
+    }
+
+    /// Does what is asked of rollouts.
+    fn order(&mut self, orders: Vec<RolloutOrder>) {
+        for RolloutOrder {
+            plugin,
+            order,
+            answer,
+        } in orders
+        {
+            let rollouts = &mut self.control.rollouts;
+            let done = rollouts.order(&mut self.gateway, &plugin, order);
+            self.tell_rollouts();
+            // Who asked may have left.
+            answer.send(done).ok();
+        }
+    }
+
+    fn tell_rollouts(&self) {
+        let rollouts = self.control.rollouts.status();
+        self.board
+            .write(|status| status.rollouts = Arc::new(rollouts));
     }
 
     /// Newest versions of plugins that had to wait may serve now.
@@ -182,6 +234,7 @@ impl Thread {
         }
         match taken {
             Ok((loaded, ())) => {
+                self.tell_rollouts();
                 self.reporter.report(&loaded.draft.problems);
                 let number = self.control.number();
                 let outcome =

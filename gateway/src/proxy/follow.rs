@@ -56,6 +56,8 @@ impl Follow {
         loop {
             match inbox.recv_timeout(LOOK) {
                 Ok(Event::Changed | Event::Reload(_)) => self.read_again(),
+                // There is no admin API here, and no rollout.
+                Ok(Event::Rollout(_)) => {}
                 Ok(Event::End) | Err(mpsc::RecvTimeoutError::Disconnected) => return self.gateway,
                 Err(mpsc::RecvTimeoutError::Timeout) => self.tls.warn_of_expiry(),
             }

@@ -203,6 +203,7 @@ fn plugin(parsed: &Parsed) -> Option<Body> {
             failure_policy: spec.failure_policy,
             limits: None,
             allow: None,
+            rollout: None,
             phase: spec.phase,
             priority: spec.priority,
             target_refs: spec.target_refs,

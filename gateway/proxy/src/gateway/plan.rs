@@ -79,6 +79,7 @@ pub(super) fn draw(
         number,
         snapshot,
         plugins,
+        shares,
         certificates: _,
         bundles: _,
     } = generation;
@@ -124,6 +125,7 @@ pub(super) fn draw(
             number,
             snapshot,
             slots,
+            shares,
             vms,
             binds,
             tls,

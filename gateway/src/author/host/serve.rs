@@ -247,6 +247,7 @@ fn generation(plan: &Plan, plugin: Arc<Plugin>) -> Generation {
         binds: vec![Arc::new(bind)],
         backends,
         plugins: vec![PluginName(plugin.name().into())],
+        canaries: Vec::new(),
         certificates: Vec::new(),
         bundles: Vec::new(),
         timeouts,
@@ -259,6 +260,7 @@ fn generation(plan: &Plan, plugin: Arc<Plugin>) -> Generation {
             plugin,
             backends: Callable::All,
         }],
+        shares: Vec::new(),
         certificates: Vec::new(),
         bundles: Vec::new(),
     }
