@@ -14,6 +14,7 @@ mod lock;
 mod machine;
 pub(crate) mod name;
 mod new;
+mod pack;
 mod project;
 mod pull;
 mod push;
@@ -36,6 +37,7 @@ pub(crate) fn run(command: &PluginCommand) -> ExitCode {
         PluginCommand::Bench(args) => bench::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Dev(args) => dev::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Push(args) => push::run(args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Pack(args) => pack::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Pull(args) => pull::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Inspect(args) => inspect::run(args),
         PluginCommand::Lock(args) => lock::run(args),

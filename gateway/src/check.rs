@@ -143,7 +143,7 @@ fn json_page(problems: &[Problem], resources: usize) -> String {
 
 /// `tidegate schema`.
 pub(crate) fn schema() -> anyhow::Result<ExitCode> {
-    let schema = export::json_schema(&kinds::schemas());
+    let schema = export::json_schema(&[kinds::schemas(), kinds::operator_schemas()].concat());
     print(&format!("{schema:#}\n"))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -80,13 +80,24 @@ pub struct Taken {
     pub full: Duration,
 }
 
+/// What several limits answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers(Vec<u8>);
+
+impl Answers {
+    /// The answers, in the order of the asks.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Taken> + '_ {
+        self.0.as_chunks().0.iter().map(taken)
+    }
+}
+
 /// Asks limits; the answers are in the order of the asks. `None` if this host keeps no limits.
 ///
 /// Limits belong to the plugin, or to those that share its `vmId`, and outlive its reloads.
 ///
 /// # Errors
 /// If the host refuses: more than [`MOST_ASKS`], two equal keys, a rate of nothing.
-pub fn ask<'k, A>(mode: Mode, asks: A) -> Result<Option<Vec<Taken>>>
+pub fn ask<'k, A>(mode: Mode, asks: A) -> Result<Option<Answers>>
 where
     A: IntoIterator<Item = Ask<'k>, IntoIter: ExactSizeIterator>,
 {
@@ -101,8 +112,8 @@ where
         }
         Err(status) => return Err(Error::host("ask a rate limit", status)),
     };
-    let answers: Vec<Taken> = result.as_chunks().0.iter().filter_map(taken).collect();
-    if answers.len() != count {
+    let answers = Answers(result);
+    if answers.iter().len() != count {
         return Err(Error::new(
             "the host's answer about a rate limit is too short",
         ));
@@ -128,17 +139,18 @@ fn argument<'k>(mode: Mode, asks: impl ExactSizeIterator<Item = Ask<'k>>) -> Vec
     argument
 }
 
-fn taken(answer: &[u8; 32]) -> Option<Taken> {
-    let [admitted, remaining, wait, full] = answer.as_chunks::<8>().0 else {
-        return None;
+fn taken(answer: &[u8; 32]) -> Taken {
+    let number = |at: usize| {
+        let bytes = answer.get(at..).and_then(<[u8]>::first_chunk);
+        bytes.map_or(0, |it| u64::from_le_bytes(*it))
     };
-    let wait = u64::from_le_bytes(*wait);
-    Some(Taken {
-        admitted: u64::from_le_bytes(*admitted) == 1,
-        remaining: u64::from_le_bytes(*remaining),
+    let wait = number(16);
+    Taken {
+        admitted: number(0) == 1,
+        remaining: number(8),
         wait: (wait != u64::MAX).then_some(Duration::from_nanos(wait)),
-        full: Duration::from_nanos(u64::from_le_bytes(*full)),
-    })
+        full: Duration::from_nanos(number(24)),
+    }
 }
 
 fn nanos(duration: Duration) -> u64 {
@@ -171,7 +183,7 @@ mod tests {
     fn an_answer_has_four_numbers_and_a_wait_of_all_bits_is_for_ever() {
         let answer = |numbers: [u64; 4]| {
             let bytes: Vec<u8> = numbers.iter().flat_map(|it| it.to_le_bytes()).collect();
-            taken(bytes.as_chunks().0.first().unwrap()).unwrap()
+            taken(bytes.as_chunks().0.first().unwrap())
         };
         let second = Duration::from_secs(1);
         let expected = Taken {

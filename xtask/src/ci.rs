@@ -13,7 +13,7 @@ use crate::packages::Package;
 use crate::run::run as exec;
 use crate::test::{Peers, cargo_test};
 use crate::workspace::Workspace;
-use crate::{demo, peers, plugins, tidy};
+use crate::{demo, dist, peers, plugins, tidy};
 
 /// Runs all steps until one fails, and prints how long each took.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
@@ -85,6 +85,14 @@ fn whole_program(workspace: &Workspace, steps: &mut Steps) -> Result<()> {
                 .args(["--workspace", "--all-targets"]),
         )?;
         exec(demo::command(workspace, "dev").arg("--check"))
+    })?;
+    steps.run("dist", || {
+        let wish = dist::Wish {
+            only: None,
+            source: None,
+            profile: "dev",
+        };
+        dist::pack(workspace, &wish)
     })
 }
 

@@ -19,6 +19,17 @@ pub(crate) fn run(
     args: &[String],
 ) -> Result<()> {
     plugins::build(workspace, None, None)?;
+    build_programs(workspace, profile)?;
+    let mut demo = command(workspace, profile);
+    if check {
+        demo.arg("--check");
+    }
+    let failure = demo.args(args).exec();
+    Err(failure).with_context(|| format!("cannot start `{}`", run::shown(&demo)))
+}
+
+/// Builds the gateway and the demo: together, so that whoever needs one of them compiles nothing twice.
+pub(crate) fn build_programs(workspace: &Workspace, profile: &str) -> Result<()> {
     let mut build = workspace.cargo("build");
     build.args([
         "--profile",
@@ -28,15 +39,8 @@ pub(crate) fn run(
         "-p",
         "tidegate-demo",
     ]);
-    println!("demo: building the gateway (the first time takes minutes)");
-    run::run(&mut build)?;
-
-    let mut demo = command(workspace, profile);
-    if check {
-        demo.arg("--check");
-    }
-    let failure = demo.args(args).exec();
-    Err(failure).with_context(|| format!("cannot start `{}`", run::shown(&demo)))
+    println!("building the gateway (the first time takes minutes)");
+    run::run(&mut build)
 }
 
 /// The demo, already built with this profile.

@@ -7,6 +7,7 @@ mod apt;
 mod bench;
 mod ci;
 mod demo;
+mod dist;
 mod families;
 mod packages;
 mod peers;
@@ -59,11 +60,30 @@ enum Task {
         #[arg(long, conflicts_with_all = ["toolchain", "only"])]
         families: bool,
     },
+    /// Packs our own filters as images, into target/dist/oci/NAME, ready to be pushed.
+    Dist {
+        /// Packs only the filter of this name.
+        #[arg(long, value_name = "NAME")]
+        only: Option<String>,
+        /// Says in the images where the source is.
+        #[arg(long, value_name = "URL")]
+        source: Option<String>,
+        /// The cargo profile of the gateway that packs; the images are the same with all.
+        #[arg(long, default_value = "demo")]
+        profile: String,
+        /// Packs what was built before.
+        #[arg(long)]
+        no_build: bool,
+    },
     /// Builds the filters, then runs all tests.
     Test {
         /// Also installs the real programs some tests compare with, and requires them.
         #[arg(long)]
         peers: bool,
+        /// Runs only the tests of filters, against their modules: in Tidegate, and with --peers in
+        /// Envoy.
+        #[arg(long, conflicts_with = "args")]
+        filters: bool,
         /// Passed on to cargo test.
         #[arg(last = true)]
         args: Vec<String>,
@@ -110,7 +130,27 @@ fn perform(task: Task) -> anyhow::Result<()> {
         Task::Plugins {
             toolchain, only, ..
         } => plugins::build(&workspace, toolchain, only.as_deref()),
-        Task::Test { peers, args } => test::run(&workspace, peers, &args),
+        Task::Dist {
+            only,
+            source,
+            profile,
+            no_build,
+        } => {
+            let wish = dist::Wish {
+                only: only.as_deref(),
+                source: source.as_deref(),
+                profile: &profile,
+            };
+            if !no_build {
+                dist::build(&workspace, &wish)?;
+            }
+            dist::pack(&workspace, &wish)
+        }
+        Task::Test {
+            peers,
+            filters,
+            args,
+        } => test::run(&workspace, peers, filters, &args),
         Task::Peers => peers::install(&workspace, &Sink::Terminal),
         Task::Bench { args } => bench::micro(&workspace, &args),
         Task::Compare { args } => bench::compare(&workspace, &args),

@@ -14,6 +14,8 @@ pub(crate) struct Package {
     pub(crate) name: String,
     /// Its folder, relative to the root of the workspace.
     pub(crate) folder: PathBuf,
+    /// Its licence, as SPDX has it.
+    pub(crate) license: Option<String>,
     /// The crate types of its targets: `lib`, `cdylib`, `bin`, ….
     pub(crate) crate_types: Vec<String>,
     /// What it depends on.
@@ -85,6 +87,7 @@ fn package(value: &Value, root: &Path) -> Option<Package> {
     Some(Package {
         name: text(value, "name")?.to_owned(),
         folder: folder.strip_prefix(root).unwrap_or(folder).to_owned(),
+        license: text(value, "license").map(str::to_owned),
         crate_types,
         dependencies: dependencies.iter().filter_map(dependency).collect(),
     })
@@ -119,6 +122,7 @@ mod tests {
                 "name": "hello-filter",
                 "manifest_path": "/repo/examples/hello-filter/Cargo.toml",
                 "targets": [{ "crate_types": ["cdylib", "rlib"] }],
+                "license": "Apache-2.0",
                 "dependencies": [{ "name": "a", "kind": null }, { "name": "b", "kind": "dev" }],
             },
             {
@@ -133,6 +137,7 @@ mod tests {
         let expected = Package {
             name: "hello-filter".into(),
             folder: "examples/hello-filter".into(),
+            license: Some("Apache-2.0".into()),
             crate_types: vec!["cdylib".into(), "rlib".into()],
             dependencies: vec![
                 Dependency {

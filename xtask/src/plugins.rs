@@ -167,6 +167,7 @@ mod tests {
         Package {
             name: name.into(),
             folder: folder.into(),
+            license: None,
             crate_types: vec![crate_type.into()],
             dependencies: vec![],
         }

@@ -6,6 +6,7 @@
 //! say so.
 
 mod modes;
+mod suites;
 
 use std::process::Command;
 
@@ -26,8 +27,14 @@ pub(crate) enum Peers {
     Unused,
 }
 
-/// Prepares what tests need, then runs them; `args` go to `cargo test`.
-pub(crate) fn run(workspace: &Workspace, with_peers: bool, args: &[String]) -> Result<()> {
+/// Prepares what tests need, then runs them, or only those of filters in their modules; `args` go to
+/// `cargo test`.
+pub(crate) fn run(
+    workspace: &Workspace,
+    with_peers: bool,
+    only_filters: bool,
+    args: &[String],
+) -> Result<()> {
     let peers = if with_peers {
         Peers::Required
     } else {
@@ -38,6 +45,15 @@ pub(crate) fn run(workspace: &Workspace, with_peers: bool, args: &[String]) -> R
         Families::of(workspace).build(&Sink::Terminal)?;
     }
     plugins::build(workspace, None, None)?;
+    if only_filters {
+        // The graph that the tests are of.
+        run::run(
+            workspace
+                .cargo("build")
+                .args(["--workspace", "--all-targets"]),
+        )?;
+        return filters(workspace, peers);
+    }
     run::run(cargo_test(workspace, peers).args(args))?;
     if !args.is_empty() {
         return Ok(()); // Somebody looks for something in particular.
@@ -47,11 +63,11 @@ pub(crate) fn run(workspace: &Workspace, with_peers: bool, args: &[String]) -> R
 
 /// Runs the tests of filters against their modules: in Tidegate, and in Envoy if it is there.
 pub(crate) fn filters(workspace: &Workspace, peers: Peers) -> Result<()> {
-    modes::run(workspace, Mode::Wasm)?;
-    match peers {
-        Peers::Required => modes::run(workspace, Mode::Envoy),
-        Peers::Unused => Ok(()),
-    }
+    let modes: &[Mode] = match peers {
+        Peers::Required => &[Mode::Wasm, Mode::Envoy],
+        Peers::Unused => &[Mode::Wasm],
+    };
+    modes::run(workspace, &mut cargo_test(workspace, peers), modes)
 }
 
 /// `cargo test --workspace`, with the variables that tests read.

@@ -13,7 +13,8 @@ use crate::config::Config;
 use crate::gateway::Gateway;
 use crate::meanwhile::Meanwhile;
 use crate::output::Output;
-use crate::tour::{Expected, STEPS, Step};
+use crate::registry::Registry;
+use crate::tour::{Act, Door, Expected, RELOAD, STEPS, Step};
 
 /// How long a line of a log may take: workers gather lines.
 const LOG_LIMIT: Duration = Duration::from_secs(10);
@@ -23,19 +24,26 @@ const LOG_LIMIT: Duration = Duration::from_secs(10);
 /// A second is the promise. An unoptimised gateway on a busy machine is not whom it was made for.
 const EDIT_LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
 
+/// The same for what is pulled: more is done for that than for an edit.
+const PULL_LIMIT: Duration = Duration::from_secs(20);
+
 /// Between two looks whether an edit serves.
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Performs all steps.
-pub(crate) async fn run(gateway: &Gateway, config: &Config) -> Result<()> {
+pub(crate) async fn run(gateway: &Gateway, config: &Config, registry: &Registry) -> Result<()> {
     let mut failed = 0;
     let mut meanwhile = None;
     let first_edit = STEPS.iter().position(|step| !step.edits.is_empty());
     for (at, step) in STEPS.iter().enumerate() {
+        if step.act == Some(Act::StopRegistry) && !registry.is_own() {
+            println!("--  {}: not of a registry that is somebody's", step.what);
+            continue;
+        }
         if Some(at) == first_edit {
             meanwhile = Some(Meanwhile::start(gateway.address));
         }
-        let (problems, took) = match perform(step, gateway, config).await {
+        let (problems, took) = match perform(step, gateway, config, registry).await {
             Ok(done) => done,
             Err(err) => (vec![format!("{err:#}")], Duration::ZERO),
         };
@@ -68,10 +76,12 @@ pub(crate) async fn run(gateway: &Gateway, config: &Config) -> Result<()> {
 
 /// How long an edit took, where there was one.
 fn shown(step: &Step, took: Duration) -> String {
-    if step.edits.is_empty() {
-        return String::new();
-    }
-    format!(" ({} ms after the edit)", took.as_millis())
+    let what = match step.act {
+        Some(Act::Push(_)) => "push",
+        None if !step.edits.is_empty() => "edit",
+        _ => return String::new(),
+    };
+    format!(" ({} ms after the {what})", took.as_millis())
 }
 
 /// Does a step. Returns what is wrong, and how long it took until nothing was.
@@ -79,14 +89,25 @@ async fn perform(
     step: &Step,
     gateway: &Gateway,
     config: &Config,
+    registry: &Registry,
 ) -> Result<(Vec<String>, Duration)> {
     config.edit(step.edits)?;
-    let limit = if step.edits.is_empty() {
-        Duration::ZERO
-    } else {
-        EDIT_LIMIT
-    };
+    if let Some(Act::Push(module)) = step.act {
+        registry.push(module).await?;
+    }
     let start = Instant::now();
+    let limit = match step.act {
+        Some(act) => {
+            if act == Act::StopRegistry {
+                registry.stop();
+            }
+            let admin = gateway.at(Door::Admin);
+            client::send(admin, RELOAD.request(admin.address)?).await?;
+            PULL_LIMIT
+        }
+        None if step.edits.is_empty() => Duration::ZERO,
+        None => EDIT_LIMIT,
+    };
     let (mut problems, took) = loop {
         let to = gateway.at(step.door);
         let answer = client::send(to, step.curl.request(to.address)?).await?;

@@ -82,6 +82,26 @@ pub(crate) async fn wait_until_answered(to: SocketAddr, within: Duration) -> Res
     }
 }
 
+/// Waits until an admin API says that all that serves is there.
+pub(crate) async fn wait_until_ready(admin: SocketAddr, within: Duration) -> Result<()> {
+    let mut said = String::new();
+    let attempts = async {
+        loop {
+            let request = Request::get("/ready").header("host", "localhost");
+            let answer = send(Target::plain(admin), request.body(Full::default())?).await?;
+            if answer.status == StatusCode::OK {
+                return anyhow::Ok(());
+            }
+            said = String::from_utf8_lossy(&answer.body).into_owned();
+            tokio::time::sleep(PAUSE).await;
+        }
+    };
+    match tokio::time::timeout(within, attempts).await {
+        Ok(outcome) => outcome,
+        Err(_) => bail!("not ready after {} s: {}", within.as_secs(), said.trim()),
+    }
+}
+
 async fn exchange(to: Target<'_>, request: Request<Full<Bytes>>) -> Result<Answer> {
     let address = to.address;
     let stream = TcpStream::connect(address)

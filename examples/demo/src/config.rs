@@ -15,6 +15,7 @@ use crate::backends::Backends;
 use crate::identity::{CERTIFICATE, Identity, KEY};
 use crate::places::Places;
 use crate::ports::Chosen;
+use crate::registry::Registry;
 
 /// The original. Whoever changes it sees here, at the next start, what no longer fits.
 const QUICKSTART: &str = include_str!("../../quickstart/gateway.yaml");
@@ -35,6 +36,10 @@ const OTHERS: [(&str, &str); 3] = [
 
 /// The demo's own: what the examples of rollouts and faults show, beside all else.
 pub(crate) const TRAFFIC: &str = "traffic.yaml";
+
+/// What is served out of a registry, and what stands there for its reference.
+const PULLED: (&str, &str) = ("registry.yaml", include_str!("../registry.yaml"));
+const REFERENCE: &str = "REFERENCE";
 
 /// The only listener of the original.
 const LISTENER: &str = "{ name: http, port: 8080, protocol: HTTP }";
@@ -58,6 +63,8 @@ pub(crate) struct Edit {
 pub(crate) struct Config {
     /// The folder.
     pub(crate) folder: PathBuf,
+    /// The folder for what is pulled; there is none yet.
+    pub(crate) plugins: PathBuf,
     /// What the gateway shows for HTTPS.
     pub(crate) identity: Identity,
     /// Held as long as the folder is used.
@@ -66,16 +73,35 @@ pub(crate) struct Config {
 
 impl Config {
     /// Copies the quickstart; the gateway is to listen on these ports.
-    pub(crate) fn copy(places: &Places, backends: &Backends, ports: Chosen) -> Result<Self> {
+    pub(crate) fn copy(
+        places: &Places,
+        backends: &Backends,
+        registry: &Registry,
+        ports: Chosen,
+    ) -> Result<Self> {
         let (folder, lock) = free_folder(&places.configs)?;
-        let copies = [(GATEWAY, adapted(&places.filter, backends, ports)?)];
+        let copies = [
+            (GATEWAY, adapted(&places.filter, backends, ports)?),
+            (
+                PULLED.0,
+                replaced(PULLED.1, REFERENCE, &registry.reference())?,
+            ),
+        ];
         let others = OTHERS.map(|(name, example)| (name, routes_and_policies(example)));
         for (name, text) in copies.into_iter().chain(others) {
             let file = folder.join(name);
             fs::write(&file, text).with_context(|| format!("write {}", file.display()))?;
         }
+        let plugins = folder.with_extension("plugins");
+        match fs::remove_dir_all(&plugins) {
+            Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+                return Err(err).with_context(|| format!("empty {}", plugins.display()));
+            }
+            _ => {}
+        }
         Ok(Self {
             identity: Identity::make(&folder)?,
+            plugins,
             folder,
             _lock: lock,
         })

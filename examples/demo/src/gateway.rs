@@ -19,6 +19,7 @@ use crate::identity::Identity;
 use crate::output::{Output, Shown};
 use crate::places::Places;
 use crate::ports::Chosen;
+use crate::registry::Registry;
 use crate::tour::Door;
 
 /// How long a gateway may take until it answers: an unoptimised one compiles the filter slowly.
@@ -53,8 +54,13 @@ pub(crate) struct Gateway {
 
 impl Gateway {
     /// Starts it and waits until it answers.
-    pub(crate) async fn start(places: &Places, config: &Config, ports: Chosen) -> Result<Self> {
-        let arguments = [
+    pub(crate) async fn start(
+        places: &Places,
+        config: &Config,
+        registry: &Registry,
+        ports: Chosen,
+    ) -> Result<Self> {
+        let mut arguments = vec![
             "run".to_owned(),
             "-c".to_owned(),
             config.folder.display().to_string(),
@@ -62,7 +68,9 @@ impl Gateway {
             "--access-log=text".into(),
             // A demo begins anew each time.
             "--state-dir=off".into(),
+            format!("--plugin-cache={}", config.plugins.display()),
         ];
+        arguments.extend(registry.flags());
         let mut command = Command::new(&places.gateway);
         command
             .args(&arguments)
@@ -96,6 +104,7 @@ impl Gateway {
             }
         };
         client::wait_until_answered(address, START_LIMIT).await?;
+        client::wait_until_ready(admin, START_LIMIT).await?;
         Ok(Self {
             command,
             address,

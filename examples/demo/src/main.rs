@@ -16,6 +16,7 @@ mod output;
 mod page;
 mod places;
 mod ports;
+mod registry;
 mod tour;
 
 use std::process::{ExitCode, ExitStatus};
@@ -29,6 +30,8 @@ use config::Config;
 use gateway::Gateway;
 use places::Places;
 use ports::Ports;
+use registry::Registry;
+use tour::FIRST_MODULE;
 
 /// Shows what a Tidegate gateway with a filter does.
 #[derive(Debug, Parser)]
@@ -37,6 +40,14 @@ struct Cli {
     /// Performs the requests itself, checks the answers, and ends.
     #[arg(long)]
     check: bool,
+    /// A registry that one filter is pushed to and comes from; without one, the demo has a small one.
+    /// With http:// in front it is asked without TLS, which on this machine goes without saying.
+    #[arg(
+        long,
+        value_name = "HOST[:PORT][/PATH]",
+        env = "TIDEGATE_DEMO_REGISTRY"
+    )]
+    registry: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -46,10 +57,11 @@ fn main() -> ExitCode {
         .build();
     let outcome = runtime.context("start the runtime").and_then(|runtime| {
         runtime.block_on(async {
+            let registry = cli.registry.as_deref();
             if cli.check {
-                check().await
+                check(registry).await
             } else {
-                show().await
+                show(registry).await
             }
         })
     });
@@ -63,17 +75,22 @@ fn main() -> ExitCode {
 }
 
 /// Shows the page until a signal comes or the gateway ends.
-async fn show() -> Result<()> {
+async fn show(registry: Option<&str>) -> Result<()> {
     let mut signals = Signals::new()?;
     let places = Places::find()?;
     let backends = Backends::start(Ports::Usual).await?;
+    let registry = Registry::at(registry, &places)?;
     let ports = Ports::Usual.choose()?;
-    let config = Config::copy(&places, &backends, ports)?;
+    let config = Config::copy(&places, &backends, &registry, ports)?;
+    let start = async {
+        registry.push(FIRST_MODULE).await?;
+        Gateway::start(&places, &config, &registry, ports).await
+    };
     let mut gateway = tokio::select! {
-        started = Gateway::start(&places, &config, ports) => started?,
+        started = start => started?,
         () = signals.next() => return Ok(()),
     };
-    page::print(&gateway, &config, &backends);
+    page::print(&gateway, &config, &backends, &registry);
     gateway.show_output();
 
     tokio::select! {
@@ -92,13 +109,15 @@ async fn show() -> Result<()> {
 }
 
 /// Does what the page says, and checks what comes back.
-async fn check() -> Result<()> {
+async fn check(registry: Option<&str>) -> Result<()> {
     let places = Places::find()?;
     let backends = Backends::start(Ports::Any).await?;
+    let registry = Registry::at(registry, &places)?;
     let ports = Ports::Any.choose()?;
-    let config = Config::copy(&places, &backends, ports)?;
-    let mut gateway = Gateway::start(&places, &config, ports).await?;
-    let checked = check::run(&gateway, &config).await;
+    let config = Config::copy(&places, &backends, &registry, ports)?;
+    registry.push(FIRST_MODULE).await?;
+    let mut gateway = Gateway::start(&places, &config, &registry, ports).await?;
+    let checked = check::run(&gateway, &config, &registry).await;
     let status = gateway.stop().await?;
     if checked.is_err() {
         gateway.print_kept_log();

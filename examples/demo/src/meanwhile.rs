@@ -16,7 +16,7 @@ use crate::client::{self, Target};
 const GAP: Duration = Duration::from_millis(2);
 
 /// What is asked for in turn: every rule of the configuration, before and after each edit.
-const PATHS: [&str; 3] = ["/", "/pears", "/fruit"];
+const PATHS: [&str; 4] = ["/", "/pears", "/fruit", "/pulled"];
 
 /// How many failures are told.
 const TOLD: usize = 5;

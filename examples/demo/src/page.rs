@@ -5,7 +5,8 @@ use std::io::IsTerminal;
 use crate::backends::Backends;
 use crate::config::{Config, GATEWAY};
 use crate::gateway::Gateway;
-use crate::tour::STEPS;
+use crate::registry::Registry;
+use crate::tour::{Act, Door, RELOAD, STEPS};
 
 /// Terminal styles, empty where the output is no terminal.
 struct Style {
@@ -29,7 +30,7 @@ const UNCOLOURED: Style = Style {
 };
 
 /// Prints the page.
-pub(crate) fn print(gateway: &Gateway, config: &Config, backends: &Backends) {
+pub(crate) fn print(gateway: &Gateway, config: &Config, backends: &Backends, registry: &Registry) {
     let style = if std::io::stdout().is_terminal() {
         COLOURED
     } else {
@@ -57,15 +58,28 @@ pub(crate) fn print(gateway: &Gateway, config: &Config, backends: &Backends) {
     ] {
         println!("  {name}  http://{address}  {dim}{what}{plain}");
     }
+    let whose = if registry.is_own() {
+        "a registry inside of this demo: one filter comes from there"
+    } else {
+        "one filter comes from there"
+    };
+    println!("  registry {}  {dim}{whose}{plain}", registry.name);
     println!("\nIn front of them runs");
     println!("  {dim}{}{plain}", gateway.command);
     println!("\nIts configuration is yours to edit, it follows every change:");
     println!("  {bold}{}{plain}", config.folder.join(GATEWAY).display());
     println!("\nType in another terminal, or edit the file where a line begins with sed:");
-    for step in STEPS {
+    let can_be_typed = STEPS
+        .iter()
+        .filter(|step| step.act != Some(Act::StopRegistry));
+    for step in can_be_typed {
         println!("\n  {bold}{}{plain}", step.what);
         if let Some(line) = config.sed(step.edits) {
             println!("    {green}{line}{plain}");
+        }
+        if let Some(Act::Push(module)) = step.act {
+            println!("    {green}{}{plain}", registry.line(module));
+            println!("    {green}{}{plain}", RELOAD.line(gateway.at(Door::Admin)));
         }
         let line = step.curl.line(gateway.at(step.door));
         println!("    {green}{line}{plain}");

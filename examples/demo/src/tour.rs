@@ -15,6 +15,8 @@ pub(crate) struct Step {
     pub(crate) what: &'static str,
     /// What is changed in the configuration before.
     pub(crate) edits: &'static [Edit],
+    /// What is done to the registry before, and then the gateway is told to look.
+    pub(crate) act: Option<Act>,
     /// Who shows it.
     pub(crate) door: Door,
     /// How to see it.
@@ -22,6 +24,21 @@ pub(crate) struct Step {
     /// What must come back.
     pub(crate) expected: &'static [Expected],
 }
+
+/// Something that is done to the registry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Act {
+    /// This module is pushed under the tag that is followed.
+    Push(&'static str),
+    /// It answers nobody any more. Only the check does that: nobody can type it.
+    StopRegistry,
+}
+
+/// The module that the tag leads to at the start.
+pub(crate) const FIRST_MODULE: &str = "hello-filter.wasm";
+
+/// What makes the gateway look at tags at once.
+pub(crate) const RELOAD: Curl = curl(&["-s", "-X", "POST"], "/reload");
 
 /// Which address of the gateway is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -270,6 +287,7 @@ pub(crate) static STEPS: &[Step] = &[
     Step {
         what: "The same over HTTPS, with a certificate that was made when this demo started",
         edits: &[],
+        act: None,
         door: Door::Secure,
         curl: curl(&["-i"], "/pears"),
         expected: &[
@@ -290,6 +308,7 @@ pub(crate) static STEPS: &[Step] = &[
             from: "greeting: ahoy",
             to: "greeting: moin",
         }],
+        act: None,
         door: Door::Traffic,
         curl: curl(&["-s"], "/"),
         expected: &[
@@ -312,6 +331,7 @@ pub(crate) static STEPS: &[Step] = &[
                 to: "greting: servus",
             },
         ],
+        act: None,
         door: Door::Admin,
         curl: curl(&["-s"], "/resources"),
         expected: &[
@@ -352,6 +372,7 @@ pub(crate) static STEPS: &[Step] = &[
                 to: "greeting: servus",
             },
         ],
+        act: None,
         door: Door::Traffic,
         curl: curl(&["-s"], "/fruit"),
         expected: &[Status(200), Text("/backend", "pears")],
@@ -368,6 +389,7 @@ pub(crate) static STEPS: &[Step] = &[
             from: "weight: 5",
             to: "weight: 25",
         }],
+        act: None,
         door: Door::Traffic,
         curl: curl(&["-i", "-H", "x-user: alan"], "/shop"),
         expected: &[
@@ -386,6 +408,58 @@ pub(crate) static STEPS: &[Step] = &[
         curl(&["-s", "-H", "x-user: ada"], "/export"),
         &[Status(429)],
     ),
+    see(
+        "A filter out of a registry: it was pulled beside the traffic, and is kept on disk",
+        curl(&["-i"], "/pulled"),
+        &[
+            Status(200),
+            Header("x-hello-filter", "1.0"),
+            Text("/backend", "apples"),
+        ],
+    ),
+    ask(
+        "What is wanted, and what is here: image, module, layout, when it was asked for last",
+        curl(&["-s"], "/plugins"),
+        &[
+            Status(200),
+            BodyHas("tidegate-demo/filter:demo"),
+            BodyHas("\"state\": \"Pulled\""),
+            BodyHas("\"layout\": \"compat\""),
+        ],
+    ),
+    Step {
+        what: "Another module under the same tag: swapped in, and no request fails",
+        edits: &[],
+        act: Some(Act::Push("set-headers-sdk.wasm")),
+        door: Door::Traffic,
+        curl: curl(&["-i"], "/pulled"),
+        expected: &[
+            Status(200),
+            Header("x-bench", "response"),
+            NoHeader("x-hello-filter"),
+            Said("tidegate-demo/filter:demo (sha256:"),
+        ],
+    },
+    Step {
+        what: "The registry is gone: what was pulled serves on, and this says why",
+        edits: &[],
+        act: Some(Act::StopRegistry),
+        door: Door::Admin,
+        curl: curl(&["-s"], "/ready"),
+        expected: &[
+            Status(200),
+            BodyBegins("ready"),
+            BodyHas("serves as it was pulled last"),
+        ],
+    },
+    Step {
+        what: "Without its registry the filter is what it was",
+        edits: &[],
+        act: Some(Act::StopRegistry),
+        door: Door::Traffic,
+        curl: curl(&["-i"], "/pulled"),
+        expected: &[Status(200), Header("x-bench", "response")],
+    },
     ask(
         "For load balancers: may traffic come?",
         curl(&["-i"], "/ready"),
@@ -421,6 +495,7 @@ const fn see(what: &'static str, curl: Curl, expected: &'static [Expected]) -> S
     Step {
         what,
         edits: &[],
+        act: None,
         door: Door::Traffic,
         curl,
         expected,
@@ -432,6 +507,7 @@ const fn ask(what: &'static str, curl: Curl, expected: &'static [Expected]) -> S
     Step {
         what,
         edits: &[],
+        act: None,
         door: Door::Admin,
         curl,
         expected,

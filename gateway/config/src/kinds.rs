@@ -19,6 +19,7 @@ pub mod plugin_source;
 pub mod policy;
 pub mod reference_grant;
 pub mod service;
+pub mod signature_policy;
 pub mod text;
 pub mod tls;
 pub mod values;
@@ -155,6 +156,15 @@ pub fn own_schemas() -> Vec<KindSchema> {
     };
     schemas().into_iter().filter(is_own).collect()
 }
+
+/// The schemas of what operators write into files of their own, which are no resources.
+#[must_use]
+pub fn operator_schemas() -> Vec<KindSchema> {
+    vec![KindSchema::of::<signature_policy::SignaturePolicy>()]
+}
+
+/// Kinds that are read from files of their own, with the flag that names them.
+pub(crate) const BY_FLAG: &[(&str, &str)] = &[("SignaturePolicy", "--signature-policy")];
 
 /// What was read of a resource.
 #[derive(Debug)]

@@ -25,6 +25,7 @@ pub mod render;
 pub mod resource;
 mod rules;
 pub mod schema;
+pub mod signature_policy;
 pub mod size;
 pub mod source;
 pub mod suggest;

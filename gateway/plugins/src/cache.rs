@@ -1,6 +1,7 @@
 //! What was pulled, on disk, so that a start needs no registry.
 //!
-//! Owns three folders: content by its digest, what images came to, and which image a tag was last.
+//! Owns four folders: content by its digest, what images came to, which image a tag was last, and the
+//! signatures of images.
 //! Content is verified whenever it is read; what is damaged is deleted and pulled again. Several
 //! processes may share a cache: files are replaced as a whole, and what one of them uses is locked
 //! (`flock`), so that no other makes room with it. A crash leaves nothing that is not swept.
@@ -104,6 +105,7 @@ pub struct Cache {
     blobs: Folder,
     images: Folder,
     tags: Folder,
+    signatures: Folder,
     most_bytes: u64,
     counts: CacheCounts,
 }
@@ -127,11 +129,13 @@ impl Cache {
             blobs: folder.below("blobs")?.below("sha256")?,
             images: folder.below("images")?,
             tags: folder.below("tags")?,
+            signatures: folder.below("signatures")?,
             folder,
             most_bytes,
             counts: CacheCounts::default(),
         };
-        for folder in [&cache.blobs, &cache.images, &cache.tags] {
+        let all = [&cache.blobs, &cache.images, &cache.tags, &cache.signatures];
+        for folder in all {
             unfinished::sweep(folder);
         }
         Ok(cache)

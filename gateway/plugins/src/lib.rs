@@ -18,6 +18,7 @@ pub mod push;
 mod quote;
 pub mod reference;
 pub mod registry;
+pub mod signatures;
 
 use bytes::Bytes;
 

@@ -11,6 +11,7 @@ mod loaded;
 mod outcome;
 mod place;
 mod resolve;
+mod signed;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,6 +28,8 @@ use crate::reference::Reference;
 use crate::registry::Hosts;
 use crate::registry::Mirrors;
 use crate::registry::Tokens;
+use crate::signatures::SharedPolicy;
+use crate::signatures::Verdict;
 
 pub use download::Download;
 pub use error::PlaceFailure;
@@ -71,6 +74,8 @@ pub struct Store {
     pub hosts: Hosts,
     /// Other places of the same images.
     pub mirrors: Mirrors,
+    /// Which images need a signature, and whose.
+    pub signatures: Arc<SharedPolicy>,
     /// How much a pull may take.
     pub limits: PullLimits,
 }
@@ -109,8 +114,15 @@ impl Store {
     ) -> Result<Pulled, PullError> {
         let needs_no_question =
             wanted.image.digest().is_some() || wanted.policy == PullPolicy::IfNotPresent;
-        if needs_no_question && let Some(pulled) = self.cached(wanted.image).await? {
-            return Ok(pulled);
+        if needs_no_question {
+            match self.cached(wanted.image).await {
+                // Somebody may have signed it since.
+                Ok(Some(pulled)) if !matches!(pulled.signature, Verdict::Missing(_)) => {
+                    return Ok(pulled);
+                }
+                Ok(_) | Err(PullError::Unsigned(_)) => {}
+                Err(err) => return Err(err),
+            }
         }
         let limit = self.limits.total;
         let outcome = tokio::time::timeout(limit, self.ask_places(wanted, progress)).await;
@@ -122,12 +134,20 @@ impl Store {
                 limit,
             },
         };
-        match self.cached(wanted.image).await? {
-            Some(pulled) => Ok(Pulled {
+        match self.cached(wanted.image).await {
+            Ok(Some(pulled)) => Ok(Pulled {
                 source: Source::CacheAfter(Box::new(failure)),
                 ..pulled
             }),
-            None => Err(failure),
+            Ok(None) => Err(failure),
+            Err(PullError::Unsigned(_)) if matches!(failure, PullError::Unsigned(_)) => {
+                Err(failure)
+            }
+            Err(PullError::Unsigned(cached)) => Err(PullError::CacheUnsigned {
+                cached,
+                source: Box::new(failure),
+            }),
+            Err(err) => Err(err),
         }
     }
 
@@ -155,12 +175,12 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`PullError`] if the cache cannot be read.
+    /// [`PullError`] if the cache cannot be read, or what it has is not signed as it must be.
     pub async fn cached(&self, image: &Reference) -> Result<Option<Pulled>, PullError> {
         let Some(record) = self.known(image) else {
             return Ok(None);
         };
-        let loaded = self.load(record).await?;
+        let loaded = self.load(image, record).await?;
         Ok(loaded.map(|it| it.pulled(image, Source::Cache)))
     }
 

@@ -24,5 +24,7 @@ mod network;
 mod peers;
 #[path = "store/pushing.rs"]
 mod pushing;
+#[path = "store/signing.rs"]
+mod signing;
 #[path = "store/stub.rs"]
 mod stub;

@@ -37,8 +37,13 @@ pub(super) fn remarks(status: &Status, pulls: Option<&PullBoard>) -> String {
 fn remark(plugin: &PluginStatus, report: &Report) -> Option<String> {
     let PluginStatus { name, .. } = plugin;
     let Report { shown, .. } = report;
-    let why = report.error.as_ref();
-    let why = why.map_or_else(String::new, |error| format!(": {error}"));
+    let why = match &report.error {
+        Some(error) => format!(": {error}"),
+        None if report.module.is_some() && report.next_try.is_none() && !report.is_running => {
+            ": what is here is not asked for again".to_owned()
+        }
+        None => String::new(),
+    };
     if report.module.is_none() {
         let serves = match (&plugin.digest, plugin.fails_open) {
             (Some(_), _) => "the version before it serves",

@@ -49,7 +49,7 @@ pub(crate) fn run(args: &HostArgs) -> anyhow::Result<()> {
 fn obey(args: &HostArgs, hosted: &mut Option<Hosted>, order: Order, out: &Out) -> Event {
     let order = match order {
         Order::Start(plan) => {
-            return match Hosted::start(&args.file, *plan, out) {
+            return match Hosted::start(args, *plan, out) {
                 Ok(started) => {
                     let address = started.address();
                     *hosted = Some(started);

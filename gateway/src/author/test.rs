@@ -1,7 +1,8 @@
 //! `tidegate plugin test`: a filter's tests, natively or against its module.
 //!
 //! Owns the variables by which `tidegate-sdk-testing` learns how the tests are to run:
-//! `TIDEGATE_TEST_MODE`, `TIDEGATE_TEST_MODULE`, `TIDEGATE_BIN` and `TIDEGATE_ENVOY`.
+//! `TIDEGATE_TEST_MODE`, `TIDEGATE_TEST_MODULE`, `TIDEGATE_TEST_CODE_CACHE`, `TIDEGATE_BIN` and
+//! `TIDEGATE_ENVOY`.
 
 use std::env;
 use std::path::PathBuf;
@@ -18,6 +19,9 @@ use crate::author::build::Profile;
 use crate::author::build::Say;
 use crate::author::project::Project;
 use crate::cli::TestArgs;
+
+/// Where tests keep the module as machine code, in the folder where cargo builds.
+const COMPILED: &str = "tidegate-compiled";
 
 /// Runs the tests; their failure is exit code 1.
 ///
@@ -40,6 +44,7 @@ pub(crate) fn run(args: &TestArgs) -> anyhow::Result<ExitCode> {
         let me = env::current_exe().context("this program cannot find itself")?;
         cargo
             .env("TIDEGATE_TEST_MODULE", &built.path)
+            .env("TIDEGATE_TEST_CODE_CACHE", project.target.join(COMPILED))
             .env("TIDEGATE_BIN", me);
         author::say(&format!("testing {} ({mode})", build::shown(&built.path)));
     }

@@ -15,6 +15,7 @@ use crate::author::name;
 use crate::cli::CheckFormat;
 use crate::cli::InspectArgs;
 use crate::cli::LockArgs;
+use crate::cli::PackArgs;
 use crate::cli::PullArgs;
 use crate::cli::PushArgs;
 use crate::url::Url;
@@ -37,6 +38,8 @@ pub(crate) enum PluginCommand {
     Bench(BenchArgs),
     /// Put a module into a registry, as an image that all gateways take; prints its digest
     Push(PushArgs),
+    /// Put a module into a folder, as the image that `push` would make of it
+    Pack(PackArgs),
     /// Get a module out of a registry
     Pull(PullArgs),
     /// Say everything about an image or a module: how it is made, what it needs, who would take it
@@ -139,6 +142,9 @@ pub(crate) struct HostArgs {
     /// The module
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
+    /// Folder for compiled code, so that the next test does not compile it again; none by default
+    #[arg(long, value_name = "DIR")]
+    pub(crate) code_cache: Option<PathBuf>,
 }
 
 /// `tidegate plugin dev`.

@@ -1,4 +1,4 @@
-//! The flags of `tidegate plugin push|pull|inspect|lock`, for those who publish and use filters.
+//! The flags of `tidegate plugin push|pack|pull|inspect|lock`, for those who publish and use filters.
 
 use std::path::PathBuf;
 
@@ -24,28 +24,51 @@ pub(crate) struct LoginArgs {
     pub(crate) token_file: Option<PathBuf>,
 }
 
-/// `tidegate plugin push`.
+/// What an image of a module is like.
 #[derive(Debug, Args)]
-pub(crate) struct PushArgs {
-    /// Where to: registry/name:tag
-    #[arg(value_name = "REF")]
-    pub(crate) reference: String,
-    /// The module
-    #[arg(value_name = "FILE")]
-    pub(crate) file: PathBuf,
+pub(crate) struct ImageArgs {
     /// How the image is made
     #[arg(long, value_name = "FORMAT", default_value = "compat")]
     pub(crate) format: ImageFormat,
     /// What is said about it, such as org.opencontainers.image.source=URL (repeatable)
     #[arg(long = "annotation", value_name = "KEY=VALUE", value_parser = annotation)]
     pub(crate) annotations: Vec<(String, String)>,
-    /// Push what is no filter that this tidegate could run all the same
+    /// Take what is no filter that this tidegate could run all the same
     #[arg(long)]
     pub(crate) force: bool,
+}
+
+/// `tidegate plugin push`.
+#[derive(Debug, Args)]
+pub(crate) struct PushArgs {
+    /// Where to: registry/name:tag
+    #[arg(value_name = "REF")]
+    pub(crate) reference: String,
+    /// The module; or a folder with an image (OCI image layout), which is pushed as it is
+    #[arg(value_name = "FILE|FOLDER")]
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
     #[command(flatten)]
     pub(crate) login: LoginArgs,
     #[command(flatten)]
     pub(crate) registries: RegistryArgs,
+}
+
+/// `tidegate plugin pack`.
+#[derive(Debug, Args)]
+pub(crate) struct PackArgs {
+    /// The module
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+    /// Folder for the image (OCI image layout); an image that is there is replaced
+    #[arg(short, long, value_name = "FOLDER")]
+    pub(crate) output: PathBuf,
+    /// Name of the image in the folder; by default the version that the module says it has
+    #[arg(long, value_name = "TAG")]
+    pub(crate) tag: Option<String>,
+    #[command(flatten)]
+    pub(crate) image: ImageArgs,
 }
 
 /// How an image is made.

@@ -135,11 +135,7 @@ impl Peer {
     /// If it does not start.
     #[track_caller]
     pub fn redis_at(address: SocketAddr, settings: &[&str]) -> Self {
-        let place = Place {
-            address,
-            ..Place::new()
-        };
-        Self::redis_in(place, settings)
+        Self::redis_in(Place::at(address), settings)
     }
 
     #[track_caller]
@@ -211,6 +207,18 @@ impl Place {
         let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
         Self {
             address: listener.local_addr().expect("it is bound"),
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    /// Where somebody listened before, with an empty folder.
+    ///
+    /// # Panics
+    ///
+    /// If there is no room for a folder.
+    pub fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
             folder: tempfile::tempdir().expect("a folder"),
         }
     }
@@ -291,7 +299,8 @@ pub fn node() -> OsString {
     }
 }
 
-fn peers() -> PathBuf {
+/// Where peers are that were installed for this repository only.
+pub(crate) fn peers() -> PathBuf {
     let folder = std::env::var_os("TIDEGATE_PEERS_DIR");
     folder.expect("xtask says where peers are").into()
 }

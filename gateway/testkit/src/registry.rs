@@ -38,6 +38,8 @@ pub enum Mood {
     Answers(u16),
     /// Blobs have other content than they should.
     WrongBlobs,
+    /// Whatever is asked for, a page for people comes.
+    Page,
 }
 
 #[derive(Debug, Default)]
@@ -88,23 +90,44 @@ impl Registry {
 
     /// Puts a module under a tag; returns the digest of the image.
     pub fn put(&self, name: &str, tag: &str, module: &[u8]) -> String {
+        self.put_layer(name, tag, "application/wasm", module)
+    }
+
+    /// Puts an image of one layer under a tag; returns its digest.
+    pub fn put_layer(&self, name: &str, tag: &str, media_type: &str, layer: &[u8]) -> String {
+        self.put_claim(name, tag, media_type, layer, layer.len())
+    }
+
+    /// The same with a layer that is said to have so many bytes.
+    pub fn put_claim(
+        &self,
+        name: &str,
+        tag: &str,
+        media_type: &str,
+        layer: &[u8],
+        claimed: usize,
+    ) -> String {
         let config = b"{}";
         let manifest = format!(
-            r#"{{"schemaVersion":2,"mediaType":"{IMAGE}","config":{{"mediaType":"{CONFIG}","digest":"{}","size":{}}},"layers":[{{"mediaType":"application/wasm","digest":"{}","size":{}}}]}}"#,
+            r#"{{"schemaVersion":2,"mediaType":"{IMAGE}","config":{{"mediaType":"{CONFIG}","digest":"{}","size":{}}},"layers":[{{"mediaType":"{media_type}","digest":"{}","size":{claimed}}}]}}"#,
             digest(config),
             config.len(),
-            digest(module),
-            module.len()
+            digest(layer),
         );
         let image = digest(manifest.as_bytes());
         let mut state = self.state();
-        for blob in [config.as_slice(), module] {
+        for blob in [config.as_slice(), layer] {
             state.blobs.insert(digest(blob), blob.to_vec());
         }
         let key = format!("{name}/{image}");
         state.manifests.insert(key, manifest.into_bytes());
         state.tags.insert(format!("{name}:{tag}"), image.clone());
         image
+    }
+
+    /// Takes a tag away.
+    pub fn untag(&self, name: &str, tag: &str) {
+        self.state().tags.remove(&format!("{name}:{tag}"));
     }
 
     /// Makes a tag lead to an image that is here.
@@ -182,6 +205,14 @@ fn serve(connection: &mut OriginConnection, shared: &Mutex<State>) -> io::Result
             Mood::Hangs => return connection.wait_for_close(),
             Mood::HangsAtBlobs if blob => return connection.wait_for_close(),
             Mood::Answers(status) => plain(status),
+            Mood::Page => {
+                let fields = vec![("content-type", "text/html".to_owned())];
+                (
+                    200,
+                    fields,
+                    b"<!doctype html><title>Welcome</title>".to_vec(),
+                )
+            }
             Mood::Fine | Mood::HangsAtBlobs | Mood::WrongBlobs => {
                 let mut answer = answer(&mut lock(shared), &request, &method, &target);
                 if mood == Mood::WrongBlobs

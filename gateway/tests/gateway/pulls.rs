@@ -1,7 +1,11 @@
 //! Plugins from registries: starts with and without them, tags that move, pulls that hang or lie.
 
+#[path = "pulls/bad.rs"]
+mod bad;
 #[path = "pulls/commands.rs"]
 mod commands;
+#[path = "pulls/real.rs"]
+mod real;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

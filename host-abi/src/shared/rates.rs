@@ -69,6 +69,13 @@ struct Change {
     after: u64,
 }
 
+/// The shards of the keys of one call, locked.
+struct Held<'t, const N: usize> {
+    /// Their numbers, rising.
+    shards: [usize; N],
+    places: [Option<MutexGuard<'t, Places>>; N],
+}
+
 /// The bits that a place keeps, in the stead of those of the first hash, for what [`log2`] says of a whole
 /// burst of the key's limit.
 const BURST: u64 = 0xffff;
@@ -102,86 +109,43 @@ impl RateTable {
     }
 
     /// Takes from all limits, or from none, at `now`: nanoseconds of a clock that never goes back. The
-    /// answers, which `room` is for, are in the order of the asks; beyond [`MOST_ASKS`] nothing is asked.
+    /// answers, which `room` is for, are in the order of the asks; beyond `N` nothing is asked.
     ///
     /// An ask whose key is asked twice is seen as if it were alone: keys of one call must differ.
-    pub(crate) fn ask<'r>(
+    pub(crate) fn ask<'r, const N: usize>(
         &self,
         asks: &[Ask<'_>],
         mode: Mode,
         now: u64,
-        room: &'r mut [Taken; MOST_ASKS],
+        room: &'r mut [Taken; N],
     ) -> &'r [Taken] {
         let now = gcra::ticks(now);
-        let asks = asks.get(..MOST_ASKS).unwrap_or(asks);
-        let mut keys = [[0_u64; 2]; MOST_ASKS];
-        let mut locks: [Option<MutexGuard<'_, Places>>; MOST_ASKS] = Default::default();
-        // Locks are taken in one order by everybody: no two wait for each other.
-        let mut wanted = 0_u64;
+        let asks = asks.get(..N).unwrap_or(asks);
+        let mut keys = [[0_u64; 2]; N];
         for (ask, key) in asks.iter().zip(&mut keys) {
             *key = self.hash(ask.key);
-            wanted |= 1 << shard_of(*key);
         }
-        let mut held = [0_u8; SHARDS];
-        let shards = (0..SHARDS).filter(|shard| wanted >> shard & 1 == 1);
-        for ((shard, lock), at) in shards.zip(&mut locks).zip(0_u8..) {
-            *lock = self.shards.get(shard).map(hold);
-            if let Some(held) = held.get_mut(shard) {
-                *held = at;
-            }
-        }
-        let mut changes: [Option<Change>; MOST_ASKS] = [None; MOST_ASKS];
+        let keys = keys.get(..asks.len()).unwrap_or_default();
+        let mut held = Held::<N>::of(self, keys);
+        let mut changes: [Option<Change>; N] = [None; N];
         let answers = room.get_mut(..asks.len()).unwrap_or_default();
-        for (asked, (ask, key)) in asks.iter().zip(&keys).enumerate() {
-            let lock = held.get(shard_of(*key)).map(|at| usize::from(*at));
-            let places = lock.and_then(|at| locks.get_mut(at)?.as_deref_mut());
-            let others = changes.iter().flatten().filter(|other| other.lock == lock);
-            let others = others.map(|other| other.at);
-            let (at, known) = places.map_or((0, None), |places| {
-                find(
-                    places,
-                    *key,
-                    [now, now.saturating_add(ask.rate.most())],
-                    others,
-                )
-            });
-            let take = Take {
-                rate: ask.rate,
-                cost: ask.cost,
-                full_at: known.unwrap_or(0),
-                now,
-            };
-            // To a key that has been forgotten nothing can be given back.
-            let lock = lock.filter(|_| known.is_some() || mode != Mode::Refund);
-            let (taken, after) = match mode {
-                Mode::Take | Mode::Peek => take.ask(),
-                Mode::Charge => take.charge(),
-                Mode::Refund => take.refund(),
-            };
-            if let Some(answer) = answers.get_mut(asked) {
-                *answer = taken;
-            }
-            if let Some(change) = changes.get_mut(asked) {
-                *change = Some(Change {
-                    lock,
-                    at,
-                    take,
-                    after,
-                });
+        for (asked, ((ask, key), answer)) in asks.iter().zip(keys).zip(&mut *answers).enumerate() {
+            let (before, rest) = changes.split_at_mut(asked);
+            let (taken, change) = held.look(*ask, *key, mode, now, before);
+            *answer = taken;
+            if let Some(place) = rest.first_mut() {
+                *place = Some(change);
             }
         }
         let all = answers.iter().all(|taken| taken.admitted);
+        let changes = changes.iter().flatten();
         if mode == Mode::Peek || (mode == Mode::Take && !all) {
-            for (answer, change) in answers.iter_mut().zip(changes.iter().flatten()) {
+            for (answer, change) in answers.iter_mut().zip(changes) {
                 *answer = change.take.untaken(*answer);
             }
-            return answers;
-        }
-        for ([a, b], change) in keys.iter().zip(changes.iter().flatten()) {
-            let lock = change.lock.and_then(|lock| locks.get_mut(lock));
-            let places = lock.and_then(Option::as_deref_mut);
-            if let Some(place) = places.and_then(|places| places.get_mut(change.at)) {
-                *place = [*a | log2(change.take.rate.all()), *b, change.after];
+        } else {
+            for (key, change) in keys.iter().zip(changes) {
+                held.write(*key, change);
             }
         }
         answers
@@ -203,6 +167,75 @@ impl RateTable {
         let [a, b] = &self.seeds;
         // A key of zeros would be a place that was never used.
         [(a.hash_one(key) | 1 << 16) & !BURST, b.hash_one(key)]
+    }
+}
+
+impl<'t, const N: usize> Held<'t, N> {
+    /// Locks are taken in one order by everybody: no two wait for each other.
+    fn of(table: &'t RateTable, keys: &[[u64; 2]]) -> Self {
+        let mut wanted = 0_u64;
+        for key in keys {
+            wanted |= 1 << shard_of(*key);
+        }
+        let mut held = Self {
+            shards: [SHARDS; N],
+            places: [const { None }; N],
+        };
+        for (number, places) in held.shards.iter_mut().zip(&mut held.places) {
+            let Some(shard) = table.shards.get(wanted.trailing_zeros() as usize) else {
+                break;
+            };
+            *number = wanted.trailing_zeros() as usize;
+            *places = Some(hold(shard));
+            wanted &= wanted - 1;
+        }
+        held
+    }
+
+    /// What a limit says, and what becomes of its key. Places of keys of the same call, `before`, stay theirs.
+    fn look(
+        &mut self,
+        ask: Ask<'_>,
+        key: [u64; 2],
+        mode: Mode,
+        now: u64,
+        before: &[Option<Change>],
+    ) -> (Taken, Change) {
+        let lock = self.shards.iter().position(|it| *it == shard_of(key));
+        let places = lock.and_then(|at| self.places.get_mut(at)?.as_deref_mut());
+        let others = before.iter().flatten().filter(|it| it.lock == lock);
+        let others = others.map(|it| it.at);
+        let latest = now.saturating_add(ask.rate.most());
+        let (at, known) = places.map_or((0, None), |it| find(it, key, [now, latest], others));
+        let take = Take {
+            rate: ask.rate,
+            cost: ask.cost,
+            full_at: known.unwrap_or(0),
+            now,
+        };
+        // To a key that has been forgotten nothing can be given back.
+        let lock = lock.filter(|_| known.is_some() || mode != Mode::Refund);
+        let (taken, after) = match mode {
+            Mode::Take | Mode::Peek => take.ask(),
+            Mode::Charge => take.charge(),
+            Mode::Refund => take.refund(),
+        };
+        let change = Change {
+            lock,
+            at,
+            take,
+            after,
+        };
+        (taken, change)
+    }
+
+    /// Puts a change into effect.
+    fn write(&mut self, [a, b]: [u64; 2], change: &Change) {
+        let lock = change.lock.and_then(|lock| self.places.get_mut(lock));
+        let places = lock.and_then(Option::as_deref_mut);
+        if let Some(place) = places.and_then(|places| places.get_mut(change.at)) {
+            *place = [a | log2(change.take.rate.all()), b, change.after];
+        }
     }
 }
 

@@ -44,7 +44,7 @@ pub(crate) fn charge(decision: &Decision<'_>, res: &Response, cx: &Context) {
         let asks = kept.asks.iter().filter_map(|ask| beyond(ask, res));
         let asks: Vec<Ask<'_>> = asks.collect();
         if !asks.is_empty() {
-            charge_to(kept.store, &asks, cx);
+            charge_to(kept.keeper.store(cx), &asks, cx);
         }
     }
 }

@@ -7,16 +7,19 @@ use tidegate_sdk::warn;
 use crate::config::FailureMode;
 use crate::config::StoreConfig;
 use crate::cost;
-use crate::deadline::Deadline;
 use crate::descriptor;
 use crate::headers;
 use crate::headers::Told;
 use crate::key::Key;
+use crate::later::Later;
+use crate::later::Todo;
+use crate::owned::Owned;
 use crate::said;
 use crate::said::Said;
 use crate::state::Context;
 use crate::state::Group;
 use crate::store::Answer;
+use crate::store::Answered;
 use crate::store::AnyStore;
 use crate::store::Ask;
 use crate::store::Standing;
@@ -25,61 +28,84 @@ use crate::store::Unavailable;
 use crate::store::Verdict;
 
 /// What the limits say of a request.
-#[derive(Debug, Default)]
-pub(crate) struct Decision<'c> {
+pub(crate) type Decision<'c> = Outcome<Ask<'c>>;
+
+/// What the limits say, who were asked `A`.
+#[derive(Debug)]
+pub(crate) struct Outcome<A> {
     /// What stores said that have answered. If one refused, the last of them; the others have got back what
     /// was taken.
-    pub(crate) kept: Vec<Kept<'c>>,
+    pub(crate) kept: Vec<Kept<A>>,
     /// A limit whose store did not answer wants requests refused then.
     is_closed: bool,
+    /// A limit does not admit the request.
+    is_over: bool,
 }
 
 /// What one store said.
 #[derive(Debug)]
-pub(crate) struct Kept<'c> {
-    pub(crate) store: &'c AnyStore,
-    pub(crate) asks: Vec<Ask<'c>>,
-    pub(crate) verdicts: Vec<Verdict>,
-    pub(crate) said: Said,
+pub(crate) struct Kept<A> {
+    pub(crate) keeper: Keeper,
+    pub(crate) asks: Vec<A>,
+    verdicts: Vec<Verdict>,
+    said: Said,
 }
 
-/// Asks, until one refuses. If the client leaves meanwhile, nothing is taken.
+/// A store.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Keeper {
+    /// That at this place.
+    Group(usize),
+    /// The one that counts while another does not answer.
+    InItsPlace,
+}
+
+impl Keeper {
+    /// The store itself.
+    pub(crate) fn store(self, cx: &Context) -> &AnyStore {
+        let group = match self {
+            Self::Group(place) => cx.state.groups.get(place),
+            Self::InItsPlace => None,
+        };
+        group.map_or(&cx.state.local, |it| &it.store)
+    }
+}
+
+/// Asks, until one refuses.
 pub(crate) async fn decide<'c>(req: &Request, cx: &'c Context) -> Decision<'c> {
-    let mut pending = Pending {
-        decision: Decision::default(),
-        cx,
-    };
-    let mut deadline = Deadline::default();
-    for group in &cx.state.groups {
+    let mut decision = Decision::default();
+    for (place, group) in cx.state.groups.iter().enumerate() {
         let asks = asks(group, req, cx, false);
         if asks.is_empty() {
             continue;
         }
-        if !pending.decision.ask(group, asks, &mut deadline, cx).await {
-            pending.decision.give_back(cx);
+        let goes_on = match group.store.ask_at_once(cx, &asks) {
+            Some(answered) => decision.heed(place, asks, answered, cx),
+            // Those after it take time, too.
+            None => {
+                let rest = todo(place + 1, req, cx);
+                let todo = std::iter::once((place, owned(asks))).chain(rest).collect();
+                return Later::begin(decision, todo, cx).await;
+            }
+        };
+        if !goes_on {
+            decision.give_back(cx);
             break;
         }
     }
-    pending.made()
+    decision
 }
 
-/// A decision that is not made yet: dropped, it gives back what was taken for it.
-struct Pending<'c> {
-    decision: Decision<'c>,
-    cx: &'c Context,
+/// What the stores from this place on are asked.
+fn todo<'r>(first: usize, req: &'r Request, cx: &'r Context) -> impl Iterator<Item = Todo> + 'r {
+    let groups = cx.state.groups.iter().enumerate().skip(first);
+    groups
+        .map(|(place, group)| (place, owned(asks(group, req, cx, false))))
+        .filter(|(_, asks)| !asks.is_empty())
 }
 
-impl<'c> Pending<'c> {
-    /// It is made: what was taken stays taken.
-    fn made(mut self) -> Decision<'c> {
-        std::mem::take(&mut self.decision)
-    }
-}
-
-impl Drop for Pending<'_> {
-    fn drop(&mut self) {
-        self.decision.give_back(self.cx);
-    }
+fn owned(asks: Vec<Ask<'_>>) -> Vec<Owned> {
+    asks.into_iter().map(Owned::of).collect()
 }
 
 /// What is asked of a store about a request.
@@ -103,26 +129,61 @@ pub(crate) fn asks<'c>(group: &Group, req: &Request, cx: &'c Context, dry: bool)
     group.limits.iter().filter_map(of).collect()
 }
 
+impl<A> Default for Outcome<A> {
+    fn default() -> Self {
+        Self {
+            kept: Vec::new(),
+            is_closed: false,
+            is_over: false,
+        }
+    }
+}
+
+impl<A> Outcome<A> {
+    /// The same, of what is asked in another way.
+    pub(crate) fn map<B>(self, mut to: impl FnMut(A) -> Option<B>) -> Outcome<B> {
+        let kept = self.kept.into_iter().map(|kept| Kept {
+            keeper: kept.keeper,
+            asks: kept.asks.into_iter().filter_map(&mut to).collect(),
+            verdicts: kept.verdicts,
+            said: kept.said,
+        });
+        Outcome {
+            kept: kept.collect(),
+            is_closed: self.is_closed,
+            is_over: self.is_over,
+        }
+    }
+}
+
 impl<'c> Decision<'c> {
-    /// Asks one store; whether the request may go on.
-    async fn ask(
+    /// Asks the store at a place; whether the request may go on.
+    pub(crate) async fn ask(&mut self, place: usize, asks: Vec<Ask<'c>>, cx: &'c Context) -> bool {
+        let answered = Keeper::Group(place).store(cx).ask(cx, &asks).await;
+        self.heed(place, asks, answered, cx)
+    }
+
+    /// Takes an answer in, or does what is configured if there is none; whether the request may go on.
+    fn heed(
         &mut self,
-        group: &'c Group,
+        place: usize,
         asks: Vec<Ask<'c>>,
-        deadline: &mut Deadline,
+        answered: Answered<Answer>,
         cx: &'c Context,
     ) -> bool {
-        match deadline.ask(group, &asks, cx).await {
-            Ok(answer) => self.keep(&group.store, asks, answer, cx),
+        match answered {
+            Ok(answer) => self.keep(Keeper::Group(place), asks, answer, cx),
             Err(why) => {
-                group.say_unavailable(cx, &why);
-                self.without(asks, cx).await
+                if let Some(group) = cx.state.groups.get(place) {
+                    group.say_unavailable(cx, &why);
+                }
+                self.without(asks, cx)
             }
         }
     }
 
     /// Does what is configured for a store that does not answer.
-    async fn without(&mut self, asks: Vec<Ask<'c>>, cx: &'c Context) -> bool {
+    fn without(&mut self, asks: Vec<Ask<'c>>, cx: &'c Context) -> bool {
         let mut by_ourselves = Vec::new();
         for ask in asks {
             if let Some(counters) = cx.state.counters.get(ask.index) {
@@ -137,12 +198,13 @@ impl<'c> Decision<'c> {
         if self.is_closed || by_ourselves.is_empty() {
             return !self.is_closed;
         }
-        match cx.state.local.ask(cx, &by_ourselves).await {
-            Ok(answer) => self.keep(&cx.state.local, by_ourselves, answer, cx),
-            Err(why) => {
+        match cx.state.local.ask_at_once(cx, &by_ourselves) {
+            Some(Ok(answer)) => self.keep(Keeper::InItsPlace, by_ourselves, answer, cx),
+            failed => {
                 // Nobody counts any more: safe is to refuse.
+                let why = failed.and_then(|it| it.err()).map(|it| it.0);
                 if cx.state.no_limits.may_say(cx) {
-                    warn!("no limits can be kept", why = why.0);
+                    warn!("no limits can be kept", why = why.unwrap_or_default());
                 }
                 self.is_closed = true;
                 false
@@ -150,25 +212,17 @@ impl<'c> Decision<'c> {
         }
     }
 
-    fn keep(
-        &mut self,
-        store: &'c AnyStore,
-        asks: Vec<Ask<'c>>,
-        answer: Answer,
-        cx: &Context,
-    ) -> bool {
+    fn keep(&mut self, keeper: Keeper, asks: Vec<Ask<'c>>, answer: Answer, cx: &Context) -> bool {
         let Answer { verdicts, said } = answer;
         let all = verdicts.iter().all(|it| it.admitted);
-        for (ask, verdict) in asks.iter().zip(&verdicts) {
-            let counters = cx.state.counters.get(ask.index);
-            match (counters, verdict.admitted) {
-                (Some(counters), true) if all => counters.allowed.add(1),
-                (Some(counters), false) => counters.limited.add(1),
-                (Some(_), true) | (None, _) => {}
+        self.is_over |= !all;
+        for (ask, _) in asks.iter().zip(&verdicts).filter(|it| !it.1.admitted) {
+            if let Some(counters) = cx.state.counters.get(ask.index) {
+                counters.limited.add(1);
             }
         }
         self.kept.push(Kept {
-            store,
+            keeper,
             asks,
             verdicts,
             said,
@@ -176,14 +230,23 @@ impl<'c> Decision<'c> {
         all
     }
 
-    /// A later store refused or did not answer, or the client has left: those before get back what was
-    /// taken.
-    fn give_back(&self, cx: &Context) {
+    /// A later store refused or did not answer: those before get back what was taken.
+    pub(crate) fn give_back(&self, cx: &Context) {
         for kept in &self.kept {
             if kept.verdicts.iter().all(|it| it.admitted)
-                && let Err(why) = kept.store.refund(cx, &kept.asks)
+                && let Err(why) = kept.keeper.store(cx).refund(cx, &kept.asks)
             {
                 tidegate_sdk::debug!("a limit cannot get back what was taken", why = why.0);
+            }
+        }
+    }
+
+    /// Counts that the request goes on.
+    pub(crate) fn count(&self, cx: &Context) {
+        cx.state.allowed.add(1);
+        for ask in self.kept.iter().flat_map(|it| &it.asks) {
+            if let Some(counters) = cx.state.counters.get(ask.index) {
+                counters.allowed.add(1);
             }
         }
     }
@@ -193,7 +256,11 @@ impl<'c> Decision<'c> {
         if self.is_closed {
             return Some(Refusal::new(Deny::status(503), "limit_unavailable"));
         }
-        let refused = || self.verdicts().filter(|(_, verdict)| !verdict.admitted);
+        if !self.is_over {
+            return None;
+        }
+        let verdicts = || self.kept.iter().flat_map(Kept::verdicts);
+        let refused = || verdicts().filter(|(_, verdict)| !verdict.admitted);
         let (first, _) = refused().next()?;
         let waits = refused().map(|(_, verdict)| wait(verdict.standing));
         // RESOURCE_EXHAUSTED: a client that got UNAVAILABLE would try again at once.
@@ -221,15 +288,17 @@ impl<'c> Decision<'c> {
 
     /// Whether a limit refuses the request.
     pub(crate) fn is_refused(&self) -> bool {
-        self.is_closed || self.verdicts().any(|(_, verdict)| !verdict.admitted)
+        self.is_closed || self.is_over
     }
 
     /// Puts what services say into the request.
     pub(crate) fn tell_backend(&self, req: &mut Request) {
         said::tell_backend(self.kept.iter().map(|it| &it.said), req);
     }
+}
 
-    /// What clients are told of each limit.
+impl<'c> Kept<Ask<'c>> {
+    /// What clients are told of its limits.
     pub(crate) fn told(&self) -> impl Iterator<Item = Told<'_>> {
         self.verdicts().filter_map(|(ask, verdict)| {
             Some(Told {
@@ -240,11 +309,14 @@ impl<'c> Decision<'c> {
         })
     }
 
-    /// What each limit said.
+    /// Puts what a service says into a response.
+    pub(crate) fn tell_client(&self, res: &mut Response) {
+        self.said.tell_client(res);
+    }
+
+    /// What its limits said.
     fn verdicts(&self) -> impl Iterator<Item = (&Ask<'c>, &Verdict)> {
-        self.kept
-            .iter()
-            .flat_map(|it| it.asks.iter().zip(&it.verdicts))
+        self.asks.iter().zip(&self.verdicts)
     }
 }
 

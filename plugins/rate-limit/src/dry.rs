@@ -11,8 +11,7 @@ use tidegate_sdk::prelude::*;
 use crate::cost;
 use crate::decide::Decision;
 use crate::decide::asks;
-use crate::descriptor::Entry;
-use crate::key::Key;
+use crate::owned::Owned;
 use crate::state::Context;
 use crate::state::Group;
 use crate::store::AnyStore;
@@ -28,10 +27,7 @@ pub(crate) struct Trials(Option<Rc<[Trial]>>);
 struct Trial {
     /// The place of its store.
     group: usize,
-    index: usize,
-    key: Key,
-    entries: Vec<Entry>,
-    cost: u64,
+    asked: Owned,
     /// What it says.
     admitted: Cell<Option<bool>>,
     /// What the response cost, which came before the store's answer.
@@ -76,7 +72,7 @@ impl Trials {
     /// Charges what the response costs to those that have admitted the request, or will.
     pub(crate) fn charge(&self, res: &Response, cx: &Context) {
         for trial in self.0.iter().flat_map(|it| it.iter()) {
-            if let Some(ask) = trial.ask(cx).and_then(|ask| cost::beyond(&ask, res)) {
+            if let Some(ask) = trial.asked.ask(cx).and_then(|ask| cost::beyond(&ask, res)) {
                 trial.late.set(ask.cost);
                 trial.settle(cx);
             }
@@ -85,10 +81,10 @@ impl Trials {
 }
 
 async fn ask_group(group: &Group, trials: &[Trial], cx: &Context) {
-    let asks: Vec<Ask<'_>> = trials.iter().filter_map(|it| it.ask(cx)).collect();
+    let asks: Vec<Ask<'_>> = trials.iter().filter_map(|it| it.asked.ask(cx)).collect();
     let answer = group.store.take(cx, &asks).await;
     for (place, trial) in trials.iter().enumerate() {
-        let Some(counters) = cx.state.counters.get(trial.index) else {
+        let Some(counters) = cx.state.counters.get(trial.asked.index()) else {
             continue;
         };
         match &answer {
@@ -114,23 +110,10 @@ impl Trial {
     fn new(group: usize, ask: Ask<'_>) -> Self {
         Self {
             group,
-            index: ask.index,
-            key: ask.key,
-            entries: ask.entries,
-            cost: ask.cost,
+            asked: Owned::of(ask),
             admitted: Cell::new(None),
             late: Cell::new(0),
         }
-    }
-
-    fn ask<'c>(&self, cx: &'c Context) -> Option<Ask<'c>> {
-        Some(Ask {
-            limit: cx.config.limits.get(self.index)?,
-            index: self.index,
-            key: self.key.clone(),
-            entries: self.entries.clone(),
-            cost: self.cost,
-        })
     }
 
     /// Charges, once both are known: whether it admits the request, and what the response costs.
@@ -141,7 +124,7 @@ impl Trial {
         }
         self.late.set(0);
         let group = cx.state.groups.get(self.group);
-        if let (Some(group), Some(ask)) = (group, self.ask(cx)) {
+        if let (Some(group), Some(ask)) = (group, self.asked.ask(cx)) {
             cost::charge_to(&group.store, &[Ask { cost, ..ask }], cx);
         }
     }

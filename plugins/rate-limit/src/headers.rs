@@ -7,6 +7,7 @@ use tidegate_sdk::prelude::*;
 use crate::config::HeaderStyle;
 use crate::config::Limit;
 use crate::decide::Decision;
+use crate::decide::Kept;
 use crate::digits::Digits;
 use crate::state::Context;
 use crate::store::Standing;
@@ -14,29 +15,48 @@ use crate::store::Standing;
 /// What clients are told, by the names of headers; not what a service tells them itself.
 pub(crate) fn fields(decision: &Decision<'_>, style: HeaderStyle) -> Vec<(&'static str, String)> {
     let mut fields = Vec::new();
-    if style == HeaderStyle::Off || decision.told().next().is_none() {
-        return fields;
-    }
-    if matches!(style, HeaderStyle::Draft | HeaderStyle::Both) {
-        fields.push(("ratelimit-policy", list(decision, policy)));
-        fields.push(("ratelimit", list(decision, limit)));
-    }
-    if matches!(style, HeaderStyle::Legacy | HeaderStyle::Both) {
-        fields.extend(legacy(decision).into_iter().flatten());
-    }
-    fields.retain(|(name, _)| !decision.is_said(name));
+    each(decision, style, |name, value| {
+        fields.push((name, value.to_owned()));
+    });
     fields
 }
 
 /// Puts them into a response.
 pub(crate) fn tell(decision: &Decision<'_>, res: &mut Response, cx: &Context) -> Result<()> {
-    for (name, value) in fields(decision, cx.config.headers) {
-        res.headers_mut().set(name, value)?;
-    }
+    let (mut headers, mut set) = (res.headers_mut(), Ok(()));
+    each(decision, cx.config.headers, |name, value| {
+        if set.is_ok() {
+            set = headers.set(name, value);
+        }
+    });
+    set?;
     for kept in &decision.kept {
-        kept.said.tell_client(res);
+        kept.tell_client(res);
     }
     Ok(())
+}
+
+/// Says each of them.
+fn each(decision: &Decision<'_>, style: HeaderStyle, mut say: impl FnMut(&'static str, &str)) {
+    let mut say = |name, value: &str| {
+        // There is none without a limit that says how far it is used up.
+        if !value.is_empty() && !decision.is_said(name) {
+            say(name, value);
+        }
+    };
+    if matches!(style, HeaderStyle::Draft | HeaderStyle::Both) {
+        let mut text = String::with_capacity(64);
+        list(&mut text, decision, policy);
+        say("ratelimit-policy", &text);
+        text.clear();
+        list(&mut text, decision, limit);
+        say("ratelimit", &text);
+    }
+    if matches!(style, HeaderStyle::Legacy | HeaderStyle::Both) {
+        for (name, value) in legacy(decision).into_iter().flatten() {
+            say(name, &value);
+        }
+    }
 }
 
 /// `Retry-After`, in whole seconds, rounded up (RFC 9110, 10.2.3).
@@ -67,19 +87,19 @@ pub(crate) struct Told<'d> {
 }
 
 /// A list of structured fields (RFC 9651, 3.1).
-fn list(decision: &Decision<'_>, item: fn(&mut String, &Told<'_>)) -> String {
-    let mut text = String::with_capacity(64);
-    for told in decision.told() {
-        if !text.is_empty() {
-            text.push_str(", ");
+fn list(text: &mut String, decision: &Decision<'_>, item: fn(&mut String, &Told<'_>)) {
+    for kept in &decision.kept {
+        for told in kept.told() {
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            match told.name {
+                Some(name) => text.push_str(&quoted(name)),
+                None => text.push_str(&told.limit.quoted),
+            }
+            item(text, &told);
         }
-        match told.name {
-            Some(name) => text.push_str(&quoted(name)),
-            None => text.push_str(&told.limit.quoted),
-        }
-        item(&mut text, &told);
     }
-    text
 }
 
 /// `;q=100;w=60`
@@ -115,13 +135,14 @@ fn quoted(name: &str) -> String {
 
 /// The limit that is nearest to refuse, and what all of them admit.
 fn legacy(decision: &Decision<'_>) -> Option<[(&'static str, String); 3]> {
-    let nearest = decision.told().min_by_key(|it| it.standing.remaining)?;
+    let told = || decision.kept.iter().flat_map(Kept::told);
+    let nearest = told().min_by_key(|it| it.standing.remaining)?;
     let mut limits = nearest.standing.rate.requests.to_string();
     for Told {
         limit,
         name,
         standing,
-    } in decision.told()
+    } in told()
     {
         let rate = standing.rate;
         let (window, name) = (seconds(rate.window), name.map(quoted));

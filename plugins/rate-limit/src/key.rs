@@ -31,10 +31,13 @@ impl Key {
     pub(crate) fn of(limit: &Limit, req: &Request, cx: &Context) -> Option<Self> {
         let mut key = Self::with_name(&limit.name);
         for part in &limit.key {
-            match (part_of(part, req, cx), limit.when_missing) {
-                (Some(value), _) => key.push(&value),
-                (None, WhenMissing::Share) => key.0.extend_from_slice(&MISSING.to_le_bytes()),
-                (None, WhenMissing::Skip) => return None,
+            let has = match part {
+                Part::ClientIp => key.push_if_there(req.client_ip().map(Client::of)),
+                Part::Const(text) => key.push_if_there(Some(text)),
+                part => key.push_if_there(part_of(part, req, cx)),
+            };
+            if !has && limit.when_missing == WhenMissing::Skip {
+                return None;
             }
         }
         Some(key)
@@ -50,6 +53,15 @@ impl Key {
         bytes.extend_from_slice(name.as_bytes());
         bytes.push(0);
         Self(bytes)
+    }
+
+    /// A part; whether the request has it.
+    fn push_if_there(&mut self, value: Option<impl AsRef<[u8]>>) -> bool {
+        match &value {
+            Some(value) => self.push(value.as_ref()),
+            None => self.0.extend_from_slice(&MISSING.to_le_bytes()),
+        }
+        value.is_some()
     }
 
     fn push(&mut self, value: &[u8]) {
@@ -68,7 +80,7 @@ impl Key {
 /// What a request has for a part.
 pub(crate) fn part_of(part: &Part, req: &Request, cx: &Context) -> Option<Vec<u8>> {
     match part {
-        Part::ClientIp => req.client_ip().map(of_client),
+        Part::ClientIp => Some(Client::of(req.client_ip()?).as_ref().to_vec()),
         Part::Path => Some(req.path().into_bytes()),
         Part::Route => cx
             .property_bytes(&["route_name"])
@@ -88,12 +100,29 @@ fn first(values: Vec<Vec<u8>>) -> Option<Vec<u8>> {
 }
 
 /// What a client is known by: an address of IPv4, or a network of IPv6.
-fn of_client(address: IpAddr) -> Vec<u8> {
-    match client_network(address) {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => {
-            let [network @ .., _, _, _, _, _, _, _, _] = address.octets();
-            network.to_vec()
+#[derive(Debug, PartialEq, Eq)]
+enum Client {
+    Address([u8; 4]),
+    Network([u8; 8]),
+}
+
+impl Client {
+    fn of(address: IpAddr) -> Self {
+        match client_network(address) {
+            IpAddr::V4(address) => Self::Address(address.octets()),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, e, f, g, h, ..] = address.octets();
+                Self::Network([a, b, c, d, e, f, g, h])
+            }
+        }
+    }
+}
+
+impl AsRef<[u8]> for Client {
+    fn as_ref(&self) -> &[u8] {
+        match self {
+            Self::Address(bytes) => bytes,
+            Self::Network(bytes) => bytes,
         }
     }
 }
@@ -105,10 +134,7 @@ mod tests {
     fn key(values: &[Option<&[u8]>]) -> Key {
         let mut key = Key::with_name("name");
         for value in values {
-            match value {
-                Some(value) => key.push(value),
-                None => key.0.extend_from_slice(&MISSING.to_le_bytes()),
-            }
+            assert_eq!(key.push_if_there(*value), value.is_some());
         }
         key
     }
@@ -141,10 +167,10 @@ mod tests {
 
     #[test]
     fn clients_of_ipv6_are_known_by_their_network() {
-        let of = |text: &str| of_client(text.parse().unwrap());
-        assert_eq!(of("192.0.2.7"), [192, 0, 2, 7]);
-        assert_eq!(of("::ffff:192.0.2.7"), [192, 0, 2, 7]);
-        assert_eq!(of("64:ff9b::192.0.2.7"), [192, 0, 2, 7]);
+        let of = |text: &str| Client::of(text.parse().unwrap());
+        assert_eq!(of("192.0.2.7").as_ref(), [192, 0, 2, 7]);
+        assert_eq!(of("::ffff:192.0.2.7").as_ref(), [192, 0, 2, 7]);
+        assert_eq!(of("64:ff9b::192.0.2.7").as_ref(), [192, 0, 2, 7]);
         assert_eq!(of("2001:db8:1:2:3:4:5:6"), of("2001:db8:1:2:6:5:4:3"));
         assert_ne!(of("2001:db8:1:2::1"), of("2001:db8:1:3::1"));
     }

@@ -4,18 +4,20 @@
 //! - `key` says whose limit it is, `descriptor` says it to a rate limit service, `cost` how much a request
 //!   takes.
 //! - `store` keeps the limits: here, or for several gateways together.
-//! - `decide` asks the stores, within one `deadline`, and puts their verdicts together; `dry` asks those of
-//!   limits that run dry; `headers` tells clients, with `digits`, and `seldom` the log.
+//! - `decide` asks the stores and puts their verdicts together, and `later` does so where that takes time;
+//!   `dry` asks those of limits that run dry; `owned` is what outlives a request.
+//! - `headers` tells clients, with `digits`, and `seldom` the log.
 
 mod config;
 mod cost;
-mod deadline;
 mod decide;
 mod descriptor;
 mod digits;
 mod dry;
 mod headers;
 mod key;
+mod later;
+mod owned;
 mod said;
 mod seldom;
 mod state;
@@ -35,7 +37,7 @@ use state::prepare;
 pub async fn rate_limit(mut req: Request, next: Next, cx: &Cx<Config, State>) -> Result<Response> {
     let decision = decide::decide(&req, cx).await;
     match decision.refusal(cx) {
-        None => cx.state.allowed.add(1),
+        None => decision.count(cx),
         Some(refusal) => DECISIONS.refuse(cx, cx.config.dry_run, refusal)?,
     }
     let dry = Trials::begin(&decision, &req, cx);

@@ -5,12 +5,13 @@
 //! fails.
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 
 use crate::packages::Package;
-use crate::run;
+use crate::test::suites::{self, Job, Suite};
 use crate::workspace::Workspace;
 
 /// The harness.
@@ -32,51 +33,75 @@ impl Mode {
     }
 }
 
-/// Runs them; the filters and the program must have been built.
-pub(crate) fn run(workspace: &Workspace, mode: Mode) -> Result<()> {
-    let report = workspace
-        .target
-        .join(format!("filter-tests-{}.txt", mode.name()));
-    // Of the run before.
-    fs::remove_file(&report).ok();
-    run::run(command(workspace, mode)?.env("TIDEGATE_TEST_REPORT", &report))?;
-    let lines = fs::read_to_string(&report).unwrap_or_default();
-    let (ran, skipped) = count(&lines);
-    println!(
-        "filters' tests in mode {}: {ran} harnesses ran, {skipped} tests do not run there",
-        mode.name()
-    );
-    ensure!(ran > 0, "no filter was tested in mode {}", mode.name());
+/// Runs them in these modes; the filters, the program and the tests must have been built. `cargo` is
+/// the `cargo test` that built the tests.
+pub(crate) fn run(workspace: &Workspace, cargo: &mut Command, modes: &[Mode]) -> Result<()> {
+    let tested: Vec<&Package> = workspace
+        .packages
+        .iter()
+        .filter(|it| is_tested(it))
+        .collect();
+    let suites = suites::build(cargo, &tested, &workspace.root)?;
+    let mut jobs = Vec::new();
+    // Those of one filter one after the other: the longest come first.
+    for suite in &suites {
+        for mode in modes {
+            jobs.push(job(workspace, suite, *mode)?);
+        }
+    }
+    for mode in modes {
+        // Of the run before.
+        fs::remove_file(report(workspace, *mode)).ok();
+    }
+    suites::run_all(jobs)?;
+    for mode in modes {
+        let lines = fs::read_to_string(report(workspace, *mode)).unwrap_or_default();
+        let (ran, skipped) = count(&lines);
+        println!(
+            "filters' tests in mode {}: {ran} harnesses ran, {skipped} tests do not run there",
+            mode.name()
+        );
+        ensure!(ran > 0, "no filter was tested in mode {}", mode.name());
+    }
     Ok(())
 }
 
-fn command(workspace: &Workspace, mode: Mode) -> Result<Command> {
-    let program = workspace.program("dev", "tidegate");
-    let program = program.canonicalize();
-    let mut cargo = workspace.cargo("test");
-    for package in workspace.packages.iter().filter(|it| is_tested(it)) {
-        cargo.args(["-p", &package.name]);
-    }
-    cargo
-        .args(["--lib", "--tests"])
+/// What ran in a mode.
+fn report(workspace: &Workspace, mode: Mode) -> PathBuf {
+    let name = format!("filter-tests-{}.txt", mode.name());
+    workspace.target.join(name)
+}
+
+fn job(workspace: &Workspace, suite: &Suite, mode: Mode) -> Result<Job> {
+    let mut command = suite.command();
+    command
+        .env("TIDEGATE_PLUGINS_DIR", workspace.plugins_folder())
         .env("TIDEGATE_TEST_MODE", mode.name())
-        .env("TIDEGATE_TEST_MODULE", workspace.plugins_folder());
+        .env("TIDEGATE_TEST_MODULE", workspace.plugins_folder())
+        .env("TIDEGATE_TEST_REPORT", report(workspace, mode));
     match mode {
         Mode::Wasm => {
+            let program = workspace.program("dev", "tidegate").canonicalize();
             let program = program.context("tidegate is not built: cargo build --workspace")?;
-            cargo.env("TIDEGATE_BIN", program);
+            let code = workspace.target.join("filter-tests-code");
+            command
+                .env("TIDEGATE_BIN", program)
+                .env("TIDEGATE_TEST_CODE_CACHE", code);
         }
         Mode::Envoy => {
             let envoy = crate::peers::folder(workspace).join("envoy/bin/envoy");
-            cargo.env("TIDEGATE_ENVOY", envoy);
+            command.env("TIDEGATE_ENVOY", envoy);
         }
     }
-    Ok(cargo)
+    Ok(Job {
+        title: format!("{} in mode {}", suite.package, mode.name()),
+        command,
+    })
 }
 
 fn is_tested(package: &Package) -> bool {
-    let tests = package.dependencies.iter();
-    package.name == HARNESS || tests.into_iter().any(|it| it.name == HARNESS)
+    let mut tests = package.dependencies.iter();
+    package.name == HARNESS || tests.any(|it| it.name == HARNESS)
 }
 
 /// How many lines say that something ran, and that something did not.

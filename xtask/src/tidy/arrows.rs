@@ -130,6 +130,7 @@ mod tests {
         Package {
             name: name.into(),
             folder: folder.into(),
+            license: None,
             crate_types,
             dependencies,
         }

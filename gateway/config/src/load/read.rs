@@ -187,6 +187,16 @@ impl Reading {
                 .push(Problem::error(parsed.place(kind.span), message));
             return;
         }
+        let by_flag = kinds::BY_FLAG
+            .iter()
+            .find(|(name, _)| *name == kind.as_str());
+        if let (Some((name, flag)), kinds::OWN_GROUP) = (by_flag, group) {
+            let message = format!("a {name} is no part of the configuration");
+            let hint = format!("put it into a file of its own and name that with `{flag}`");
+            self.problems
+                .push(Problem::error(parsed.place(kind.span), message).hint(hint));
+            return;
+        }
         let ours = kinds::ALL.iter().find(|(name, _)| *name == kind.as_str());
         let groups = [kinds::GATEWAY_GROUP, kinds::OWN_GROUP, "discovery.k8s.io"];
         if let Some((name, versions)) = ours {

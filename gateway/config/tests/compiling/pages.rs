@@ -26,13 +26,21 @@ fn expected() -> BTreeMap<String, String> {
         writeln!(index, "| [{}]({page}) | `{versions}` |", kind.kind).expect("a string");
         files.insert(format!("reference/{page}"), reference_page(&kind));
     }
+    index.push_str("\nNo resources, but files of their own that flags name:\n\n| kind | apiVersion |\n|---|---|\n");
+    for kind in kinds::operator_schemas() {
+        let page = format!("{}.md", kind.kind.to_lowercase());
+        let versions = kind.api_versions.join("`, `");
+        writeln!(index, "| [{}]({page}) | `{versions}` |", kind.kind).expect("a string");
+        files.insert(format!("reference/{page}"), reference_page(&kind));
+    }
     index.push_str(
         "\n`tidegate schema` prints the same as a JSON Schema for editors ([schema.json](../schema.json)), \
          `tidegate crds` the kinds of our own as CustomResourceDefinitions.\n",
     );
     files.insert("reference/README.md".into(), index);
     files.insert("crds.yaml".into(), crds(&kinds::own_schemas()));
-    let schema = json_schema(&kinds::schemas());
+    let all: Vec<_> = [kinds::schemas(), kinds::operator_schemas()].concat();
+    let schema = json_schema(&all);
     let schema = serde_json::to_string_pretty(&schema).expect("it is JSON");
     files.insert("schema.json".into(), schema + "\n");
     files

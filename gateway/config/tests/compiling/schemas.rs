@@ -7,7 +7,7 @@ use tidegate_config::kinds;
 
 #[test]
 fn every_schema_is_understood_by_the_checker() {
-    for kind in kinds::schemas() {
+    for kind in [kinds::schemas(), kinds::operator_schemas()].concat() {
         assert_eq!(kind.not_understood(), &[] as &[String], "{}", kind.kind);
     }
 }

@@ -1,6 +1,6 @@
-//! What images came to, and which image a tag was last.
+//! What images came to, which image a tag was last, and the signatures of images.
 //!
-//! Owns two kinds of small files. A record that cannot be read, or is about something else, is as if
+//! Owns three kinds of small files. A record that cannot be read, or is about something else, is as if
 //! it were not there: it is written again at the next pull.
 
 use std::io::Write as _;
@@ -15,9 +15,12 @@ use crate::cache::folder::Folder;
 use crate::cache::unfinished::Unfinished;
 use crate::digest::Digest;
 use crate::reference::Reference;
+use crate::signatures::Evidence;
 
 /// Most bytes of a record.
 const MAX_RECORD: u64 = 64 << 10;
+/// The same of one with signatures.
+const MAX_SIGNATURES: u64 = 1 << 20;
 /// Most records of each kind.
 const MOST_RECORDS: usize = 4096;
 /// What their names end with.
@@ -57,7 +60,7 @@ impl Cache {
     /// What an image came to, if its content was pulled before.
     #[must_use]
     pub fn image(&self, digest: Digest) -> Option<ImageRecord> {
-        let record: ImageRecord = read(&self.images, &file_name(digest))?;
+        let record: ImageRecord = read(&self.images, &file_name(digest), MAX_RECORD)?;
         (record.digest == digest).then_some(record)
     }
 
@@ -65,8 +68,38 @@ impl Cache {
     #[must_use]
     pub fn tag(&self, reference: &Reference) -> Option<TagRecord> {
         let text = reference.to_string();
-        let record: TagRecord = read(&self.tags, &file_name(Digest::of(text.as_bytes())))?;
+        let record: TagRecord = read(
+            &self.tags,
+            &file_name(Digest::of(text.as_bytes())),
+            MAX_RECORD,
+        )?;
         (record.reference == text).then_some(record)
+    }
+
+    /// The images that came to a module.
+    pub(crate) fn images_with(&self, module: Digest) -> Result<Vec<ImageRecord>, CacheError> {
+        let entries = self.images.entries()?;
+        let records = entries.iter().filter(|it| it.name.ends_with(SUFFIX));
+        let records = records.filter_map(|it| {
+            let record: ImageRecord = read(&self.images, &it.name, MAX_RECORD)?;
+            (record.module == module && it.name == file_name(record.digest)).then_some(record)
+        });
+        Ok(records.collect())
+    }
+
+    /// The signatures that were found of an image. Nothing is known of them but that they were found:
+    /// they have to be checked.
+    pub(crate) fn signatures(&self, digest: Digest) -> Vec<Evidence> {
+        read(&self.signatures, &file_name(digest), MAX_SIGNATURES).unwrap_or_default()
+    }
+
+    /// Remembers the signatures that were found of an image, in place of those before.
+    pub(crate) fn keep_signatures(
+        &self,
+        digest: Digest,
+        evidence: &[Evidence],
+    ) -> Result<(), CacheError> {
+        write(&self.signatures, &file_name(digest), evidence)
     }
 
     /// Remembers what an image came to.
@@ -93,9 +126,9 @@ fn file_name(digest: Digest) -> String {
     format!("{}{SUFFIX}", digest.to_hex())
 }
 
-fn read<T: DeserializeOwned>(folder: &Folder, name: &str) -> Option<T> {
+fn read<T: DeserializeOwned>(folder: &Folder, name: &str, limit: u64) -> Option<T> {
     let file = folder.open_file(name).ok()??;
-    let text = folder.read_open(&file, name, MAX_RECORD).ok()??;
+    let text = folder.read_open(&file, name, limit).ok()??;
     let Ok(record) = serde_json::from_slice(&text) else {
         folder.remove(name);
         return None;
@@ -104,7 +137,7 @@ fn read<T: DeserializeOwned>(folder: &Folder, name: &str) -> Option<T> {
     Some(record)
 }
 
-fn write<T: Serialize>(folder: &Folder, name: &str, record: &T) -> Result<(), CacheError> {
+fn write<T: Serialize + ?Sized>(folder: &Folder, name: &str, record: &T) -> Result<(), CacheError> {
     let mut file = Unfinished::new(folder)?;
     let text = serde_json::to_vec(record).map_err(std::io::Error::other);
     let written = text.and_then(|text| file.write_all(&text));

@@ -126,9 +126,9 @@ impl Trust {
     pub(crate) fn hint(&self) -> &'static str {
         if self.file.is_none() && system_roots().is_empty() {
             ": this machine has no authorities that could be believed; install ca-certificates, or \
-             name the authority of this host in a file"
+             name the authority of this host in a file (--registry-ca)"
         } else {
-            ": if its authority is one of your own, name its file for this host"
+            ": if its authority is one of your own, name its file for this host (--registry-ca)"
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::layout::Kind;
 use crate::layout::NoModule;
 use crate::reference::ReferenceError;
 use crate::registry::RegistryError;
+use crate::signatures::Unsigned;
 
 /// Why there is no code.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +68,17 @@ pub enum PullError {
     /// It has no module.
     #[error(transparent)]
     NoModule(#[from] NoModule),
+    /// The policy wants a signature that it does not have.
+    #[error(transparent)]
+    Unsigned(Box<Unsigned>),
+    /// It did not come, and what the cache has is not signed as the policy wants it.
+    #[error("what the cache has is not used: {cached}; and nothing else came")]
+    CacheUnsigned {
+        /// What is wrong with what the cache has.
+        cached: Box<Unsigned>,
+        /// Why nothing else came.
+        source: Box<Self>,
+    },
     /// It cannot be kept.
     #[error("cannot keep what is pulled")]
     Cache(#[from] CacheError),
@@ -157,12 +169,23 @@ pub struct PlaceFailure {
 }
 
 impl PullError {
+    /// Whether a signature is missing, here or at one of the places.
+    #[must_use]
+    pub fn is_unsigned(&self) -> bool {
+        match self {
+            Self::Unsigned(_) | Self::CacheUnsigned { .. } => true,
+            Self::Places { failures, .. } => failures.iter().any(|it| it.error.is_unsigned()),
+            _ => false,
+        }
+    }
+
     /// Whether, and when, another try is worth it.
     #[must_use]
     pub fn again(&self) -> Again {
         match self {
             Self::Registry { source, .. } => source.again(),
             Self::Places { failures, .. } => soonest(failures),
+            Self::CacheUnsigned { source, .. } => source.again(),
             Self::Status {
                 after: Some(after), ..
             } => Again::After(*after),
@@ -182,6 +205,7 @@ impl PullError {
             | Self::Choice { .. }
             | Self::Nested { .. }
             | Self::NoModule(_)
+            | Self::Unsigned(_)
             | Self::Cache(_)
             | Self::Http { .. }
             | Self::Trust { .. }

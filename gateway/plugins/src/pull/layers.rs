@@ -36,6 +36,7 @@ use crate::pull::resolve::Resolved;
 use crate::reference::Reference;
 use crate::registry::Descriptor;
 use crate::registry::Registry;
+use crate::signatures::Verdict;
 
 /// Bytes that come before progress is told of again.
 const TELL_EVERY: u64 = 256 << 10;
@@ -45,7 +46,7 @@ struct Module {
     digest: Digest,
     path: Option<String>,
     bytes: Bytes,
-    pin: Pin,
+    pins: Vec<Pin>,
 }
 
 /// A module on its way to disk.
@@ -74,10 +75,10 @@ impl Output for Sink {
 }
 
 impl Store {
-    /// Finds the module in an image, and keeps it.
+    /// Finds the module in an image, and keeps it; perhaps with the layer that it comes from.
     pub(super) async fn take(
         &self,
-        place: &Reference,
+        (place, keeps_layer): (&Reference, bool),
         registry: &Registry,
         resolved: &Resolved,
         progress: &dyn Progress,
@@ -102,7 +103,7 @@ impl Store {
                     progress.on(Step::Unpacking {
                         digest: layer.digest,
                     });
-                    match self.look_into(file, layer.digest).await? {
+                    match self.look_into(file, layer.digest, keeps_layer).await? {
                         Ok(module) => return Ok(found(resolved, at, module)),
                         Err(why) => why,
                     }
@@ -159,16 +160,17 @@ impl Store {
         &self,
         layer: Unfinished,
         digest: Digest,
+        keeps_layer: bool,
     ) -> Result<Result<Module, WhyNot>, PullError> {
         let cache = Arc::clone(&self.cache);
         let limit = self.limits.module_bytes;
-        Ok(blocking(move || module_in(&cache, layer, digest, limit)).await??)
+        Ok(blocking(move || module_in(&cache, (layer, keeps_layer), digest, limit)).await??)
     }
 }
 
 fn module_in(
     cache: &Cache,
-    layer: Unfinished,
+    (layer, keeps_layer): (Unfinished, bool),
     digest: Digest,
     limit: u64,
 ) -> Result<Result<Module, WhyNot>, CacheError> {
@@ -186,7 +188,11 @@ fn module_in(
         Err(UnpackError::Write(err)) => return Err(sink.file.failed(err)),
     };
     let module = sink.hasher.finish();
-    kept(cache, sink.file, module, place.path).map(Ok)
+    let mut module = kept(cache, sink.file, module, place.path)?;
+    if keeps_layer {
+        module.pins.push(cache.keep(layer, digest)?);
+    }
+    Ok(Ok(module))
 }
 
 /// The first bytes of a layer.
@@ -211,7 +217,7 @@ fn kept(
         digest,
         path,
         bytes: Bytes::from(bytes),
-        pin: cache.keep(file, digest)?,
+        pins: vec![cache.keep(file, digest)?],
     })
 }
 
@@ -228,6 +234,7 @@ fn found(resolved: &Resolved, layer: usize, module: Module) -> Loaded {
         record,
         module: module.bytes,
         manifest: Some(resolved.fetched.raw.clone()),
-        pins: vec![module.pin],
+        pins: module.pins,
+        signature: Verdict::Off,
     }
 }

@@ -10,6 +10,7 @@ use crate::cache::ImageRecord;
 use crate::cache::Pin;
 use crate::digest::Digest;
 use crate::layout::Artifact;
+use crate::layout::Layout;
 use crate::pull::PullError;
 use crate::pull::Pulled;
 use crate::pull::Source;
@@ -19,6 +20,7 @@ use crate::pull::blocking;
 use crate::reference::Reference;
 use crate::registry::FetchedManifest;
 use crate::registry::manifest::Parsed;
+use crate::signatures::Verdict;
 
 /// What is known of an image, and its module.
 #[derive(Debug)]
@@ -28,11 +30,18 @@ pub(super) struct Loaded {
     /// `None` if it is no longer in the cache.
     pub(super) manifest: Option<Bytes>,
     pub(super) pins: Vec<Pin>,
+    pub(super) signature: Verdict,
 }
 
 impl Store {
-    /// What the cache has of an image; `None` if it no longer has the module.
-    pub(super) async fn load(&self, record: ImageRecord) -> Result<Option<Loaded>, PullError> {
+    /// What the cache has of an image; `None` if it no longer has the module. An error if the policy
+    /// wants a signature that is not there.
+    pub(super) async fn load(
+        &self,
+        image: &Reference,
+        record: ImageRecord,
+    ) -> Result<Option<Loaded>, PullError> {
+        let judged = self.judge_cached(image, &record).await?;
         let cache = Arc::clone(&self.cache);
         let found = blocking(move || {
             let module = cache.blob(record.module)?;
@@ -44,12 +53,23 @@ impl Store {
             return Ok(None);
         };
         let (manifest, second) = manifest.unzip();
+        let mut pins = judged.pins;
+        pins.extend([Some(pin), second].into_iter().flatten());
         Ok(Some(Loaded {
             record,
             module,
             manifest,
-            pins: [Some(pin), second].into_iter().flatten().collect(),
+            pins,
+            signature: judged.verdict,
         }))
+    }
+
+    /// How an image of the cache is made, without reading its module; `None` if the cache no longer
+    /// has its manifest.
+    #[must_use]
+    pub fn layout(&self, record: &ImageRecord) -> Option<Layout> {
+        let (raw, _) = self.cache.blob(record.manifest).ok()??;
+        Some(artifact(record, raw, 0)?.layout)
     }
 }
 
@@ -61,36 +81,47 @@ impl Loaded {
         let tag = image.digest().is_none().then(|| Warning::Tag {
             pinned: image.with_digest(digest).to_string(),
         });
+        let unsigned = match &self.signature {
+            Verdict::Missing(why) => Some(Warning::Unsigned(why.clone())),
+            Verdict::Off | Verdict::Valid { .. } => None,
+        };
         Pulled {
             code: code(image, self.module, self.record.module),
             digest,
             manifest: self.record.manifest,
             artifact,
             source,
-            warnings: tag.into_iter().collect(),
+            warnings: tag.into_iter().chain(unsigned).collect(),
+            signature: self.signature,
             pins: self.pins,
         }
     }
 
     fn artifact(&self) -> Option<Artifact> {
-        let ImageRecord {
-            digest: _,
-            manifest,
-            media_type,
-            module: _,
-            layer,
-            path,
-        } = &self.record;
-        let fetched = FetchedManifest {
-            digest: *manifest,
-            media_type: media_type.clone(),
-            raw: self.manifest.clone()?,
-        };
-        let found = (path.clone(), self.module.len() as u64);
-        match fetched.parse() {
-            Ok(Parsed::Image(parsed)) => Some(Artifact::new(&parsed, media_type, *layer, found)),
-            Ok(Parsed::Index(_)) | Err(_) => None,
-        }
+        let module_bytes = self.module.len() as u64;
+        artifact(&self.record, self.manifest.clone()?, module_bytes)
+    }
+}
+
+/// What an image is, by its manifest and what was found in it.
+fn artifact(record: &ImageRecord, raw: Bytes, module_bytes: u64) -> Option<Artifact> {
+    let ImageRecord {
+        digest: _,
+        manifest,
+        media_type,
+        module: _,
+        layer,
+        path,
+    } = record;
+    let fetched = FetchedManifest {
+        digest: *manifest,
+        media_type: media_type.clone(),
+        raw,
+    };
+    let found = (path.clone(), module_bytes);
+    match fetched.parse() {
+        Ok(Parsed::Image(parsed)) => Some(Artifact::new(&parsed, media_type, *layer, found)),
+        Ok(Parsed::Index(_)) | Err(_) => None,
     }
 }
 

@@ -7,6 +7,8 @@ use crate::cache::Pin;
 use crate::digest::Digest;
 use crate::layout::Artifact;
 use crate::pull::PullError;
+use crate::signatures::Unsigned;
+use crate::signatures::Verdict;
 
 /// The code of a plugin, and where it is from.
 #[derive(Debug)]
@@ -21,6 +23,8 @@ pub struct Pulled {
     pub artifact: Option<Artifact>,
     /// Where it is from this time.
     pub source: Source,
+    /// Whether it is signed as the policy wants it.
+    pub signature: Verdict,
     /// What the operator should know.
     pub warnings: Vec<Warning>,
     /// Keeps it in the cache while it is in use.
@@ -61,6 +65,8 @@ pub enum Warning {
         /// The registry.
         host: String,
     },
+    /// The policy wants a signature, and takes the image without one.
+    Unsigned(Box<Unsigned>),
 }
 
 impl fmt::Display for Warning {
@@ -72,6 +78,7 @@ impl fmt::Display for Warning {
                     "a tag may be another image tomorrow; today it is {pinned}"
                 )
             }
+            Self::Unsigned(why) => write!(f, "{why}"),
             Self::PlainHttp { host } => write!(f, "{host} is spoken to without TLS"),
         }
     }

@@ -29,6 +29,7 @@ use crate::reference::Reference;
 use crate::registry::Purpose;
 use crate::registry::Registry;
 use crate::registry::RegistryError;
+use crate::signatures::Verdict;
 
 impl Store {
     /// Pulls from the first place that has it.
@@ -48,7 +49,10 @@ impl Store {
                     // What an image is made of is the same everywhere.
                     let is_final = !matches!(
                         error,
-                        PullError::Registry { .. } | PullError::Credentials { .. }
+                        PullError::Registry { .. }
+                            | PullError::Credentials { .. }
+                            // The signatures may be somewhere else.
+                            | PullError::Unsigned(_)
                     );
                     failures.push(PlaceFailure {
                         place: place.to_string(),
@@ -142,12 +146,17 @@ impl Store {
             return Ok(pulled);
         }
         let resolved = resolve(&registry, place).await?;
+        // Before anything of it is fetched, let alone looked into.
+        let signature = self
+            .judge_at(wanted.image, place, &registry, &resolved)
+            .await?;
         // Both wait for the disk; the manifests are there before the layers are.
         let (mut loaded, pins) = tokio::try_join!(
-            self.module_of(place, &registry, &resolved, progress),
+            self.module_of((wanted.image, place), &registry, &resolved, progress),
             self.keep_manifests(&resolved),
         )?;
         loaded.pins.extend(pins);
+        loaded.signature = signature;
         self.remember(wanted.image, loaded.record.clone()).await?;
         let source = Source::Registry {
             place: place.to_string(),
@@ -181,8 +190,11 @@ impl Store {
         let source = Source::Unchanged {
             place: place.to_string(),
         };
-        let Some(loaded) = self.load(record).await? else {
-            return Ok(None);
+        let loaded = match self.load(wanted.image, record).await {
+            Ok(Some(loaded)) if !matches!(loaded.signature, Verdict::Missing(_)) => loaded,
+            // The registry may have a signature by now.
+            Ok(_) | Err(PullError::Unsigned(_)) => return Ok(None),
+            Err(err) => return Err(err),
         };
         if let Some(record) = tag_record(wanted.image, digest) {
             let cache = Arc::clone(&self.cache);
@@ -194,17 +206,26 @@ impl Store {
     /// The module, from the cache if it is there under another name, else from the registry.
     async fn module_of(
         &self,
-        place: &Reference,
+        (image, place): (&Reference, &Reference),
         registry: &Registry,
         resolved: &Resolved,
         progress: &dyn Progress,
     ) -> Result<Loaded, PullError> {
         if let Some(record) = self.cache.image(resolved.top.digest)
-            && let Some(loaded) = self.load(record).await?
+            && record.manifest == resolved.fetched.digest
         {
-            return Ok(loaded);
+            match self.load(image, record).await {
+                // With a rule, only what is known to come from this image.
+                Ok(Some(loaded)) if !matches!(loaded.signature, Verdict::Missing(_)) => {
+                    return Ok(loaded);
+                }
+                Ok(_) | Err(PullError::Unsigned(_)) => {}
+                Err(err) => return Err(err),
+            }
         }
-        self.take(place, registry, resolved, progress).await
+        let keeps_layer = self.is_ruled(image);
+        self.take((place, keeps_layer), registry, resolved, progress)
+            .await
     }
 
     /// Manifests are kept as they came: signatures are about their bytes.

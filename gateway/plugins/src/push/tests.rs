@@ -7,6 +7,7 @@ use std::process::Stdio;
 use bytes::Bytes;
 
 use super::Description;
+use super::FolderError;
 use super::Format;
 use super::Image;
 use super::ImageError;
@@ -110,4 +111,62 @@ fn what_is_no_module_is_not_made_into_an_image() {
     assert_eq!(make(b"\0asm\x0d\0\x01\0"), expected(Kind::Component));
     assert_eq!(make(b"\x7fELF"), expected(Kind::Program));
     assert_eq!(make(b""), expected(Kind::Empty));
+}
+
+#[test]
+fn an_image_is_the_same_after_a_folder_and_what_was_changed_there_is_noticed() {
+    for format in [Format::Compat, Format::Cncf] {
+        let image = Image::new(&module(), format, &description()).expect("a module");
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name| image.write_folder(folder.path(), name).expect("written");
+        write(Some("1.2.3"));
+        assert_eq!(Image::read_folder(folder.path()).expect("an image"), image);
+        write(None);
+        let path = folder
+            .path()
+            .join("blobs/sha256")
+            .join(crate::Digest::of(image.blobs.first().expect("a layer")).to_hex());
+        std::fs::write(&path, b"another").expect("written");
+        let err = Image::read_folder(folder.path()).expect_err("it was changed");
+        assert!(err.to_string().contains("its digest is sha256:"), "{err}");
+        std::fs::remove_file(&path).expect("it is there");
+        let err = Image::read_folder(folder.path()).expect_err("it is gone");
+        assert!(matches!(err, FolderError::Read { .. }), "{err:?}");
+    }
+}
+
+#[test]
+fn a_folder_of_anything_but_one_image_is_refused_with_the_reason() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let refusal = || {
+        let err = Image::read_folder(folder.path()).expect_err("it is refused");
+        err.to_string()
+    };
+    assert!(refusal().contains("is no image layout"));
+    let image = Image::new(&module(), Format::Cncf, &description()).expect("a module");
+    image.write_folder(folder.path(), None).expect("written");
+    let listed = |media_type: &str| {
+        serde_json::json!({
+            "mediaType": media_type, "digest": image.digest, "size": image.manifest.len(),
+        })
+    };
+    let write = |manifests: &[serde_json::Value]| {
+        let index = serde_json::json!({ "schemaVersion": 2, "manifests": manifests });
+        std::fs::write(folder.path().join("index.json"), index.to_string()).expect("written");
+    };
+    write(&[]);
+    assert!(refusal().contains("has 0 images"), "{}", refusal());
+    write(&[listed(image.media_type), listed(image.media_type)]);
+    assert!(refusal().contains("has 2 images"), "{}", refusal());
+    write(&[listed("application/vnd.oci.image.index.v1+json")]);
+    assert!(refusal().contains("list of images"), "{}", refusal());
+    write(&[listed("text/plain")]);
+    assert!(refusal().contains("text/plain"), "{}", refusal());
+    write(&[listed("")]);
+    assert_eq!(
+        Image::read_folder(folder.path()).expect("it says it itself"),
+        image
+    );
+    std::fs::write(folder.path().join("index.json"), "{").expect("written");
+    assert!(refusal().contains("index.json"), "{}", refusal());
 }

@@ -78,8 +78,8 @@ impl Registry {
     fn advice(&self) -> String {
         match &self.credential.credential {
             Credential::Anonymous => format!(
-                "no credentials for it were found ({}): give the plugin a username with a \
-                 passwordFile, or log in with `docker login {}`",
+                "no credentials for it were found ({}): name some in the Plugin's `pullSecret`, or \
+                 log in with `docker login {}`",
                 self.credential.origin, self.host
             ),
             _ => format!(

@@ -34,16 +34,28 @@ impl Registry {
         of: Digest,
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, RegistryError> {
-        let mut found = self.by_api(of, artifact_type).await?.unwrap_or_default();
-        if found.is_empty() {
-            found = self.by_tag(of).await?;
-        }
         // Registries may leave the choice to us.
-        found.retain(|it| match (artifact_type, it.artifact_type.as_deref()) {
+        let is_wanted = |it: &Descriptor| match (artifact_type, it.artifact_type.as_deref()) {
             (Some(wanted), Some(is)) => wanted == is,
             // The list does not say; the manifest will.
             (Some(_), None) | (None, _) => true,
-        });
+        };
+        self.referrers_where(of, artifact_type, is_wanted).await
+    }
+
+    /// What refers to an image and is wanted. `artifact_type` is what the registry is asked for.
+    pub(crate) async fn referrers_where(
+        &self,
+        of: Digest,
+        artifact_type: Option<&str>,
+        is_wanted: impl Fn(&Descriptor) -> bool,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        let mut found = self.by_api(of, artifact_type).await?.unwrap_or_default();
+        found.retain(&is_wanted);
+        if found.is_empty() {
+            found = self.by_tag(of).await?;
+            found.retain(&is_wanted);
+        }
         Ok(found)
     }
 
@@ -63,7 +75,8 @@ impl Registry {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::from_static(OCI_INDEX));
             let response = self.ask_at(Method::GET, url.clone(), headers, None).await?;
-            let unknown = [400, 404, 405, 501].contains(&response.status.as_u16());
+            // Some refuse what they do not know; whoever has no right to read learns so by the tag.
+            let unknown = [400, 401, 403, 404, 405, 501].contains(&response.status.as_u16());
             if page == 0 && unknown {
                 return Ok(None);
             }

@@ -53,6 +53,7 @@ pub(crate) fn store_with(folder: &Path, client: Client) -> Store {
         credentials: Credentials::none(),
         hosts: Hosts::default(),
         mirrors: Mirrors::default(),
+        signatures: Arc::default(),
         limits: PullLimits {
             layer_bytes: 4 << 20,
             module_bytes: 8 << 20,

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,6 +29,8 @@ use tidegate_core::snapshot::Protocol;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_core::tcp::DEFAULT_IDLE;
 use tidegate_core::tcp::TcpRule;
+use tidegate_host_abi::CodeCache;
+use tidegate_host_abi::CompileOptions;
 use tidegate_host_abi::Engine;
 use tidegate_host_abi::EngineConfig;
 use tidegate_host_abi::Limits;
@@ -49,6 +50,8 @@ use tidegate_proxy::Simulation;
 use crate::author::host::Out;
 use crate::author::host::orders::Event;
 use crate::author::host::orders::Plan;
+use crate::cli::HostArgs;
+use crate::code_cache::CodeFolder;
 
 /// The name of the listener, and of the backend behind it.
 const NAME: &str = "tested filter";
@@ -68,7 +71,7 @@ pub(super) struct Hosted {
 
 impl Hosted {
     /// Starts it.
-    pub(super) fn start(file: &Path, plan: Plan, out: &Out) -> anyhow::Result<Self> {
+    pub(super) fn start(args: &HostArgs, plan: Plan, out: &Out) -> anyhow::Result<Self> {
         let level = LogLevel::try_from(plan.log_level).unwrap_or(LogLevel::Trace);
         let lines = out.clone();
         let shared = plan.shared.iter();
@@ -87,7 +90,7 @@ impl Hosted {
         for (path, value) in &plan.properties {
             simulation.set_property(path.join("\0").into_bytes(), value.clone());
         }
-        let plugin = Arc::new(plugin(file, &plan)?);
+        let plugin = Arc::new(plugin(args, &plan)?);
         let gateway = Gateway::start(Options {
             generation: generation(&plan, Arc::clone(&plugin)),
             workers: 1,
@@ -156,15 +159,21 @@ impl Drop for Hosted {
     }
 }
 
-fn plugin(file: &Path, plan: &Plan) -> anyhow::Result<Plugin> {
-    let code = tidegate_plugin_store::file::load(file)?;
+fn plugin(args: &HostArgs, plan: &Plan) -> anyhow::Result<Plugin> {
+    let code = tidegate_plugin_store::file::load(&args.file)?;
     let engine = Engine::new(EngineConfig {
         parallel_compilation: true,
         ..EngineConfig::default()
     });
     let engine = engine.context("cannot prepare WebAssembly")?;
-    let module = Module::compile(&engine, &code.name, &code.bytes)
-        .with_context(|| format!("plugin file {}", file.display()))?;
+    let cache = args.code_cache.as_deref();
+    let cache = cache.and_then(CodeFolder::open_or_warn);
+    let options = CompileOptions {
+        cache: cache.as_ref().map(|cache| cache as &dyn CodeCache),
+        ..CompileOptions::default()
+    };
+    let module = Module::compile_with(&engine, &code.name, &code.bytes, options)
+        .with_context(|| format!("plugin file {}", args.file.display()))?;
     let spec = PluginSpec {
         name: code.name,
         config: plan.config.clone().into(),

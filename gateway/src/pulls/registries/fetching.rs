@@ -177,7 +177,7 @@ impl Fetch for Registries {
                 Some(Here {
                     manifest: Some(digest.to_string()),
                     module: *record.module.as_bytes(),
-                    layout: String::new(),
+                    layout: store.layout(&record).map_or_else(String::new, brief),
                 })
             }
             RemoteCode::Http { sha256, .. } => {

@@ -6,6 +6,7 @@ use tidegate_testkit::Client;
 use tidegate_testkit::Mood;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Registry;
+use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
 
 use super::filter;
@@ -177,6 +178,63 @@ fn what_is_pushed_is_pulled_and_pushed_twice_it_has_one_digest() {
         let refused_by_istio = out.contains("refused by     Istio");
         assert_eq!(refused_by_istio, format == "cncf", "{out}");
     }
+}
+
+#[test]
+fn what_is_packed_is_pushed_as_it_is_and_is_the_image_that_push_would_make() {
+    let registry = Registry::start();
+    let (files, cache) = (Folder::of(&[]), Folder::of(&[]));
+    let module = Wasm::built("cors").module().to_vec();
+    files.write("cors.wasm", &module);
+    let file = |name: &str| files.file(name).to_str().expect("UTF-8").to_owned();
+    let licence = [
+        "--annotation",
+        "org.opencontainers.image.licenses=Apache-2.0",
+    ];
+    let pack = |folder: &str, format: &str| {
+        let mut command = tidegate();
+        command.args(["plugin", "pack", &file("cors.wasm"), "--format", format]);
+        command.args(["--output", &file(folder)]).args(licence);
+        let (code, out, err) = finish(&mut command);
+        assert_eq!(code, Some(0), "{out}{err}");
+        let (place, digest) = out.trim().rsplit_once('@').expect("a digest");
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(place, format!("{}:{version}", file(folder)));
+        digest.to_owned()
+    };
+    for format in ["compat", "cncf"] {
+        let digest = pack(format, format);
+        assert_eq!(pack("again", format), digest, "the same digest twice");
+        let push = |tag: &str, what: &str, more: &[&str]| {
+            let to = registry.reference(&format!("{format}:{tag}"));
+            let args = ["plugin", "push", &to, &file(what)];
+            let (code, out, err) = run(&cache, &[&args[..], more].concat());
+            assert_eq!(code, Some(0), "{out}{err}");
+            assert_eq!(out.trim(), format!("{to}@{digest}"));
+        };
+        push("folder", format, &[]);
+        push(
+            "file",
+            "cors.wasm",
+            &[&licence[..], &["--format", format]].concat(),
+        );
+        let reference = registry.reference(&format!("{format}:folder"));
+        let (code, out, err) = run(&cache, &["plugin", "inspect", &reference]);
+        assert_eq!(code, Some(0), "{err}");
+        for part in [
+            "image.licenses: Apache-2.0",
+            "image.title: cors",
+            "plugin.abi: 0.2.1",
+            "plugin.config-schema: sha256:",
+        ] {
+            assert!(out.contains(part), "{part}: {out}");
+        }
+    }
+    // A folder of something else.
+    let to = registry.reference("none:1");
+    let (code, _, err) = run(&cache, &["plugin", "push", &to, path(&files)]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("no image layout"), "{err}");
 }
 
 #[test]

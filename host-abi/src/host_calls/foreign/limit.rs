@@ -13,7 +13,7 @@ use crate::fault::HostCallError;
 use crate::host_calls::Answer;
 use crate::kinds::Status;
 use crate::memory::Region;
-use crate::shared::rates::{Ask, MOST_ASKS, Mode, Rate, Taken};
+use crate::shared::rates::{Ask, MOST_ASKS, Mode, Rate, RateTable, Taken};
 
 /// The longest key that is taken.
 const MOST_KEY_BYTES: usize = 4096;
@@ -35,8 +35,27 @@ pub(super) fn ask(guest: &mut Guest<'_, '_>, args: Region, result: &mut Vec<u8>)
     if version != 1 || count == 0 || count > MOST_ASKS {
         return Err(Status::BadArgument.into());
     }
+    let root = state.root().ok_or(Status::InternalFailure)?;
+    let table = root.plugin.rates(state.services.shared());
+    let now = state.services.monotonic_nanos();
+    // Most ask one: room for all would take longer to clear than the answer.
+    match count {
+        1 => ask_all::<1>(table, message, count, mode, now, result),
+        _ => ask_all::<MOST_ASKS>(table, message, count, mode, now, result),
+    }
+}
+
+/// Asks up to `N` limits, which are all that is left of a message.
+fn ask_all<const N: usize>(
+    table: &RateTable,
+    mut message: Message<'_>,
+    count: usize,
+    mode: Mode,
+    now: u64,
+    result: &mut Vec<u8>,
+) -> Answer {
     // Of the first; the others follow.
-    let mut asks = [message.ask()?; MOST_ASKS];
+    let mut asks = [message.ask()?; N];
     let asks = asks.get_mut(..count).ok_or(Status::BadArgument)?;
     for ask in asks.iter_mut().skip(1) {
         *ask = message.ask()?;
@@ -44,10 +63,7 @@ pub(super) fn ask(guest: &mut Guest<'_, '_>, args: Region, result: &mut Vec<u8>)
     if !message.0.is_empty() {
         return Err(Status::BadArgument.into());
     }
-    let root = state.root().ok_or(Status::InternalFailure)?;
-    let table = root.plugin.rates(state.services.shared());
-    let mut answers = [Taken::default(); MOST_ASKS];
-    let now = state.services.monotonic_nanos();
+    let mut answers = [Taken::default(); N];
     for taken in table.ask(asks, mode, now, &mut answers) {
         for number in [
             u64::from(taken.admitted),

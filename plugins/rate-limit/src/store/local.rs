@@ -32,21 +32,22 @@ impl Local {
     /// Asks all limits at once; it answers at once, too.
     pub(crate) fn ask(&self, cx: &Context, mode: Mode, asks: &[Ask<'_>]) -> Answered<Vec<Verdict>> {
         let failed = |error: Error| Unavailable(error.to_string());
-        let taken = match self.by_ourselves.get() {
-            true => None,
-            false => limit::ask(mode, asks.iter().map(Ask::of_host)).map_err(failed)?,
-        };
-        let taken = match taken {
-            Some(taken) => taken,
-            None => {
-                self.by_ourselves.set(true);
-                let name = || cx.property(&["plugin_name"]).unwrap_or_default();
-                slots::ask(cx, self.plugin.get_or_init(name), mode, asks).map_err(failed)?
+        if !self.by_ourselves.get() {
+            let asked = asks.iter().map(Ask::of_host);
+            if let Some(answers) = limit::ask(mode, asked).map_err(failed)? {
+                return Ok(verdicts(asks, answers.iter()));
             }
-        };
-        let verdicts = asks.iter().zip(taken);
-        Ok(verdicts.map(|(ask, taken)| ask.verdict(taken)).collect())
+            self.by_ourselves.set(true);
+        }
+        let name = || cx.property(&["plugin_name"]).unwrap_or_default();
+        let taken = slots::ask(cx, self.plugin.get_or_init(name), mode, asks).map_err(failed)?;
+        Ok(verdicts(asks, taken.into_iter()))
     }
+}
+
+fn verdicts(asks: &[Ask<'_>], taken: impl Iterator<Item = Taken>) -> Vec<Verdict> {
+    let both = asks.iter().zip(taken);
+    both.map(|(ask, taken)| ask.verdict(taken)).collect()
 }
 
 impl Ask<'_> {

@@ -2,8 +2,8 @@
 //!
 //! Owns the two ways to use it: exactly, where the server is asked about each request, and with leases,
 //! where it is asked for permits in advance. `server` speaks to it, `script` is what runs there, `keys`
-//! what keys are called, `refusals` what need not be asked again, `taking` what becomes of a take whose
-//! client leaves, and `leases` about permits, which `leasing` fetches and gives back.
+//! what keys are called, `refusals` what need not be asked again, and `leases` is about permits, which
+//! `leasing` fetches and gives back.
 
 mod keys;
 mod leases;
@@ -11,7 +11,6 @@ mod leasing;
 mod refusals;
 mod script;
 mod server;
-mod taking;
 
 use std::cell::OnceCell;
 use std::rc::Rc;
@@ -29,7 +28,6 @@ use keys::parts;
 use script::Granted;
 use script::Mode;
 use server::Server;
-use taking::Taking;
 
 /// The limits of one Redis server.
 #[derive(Debug)]
@@ -45,11 +43,6 @@ impl Redis {
             config: config.clone(),
             server: OnceCell::new(),
         }
-    }
-
-    /// How long it may take to answer.
-    pub(crate) const fn timeout(&self) -> Duration {
-        self.config.timeout
     }
 
     fn server(&self, cx: &Context) -> &Rc<Server> {
@@ -70,7 +63,7 @@ impl Store for Redis {
         let wanted = server.wanted(asks);
         let granted = match self.config.lease {
             Some(_) => leasing::take(server, cx, &wanted).await?,
-            None => Taking::begin(server, cx, wanted).await?,
+            None => server.take(cx, &wanted).await?,
         };
         let verdicts = asks.iter().zip(granted);
         Ok(verdicts

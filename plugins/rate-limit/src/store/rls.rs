@@ -57,11 +57,6 @@ impl Rls {
         }))
     }
 
-    /// How long it may take to answer.
-    pub(crate) fn timeout(&self) -> Duration {
-        self.0.config.timeout
-    }
-
     /// Asks for all at once; the service counts them.
     pub(crate) async fn ask(&self, cx: &Context, asks: &[Ask<'_>]) -> Answered<Answer> {
         let message = self.0.call(cx, self.0.request(asks)).await?;

@@ -5,77 +5,96 @@ use serde_json::Value;
 use tidegate_sdk_testing::{Harness, Reply, Request, get, json, ms};
 
 use super::redis::{Server, no_redis};
+use super::rls::service::{Answer, Asked, OK, OVER_LIMIT};
 
-/// A limit that all share: requests take what their header says, and can look without taking.
-fn all(store: &Value) -> Value {
-    json!({
-        "name": "all", "requests": 12, "window": "1000h", "cost": 0,
-        "costFrom": {"requestHeader": "x-cost"}, "store": store,
-    })
+/// A limit that each has, by its header, and one that all share.
+fn limits(own: (u32, &Value), all: (u32, &Value)) -> Value {
+    let limit = |name: &str, (requests, store): (u32, &Value), key: Value| {
+        json!({
+            "name": name, "requests": requests, "window": "1000h", "key": key, "store": store,
+            "failureMode": "open",
+        })
+    };
+    let own = limit("own", own, json!([{"header": "x-user"}]));
+    json!({"limits": [own, limit("all", all, json!([{"const": "all"}]))]})
 }
 
-fn taking(cost: &str) -> Request {
-    get("/").header("x-cost", cost)
+fn service() -> Value {
+    json!({"rls": {"backend": "limiter", "domain": "edge", "timeout": "5s"}})
 }
 
-/// Waits until the limit that all share is as it was.
-fn wait_until_full(h: &mut Harness) {
-    h.advance(ms(300));
-    h.wait_for("what was taken comes back", |h| {
-        let told = h.send(taking("0")).header("ratelimit");
-        told.is_some_and(|it| it.contains("\"all\";r=12;"))
-    });
-    assert_eq!(h.send(taking("12")).status(), 200);
-    assert_eq!(h.send(taking("1")).status(), 429);
+fn of_ann() -> Request {
+    get("/").header("x-user", "ann")
 }
 
-#[test]
-fn a_client_that_leaves_while_another_store_is_asked_takes_nothing() {
-    let service = json!({"rls": {"backend": "limiter", "domain": "edge", "timeout": "5s"}});
-    let own = json!({"name": "own", "key": [{"header": "x-user"}], "store": service,
-        "failureMode": "open"});
-    let mut h = Harness::new(rate_limit)
-        .config(json!({"limits": [all(&json!("local")), own]}))
-        .grpc_backend("limiter", |_| Reply::never())
-        .start();
-    for count in 1..=4 {
-        let gone = h.begin(taking("3").header("x-user", "ann"));
-        h.wait_for("the call", |h| h.calls("limiter").len() == count);
-        gone.disconnect();
-    }
-    wait_until_full(&mut h);
+/// What is left of the limit that all share, as somebody else is told.
+fn left(h: &mut Harness) -> Option<u64> {
+    let response = h.send(get("/").header("x-user", "bob"));
+    let told = response.header("ratelimit")?;
+    let (_, all) = told.split_once("\"all\";r=")?;
+    all.split(';').next()?.parse().ok()
 }
 
 #[test]
-fn a_client_that_leaves_before_redis_answers_takes_nothing() {
+fn who_leaves_meets_its_own_limit_as_who_stays_does() {
     if no_redis() {
         return;
     }
     for slots in [1, 64] {
         let server = Server::default();
         let store = json!({"redis": {"backend": "redis", "timeout": "2s", "slots": slots}});
-        let own = json!({"name": "own", "key": [{"header": "x-user"}], "requests": 100,
-            "window": "1000h", "store": store});
         let mut h = Harness::new(rate_limit)
-            .config(json!({"limits": [all(&store), own]}))
+            .config(limits((5, &json!("local")), (100, &store)))
             .redis("redis", move |command| {
                 server.command(command).after(ms(50))
             })
             .start();
-        // The server knows the script now.
-        assert_eq!(h.send(taking("0")).status(), 200);
-        for _ in 0..4 {
+        assert_eq!(left(&mut h), Some(99));
+        for _ in 0..5 {
             let before = h.commands("redis").len();
-            let gone = h.begin(taking("3").header("x-user", "ann"));
+            let gone = h.begin(of_ann());
             h.wait_for("the command", |h| h.commands("redis").len() > before);
             gone.disconnect();
         }
-        wait_until_full(&mut h);
-        let refunds = h.commands("redis");
-        let refunds = refunds.iter().filter(|it| {
-            let mut words = it.words().iter();
-            words.any(|word| word == b"refund")
-        });
-        assert!(refunds.count() >= 4, "{slots}");
+        for _ in 0..20 {
+            assert_eq!(h.send(of_ann()).status(), 429);
+        }
+        h.advance(ms(300));
+        assert_eq!(left(&mut h), Some(93), "{slots}");
     }
+}
+
+#[test]
+fn what_a_service_refuses_comes_back_though_its_client_has_left() {
+    let mut h = Harness::new(rate_limit)
+        .config(limits((1, &service()), (10, &json!("local"))))
+        .grpc_backend("limiter", |call| match &Asked::of(call).lines()[..] {
+            [user] if user == "x-user=ann" => Answer::new(OVER_LIMIT).reply().after(ms(50)),
+            _ => Answer::new(OK).reply(),
+        })
+        .start();
+    assert_eq!(left(&mut h), Some(9));
+    for count in 2..=6 {
+        let gone = h.begin(of_ann());
+        h.wait_for("the call", |h| h.calls("limiter").len() == count);
+        gone.disconnect();
+    }
+    h.advance(ms(300));
+    h.wait_for("what was taken comes back", |h| {
+        left(h).is_some_and(|it| it >= 4)
+    });
+}
+
+#[test]
+fn what_a_service_admits_stays_taken_though_its_client_has_left() {
+    let mut h = Harness::new(rate_limit)
+        .config(limits((1, &service()), (5, &json!("local"))))
+        .grpc_backend("limiter", |_| Reply::never())
+        .start();
+    for count in 1..=5 {
+        let gone = h.begin(of_ann());
+        h.wait_for("the call", |h| h.calls("limiter").len() == count);
+        gone.disconnect();
+    }
+    assert_eq!(h.send(of_ann()).status(), 429);
 }

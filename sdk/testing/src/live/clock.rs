@@ -9,14 +9,18 @@ pub(super) struct Clock(Arc<Shared>);
 
 struct Shared {
     started: Instant,
+    /// How long ago 1970 began then. From there on this clock is one that is never set.
+    epoch: Duration,
     ahead: Mutex<Duration>,
     moved: Condvar,
 }
 
 impl Clock {
     pub(super) fn new() -> Self {
+        let epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
         Self(Arc::new(Shared {
             started: Instant::now(),
+            epoch: epoch.unwrap_or_default(),
             ahead: Mutex::new(Duration::ZERO),
             moved: Condvar::new(),
         }))
@@ -30,8 +34,7 @@ impl Clock {
 
     /// How long ago 1970 began, in this time.
     pub(super) fn unix_time(&self) -> Duration {
-        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-        now.unwrap_or_default() + *self.ahead()
+        self.0.epoch + self.0.started.elapsed() + *self.ahead()
     }
 
     /// Waits for so long, in this time.

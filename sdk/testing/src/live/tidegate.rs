@@ -39,9 +39,14 @@ impl Tidegate {
         backends: &[Place],
     ) -> Result<Self, String> {
         let binary = binary();
-        let mut child = Command::new(&binary)
+        let mut command = Command::new(&binary);
+        command
             .args(["--log", "off", "plugin", "host"])
-            .arg(module(plan.name)?)
+            .arg(module(plan.name)?);
+        if let Some(folder) = std::env::var_os("TIDEGATE_TEST_CODE_CACHE") {
+            command.arg("--code-cache").arg(folder);
+        }
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -14,7 +14,6 @@ use super::script::Granted;
 use super::script::Mode;
 use super::script::Wanted;
 use super::server::Server;
-use super::taking::Taking;
 use crate::state::Context;
 use crate::store::Answered;
 use crate::store::Unavailable;
@@ -78,7 +77,7 @@ pub(super) async fn take(
         let spent = server.leases.borrow_mut().spend(wanted, cx.now().nanos());
         let fetch = match spent {
             Spent::Decided(answers) => return Ok(answers),
-            Spent::TooMany => return Taking::begin(server, cx, wanted.to_vec()).await,
+            Spent::TooMany => return server.take(cx, wanted).await,
             Spent::Coming(fetch) => fetch,
             Spent::Lacking(lacking) => begin(server, cx, lacking),
         };

@@ -95,11 +95,18 @@ fn a_request_waits_no_longer_than_the_timeout() {
         .start();
     let before = h.unix_time();
     assert_eq!(h.send(get("/")).status(), 200);
-    let waited = h.unix_time() - before;
-    assert!(waited >= ms(20), "{waited:?}");
+    check_waited(h.unix_time() - before, ms(20));
+    assert!(h.logged("does not answer"), "{:?}", h.logs());
+}
+
+/// Whether that was a time-out of 20 ms, as far as time is exact.
+#[track_caller]
+fn check_waited(waited: Duration, expected: Duration) {
+    // Envoy counts from when its loop woke up last, which may have been a while ago.
+    assert!(waited >= expected || mode() == Mode::Envoy, "{waited:?}");
     // Elsewhere time is real, and the machine may be busy.
     let most = if mode() == Mode::Native {
-        ms(20)
+        expected
     } else {
         Duration::from_secs(5)
     };
@@ -225,7 +232,7 @@ fn charges_that_fail_again_and_again_are_said_once_in_a_while() {
 }
 
 #[test]
-fn a_request_waits_for_several_services_no_longer_than_for_one() {
+fn a_request_waits_for_each_service_for_its_own_time() {
     let limit = |domain| {
         let store = json!({"rls": {"backend": "limiter", "domain": domain, "timeout": "20ms"}});
         json!({"name": domain, "key": ["path"], "store": store, "failureMode": "open"})
@@ -236,13 +243,8 @@ fn a_request_waits_for_several_services_no_longer_than_for_one() {
         .start();
     let before = h.unix_time();
     assert_eq!(h.send(get("/")).status(), 200);
-    let waited = h.unix_time() - before;
-    assert!(waited >= ms(20), "{waited:?}");
-    // Elsewhere time is real.
-    if mode() == Mode::Native {
-        assert_eq!(waited, ms(20));
-        assert_eq!(h.calls("limiter").len(), 1);
-    }
+    check_waited(h.unix_time() - before, ms(60));
+    assert_eq!(h.calls("limiter").len(), 3);
     for name in ["one", "two", "three"] {
         assert_eq!(h.metric(&format!("rate_limit_unavailable_{name}")), 1);
     }

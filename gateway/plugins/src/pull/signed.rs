@@ -1,0 +1,399 @@
+//! Whether an image may be used as far as its signatures go: asked of its registry when it is pulled,
+//! and of what was kept whenever it is taken from the cache.
+//!
+//! Owns the way from a signed digest to the module: the signature is for the manifest, or for the index
+//! that names it; the manifest names the layer; the module is what comes out of that layer. In the
+//! cache every step of it is taken again, so that nobody can put another module there.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::cache::Cache;
+use crate::cache::CacheError;
+use crate::cache::ImageRecord;
+use crate::cache::Pin;
+use crate::digest::Digest;
+use crate::digest::Hasher;
+use crate::layout::Output;
+use crate::layout::unpack;
+use crate::pull::PullError;
+use crate::pull::Store;
+use crate::pull::blocking;
+use crate::pull::place::registry_error;
+use crate::pull::resolve::Resolved;
+use crate::reference::Reference;
+use crate::registry::FetchedManifest;
+use crate::registry::Registry;
+use crate::registry::manifest::Parsed;
+use crate::signatures::Collected;
+use crate::signatures::Evidence;
+use crate::signatures::Found;
+use crate::signatures::Mode;
+use crate::signatures::Policy;
+use crate::signatures::Rule;
+use crate::signatures::Stage;
+use crate::signatures::Subject;
+use crate::signatures::Unsigned;
+use crate::signatures::Verdict;
+
+/// Most bytes of signatures that are kept of one image, and most signatures.
+const MOST_KEPT: (usize, usize) = (256 << 10, 16);
+
+/// What is known of the signatures of an image that is in the cache.
+#[derive(Debug)]
+pub(super) struct Judged {
+    pub(super) verdict: Verdict,
+    /// Keeps what the judgement rests on.
+    pub(super) pins: Vec<Pin>,
+}
+
+impl Store {
+    /// Whether the policy has a rule for an image: then its layer is kept too.
+    pub(super) fn is_ruled(&self, image: &Reference) -> bool {
+        self.signatures.get().rule(image).is_some()
+    }
+
+    /// Whether an image that is in the cache may be used; asks nobody.
+    ///
+    /// # Errors
+    ///
+    /// [`PullError::Unsigned`] if the policy forbids it, [`PullError::Cache`] if the cache cannot be
+    /// read.
+    pub fn judge(&self, image: &Reference, record: &ImageRecord) -> Result<Verdict, PullError> {
+        let policy = self.signatures.get();
+        Ok(judged(
+            &self.cache,
+            &policy,
+            image,
+            record,
+            self.limits.module_bytes,
+        )?
+        .verdict)
+    }
+
+    /// The same beside everything else.
+    pub(super) async fn judge_cached(
+        &self,
+        image: &Reference,
+        record: &ImageRecord,
+    ) -> Result<Judged, PullError> {
+        let policy = self.signatures.get();
+        if policy.rule(image).is_none() {
+            return Ok(Judged {
+                verdict: Verdict::Off,
+                pins: Vec::new(),
+            });
+        }
+        let cache = Arc::clone(&self.cache);
+        let (image, record) = (image.clone(), record.clone());
+        let limit = self.limits.module_bytes;
+        blocking(move || judged(&cache, &policy, &image, &record, limit)).await?
+    }
+
+    /// The record of an image with this module that may be used under the rule for `image`. For
+    /// modules that are kept elsewhere as well.
+    ///
+    /// # Errors
+    ///
+    /// [`PullError`], if there is a rule that requires one.
+    pub fn vouch(&self, image: &Reference, module: Digest) -> Result<(), PullError> {
+        let policy = self.signatures.get();
+        let Some(rule) = policy.rule(image).filter(|it| it.mode == Mode::Require) else {
+            return Ok(());
+        };
+        for record in self.cache.images_with(module)? {
+            if self.judge(image, &record).is_ok() {
+                return Ok(());
+            }
+        }
+        let unsigned = Unsigned::new(image.to_string(), rule, Vec::new());
+        let why = format!("no signed image in the cache has the module {module}");
+        Err(PullError::Unsigned(Box::new(unsigned.because(why))))
+    }
+
+    /// Asks a registry for the signatures of an image, and keeps them.
+    pub(super) async fn judge_at(
+        &self,
+        image: &Reference,
+        place: &Reference,
+        registry: &Registry,
+        resolved: &Resolved,
+    ) -> Result<Verdict, PullError> {
+        let policy = self.signatures.get();
+        let Some(rule) = policy.rule(image) else {
+            return Ok(Verdict::Off);
+        };
+        let mut search = Search::new(image, rule, &resolved.top, &resolved.fetched);
+        let verdict = search.run(registry).await;
+        let (cache, digest) = (Arc::clone(&self.cache), resolved.top.digest);
+        let kept = search.worth_keeping();
+        if !kept.is_empty() {
+            blocking(move || cache.keep_signatures(digest, &kept)).await??;
+        }
+        match (verdict, rule.mode) {
+            (Ok(verdict), _) => Ok(verdict),
+            (Err(NotFound { unsigned, error }), Mode::Require) => match error {
+                // Nobody knows whether there is a signature.
+                Some(source) => Err(registry_error(place, source)),
+                None => Err(PullError::Unsigned(unsigned)),
+            },
+            (Err(NotFound { unsigned, error }), _) => Ok(Verdict::Missing(match error {
+                Some(error) => Box::new(unsigned.because(crate::chain(&error))),
+                None => unsigned,
+            })),
+        }
+    }
+}
+
+/// The search for a signature in a registry.
+struct Search<'a> {
+    rule: &'a Rule,
+    image: &'a Reference,
+    subjects: Vec<Subject>,
+    evidence: Vec<Evidence>,
+    found: Vec<Found>,
+}
+
+/// What a search in vain comes to.
+struct NotFound {
+    unsigned: Box<Unsigned>,
+    error: Option<crate::registry::RegistryError>,
+}
+
+impl<'a> Search<'a> {
+    fn new(
+        image: &'a Reference,
+        rule: &'a Rule,
+        top: &FetchedManifest,
+        manifest: &FetchedManifest,
+    ) -> Self {
+        Self {
+            rule,
+            image,
+            subjects: subjects(top, manifest),
+            evidence: Vec::new(),
+            found: Vec::new(),
+        }
+    }
+
+    async fn run(&mut self, registry: &Registry) -> Result<Verdict, NotFound> {
+        let mut error = None;
+        let digests: Vec<Digest> = self.subjects.iter().map(|it| it.digest).collect();
+        for digest in digests {
+            for stage in [Stage::Referrers, Stage::Tag] {
+                let collected = match Collected::from(registry, stage, digest).await {
+                    Ok(collected) => collected,
+                    Err(err) => {
+                        error = error.or(Some(err));
+                        continue;
+                    }
+                };
+                if let Some(verdict) = self.take(collected) {
+                    return Ok(verdict);
+                }
+            }
+        }
+        let found = std::mem::take(&mut self.found);
+        let digest = self.subjects.first().map(|it| it.digest);
+        let image = digest.map_or_else(
+            || self.image.to_string(),
+            |digest| self.image.with_digest(digest).to_string(),
+        );
+        Err(NotFound {
+            unsigned: Box::new(Unsigned::new(image, self.rule, found)),
+            error,
+        })
+    }
+
+    /// Takes what was found; the one that counts goes to the front of what is kept.
+    fn take(&mut self, collected: Collected) -> Option<Verdict> {
+        self.found.extend(collected.odd);
+        let mut verdict = None;
+        for evidence in collected.evidence {
+            let name = self.image.name();
+            match evidence.vouched(&self.subjects, self.rule, &name) {
+                Ok(key) if verdict.is_none() => {
+                    verdict = Some(Verdict::Valid {
+                        key: key.name().to_owned(),
+                        form: evidence.form(),
+                    });
+                    self.evidence.insert(0, evidence);
+                }
+                Ok(_) => self.evidence.push(evidence),
+                Err(why) => {
+                    self.found.push(Found {
+                        form: Some(evidence.form()),
+                        why,
+                    });
+                    // Another policy may know its key.
+                    self.evidence.push(evidence);
+                }
+            }
+        }
+        verdict
+    }
+
+    fn worth_keeping(&mut self) -> Vec<Evidence> {
+        let (most_bytes, most) = MOST_KEPT;
+        let mut left = most_bytes;
+        let mut kept = std::mem::take(&mut self.evidence);
+        kept.truncate(most);
+        kept.retain(|evidence| match left.checked_sub(evidence.bytes()) {
+            Some(rest) => {
+                left = rest;
+                true
+            }
+            None => false,
+        });
+        kept
+    }
+}
+
+/// What a signature may be for: the manifest, and the index if that names it.
+fn subjects(top: &FetchedManifest, manifest: &FetchedManifest) -> Vec<Subject> {
+    let subject = |it: &FetchedManifest| Subject {
+        digest: it.digest,
+        raw: it.raw.clone(),
+    };
+    let names_it = match top.parse() {
+        Ok(Parsed::Index(index)) => index
+            .manifests
+            .iter()
+            .any(|it| it.digest == manifest.digest),
+        Ok(Parsed::Image(_)) | Err(_) => false,
+    };
+    let mut subjects = vec![subject(manifest)];
+    if names_it {
+        subjects.insert(0, subject(top));
+    }
+    subjects
+}
+
+fn judged(
+    cache: &Cache,
+    policy: &Policy,
+    image: &Reference,
+    record: &ImageRecord,
+    limit: u64,
+) -> Result<Judged, PullError> {
+    let Some(rule) = policy.rule(image) else {
+        return Ok(Judged {
+            verdict: Verdict::Off,
+            pins: Vec::new(),
+        });
+    };
+    let mut pins = Vec::new();
+    let verdict = match from_cache(cache, rule, image, record, limit, &mut pins)? {
+        Ok(verdict) => verdict,
+        Err(unsigned) if rule.mode == Mode::Require => {
+            return Err(PullError::Unsigned(Box::new(unsigned)));
+        }
+        Err(unsigned) => Verdict::Missing(Box::new(unsigned)),
+    };
+    Ok(Judged { verdict, pins })
+}
+
+fn from_cache(
+    cache: &Cache,
+    rule: &Rule,
+    image: &Reference,
+    record: &ImageRecord,
+    limit: u64,
+    pins: &mut Vec<Pin>,
+) -> Result<Result<Verdict, Unsigned>, CacheError> {
+    let shown = image.with_digest(record.digest).to_string();
+    let unsigned = |found| Unsigned::new(shown.clone(), rule, found);
+    let gone = |what: &str| {
+        let why = format!("{what} of what the cache has is gone from there");
+        Ok(Err(unsigned(Vec::new()).because(why)))
+    };
+    let mut fetch = |digest: Digest| {
+        let found = cache.blob(digest)?;
+        Ok::<_, CacheError>(found.map(|(raw, pin)| {
+            pins.push(pin);
+            FetchedManifest {
+                raw,
+                media_type: record.media_type.clone(),
+                digest,
+            }
+        }))
+    };
+    let (Some(top), Some(manifest)) = (fetch(record.digest)?, fetch(record.manifest)?) else {
+        return gone("the manifest");
+    };
+    let is_linked = match layer_of(&manifest, record) {
+        Some(layer) if layer == record.module => true,
+        Some(layer) => match fetch(layer)? {
+            Some(layer) => module_of(&layer.raw, limit) == Some(record.module),
+            None => return gone("the layer"),
+        },
+        None => false,
+    };
+    if !is_linked {
+        let why = "the module in the cache is not the one that its manifest names";
+        return Ok(Err(unsigned(Vec::new()).because(why)));
+    }
+    let subjects = subjects(&top, &manifest);
+    let mut found = Vec::new();
+    for evidence in cache.signatures(record.digest) {
+        match evidence.vouched(&subjects, rule, &image.name()) {
+            Ok(key) => {
+                return Ok(Ok(Verdict::Valid {
+                    key: key.name().to_owned(),
+                    form: evidence.form(),
+                }));
+            }
+            Err(why) => found.push(Found {
+                form: Some(evidence.form()),
+                why,
+            }),
+        }
+    }
+    if found.is_empty() {
+        let why = "the cache has none, and its registry was not asked";
+        return Ok(Err(unsigned(found).because(why)));
+    }
+    Ok(Err(unsigned(found)))
+}
+
+/// The layer that the manifest has where the module is said to be from.
+fn layer_of(manifest: &FetchedManifest, record: &ImageRecord) -> Option<Digest> {
+    match manifest.parse() {
+        Ok(Parsed::Image(image)) => {
+            let at = record.layer.checked_sub(1)?;
+            image.layers.get(at).map(|layer| layer.digest)
+        }
+        Ok(Parsed::Index(_)) | Err(_) => None,
+    }
+}
+
+/// The digest of the module in a layer.
+fn module_of(layer: &Bytes, limit: u64) -> Option<Digest> {
+    let mut hashed = Hashed::default();
+    unpack(layer.as_ref(), &mut hashed, limit).ok()?;
+    Some(hashed.0.finish())
+}
+
+/// A module that nobody needs but for its digest.
+#[derive(Default)]
+struct Hashed(Hasher);
+
+impl io::Write for Hashed {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Output for Hashed {
+    fn restart(&mut self) -> io::Result<()> {
+        self.0 = Hasher::default();
+        Ok(())
+    }
+}

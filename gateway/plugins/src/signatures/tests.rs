@@ -1,0 +1,179 @@
+use crate::reference::Reference;
+use crate::signatures::Key;
+use crate::signatures::KeyError;
+use crate::signatures::Mode;
+use crate::signatures::Pattern;
+use crate::signatures::PatternError;
+use crate::signatures::Policy;
+use crate::signatures::Rule;
+
+const P256: &[u8] = include_bytes!("../../tests/store/signatures/p256.pub");
+
+fn rule(pattern: &str, mode: Mode) -> Rule {
+    Rule {
+        images: Pattern::parse(pattern).expect(pattern),
+        mode,
+        keys: vec![Key::from_pem("p256.pub", P256).expect("a key")],
+        same_repository: false,
+        references: Vec::new(),
+    }
+}
+
+#[test]
+fn the_rule_that_says_most_about_an_image_decides() {
+    let rules = [
+        "*",
+        "registry.example",
+        "registry.example/team/*",
+        "registry.example/team/auth",
+        "registry.example/team/auth/*",
+        "docker.io/library/*",
+        "localhost:5000/a",
+    ];
+    let policy = Policy::new(rules.map(|it| rule(it, Mode::Require)).to_vec());
+    let policy = policy.expect("all are different");
+    for (image, expected) in [
+        ("registry.example/team/auth:1", "registry.example/team/auth"),
+        (
+            "registry.example/team/auth/x",
+            "registry.example/team/auth/*",
+        ),
+        ("registry.example/team/other", "registry.example/team/*"),
+        ("registry.example/team/a/b", "registry.example/team/*"),
+        ("registry.example/teams/a", "registry.example/*"),
+        ("registry.example/team", "registry.example/*"),
+        ("REGISTRY.example/team", "registry.example/*"),
+        ("registry.example:443/team/auth", "*"),
+        ("other.example/team/auth", "*"),
+        ("nginx", "docker.io/library/*"),
+        ("index.docker.io/nginx", "docker.io/library/*"),
+        ("team/nginx", "*"),
+        ("localhost:5000/a:1", "localhost:5000/a"),
+        ("localhost:5000/a/b", "*"),
+    ] {
+        let image: Reference = image.parse().expect(image);
+        let found = policy.rule(&image).expect("there is a rule for all");
+        assert_eq!(found.images.to_string(), expected, "{image}");
+    }
+}
+
+#[test]
+fn where_the_best_rule_says_off_nobody_looks_whatever_others_say() {
+    let rules = vec![
+        rule("*", Mode::Require),
+        rule("registry.example/free/*", Mode::Off),
+    ];
+    let policy = Policy::new(rules).expect("different");
+    let is_ruled = |image: &str| policy.rule(&image.parse().expect(image)).is_some();
+    assert!(!is_ruled("registry.example/free/a"));
+    assert!(is_ruled("registry.example/free"));
+    assert!(
+        Policy::default()
+            .rule(&"a/b".parse().expect("one"))
+            .is_none()
+    );
+}
+
+#[test]
+fn two_rules_for_the_same_images_are_refused() {
+    for (one, other) in [
+        ("*", "*"),
+        ("docker.io/nginx", "docker.io/library/nginx"),
+        ("Registry.example", "registry.example/*"),
+    ] {
+        let rules = vec![rule(one, Mode::Warn), rule(other, Mode::Require)];
+        let err = Policy::new(rules).expect_err(other);
+        assert!(err.to_string().contains("two rules for"), "{err}");
+    }
+}
+
+#[test]
+fn what_is_no_pattern_is_quoted_with_the_reason() {
+    type Is = fn(&PatternError) -> bool;
+    let registry: Is = |err| matches!(err, PatternError::Registry { .. });
+    let star: Is = |err| matches!(err, PatternError::Star { .. });
+    let tag: Is = |err| matches!(err, PatternError::Tag { .. });
+    let name: Is = |err| matches!(err, PatternError::Name { .. });
+    for (text, is_reason) in [
+        ("", registry),
+        ("team/*", registry),
+        ("nginx", registry),
+        ("*/team", star),
+        ("a.test/*/b", star),
+        ("a.test/b*", star),
+        ("*.test", star),
+        ("a.test/b:1", tag),
+        ("a.test/A", name),
+        ("a.test/b//c", name),
+        ("a.test:99999/b", name),
+    ] {
+        let err = Pattern::parse(text).expect_err(text);
+        assert!(is_reason(&err), "{text}: {err:?}");
+        assert!(err.to_string().contains(&format!("{text:?}")), "{err}");
+    }
+}
+
+#[test]
+fn a_signature_may_be_for_the_repositories_that_the_rule_allows() {
+    let with = |same_repository, references: &[&str]| Rule {
+        same_repository,
+        references: references
+            .iter()
+            .map(|it| Pattern::parse(it).expect(it))
+            .collect(),
+        ..rule("*", Mode::Require)
+    };
+    let said = Some("a.test/team/x:1");
+    for (rule, image, said, expected) in [
+        (with(false, &[]), "a.test/other", None, true),
+        (with(true, &[]), "a.test/team/x", said, true),
+        (with(true, &[]), "a.test/team/y", said, false),
+        (with(true, &[]), "a.test/team/x", None, false),
+        (with(true, &["a.test/team/*"]), "b.test/y", said, true),
+        (with(false, &["a.test/team/*"]), "b.test/y", said, true),
+        (with(false, &["b.test"]), "a.test/team/x", said, false),
+        (
+            with(true, &[]),
+            "a.test/team/x",
+            Some("no:reference:!"),
+            false,
+        ),
+    ] {
+        assert_eq!(rule.allows(image, said), expected, "{rule:?} {image}");
+    }
+}
+
+#[test]
+fn what_is_no_usable_public_key_is_told_apart() {
+    let of = |text: &[u8]| Key::from_pem("k", text).map(|_| ());
+    assert_eq!(of(P256), Ok(()));
+    let twice = [P256, P256].concat();
+    let private =
+        b"-----BEGIN ENCRYPTED COSIGN PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED COSIGN PRIVATE KEY-----";
+    let short = include_bytes!("../../tests/store/signatures/rsa-1024.pub");
+    let curve = include_bytes!("../../tests/store/signatures/secp256k1.pub");
+    for (text, expected) in [
+        (twice.as_slice(), KeyError::Several { count: 2 }),
+        (private.as_slice(), KeyError::Private),
+        (
+            b"-----BEGIN EC PRIVATE KEY-----\nAAAA\n-----END EC PRIVATE KEY-----\n",
+            KeyError::Private,
+        ),
+        (
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+            KeyError::Certificate,
+        ),
+        (
+            b"-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n",
+            KeyError::Sort,
+        ),
+        (short, KeyError::Sort),
+        (curve, KeyError::Sort),
+        (b"", KeyError::None),
+        (b"\xff\xfe\0", KeyError::None),
+    ] {
+        assert_eq!(of(text), Err(expected));
+    }
+    let cut = of(b"-----BEGIN PUBLIC KEY-----\nAAAA");
+    assert!(matches!(cut, Err(KeyError::Pem { .. })), "{cut:?}");
+}
