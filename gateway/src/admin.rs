@@ -16,6 +16,7 @@ mod pulls;
 mod resources;
 mod rollouts;
 mod unix;
+mod versions;
 
 use std::convert::Infallible;
 use std::fmt;

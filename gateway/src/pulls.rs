@@ -6,6 +6,7 @@
 mod counting;
 pub(crate) mod fetch;
 mod item;
+mod policy;
 pub(crate) mod registries;
 mod shared;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod thread;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
@@ -26,6 +28,7 @@ use bytes::Bytes;
 use tidegate_config::draft::RemoteSource;
 
 use crate::pulls::fetch::Fetch;
+pub(crate) use crate::pulls::policy::PolicyReport;
 pub(crate) use crate::pulls::shared::Counts;
 pub(crate) use crate::pulls::shared::Report;
 use crate::pulls::shared::Shared;
@@ -110,6 +113,28 @@ impl Pulls {
         PullBoard(Arc::clone(&self.shared))
     }
 
+    /// Reads again by what rules things are fetched, if that changed; what is here by other rules is
+    /// looked at again.
+    pub(crate) fn refresh(&self) {
+        if self.shared.fetch.refresh() {
+            self.shared.judge_again(Instant::now());
+        }
+    }
+
+    /// The files of these rules.
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        self.shared.fetch.files()
+    }
+
+    /// Whether a module that was kept elsewhere may serve as code of a source.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub(crate) fn vouch(&self, source: &RemoteSource, module: &[u8; 32]) -> Result<(), String> {
+        self.shared.fetch.vouch(source, module)
+    }
+
     /// Wants these too. `again` asks for everything anew that may have changed; sources whose
     /// credentials are files are asked for again if they failed.
     pub(crate) fn want(&self, wanted: &Wanted, again: bool) {
@@ -178,6 +203,11 @@ impl PullBoard {
     /// What is being fetched.
     pub(crate) fn running(&self) -> Vec<String> {
         self.0.running()
+    }
+
+    /// By what rules signatures count, if there are any.
+    pub(crate) fn policy(&self) -> Option<PolicyReport> {
+        self.0.fetch.policy()
     }
 
     /// What was fetched so far.

@@ -38,6 +38,7 @@ use crate::control::Control;
 use crate::control::Loaded;
 use crate::control::Settings;
 use crate::control::development::Development;
+use crate::control::probation::Watchers;
 use crate::control::publish;
 use crate::control::publish::Reporter;
 use crate::control::reload;
@@ -107,8 +108,11 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     board.set_gateway(gateway.remote());
     let mut reporter = Reporter::default();
     reporter.report(&loaded.draft.problems);
-    let rollouts = control.rollouts.status();
-    board.write(|status| status.rollouts = Arc::new(rollouts));
+    control.rollouts.tell(&board);
+    let mut watchers = Watchers::default();
+    control.put_on_probation(&mut watchers, &loaded);
+    let versions = control.versions(&watchers);
+    board.write(|status| status.versions = Arc::new(versions));
     let number = control.number();
     publish::serves(&board, number, loaded, gateway.addresses());
     let remote = gateway.remote();
@@ -119,7 +123,7 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
         board: board.clone(),
         watch,
         reporter,
-        retry: Instant::now(),
+        watchers,
         stop: Arc::clone(&stop),
     };
     let thread = thread.start(inbox).context("cannot start a thread")?;

@@ -153,6 +153,7 @@ fn take_orders(running: &Running<'_>) -> bool {
                 tell(running, Event::Reload(Some(answer)));
             }
             Order::Rollout(order) => tell(running, Event::Rollout(order)),
+            Order::Wish(wish) => tell(running, Event::Wish(wish)),
             Order::Drain => drain = true,
         }
     }

@@ -24,12 +24,18 @@ use crate::admin::plugins;
 use crate::admin::pulls;
 use crate::admin::resources;
 use crate::admin::rollouts;
+use crate::admin::versions;
+use crate::admin::versions::Asked;
+use crate::control::reload::PluginWish;
 use crate::control::rollouts::RolloutOrder;
 use crate::status::Board;
 use crate::status::Outcome;
 
 /// How long a client that asked for a reload waits for its end.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(50);
+
+/// What is said of orders that come too late.
+const GONE: &str = "the gateway is ending\n";
 
 /// The page that lists all others.
 const HELP: &str = "\
@@ -43,6 +49,9 @@ GET  /config_dump  what serves: generation, addresses, listeners, rules, backend
 GET  /plugins      every plugin: where its code is from, what it uses now, and its last fault with the
                    guest's call stack
 POST /plugins/NAME/rollout/ORDER   of its canary: promote, abort, hold, resume
+GET  /plugins/NAME/history   the versions of a plugin that served: when, and why they ended
+POST /plugins/NAME/rollback  serve the version before, or ?to=VERSION: a number or a digest
+POST /plugins/NAME/resume    serve what the resource asks for again
 GET  /resources    every resource with its conditions, and all problems of the last load
 POST /reload       read the configuration again now; answers with the result
 POST /drain        stop accepting, finish what runs, end
@@ -56,6 +65,8 @@ pub(crate) enum Order {
     Reload(oneshot::Sender<Outcome>),
     /// Something of the rollout of a plugin.
     Rollout(RolloutOrder),
+    /// Serve another version of a plugin; tell when it is done.
+    Wish(PluginWish),
     /// End in good order.
     Drain,
 }
@@ -74,13 +85,18 @@ impl Answers {
     pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let of_rollout = rollouts::ordered(path);
-        let is_order = matches!(path, "/reload" | "/drain") || of_rollout.is_some();
+        let asked = Asked::of(path);
+        let is_order = match &asked {
+            Some(asked) => asked.is_order(),
+            None => matches!(path, "/reload" | "/drain") || of_rollout.is_some(),
+        };
         let allowed = match *request.method() {
             Method::GET | Method::HEAD => !is_order,
             Method::POST => is_order,
             _ => false,
         };
         let known = is_order
+            || asked.is_some()
             || matches!(
                 path,
                 "/" | "/help"
@@ -110,6 +126,9 @@ impl Answers {
         }
         if let Some((plugin, order)) = of_rollout {
             return self.rollout(plugin, order).await;
+        }
+        if let Some(asked) = asked {
+            return self.versions(&asked, request.uri().query()).await;
         }
         match path {
             "/ready" => self.ready(),
@@ -145,6 +164,40 @@ impl Answers {
         }
     }
 
+    /// The versions of a plugin, or an order about them.
+    async fn versions(&self, asked: &Asked<'_>, query: Option<&str>) -> Response<Full<Bytes>> {
+        let (plugin, wish) = match versions::wish(asked, query) {
+            Err(wrong) => return text(StatusCode::BAD_REQUEST, wrong),
+            Ok(Some(order)) => order,
+            Ok(None) => {
+                let (Asked::History(name) | Asked::Back(name) | Asked::Resume(name)) = asked;
+                return match versions::page(&self.board.read(), name) {
+                    Some(page) => json(page),
+                    None => text(
+                        StatusCode::NOT_FOUND,
+                        "no such plugin; GET /plugins lists them\n",
+                    ),
+                };
+            }
+        };
+        let (answer, answered) = oneshot::channel();
+        let order = PluginWish {
+            plugin: plugin.to_owned(),
+            wish,
+            answer,
+        };
+        self.orders.send(Order::Wish(order)).ok();
+        match tokio::time::timeout(RELOAD_PATIENCE, answered).await {
+            Err(_) => text(
+                StatusCode::ACCEPTED,
+                "it goes on; GET /plugins has its result\n",
+            ),
+            Ok(Err(_)) => text(StatusCode::SERVICE_UNAVAILABLE, GONE),
+            Ok(Ok(Ok(said))) => text(StatusCode::OK, format!("{said}\n")),
+            Ok(Ok(Err(err))) => text(versions::status_of(&err), format!("{err}\n")),
+        }
+    }
+
     fn ready(&self) -> Response<Full<Bytes>> {
         let status = self.board.read();
         let remarks = pulls::remarks(&status, self.board.pulls());
@@ -176,13 +229,12 @@ impl Answers {
     async fn reload(&self) -> Response<Full<Bytes>> {
         let (done, outcome) = oneshot::channel();
         self.orders.send(Order::Reload(done)).ok();
-        let gone = "the gateway is ending\n";
         match tokio::time::timeout(RELOAD_PATIENCE, outcome).await {
             Err(_) => text(
                 StatusCode::ACCEPTED,
                 "the reload goes on; GET /resources has its result\n",
             ),
-            Ok(Err(_)) => text(StatusCode::SERVICE_UNAVAILABLE, gone),
+            Ok(Err(_)) => text(StatusCode::SERVICE_UNAVAILABLE, GONE),
             Ok(Ok(outcome)) => {
                 let status = self.board.read();
                 let problems = status.problems.len();

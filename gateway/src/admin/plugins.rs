@@ -11,6 +11,7 @@ use tidegate_proxy::PluginNumbers;
 use crate::admin::dump;
 use crate::admin::pulls;
 use crate::admin::rollouts;
+use crate::admin::versions;
 use crate::status::Board;
 use crate::status::PluginStatus;
 
@@ -29,11 +30,18 @@ pub(crate) fn page(board: &Board) -> Vec<u8> {
             if let Some(page) = page.as_object_mut() {
                 page.insert("source".to_owned(), pulls::json(one, board.pulls()));
                 page.insert("rollout".to_owned(), rollouts::field(&status, &one.name));
+                for (name, value) in versions::fields(&status, &one.name) {
+                    page.insert(name.to_owned(), value);
+                }
             }
             page
         })
         .collect();
-    dump::page(&json!({ "generation": status.generation, "plugins": plugins }))
+    dump::page(&json!({
+        "generation": status.generation,
+        "signaturePolicy": pulls::policy(board.pulls()),
+        "plugins": plugins,
+    }))
 }
 
 fn plugin(

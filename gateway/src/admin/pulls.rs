@@ -11,8 +11,10 @@ use tidegate_config::draft::Condition;
 use crate::admin::exposition::Exposition;
 use crate::admin::exposition::Kind;
 use crate::pulls::Counts;
+use crate::pulls::PolicyReport;
 use crate::pulls::PullBoard;
 use crate::pulls::Report;
+use crate::pulls::fetch::Signature;
 use crate::state::hex;
 use crate::status::PluginStatus;
 use crate::status::Status;
@@ -87,12 +89,31 @@ pub(super) fn json(plugin: &PluginStatus, pulls: Option<&PullBoard>) -> Value {
         "imageDigest": report.manifest,
         "moduleSha256": report.module.as_ref().map(|module| hex(module)),
         "layout": report.layout,
+        "signature": signature(&report.signature),
         "lastError": report.error,
         "lastCheck": report.checked.map(seconds),
         "lastSuccess": report.succeeded.map(seconds),
         "nextTry": report.next_try.map(seconds),
         "pulling": report.is_running,
     })
+}
+
+/// Whether the code is signed; null where nobody wants it to be.
+fn signature(signature: &Signature) -> Value {
+    match signature {
+        Signature::Off => Value::Null,
+        Signature::Valid(how) => serde_json::json!({ "valid": true, "message": how }),
+        Signature::Missing(why) => serde_json::json!({ "valid": false, "message": why }),
+    }
+}
+
+/// By what rules signatures count, for /plugins; null without any.
+pub(super) fn policy(pulls: Option<&PullBoard>) -> Value {
+    let report = pulls.and_then(PullBoard::policy);
+    report.map_or(
+        Value::Null,
+        |PolicyReport { file, error }| serde_json::json!({ "file": file, "error": error }),
+    )
 }
 
 /// Seconds since 1970.
@@ -107,6 +128,7 @@ pub(super) fn condition(plugin: &PluginStatus, pulls: Option<&PullBoard>) -> Opt
     let reason = match (&report.module, &report.error) {
         (Some(_), None) if report.is_confirmed => "Pulled",
         (Some(_), None) => "Cached",
+        (_, Some(_)) if report.is_unsigned => "SignatureMissing",
         (Some(_), Some(_)) => "SourceUnreachable",
         (None, None) => "Pending",
         (None, Some(_)) => "PullFailed",
@@ -135,6 +157,7 @@ pub(super) fn metrics(out: &mut Exposition, status: &Status, pulls: Option<&Pull
         new,
         unchanged,
         failed,
+        unsigned,
         bytes,
     } = board.counts();
     let mut family = out.family(
@@ -161,6 +184,7 @@ pub(super) fn metrics(out: &mut Exposition, status: &Status, pulls: Option<&Pull
         .iter()
         .filter_map(|plugin| Some((plugin.name.as_str(), report(plugin, pulls)?)))
         .collect();
+    signature_metrics(out, &reports, (board, unsigned));
     let mut family = out.family(
         "tidegate_plugin_pulled",
         Kind::Gauge,
@@ -186,5 +210,41 @@ pub(super) fn metrics(out: &mut Exposition, status: &Status, pulls: Option<&Pull
         if let Some(succeeded) = report.succeeded {
             family.sample(&[("plugin", name)], seconds(succeeded));
         }
+    }
+}
+
+/// The numbers of signatures; none without a policy.
+fn signature_metrics(
+    out: &mut Exposition,
+    reports: &[(&str, Report)],
+    (board, unsigned): (&PullBoard, u64),
+) {
+    let Some(policy) = board.policy() else {
+        return;
+    };
+    out.single(
+        "tidegate_plugin_signature_policy_ok",
+        Kind::Gauge,
+        "Whether the signature policy is what its file says; else it is what the file said before.",
+        u8::from(policy.error.is_none()),
+    );
+    out.single(
+        "tidegate_plugin_signature_refusals_total",
+        Kind::Counter,
+        "Requests for code that failed because a signature is missing.",
+        unsigned,
+    );
+    let mut family = out.family(
+        "tidegate_plugin_signature_valid",
+        Kind::Gauge,
+        "Whether a plugin's code that is here has a valid signature, where the policy wants one.",
+    );
+    for (name, report) in reports {
+        let valid = match &report.signature {
+            Signature::Off => continue,
+            Signature::Valid(_) => 1_u8,
+            Signature::Missing(_) => 0,
+        };
+        family.sample(&[("plugin", name)], valid);
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
@@ -13,11 +14,13 @@ use tidegate_plugin_store::credentials::Given;
 use tidegate_plugin_store::progress::Step;
 use tidegate_plugin_store::pull::Pulled;
 use tidegate_plugin_store::pull::Source;
+use tidegate_plugin_store::signatures::Verdict;
 
 use crate::cli::LoginArgs;
 use crate::cli::RegistryArgs;
 use crate::progress::Progress;
 use crate::pulls::registries;
+use crate::pulls::registries::Registries;
 
 /// The prefix that says that something is no file.
 const SCHEME: &str = "oci://";
@@ -78,8 +81,37 @@ pub(crate) fn pull(
     given: Option<&Given>,
     args: &RegistryArgs,
 ) -> anyhow::Result<(Pulled, BTreeMap<String, String>)> {
-    let folder = registries::folder(args.plugin_cache.as_deref());
-    let registries = registries::open(args, folder)?;
+    let registries = open(args)?;
+    get(&registries, image, given)
+}
+
+/// The same of an image that is looked at only: one without a signature as well. Says too whether it
+/// needs one.
+///
+/// # Errors
+///
+/// Why it cannot be had.
+pub(crate) fn look_at(
+    image: &Reference,
+    given: Option<&Given>,
+    args: &RegistryArgs,
+) -> anyhow::Result<(Pulled, BTreeMap<String, String>, bool)> {
+    let registries = open(args)?;
+    let needs_signature = registries.needs_signature(image);
+    registries.be_advisory();
+    let (pulled, said) = get(&registries, image, given)?;
+    Ok((pulled, said, needs_signature))
+}
+
+fn open(args: &RegistryArgs) -> anyhow::Result<Arc<Registries>> {
+    registries::open(args, registries::folder(args.plugin_cache.as_deref()))
+}
+
+fn get(
+    registries: &Registries,
+    image: &Reference,
+    given: Option<&Given>,
+) -> anyhow::Result<(Pulled, BTreeMap<String, String>)> {
     let line = Line::new(&format!("pulling {image}"));
     let pulled = wait(registries.get(image, given, &line))??;
     line.end();
@@ -88,6 +120,9 @@ pub(crate) fn pull(
             "{image} is as it was pulled last: {}",
             crate::plugins::chain(&**err)
         );
+    }
+    if let Verdict::Missing(why) = &pulled.signature {
+        tracing::warn!("{why}");
     }
     let annotations = registries.annotations(&pulled);
     Ok((pulled, annotations))

@@ -9,6 +9,7 @@ use serde_json::Value;
 use serde_json::json;
 use tidegate_plugin_store::Reference;
 use tidegate_plugin_store::pull::Pulled;
+use tidegate_plugin_store::signatures::Verdict;
 
 use crate::author;
 use crate::author::check;
@@ -17,23 +18,26 @@ use crate::cli::CheckFormat;
 use crate::cli::InspectArgs;
 use crate::plugins::in_one_line;
 
-/// Prints what there is to know; exit code 1 if the module would not serve here.
+/// Prints what there is to know; exit code 1 if it would not serve here, for want of a signature too.
 ///
 /// # Errors
 ///
 /// An image or file that cannot be had, or has no module.
 pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
     let image = image::reference(&args.what)?;
-    let (head, of_image, code) = match image {
+    let (head, of_image, code, is_allowed) = match image {
         Some(image) => {
             let given = image::given(&args.login);
-            let (pulled, said) = image::pull(&image, given.as_ref(), &args.registries)?;
+            let (pulled, said, needs_signature) =
+                image::look_at(&image, given.as_ref(), &args.registries)?;
             let head = text(&pulled, &said);
-            (head, about(&image, &pulled, &said), pulled.code)
+            let is_allowed = !needs_signature || matches!(pulled.signature, Verdict::Valid { .. });
+            let page = about(&image, &pulled, &said);
+            (head, page, pulled.code, is_allowed)
         }
         None => {
             let code = tidegate_plugin_store::file::load(Path::new(&args.what))?;
-            (String::new(), Value::Null, code)
+            (String::new(), Value::Null, code, true)
         }
     };
     let (page, of_module, is_good) = check::about(args.what.clone(), &code)?;
@@ -44,7 +48,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
             format!("{all:#}\n")
         }
     });
-    Ok(if is_good {
+    Ok(if is_good && is_allowed {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -73,6 +77,7 @@ fn text(pulled: &Pulled, said: &BTreeMap<String, String>) -> String {
             &format!("a list, of which {} is taken", pulled.manifest),
         );
     }
+    line("signature", &pulled.signature.to_string());
     for (key, value) in said {
         line("annotation", &format!("{key}: {value}"));
     }
@@ -116,6 +121,13 @@ fn about(image: &Reference, pulled: &Pulled, said: &BTreeMap<String, String>) ->
         "reference": image.to_string(),
         "digest": pulled.digest.to_string(),
         "manifest": pulled.manifest.to_string(),
+        "signature": match &pulled.signature {
+            Verdict::Valid { key, form } => json!({
+                "valid": true, "key": key, "form": form.to_string(),
+            }),
+            Verdict::Missing(why) => json!({ "valid": false, "message": why.to_string() }),
+            _ => Value::Null,
+        },
         "layout": artifact.map(|artifact| artifact.layout.to_string()),
         "layer": artifact.map(|artifact| artifact.layer),
         "layers": artifact.map(|artifact| artifact.layers),

@@ -35,6 +35,10 @@ pub(crate) struct RegistryArgs {
     /// $XDG_CACHE_HOME or ~/.cache, and for `run` with the state
     #[arg(long, value_name = "DIR")]
     pub(crate) plugin_cache: Option<PathBuf>,
+    /// File that says which images need a signature, and of which keys (a SignaturePolicy); none do by
+    /// default
+    #[arg(long, value_name = "FILE")]
+    pub(crate) signature_policy: Option<PathBuf>,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {

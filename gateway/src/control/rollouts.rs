@@ -4,13 +4,14 @@
 //! event to the log, the numbers and the state folder. What follows from what is
 //! `tidegate_core::rollout`'s.
 
+mod version;
+mod words;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use std::time::Instant;
 
-use sha2::Digest as _;
-use sha2::Sha256;
 use tidegate_config::draft::RolloutDecl;
 use tidegate_core::rollout::counts::Tally;
 use tidegate_core::rollout::machine::Event;
@@ -19,20 +20,25 @@ use tidegate_core::rollout::machine::Phase;
 use tidegate_core::rollout::machine::Refused;
 use tidegate_core::rollout::machine::Rollout;
 use tidegate_core::rollout::machine::State;
-use tidegate_core::rollout::machine::VersionId;
 use tidegate_core::rollout::machine::Wanted;
 use tidegate_core::rollout::split::Share;
-use tidegate_core::snapshot::PluginId;
 use tidegate_host_abi::Plugin;
 use tidegate_proxy::Gateway;
 use tidegate_proxy::Versions;
 use tokio::sync::oneshot;
 
 use crate::control::Loaded;
-use crate::plugins::Slot;
+use crate::control::rollouts::version::missing;
+use crate::control::rollouts::version::plugin;
+use crate::control::rollouts::version::unknown;
+use crate::control::rollouts::version::version;
+use crate::control::rollouts::words::ends;
+use crate::control::rollouts::words::label;
+use crate::control::rollouts::words::phase;
+use crate::control::rollouts::words::words;
 use crate::plugins::in_one_line;
 use crate::state::RolloutStore;
-use crate::state::hex;
+use crate::status::Board;
 use crate::status::RolloutStatus;
 
 /// How often counts are looked at.
@@ -285,8 +291,14 @@ impl Rollouts {
         }
     }
 
+    /// Publishes what is told of each.
+    pub(crate) fn tell(&self, board: &Board) {
+        let rollouts = Arc::new(self.status());
+        board.write(|status| status.rollouts = rollouts);
+    }
+
     /// What is told of each.
-    pub(crate) fn status(&self) -> BTreeMap<String, RolloutStatus> {
+    fn status(&self) -> BTreeMap<String, RolloutStatus> {
         let each = self.running.iter().map(|(name, running)| {
             let rollout = &running.rollout;
             let state = rollout.state();
@@ -333,117 +345,6 @@ impl Running {
         Self {
             rollout,
             counted: Default::default(),
-        }
-    }
-}
-
-/// The plugin that is to serve, if there is one.
-fn plugin(loaded: &Loaded, id: PluginId) -> Option<&Arc<Plugin>> {
-    match loaded.slots.get(usize::try_from(id.0).ok()?)? {
-        Slot::Ready { plugin, .. } => Some(plugin),
-        Slot::Refused(_) => None,
-    }
-}
-
-/// Why a canary cannot be had.
-fn missing(loaded: &Loaded, id: PluginId) -> String {
-    let decl = usize::try_from(id.0).ok();
-    let decl = decl.and_then(|at| loaded.draft.plugins.get(at));
-    let resource = decl.map(|decl| &decl.resource);
-    let mut problems = loaded.draft.problems.iter();
-    let problem =
-        problems.find(|problem| resource.is_some() && problem.resource.as_ref() == resource);
-    problem.map_or_else(
-        || "the canary is refused".to_owned(),
-        |problem| problem.message.clone(),
-    )
-}
-
-/// A version that is not known yet.
-fn unknown() -> VersionId {
-    VersionId("unknown".into())
-}
-
-/// What tells one version from another: the code and all that it is told, whatever it is called.
-fn version(plugin: &Plugin) -> VersionId {
-    let digest = hex(plugin.module().digest());
-    let spec = plugin.spec();
-    let mut hash = Sha256::new();
-    let mut part = |bytes: &[u8]| {
-        hash.update((bytes.len() as u64).to_le_bytes());
-        hash.update(bytes);
-    };
-    part(spec.root_id.as_bytes());
-    part(spec.vm_id.as_bytes());
-    part(&spec.vm_config);
-    part(&spec.config);
-    for (name, value) in &spec.env {
-        part(name.as_bytes());
-        part(value.as_bytes());
-    }
-    let settings = hex(&hash.finalize());
-    let (digest, settings) = (digest.get(..16), settings.get(..16));
-    let text = format!(
-        "{}-{}",
-        digest.unwrap_or_default(),
-        settings.unwrap_or_default()
-    );
-    VersionId(text.into())
-}
-
-/// What a rollout is in, in a word.
-fn phase(rollout: &Rollout) -> &'static str {
-    match &rollout.state().phase {
-        Phase::Aborted(_) => "Aborted",
-        _ if rollout.missing().is_some() => "Waiting",
-        Phase::Running => "Running",
-        Phase::Held => "Held",
-        Phase::Promoted => "Promoted",
-    }
-}
-
-/// Streams by how they ended.
-fn ends(tally: &Tally) -> [(&'static str, u64); 4] {
-    [
-        ("good", tally.good),
-        ("error", tally.errors),
-        ("denied", tally.denied),
-        ("fault", tally.faults),
-    ]
-}
-
-/// An event in a word, for numbers.
-fn label(event: &Event) -> &'static str {
-    match event {
-        Event::Started(_) => "started",
-        Event::Restarted(..) => "restarted",
-        Event::Stepped { .. } => "stepped",
-        Event::Held(_) => "held",
-        Event::Resumed(_) => "resumed",
-        Event::Promoted { .. } => "promoted",
-        Event::Aborted(_) => "aborted",
-    }
-}
-
-/// An event for people.
-fn words(event: &Event) -> String {
-    match event {
-        Event::Started(share) => format!("begins, the canary gets {share} of the streams"),
-        Event::Restarted(share, why) => {
-            format!("begins anew with {share} of the streams: {why}")
-        }
-        Event::Stepped { from, to } => format!("the canary gets {to} of the streams, after {from}"),
-        Event::Held(share) => format!("held: the canary keeps {share} of the streams"),
-        Event::Resumed(share) => format!("goes on, the canary has {share} of the streams"),
-        Event::Promoted { by_hand: true } => {
-            "promoted by hand: the canary gets all streams".to_owned()
-        }
-        Event::Promoted { by_hand: false } => "promoted: the canary gets all streams".to_owned(),
-        Event::Aborted(why) if why.by_hand => {
-            "aborted by hand: the canary gets no more streams".to_owned()
-        }
-        Event::Aborted(why) => {
-            format!("aborted, the canary gets no more streams: {}", why.words)
         }
     }
 }

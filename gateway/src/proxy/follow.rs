@@ -15,6 +15,7 @@ use tidegate_proxy::Generation;
 
 use crate::build::Tls;
 use crate::control::reload::Event;
+use crate::plugins::versions::WishError;
 use crate::watch::Pace;
 use crate::watch::Watch;
 
@@ -58,6 +59,11 @@ impl Follow {
                 Ok(Event::Changed | Event::Reload(_)) => self.read_again(),
                 // There is no admin API here, and no rollout.
                 Ok(Event::Rollout(_)) => {}
+                Ok(Event::Wish(wish)) => {
+                    let unknown = WishError::NoResources;
+                    // Who asked may have left.
+                    wish.answer.send(Err(unknown)).ok();
+                }
                 Ok(Event::End) | Err(mpsc::RecvTimeoutError::Disconnected) => return self.gateway,
                 Err(mpsc::RecvTimeoutError::Timeout) => self.tls.warn_of_expiry(),
             }

@@ -2,11 +2,14 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::time::Duration;
 
 use bytes::Bytes;
 use tidegate_config::draft::RemoteSource;
+
+use crate::pulls::policy::PolicyReport;
 
 /// What fetches code over the network, and keeps it on disk.
 pub(crate) trait Fetch: fmt::Debug + Send + Sync + 'static {
@@ -32,6 +35,22 @@ pub(crate) trait Fetch: fmt::Debug + Send + Sync + 'static {
 
     /// Modules that are in use; all others may go.
     fn retain(&self, modules: &HashSet<[u8; 32]>);
+
+    /// Reads again by what rules things are fetched; says whether these are others now.
+    fn refresh(&self) -> bool;
+
+    /// The files of these rules.
+    fn files(&self) -> Vec<PathBuf>;
+
+    /// What there is to say about them, if there are any.
+    fn policy(&self) -> Option<PolicyReport>;
+
+    /// Whether a module that was kept elsewhere may serve as code of a source.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    fn vouch(&self, source: &RemoteSource, module: &[u8; 32]) -> Result<(), String>;
 }
 
 /// Code on its way.
@@ -62,6 +81,19 @@ pub(crate) struct Here {
     pub(crate) module: [u8; 32],
     /// How the image is made.
     pub(crate) layout: String,
+    /// Whether it is signed.
+    pub(crate) signature: Signature,
+}
+
+/// Whether code is signed as the operator wants it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Signature {
+    /// Nobody wants it to be.
+    Off,
+    /// It is, in these words.
+    Valid(String),
+    /// It is not, and serves all the same.
+    Missing(String),
 }
 
 /// What came of a fetch.
@@ -82,4 +114,6 @@ pub(crate) struct FetchError {
     pub(crate) message: String,
     /// When to come again, if somebody said so.
     pub(crate) retry_after: Option<Duration>,
+    /// Whether what there is lacks a signature.
+    pub(crate) is_unsigned: bool,
 }

@@ -15,6 +15,7 @@ use crate::pulls::fetch::FetchError;
 use crate::pulls::fetch::Fetched;
 use crate::pulls::fetch::Here;
 use crate::pulls::fetch::Meaning;
+use crate::pulls::fetch::Signature;
 
 /// The first pause after a failure; each further one doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -33,6 +34,8 @@ pub(super) struct Item {
     /// Whether its source said so since the start.
     pub(super) is_confirmed: bool,
     pub(super) error: Option<String>,
+    /// Whether that is a signature that is missing.
+    pub(super) is_unsigned: bool,
     failures: u32,
     pub(super) checked: Option<SystemTime>,
     pub(super) succeeded: Option<SystemTime>,
@@ -68,7 +71,7 @@ impl Item {
             None => meaning.is_latest,
         };
         let interval = (always && !meaning.is_fixed).then_some(source.interval);
-        let is_due = here.is_none() || interval.is_some();
+        let is_due = here.as_ref().is_none_or(may_be_signed) || interval.is_some();
         Self {
             meaning,
             plugins: BTreeSet::new(),
@@ -76,6 +79,7 @@ impl Item {
             here,
             is_confirmed: false,
             error: None,
+            is_unsigned: false,
             failures: 0,
             checked: None,
             succeeded: None,
@@ -92,7 +96,20 @@ impl Item {
 
     /// Whether it can be asked for at all: what cannot move and is here cannot.
     fn may_move(&self) -> bool {
-        self.here.is_none() || self.interval.is_some()
+        self.here.as_ref().is_none_or(may_be_signed) || self.interval.is_some()
+    }
+
+    /// Takes what is here by other rules than before.
+    pub(super) fn judge_again(&mut self, here: Option<Here>, now: Instant) {
+        if here.is_none() && self.here.is_some() {
+            let why = "what is here is not signed as the signature policy wants it now";
+            self.error = Some(why.to_owned());
+            self.is_unsigned = true;
+        }
+        self.here = here;
+        if self.here.as_ref().is_none_or(may_be_signed) || self.is_unsigned {
+            self.hurry(now);
+        }
     }
 
     /// Asks for it now: somebody said so, or what it is asked with may have changed.
@@ -144,6 +161,7 @@ impl Item {
     fn succeed(&mut self, fetched: Fetched, now: Instant, clock: SystemTime, dice: f64) -> Ended {
         self.failures = 0;
         self.error = None;
+        self.is_unsigned = false;
         self.is_confirmed = true;
         self.succeeded = Some(clock);
         // Gateways that were started together must not ask together: give or take a tenth.
@@ -168,6 +186,7 @@ impl Item {
         self.due = Some(now + pause);
         self.failures = self.failures.saturating_add(1);
         self.error = Some(err.message);
+        self.is_unsigned = err.is_unsigned;
         if self.failures == 1 {
             Ended::FailsNow
         } else {
@@ -180,6 +199,11 @@ impl Item {
         let due = self.due()?;
         Some(clock + due.saturating_duration_since(now))
     }
+}
+
+/// Whether it lacks a signature that its registry may have by now.
+fn may_be_signed(here: &Here) -> bool {
+    matches!(here.signature, Signature::Missing(_))
 }
 
 #[cfg(test)]
@@ -199,6 +223,7 @@ mod tests {
     use crate::pulls::fetch::Fetched;
     use crate::pulls::fetch::Here;
     use crate::pulls::fetch::Meaning;
+    use crate::pulls::fetch::Signature;
 
     const INTERVAL: Duration = Duration::from_secs(600);
 
@@ -226,6 +251,7 @@ mod tests {
             manifest: None,
             module: [of; 32],
             layout: "compat".to_owned(),
+            signature: Signature::Off,
         }
     }
 
@@ -241,6 +267,7 @@ mod tests {
         Err(FetchError {
             message: "no".to_owned(),
             retry_after,
+            is_unsigned: false,
         })
     }
 

@@ -41,9 +41,11 @@ use tidegate_plugin_store::registry::Mirror;
 use tidegate_plugin_store::registry::Mirrors;
 use tidegate_plugin_store::registry::Tokens;
 use tidegate_plugin_store::registry::manifest::Manifest;
+use tidegate_plugin_store::signatures::Mode;
 
 use crate::cli::RegistryArgs;
 use crate::plugins::chain;
+use crate::pulls::policy::PolicyFile;
 
 /// The tag that always means the newest.
 const LATEST: &str = "latest";
@@ -61,6 +63,8 @@ pub(crate) struct Registries {
     store: Mutex<Option<Arc<Store>>>,
     /// What is in use stays in the cache.
     pins: Mutex<HashMap<[u8; 32], Vec<Pin>>>,
+    /// Which images need a signature.
+    policy: Option<PolicyFile>,
 }
 
 /// Where what was fetched is kept by commands that keep nothing else.
@@ -127,6 +131,7 @@ pub(crate) fn open(
             hosts.by_host.entry(host.to_ascii_lowercase()).or_default();
         settings.ca_file = Some(path);
     }
+    let policy = args.signature_policy.as_deref().map(PolicyFile::open);
     let is_temporary = folder.is_none();
     Ok(Arc::new(Registries {
         networks: Networks {
@@ -140,6 +145,7 @@ pub(crate) fn open(
         is_temporary,
         store: Mutex::default(),
         pins: Mutex::default(),
+        policy: policy.transpose()?,
     }))
 }
 
@@ -179,6 +185,10 @@ impl Registries {
             credentials: Credentials::from_env(),
             hosts: self.hosts.clone(),
             mirrors: self.mirrors.clone(),
+            signatures: self
+                .policy
+                .as_ref()
+                .map_or_else(Arc::default, |file| Arc::clone(file.policy())),
             limits: PullLimits::default(),
         });
         *store = Some(Arc::clone(&opened));
@@ -283,6 +293,20 @@ impl Registries {
             policy: PullPolicy::Always,
         };
         Ok(store.pull(wanted, progress).await?)
+    }
+
+    /// Refuses nothing for want of a signature from now on, for who wants to see what is wrong.
+    pub(crate) fn be_advisory(&self) {
+        if let Some(file) = &self.policy {
+            file.policy().set(file.policy().get().advisory());
+        }
+    }
+
+    /// Whether an image needs a signature.
+    pub(crate) fn needs_signature(&self, image: &Reference) -> bool {
+        let rules = self.policy.as_ref().map(|file| file.policy().get());
+        let mode = rules.and_then(|rules| Some(rules.rule(image)?.mode));
+        mode == Some(Mode::Require)
     }
 
     /// Sends an image to a registry.

@@ -20,6 +20,7 @@ use super::Wanted;
 use super::fetch::Fetch;
 use super::fetch::FetchError;
 use super::fetch::Fetched;
+use super::fetch::Signature;
 use super::item::Ended;
 use super::item::Item;
 
@@ -52,6 +53,8 @@ pub(crate) struct Counts {
     pub(crate) unchanged: u64,
     /// Those that failed.
     pub(crate) failed: u64,
+    /// Those of them that failed because a signature is missing.
+    pub(crate) unsigned: u64,
     /// Bytes that came.
     pub(crate) bytes: u64,
 }
@@ -69,8 +72,12 @@ pub(crate) struct Report {
     pub(crate) layout: Option<String>,
     /// Whether its source said so since the start; else it is from the cache.
     pub(crate) is_confirmed: bool,
+    /// Whether that is signed as the operator wants it.
+    pub(crate) signature: Signature,
     /// Why the last fetch failed, if it did.
     pub(crate) error: Option<String>,
+    /// Whether that is a signature that is missing.
+    pub(crate) is_unsigned: bool,
     /// When it was asked for last.
     pub(crate) checked: Option<SystemTime>,
     /// When that went well last.
@@ -143,6 +150,19 @@ impl Shared {
         let modules = here.map(|here| here.module).collect();
         drop(state);
         self.fetch.retain(&modules);
+        self.wake.notify_one();
+    }
+
+    /// By other rules, what was here may be here no more.
+    pub(super) fn judge_again(&self, now: Instant) {
+        let sources: Vec<Arc<RemoteSource>> = self.state().items.keys().cloned().collect();
+        for source in sources {
+            // The disk is looked at without the lock: nobody waits for a disk.
+            let here = self.fetch.cached(&source);
+            if let Some(item) = self.state().items.get_mut(&source) {
+                item.judge_again(here, now);
+            }
+        }
         self.wake.notify_one();
     }
 
@@ -231,6 +251,7 @@ impl Shared {
         };
         let ended = item.end(result, Instant::now(), SystemTime::now(), dice);
         counts.bytes += bytes;
+        counts.unsigned += u64::from(item.is_unsigned);
         match ended {
             Ended::New => counts.new += 1,
             Ended::Same => counts.unchanged += 1,
@@ -261,7 +282,9 @@ impl Shared {
             module: here.map(|here| here.module),
             layout: here.map(|here| here.layout.clone()),
             is_confirmed: item.is_confirmed,
+            signature: here.map_or(Signature::Off, |here| here.signature.clone()),
             error: item.error.clone(),
+            is_unsigned: item.is_unsigned,
             checked: item.checked,
             succeeded: item.succeeded,
             next_try: item.next_try(now, clock),

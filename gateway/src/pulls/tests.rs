@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::mpsc;
@@ -23,6 +24,8 @@ use super::fetch::Fetched;
 use super::fetch::Fetching;
 use super::fetch::Here;
 use super::fetch::Meaning;
+use super::fetch::Signature;
+use super::policy::PolicyReport;
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,6 +45,8 @@ pub(crate) struct Fake {
     cached: Mutex<HashMap<String, u8>>,
     modules: Mutex<HashMap<u8, Vec<u8>>>,
     asked: Mutex<Vec<String>>,
+    rules_changed: Mutex<bool>,
+    unsigned: Mutex<HashSet<u8>>,
 }
 
 impl Fake {
@@ -53,6 +58,14 @@ impl Fake {
     pub(crate) fn cache(&self, reference: &str, module: u8) {
         let mut cached = self.cached.lock().expect("held");
         cached.insert(reference.to_owned(), module);
+    }
+
+    /// Rules change, and want a signature of a module that has none.
+    pub(crate) fn want_signed(&self, reference: &str, module: u8) {
+        self.cached.lock().expect("held").remove(reference);
+        self.answers.lock().expect("held").remove(reference);
+        self.unsigned.lock().expect("held").insert(module);
+        *self.rules_changed.lock().expect("held") = true;
     }
 
     /// What the module of that number is.
@@ -78,6 +91,7 @@ fn here(module: u8) -> Here {
         manifest: Some(format!("sha256:{module}")),
         module: [module; 32],
         layout: "compat".to_owned(),
+        signature: Signature::Off,
     }
 }
 
@@ -113,6 +127,7 @@ impl Fetch for Fake {
                 None => Err(FetchError {
                     message: "connection refused".to_owned(),
                     retry_after: None,
+                    is_unsigned: false,
                 }),
                 Some(Answer::Hangs) => std::future::pending().await,
                 Some(Answer::Panics) => panic!("a defect"),
@@ -127,6 +142,26 @@ impl Fetch for Fake {
     }
 
     fn retain(&self, _: &HashSet<[u8; 32]>) {}
+
+    fn refresh(&self) -> bool {
+        std::mem::take(&mut *self.rules_changed.lock().expect("held"))
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+
+    fn policy(&self) -> Option<PolicyReport> {
+        None
+    }
+
+    fn vouch(&self, _: &RemoteSource, module: &[u8; 32]) -> Result<(), String> {
+        let unsigned = self.unsigned.lock().expect("held");
+        match unsigned.contains(&module[0]) {
+            true => Err("it is not signed".to_owned()),
+            false => Ok(()),
+        }
+    }
 }
 
 pub(crate) fn source(reference: &str) -> Arc<RemoteSource> {
@@ -294,6 +329,24 @@ fn a_reference_that_means_nothing_is_said_and_never_asked_for() {
         Known::Wrong("no registry in it".to_owned())
     );
     assert_eq!(world.fake.asked("nothing"), 0);
+}
+
+#[test]
+fn what_is_here_and_not_signed_as_new_rules_want_it_is_here_no_more() {
+    let world = World::new(Fake::default());
+    let one = source("registry.test/one:1");
+    world.fake.cache("registry.test/one:1", 7);
+    world.fake.answer("registry.test/one:1", Answer::Module(7));
+    world.pulls.want(&wanted(&[&one]), false);
+    world.eventually("a pull", || world.report(&one).is_confirmed);
+    world.pulls.refresh();
+    assert_eq!(world.module(&one), Some(7), "no rule changed");
+    world.fake.want_signed("registry.test/one:1", 7);
+    world.pulls.refresh();
+    assert_eq!(world.module(&one), None);
+    world.eventually("another try", || {
+        world.fake.asked("registry.test/one:1") > 1
+    });
 }
 
 #[test]

@@ -93,6 +93,7 @@ fn failed(message: &str) -> FetchError {
     FetchError {
         message: message.to_owned(),
         retry_after: None,
+        is_unsigned: false,
     }
 }
 

@@ -6,6 +6,8 @@ mod bad;
 mod commands;
 #[path = "pulls/real.rs"]
 mod real;
+#[path = "pulls/signatures.rs"]
+mod signatures;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;

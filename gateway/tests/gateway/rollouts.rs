@@ -19,7 +19,9 @@ use crate::process::Folder;
 use crate::process::GATEWAY;
 use crate::process::Running;
 use crate::process::backend;
+use crate::process::finish;
 use crate::process::route;
+use crate::process::tidegate;
 
 const ADD: &str = r#"(import "env" "proxy_add_header_map_value"
     (func $add (param i32 i32 i32 i32 i32) (result i32)))"#;
@@ -299,6 +301,24 @@ fn orders_by_hand_do_what_they_say() {
     order(&gateway, "promote", 409);
     order(&gateway, "resume", 200);
     assert_eq!(with_canary(&gateway), expected(25));
+
+    let command = |what: &str, name: &str| {
+        let admin = gateway.admin_address().to_string();
+        finish(tidegate().args(["plugin", what, name, "--admin", &admin]))
+    };
+    let (code, said, _) = command("hold", "tag");
+    assert_eq!(code, Some(0));
+    assert_eq!(
+        said,
+        "default/tag: held: the canary keeps 25 % of the streams\n"
+    );
+    assert_eq!(command("resume", "default/tag").0, Some(0));
+    let (code, _, err) = command("promote", "other");
+    assert_eq!(code, Some(1));
+    assert!(
+        err.contains("the plugin default/other has no rollout"),
+        "{err}"
+    );
     let unknown = gateway.admin("POST /plugins/default/other/rollout/hold");
     assert_eq!(unknown.status(), 404);
     assert_eq!(
@@ -350,4 +370,43 @@ fn other_edits_keep_the_share_and_streams_go_on() {
     );
     let started = "tidegate_plugin_rollout_events_total{plugin=\"default/tag\",event=\"started\"}";
     assert_eq!(gateway.metric(started), Some(1.0), "it did not begin anew");
+}
+
+#[test]
+fn a_kill_at_any_step_loses_nothing() {
+    let origin = Origin::answers(200, "ok");
+    let steps = "steps: [25, 50, 75, 100]\n    interval: 1s\n    minRequests: 10";
+    let files = files(&origin, &tagging("v2"), steps);
+    let state = tempfile::tempdir().expect("a folder");
+    let args = ["--state-dir", state.path().to_str().expect("text")];
+    let mut gateway = Running::start_with(files.path(), &args);
+    let mut reached = 0;
+    while reached < 75 {
+        eventually("another step", || {
+            with_canary(&gateway);
+            let now = rollout(&gateway).get("reached")?.as_f64()?;
+            (now > f64::from(reached)).then_some(())
+        });
+        order(&gateway, "hold", 200);
+        let told = rollout(&gateway).get("reached").and_then(Value::as_f64);
+        let mut steps = [25_u8, 50, 75, 100].into_iter();
+        let held = steps.find(|step| Some(f64::from(*step)) == told);
+        let held = held.expect("a step");
+        drop(gateway); // Killed.
+        gateway = Running::start_with(files.path(), &args);
+        assert_eq!(with_canary(&gateway), expected(held), "after {held}");
+        assert_eq!(rollout(&gateway).get("phase"), Some(&Value::from("Held")));
+        order(&gateway, "resume", 200);
+        reached = held;
+    }
+    reaches(&gateway, "Promoted");
+    drop(gateway);
+    let gateway = Running::start_with(files.path(), &args);
+    assert_eq!(with_canary(&gateway).len(), 200);
+    assert_eq!(
+        rollout(&gateway).get("phase"),
+        Some(&Value::from("Promoted"))
+    );
+    let started = "tidegate_plugin_rollout_events_total{plugin=\"default/tag\",event=\"started\"}";
+    assert_eq!(gateway.metric(started), None, "it went on");
 }

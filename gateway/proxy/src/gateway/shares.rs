@@ -19,9 +19,8 @@ impl Gateway {
     /// Deals new streams of plugins with canaries by other shares, by the names of the plugins.
     /// Streams that run keep the version that they have.
     pub fn set_shares(&mut self, shares: &[(Arc<str>, Share)]) {
-        if let Some(wanted) = &mut self.wanted {
-            wanted.set_shares(shares);
-        }
+        // Also what is put in place later, without another word of these.
+        self.wanted.set_shares(shares);
         let shares: Arc<[(Arc<str>, Share)]> = shares.into();
         for inbox in self.inboxes.iter() {
             inbox.send(Message::Shares(Arc::clone(&shares))).ok();

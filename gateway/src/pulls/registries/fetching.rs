@@ -1,6 +1,7 @@
 //! Fetching for the gateway: sources of the configuration in, code in the cache out.
 
 use std::collections::HashSet;
+use std::path::PathBuf;
 use std::sync::PoisonError;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use tidegate_plugin_store::pull::PullPolicy;
 use tidegate_plugin_store::pull::Source;
 use tidegate_plugin_store::pull::Wanted;
 use tidegate_plugin_store::pull::Warning;
+use tidegate_plugin_store::signatures::Verdict;
 
 use super::LATEST;
 use super::Registries;
@@ -30,6 +32,9 @@ use crate::pulls::fetch::Fetched;
 use crate::pulls::fetch::Fetching;
 use crate::pulls::fetch::Here;
 use crate::pulls::fetch::Meaning;
+use crate::pulls::fetch::Signature;
+use crate::pulls::policy::PolicyFile;
+use crate::pulls::policy::PolicyReport;
 
 impl Registries {
     async fn fetch_now(&self, source: &RemoteSource) -> Result<Fetched, FetchError> {
@@ -49,6 +54,7 @@ impl Registries {
                         manifest: None,
                         module: code.digest,
                         layout: "module".to_owned(),
+                        signature: Signature::Off,
                     },
                     bytes: u64::try_from(code.bytes.len()).unwrap_or(u64::MAX),
                     warnings: Vec::new(),
@@ -85,6 +91,7 @@ impl Registries {
                 layout: pulled
                     .artifact
                     .map_or_else(String::new, |artifact| brief(artifact.layout)),
+                signature: in_brief(&pulled.signature),
             },
             bytes: counting.bytes(),
             warnings: pulled.warnings.iter().filter_map(told).collect(),
@@ -102,6 +109,7 @@ fn failed(shown: &str, err: &PullError) -> FetchError {
             Again::After(pause) => Some(pause),
             Again::Soon | Again::Late => None,
         },
+        is_unsigned: err.is_unsigned(),
     }
 }
 
@@ -110,6 +118,14 @@ fn told(warning: &Warning) -> Option<String> {
     match warning {
         Warning::Tag { .. } => None,
         other => Some(other.to_string()),
+    }
+}
+
+fn in_brief(verdict: &Verdict) -> Signature {
+    match verdict {
+        Verdict::Off => Signature::Off,
+        Verdict::Missing(why) => Signature::Missing(why.to_string()),
+        other => Signature::Valid(other.to_string()),
     }
 }
 
@@ -123,6 +139,7 @@ fn in_words(message: String) -> FetchError {
     FetchError {
         message,
         retry_after: None,
+        is_unsigned: false,
     }
 }
 
@@ -174,10 +191,14 @@ impl Fetch for Registries {
                     .digest()
                     .or_else(|| Some(store.cache.tag(&image)?.digest))?;
                 let record = store.cache.image(digest)?;
+                let verdict = store.judge(&image, &record).inspect_err(|err| {
+                    tracing::warn!("what the plugin cache has is not used: {}", chain(err));
+                });
                 Some(Here {
                     manifest: Some(digest.to_string()),
                     module: *record.module.as_bytes(),
                     layout: store.layout(&record).map_or_else(String::new, brief),
+                    signature: in_brief(&verdict.ok()?),
                 })
             }
             RemoteCode::Http { sha256, .. } => {
@@ -188,6 +209,7 @@ impl Fetch for Registries {
                     manifest: None,
                     module: *sha256,
                     layout: "module".to_owned(),
+                    signature: Signature::Off,
                 })
             }
         }
@@ -208,6 +230,31 @@ impl Fetch for Registries {
             Ok(None) => Err(format!("{digest} is gone from the cache")),
             Err(err) => Err(chain(&err)),
         }
+    }
+
+    fn refresh(&self) -> bool {
+        self.policy.as_ref().is_some_and(PolicyFile::refresh)
+    }
+
+    fn files(&self) -> Vec<PathBuf> {
+        let files = self.policy.as_ref().map(PolicyFile::files);
+        files.unwrap_or_default()
+    }
+
+    fn policy(&self) -> Option<PolicyReport> {
+        self.policy.as_ref().map(PolicyFile::report)
+    }
+
+    fn vouch(&self, source: &RemoteSource, module: &[u8; 32]) -> Result<(), String> {
+        let RemoteCode::Oci(reference) = &source.code else {
+            return Ok(());
+        };
+        if self.policy.is_none() {
+            return Ok(());
+        }
+        let image: Reference = reference.parse().map_err(|err| chain(&err))?;
+        let vouched = self.store()?.vouch(&image, Digest::from_bytes(*module));
+        vouched.map_err(|err| chain(&err))
     }
 
     fn retain(&self, modules: &HashSet<[u8; 32]>) {
