@@ -1,7 +1,8 @@
 //! `tidegate run`: serves what files say, and follows their changes.
 //!
 //! Owns the order of starting and ending. Nothing is bound before the files are read, no traffic is
-//! accepted before every plugin has started, and nobody is told that it is ready before that.
+//! accepted before every plugin that is here has started, and nobody is told that it is ready before
+//! that, or before those came that are pulled, within a limit.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -98,7 +99,6 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     }
     refuse_bad(&loaded.draft, args)?;
     let (loaded, gateway) = start(&mut control, loaded, args)?;
-    control.keep();
     let board = Board::default();
     board.write(|status| {
         status.code_cache = cached;
@@ -110,14 +110,16 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     reporter.report(&loaded.draft.problems);
     control.rollouts.tell(&board);
     let mut watchers = Watchers::default();
-    control.put_on_probation(&mut watchers, &loaded);
+    control.versions_serve(&mut watchers, &loaded, &[]);
+    control.keep();
     let versions = control.versions(&watchers);
-    board.write(|status| status.versions = Arc::new(versions));
     let number = control.number();
-    publish::serves(&board, number, loaded, gateway.addresses());
+    publish::serves(&board, number, loaded, gateway.addresses(), versions);
     let remote = gateway.remote();
     let stop = Arc::new(AtomicBool::new(false));
+    let not_ready = board.read().not_ready(Instant::now());
     let thread = reload::Thread {
+        awaits_until: not_ready.map(|_| waits_until),
         control,
         gateway,
         board: board.clone(),
@@ -131,7 +133,10 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     let admin = bound
         .map(|bound| serve_admin(bound, &board, orders))
         .transpose()?;
-    systemd::ready(&format!("generation {number} serves"));
+    match not_ready {
+        None => systemd::ready(&format!("generation {number} serves")),
+        Some(why) => systemd::status(why),
+    }
     let running = signals::Running {
         remote: &remote,
         events: Some(&events),

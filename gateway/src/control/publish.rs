@@ -1,5 +1,6 @@
 //! Saying what came of a load: on the board, in the log, to the service manager.
 
+use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -84,12 +85,14 @@ fn line(problem: &Problem) -> String {
     line
 }
 
-/// Notes on the board that a load serves, and in the log. `addresses` are those it listens on.
+/// Notes on the board that a load serves, and in the log. `addresses` are those it listens on,
+/// `versions` those of its plugins.
 pub(crate) fn serves(
     board: &Board,
     number: u64,
     loaded: Loaded,
     addresses: Vec<(Arc<str>, SocketAddr)>,
+    versions: BTreeMap<String, VersionsStatus>,
 ) -> Outcome {
     let Loaded {
         draft,
@@ -178,6 +181,7 @@ pub(crate) fn serves(
         status.snapshot = Some(snapshot);
         status.addresses = addresses.into();
         status.plugins = plugins.into();
+        status.versions = Arc::new(versions);
         if !status.awaits_plugins() {
             // Once ready, what is new does not take that away: what is old serves on.
             status.waits_until = None;

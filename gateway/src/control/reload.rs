@@ -25,8 +25,8 @@ use crate::control::publish;
 use crate::control::publish::Reporter;
 use crate::control::rollouts::RolloutOrder;
 use crate::control::rollouts::Rollouts;
-use crate::plugins::versions::Wish;
-use crate::plugins::versions::WishError;
+use crate::plugins::wishes::Wish;
+use crate::plugins::wishes::WishError;
 use crate::status::Board;
 use crate::status::Outcome;
 use crate::systemd;
@@ -71,6 +71,8 @@ pub(crate) struct Thread {
     pub(crate) reporter: Reporter,
     /// Versions of plugins on probation.
     pub(crate) watchers: Watchers,
+    /// Until when the service manager is told of nothing, because plugins are waited for.
+    pub(crate) awaits_until: Option<Instant>,
     /// Set once the gateway ends: no reload begins after that, and none that runs is handed over.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -133,12 +135,7 @@ impl Thread {
     fn run(mut self, events: &mpsc::Receiver<Event>) -> Gateway {
         let mut chores = Instant::now() + RETRY;
         loop {
-            let now = Instant::now();
-            let rest = chores.saturating_duration_since(now);
-            let probation = (!self.watchers.is_empty()).then_some(LOOK);
-            let looks = [probation, self.control.rollouts.next_look(now)];
-            let pause = looks.into_iter().flatten().fold(rest, Duration::min);
-            match events.recv_timeout(pause) {
+            match events.recv_timeout(self.patience(chores)) {
                 Ok(first) => {
                     let work = Work::gather(first, events);
                     // Who waits for an answer then sees that there will be none.
@@ -155,10 +152,15 @@ impl Thread {
             }
             if self.is_ending() {
                 chores = Instant::now() + RETRY;
+                self.awaits_until = None;
                 continue;
             }
             self.look();
-            if Instant::now() >= chores {
+            let now = Instant::now();
+            if self.awaits_until.is_some_and(|until| until <= now) {
+                self.tell("serves without plugins that are not here yet");
+            }
+            if now >= chores {
                 self.chores();
                 chores = Instant::now() + RETRY;
             }
@@ -191,7 +193,8 @@ impl Thread {
         if !work.load && work.wishes.is_empty() {
             return;
         }
-        if work.asked {
+        // One that starts is not reloaded.
+        if work.asked && self.awaits_until.is_none() {
             systemd::reloading();
         }
         let mut said = Vec::new();
@@ -287,10 +290,38 @@ impl Thread {
             .write(|status| status.versions = Arc::new(versions));
     }
 
+    /// How long nothing may happen: until chores are due, until who waits for plugins has waited enough,
+    /// and not for long while versions are on probation.
+    fn patience(&self, chores: Instant) -> Duration {
+        let until = self.awaits_until.map_or(chores, |it| it.min(chores));
+        let rest = until.saturating_duration_since(Instant::now());
+        let probation = (!self.watchers.is_empty()).then_some(LOOK);
+        let looks = [probation, self.control.rollouts.next_look(Instant::now())];
+        looks.into_iter().flatten().fold(rest, Duration::min)
+    }
+
+    /// Tells the service manager that it is ready, once `/ready` says so.
+    fn tell(&mut self, status: &str) {
+        if self.awaits_until.is_some()
+            && let Some(why) = self.board.read().not_ready(Instant::now())
+        {
+            systemd::status(why);
+            return;
+        }
+        self.awaits_until = None;
+        systemd::ready(status);
+    }
+
     /// Newest versions of plugins that had to wait may serve now.
     fn catch_up(&mut self) {
         match self.gateway.catch_up() {
-            Ok(true) => tracing::info!("plugins serve versions that had to wait"),
+            Ok(true) => {
+                tracing::info!("plugins serve versions that had to wait");
+                let waiting = self.gateway.waiting();
+                self.control.note_versions(&mut self.watchers, &waiting);
+                self.tell_versions();
+                self.control.keep();
+            }
             Ok(false) => {}
             Err(err) => {
                 let words = blame::words(&err);
@@ -391,19 +422,26 @@ impl Thread {
         match taken {
             Ok((loaded, ())) => {
                 self.reporter.report(&loaded.draft.problems);
-                self.control.put_on_probation(&mut self.watchers, &loaded);
-                self.tell_versions();
                 self.tell_rollouts();
+                let waiting = self.gateway.waiting();
+                self.control
+                    .versions_serve(&mut self.watchers, &loaded, &waiting);
+                let versions = self.control.versions(&self.watchers);
                 let number = self.control.number();
-                let outcome =
-                    publish::serves(&self.board, number, loaded, self.gateway.addresses());
-                systemd::ready(&format!("generation {number} serves: {}", outcome.label()));
+                let outcome = publish::serves(
+                    &self.board,
+                    number,
+                    loaded,
+                    self.gateway.addresses(),
+                    versions,
+                );
+                self.tell(&format!("generation {number} serves: {}", outcome.label()));
                 outcome
             }
             Err((loaded, err)) => {
                 self.reporter.report(&loaded.draft.problems);
                 let outcome = publish::failed(&self.board, *loaded, blame::words(&err));
-                systemd::ready("an older generation serves: the last reload failed");
+                self.tell("an older generation serves: the last reload failed");
                 outcome
             }
         }

@@ -204,6 +204,7 @@ mod tests {
             name: "fault".to_owned(),
             folder: "plugins/fault".into(),
             crate_types: Vec::new(),
+            license: None,
             dependencies: Vec::new(),
         };
         let suites = read(&messages.join("\n"), &[&fault], Path::new("/repo"));

@@ -150,6 +150,10 @@ impl Store {
         let signature = self
             .judge_at(wanted.image, place, &registry, &resolved)
             .await?;
+        // Whoever else pulls this image from there finds it in the cache, once it is remembered. From
+        // there alone: a place that dawdles must not hold up another one.
+        let image = place.with_digest(resolved.top.digest);
+        let _turn = self.cache.turn(image.to_string()).await;
         // Both wait for the disk; the manifests are there before the layers are.
         let (mut loaded, pins) = tokio::try_join!(
             self.module_of((wanted.image, place), &registry, &resolved, progress),
@@ -213,15 +217,9 @@ impl Store {
     ) -> Result<Loaded, PullError> {
         if let Some(record) = self.cache.image(resolved.top.digest)
             && record.manifest == resolved.fetched.digest
+            && let Some(loaded) = self.load_linked(image, record).await?
         {
-            match self.load(image, record).await {
-                // With a rule, only what is known to come from this image.
-                Ok(Some(loaded)) if !matches!(loaded.signature, Verdict::Missing(_)) => {
-                    return Ok(loaded);
-                }
-                Ok(_) | Err(PullError::Unsigned(_)) => {}
-                Err(err) => return Err(err),
-            }
+            return Ok(loaded);
         }
         let keeps_layer = self.is_ruled(image);
         self.take((place, keeps_layer), registry, resolved, progress)
