@@ -14,6 +14,7 @@ mod plugins;
 mod process;
 mod pulls;
 mod resources;
+mod rollouts;
 mod unix;
 mod versions;
 

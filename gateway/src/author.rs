@@ -27,6 +27,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use crate::cli::PluginCommand;
+use crate::cli::RolloutArgs;
 
 /// Runs one of the commands to its end.
 pub(crate) fn run(command: &PluginCommand) -> ExitCode {
@@ -44,12 +45,21 @@ pub(crate) fn run(command: &PluginCommand) -> ExitCode {
         PluginCommand::Lock(args) => lock::run(args),
         PluginCommand::History(args) => versions::history(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Rollback(args) => versions::rollback(args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Promote(args) => order("promote", args),
+        PluginCommand::Abort(args) => order("abort", args),
+        PluginCommand::Hold(args) => order("hold", args),
+        PluginCommand::Resume(args) => order("resume", args),
         PluginCommand::Host(args) => host::run(args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|err| {
         eprintln!("error: {err:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Gives an order about the rollout of a plugin.
+fn order(what: &str, args: &RolloutArgs) -> anyhow::Result<ExitCode> {
+    versions::rollout(what, args).map(|()| ExitCode::SUCCESS)
 }
 
 /// Prints a page; a reader that has seen enough is no error.

@@ -105,6 +105,7 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<(Generation, Tls)> 
         binds: vec![Arc::new(bind)],
         backends,
         plugins: names.collect(),
+        canaries: Vec::new(),
         certificates: own.certificate_names(),
         bundles: own.bundle_names(),
         timeouts,
@@ -119,6 +120,7 @@ pub(crate) fn generation(args: &ProxyArgs) -> anyhow::Result<(Generation, Tls)> 
         number: 1,
         snapshot: Arc::new(snapshot),
         plugins: plugins.into_iter().map(ready).collect(),
+        shares: Vec::new(),
         certificates: trusted.certificates,
         bundles: trusted.bundles,
     };

@@ -52,6 +52,7 @@ pub(crate) use crate::cli::tls::TlsArgs;
 pub(crate) use crate::cli::versions::AdminArgs;
 pub(crate) use crate::cli::versions::HistoryArgs;
 pub(crate) use crate::cli::versions::RollbackArgs;
+pub(crate) use crate::cli::versions::RolloutArgs;
 use crate::url::NamedUrl;
 use crate::url::Url;
 

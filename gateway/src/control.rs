@@ -11,6 +11,7 @@ mod free;
 pub(crate) mod probation;
 pub(crate) mod publish;
 pub(crate) mod reload;
+pub(crate) mod rollouts;
 mod versions;
 
 use std::collections::BTreeSet;
@@ -28,6 +29,7 @@ use tidegate_config::load::Loader;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
 use tidegate_config::resource::ResourceId;
+use tidegate_core::rollout::split::Share;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_proxy::BindError;
 use tidegate_proxy::Callable;
@@ -44,6 +46,7 @@ use crate::control::blame::plugin_problems;
 use crate::control::development::Development;
 use crate::control::free::is_free;
 use crate::control::probation::Candidate;
+use crate::control::rollouts::Rollouts;
 use crate::plugins;
 use crate::plugins::Reason;
 use crate::plugins::Resolver;
@@ -78,6 +81,8 @@ pub(crate) struct Control {
     candidates: Vec<Candidate>,
     /// What a filter's author puts in the place of what resources say.
     development: Option<Development>,
+    /// How far canaries are.
+    pub(crate) rollouts: Rollouts,
 }
 
 /// What tells whether a load comes to the same as the one before.
@@ -126,6 +131,7 @@ impl Control {
             unsaved: false,
             candidates: Vec::new(),
             development: None,
+            rollouts: Rollouts::default(),
         }
     }
 
@@ -165,6 +171,10 @@ impl Control {
         let Some(store) = &self.store else {
             return;
         };
+        match store.rollouts() {
+            Ok(rollouts) => self.rollouts.restore(rollouts),
+            Err(err) => tracing::warn!("states of rollouts are not kept: {}", chain(&err)),
+        }
         match store.load() {
             Ok(None) => {}
             Ok(Some(stored)) => {
@@ -243,8 +253,11 @@ impl Control {
         self.unbound.clear();
         self.number += 1;
         for _ in 0..MOST_ATTEMPTS {
-            let err = match take(generation(self.number, &loaded)) {
+            let planned = self.rollouts.plan(&loaded);
+            let shares = planned.shares.clone();
+            let err = match take(generation(self.number, &loaded, shares)) {
                 Ok(taken) => {
+                    self.rollouts.commit(planned);
                     self.commit(&loaded);
                     return Ok((loaded, taken));
                 }
@@ -334,6 +347,7 @@ impl Control {
     /// Makes what serves what a restart falls back to. Takes as long as the disk does: for after it
     /// has been told that it serves.
     pub(crate) fn keep(&mut self) {
+        self.rollouts.save(Instant::now());
         self.keep_histories();
         if !std::mem::take(&mut self.unsaved) {
             return;
@@ -418,7 +432,7 @@ fn file(decl: &PluginDecl) -> Option<&PathBuf> {
     }
 }
 
-fn generation(number: u64, loaded: &Loaded) -> Generation {
+fn generation(number: u64, loaded: &Loaded, shares: Vec<Share>) -> Generation {
     let slot = |slot: &Slot| match slot {
         Slot::Ready { plugin, reachable } => PluginSlot::Ready {
             plugin: Arc::clone(plugin),
@@ -430,6 +444,7 @@ fn generation(number: u64, loaded: &Loaded) -> Generation {
         number,
         snapshot: Arc::clone(&loaded.snapshot),
         plugins: loaded.slots.iter().map(slot).collect(),
+        shares,
         certificates: loaded.trust.certificates.clone(),
         bundles: loaded.trust.bundles.clone(),
     }

@@ -108,6 +108,7 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     board.set_gateway(gateway.remote());
     let mut reporter = Reporter::default();
     reporter.report(&loaded.draft.problems);
+    control.rollouts.tell(&board);
     let mut watchers = Watchers::default();
     control.versions_serve(&mut watchers, &loaded, &[]);
     control.keep();

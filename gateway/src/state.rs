@@ -8,6 +8,7 @@
 pub(crate) mod folder;
 mod format;
 mod history;
+mod rollouts;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -28,6 +29,7 @@ use tidegate_proxy::Reachable;
 use crate::state::folder::Folder;
 pub(crate) use crate::state::format::hex;
 pub(crate) use crate::state::format::settings_of;
+pub(crate) use crate::state::rollouts::RolloutStore;
 
 /// The file that says what the generation is.
 const STATE: &str = "state.json";
@@ -132,6 +134,15 @@ impl Store {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the states of rollouts are kept.
+    ///
+    /// # Errors
+    ///
+    /// [`StateError`].
+    pub(crate) fn rollouts(&self) -> Result<RolloutStore, StateError> {
+        RolloutStore::open(&self.path)
     }
 
     /// What was saved last; `None` if nothing ever was.

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::OnceLock;
 use std::sync::PoisonError;
+use std::time::Duration;
 use std::time::Instant;
 use std::time::SystemTime;
 
@@ -18,6 +19,8 @@ use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
 use tidegate_core::rollout::history::End;
 use tidegate_core::rollout::history::Why;
+use tidegate_core::rollout::judge::Finding;
+use tidegate_core::rollout::split::Share;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_proxy::LastFault;
 use tidegate_proxy::Metrics;
@@ -79,6 +82,29 @@ pub(crate) struct PluginStatus {
     pub(crate) source: Option<Arc<RemoteSource>>,
     /// Whether there is no version of it yet, and what a listener serves passes it.
     pub(crate) is_awaited: bool,
+}
+
+/// What is told of the rollout of a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RolloutStatus {
+    /// What it is in.
+    pub(crate) phase: &'static str,
+    /// Which share the canary gets.
+    pub(crate) share: Share,
+    /// Which share it has reached, whatever it gets now.
+    pub(crate) reached: Share,
+    /// For how long it has had that.
+    pub(crate) since: Duration,
+    /// When it can get more at the earliest.
+    pub(crate) next_step_in: Option<Duration>,
+    /// Why it was aborted, or cannot be had.
+    pub(crate) why: Option<String>,
+    /// What the criteria say.
+    pub(crate) findings: Vec<Finding>,
+    /// Streams of the stable version and of the canary, by how they ended.
+    pub(crate) counted: [[(&'static str, u64); 4]; 2],
+    /// How often what happened to it.
+    pub(crate) events: Vec<(&'static str, u64)>,
 }
 
 /// What is told of a plugin's versions.
@@ -176,6 +202,8 @@ pub(crate) struct Status {
     pub(crate) addresses: Arc<[(Arc<str>, SocketAddr)]>,
     /// The plugins that serve.
     pub(crate) plugins: Arc<[PluginStatus]>,
+    /// The rollouts of plugins, by name.
+    pub(crate) rollouts: Arc<BTreeMap<String, RolloutStatus>>,
     /// The versions of plugins, by name.
     pub(crate) versions: Arc<BTreeMap<String, VersionsStatus>>,
     /// How often plugins were taken back, by name and why.

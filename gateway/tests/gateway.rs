@@ -120,6 +120,8 @@ mod redis;
 mod reload;
 #[path = "gateway/rollbacks.rs"]
 mod rollbacks;
+#[path = "gateway/rollouts.rs"]
+mod rollouts;
 #[path = "gateway/run.rs"]
 mod run;
 #[path = "gateway/selection.rs"]

@@ -23,6 +23,9 @@ use crate::shared::rates::RateTable;
 pub struct PluginSpec {
     /// Its name in logs and metrics and for [`crate::Services::may_call`].
     pub name: String,
+    /// The plugin that it is another version of, to be served beside it: it has that one's data and
+    /// queues, unless there is a VM id, and never its instances. Empty if there is none.
+    pub data_of: String,
     /// The tenant it belongs to: plugins of different ones share neither instances nor data.
     pub namespace: String,
     /// Selects one of several filters in a module; mostly empty.
@@ -136,7 +139,11 @@ impl Plugin {
             }
         }
         let shared_space = if spec.vm_id.is_empty() {
-            format!("{}/plugin/{}", spec.namespace, spec.name).into()
+            let name = match spec.data_of.as_str() {
+                "" => &spec.name,
+                other => other,
+            };
+            format!("{}/plugin/{name}", spec.namespace).into()
         } else {
             vm_space(&spec.namespace, &spec.vm_id)
         };
@@ -222,6 +229,7 @@ fn vm_key(module: &Module, spec: &PluginSpec) -> VmKey {
     // No `..`: whoever adds a field must decide whether it separates instances.
     let PluginSpec {
         name,
+        data_of,
         namespace,
         root_id: _,
         vm_id,
@@ -253,6 +261,10 @@ fn vm_key(module: &Module, spec: &PluginSpec) -> VmKey {
     } else if (*isolation, *kind) != (Isolation::Worker, PluginKind::Http) {
         // It shares its instances with nobody.
         part(format!("{isolation:?} {kind:?}").as_bytes());
+        part(name.as_bytes());
+    }
+    if !data_of.is_empty() {
+        part(b"another version");
         part(name.as_bytes());
     }
     part(&(env.len() as u64).to_le_bytes());

@@ -21,6 +21,7 @@ mod matches;
 mod namespaces;
 mod outcome;
 mod plugin_decl;
+mod plugin_rollout;
 mod plugin_source;
 mod plugin_targets;
 mod plugin_values;
@@ -53,6 +54,8 @@ use crate::draft::CertificateSource;
 use crate::draft::PluginDecl;
 use crate::draft::PluginSource;
 use crate::draft::ResourceStatus;
+use crate::draft::RolloutDecl;
+use plugins::PluginParts;
 use report::Report;
 
 pub(crate) use istio::DRY_RUN;
@@ -69,6 +72,7 @@ pub(crate) use world::World;
 pub(crate) struct Compiled {
     pub(crate) snapshot: Snapshot,
     pub(crate) plugins: Vec<PluginDecl>,
+    pub(crate) rollouts: Vec<RolloutDecl>,
     pub(crate) certificates: Vec<CertificateDecl>,
     pub(crate) bundles: Vec<BundleDecl>,
     pub(crate) statuses: Vec<ResourceStatus>,
@@ -148,7 +152,12 @@ pub(crate) fn compile(
     gateways.report_attached(&mut report);
     plugins.report_unused(&mut report);
     let binds = binds::binds(gateways, &policies, &plugins);
-    let (plugin_names, plugins) = plugins.into_parts();
+    let PluginParts {
+        names: plugin_names,
+        decls: plugins,
+        canaries,
+        rollouts,
+    } = plugins.into_parts();
     let (certificates, bundles) = trust.into_parts();
     let statuses = conditions::statuses(world, &mut report);
     let watch = watched(&plugins, &certificates, &bundles);
@@ -157,12 +166,14 @@ pub(crate) fn compile(
             binds,
             backends: backends.into_backends(),
             plugins: plugin_names,
+            canaries,
             certificates: certificate_names,
             bundles: bundle_names,
             timeouts: Timeouts::default(),
             sizes: SizeLimits::default(),
         },
         plugins,
+        rollouts,
         certificates,
         bundles,
         statuses,

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidegate_core::rollout::judge::Limits;
+use tidegate_core::rollout::machine::Course;
 use tidegate_core::rollout::probation::Rule;
 use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Snapshot;
@@ -27,6 +29,8 @@ pub struct Draft {
     /// The plugins that are to be fetched and started, and those that cannot be
     /// ([`PluginSource::Refused`]).
     pub plugins: Vec<PluginDecl>,
+    /// How the canaries of plugins are tried, in the order of [`Snapshot::canaries`].
+    pub rollouts: Vec<RolloutDecl>,
     /// The certificates with keys that are to be read, in the order of
     /// [`Snapshot::certificates`].
     pub certificates: Vec<CertificateDecl>,
@@ -49,6 +53,8 @@ pub struct PluginDecl {
     pub resource: ResourceId,
     /// Its name in the snapshot.
     pub name: PluginName,
+    /// The plugin whose shared data it has, if it is that one's canary; else empty.
+    pub data_of: String,
     /// Where its code comes from.
     pub source: PluginSource,
     /// Where the source is written.
@@ -112,6 +118,19 @@ impl fmt::Debug for PluginDecl {
             .field("backends", &self.backends)
             .finish_non_exhaustive()
     }
+}
+
+/// How a canary is tried.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RolloutDecl {
+    /// The Plugin.
+    pub resource: ResourceId,
+    /// The name of the plugin in the snapshot.
+    pub name: PluginName,
+    /// How its share grows.
+    pub course: Course,
+    /// What it may do.
+    pub limits: Limits,
 }
 
 /// A certificate with its key, as its resource says. Its `Debug` shows no key.

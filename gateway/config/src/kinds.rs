@@ -14,6 +14,7 @@ pub mod http_route;
 pub mod istio;
 pub mod l4_route;
 pub mod plugin;
+pub mod plugin_rollout;
 pub mod plugin_source;
 pub mod policy;
 pub mod reference_grant;

@@ -12,6 +12,7 @@ mod gateway;
 mod istio;
 mod paths;
 mod plugin;
+mod plugin_rollout;
 mod plugin_source;
 mod policy;
 mod route;

@@ -15,6 +15,7 @@ use crate::defaults::SizeLimits;
 use crate::defaults::Timeouts;
 use crate::host::HostMap;
 use crate::host::HostPattern;
+use crate::rollout::split::Split;
 use crate::route::Entry;
 use crate::route::PathMatch;
 use crate::route::RequestMatch;
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub backends: Backends,
     /// The names of all plugins; a [`PluginId`] is a place in this list.
     pub plugins: Vec<PluginName>,
+    /// The plugins of which another version is tried.
+    pub canaries: Vec<Canary>,
     /// The names of all certificates with keys; a [`crate::tls::CertificateId`] is a place in this
     /// list.
     pub certificates: Vec<TrustName>,
@@ -165,6 +168,17 @@ pub struct PluginName(pub Arc<str>);
 /// A plugin of a [`Snapshot`]: its place in [`Snapshot::plugins`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PluginId(pub u32);
+
+/// A plugin of which another version is tried on a share of its streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Canary {
+    /// The version that is there, which is what rules and listeners name.
+    pub stable: PluginId,
+    /// The version that is tried.
+    pub canary: PluginId,
+    /// Who gets it.
+    pub split: Split,
+}
 
 /// All backends of a snapshot.
 #[derive(Debug, Clone, Default)]

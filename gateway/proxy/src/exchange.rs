@@ -150,6 +150,10 @@ fn begin<'a>(
     let mut state = State::new(facts, prepared.head, chain);
     state.generation = Some(Rc::clone(&scene.generation));
     state.expects_continue = prepared.expects_continue;
+    if chain.is_dealt() {
+        let dealt = chain.dealt(&mut state, || down.link.worker.ids.draw());
+        state.follow(&dealt, 0);
+    }
     if let Some(wanted) = prepared.upgrade {
         upgrade::begin(&mut state, wanted);
     }

@@ -4,6 +4,7 @@
 //! entered is `host-abi`'s. Request callbacks run in chain order, response callbacks in reverse.
 
 pub(crate) mod callout;
+pub(crate) mod canary;
 pub(crate) mod crypto;
 pub(crate) mod dns;
 pub(crate) mod fields;
@@ -19,6 +20,7 @@ pub(crate) mod starter;
 pub(crate) mod view;
 pub(crate) mod vm;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -33,6 +35,7 @@ use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Plugin;
 use tidegate_host_abi::Side;
 
+use crate::filters::canary::Canary;
 use crate::filters::vm::Vm;
 use crate::worker::Generation;
 
@@ -45,6 +48,8 @@ pub(crate) struct Filter {
     /// Its place among the plugins of the instance.
     pub(crate) place: usize,
     pub(crate) callbacks: Callbacks,
+    /// The version of it that is tried, if streams are to be dealt.
+    pub(crate) canary: Option<Rc<(Rc<Canary>, Self)>>,
 }
 
 /// What an exchange passes, in order.
@@ -58,6 +63,28 @@ pub(crate) struct Chain {
     response_body: Bodies,
     /// Whose requests pass it, for filters that ask.
     pub(crate) place: Option<Rc<Place>>,
+    /// The places of filters of which streams may get another version.
+    tried: Vec<usize>,
+    /// The same with canaries, by which of [`Chain::tried`] they replace.
+    variants: Variants,
+}
+
+/// Chains that streams with canaries have; a copy of a chain has none yet.
+#[derive(Debug, Default)]
+struct Variants(RefCell<Vec<(u64, Rc<Chain>)>>);
+
+impl Clone for Variants {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl std::ops::Deref for Variants {
+    type Target = RefCell<Vec<(u64, Rc<Chain>)>>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 /// Where exchanges of a chain belong.
@@ -134,14 +161,26 @@ impl Chain {
     pub(crate) fn push_plugin(&mut self, filter: Result<&Filter, FailurePolicy>) {
         match filter {
             Ok(filter) => {
-                self.request_body.add(filter, Side::Request);
-                self.response_body.add(filter, Side::Response);
                 self.steps.push(Step::Plugin(self.filters.len()));
-                self.filters.push(filter.clone());
+                self.push_filter(filter.clone());
             }
             Err(FailurePolicy::FailClosed) => self.steps.push(Step::Refused),
             Err(FailurePolicy::FailOpen) => {}
         }
+    }
+
+    fn push_filter(&mut self, filter: Filter) {
+        self.request_body.add(&filter, Side::Request);
+        self.response_body.add(&filter, Side::Response);
+        if filter.canary.is_some() {
+            self.tried.push(self.filters.len());
+        }
+        self.filters.push(filter);
+    }
+
+    /// Whether streams may get other versions of some of its plugins.
+    pub(crate) fn is_dealt(&self) -> bool {
+        !self.tried.is_empty()
     }
 
     /// Adds what a rule does.

@@ -9,6 +9,7 @@ mod plan;
 mod prepare;
 mod remote;
 mod set_up;
+mod shares;
 mod spawn;
 
 use std::collections::HashSet;

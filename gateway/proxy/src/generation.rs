@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use tidegate_core::rollout::split::Share;
 use tidegate_core::snapshot::Bind;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_host_abi::FailurePolicy;
@@ -27,12 +28,32 @@ pub struct Generation {
     /// The plugins, in the order of [`Snapshot::plugins`]. One that did not change must be the same
     /// `Arc` as before: then its instances stay as they are.
     pub plugins: Vec<PluginSlot>,
+    /// Which share of the streams each canary gets, in the order of [`Snapshot::canaries`]; one that is
+    /// left out gets none.
+    pub shares: Vec<Share>,
     /// The certificates with keys, in the order of [`Snapshot::certificates`]; `None` if no version
     /// of one works. One that did not change must be the same `Arc` as before: then sessions can be
     /// resumed, and connections to origins are kept.
     pub certificates: Vec<Option<Arc<Certificate>>>,
     /// The bundles of authorities, in the order of [`Snapshot::bundles`]; as above.
     pub bundles: Vec<Option<Arc<Bundle>>>,
+}
+
+impl Generation {
+    /// Gives canaries other shares, by the names of their plugins.
+    pub(crate) fn set_shares(&mut self, shares: &[(Arc<str>, Share)]) {
+        self.shares
+            .resize(self.snapshot.canaries.len(), Share::NONE);
+        for (share, pair) in self.shares.iter_mut().zip(&self.snapshot.canaries) {
+            let at = usize::try_from(pair.stable.0).ok();
+            let Some(name) = at.and_then(|at| self.snapshot.plugins.get(at)) else {
+                continue;
+            };
+            if let Some((_, wanted)) = shares.iter().find(|(of, _)| *of == name.0) {
+                *share = *wanted;
+            }
+        }
+    }
 }
 
 /// A plugin of a generation.
@@ -82,6 +103,8 @@ pub(crate) struct Plan {
     pub(crate) snapshot: Arc<Snapshot>,
     /// By [`tidegate_core::snapshot::PluginId`].
     pub(crate) slots: Vec<Slot>,
+    /// By the place in [`Snapshot::canaries`].
+    pub(crate) shares: Vec<Share>,
     pub(crate) vms: Vec<VmPlan>,
     /// Sorted by id.
     pub(crate) binds: Vec<(BindId, Arc<Bind>)>,

@@ -28,6 +28,7 @@ mod transport;
 mod upstream;
 mod worker;
 
+pub use filters::canary::Versions;
 pub use filters::crypto::AwsLc;
 pub use filters::services::LastFault;
 pub use gateway::Ended;

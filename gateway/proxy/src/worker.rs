@@ -31,6 +31,7 @@ use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::dns::DnsSource;
 use tidegate_core::dns::Resolved;
+use tidegate_core::rollout::split::Share;
 use tidegate_core::time::http_date;
 use tidegate_host_abi::Instance;
 use tidegate_host_abi::QueueEvent;
@@ -43,6 +44,8 @@ use crate::access_log::AccessLog;
 use crate::deadline::Hurrier;
 use crate::deadline::Wheel;
 use crate::exchange::ending::LateEnding;
+use crate::filters::canary;
+use crate::filters::canary::Canaries;
 use crate::filters::starter::Starter;
 use crate::filters::vm::Vm;
 use crate::generation::BindId;
@@ -101,6 +104,10 @@ pub(crate) enum Message {
     },
     /// Somebody wants to know how many streams its instances know.
     Streams(std::sync::mpsc::Sender<usize>),
+    /// Canaries get other shares of the streams, by the names of their plugins.
+    Shares(Arc<[(Arc<str>, Share)]>),
+    /// Somebody wants to know what was counted of plugins with canaries since they were last asked.
+    Versions(std::sync::mpsc::Sender<Vec<(Arc<str>, canary::Versions)>>),
     /// Stop accepting, finish, end.
     Drain,
 }
@@ -138,6 +145,7 @@ pub(crate) struct Worker {
     pub(crate) versions: Versions,
     pub(crate) redis: RedisPool,
     pub(crate) backends: BackendStates,
+    pub(crate) canaries: RefCell<Canaries>,
     pub(crate) ids: IdSource,
     pub(crate) access_log: Option<AccessLog>,
     pub(crate) counters: Arc<Counters>,

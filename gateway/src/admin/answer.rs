@@ -15,6 +15,7 @@ use http::Response;
 use http::StatusCode;
 use http::header;
 use http_body_util::Full;
+use tidegate_core::rollout::machine;
 use tokio::sync::oneshot;
 
 use crate::admin::dump;
@@ -22,9 +23,11 @@ use crate::admin::metrics;
 use crate::admin::plugins;
 use crate::admin::pulls;
 use crate::admin::resources;
+use crate::admin::rollouts;
 use crate::admin::versions;
 use crate::admin::versions::Asked;
 use crate::control::reload::PluginWish;
+use crate::control::rollouts::RolloutOrder;
 use crate::status::Board;
 use crate::status::Outcome;
 
@@ -45,6 +48,7 @@ GET  /metrics      numbers in the Prometheus text format
 GET  /config_dump  what serves: generation, addresses, listeners, rules, backends, plugins
 GET  /plugins      every plugin: where its code is from, what it uses now, and its last fault with the
                    guest's call stack
+POST /plugins/NAME/rollout/ORDER   of its canary: promote, abort, hold, resume
 GET  /plugins/NAME/history   the versions of a plugin that served: when, and why they ended
 POST /plugins/NAME/rollback  serve the version before, or ?to=VERSION: a number or a digest
 POST /plugins/NAME/resume    serve what the resource asks for again
@@ -59,6 +63,8 @@ GET  /help         this page
 pub(crate) enum Order {
     /// Read the configuration again, whether it has changed or not; tell when it is done.
     Reload(oneshot::Sender<Outcome>),
+    /// Something of the rollout of a plugin.
+    Rollout(RolloutOrder),
     /// Serve another version of a plugin; tell when it is done.
     Wish(PluginWish),
     /// End in good order.
@@ -78,10 +84,11 @@ impl Answers {
     /// Answers a request that may be answered.
     pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
+        let of_rollout = rollouts::ordered(path);
         let asked = Asked::of(path);
         let is_order = match &asked {
             Some(asked) => asked.is_order(),
-            None => matches!(path, "/reload" | "/drain"),
+            None => matches!(path, "/reload" | "/drain") || of_rollout.is_some(),
         };
         let allowed = match *request.method() {
             Method::GET | Method::HEAD => !is_order,
@@ -116,6 +123,9 @@ impl Answers {
                 .headers_mut()
                 .insert(header::ALLOW, HeaderValue::from_static(methods));
             return answer;
+        }
+        if let Some((plugin, order)) = of_rollout {
+            return self.rollout(plugin, order).await;
         }
         if let Some(asked) = asked {
             return self.versions(&asked, request.uri().query()).await;
@@ -194,6 +204,25 @@ impl Answers {
         match status.not_ready(Instant::now()) {
             None => text(StatusCode::OK, format!("ready\n{remarks}")),
             Some(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n{remarks}")),
+        }
+    }
+
+    async fn rollout(&self, plugin: &str, order: machine::Order) -> Response<Full<Bytes>> {
+        let (answer, answered) = oneshot::channel();
+        let order = RolloutOrder {
+            plugin: plugin.to_owned(),
+            order,
+            answer,
+        };
+        self.orders.send(Order::Rollout(order)).ok();
+        match tokio::time::timeout(RELOAD_PATIENCE, answered).await {
+            Err(_) => text(
+                StatusCode::ACCEPTED,
+                "it is done after the reload that goes on; GET /plugins has its result\n",
+            ),
+            Ok(Err(_)) => text(StatusCode::SERVICE_UNAVAILABLE, "the gateway is ending\n"),
+            Ok(Ok(Ok(said))) => text(StatusCode::OK, format!("{said}\n")),
+            Ok(Ok(Err(err))) => text(rollouts::status_of(&err), format!("{err}\n")),
         }
     }
 

@@ -1,5 +1,5 @@
-//! `tidegate plugin history` and `tidegate plugin rollback`: the versions of a plugin of a gateway
-//! that runs.
+//! `tidegate plugin history`, `rollback`, `promote`, `abort`, `hold` and `resume`: the versions of a
+//! plugin of a gateway that runs.
 
 use http::Method;
 use http::StatusCode;
@@ -14,6 +14,7 @@ use crate::cli::AdminArgs;
 use crate::cli::CheckFormat;
 use crate::cli::HistoryArgs;
 use crate::cli::RollbackArgs;
+use crate::cli::RolloutArgs;
 use crate::plugins::in_one_line;
 
 /// Prints the versions that served.
@@ -63,6 +64,19 @@ pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<()> {
             format!("/plugins/{name}/rollback?to={to}")
         }
     };
+    let said = done(order(&args.admin, Method::POST, &path)?)?;
+    say(said.trim_end());
+    Ok(())
+}
+
+/// Gives an order about the rollout of a plugin.
+///
+/// # Errors
+///
+/// As [`history`], or it does not fit.
+pub(crate) fn rollout(what: &str, args: &RolloutArgs) -> anyhow::Result<()> {
+    let name = full_name(&args.name)?;
+    let path = format!("/plugins/{name}/rollout/{what}");
     let said = done(order(&args.admin, Method::POST, &path)?)?;
     say(said.trim_end());
     Ok(())

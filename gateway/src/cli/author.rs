@@ -20,6 +20,7 @@ use crate::cli::PackArgs;
 use crate::cli::PullArgs;
 use crate::cli::PushArgs;
 use crate::cli::RollbackArgs;
+use crate::cli::RolloutArgs;
 use crate::url::Url;
 
 /// `tidegate plugin`.
@@ -52,6 +53,14 @@ pub(crate) enum PluginCommand {
     History(HistoryArgs),
     /// Make a gateway serve an older version of a Plugin, until its resource asks for another
     Rollback(RollbackArgs),
+    /// Give the canary of a Plugin all requests at once
+    Promote(RolloutArgs),
+    /// Take the canary of a Plugin back at once
+    Abort(RolloutArgs),
+    /// Keep the share of a Plugin's canary as it is
+    Hold(RolloutArgs),
+    /// Let the rollout of a Plugin go on that is held, or begin anew if it was aborted
+    Resume(RolloutArgs),
     /// Run one module for a filter's tests, which give orders on standard input
     #[command(hide = true)]
     Host(HostArgs),

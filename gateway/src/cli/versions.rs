@@ -1,4 +1,4 @@
-//! The flags of `tidegate plugin history` and `tidegate plugin rollback`.
+//! The flags of `tidegate plugin history`, `rollback` and of the orders about rollouts.
 
 use std::path::PathBuf;
 
@@ -43,6 +43,16 @@ pub(crate) struct RollbackArgs {
     /// Serve what the resource asks for again
     #[arg(long)]
     pub(crate) resume: bool,
+    #[command(flatten)]
+    pub(crate) admin: AdminArgs,
+}
+
+/// `tidegate plugin promote`, `abort`, `hold` and `resume`.
+#[derive(Debug, Args)]
+pub(crate) struct RolloutArgs {
+    /// The Plugin: NAME of the namespace default, or NAMESPACE/NAME
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
     #[command(flatten)]
     pub(crate) admin: AdminArgs,
 }

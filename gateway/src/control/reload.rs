@@ -23,6 +23,8 @@ use crate::control::probation::Outcome as Probed;
 use crate::control::probation::Watchers;
 use crate::control::publish;
 use crate::control::publish::Reporter;
+use crate::control::rollouts::RolloutOrder;
+use crate::control::rollouts::Rollouts;
 use crate::plugins::wishes::Wish;
 use crate::plugins::wishes::WishError;
 use crate::status::Board;
@@ -40,6 +42,8 @@ pub(crate) enum Event {
     Changed,
     /// Somebody asks for a reload, and may want to know how it ended.
     Reload(Option<oneshot::Sender<Outcome>>),
+    /// Somebody asks something of a rollout.
+    Rollout(RolloutOrder),
     /// Somebody wants another version of a plugin.
     Wish(PluginWish),
     /// No further reloads.
@@ -80,6 +84,10 @@ struct Work {
     asked: bool,
     /// Who wants to know how it ends.
     answers: Vec<oneshot::Sender<Outcome>>,
+    /// Whether anything asks for a load.
+    load: bool,
+    /// What is asked of rollouts, in order.
+    rollouts: Vec<RolloutOrder>,
     /// What is wanted of plugins' versions.
     wishes: Vec<PluginWish>,
     /// Whether it is nothing but to end.
@@ -93,8 +101,10 @@ impl Work {
         let mut next = Some(first);
         while let Some(event) = next {
             match event {
-                Event::Changed => {}
+                Event::Changed => work.load = true,
+                Event::Rollout(order) => work.rollouts.push(order),
                 Event::Reload(answer) => {
+                    work.load = true;
                     work.asked = true;
                     work.answers.extend(answer);
                 }
@@ -157,8 +167,32 @@ impl Thread {
         }
     }
 
+    /// Does what is asked of rollouts.
+    fn order(&mut self, orders: Vec<RolloutOrder>) {
+        for RolloutOrder {
+            plugin,
+            order,
+            answer,
+        } in orders
+        {
+            let rollouts = &mut self.control.rollouts;
+            let done = rollouts.order(&mut self.gateway, &plugin, order);
+            self.tell_rollouts();
+            // Who asked may have left.
+            answer.send(done).ok();
+        }
+    }
+
+    fn tell_rollouts(&self) {
+        self.control.rollouts.tell(&self.board);
+    }
+
     /// Does what was asked for, and says how it went.
     fn work(&mut self, work: Work) {
+        self.order(work.rollouts);
+        if !work.load && work.wishes.is_empty() {
+            return;
+        }
         // One that starts is not reloaded.
         if work.asked && self.awaits_until.is_none() {
             systemd::reloading();
@@ -206,8 +240,15 @@ impl Thread {
         self.catch_up();
     }
 
-    /// Looks at versions on probation, and acts on what came of it.
+    /// Looks at rollouts, and at versions on probation, and acts on what came of it.
     fn look(&mut self) {
+        if self
+            .control
+            .rollouts
+            .look(&mut self.gateway, Instant::now())
+        {
+            self.tell_rollouts();
+        }
         let outcomes = self.watchers.look(&mut self.gateway, Instant::now());
         if outcomes.is_empty() {
             return;
@@ -254,11 +295,9 @@ impl Thread {
     fn patience(&self, chores: Instant) -> Duration {
         let until = self.awaits_until.map_or(chores, |it| it.min(chores));
         let rest = until.saturating_duration_since(Instant::now());
-        if self.watchers.is_empty() {
-            rest
-        } else {
-            rest.min(LOOK)
-        }
+        let probation = (!self.watchers.is_empty()).then_some(LOOK);
+        let looks = [probation, self.control.rollouts.next_look(Instant::now())];
+        looks.into_iter().flatten().fold(rest, Duration::min)
     }
 
     /// Tells the service manager that it is ready, once `/ready` says so.
@@ -306,8 +345,8 @@ impl Thread {
         outcome
     }
 
-    /// Loads, and looks at versions on probation meanwhile: to compile a plugin may take long. What was
-    /// loaded before one was taken back does not count.
+    /// Loads, and looks at rollouts and versions on probation meanwhile: to compile a plugin may take
+    /// long. What was loaded before one was taken back does not count.
     fn load(&mut self, again: bool) -> Loaded {
         let (mut loaded, mut outcomes) = self.load_and_look(again);
         // Each of them is watched no more, so this ends.
@@ -318,14 +357,22 @@ impl Thread {
     }
 
     fn load_and_look(&mut self, again: bool) -> (Loaded, Vec<Probed>) {
+        let mut rollouts = std::mem::take(&mut self.control.rollouts);
+        let (loaded, outcomes) = self.load_beside(again, &mut rollouts);
+        self.control.rollouts = rollouts;
+        (loaded, outcomes)
+    }
+
+    fn load_beside(&mut self, again: bool, rollouts: &mut Rollouts) -> (Loaded, Vec<Probed>) {
         let Self {
             control,
             gateway,
             watchers,
+            board,
             ..
         } = self;
         let mut outcomes = Vec::new();
-        if watchers.is_empty() {
+        if watchers.is_empty() && rollouts.is_empty() {
             return (control.load(again), outcomes);
         }
         let (done, is_done) = mpsc::channel::<()>();
@@ -340,6 +387,9 @@ impl Thread {
             let thread = thread.spawn_scoped(scope, load).ok()?;
             while is_done.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
                 outcomes.extend(watchers.look(gateway, Instant::now()));
+                if rollouts.look(gateway, Instant::now()) {
+                    rollouts.tell(board);
+                }
             }
             let loaded = thread.join();
             Some(loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
@@ -372,6 +422,7 @@ impl Thread {
         match taken {
             Ok((loaded, ())) => {
                 self.reporter.report(&loaded.draft.problems);
+                self.tell_rollouts();
                 let waiting = self.gateway.waiting();
                 self.control
                     .versions_serve(&mut self.watchers, &loaded, &waiting);

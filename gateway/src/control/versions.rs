@@ -32,6 +32,8 @@ impl Control {
         waiting: &[String],
     ) {
         let pairs = loaded.draft.plugins.iter().zip(&loaded.slots);
+        // A canary goes back to the version beside it.
+        let pairs = pairs.filter(|(decl, _)| decl.data_of.is_empty());
         let serving = pairs.filter_map(|(decl, slot)| match slot {
             Slot::Ready { plugin, .. } => Some(Candidate {
                 resource: decl.resource.clone(),

@@ -133,6 +133,7 @@ pub(crate) fn in_one_line(text: &str) -> String {
 pub(crate) fn spec(decl: &PluginDecl) -> PluginSpec {
     PluginSpec {
         name: decl.name.0.as_ref().to_owned(),
+        data_of: decl.data_of.clone(),
         namespace: decl.resource.namespace.as_ref().to_owned(),
         root_id: decl.root_id.clone(),
         vm_id: decl.vm_id.clone(),

@@ -57,6 +57,7 @@ fn decl(name: &str, file: &Path, config: &str) -> PluginDecl {
             name: Arc::from(name),
         },
         name: PluginName(format!("default/{name}").into()),
+        data_of: String::new(),
         source: PluginSource::File(file.to_owned()),
         source_place: place(1),
         sha256: None,

@@ -57,6 +57,8 @@ impl Follow {
         loop {
             match inbox.recv_timeout(LOOK) {
                 Ok(Event::Changed | Event::Reload(_)) => self.read_again(),
+                // There is no admin API here, and no rollout.
+                Ok(Event::Rollout(_)) => {}
                 Ok(Event::Wish(wish)) => {
                     let unknown = WishError::NoResources;
                     // Who asked may have left.

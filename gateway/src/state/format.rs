@@ -89,6 +89,8 @@ pub(super) struct PluginBody {
     resource: Resource,
     digest: String,
     name: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    data_of: String,
     namespace: String,
     root_id: String,
     vm_id: String,
@@ -269,6 +271,7 @@ pub(super) fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
     // No `..`: whoever adds a field must decide whether a restart needs it.
     let PluginSpec {
         name,
+        data_of,
         namespace,
         root_id,
         vm_id,
@@ -289,6 +292,7 @@ pub(super) fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
         resource: print_resource(&plugin.resource),
         digest: hex(&plugin.digest),
         name: name.clone(),
+        data_of: data_of.clone(),
         namespace: namespace.clone(),
         root_id: root_id.clone(),
         vm_id: vm_id.clone(),
@@ -319,6 +323,7 @@ pub(super) fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError
         digest: digest.ok_or(FormatError::Digest)?,
         spec: PluginSpec {
             name: body.name,
+            data_of: body.data_of,
             namespace: body.namespace,
             root_id: body.root_id,
             vm_id: body.vm_id,

@@ -69,6 +69,7 @@ impl Loaded {
                 number: 1,
                 snapshot: Arc::new(snapshot),
                 plugins: plugins.iter().map(refused).collect(),
+                shares: Vec::new(),
                 certificates: certificates.iter().map(certificate).collect(),
                 bundles: bundles.iter().map(bundle).collect(),
             },

@@ -31,11 +31,12 @@ use crate::process::finish;
 use crate::process::tidegate;
 
 /// Those that are run here, each by the test of its name.
-const EXAMPLES: [&str; 15] = [
+const EXAMPLES: [&str; 16] = [
     "ab-header",
     "auth",
     "canary",
     "chaos",
+    "filter-canary",
     "grpc",
     "https",
     "mirror",
@@ -300,6 +301,38 @@ fn canary() {
     edit(&files, "weight: 90", "weight: 0");
     gateway.logs("generation 2 serves");
     assert_eq!(of_new(50), 50);
+}
+
+#[test]
+fn filter_canary() {
+    let shop = Origin::answers(200, "shop");
+    let files = copy("filter-canary", &[(9001, shop.address())]);
+    let gateway = Running::start(&files, &["--access-log", "off"]);
+    let mut client = Client::connect(gateway.address().expect("it listens"));
+    let mut refused = |users: std::ops::Range<u32>| {
+        let answers = users.map(|user| {
+            client.send(format!(
+                "GET / HTTP/1.1\r\nhost: shop\r\nx-user: {user}\r\n\r\n"
+            ));
+            client.response().status()
+        });
+        answers.filter(|status| *status == 403).count()
+    };
+    // How many of these users have the canary is certain: their buckets are.
+    assert_eq!(refused(0..40), 10);
+    eventually("the abort", || {
+        let _some = refused(0..100);
+        let aborted = "aborted, the canary gets no more streams: denyRateDelta: denied";
+        gateway
+            .log()
+            .iter()
+            .any(|line| line.contains(aborted))
+            .then_some(())
+    });
+    assert_eq!(refused(0..100), 0);
+
+    edit(&files, ", 127.0.0.0/8]", "]\n      # mended");
+    assert_eq!(refused(0..100), 0);
 }
 
 #[test]

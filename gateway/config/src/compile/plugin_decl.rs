@@ -41,7 +41,8 @@ const INSTANCES: usize = 256;
 const CALL_TIMEOUT: Duration = Duration::from_millis(10);
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The declaration of a plugin; one that cannot be fetched if anything is wrong with it.
+/// The declaration of a plugin; one that cannot be fetched if anything is wrong with it. Says also
+/// whether all that it refers to is there, unless nothing is known of it.
 pub(super) fn declare(
     world: &World<'_>,
     backends: &mut BackendTable<'_>,
@@ -49,13 +50,13 @@ pub(super) fn declare(
     plugin: &Plugin,
     env: Environment<'_>,
     report: &mut Report,
-) -> PluginDecl {
+) -> (PluginDecl, Option<bool>) {
     let spec = &plugin.spec;
     let mut decl = refused(candidate, plugin);
-    let mut is_good = candidate.state != State::Salvaged;
     if candidate.state == State::Salvaged {
-        return decl;
+        return (decl, None);
     }
+    let mut is_good = true;
     let mut is_complete = true;
     let values = Values {
         world,
@@ -95,14 +96,14 @@ pub(super) fn declare(
         None
     });
     is_complete &= source.is_some();
-    report.condition(candidate, resolved(is_good && is_complete));
     if is_good && is_complete {
         decl.source = source.unwrap_or(PluginSource::Refused);
     }
-    decl
+    (decl, Some(is_good && is_complete))
 }
 
-fn resolved(status: bool) -> Condition {
+/// Whether all that a Plugin refers to is there.
+pub(super) fn resolved(status: bool) -> Condition {
     Condition {
         kind: "ResolvedRefs",
         status,
@@ -133,6 +134,7 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
     PluginDecl {
         resource: candidate.id().clone(),
         name: PluginName(candidate.full_name().into()),
+        data_of: String::new(),
         source: PluginSource::Refused,
         source_place: candidate.place(plugin_source::span(spec)),
         sha256: plugin_source::expected(spec),
@@ -225,6 +227,7 @@ pub(super) fn nothing(resource: ResourceId, name: PluginName, place: Place) -> P
     PluginDecl {
         resource,
         name,
+        data_of: String::new(),
         source: PluginSource::Refused,
         source_place: place.clone(),
         sha256: None,

@@ -4,6 +4,7 @@ use foldhash::HashMap;
 use foldhash::HashSet;
 use std::cmp::Reverse;
 
+use tidegate_core::snapshot::Canary;
 use tidegate_core::snapshot::PluginId;
 use tidegate_core::snapshot::PluginName;
 
@@ -11,6 +12,7 @@ use super::Environment;
 use super::backends::BackendTable;
 use super::istio::Generated;
 use super::plugin_decl;
+use super::plugin_rollout;
 use super::plugin_targets::check_listeners;
 use super::plugin_targets::fitted_before;
 use super::references::not_found;
@@ -21,11 +23,13 @@ use super::world::Candidate;
 use super::world::World;
 use crate::draft::PluginDecl;
 use crate::draft::PluginType;
+use crate::draft::RolloutDecl;
 use crate::kinds::Body;
 use crate::kinds::OWN_GROUP;
 use crate::kinds::http_filter::ExtensionRef;
 use crate::kinds::plugin::Plugin;
 use crate::kinds::plugin::PluginPhase;
+use crate::kinds::plugin_rollout::PluginRollout;
 use crate::kinds::text::ObjectName;
 use crate::place::At;
 use crate::place::Span;
@@ -46,6 +50,18 @@ pub(crate) struct PluginTable<'a> {
     targets: HashMap<Key<'a>, Vec<(Order, PluginId)>>,
     /// Those that a rule names.
     named: HashSet<PluginId>,
+    canaries: Vec<Canary>,
+    rollouts: Vec<RolloutDecl>,
+}
+
+/// All plugins of a snapshot.
+pub(crate) struct PluginParts {
+    /// Names and declarations, in the order of the ids.
+    pub(crate) names: Vec<PluginName>,
+    pub(crate) decls: Vec<PluginDecl>,
+    /// Those of which another version is tried, and how, in the same order.
+    pub(crate) canaries: Vec<Canary>,
+    pub(crate) rollouts: Vec<RolloutDecl>,
 }
 
 impl<'a> PluginTable<'a> {
@@ -63,6 +79,8 @@ impl<'a> PluginTable<'a> {
             ids: HashMap::default(),
             targets: HashMap::default(),
             named: HashSet::default(),
+            canaries: Vec::new(),
+            rollouts: Vec::new(),
         };
         for candidate in world.all("Plugin") {
             if let Body::Plugin(plugin) = candidate.body() {
@@ -83,8 +101,46 @@ impl<'a> PluginTable<'a> {
         backends: &mut BackendTable<'_>,
         report: &mut Report,
     ) -> PluginId {
-        let decl = plugin_decl::declare(self.world, backends, candidate, plugin, self.env, report);
-        self.push(decl)
+        let (world, env) = (self.world, self.env);
+        let (decl, mut is_resolved) =
+            plugin_decl::declare(world, backends, candidate, plugin, env, report);
+        let id = self.push(decl);
+        if is_resolved == Some(true)
+            && let Some(rollout) = &plugin.spec.rollout
+        {
+            is_resolved = self.declare_canary(candidate, plugin, rollout, id, backends, report);
+        }
+        if let Some(is_resolved) = is_resolved {
+            report.condition(candidate, plugin_decl::resolved(is_resolved));
+        }
+        id
+    }
+
+    /// Adds the version of a plugin that is tried.
+    fn declare_canary(
+        &mut self,
+        candidate: &Candidate,
+        plugin: &Plugin,
+        rollout: &PluginRollout,
+        stable: PluginId,
+        backends: &mut BackendTable<'_>,
+        report: &mut Report,
+    ) -> Option<bool> {
+        let plugin = plugin_rollout::as_plugin(plugin, rollout);
+        let (world, env) = (self.world, self.env);
+        let (mut decl, is_resolved) =
+            plugin_decl::declare(world, backends, candidate, &plugin, env, report);
+        plugin_rollout::rename(&mut decl);
+        let canary = self.push(decl);
+        let split = plugin_rollout::split(candidate, rollout);
+        self.canaries.push(Canary {
+            stable,
+            canary,
+            split,
+        });
+        let rollout = plugin_rollout::declare(candidate, rollout);
+        self.rollouts.push(rollout);
+        is_resolved
     }
 
     fn push(&mut self, decl: PluginDecl) -> PluginId {
@@ -261,17 +317,22 @@ impl<'a> PluginTable<'a> {
         decl.map_or(PluginType::Http, |decl| decl.kind)
     }
 
-    /// Names and declarations, in the order of the ids.
-    pub(crate) fn into_parts(mut self) -> (Vec<PluginName>, Vec<PluginDecl>) {
+    /// What they come to.
+    pub(crate) fn into_parts(mut self) -> PluginParts {
         let targeted = self.targets.values().flatten().map(|(_, id)| *id);
+        // Canaries are not: nobody waits for them.
         for id in self.named.iter().copied().chain(targeted) {
             let decl = usize::try_from(id.0).ok();
             if let Some(decl) = decl.and_then(|at| self.decls.get_mut(at)) {
                 decl.attached = true;
             }
         }
-        let names = self.decls.iter().map(|decl| decl.name.clone()).collect();
-        (names, self.decls)
+        PluginParts {
+            names: self.decls.iter().map(|decl| decl.name.clone()).collect(),
+            decls: self.decls,
+            canaries: self.canaries,
+            rollouts: self.rollouts,
+        }
     }
 }
 

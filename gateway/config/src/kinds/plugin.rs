@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::kinds::plugin_rollout::PluginRollout;
 use crate::kinds::policy::PolicyTarget;
 use crate::kinds::text::DurationText;
 use crate::kinds::text::EnvName;
@@ -85,6 +86,8 @@ pub struct PluginSpec {
     pub probation: Option<PluginProbation>,
     /// What it may reach; nothing else is reachable.
     pub allow: Option<PluginAllow>,
+    /// Another version of it, tried on a share of the requests before it takes over.
+    pub rollout: Option<PluginRollout>,
     /// When it runs among the plugins of a Gateway; after all phases if absent.
     pub phase: Option<At<PluginPhase>>,
     /// Its place within the phase: higher runs first.

@@ -116,10 +116,22 @@ text!(
     "a number of bytes with an optional unit, such as `64Ki` or `1Mi`"
 );
 text!(
+    /// A percentage: `5%`, `0.25%`.
+    PercentText, 9, r"^[0-9]{1,4}([.][0-9]{1,3})?%$",
+    "a percentage such as `5%` or `0.25%`"
+);
+text!(
     /// A SHA-256.
     Sha256Text, 71, r"^(sha256:)?[0-9a-fA-F]{64}$",
     "a SHA-256: 64 hexadecimal digits, perhaps with `sha256:` in front"
 );
+
+impl PercentText {
+    /// The number before the sign; `None` if it is none.
+    pub fn percent(&self) -> Option<f64> {
+        self.strip_suffix('%')?.parse().ok()
+    }
+}
 
 /// A field that is accepted or refused without being looked into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -204,6 +204,7 @@ fn plugin(parsed: &Parsed) -> Option<Body> {
             limits: None,
             probation: None,
             allow: None,
+            rollout: None,
             phase: spec.phase,
             priority: spec.priority,
             target_refs: spec.target_refs,

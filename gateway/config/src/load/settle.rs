@@ -152,6 +152,7 @@ impl Loader {
         Draft {
             snapshot: compiled.snapshot,
             plugins: compiled.plugins,
+            rollouts: compiled.rollouts,
             certificates: compiled.certificates,
             bundles: compiled.bundles,
             problems,

@@ -28,10 +28,13 @@ pub(super) fn read(
     let Body::Plugin(plugin) = &current.content.body else {
         return;
     };
-    let sources = plugin.spec.config.as_ref().map(value_from::sources);
+    let canary = plugin.spec.rollout.as_ref();
+    let canary = canary.and_then(|rollout| rollout.canary.config.as_ref());
+    let configs = plugin.spec.config.iter().chain(canary);
+    let sources: Vec<_> = configs.flat_map(value_from::sources).collect();
     let mut files: Vec<(String, Arc<str>)> = Vec::new();
     let known = problems.len();
-    for file in sources.into_iter().flatten().filter_map(|one| one.file) {
+    for file in sources.into_iter().filter_map(|one| one.file) {
         let path = beside(&current.origin.file, &file);
         watch.insert(path.clone());
         match texts.text(&path, MAX_FILE_BYTES) {

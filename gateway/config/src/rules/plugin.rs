@@ -8,6 +8,7 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::Findings;
+use super::plugin_rollout;
 use super::plugin_source;
 use super::policy::check_duration;
 use super::policy::check_size;
@@ -35,14 +36,16 @@ pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
     check_targets(&spec.target_refs, &kinds, findings);
     check_routes(plugin, findings);
     check_service(plugin, findings);
-    let config = spec.config.as_ref();
-    if let Some(config) = config {
+    let canary = spec.rollout.as_ref();
+    let canary = canary.and_then(|rollout| rollout.canary.config.as_ref());
+    let configs = spec.config.iter().chain(canary);
+    for config in configs.clone() {
         check_values(plugin, config, findings);
     }
-    let config = config.map(|config| (config.span, json_bytes(Some(&config.to_json()))));
+    let config = configs.map(|config| (config.span, json_bytes(Some(&config.to_json()))));
     let of_vm = spec.vm_config.as_ref();
     let of_vm = of_vm.map(|config| (config.span, json_bytes(Some(&config.value))));
-    for (span, bytes) in config.into_iter().chain(of_vm) {
+    for (span, bytes) in config.chain(of_vm) {
         if bytes.len() > MAX_CONFIG_BYTES {
             let message = format!("the configuration is larger than {MAX_CONFIG_BYTES} bytes");
             findings.error(span, message);
@@ -54,6 +57,9 @@ pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
     });
     for variable in &spec.env {
         check_variable(plugin, variable, findings);
+    }
+    if let Some(rollout) = &spec.rollout {
+        plugin_rollout::check(plugin, rollout, findings);
     }
     if let Some(limits) = &spec.limits {
         check_size(

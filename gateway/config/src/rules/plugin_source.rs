@@ -44,7 +44,7 @@ pub(super) fn check(spec: &PluginSpec, findings: &mut Findings) {
 }
 
 /// Code comes from one place.
-fn check_source(source: &At<PluginSource>, findings: &mut Findings) {
+pub(super) fn check_source(source: &At<PluginSource>, findings: &mut Findings) {
     let given = [
         source.file.as_ref().map(|one| (one.span, "file")),
         source.builtin.as_ref().map(|one| (one.span, "builtin")),

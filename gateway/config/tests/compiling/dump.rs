@@ -11,6 +11,7 @@ use http::Method;
 use tidegate_config::draft::Draft;
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::ResourceStatus;
+use tidegate_config::draft::RolloutDecl;
 use tidegate_core::backend::Backend;
 use tidegate_core::backend::BackendProtocol;
 use tidegate_core::client_certificate::ForwardClientCert;
@@ -20,6 +21,7 @@ use tidegate_core::filter::Filter;
 use tidegate_core::message::RequestHead;
 use tidegate_core::route::Rule;
 use tidegate_core::snapshot::Bind;
+use tidegate_core::snapshot::Canary;
 use tidegate_core::snapshot::Protocol;
 use tidegate_core::tcp::TcpRule;
 use tidegate_core::tls::BundleId;
@@ -39,6 +41,9 @@ pub(crate) fn dump(draft: &Draft, text: &str, root: &str) -> String {
     }
     for backend in draft.snapshot.backends.iter() {
         backend_line(&mut out, draft, backend);
+    }
+    for (rollout, pair) in draft.rollouts.iter().zip(&draft.snapshot.canaries) {
+        rollout_lines(&mut out, rollout, pair);
     }
     for plugin in &draft.plugins {
         plugin_lines(&mut out, plugin, root);
@@ -67,6 +72,23 @@ pub(crate) fn dump(draft: &Draft, text: &str, root: &str) -> String {
         status_lines(&mut out, status);
     }
     out
+}
+
+fn rollout_lines(out: &mut String, rollout: &RolloutDecl, pair: &Canary) {
+    let RolloutDecl {
+        resource,
+        name,
+        course,
+        limits,
+    } = rollout;
+    let Canary {
+        stable,
+        canary,
+        split,
+    } = pair;
+    writeln!(out, "rollout {} of {resource}", name.0).expect("a string");
+    writeln!(out, "  {stable:?} {canary:?} {split:?}").expect("a string");
+    writeln!(out, "  {course:?}\n  {limits:?}").expect("a string");
 }
 
 fn bind_line(out: &mut String, bind: &Bind) {

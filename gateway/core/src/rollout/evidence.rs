@@ -74,9 +74,11 @@ impl Excess {
         }
     }
 
-    /// Takes in one block of each group.
-    pub(super) fn add(&mut self, blocks: &[Block; GROUPS]) {
-        if let Some(stable) = self.known.rate() {
+    /// Takes in one block of each group. Says whether it was bet on: what is usual has to be known
+    /// before.
+    pub(super) fn add(&mut self, blocks: &[Block; GROUPS]) -> bool {
+        let known = self.known.rate();
+        if let Some(stable) = known {
             let gains = blocks.map(|block| self.gains(&block, stable));
             let mut all = [0.0; WORSE_BY.len()];
             for gains in &gains {
@@ -91,6 +93,7 @@ impl Excess {
         for block in blocks {
             self.known.add(block.stable);
         }
+        known.is_some()
     }
 
     /// The logarithm of the evidence that is left whichever group of clients is left out: one

@@ -1,7 +1,7 @@
 //! Whether a version of a filter is worse than the one that is there.
 //!
 //! Four criteria, each with a limit: faults, denials, errors, and the time that 99 of 100 streams
-//! do not exceed. Each is tested on blocks of five seconds (faults as often as they are looked at)
+//! do not exceed. Each is tested on blocks of five seconds or less (faults as often as looked at)
 //! so that looking again and again costs nothing: a version that keeps its limits is aborted by a
 //! criterion with a probability of [`FALSE_ABORTS`] at most, over the whole rollout. That is
 //! exact if streams of different groups of clients are independent.
@@ -29,8 +29,10 @@ pub const MIN_STREAMS: u64 = 200;
 const FEWEST: u64 = 50;
 /// Faults below which they abort nothing, unless none are allowed.
 const FEWEST_FAULTS: u64 = 3;
-/// How long a block is.
+/// How long a block is at most.
 const BLOCK: Duration = Duration::from_secs(5);
+/// Streams of each version that are a block, however soon they come.
+const BLOCK_STREAMS: u64 = 200;
 /// Streams of the stable version from which its 99th percentile is known.
 const KNOWN: u64 = 1_000;
 /// Streams of which times are remembered, before older ones count less.
@@ -126,6 +128,8 @@ pub struct Judge {
 struct StepCounts {
     stable: u64,
     canary: u64,
+    /// Whether a block of it was compared.
+    compared: bool,
 }
 
 impl Judge {
@@ -170,7 +174,9 @@ impl Judge {
         self.step.canary += canary.streams();
         self.traps.add(faults(canary));
         self.pending_for += elapsed;
-        if self.pending_for >= BLOCK {
+        let [stable, canary] = &self.pending;
+        let is_full = stable.streams().min(canary.streams()) >= BLOCK_STREAMS;
+        if is_full || self.pending_for >= BLOCK {
             self.pending_for = Duration::ZERO;
             let [stable, canary] = std::mem::take(&mut self.pending);
             self.add_block(&stable, &canary);
@@ -178,7 +184,7 @@ impl Judge {
     }
 
     fn add_block(&mut self, stable: &Counts, canary: &Counts) {
-        self.denials.add(&blocks(stable, canary, denials));
+        self.step.compared |= self.denials.add(&blocks(stable, canary, denials));
         self.errors.add(&blocks(stable, canary, errors));
         if let Some((limit, allowed)) = self.slow_limits() {
             let over = |tally: &Tally, limit| Of {
@@ -279,8 +285,8 @@ impl Judge {
     fn has_seen_enough(&self) -> bool {
         let fewest = self.limits.min_streams;
         // Where the canary has everything there is nothing left to compare it with.
-        let has_stable = self.step.stable >= fewest || self.share == Share::ALL;
-        self.step.canary >= fewest && has_stable
+        let is_compared = self.step.compared && self.step.stable >= fewest;
+        self.step.canary >= fewest && (is_compared || self.share == Share::ALL)
     }
 }
 

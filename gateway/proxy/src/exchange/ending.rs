@@ -16,6 +16,7 @@ use crate::access_log::Record;
 use crate::downstream::Downstream;
 use crate::exchange::state::Phase;
 use crate::exchange::state::StreamCell;
+use crate::filters::canary;
 use crate::filters::run;
 use crate::worker::Late;
 use crate::worker::Scene;
@@ -61,6 +62,12 @@ impl<'a> Ending<'a> {
             return;
         }
         self.stream.state().phase = Phase::Done;
+        {
+            let state = self.stream.state();
+            if !state.picks.is_empty() {
+                canary::count(&state);
+            }
+        }
         run::finish(self.stream);
         self.log();
     }

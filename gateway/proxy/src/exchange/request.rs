@@ -105,6 +105,7 @@ impl Admission<'_> {
         let chain = self.generation.rule_chain(self.listener, first);
         if !Rc::ptr_eq(&chain, self.generation.listener_chain(self.listener)) {
             let begin = run.chain.steps.len();
+            let chain = self.deal(chain);
             self.pass(run, chain, begin, incoming).await?;
         }
         if self.stream.state().request_edited {
@@ -112,13 +113,23 @@ impl Admission<'_> {
             if second.id != first.id {
                 let chain = Rc::clone(&self.stream.state().chain);
                 let (chain, begin) = chain.moved_to(&second, self.generation);
-                self.pass(run, Rc::new(chain), begin, incoming).await?;
+                let chain = self.deal(Rc::new(chain));
+                self.pass(run, chain, begin, incoming).await?;
                 if self.stream.state().request_edited && self.route()?.id != second.id {
                     return Err(Failure::RouteUnstable.into());
                 }
             }
         }
         Ok(self.pick()?)
+    }
+
+    /// The chain with the versions of its plugins that this stream gets.
+    fn deal(self, chain: Rc<Chain>) -> Rc<Chain> {
+        if !chain.is_dealt() {
+            return chain;
+        }
+        let mut state = self.stream.state();
+        chain.dealt(&mut state, || self.worker.ids.draw())
     }
 
     /// Lets the head pass what a longer chain adds.

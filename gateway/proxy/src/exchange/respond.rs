@@ -409,6 +409,9 @@ impl PendingHead for &mut SentHead<'_> {
             }
         }
         state.phase = Phase::ResponseSent;
+        if !state.picks.is_empty() {
+            state.picks.head_after = Some(state.facts.started.elapsed());
+        }
         Ok(framed)
     }
 

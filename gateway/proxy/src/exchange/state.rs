@@ -32,6 +32,7 @@ use crate::exchange::injection::Injections;
 use crate::exchange::intake::Progress;
 use crate::exchange::request::Routed;
 use crate::filters::Chain;
+use crate::filters::canary::Picks;
 use crate::filters::vm::Vm;
 use crate::tls::Secured;
 use crate::upstream::Upstream;
@@ -99,6 +100,10 @@ pub(crate) struct State {
     pub(crate) routed: Option<Routed>,
     /// A response that a filter made and that was not acted on yet.
     pub(crate) local: Option<Local>,
+    /// The filter that made one, the first of them.
+    pub(crate) answered_by: Option<usize>,
+    /// The versions that it got of plugins of which two are there.
+    pub(crate) picks: Picks,
     /// A filter asked for the stream to be reset.
     pub(crate) closed: bool,
     /// A filter edited the request head: it is normalised once more.
@@ -240,6 +245,8 @@ pub(crate) struct FilterState {
     pub(crate) own: Option<Rc<Vm>>,
     /// It failed open: it no longer sees this exchange.
     pub(crate) bypassed: bool,
+    /// It could not decide because it failed.
+    pub(crate) faulted: bool,
     /// What it has injected into the response and what has not gone on yet.
     pub(crate) injection: Option<Box<Injection>>,
     request: SideState,
@@ -324,6 +331,8 @@ impl State {
             facts,
             filters: states,
             local: None,
+            answered_by: None,
+            picks: Picks::default(),
             closed: false,
             request_edited: false,
             invalid_header: false,

@@ -242,6 +242,7 @@ impl StreamHost for FilterView<'_> {
             let plugin = self.plugin();
             self.state.blame = Some(format!("plugin {plugin} answered too late"));
         }
+        self.state.answered_by.get_or_insert(self.filter);
         // If the origin's is on its way it can only be cut, which the driver does.
         self.state.local = Some(Local {
             response,

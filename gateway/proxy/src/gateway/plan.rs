@@ -81,6 +81,7 @@ pub(super) fn draw(
         number,
         snapshot,
         plugins,
+        shares,
         certificates: _,
         bundles: _,
     } = generation;
@@ -131,6 +132,7 @@ pub(super) fn draw(
             number,
             snapshot,
             slots,
+            shares,
             vms,
             binds,
             tls,

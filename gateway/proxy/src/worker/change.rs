@@ -38,7 +38,12 @@ pub(super) fn take(worker: &Rc<Worker>, change: Change, accepting: &mut Acceptin
         done,
     } = change;
     take_vms(worker, &plan, instances);
-    let generation = Generation::new(Arc::clone(&plan), &worker.vms.borrow(), &worker.backends);
+    let generation = Generation::new(
+        Arc::clone(&plan),
+        &worker.vms.borrow(),
+        &worker.backends,
+        &mut worker.canaries.borrow_mut(),
+    );
     let before = worker.generation.replace(Rc::new(generation));
     let snapshot = &plan.snapshot;
     worker.timeouts.set(snapshot.timeouts);

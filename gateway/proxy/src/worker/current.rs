@@ -25,6 +25,7 @@ use crate::exchange::request::RuleRef;
 use crate::filters::Chain;
 use crate::filters::Filter;
 use crate::filters::Place;
+use crate::filters::canary::Canaries;
 use crate::filters::vm::Vm;
 use crate::generation::Plan;
 use crate::generation::Slot;
@@ -53,13 +54,15 @@ impl Generation {
         plan: Arc<Plan>,
         vms: &HashMap<VmId, Rc<Vm>>,
         states: &BackendStates,
+        canaries: &mut Canaries,
     ) -> Self {
-        let filters: Vec<_> = plan
+        let mut filters: Vec<_> = plan
             .slots
             .iter()
             .enumerate()
             .map(|(id, slot)| filter(id, slot, vms))
             .collect();
+        canaries.join(&plan, &mut filters);
         let mut backends = Vec::new();
         for backend in plan.snapshot.backends.iter() {
             // Their endpoints are known to their states only.
@@ -203,6 +206,7 @@ fn filter(id: usize, slot: &Slot, vms: &HashMap<VmId, Rc<Vm>>) -> Result<Filter,
                 vm: Rc::clone(vm),
                 place: *place,
                 callbacks: plugin.callbacks(),
+                canary: None,
             })
         }
     }

@@ -21,6 +21,7 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use crate::deadline::Wheel;
+use crate::filters::canary::Canaries;
 use crate::filters::dns;
 use crate::generation::BindId;
 use crate::http2::room::SharedRoom;
@@ -100,7 +101,8 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
     let (timeouts, sizes) = (Timeouts::default(), SizeLimits::default());
     let ids = IdSource::seeded();
     let backends = BackendStates::new(ids.draw());
-    let nothing = Generation::new(Arc::default(), &HashMap::new(), &backends);
+    let mut canaries = Canaries::default();
+    let nothing = Generation::new(Arc::default(), &HashMap::new(), &backends, &mut canaries);
     let worker = Worker {
         index,
         wheel: Wheel::new(simulation),
@@ -109,6 +111,7 @@ fn build(setup: Setup) -> (Rc<Worker>, UnboundedReceiver<Message>) {
         versions: Versions::default(),
         redis: RedisPool::default(),
         backends,
+        canaries: RefCell::new(canaries),
         ids,
         access_log,
         counters,
@@ -158,6 +161,11 @@ fn handle(worker: &Rc<Worker>, message: Message) {
             let vms = worker.all_vms();
             // Whoever asked may have gone.
             ask.send(vms.iter().map(|vm| vm.stream_count()).sum()).ok();
+        }
+        Message::Shares(shares) => worker.canaries.borrow().set_shares(&shares),
+        Message::Versions(ask) => {
+            // Whoever asked may have gone.
+            ask.send(worker.canaries.borrow().take()).ok();
         }
         Message::QueueNews => {
             let vms = worker.all_vms();

@@ -255,6 +255,7 @@ fn generation(plan: &Plan, plugin: Arc<Plugin>) -> Generation {
         binds: vec![Arc::new(bind)],
         backends,
         plugins: vec![PluginName(plugin.name().into())],
+        canaries: Vec::new(),
         certificates: Vec::new(),
         bundles: Vec::new(),
         timeouts,
@@ -267,6 +268,7 @@ fn generation(plan: &Plan, plugin: Arc<Plugin>) -> Generation {
             plugin,
             backends: Callable::All,
         }],
+        shares: Vec::new(),
         certificates: Vec::new(),
         bundles: Vec::new(),
     }

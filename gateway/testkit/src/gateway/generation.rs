@@ -81,6 +81,7 @@ impl Builder {
             binds: vec![Arc::new(bind)],
             backends,
             plugins: names.collect(),
+            canaries: Vec::new(),
             certificates: https::names(self.certificates.len()),
             bundles: https::names(self.bundles.len()),
             timeouts: self.timeouts,
@@ -103,6 +104,7 @@ impl Builder {
             number,
             snapshot: Arc::new(snapshot),
             plugins: plugins.iter().map(slot).collect(),
+            shares: Vec::new(),
             certificates: self.certificates,
             bundles: self.bundles,
         }

@@ -70,6 +70,9 @@ impl Judge {
         if stable < needed && self.share < Share::ALL {
             return format!("; {stable} of {needed} streams of the stable version in this step");
         }
+        if !self.step.compared && self.share < Share::ALL {
+            return "; not compared yet in this step".to_owned();
+        }
         String::new()
     }
 }

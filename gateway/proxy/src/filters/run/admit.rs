@@ -72,6 +72,9 @@ impl FilterRun<'_> {
 
     /// What happens to a stream whose filter cannot decide, because of that failure.
     fn fall_back(&self, filter: &Filter, at: usize, failure: Failure) -> Result<HeadStep, Stop> {
+        if let Some(known) = self.stream.state().filter(at) {
+            known.faulted = true;
+        }
         match filter.plugin.spec().failure_policy {
             FailurePolicy::FailClosed => Err(Stop::Failure(failure)),
             FailurePolicy::FailOpen => {

@@ -1,0 +1,350 @@
+//! Canaries of plugins under traffic: whose share grows, and who is taken back.
+//!
+//! Owns the rollouts of the generation that serves, what was counted for them, and the way of an
+//! event to the log, the numbers and the state folder. What follows from what is
+//! `tidegate_core::rollout`'s.
+
+mod version;
+mod words;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+
+use tidegate_config::draft::RolloutDecl;
+use tidegate_core::rollout::counts::Tally;
+use tidegate_core::rollout::machine::Event;
+use tidegate_core::rollout::machine::Order;
+use tidegate_core::rollout::machine::Phase;
+use tidegate_core::rollout::machine::Refused;
+use tidegate_core::rollout::machine::Rollout;
+use tidegate_core::rollout::machine::State;
+use tidegate_core::rollout::machine::Wanted;
+use tidegate_core::rollout::split::Share;
+use tidegate_host_abi::Plugin;
+use tidegate_proxy::Gateway;
+use tidegate_proxy::Versions;
+use tokio::sync::oneshot;
+
+use crate::control::Loaded;
+use crate::control::rollouts::version::missing;
+use crate::control::rollouts::version::plugin;
+use crate::control::rollouts::version::unknown;
+use crate::control::rollouts::version::version;
+use crate::control::rollouts::words::ends;
+use crate::control::rollouts::words::label;
+use crate::control::rollouts::words::phase;
+use crate::control::rollouts::words::words;
+use crate::plugins::in_one_line;
+use crate::state::RolloutStore;
+use crate::status::Board;
+use crate::status::RolloutStatus;
+
+/// How often counts are looked at.
+pub(crate) const LOOK: Duration = Duration::from_secs(1);
+/// How often the time that a step has lasted is kept, if nothing else happens.
+const KEEP: Duration = Duration::from_secs(30);
+
+/// What somebody asks of a plugin's rollout.
+#[derive(Debug)]
+pub(crate) struct RolloutOrder {
+    /// The plugin's name, `namespace/name`.
+    pub(crate) plugin: String,
+    /// What is to happen.
+    pub(crate) order: Order,
+    /// Told what came of it.
+    pub(crate) answer: oneshot::Sender<Result<String, OrderError>>,
+}
+
+/// Why nothing came of an order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OrderError {
+    /// There is none.
+    #[error("the plugin {0} has no rollout; GET /plugins lists those that have")]
+    Unknown(String),
+    /// It does not fit.
+    #[error("not done: {0}")]
+    Refused(#[from] Refused),
+}
+
+/// One rollout with what is told of it.
+#[derive(Debug, Clone)]
+struct Running {
+    rollout: Rollout,
+    /// Streams by version and end, since the gateway started.
+    counted: [Tally; 2],
+}
+
+/// All rollouts.
+#[derive(Debug, Default)]
+pub(crate) struct Rollouts {
+    running: BTreeMap<Arc<str>, Running>,
+    /// What a restart found, until its plugin is met.
+    kept: BTreeMap<Arc<str>, State>,
+    /// What happened since the start, by plugin and event.
+    events: BTreeMap<(Arc<str>, &'static str), u64>,
+    store: Option<RolloutStore>,
+    looked: Option<Instant>,
+    saved: Option<Instant>,
+    is_unsaved: bool,
+}
+
+/// What rollouts come to once a load serves.
+#[derive(Debug)]
+pub(crate) struct Planned {
+    running: BTreeMap<Arc<str>, Running>,
+    events: Vec<(Arc<str>, Event)>,
+    /// In the order of the snapshot's canaries.
+    pub(crate) shares: Vec<Share>,
+}
+
+impl Rollouts {
+    /// Keeps states there, and goes on with those that are there.
+    pub(crate) fn restore(&mut self, store: RolloutStore) {
+        match store.load() {
+            Ok(kept) => self.kept = kept,
+            Err(err) => tracing::error!(
+                "the states of rollouts cannot be used, and all begin anew: {}",
+                crate::plugins::chain(&err)
+            ),
+        }
+        self.store = Some(store);
+    }
+
+    /// What they come to with a load; nothing has changed yet.
+    pub(crate) fn plan(&self, loaded: &Loaded) -> Planned {
+        let mut planned = Planned {
+            running: BTreeMap::new(),
+            events: Vec::new(),
+            shares: Vec::new(),
+        };
+        let pairs = loaded.snapshot.canaries.iter();
+        for (pair, decl) in pairs.zip(&loaded.draft.rollouts) {
+            let share = match (plugin(loaded, pair.stable), plugin(loaded, pair.canary)) {
+                (Some(stable), canary) => {
+                    let reason = canary.is_none().then(|| missing(loaded, pair.canary));
+                    self.plan_one(decl, stable, canary, reason, &mut planned)
+                }
+                // Nothing is there to compare with.
+                (None, _) => Share::NONE,
+            };
+            planned.shares.push(share);
+        }
+        planned
+    }
+
+    fn plan_one(
+        &self,
+        decl: &RolloutDecl,
+        stable: &Plugin,
+        canary: Option<&Arc<Plugin>>,
+        missing: Option<String>,
+        planned: &mut Planned,
+    ) -> Share {
+        let name = &decl.name.0;
+        let known = self.running.get(name);
+        let kept = known.is_none().then(|| self.kept.get(name)).flatten();
+        let stable = version(stable);
+        let before = known.map(|it| it.rollout.state()).or(kept);
+        let canary = match canary {
+            Some(canary) => version(canary),
+            // The one that was there, if it comes back.
+            None => before.map_or_else(unknown, |state| state.canary.clone()),
+        };
+        if stable == canary {
+            // The resource says what was promoted, or tries what is there: nothing is to be tried.
+            return Share::NONE;
+        }
+        let wanted = Wanted {
+            stable,
+            canary,
+            course: decl.course.clone(),
+            limits: decl.limits,
+        };
+        let (mut running, events) = match (known, kept) {
+            (Some(known), _) => {
+                let mut known = known.clone();
+                let events = known.rollout.on_wanted(wanted);
+                (known, events)
+            }
+            (None, Some(state)) => {
+                let (rollout, events) = Rollout::restore(wanted, state.clone());
+                (Running::new(rollout), events)
+            }
+            (None, None) => {
+                let (rollout, event) = Rollout::begin(wanted);
+                (Running::new(rollout), vec![event])
+            }
+        };
+        running.rollout.on_canary(missing.map_or(Ok(()), Err));
+        let share = running.rollout.share();
+        let events = events.into_iter();
+        planned
+            .events
+            .extend(events.map(|event| (Arc::clone(name), event)));
+        planned.running.insert(Arc::clone(name), running);
+        share
+    }
+
+    /// A load serves: what it comes to is so.
+    pub(crate) fn commit(&mut self, planned: Planned) {
+        let Planned {
+            running,
+            events,
+            shares: _,
+        } = planned;
+        let is_same = self.running.keys().eq(running.keys());
+        self.running = running;
+        self.kept.clear();
+        self.is_unsaved |= !is_same || !events.is_empty();
+        for (name, event) in events {
+            self.note(&name, &event);
+        }
+    }
+
+    /// Whether there are any.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    /// How long until counts are to be looked at.
+    pub(crate) fn next_look(&self, now: Instant) -> Option<Duration> {
+        if self.is_empty() {
+            return None;
+        }
+        let since = self
+            .looked
+            .map_or(LOOK, |looked| now.saturating_duration_since(looked));
+        Some(LOOK.saturating_sub(since))
+    }
+
+    /// Looks at what was counted, and does what follows; says whether there is something to tell.
+    pub(crate) fn look(&mut self, gateway: &mut Gateway, now: Instant) -> bool {
+        if self.next_look(now) != Some(Duration::ZERO) {
+            return false;
+        }
+        let elapsed = self.looked.replace(now);
+        let elapsed = elapsed.map_or(LOOK, |looked| now.saturating_duration_since(looked));
+        let mut counted = gateway.versions();
+        let mut events = Vec::new();
+        for (name, running) in &mut self.running {
+            let Versions { stable, canary } = counted.remove(name).unwrap_or_default();
+            let [all_stable, all_canary] = &mut running.counted;
+            all_stable.merge(&stable.total());
+            all_canary.merge(&canary.total());
+            let event = running.rollout.on_counts(&stable, &canary, elapsed);
+            events.extend(event.map(|event| (Arc::clone(name), event)));
+        }
+        let has_events = !events.is_empty();
+        for (name, event) in events {
+            self.note(&name, &event);
+        }
+        if has_events {
+            gateway.set_shares(&self.shares());
+        }
+        let is_due = self
+            .saved
+            .is_none_or(|saved| now.saturating_duration_since(saved) >= KEEP);
+        if has_events || is_due {
+            self.is_unsaved = true;
+            self.save(now);
+        }
+        true
+    }
+
+    /// Does what somebody asks for.
+    pub(crate) fn order(
+        &mut self,
+        gateway: &mut Gateway,
+        plugin: &str,
+        order: Order,
+    ) -> Result<String, OrderError> {
+        let unknown = || OrderError::Unknown(plugin.to_owned());
+        let (name, running) = self.running.get_key_value(plugin).ok_or_else(unknown)?;
+        let (name, mut running) = (Arc::clone(name), running.clone());
+        let event = running.rollout.on_order(order, "by hand")?;
+        self.running.insert(Arc::clone(&name), running);
+        gateway.set_shares(&self.shares());
+        self.note(&name, &event);
+        self.is_unsaved = true;
+        self.save(Instant::now());
+        Ok(format!("{name}: {}", words(&event)))
+    }
+
+    /// Keeps what is to be kept, for a restart.
+    pub(crate) fn save(&mut self, now: Instant) {
+        if !std::mem::take(&mut self.is_unsaved) {
+            return;
+        }
+        self.saved = Some(now);
+        let Some(store) = &self.store else {
+            return;
+        };
+        let states = self.running.iter();
+        let states: BTreeMap<Arc<str>, State> = states
+            .map(|(name, running)| (Arc::clone(name), running.rollout.state().clone()))
+            .collect();
+        if let Err(err) = store.save(&states) {
+            let err = crate::plugins::chain(&err);
+            tracing::error!("a restart finds older states of rollouts: {err}");
+        }
+    }
+
+    /// Publishes what is told of each.
+    pub(crate) fn tell(&self, board: &Board) {
+        let rollouts = Arc::new(self.status());
+        board.write(|status| status.rollouts = rollouts);
+    }
+
+    /// What is told of each.
+    fn status(&self) -> BTreeMap<String, RolloutStatus> {
+        let each = self.running.iter().map(|(name, running)| {
+            let rollout = &running.rollout;
+            let state = rollout.state();
+            let [stable, canary] = &running.counted;
+            let events = self.events.iter().filter(|((of, _), _)| of == name);
+            let status = RolloutStatus {
+                phase: phase(rollout),
+                share: rollout.share(),
+                reached: state.reached,
+                since: state.since,
+                next_step_in: rollout.next_step_in(),
+                why: match (&state.phase, rollout.missing()) {
+                    (Phase::Aborted(why), _) => Some(why.words.clone()),
+                    (_, missing) => missing.map(str::to_owned),
+                },
+                findings: rollout.judge().findings(),
+                counted: [ends(stable), ends(canary)],
+                events: events.map(|((_, event), count)| (*event, *count)).collect(),
+            };
+            (name.as_ref().to_owned(), status)
+        });
+        each.collect()
+    }
+
+    fn shares(&self) -> Vec<(Arc<str>, Share)> {
+        let each = self.running.iter();
+        each.map(|(name, running)| (Arc::clone(name), running.rollout.share()))
+            .collect()
+    }
+
+    fn note(&mut self, name: &Arc<str>, event: &Event) {
+        let words = in_one_line(&words(event));
+        match event {
+            Event::Aborted(_) => tracing::warn!("rollout of plugin {name}: {words}"),
+            _ => tracing::info!("rollout of plugin {name}: {words}"),
+        }
+        let count = self.events.entry((Arc::clone(name), label(event)));
+        *count.or_default() += 1;
+    }
+}
+
+impl Running {
+    fn new(rollout: Rollout) -> Self {
+        Self {
+            rollout,
+            counted: Default::default(),
+        }
+    }
+}
