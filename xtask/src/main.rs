@@ -9,6 +9,7 @@ mod ci;
 mod demo;
 mod dist;
 mod families;
+mod node;
 mod packages;
 mod peers;
 mod plugins;
