@@ -306,7 +306,7 @@ fn a_version_that_stands_its_probation_is_not_taken_back_later() {
 
 #[test]
 fn versions_that_cannot_serve_never_do_and_no_request_fails() {
-    let (folder, _origin) = folder("  limits: { startTimeout: 1s }\n");
+    let (folder, _origin) = folder("  limits: { startTimeout: 200ms }\n");
     let gateway = Running::start(&folder, &[]);
     let traffic = Traffic::start(gateway.address().expect("it listens"));
     traffic.more(201, 20);
