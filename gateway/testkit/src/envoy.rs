@@ -3,11 +3,15 @@
 //! Tests start it only where peers are wanted ([`Envoy::wanted`]): `cargo xtask test --peers`
 //! installs it and sets `TIDEGATE_PEERS` and `TIDEGATE_PEERS_DIR`.
 
+mod config;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Child;
 use std::process::Command;
 use std::process::Stdio;
+
+pub use config::EnvoyConfig;
 
 use crate::Client;
 use crate::eventually;

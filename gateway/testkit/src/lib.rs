@@ -44,6 +44,7 @@ pub use client::Client;
 pub use dns::Dns;
 pub use echo::Echo;
 pub use envoy::Envoy;
+pub use envoy::EnvoyConfig;
 pub use eventually::eventually;
 pub use gateway::Gateway;
 pub use gateway::Https;

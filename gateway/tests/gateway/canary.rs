@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use tidegate_testkit::Client;
 use tidegate_testkit::Envoy;
+use tidegate_testkit::EnvoyConfig;
 use tidegate_testkit::Origin;
 use tidegate_testkit::eventually;
 
@@ -192,56 +193,18 @@ fn envoys_routes_send_a_client_where_this_gateway_does() {
     folder.write("canary.wasm", module.expect("it is built in").module);
     let config = r#"{"weight": 50, "key": {"header": "x-user"}}"#;
     let module = folder.file("canary.wasm");
-    let [old_port, new_port] = [old.address().port(), new.address().port()];
-    let cluster = |name: &str, port: u16| {
-        format!(
-            "  - {{ name: {name}, type: STATIC, load_assignment: {{ cluster_name: {name}, endpoints: \
-             [{{ lb_endpoints: [{{ endpoint: {{ address: {{ socket_address: {{ address: 127.0.0.1, \
-             port_value: {port} }} }} }} }}] }}] }} }}\n"
+    let text = EnvoyConfig::new()
+        .route(
+            "match: { prefix: /, headers: [{ name: x-version, string_match: { exact: canary } }] }\n\
+             route: { cluster: new }",
         )
-    };
-    let text = format!(
-        r#"admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: 0 }} }} }}
-static_resources:
-  listeners:
-  - name: web
-    address: {{ socket_address: {{ address: 127.0.0.1, port_value: 0 }} }}
-    filter_chains:
-    - filters:
-      - name: http
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: web
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ["*"]
-              routes:
-              - match: {{ prefix: /, headers: [{{ name: x-version, string_match: {{ exact: canary }} }}] }}
-                route: {{ cluster: new }}
-              - match: {{ prefix: / }}
-                route: {{ cluster: old }}
-          http_filters:
-          # One that has the route looked for before the version is known.
-          - name: first
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.buffer.v3.Buffer
-              max_request_bytes: 1000
-          - name: canary
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
-              config:
-                name: canary
-                vm_config: {{ runtime: envoy.wasm.runtime.v8, code: {{ local: {{ filename: "{}" }} }} }}
-                configuration: {{ "@type": type.googleapis.com/google.protobuf.StringValue, value: '{config}' }}
-          - name: router
-            typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
-  clusters:
-{}{}"#,
-        module.display(),
-        cluster("old", old_port),
-        cluster("new", new_port)
-    );
+        .route("match: { prefix: / }\nroute: { cluster: old }")
+        // One that has the route looked for before the version is known.
+        .filter("buffer.v3.Buffer", &["max_request_bytes: 1000"])
+        .wasm("canary", &module, config)
+        .cluster("old", old.address())
+        .cluster("new", new.address())
+        .to_string();
     let request = |user: &str| format!("GET / HTTP/1.1\r\nHost: a\r\nx-user: {user}\r\n\r\n");
     let envoy = Envoy::start(&text).until(&request("alice"), 200);
     let mut client = Client::connect(envoy.address());

@@ -2,27 +2,22 @@
 //!
 //! A copy is run, with the addresses of the test in place of the example's own; nothing else differs.
 
+#[path = "examples/plugins.rs"]
+mod plugins;
+#[path = "examples/protocols.rs"]
+mod protocols;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use tidegate_testkit::Authority;
 use tidegate_testkit::Client;
-use tidegate_testkit::GrpcOrigin;
 use tidegate_testkit::Leaf;
 use tidegate_testkit::Message;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Pair;
-use tidegate_testkit::Peer;
-use tidegate_testkit::Port;
-use tidegate_testkit::Registry;
-use tidegate_testkit::TlsClient;
-use tidegate_testkit::TlsFront;
 use tidegate_testkit::Wasm;
-use tidegate_testkit::Wire;
 use tidegate_testkit::eventually;
-use tidegate_testkit::http2;
-use tidegate_testkit::websocket;
-use tidegate_testkit::websocket::Frame;
 
 use crate::process::Folder;
 use crate::process::Running;
@@ -230,61 +225,6 @@ fn quickstart() {
 }
 
 #[test]
-fn oci() {
-    let (registry, apples) = (Registry::start(), Origin::answers(200, "apples"));
-    let files = copy("oci", &[(9001, apples.address())]);
-    edit(&files, "localhost:5000", &registry.address().to_string());
-    let cache = Folder::of(&[]);
-    let cache = cache.path().to_str().expect("UTF-8");
-    let reference = registry.reference("hello-filter:1");
-    let push = |name: &str, module: &[u8]| {
-        let module_file = Folder::of(&[]);
-        module_file.write(name, module);
-        let mut command = tidegate();
-        command.args(["plugin", "push", &reference]);
-        command.arg(module_file.file(name));
-        let (code, _, err) = finish(command.args(["--plugin-cache", cache]));
-        assert_eq!(code, Some(0), "{err}");
-    };
-    push("hello-filter.wasm", Wasm::built("hello-filter").module());
-    let start = || Running::start(&files, &["--plugin-cache", cache]);
-    let greets = |gateway: &Running, expected: Option<&str>| {
-        eventually("the filter", || {
-            let answer = gateway.get("/");
-            let is_so = answer.status() == 200 && answer.field("x-hello-filter") == expected;
-            is_so.then_some(())
-        });
-    };
-    let mut gateway = start();
-    greets(&gateway, Some("1.0"));
-
-    // Another module under the same tag.
-    push("silent.wasm", Wasm::wat("silent", "", "").module());
-    gateway.admin("POST /reload");
-    greets(&gateway, None);
-
-    // Without the registry.
-    gateway.kill();
-    registry.set_down(true);
-    let gateway = start();
-    assert_eq!(gateway.get("/").text(), "apples");
-    eventually("the reason", || {
-        let said = gateway.admin("GET /ready").text();
-        said.contains("serves from the cache").then_some(())
-    });
-
-    // The digest behind the tag.
-    registry.set_down(false);
-    let mut command = tidegate();
-    command.args(["plugin", "lock", "--plugin-cache", cache, "-c"]);
-    let (code, _, err) = finish(command.arg(files.path()));
-    assert_eq!(code, Some(0), "{err}");
-    let text = std::fs::read_to_string(files.file("gateway.yaml")).expect("readable");
-    assert!(text.contains(&format!("{reference}@sha256:")), "{text}");
-    assert!(text.contains("# a tag that moves is noticed"), "{text}");
-}
-
-#[test]
 fn canary() {
     let (old, new) = (Origin::answers(200, "v1"), Origin::answers(200, "v2"));
     let files = copy("canary", &[(9001, old.address()), (9002, new.address())]);
@@ -304,110 +244,6 @@ fn canary() {
 }
 
 #[test]
-fn filter_canary() {
-    let shop = Origin::answers(200, "shop");
-    let files = copy("filter-canary", &[(9001, shop.address())]);
-    let gateway = Running::start(&files, &["--access-log", "off"]);
-    let mut client = Client::connect(gateway.address().expect("it listens"));
-    let mut refused = |users: std::ops::Range<u32>| {
-        let answers = users.map(|user| {
-            client.send(format!(
-                "GET / HTTP/1.1\r\nhost: shop\r\nx-user: {user}\r\n\r\n"
-            ));
-            client.response().status()
-        });
-        answers.filter(|status| *status == 403).count()
-    };
-    // How many of these users have the canary is certain: their buckets are.
-    assert_eq!(refused(0..40), 10);
-    eventually("the abort", || {
-        let _some = refused(0..100);
-        let aborted = "aborted, the canary gets no more streams: denyRateDelta: denied";
-        gateway
-            .log()
-            .iter()
-            .any(|line| line.contains(aborted))
-            .then_some(())
-    });
-    assert_eq!(refused(0..100), 0);
-
-    edit(&files, ", 127.0.0.0/8]", "]\n      # mended");
-    assert_eq!(refused(0..100), 0);
-}
-
-#[test]
-fn staged_rollout() {
-    let (old, new) = (Origin::answers(200, "v1"), Origin::answers(200, "v2"));
-    let files = copy(
-        "staged-rollout",
-        &[(9001, old.address()), (9002, new.address())],
-    );
-    let gateway = Running::start(&files, &[]);
-    let of = |fields: &str| get(&gateway, "/", fields).text();
-    let stranger = get(&gateway, "/", "");
-    let cookie = stranger.field("set-cookie").expect("a cookie");
-    let (cookie, _) = cookie.split_once(';').expect("attributes");
-    let mut fields: Vec<String> = (0..100).map(|at| format!("x-user: {at}\r\n")).collect();
-    fields.push(format!("cookie: {cookie}\r\n"));
-    let mut before = vec!["v1".to_owned(); fields.len()];
-    // How many of these hundred users have it is certain: their buckets are.
-    for (generation, weight, users) in [(1, "5", 3), (2, "25", 23), (3, "100", 100)] {
-        if generation > 1 {
-            let last = if generation == 2 { "5" } else { "25" };
-            edit(
-                &files,
-                &format!("weight: {last}\n"),
-                &format!("weight: {weight}\n"),
-            );
-            gateway.logs(&format!("generation {generation} serves"));
-        }
-        for (fields, before) in fields.iter().zip(&mut before) {
-            let now = of(fields);
-            assert!(*before == "v1" || now == "v2", "{fields} went back");
-            *before = now;
-        }
-        let with_new = before.iter().take(100).filter(|it| *it == "v2");
-        assert_eq!(with_new.count(), users, "at {weight}");
-        assert_eq!(of("x-beta: yes\r\n"), "v2");
-        assert_eq!(of("x-beta: yes\r\nx-user: 1\r\n"), "v2");
-    }
-    assert!(before.iter().all(|it| it == "v2"));
-    let requests = new.requests();
-    let versions = requests.iter().flat_map(|it| it.values("x-version"));
-    assert!(versions.clone().count() > 100);
-    assert!(versions.clone().all(|it| it == "canary"));
-}
-
-#[test]
-fn chaos() {
-    let shop = Origin::answers(200, "shop");
-    let files = copy("chaos", &[(9001, shop.address())]);
-    let gateway = Running::start(&files, &[]);
-    let mut seen = std::collections::BTreeSet::new();
-    // Chance alone does not keep one of them away for so long.
-    for _ in 0..200 {
-        seen.insert(get(&gateway, "/recommendations", "").status());
-        if seen.len() == 2 {
-            break;
-        }
-    }
-    assert_eq!(Vec::from_iter(seen), [200, 503]);
-
-    let asked = |fields: &str| {
-        let fields = format!("x-chaos-key: drill-2026\r\n{fields}");
-        get(&gateway, "/", &fields).status()
-    };
-    assert_eq!(asked(""), 200);
-    assert_eq!(asked("x-envoy-fault-abort-request: 418\r\n"), 418);
-    assert_eq!(asked("x-envoy-fault-delay-request: 5000\r\n"), 504);
-    assert_eq!(asked("x-envoy-fault-throughput-response: 1\r\n"), 200);
-    let stranger = get(&gateway, "/", "x-envoy-fault-abort-request: 418\r\n");
-    assert_eq!(stranger.status(), 200);
-    let late = "tidegate_request_flags_total{flag=\"request_timeout\"}";
-    assert_eq!(gateway.metric(late), Some(1.0));
-}
-
-#[test]
 fn ab_header() {
     let (old, new) = (Origin::answers(200, "v1"), Origin::answers(200, "v2"));
     let files = copy("ab-header", &[(9001, old.address()), (9002, new.address())]);
@@ -423,83 +259,6 @@ fn ab_header() {
     ] {
         assert_eq!(get(&gateway, "/", fields).text(), expected, "{fields:?}");
     }
-}
-
-#[test]
-fn auth() {
-    let apples = Origin::answers(200, "apples");
-    let files = copy("auth", &[(9001, apples.address())]);
-    let gateway = Running::start(&files, &[]);
-    let address = gateway.address().expect("it listens");
-    let bearer = |who: &str| {
-        let token = std::fs::read_to_string(examples().join("auth").join(who));
-        format!(
-            "authorization: Bearer {}\r\n",
-            token.expect("the token is there")
-        )
-    };
-    let (ada, grace, old) = (bearer("ada.jwt"), bearer("grace.jwt"), bearer("old.jwt"));
-    let key = "x-api-key: k-3f9c8e\r\n";
-    for (line, fields, expected) in [
-        ("GET /account", "", 401),
-        ("GET /account", &old, 401),
-        ("GET /account", &ada, 200),
-        ("POST /account", &ada, 403),
-        ("POST /account", &grace, 200),
-        ("GET /account/export", &grace, 403),
-        ("GET /partners", "", 401),
-        ("GET /partners", key, 200),
-    ] {
-        let fields = format!("Host: {address}\r\nx-user: root\r\nx-consumer: root\r\n{fields}");
-        assert_eq!(
-            ask(address, line, &fields).status(),
-            expected,
-            "{line} {fields}"
-        );
-    }
-    // Who it was, as the backend sees it: what clients write there is gone where a policy sets it.
-    let requests = apples.requests();
-    let of = |name: &'static str| {
-        requests
-            .iter()
-            .flat_map(move |it| it.values(name))
-            .collect::<Vec<_>>()
-    };
-    assert_eq!(of("x-user"), ["ada", "grace", "root"]);
-    assert_eq!(of("x-consumer"), ["root", "root", "mobile-app"]);
-}
-
-#[test]
-fn rate_limits() {
-    let apples = Origin::answers(200, "apples");
-    let files = copy("rate-limits", &[(9001, apples.address())]);
-    let gateway = Running::start(&files, &[]);
-    let address = gateway.address().expect("it listens");
-    for (path, fields, expected) in [
-        ("/export", "x-user: ada", 200),
-        ("/export", "x-user: ada", 429),
-        ("/export", "x-user: grace", 200),
-        ("/export", "x-nobody: 1", 200),
-        ("/export", "x-nobody: 2", 429),
-        ("/search", "x-user: ada\r\nx-cost: 7", 200),
-        ("/search", "x-user: ada\r\nx-cost: 4", 429),
-        ("/search", "x-user: ada\r\nx-cost: 3", 200),
-        ("/search", "x-user: ada", 429),
-        ("/search", "x-user: grace", 200),
-    ] {
-        let fields = format!("Host: {address}\r\n{fields}\r\n");
-        let answer = ask(address, &format!("GET {path}"), &fields);
-        assert_eq!(answer.status(), expected, "{path} {fields}");
-        assert_eq!(answer.field("retry-after").is_some(), expected == 429);
-        assert!(answer.field("ratelimit").is_some(), "{path} {fields}");
-    }
-    let answer = ask(
-        address,
-        "GET /export",
-        &format!("Host: {address}\r\nx-user: zoe\r\n"),
-    );
-    let policy = "\"exports\";q=1;w=60";
-    assert_eq!(answer.field("ratelimit-policy"), Some(policy));
 }
 
 #[test]
@@ -541,209 +300,5 @@ fn mirror() {
     assert_eq!(
         (copied.text(), seen.text()),
         ("one apple".into(), "one apple".into())
-    );
-}
-
-#[test]
-fn websocket() {
-    let (chat, site) = (websocket::echoes(), Origin::answers(200, "site"));
-    let files = copy(
-        "websocket",
-        &[(9001, chat.address()), (9002, site.address())],
-    );
-    let gateway = Running::start(&files, &["--access-log", "off"]);
-    let address = gateway.address().expect("it listens");
-    let mut socket = websocket::open(address, "/chat/room");
-    let hello = Frame::text("hello");
-    socket.send(hello.clone()).expect("sent");
-    assert_eq!(socket.read().expect("an echo"), hello);
-    assert_eq!(gateway.get("/").text(), "site");
-    // A change of the configuration cuts no connection.
-    edit(&files, "streamIdle: 1h", "streamIdle: 2h");
-    eventually("the change", || (gateway.generation() == 2).then_some(()));
-    socket.send(hello.clone()).expect("sent");
-    assert_eq!(socket.read().expect("an echo"), hello);
-    assert_eq!(gateway.metric("tidegate_open_tunnels"), Some(1.0));
-    // The site has none.
-    let refused = websocket::try_open(address, "/").expect_err("refused");
-    assert!(refused.to_string().contains("403"), "{refused}");
-}
-
-#[test]
-fn tcp() {
-    let redis = Port::new();
-    let files = copy("tcp", &[(9001, redis.address())]);
-    let gateway = Running::start(&files, &[]);
-    let address = gateway.address().expect("it listens");
-    let set = "*3\r\n$3\r\nSET\r\n$5\r\nfruit\r\n$5\r\napple\r\n";
-    let mut client = Wire::connect(address);
-    let mut server = redis.accept();
-    // Cut anywhere, a command arrives whole.
-    let (begin, rest) = set.split_at(12);
-    client.send(begin);
-    client.send(rest);
-    server.expect(set);
-    server.send("+OK\r\n");
-    client.expect("+OK\r\n");
-    client.send("*1\r\n$8\r\nflushall\r\n");
-    client.expect_end();
-    server.expect_end();
-    let line = gateway.logs("is cut off");
-    assert!(line.contains("for the command flushall"), "{line}");
-
-    // A connection keeps the list that it began with; a new one gets the new list.
-    let mut old = Wire::connect(address);
-    let mut old_server = redis.accept();
-    edit(&files, "FLUSHALL FLUSHDB", "FLUSHDB");
-    gateway.logs("generation 2 serves");
-    let mut new = Wire::connect(address);
-    let mut new_server = redis.accept();
-    new.send("FLUSHALL\r\n");
-    new_server.expect("FLUSHALL\r\n");
-    old.send("FLUSHALL\r\n");
-    old.expect_end();
-    old_server.expect_end();
-}
-
-#[test]
-fn sni_passthrough() {
-    let authority = Authority::root("root");
-    let of_shop = Origin::answers(200, "shop");
-    let of_tenants = Origin::answers(200, "tenants");
-    let front = |origin: &Origin, name: &str| {
-        TlsFront::new(origin.address(), &authority.server(name), &[], None)
-    };
-    let (shop, tenants) = (
-        front(&of_shop, "shop.example.com"),
-        front(&of_tenants, "*.example.com"),
-    );
-    let files = copy(
-        "sni-passthrough",
-        &[(9001, shop.address()), (9002, tenants.address())],
-    );
-    let gateway = Running::start(&files, &[]);
-    let address = gateway.address().expect("it listens");
-    let client = TlsClient::new(&authority.pem, None);
-    for (name, expected) in [
-        ("shop.example.com", "shop"),
-        ("blue.example.com", "tenants"),
-    ] {
-        let answer = client.get(address, name, "/").expect("an answer");
-        assert_eq!(answer.text(), expected, "{name}");
-    }
-    let refused = client.connect(address, "example.org");
-    refused.expect_err("no route claims it");
-}
-
-#[test]
-fn https() {
-    let shop = Origin::answers(200, "shop");
-    let files = copy("https", &[(9001, shop.address())]);
-    let (authority, pair) = certificate();
-    write_pair(&files, &pair);
-    let gateway = Running::start(&files, &[]);
-    let (plain, tls) = (gateway.address_of(":0"), gateway.address_of("/tls"));
-    let client = TlsClient::new(&authority, None);
-    let get = || client.get(tls, "localhost", "/cart");
-    let answer = get().expect("an answer");
-    assert_eq!((answer.status(), answer.text().as_str()), (200, "shop"));
-    assert_eq!(
-        shop.only_request().field("x-forwarded-proto"),
-        Some("https")
-    );
-
-    let answer = ask(plain, "GET /cart?a=1", "Host: localhost:8080\r\n");
-    assert_eq!(answer.status(), 301);
-    assert_eq!(
-        answer.field("location"),
-        Some("https://localhost:8443/cart?a=1")
-    );
-
-    // A key of another certificate: said, and not served.
-    let (other_authority, other) = certificate();
-    files.write("tls.key", other.key.as_bytes());
-    gateway.logs("the private key does not belong to the certificate");
-    assert_eq!(get().expect("the old one serves").status(), 200);
-    // The rest of the new pair makes it good.
-    files.write("tls.crt", other.chain.as_bytes());
-    let new = TlsClient::new(&other_authority, None);
-    eventually("the new certificate", || {
-        new.get(tls, "localhost", "/cart").ok()
-    });
-    // A client without a session of before.
-    let old = TlsClient::new(&authority, None);
-    let answer = old.get(tls, "localhost", "/cart");
-    assert!(answer.is_err(), "the old one is not shown any more");
-}
-
-#[test]
-fn the_command_for_certificates_makes_one_that_curl_believes() {
-    if !Peer::wanted("the command of examples/https") {
-        return;
-    }
-    let readme = std::fs::read_to_string(examples().join("https/README.md")).expect("a README");
-    let shop = Origin::answers(200, "shop");
-    let files = copy("https", &[(9001, shop.address())]);
-    let run = |begin: &str, changes: &[(&str, &str)]| {
-        let line = readme.lines().find_map(|line| line.strip_prefix(begin));
-        let mut line = line.expect("the README has such a line").to_owned();
-        for (from, to) in changes {
-            line = line.replace(from, to);
-        }
-        let mut words = begin
-            .trim_start_matches("$ ")
-            .split(' ')
-            .chain(line.split(' '));
-        let mut command = std::process::Command::new(words.next().expect("a program"));
-        finish(command.args(words.filter(|word| !word.is_empty())))
-    };
-    let folder = files.path().to_string_lossy().into_owned();
-    let (code, _, err) = run("$ openssl ", &[("examples/https", &folder)]);
-    assert_eq!(code, Some(0), "{err}");
-    let gateway = Running::start(&files, &[]);
-    let port = gateway.address_of("/tls").port().to_string();
-    let changes = [("examples/https", folder.as_str()), ("8443", &port)];
-    let (code, out, err) = run("$ curl --cacert ", &changes);
-    assert_eq!((code, out.as_str()), (Some(0), "shop"), "{err}");
-}
-
-#[test]
-fn grpc() {
-    let [carts, new_carts, stock] = [(); 3].map(|()| GrpcOrigin::start());
-    let files = copy(
-        "grpc",
-        &[
-            (9001, carts.address()),
-            (9002, new_carts.address()),
-            (9003, stock.address()),
-        ],
-    );
-    let gateway = Running::start(&files, &[]);
-    let call = |path: &str, beta: bool| {
-        let mut request = http2::request("POST", path);
-        let headers = request.headers_mut();
-        headers.insert("content-type", "application/grpc".parse().expect("a value"));
-        headers.insert("te", "trailers".parse().expect("a value"));
-        if beta {
-            headers.insert("x-beta", "yes".parse().expect("a value"));
-        }
-        let address = gateway.address().expect("it listens");
-        http2::client(address, async |mut sender| {
-            http2::exchange(&mut sender, request, None).await
-        })
-        .expect("an answer")
-    };
-    let answer = call("/shop.v1.Cart/Echo", false);
-    assert_eq!(answer.trailer("grpc-status"), Some("0"), "{answer:?}");
-    assert_eq!(carts.requests(), ["/shop.v1.Cart/Echo"]);
-    call("/shop.v1.Cart/Empty", true);
-    assert_eq!(new_carts.requests(), ["/shop.v1.Cart/Empty"]);
-    call("/shop.v1.Stock/Watch", false);
-    assert_eq!(stock.requests(), ["/shop.v1.Stock/Watch"]);
-    // UNIMPLEMENTED, as a gRPC client reads it.
-    let answer = call("/shop.v1.Stock/Sell", false);
-    assert_eq!(
-        (answer.status, answer.field("grpc-status")),
-        (200, Some("12"))
     );
 }

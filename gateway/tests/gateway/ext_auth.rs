@@ -203,7 +203,8 @@ fn on_tidegate(setting: &Setting) -> Vec<Outcome> {
 fn on_envoy(setting: &Setting) -> Vec<Outcome> {
     let (auth, origin) = (sites::auth(), Origin::answers(200, "fine"));
     let config = sites::envoy(setting.envoys, auth.address(), origin.address());
-    let envoy = Envoy::start(&config).until("GET /yes HTTP/1.1\r\nHost: a\r\n\r\n", 200);
+    let envoy =
+        Envoy::start(&config.to_string()).until("GET /yes HTTP/1.1\r\nHost: a\r\n\r\n", 200);
     let requests = setting.requests.iter();
     requests
         .map(|request| outcome(request, envoy.address(), &auth, &origin))

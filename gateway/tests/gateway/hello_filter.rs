@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 
 use tidegate_testkit::Client;
 use tidegate_testkit::Envoy;
+use tidegate_testkit::EnvoyConfig;
 use tidegate_testkit::Gateway;
 use tidegate_testkit::Message;
 use tidegate_testkit::Origin;
@@ -210,46 +211,9 @@ fn hello_filter_behaves_on_envoy_as_on_tidegate() {
 }
 
 fn envoy_config(origin: SocketAddr, auth: SocketAddr) -> String {
-    let filter = Wasm::built_path("hello-filter");
-    let filter = filter.display();
-    let cluster = |name: &str, address: SocketAddr| {
-        format!(
-            "  - name: {name}\n    type: STATIC\n    load_assignment:\n      cluster_name: {name}\n      \
-             endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {{ socket_address: \
-             {{ address: {}, port_value: {} }} }} }} }}] }}]\n",
-            address.ip(),
-            address.port()
-        )
-    };
-    format!(
-        r#"admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: 0 }} }} }}
-static_resources:
-  listeners:
-  - name: web
-    address: {{ socket_address: {{ address: 127.0.0.1, port_value: 0 }} }}
-    filter_chains:
-    - filters:
-      - name: http
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: web
-          route_config:
-            virtual_hosts: [{{ name: all, domains: ["*"], routes: [{{ match: {{ prefix: / }}, route: {{ cluster: origin }} }}] }}]
-          http_filters:
-          - name: hello
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.wasm.v3.Wasm
-              config:
-                name: hello-filter
-                configuration: {{ "@type": type.googleapis.com/google.protobuf.StringValue, value: '{CONFIG}' }}
-                vm_config:
-                  runtime: envoy.wasm.runtime.v8
-                  code: {{ local: {{ filename: "{filter}" }} }}
-          - name: router
-            typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
-  clusters:
-{}{}"#,
-        cluster("origin", origin),
-        cluster("auth", auth)
-    )
+    EnvoyConfig::new()
+        .wasm("hello-filter", &Wasm::built_path("hello-filter"), CONFIG)
+        .cluster("origin", origin)
+        .cluster("auth", auth)
+        .to_string()
 }

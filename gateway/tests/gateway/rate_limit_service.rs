@@ -216,7 +216,8 @@ fn on_envoy(setting: &Setting) -> Vec<Outcome> {
         limiter.address(),
         origin.address(),
     );
-    let envoy = Envoy::start(&config).until("GET /ready HTTP/1.1\r\nHost: a\r\n\r\n", 200);
+    let envoy =
+        Envoy::start(&config.to_string()).until("GET /ready HTTP/1.1\r\nHost: a\r\n\r\n", 200);
     let requests = setting.requests.iter();
     requests
         .map(|request| outcome(request, envoy.address(), &limiter, &origin))

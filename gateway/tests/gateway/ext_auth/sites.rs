@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use tidegate_testkit::EnvoyConfig;
 use tidegate_testkit::Origin;
 
 /// A service that answers by the end of the path: well, or badly.
@@ -56,39 +57,10 @@ pub(crate) fn auth() -> Origin {
 }
 
 /// The configuration of an Envoy with its own filter.
-pub(crate) fn envoy(filter: &str, auth: SocketAddr, origin: SocketAddr) -> String {
-    let cluster = |name: &str, at: SocketAddr| {
-        format!(
-            "  - name: {name}\n    type: STATIC\n    connect_timeout: 2s\n    load_assignment:\n      \
-             cluster_name: {name}\n      endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: \
-             {{ socket_address: {{ address: {}, port_value: {} }} }} }} }}] }}]\n",
-            at.ip(),
-            at.port()
-        )
-    };
-    let clusters = [cluster("origin", origin), cluster("auth", auth)].concat();
-    format!(
-        r#"admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: 0 }} }} }}
-static_resources:
-  listeners:
-  - name: web
-    address: {{ socket_address: {{ address: 127.0.0.1, port_value: 0 }} }}
-    filter_chains:
-    - filters:
-      - name: http
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: web
-          route_config:
-            virtual_hosts: [{{ name: all, domains: ["*"], routes: [{{ match: {{ prefix: / }}, route: {{ cluster: origin }} }}] }}]
-          http_filters:
-          - name: ext_authz
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.ext_authz.v3.ExtAuthz
-              transport_api_version: V3{filter}
-          - name: router
-            typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
-  clusters:
-{clusters}"#
-    )
+pub(crate) fn envoy(filter: &str, auth: SocketAddr, origin: SocketAddr) -> EnvoyConfig {
+    let common = "transport_api_version: V3";
+    EnvoyConfig::new()
+        .filter("ext_authz.v3.ExtAuthz", &[common, filter])
+        .cluster("origin", origin)
+        .cluster("auth", auth)
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use tidegate_testkit::EnvoyConfig;
 use tidegate_testkit::GrpcAnswer;
 use tidegate_testkit::GrpcService;
 
@@ -100,66 +101,26 @@ fn number(field: u8, number: u8) -> Vec<u8> {
 }
 
 /// The configuration of an Envoy with its own filter and these limits of its route.
-pub(crate) fn envoy(filter: &str, limits: &str, limiter: SocketAddr, origin: SocketAddr) -> String {
-    let cluster = |name: &str, protocol: &str, at: SocketAddr| {
-        format!(
-            r#"
-  - name: {name}
-    type: STATIC
-    connect_timeout: 2s
-    typed_extension_protocol_options:
-      envoy.extensions.upstreams.http.v3.HttpProtocolOptions:
-        "@type": type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions
-        explicit_http_config: {{ {protocol}: {{}} }}
-    load_assignment:
-      cluster_name: {name}
-      endpoints: [{{ lb_endpoints: [{{ endpoint: {{ address: {{ socket_address: {{ address: {}, port_value: {} }} }} }} }}] }}]"#,
-            at.ip(),
-            at.port()
-        )
-    };
-    let clusters = [
-        cluster("origin", "http_protocol_options", origin),
-        cluster("limiter", "http2_protocol_options", limiter),
-    ];
-    format!(
-        r#"admin: {{ address: {{ socket_address: {{ address: 127.0.0.1, port_value: 0 }} }} }}
-static_resources:
-  listeners:
-  - name: web
-    address: {{ socket_address: {{ address: 127.0.0.1, port_value: 0 }} }}
-    filter_chains:
-    - filters:
-      - name: http
-        typed_config:
-          "@type": type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager
-          stat_prefix: web
-          route_config:
-            virtual_hosts:
-            - name: all
-              domains: ["*"]
-              routes:
-              - match: {{ prefix: /ready }}
-                direct_response: {{ status: 200 }}
-              - match: {{ prefix: / }}
-                route:
-                  cluster: origin
-                  rate_limits:{limits}
-          http_filters:
-          - name: ratelimit
-            typed_config:
-              "@type": type.googleapis.com/envoy.extensions.filters.http.ratelimit.v3.RateLimit
-              domain: edge
-              timeout: 0.5s
-              rate_limited_as_resource_exhausted: true
-              enable_x_ratelimit_headers: DRAFT_VERSION_03
-              rate_limit_service:
-                transport_api_version: V3
-                grpc_service: {{ envoy_grpc: {{ cluster_name: limiter }} }}{filter}
-          - name: router
-            typed_config: {{ "@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router }}
-  clusters:{}
-"#,
-        clusters.concat()
-    )
+pub(crate) fn envoy(
+    filter: &str,
+    limits: &str,
+    limiter: SocketAddr,
+    origin: SocketAddr,
+) -> EnvoyConfig {
+    let common = "
+        domain: edge
+        timeout: 0.5s
+        rate_limited_as_resource_exhausted: true
+        enable_x_ratelimit_headers: DRAFT_VERSION_03
+        rate_limit_service:
+          transport_api_version: V3
+          grpc_service: { envoy_grpc: { cluster_name: limiter } }";
+    EnvoyConfig::new()
+        .route("match: { prefix: /ready }\ndirect_response: { status: 200 }")
+        .route(&format!(
+            "match: {{ prefix: / }}\nroute:\n  cluster: origin\n  rate_limits:{limits}"
+        ))
+        .filter("ratelimit.v3.RateLimit", &[common, filter])
+        .cluster("origin", origin)
+        .http2_cluster("limiter", limiter)
 }
