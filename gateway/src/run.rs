@@ -39,6 +39,7 @@ use crate::control::Control;
 use crate::control::Loaded;
 use crate::control::Settings;
 use crate::control::development::Development;
+use crate::control::probation::Watchers;
 use crate::control::publish;
 use crate::control::publish::Reporter;
 use crate::control::reload;
@@ -108,8 +109,11 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     board.set_gateway(gateway.remote());
     let mut reporter = Reporter::default();
     reporter.report(&loaded.draft.problems);
+    let mut watchers = Watchers::default();
+    control.put_on_probation(&mut watchers, &loaded);
+    let versions = control.versions(&watchers);
     let number = control.number();
-    publish::serves(&board, number, loaded, gateway.addresses());
+    publish::serves(&board, number, loaded, gateway.addresses(), versions);
     let remote = gateway.remote();
     let stop = Arc::new(AtomicBool::new(false));
     let not_ready = board.read().not_ready(Instant::now());
@@ -120,6 +124,7 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
         board: board.clone(),
         watch,
         reporter,
+        watchers,
         stop: Arc::clone(&stop),
     };
     let thread = thread.start(inbox).context("cannot start a thread")?;

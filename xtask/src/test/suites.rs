@@ -205,6 +205,7 @@ mod tests {
             folder: "plugins/fault".into(),
             crate_types: Vec::new(),
             dependencies: Vec::new(),
+            license: None,
         };
         let suites = read(&messages.join("\n"), &[&fault], Path::new("/repo"));
         let expected = Suite {

@@ -138,8 +138,12 @@ fn ask(
     let mut latencies = Vec::new();
     let mut due = begin;
     while !over.load(Ordering::Relaxed) {
-        if let Some(early) = due.checked_duration_since(Instant::now()) {
-            thread::sleep(early);
+        loop {
+            let early = due.saturating_duration_since(Instant::now());
+            if early.is_zero() {
+                break;
+            }
+            thread::park_timeout(early);
         }
         stream.write_all(request.as_bytes())?;
         read(&mut stream)?;

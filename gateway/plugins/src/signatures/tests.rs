@@ -1,3 +1,5 @@
+//! Keys, patterns and policies of signatures, in the small.
+
 use crate::reference::Reference;
 use crate::signatures::Key;
 use crate::signatures::KeyError;
