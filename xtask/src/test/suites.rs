@@ -204,8 +204,8 @@ mod tests {
             name: "fault".to_owned(),
             folder: "plugins/fault".into(),
             crate_types: Vec::new(),
-            dependencies: Vec::new(),
             license: None,
+            dependencies: Vec::new(),
         };
         let suites = read(&messages.join("\n"), &[&fault], Path::new("/repo"));
         let expected = Suite {

@@ -139,11 +139,7 @@ fn ask(
     let mut latencies = Vec::new();
     let mut due = begin;
     while !over.load(Ordering::Relaxed) {
-        loop {
-            let early = due.saturating_duration_since(Instant::now());
-            if early.is_zero() {
-                break;
-            }
+        while let Some(early) = due.checked_duration_since(Instant::now()) {
             thread::park_timeout(early);
         }
         stream.write_all(request.as_bytes())?;

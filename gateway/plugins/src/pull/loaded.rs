@@ -17,6 +17,7 @@ use crate::pull::Source;
 use crate::pull::Store;
 use crate::pull::Warning;
 use crate::pull::blocking;
+use crate::pull::signed::Judged;
 use crate::reference::Reference;
 use crate::registry::FetchedManifest;
 use crate::registry::manifest::Parsed;
@@ -42,6 +43,23 @@ impl Store {
         record: ImageRecord,
     ) -> Result<Option<Loaded>, PullError> {
         let judged = self.judge_cached(image, &record).await?;
+        self.read(record, judged).await
+    }
+
+    /// The same without the signatures, which are known already: only whether the module is that of
+    /// the image.
+    pub(super) async fn load_linked(
+        &self,
+        image: &Reference,
+        record: ImageRecord,
+    ) -> Result<Option<Loaded>, PullError> {
+        match self.link_cached(image, &record).await? {
+            Some(judged) => self.read(record, judged).await,
+            None => Ok(None),
+        }
+    }
+
+    async fn read(&self, record: ImageRecord, judged: Judged) -> Result<Option<Loaded>, PullError> {
         let cache = Arc::clone(&self.cache);
         let found = blocking(move || {
             let module = cache.blob(record.module)?;

@@ -217,15 +217,9 @@ impl Store {
     ) -> Result<Loaded, PullError> {
         if let Some(record) = self.cache.image(resolved.top.digest)
             && record.manifest == resolved.fetched.digest
+            && let Some(loaded) = self.load_linked(image, record).await?
         {
-            match self.load(image, record).await {
-                // With a rule, only what is known to come from this image.
-                Ok(Some(loaded)) if !matches!(loaded.signature, Verdict::Missing(_)) => {
-                    return Ok(loaded);
-                }
-                Ok(_) | Err(PullError::Unsigned(_)) => {}
-                Err(err) => return Err(err),
-            }
+            return Ok(loaded);
         }
         let keeps_layer = self.is_ruled(image);
         self.take((place, keeps_layer), registry, resolved, progress)

@@ -1,37 +1,32 @@
 //! Whether an image may be used as far as its signatures go: asked of its registry when it is pulled,
 //! and of what was kept whenever it is taken from the cache.
 //!
-//! Owns the way from a signed digest to the module: the signature is for the manifest, or for the index
-//! that names it; the manifest names the layer; the module is what comes out of that layer. In the
-//! cache every step of it is taken again, so that nobody can put another module there.
+//! Owns the search in a registry, and what the policy makes of it. What a signature is for, and the
+//! way from there to the module, is in [`linked`].
 
-use std::io;
+mod linked;
+
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use crate::cache::Cache;
 use crate::cache::CacheError;
 use crate::cache::ImageRecord;
 use crate::cache::Pin;
 use crate::digest::Digest;
-use crate::digest::Hasher;
-use crate::layout::Output;
-use crate::layout::unpack;
 use crate::pull::PullError;
 use crate::pull::Store;
 use crate::pull::blocking;
 use crate::pull::place::registry_error;
 use crate::pull::resolve::Resolved;
+use crate::pull::signed::linked::judged;
+use crate::pull::signed::linked::linked;
+use crate::pull::signed::linked::subjects;
 use crate::reference::Reference;
 use crate::registry::FetchedManifest;
 use crate::registry::Registry;
-use crate::registry::manifest::Parsed;
 use crate::signatures::Collected;
 use crate::signatures::Evidence;
 use crate::signatures::Found;
 use crate::signatures::Mode;
-use crate::signatures::Policy;
 use crate::signatures::Rule;
 use crate::signatures::Stage;
 use crate::signatures::Subject;
@@ -90,6 +85,29 @@ impl Store {
         let (image, record) = (image.clone(), record.clone());
         let limit = self.limits.module_bytes;
         blocking(move || judged(&cache, &policy, &image, &record, limit)).await?
+    }
+
+    /// Whether the module of an image that is in the cache comes from there; that matters only where
+    /// there is a rule. Asks nobody.
+    pub(super) async fn link_cached(
+        &self,
+        image: &Reference,
+        record: &ImageRecord,
+    ) -> Result<Option<Judged>, PullError> {
+        let mut judged = Judged {
+            verdict: Verdict::Off,
+            pins: Vec::new(),
+        };
+        if !self.is_ruled(image) {
+            return Ok(Some(judged));
+        }
+        let (cache, record) = (Arc::clone(&self.cache), record.clone());
+        let limit = self.limits.module_bytes;
+        let found = blocking(move || {
+            let linked = linked(&cache, &record, limit, &mut judged.pins)?;
+            Ok::<_, CacheError>(linked.is_ok().then_some(judged))
+        });
+        Ok(found.await??)
     }
 
     /// The record of an image with this module that may be used under the rule for `image`. For
@@ -248,152 +266,5 @@ impl<'a> Search<'a> {
             None => false,
         });
         kept
-    }
-}
-
-/// What a signature may be for: the manifest, and the index if that names it.
-fn subjects(top: &FetchedManifest, manifest: &FetchedManifest) -> Vec<Subject> {
-    let subject = |it: &FetchedManifest| Subject {
-        digest: it.digest,
-        raw: it.raw.clone(),
-    };
-    let names_it = match top.parse() {
-        Ok(Parsed::Index(index)) => index
-            .manifests
-            .iter()
-            .any(|it| it.digest == manifest.digest),
-        Ok(Parsed::Image(_)) | Err(_) => false,
-    };
-    let mut subjects = vec![subject(manifest)];
-    if names_it {
-        subjects.insert(0, subject(top));
-    }
-    subjects
-}
-
-fn judged(
-    cache: &Cache,
-    policy: &Policy,
-    image: &Reference,
-    record: &ImageRecord,
-    limit: u64,
-) -> Result<Judged, PullError> {
-    let Some(rule) = policy.rule(image) else {
-        return Ok(Judged {
-            verdict: Verdict::Off,
-            pins: Vec::new(),
-        });
-    };
-    let mut pins = Vec::new();
-    let verdict = match from_cache(cache, rule, image, record, limit, &mut pins)? {
-        Ok(verdict) => verdict,
-        Err(unsigned) if rule.mode == Mode::Require => {
-            return Err(PullError::Unsigned(Box::new(unsigned)));
-        }
-        Err(unsigned) => Verdict::Missing(Box::new(unsigned)),
-    };
-    Ok(Judged { verdict, pins })
-}
-
-fn from_cache(
-    cache: &Cache,
-    rule: &Rule,
-    image: &Reference,
-    record: &ImageRecord,
-    limit: u64,
-    pins: &mut Vec<Pin>,
-) -> Result<Result<Verdict, Unsigned>, CacheError> {
-    let shown = image.with_digest(record.digest).to_string();
-    let unsigned = |found| Unsigned::new(shown.clone(), rule, found);
-    let gone = |what: &str| {
-        let why = format!("{what} of what the cache has is gone from there");
-        Ok(Err(unsigned(Vec::new()).because(why)))
-    };
-    let mut fetch = |digest: Digest| {
-        let found = cache.blob(digest)?;
-        Ok::<_, CacheError>(found.map(|(raw, pin)| {
-            pins.push(pin);
-            FetchedManifest {
-                raw,
-                media_type: record.media_type.clone(),
-                digest,
-            }
-        }))
-    };
-    let (Some(top), Some(manifest)) = (fetch(record.digest)?, fetch(record.manifest)?) else {
-        return gone("the manifest");
-    };
-    let is_linked = match layer_of(&manifest, record) {
-        Some(layer) if layer == record.module => true,
-        Some(layer) => match fetch(layer)? {
-            Some(layer) => module_of(&layer.raw, limit) == Some(record.module),
-            None => return gone("the layer"),
-        },
-        None => false,
-    };
-    if !is_linked {
-        let why = "the module in the cache is not the one that its manifest names";
-        return Ok(Err(unsigned(Vec::new()).because(why)));
-    }
-    let subjects = subjects(&top, &manifest);
-    let mut found = Vec::new();
-    for evidence in cache.signatures(record.digest) {
-        match evidence.vouched(&subjects, rule, &image.name()) {
-            Ok(key) => {
-                return Ok(Ok(Verdict::Valid {
-                    key: key.name().to_owned(),
-                    form: evidence.form(),
-                }));
-            }
-            Err(why) => found.push(Found {
-                form: Some(evidence.form()),
-                why,
-            }),
-        }
-    }
-    if found.is_empty() {
-        let why = "the cache has none, and its registry was not asked";
-        return Ok(Err(unsigned(found).because(why)));
-    }
-    Ok(Err(unsigned(found)))
-}
-
-/// The layer that the manifest has where the module is said to be from.
-fn layer_of(manifest: &FetchedManifest, record: &ImageRecord) -> Option<Digest> {
-    match manifest.parse() {
-        Ok(Parsed::Image(image)) => {
-            let at = record.layer.checked_sub(1)?;
-            image.layers.get(at).map(|layer| layer.digest)
-        }
-        Ok(Parsed::Index(_)) | Err(_) => None,
-    }
-}
-
-/// The digest of the module in a layer.
-fn module_of(layer: &Bytes, limit: u64) -> Option<Digest> {
-    let mut hashed = Hashed::default();
-    unpack(layer.as_ref(), &mut hashed, limit).ok()?;
-    Some(hashed.0.finish())
-}
-
-/// A module that nobody needs but for its digest.
-#[derive(Default)]
-struct Hashed(Hasher);
-
-impl io::Write for Hashed {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Output for Hashed {
-    fn restart(&mut self) -> io::Result<()> {
-        self.0 = Hasher::default();
-        Ok(())
     }
 }

@@ -3,14 +3,9 @@
 //! Owns the order of the questions: first whether one of the keys made it, then what it says. What
 //! nobody signed is not read.
 
-use serde::Deserialize;
-use serde::Deserializer;
-use serde::Serialize;
-use serde::Serializer;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use serde::Deserialize;
+use serde::Serialize;
 
 use crate::digest::Digest;
 use crate::signatures::Key;
@@ -171,7 +166,11 @@ fn identity(rule: &Rule, image: &str, said: Option<&str>) -> Result<(), WhyNot> 
 
 /// Bytes as base64, for records.
 mod text {
-    use super::*;
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+    use serde::Deserialize as _;
+    use serde::Deserializer;
+    use serde::Serializer;
 
     pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&STANDARD.encode(bytes))

@@ -1,5 +1,10 @@
-//! Keys, patterns and policies of signatures, in the small.
+//! Patterns, rules and keys: which of them count.
 
+use proptest::prelude::ProptestConfig;
+use proptest::prop_assert;
+use proptest::proptest;
+
+use crate::digest::Digest;
 use crate::reference::Reference;
 use crate::signatures::Key;
 use crate::signatures::KeyError;
@@ -8,6 +13,42 @@ use crate::signatures::Pattern;
 use crate::signatures::PatternError;
 use crate::signatures::Policy;
 use crate::signatures::Rule;
+use crate::signatures::Subject;
+use crate::signatures::bundle;
+use crate::signatures::simple;
+use crate::signatures::statement;
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bundle_and_nothing_in_one_panics(
+        places in proptest::collection::vec((0..1000_usize, 0..96_u8), 1..6),
+    ) {
+        let texts = [
+            include_bytes!("../../tests/store/signatures/p256.statement.json").to_vec(),
+            include_bytes!("../../tests/store/signatures/p256.message.json").to_vec(),
+        ];
+        for mut text in texts {
+            for (place, value) in &places {
+                let at = place % text.len();
+                text[at] = value + b' ';
+            }
+            let changed = bundle::read(&text);
+            let rule = rule("*", Mode::Require);
+            if let Ok(evidence) = &changed {
+                let subject = Subject {
+                    digest: Digest::of(&text),
+                    raw: text.clone().into(),
+                };
+                let vouched = evidence.vouched(&[subject], &rule, "a.test/b");
+                prop_assert!(vouched.is_err());
+            }
+            simple::read(&text).ok();
+            statement::read("application/vnd.in-toto+json", &text).ok();
+        }
+    }
+}
 
 const P256: &[u8] = include_bytes!("../../tests/store/signatures/p256.pub");
 

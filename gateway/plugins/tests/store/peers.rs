@@ -1,5 +1,5 @@
 //! A real registry (CNCF distribution), and what others' tools push to it and pull from it: skopeo,
-//! which containers' tools share their code with, and oras.
+//! which containers' tools share their code with, oras, and Sigstore's libraries, which sign.
 //!
 //! `cargo xtask test --peers` installs them.
 
@@ -28,6 +28,11 @@ use tidegate_plugin_store::push::Description;
 use tidegate_plugin_store::push::Format;
 use tidegate_plugin_store::push::Image;
 use tidegate_plugin_store::registry::manifest::Manifest;
+use tidegate_plugin_store::signatures::Form;
+use tidegate_plugin_store::signatures::Key;
+use tidegate_plugin_store::signatures::Mode;
+use tidegate_plugin_store::signatures::Rule;
+use tidegate_plugin_store::signatures::Verdict;
 
 use crate::kit::CONTENT;
 use crate::kit::TAR;
@@ -40,6 +45,8 @@ use crate::kit::pull_always;
 use crate::kit::pull_given;
 use crate::kit::refused;
 use crate::kit::store;
+use crate::signing::rule;
+use crate::signing::ruled;
 use crate::stub::sha256;
 
 /// `me` with the password `s3cret`, as htpasswd writes it (bcrypt).
@@ -165,6 +172,20 @@ impl Drop for RealRegistry {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+/// Signs an image of a registry with Sigstore's libraries for JavaScript; the public key.
+fn sigstore_sign(registry: &RealRegistry, name: &str, digest: &str) -> String {
+    let peers = std::env::var_os("TIDEGATE_PEERS_DIR").expect("xtask says where peers are");
+    let peers = PathBuf::from(peers);
+    let ours = peers.join("node/bin/node");
+    let node = if ours.exists() { ours } else { "node".into() };
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/signatures");
+    let mut sign = Command::new(node);
+    sign.arg(tests.join("attach.mjs"))
+        .arg(peers.join("sigstore"));
+    sign.arg(format!("{}/{name}", registry.address));
+    run(sign.args([digest, "me", "s3cret"]))
 }
 
 fn skopeo() -> Command {
@@ -482,4 +503,43 @@ async fn an_index_of_a_real_registry_is_followed_and_referrers_are_found_by_tag(
         found.iter().map(|it| it.digest).collect::<Vec<_>>(),
         [image.digest]
     );
+}
+
+#[tokio::test]
+async fn what_sigstores_libraries_sign_in_a_real_registry_is_accepted_also_offline() {
+    let Some(mut registry) = RealRegistry::start("what_sigstores_libraries_sign") else {
+        return;
+    };
+    let image = registry.reference("me/filter:1");
+    let digest = push(&registry.store(), &image, &module(1), Format::Compat)
+        .await
+        .digest;
+    let unsigned = ruled(registry.store(), rule(Mode::Require, &["other.pub"]));
+    refused(
+        pull(&unsigned, &image).await,
+        &["has no valid signature", "there is none"],
+    );
+    let public = sigstore_sign(&registry, "me/filter", &digest.to_string());
+    let key = Key::from_pem("mine.pub", public.as_bytes()).unwrap();
+    refused(
+        pull(&unsigned, &image).await,
+        &["a Sigstore bundle by another key"],
+    );
+    let strict = |key: &Key| {
+        let rule = Rule {
+            keys: vec![key.clone()],
+            ..rule(Mode::Require, &[])
+        };
+        ruled(registry.store(), rule)
+    };
+    let expected = Verdict::Valid {
+        key: "mine.pub".to_owned(),
+        form: Form::Statement,
+    };
+    let (store, again) = (strict(&key), strict(&key));
+    assert_eq!(pull(&store, &image).await.unwrap().signature, expected);
+    registry.stop();
+    let pulled = pull_always(&again, &image).await.unwrap();
+    assert_eq!(pulled.signature, expected);
+    assert!(matches!(pulled.source, Source::CacheAfter(_)));
 }

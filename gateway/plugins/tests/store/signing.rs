@@ -416,7 +416,6 @@ fn replace(folder: &Path, edit: impl Fn(&str) -> String) {
 #[tokio::test]
 async fn a_cache_that_was_tampered_with_is_refused_and_asked_for_again() {
     type Tamper = fn(&Path);
-
     let signer = Signer::new();
     let cases: [(&str, Tamper); 4] = [
         ("not the one that its manifest names", |cache| {
@@ -518,6 +517,10 @@ async fn what_is_only_warned_of_is_used_and_told_until_it_is_signed() {
         );
         assert!(matches!(pulled.signature, Verdict::Missing(_)));
     }
+    stub.take_seen();
+    pull_always(&store, &image).await.unwrap();
+    let seen = stub.take_seen();
+    assert!(!seen.iter().any(|it| it.contains("/blobs/")), "{seen:?}");
     put_bundles(&stub, "a/b", &digest, &[&signer.bundle(&digest)]);
     let pulled = pull(&store, &image).await.unwrap();
     assert!(matches!(pulled.signature, Verdict::Valid { .. }));

@@ -1,7 +1,7 @@
 // Makes the files beside it: keys, an image, and signatures of it in every form that is read.
 // The bundles are made by Sigstore's own library for JavaScript, the rest as cosign 2 has it.
 //
-//     npm install @sigstore/sign@4 @sigstore/bundle@4 && node make.mjs
+//     npm ci && node make.mjs
 //
 // Each run makes other keys. Private keys are not kept.
 
