@@ -69,12 +69,13 @@ pub(crate) fn measure(
         let without = clients.end()?;
         let clients = Clients::start(site.address, cli.rate, load)?;
         let begin = Instant::now();
-        while begin.elapsed() < TURN {
+        for _ in 0..cli.pulls {
             pulls += 1;
             let says = put(pulls)?;
             site.reload()?;
             serves(&says)?;
         }
+        wait::pass(TURN.saturating_sub(begin.elapsed()))?;
         let with = clients.end()?;
         ratios.push(with.as_secs_f64() / without.as_secs_f64());
         steady.push(without);

@@ -46,6 +46,9 @@ struct Cli {
     /// How long traffic is watched with pulls, and without, in seconds; both in turns of one second.
     #[arg(long, default_value_t = 20)]
     seconds: u64,
+    /// Pulls in each turn that has some.
+    #[arg(long, default_value_t = 1)]
+    pulls: usize,
     /// Requests in a second.
     #[arg(long, default_value_t = 2_000)]
     rate: u64,
