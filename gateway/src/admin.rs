@@ -15,6 +15,7 @@ mod process;
 mod pulls;
 mod resources;
 mod unix;
+mod versions;
 
 use std::convert::Infallible;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! `tidegate plugin`: the tools of those who write filters.
+//! `tidegate plugin`: the tools of those who write filters, and of those who run them.
 //!
 //! Owns how they end: what fails is one message on standard error and exit code 1; nothing is left
 //! half done. Each command is a module.
@@ -21,6 +21,7 @@ mod push;
 mod sdk;
 mod template;
 mod test;
+mod versions;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -41,6 +42,8 @@ pub(crate) fn run(command: &PluginCommand) -> ExitCode {
         PluginCommand::Pull(args) => pull::run(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Inspect(args) => inspect::run(args),
         PluginCommand::Lock(args) => lock::run(args),
+        PluginCommand::History(args) => versions::history(args).map(|()| ExitCode::SUCCESS),
+        PluginCommand::Rollback(args) => versions::rollback(args).map(|()| ExitCode::SUCCESS),
         PluginCommand::Host(args) => host::run(args).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|err| {

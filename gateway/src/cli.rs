@@ -9,6 +9,7 @@ mod images;
 mod registries;
 mod run;
 mod tls;
+mod versions;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -48,6 +49,9 @@ pub(crate) use crate::cli::run::MeshArgs;
 pub(crate) use crate::cli::run::NodeArgs;
 pub(crate) use crate::cli::run::RunArgs;
 pub(crate) use crate::cli::tls::TlsArgs;
+pub(crate) use crate::cli::versions::AdminArgs;
+pub(crate) use crate::cli::versions::HistoryArgs;
+pub(crate) use crate::cli::versions::RollbackArgs;
 use crate::url::NamedUrl;
 use crate::url::Url;
 

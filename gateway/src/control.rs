@@ -8,9 +8,11 @@
 mod blame;
 pub(crate) mod development;
 mod free;
+pub(crate) mod probation;
 pub(crate) mod publish;
 pub(crate) mod reload;
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,16 +43,22 @@ use crate::control::blame::is_about_same;
 use crate::control::blame::plugin_problems;
 use crate::control::development::Development;
 use crate::control::free::is_free;
+use crate::control::probation::Candidate;
+use crate::control::probation::Outcome;
+use crate::control::probation::Watchers;
 use crate::plugins;
 use crate::plugins::Reason;
 use crate::plugins::Resolver;
 use crate::plugins::Slot;
 use crate::plugins::chain;
+use crate::plugins::versions::Wish;
+use crate::plugins::versions::WishError;
 use crate::pulls::PullBoard;
 use crate::pulls::Pulls;
 use crate::state::StateError;
 use crate::state::Store;
 use crate::state::Stored;
+use crate::status::VersionsStatus;
 
 /// Attempts to find what the data plane takes; each refuses one resource more.
 const MOST_ATTEMPTS: usize = 64;
@@ -171,6 +179,8 @@ impl Control {
             }
             Err(err) => tracing::warn!("the stored state is not used: {}", chain(&err)),
         }
+        let salt = store.salt(self.resolver.salt());
+        self.resolver.restore_histories(store.histories(), salt);
     }
 
     /// Reads everything and finds out what may serve; nothing serves yet. `again` tries also what
@@ -306,7 +316,7 @@ impl Control {
             trust,
         } = loaded;
         self.loader.commit(draft, &[]);
-        self.resolver.commit();
+        self.resolver.commit(self.store.as_ref());
         self.certificates.commit();
         // With errors it depends on more than what was accepted.
         let is_good = draft
@@ -326,6 +336,7 @@ impl Control {
     /// Makes what serves what a restart falls back to. Takes as long as the disk does: for after it
     /// has been told that it serves.
     pub(crate) fn keep(&mut self) {
+        self.keep_histories();
         if !std::mem::take(&mut self.unsaved) {
             return;
         }
@@ -334,15 +345,31 @@ impl Control {
         }
     }
 
+    /// The same for what has served before. Before all else: what was taken back must not come back
+    /// with a restart.
+    fn keep_histories(&mut self) {
+        let changed = self.resolver.changed_histories();
+        let Some(store) = &self.store else {
+            return;
+        };
+        for (resource, versions) in changed {
+            if let Err(err) = store.save_history(&resource, &versions) {
+                let why = chain(&err);
+                tracing::warn!("a restart finds an older history of {resource}: {why}");
+            }
+        }
+    }
+
     fn save(&mut self) -> Result<(), StateError> {
         let Some(store) = &mut self.store else {
             return Ok(());
         };
-        store.save(&Stored {
+        let stored = Stored {
             generation: self.number,
             documents: self.loader.accepted(),
             plugins: self.resolver.stored(),
-        })
+        };
+        store.save(&stored, self.resolver.named_code())
     }
 
     /// Whether a load comes to exactly what serves already.
@@ -361,6 +388,69 @@ impl Control {
                 && serving.slots.iter().zip(slots).all(|(a, b)| a.is(b))
                 && serving.trust.is(trust)
         })
+    }
+
+    /// The versions that serve and have not stood their probation, with what must be stood.
+    fn unproven(&self, loaded: &Loaded) -> Vec<Candidate> {
+        let pairs = loaded.draft.plugins.iter().zip(&loaded.slots);
+        let unproven = pairs.filter_map(|(decl, slot)| {
+            let Slot::Ready { plugin, .. } = slot else {
+                return None;
+            };
+            let versions = self.resolver.versions(&decl.resource)?;
+            let is_proven = versions.current()?.proven;
+            (!is_proven && !decl.probation.period.is_zero()).then(|| Candidate {
+                resource: decl.resource.clone(),
+                plugin: Arc::clone(plugin),
+                rule: decl.probation,
+            })
+        });
+        unproven.collect()
+    }
+
+    /// Has those versions watched that serve and are new.
+    pub(crate) fn put_on_probation(&mut self, watchers: &mut Watchers, loaded: &Loaded) {
+        let candidates = self.unproven(loaded);
+        let store = self.store.as_ref();
+        watchers.only(candidates, |resource| {
+            self.resolver.fallback(resource, store)
+        });
+    }
+
+    /// Notes what came of a probation. What was taken back is on disk when this returns.
+    pub(crate) fn note(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Proved(resource) => self.resolver.proved(resource, self.store.as_ref()),
+            Outcome::TakenBack {
+                resource,
+                name: _,
+                fallback,
+                why,
+            } => self.resolver.take_back(resource, fallback, *why),
+        }
+        self.keep_histories();
+    }
+
+    /// Fulfils what somebody wants of a plugin's versions, as far as the next load has to know.
+    pub(crate) fn fulfil(&mut self, name: &str, wish: &Wish) -> Result<String, WishError> {
+        let said = self.resolver.fulfil(name, wish, self.store.as_ref());
+        self.keep_histories();
+        said
+    }
+
+    /// What is known of the versions of plugins.
+    pub(crate) fn versions(&self, watchers: &Watchers) -> BTreeMap<String, VersionsStatus> {
+        let code = self.store.as_ref().map(Store::module_digests);
+        let code = code.unwrap_or_default();
+        let now = Instant::now();
+        let told = self.resolver.told().map(|told| {
+            let probation = watchers.of(told.resource, now);
+            (
+                told.name.to_owned(),
+                publish::versions(&told, probation, &code),
+            )
+        });
+        told.collect()
     }
 
     /// Warns of certificates that are about to expire, each once a day.

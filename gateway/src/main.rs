@@ -4,6 +4,7 @@
 //! crates below.
 
 mod admin;
+mod ask;
 mod author;
 mod build;
 mod builtin;

@@ -11,14 +11,16 @@ mod reject;
 mod shares;
 mod source;
 mod trial;
+pub(crate) mod versions;
 
 use std::collections::HashMap;
-use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::PluginSource;
+use tidegate_config::draft::RemoteSource;
 use tidegate_config::problem::Problem;
 use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::FailurePolicy;
@@ -42,6 +44,7 @@ use crate::plugins::reason::spec;
 pub(crate) use crate::plugins::shares::remarks;
 pub(crate) use crate::plugins::source::PENDING;
 pub(crate) use crate::plugins::trial::TrialServices;
+use crate::plugins::versions::Chronicle;
 use crate::pulls::PullBoard;
 use crate::pulls::Pulls;
 use crate::pulls::Wanted;
@@ -105,9 +108,20 @@ pub(crate) struct Resolved {
 
 /// All that tells one version of a plugin from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Version {
-    spec: PluginSpec,
-    digest: [u8; 32],
+pub(crate) struct Version {
+    /// Its settings.
+    pub(crate) spec: PluginSpec,
+    /// SHA-256 of its code.
+    pub(crate) digest: [u8; 32],
+}
+
+/// What was declared, for people.
+#[derive(Debug)]
+struct Declared {
+    name: Arc<str>,
+    source: String,
+    /// Where in the network that is, if it is there.
+    remote: Option<Arc<RemoteSource>>,
 }
 
 /// A version that works.
@@ -128,7 +142,9 @@ pub(crate) struct Resolver {
     /// What will serve once the generation does.
     next: HashMap<ResourceId, Good>,
     /// All that was declared last.
-    declared: HashSet<ResourceId>,
+    declared: HashMap<ResourceId, Declared>,
+    /// What has served.
+    chronicle: Chronicle,
     /// What was tried in vain, so that it is not compiled again with every load.
     bad: HashMap<ResourceId, (Version, Reason)>,
     /// Whether reasons have what the guest said, instead of the log.
@@ -240,7 +256,20 @@ impl Resolver {
         let mut resolved = Resolved::default();
         self.next.clear();
         self.want(decls);
-        self.declared = decls.iter().map(|decl| decl.resource.clone()).collect();
+        self.declared = decls
+            .iter()
+            .map(|decl| {
+                let declared = Declared {
+                    name: Arc::clone(&decl.name.0),
+                    source: source::named(&decl.source),
+                    remote: match &decl.source {
+                        PluginSource::Remote(source) => Some(Arc::clone(source)),
+                        _ => None,
+                    },
+                };
+                (decl.resource.clone(), declared)
+            })
+            .collect();
         for decl in decls {
             if decl.source == PluginSource::Refused {
                 let policy = policy(decl.failure_policy);
@@ -264,14 +293,15 @@ impl Resolver {
     }
 
     /// Takes what was resolved last as what serves.
-    pub(crate) fn commit(&mut self) {
+    pub(crate) fn commit(&mut self, store: Option<&Store>) {
         self.good = std::mem::take(&mut self.next);
         let failed = |(_, reason): &(Version, Reason)| reason.reason == SETUP_FAILED;
         if !self.bad.values().any(failed) {
             self.setups.went_well();
         }
         self.bad
-            .retain(|resource, _| self.declared.contains(resource));
+            .retain(|resource, _| self.declared.contains_key(resource));
+        self.chronicle(SystemTime::now(), store);
         self.compiler.tidy();
         self.compiler.yield_to_traffic();
     }
@@ -304,6 +334,9 @@ impl Resolver {
             backends: decl.backends.clone(),
             dns: decl.dns,
         });
+        if let Some(why) = self.chronicle.wants(&decl.resource, &version) {
+            return Err(vec![versions::barred(decl, why)]);
+        }
         let known = self.good.get(&decl.resource);
         if let Some(plugin) = known
             .filter(|known| known.version == version)
@@ -362,10 +395,8 @@ impl Resolver {
         resolved: &mut Resolved,
     ) -> Slot {
         let before = self
-            .good
-            .get(&decl.resource)
-            .filter(|good| good.plugin.is_some() || self.may_revive(decl, good))
-            .cloned()
+            .last_good(&decl.resource, store)
+            .filter(|good| good.plugin.is_some() || self.is_vouched(&decl.resource, good))
             .and_then(|good| self.revive(good, store));
         let slot = before
             .as_ref()
@@ -389,9 +420,11 @@ impl Resolver {
         slot
     }
 
-    /// Whether a version that served before a restart may serve again, as far as signatures go.
-    fn may_revive(&self, decl: &PluginDecl, good: &Good) -> bool {
-        let (PluginSource::Remote(source), Some(pulls)) = (&decl.source, &self.pulls) else {
+    /// Whether a version that served before may serve again, as far as signatures go.
+    fn is_vouched(&self, resource: &ResourceId, good: &Good) -> bool {
+        let declared = self.declared.get(resource);
+        let source = declared.and_then(|declared| declared.remote.as_ref());
+        let (Some(source), Some(pulls)) = (source, &self.pulls) else {
             return true;
         };
         let vouched = pulls.vouch(source, &good.version.digest);

@@ -1,7 +1,8 @@
 //! `tidegate run`: serves what files say, and follows their changes.
 //!
 //! Owns the order of starting and ending. Nothing is bound before the files are read, no traffic is
-//! accepted before every plugin has started, and nobody is told that it is ready before that.
+//! accepted before every plugin that is here has started, and nobody is told that it is ready before
+//! that, or before those came that are pulled, within a limit.
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -38,6 +39,7 @@ use crate::control::Control;
 use crate::control::Loaded;
 use crate::control::Settings;
 use crate::control::development::Development;
+use crate::control::probation::Watchers;
 use crate::control::publish;
 use crate::control::publish::Reporter;
 use crate::control::reload;
@@ -107,16 +109,22 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     board.set_gateway(gateway.remote());
     let mut reporter = Reporter::default();
     reporter.report(&loaded.draft.problems);
+    let mut watchers = Watchers::default();
+    control.put_on_probation(&mut watchers, &loaded);
+    let versions = control.versions(&watchers);
     let number = control.number();
-    publish::serves(&board, number, loaded, gateway.addresses());
+    publish::serves(&board, number, loaded, gateway.addresses(), versions);
     let remote = gateway.remote();
     let stop = Arc::new(AtomicBool::new(false));
+    let not_ready = board.read().not_ready(Instant::now());
     let thread = reload::Thread {
+        awaits_until: not_ready.map(|_| waits_until),
         control,
         gateway,
         board: board.clone(),
         watch,
         reporter,
+        watchers,
         stop: Arc::clone(&stop),
     };
     let thread = thread.start(inbox).context("cannot start a thread")?;
@@ -124,7 +132,10 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     let admin = bound
         .map(|bound| serve_admin(bound, &board, orders))
         .transpose()?;
-    systemd::ready(&format!("generation {number} serves"));
+    match not_ready {
+        None => systemd::ready(&format!("generation {number} serves")),
+        Some(why) => systemd::status(why),
+    }
     let running = signals::Running {
         remote: &remote,
         events: Some(&events),

@@ -152,6 +152,7 @@ fn take_orders(running: &Running<'_>) -> bool {
             Order::Reload(answer) => {
                 tell(running, Event::Reload(Some(answer)));
             }
+            Order::Wish(wish) => tell(running, Event::Wish(wish)),
             Order::Drain => drain = true,
         }
     }

@@ -1,12 +1,13 @@
 //! The last good generation on disk, so that a restart survives files that went bad meanwhile.
 //!
 //! Owns the folder: `state.json` with the accepted resources and plugins, `modules/` with their
-//! code by digest. The file is replaced as a whole, after the modules that it names and before those
+//! code by digest, `history/` with the versions that served before. The file is replaced as a whole, after the modules that it names and before those
 //! that it no longer names: whoever is killed at any point leaves the old generation or the new one.
 //! The folder holds secrets: it is ours alone, and anything else is refused.
 
 pub(crate) mod folder;
 mod format;
+mod history;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -26,11 +27,14 @@ use tidegate_proxy::Reachable;
 
 use crate::state::folder::Folder;
 pub(crate) use crate::state::format::hex;
+pub(crate) use crate::state::format::settings_of;
 
 /// The file that says what the generation is.
 const STATE: &str = "state.json";
 /// The folder of plugin code.
 const MODULES: &str = "modules";
+/// Bytes of code that only the history of plugins names.
+const MOST_OLD_CODE: u64 = 256 << 20;
 /// No state is larger: configuration is limited to a quarter of it.
 const MAX_STATE_BYTES: u64 = 256 << 20;
 
@@ -93,6 +97,7 @@ pub(crate) enum StateError {
 pub(crate) struct Store {
     folder: Folder,
     modules: Folder,
+    history: Folder,
     path: PathBuf,
     /// The hash of what was written last.
     written: Option<[u8; 32]>,
@@ -110,11 +115,14 @@ impl Store {
         let folder = Folder::open(path)?;
         folder.lock()?;
         let modules = Folder::open(&path.join(MODULES))?;
+        let history = Folder::open(&path.join(history::HISTORY))?;
         folder.sweep();
         modules.sweep();
+        history.sweep();
         Ok(Self {
             folder,
             modules,
+            history,
             path: path.to_owned(),
             written: None,
             checked: RefCell::default(),
@@ -189,12 +197,17 @@ impl Store {
         self.checked.borrow().contains(digest) && self.modules.size(&module_name(digest)).is_some()
     }
 
-    /// Makes this the state that a restart finds. Its modules must have been kept.
+    /// Makes this the state that a restart finds. Its modules must have been kept. Code that only the
+    /// history names, by these digests, is kept up to a bound.
     ///
     /// # Errors
     ///
     /// [`StateError`], also if a module is not there; the state before it stays then.
-    pub(crate) fn save(&mut self, stored: &Stored) -> Result<(), StateError> {
+    pub(crate) fn save(
+        &mut self,
+        stored: &Stored,
+        history: impl Iterator<Item = [u8; 32]>,
+    ) -> Result<(), StateError> {
         let text = format::print(stored)?;
         let hash: [u8; 32] = Sha256::digest(&text).into();
         if self.written == Some(hash) {
@@ -214,12 +227,7 @@ impl Store {
             .iter()
             .map(|plugin| module_name(&plugin.digest))
             .collect();
-        for name in self.modules.names()? {
-            if !used.contains(&name) {
-                self.modules.remove(&name);
-            }
-        }
-        Ok(())
+        self.drop_modules(&used, history, MOST_OLD_CODE)
     }
 }
 

@@ -16,6 +16,8 @@ use tidegate_config::draft::RemoteSource;
 use tidegate_config::draft::ResourceStatus;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
+use tidegate_core::rollout::history::End;
+use tidegate_core::rollout::history::Why;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_proxy::LastFault;
 use tidegate_proxy::Metrics;
@@ -79,6 +81,49 @@ pub(crate) struct PluginStatus {
     pub(crate) is_awaited: bool,
 }
 
+/// What is told of a plugin's versions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VersionsStatus {
+    /// Until when the one that serves is on probation, and the number of the one that it goes back to.
+    pub(crate) probation: Option<(SystemTime, u64)>,
+    /// Why the one that is asked for does not serve, if it was taken back.
+    pub(crate) held: Option<HeldStatus>,
+    /// All that are remembered, the oldest first.
+    pub(crate) all: Vec<VersionStatus>,
+}
+
+/// A version that was taken back and is still asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HeldStatus {
+    /// SHA-256 of its code in hexadecimal digits.
+    pub(crate) digest: String,
+    /// Since when, in seconds since 1970.
+    pub(crate) at: u64,
+    /// Why.
+    pub(crate) why: Why,
+}
+
+/// A version of a plugin that serves or has served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct VersionStatus {
+    /// Its number.
+    pub(crate) number: u64,
+    /// SHA-256 of its code in hexadecimal digits.
+    pub(crate) digest: String,
+    /// Tells its settings from others.
+    pub(crate) settings: String,
+    /// Where its code came from.
+    pub(crate) source: String,
+    /// Since when it served, in seconds since 1970.
+    pub(crate) began: u64,
+    /// Whether it has stood its probation.
+    pub(crate) proven: bool,
+    /// When and why it ended.
+    pub(crate) ended: Option<(u64, End)>,
+    /// Whether it can be gone back to.
+    pub(crate) is_kept: bool,
+}
+
 /// A certificate with its key that serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CertificateStatus {
@@ -131,6 +176,10 @@ pub(crate) struct Status {
     pub(crate) addresses: Arc<[(Arc<str>, SocketAddr)]>,
     /// The plugins that serve.
     pub(crate) plugins: Arc<[PluginStatus]>,
+    /// The versions of plugins, by name.
+    pub(crate) versions: Arc<BTreeMap<String, VersionsStatus>>,
+    /// How often plugins were taken back, by name and why.
+    pub(crate) rollbacks: BTreeMap<(String, &'static str), u64>,
     /// The certificates that serve.
     pub(crate) certificates: Arc<[CertificateStatus]>,
     /// The authorities that are believed.

@@ -12,6 +12,11 @@ pub(crate) fn ready(status: &str) {
     send(&format!("READY=1\nSTATUS={}", status.replace('\n', " ")));
 }
 
+/// What is going on, before it is ready.
+pub(crate) fn status(status: &str) {
+    send(&format!("STATUS={}", status.replace('\n', " ")));
+}
+
 /// A reload that was asked for begins.
 pub(crate) fn reloading() {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);

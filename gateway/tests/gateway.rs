@@ -118,6 +118,8 @@ mod redaction;
 mod redis;
 #[path = "gateway/reload.rs"]
 mod reload;
+#[path = "gateway/rollbacks.rs"]
+mod rollbacks;
 #[path = "gateway/run.rs"]
 mod run;
 #[path = "gateway/selection.rs"]

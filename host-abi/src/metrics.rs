@@ -61,8 +61,8 @@ pub struct MetricSnapshot {
 pub enum MetricValue {
     /// Only grows.
     Counter(u64),
-    /// Goes up and down.
-    Gauge(i64),
+    /// Goes up and down, never below 0.
+    Gauge(u64),
     /// How many values lie in each of [`BUCKETS`] and above, and their sum.
     Histogram {
         /// One count more than there are bounds; not cumulative.
@@ -170,32 +170,30 @@ impl MetricHandle {
         Arc::ptr_eq(&self.cell, &other.cell)
     }
 
-    /// Adds to a counter or gauge; a counter only grows.
+    /// Adds to a counter or gauge; a counter only grows, and a gauge stops at 0.
     pub(crate) fn increment(&self, delta: i64) -> Result<(), WrongKind> {
         match self.cell.kind {
-            MetricKind::Counter if delta < 0 => Err(WrongKind),
-            MetricKind::Counter | MetricKind::Gauge => {
-                // Two's complement: adding a negative number wraps to the difference.
-                self.cell
-                    .value
-                    .fetch_add(delta.cast_unsigned(), Ordering::Relaxed);
-                if self.cell.kind == MetricKind::Gauge {
-                    let added = self.added.load(Ordering::Relaxed);
-                    self.added
-                        .store(added.wrapping_add(delta), Ordering::Relaxed);
-                }
+            MetricKind::Counter => {
+                let delta = u64::try_from(delta).map_err(|_| WrongKind)?;
+                self.cell.value.fetch_add(delta, Ordering::Relaxed);
+                Ok(())
+            }
+            MetricKind::Gauge => {
+                self.cell.add(delta);
+                let added = self.added.load(Ordering::Relaxed);
+                self.added
+                    .store(added.saturating_add(delta), Ordering::Relaxed);
                 Ok(())
             }
             MetricKind::Histogram => Err(WrongKind),
         }
     }
 
-    /// Takes off a gauge what the instance has added: it was ended, and cannot do that itself any more.
+    /// Takes off a gauge what the instance has added: it was ended, and cannot do that itself any more. What
+    /// it has taken off beyond that stays taken off: another instance had added it.
     pub(crate) fn take_back(&self) {
         let added = self.added.swap(0, Ordering::Relaxed);
-        self.cell
-            .value
-            .fetch_sub(added.cast_unsigned(), Ordering::Relaxed);
+        self.cell.add(added.max(0).saturating_neg());
     }
 
     /// Adds to a counter, sets a gauge, or counts a value in a histogram.
@@ -243,11 +241,19 @@ impl Cell {
         }
     }
 
+    /// Adds to a gauge, down to 0: guests read a number without a sign, so that one below 0 would be huge.
+    fn add(&self, delta: i64) {
+        let add = |value: u64| Some(value.saturating_add_signed(delta));
+        let _always_ok = self
+            .value
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    }
+
     fn snapshot(&self) -> MetricValue {
         let value = self.value.load(Ordering::Relaxed);
         match self.kind {
             MetricKind::Counter => MetricValue::Counter(value),
-            MetricKind::Gauge => MetricValue::Gauge(value.cast_signed()),
+            MetricKind::Gauge => MetricValue::Gauge(value),
             MetricKind::Histogram => {
                 let counts = self.buckets.as_deref().into_iter().flatten();
                 let counts = counts.map(|count| count.load(Ordering::Relaxed)).collect();
@@ -298,13 +304,33 @@ mod tests {
             values,
             [
                 MetricValue::Counter(5),
-                MetricValue::Gauge(-2),
+                MetricValue::Gauge(0),
                 MetricValue::Histogram {
                     counts,
                     sum: u64::MAX
                 },
             ]
         );
+    }
+
+    #[test]
+    fn an_ended_instance_takes_off_a_gauge_what_it_had_added_and_never_below_0() {
+        let metrics = GuestMetrics::default();
+        let instance = |name: &str| metrics.define("p", MetricKind::Gauge, name.as_bytes());
+        // Whichever is ended, what one added and another took off is taken off once, and what is under way
+        // elsewhere is counted on.
+        for adder_ends in [true, false] {
+            let [adds, takes, other] = [(); 3].map(|()| instance(&adder_ends.to_string()));
+            assert_eq!([adds.increment(1), takes.increment(-1)], [Ok(()); 2]);
+            if adder_ends { adds } else { takes }.take_back();
+            assert_eq!(other.get(), Ok(0), "{adder_ends}");
+            assert_eq!(other.increment(1), Ok(()));
+            assert_eq!(other.get(), Ok(1), "{adder_ends}");
+        }
+        let [ends, other] = [(); 2].map(|()| instance("both"));
+        assert_eq!([ends.increment(3), other.increment(2)], [Ok(()); 2]);
+        ends.take_back();
+        assert_eq!(other.get(), Ok(2));
     }
 
     #[test]

@@ -37,8 +37,9 @@ impl Gauge {
         Self(number(root, MetricType::Gauge, name))
     }
 
-    /// Adds to it, or takes off. If this instance is ended by a trap, Tidegate takes off what it had added;
-    /// other hosts do not.
+    /// Adds to it, or takes off; in Tidegate never below 0. What an instance adds it is to take off itself: if
+    /// it is ended by a trap, Tidegate takes off what it had added, also if another instance has done so
+    /// already. Other hosts do not.
     pub fn add(self, by: i64) {
         if let Some(metric) = self.0 {
             let _refused_was_said = host().increment_metric(metric, by);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidegate_core::rollout::probation::Rule;
 use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Snapshot;
 use tidegate_core::tls::TrustName;
@@ -88,6 +89,8 @@ pub struct PluginDecl {
     pub call_timeout: Duration,
     /// Time to start and configure.
     pub start_timeout: Duration,
+    /// What a version that replaces another must stand.
+    pub probation: Rule,
     /// The backends that it may call, by full name.
     pub backends: Vec<Arc<str>>,
     /// Whether it may have names looked up.

@@ -8,6 +8,7 @@
 
 mod folder;
 mod records;
+mod turns;
 mod unfinished;
 
 use std::fs::File;
@@ -23,6 +24,7 @@ use rustix::fs::FlockOperation;
 
 use crate::MAX_MODULE_BYTES;
 use crate::cache::folder::Folder;
+use crate::cache::turns::Turns;
 use crate::digest::Digest;
 
 pub use records::ImageRecord;
@@ -108,6 +110,7 @@ pub struct Cache {
     signatures: Folder,
     most_bytes: u64,
     counts: CacheCounts,
+    turns: Turns,
 }
 
 /// Content that stays in the cache while this is held, in any process.
@@ -133,6 +136,7 @@ impl Cache {
             folder,
             most_bytes,
             counts: CacheCounts::default(),
+            turns: Turns::default(),
         };
         let all = [&cache.blobs, &cache.images, &cache.tags, &cache.signatures];
         for folder in all {
@@ -192,6 +196,11 @@ impl Cache {
         let mut file = self.begin()?;
         file.write_all(content).map_err(|err| file.failed(err))?;
         Ok((digest, self.keep(file, digest)?))
+    }
+
+    /// Waits until nobody else in this process fetches the same; lasts as long as what is returned.
+    pub(crate) async fn turn(&self, of: String) -> impl Drop + use<> {
+        self.turns.take(of).await
     }
 
     /// A file for content whose digest is not known yet. It vanishes unless it is kept.

@@ -21,8 +21,10 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 use std::time::Instant;
 
+use tidegate_core::rollout::probation::Counts;
 use tidegate_core::snapshot::Bind;
 use tidegate_host_abi::Node;
+use tidegate_host_abi::Plugin;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::access_log::start_writer;
@@ -123,8 +125,8 @@ pub struct Gateway {
     plan: Arc<Plan>,
     /// Plans that streams may still hold: the last owner of a large one must not be a worker.
     past: Vec<Arc<Plan>>,
-    /// The generation asked for last, if some of it waits.
-    wanted: Option<Generation>,
+    /// The generation asked for last; some of it may wait.
+    wanted: Generation,
     /// Where plugins of this and older plans share data.
     spaces: HashSet<Arc<str>>,
     ids: Ids,
@@ -164,7 +166,8 @@ impl Gateway {
         // Before anything is bound: clients must not wait in the queue of a socket meanwhile.
         resolver.follow(&generation.snapshot.backends)?;
         let mut ids = Ids::default();
-        let drawn = plan::draw(generation, &Plan::default(), &mut ids, &commons)?;
+        let asked = generation.clone();
+        let drawn = plan::draw(generation, &Plan::default(), &mut ids, &commons, workers)?;
         let mut prepared = start_vms(&drawn, workers)?;
         let (starter, starter_thread) = Starter::spawn()?;
         let (log, log_writer) = match access_log {
@@ -188,7 +191,7 @@ impl Gateway {
             plan: Arc::default(),
             left: Vec::new(),
             past: Vec::new(),
-            wanted: None,
+            wanted: asked,
             spaces: HashSet::new(),
             ids,
             addresses: Vec::new(),
@@ -238,13 +241,48 @@ impl Gateway {
     ///
     /// [`StartError`]; nothing has changed then.
     pub fn apply(&mut self, generation: Generation) -> Result<(), StartError> {
+        self.apply_with(generation, None)
+    }
+
+    /// Puts another version in the place of one that serves badly; says whether that one serves. All
+    /// else stays as it is. It does not wait, however many old versions long streams hold.
+    ///
+    /// # Errors
+    ///
+    /// As [`Gateway::apply`].
+    pub fn take_back(&mut self, bad: &Arc<Plugin>, slot: &PluginSlot) -> Result<bool, StartError> {
+        let is_bad = |one: &PluginSlot| matches!(one, PluginSlot::Ready { plugin, .. } if Arc::ptr_eq(plugin, bad));
+        let mut generation = self.wanted.clone();
+        let mut serves = false;
+        for one in generation.plugins.iter_mut().filter(|one| is_bad(one)) {
+            *one = slot.clone();
+            serves = true;
+        }
+        if serves {
+            self.apply_with(generation, Some(bad.name()))?;
+        }
+        Ok(serves)
+    }
+
+    /// [`Gateway::apply`], but the plugin of that name never waits.
+    fn apply_with(
+        &mut self,
+        generation: Generation,
+        at_once: Option<&str>,
+    ) -> Result<(), StartError> {
         self.sweep();
         let now = Instant::now();
         self.left.retain(|(_, since)| now - *since < CLOSING);
         let mut generation = generation;
         let asked = generation.clone();
-        let waiting = self.hold_back(&mut generation);
-        let drawn = plan::draw(generation, &self.plan, &mut self.ids, &self.commons)?;
+        let waiting = self.hold_back(&mut generation, at_once);
+        let drawn = plan::draw(
+            generation,
+            &self.plan,
+            &mut self.ids,
+            &self.commons,
+            self.inboxes.len(),
+        )?;
         let current = self.plan.binds.iter().map(|(_, bind)| bind.address.port());
         let left = self.left.iter().map(|(address, _)| address.port());
         let ports: Vec<u16> = current.chain(left).collect();
@@ -259,7 +297,7 @@ impl Gateway {
         })?;
         self.swap(drawn, prepared);
         self.resolver.only(&self.plan.snapshot.backends);
-        self.wanted = (!waiting.is_empty()).then_some(asked);
+        self.wanted = asked;
         self.commons.set_waiting(waiting);
         Ok(())
     }
@@ -277,6 +315,12 @@ impl Gateway {
             Some((Arc::clone(&bind.name), *address))
         };
         self.plan.snapshot.binds.iter().filter_map(bound).collect()
+    }
+
+    /// What a version of a plugin has met since it began to serve; `None` if it does not.
+    #[must_use]
+    pub fn tally(&self, plugin: &Arc<Plugin>) -> Option<Counts> {
+        self.plan.tally(plugin).map(|tally| tally.sum())
     }
 
     /// The number of the generation that serves.

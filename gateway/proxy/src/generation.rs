@@ -12,6 +12,7 @@ use tidegate_host_abi::Instance;
 use tidegate_host_abi::Plugin;
 
 use crate::filters::services::VmServices;
+use crate::metrics::Tally;
 use crate::tls::Bundle;
 use crate::tls::Certificate;
 use crate::tls::TlsPlan;
@@ -104,6 +105,8 @@ pub(crate) enum Slot {
 pub(crate) struct VmPlan {
     pub(crate) id: VmId,
     pub(crate) plugins: Vec<Arc<Plugin>>,
+    /// What each of them meets, through all plans that have it.
+    pub(crate) tallies: Vec<Arc<Tally>>,
     pub(crate) services: Arc<VmServices>,
 }
 
@@ -131,6 +134,15 @@ impl Plan {
     /// Where a bind stands in [`Plan::binds`].
     pub(crate) fn place_of(&self, id: BindId) -> Option<usize> {
         self.binds.binary_search_by_key(&id, |(id, _)| *id).ok()
+    }
+
+    /// What a version of a plugin meets that it has.
+    pub(crate) fn tally(&self, plugin: &Arc<Plugin>) -> Option<&Arc<Tally>> {
+        self.vms.iter().find_map(|vm| {
+            let mut pairs = vm.plugins.iter().zip(&vm.tallies);
+            let (_, tally) = pairs.find(|(one, _)| Arc::ptr_eq(one, plugin))?;
+            Some(tally)
+        })
     }
 
     pub(crate) fn bind(&self, id: BindId) -> Option<&Arc<Bind>> {

@@ -4,6 +4,7 @@
 //! that counting costs a load and a store; rare things are counted in maps behind a lock that only
 //! a scrape contends for.
 
+mod tally;
 mod tcp;
 
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub use tidegate_host_abi::MetricSnapshot as GuestMetric;
 pub use tidegate_host_abi::MetricValue as GuestMetricValue;
 use tidegate_host_abi::Usage;
 
+pub(crate) use crate::metrics::tally::Shard;
+pub(crate) use crate::metrics::tally::Tally;
 pub(crate) use crate::metrics::tcp::TcpCounters;
 pub use crate::metrics::tcp::TcpNumbers;
 use crate::resolver::LookedUp;

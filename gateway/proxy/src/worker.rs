@@ -199,6 +199,11 @@ impl Worker {
         self.timeouts.get()
     }
 
+    /// Its number.
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
     /// How much may be held in memory for origins.
     pub(crate) fn sizes(&self) -> SizeLimits {
         self.sizes.get()

@@ -22,11 +22,17 @@ use crate::admin::metrics;
 use crate::admin::plugins;
 use crate::admin::pulls;
 use crate::admin::resources;
+use crate::admin::versions;
+use crate::admin::versions::Asked;
+use crate::control::reload::PluginWish;
 use crate::status::Board;
 use crate::status::Outcome;
 
 /// How long a client that asked for a reload waits for its end.
 const RELOAD_PATIENCE: Duration = Duration::from_secs(50);
+
+/// What is said of orders that come too late.
+const GONE: &str = "the gateway is ending\n";
 
 /// The page that lists all others.
 const HELP: &str = "\
@@ -39,6 +45,9 @@ GET  /metrics      numbers in the Prometheus text format
 GET  /config_dump  what serves: generation, addresses, listeners, rules, backends, plugins
 GET  /plugins      every plugin: where its code is from, what it uses now, and its last fault with the
                    guest's call stack
+GET  /plugins/NAME/history   the versions of a plugin that served: when, and why they ended
+POST /plugins/NAME/rollback  serve the version before, or ?to=VERSION: a number or a digest
+POST /plugins/NAME/resume    serve what the resource asks for again
 GET  /resources    every resource with its conditions, and all problems of the last load
 POST /reload       read the configuration again now; answers with the result
 POST /drain        stop accepting, finish what runs, end
@@ -50,6 +59,8 @@ GET  /help         this page
 pub(crate) enum Order {
     /// Read the configuration again, whether it has changed or not; tell when it is done.
     Reload(oneshot::Sender<Outcome>),
+    /// Serve another version of a plugin; tell when it is done.
+    Wish(PluginWish),
     /// End in good order.
     Drain,
 }
@@ -67,13 +78,18 @@ impl Answers {
     /// Answers a request that may be answered.
     pub(crate) async fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
         let path = request.uri().path();
-        let is_order = matches!(path, "/reload" | "/drain");
+        let asked = Asked::of(path);
+        let is_order = match &asked {
+            Some(asked) => asked.is_order(),
+            None => matches!(path, "/reload" | "/drain"),
+        };
         let allowed = match *request.method() {
             Method::GET | Method::HEAD => !is_order,
             Method::POST => is_order,
             _ => false,
         };
         let known = is_order
+            || asked.is_some()
             || matches!(
                 path,
                 "/" | "/help"
@@ -100,6 +116,9 @@ impl Answers {
                 .headers_mut()
                 .insert(header::ALLOW, HeaderValue::from_static(methods));
             return answer;
+        }
+        if let Some(asked) = asked {
+            return self.versions(&asked, request.uri().query()).await;
         }
         match path {
             "/ready" => self.ready(),
@@ -135,6 +154,40 @@ impl Answers {
         }
     }
 
+    /// The versions of a plugin, or an order about them.
+    async fn versions(&self, asked: &Asked<'_>, query: Option<&str>) -> Response<Full<Bytes>> {
+        let (plugin, wish) = match versions::wish(asked, query) {
+            Err(wrong) => return text(StatusCode::BAD_REQUEST, wrong),
+            Ok(Some(order)) => order,
+            Ok(None) => {
+                let (Asked::History(name) | Asked::Back(name) | Asked::Resume(name)) = asked;
+                return match versions::page(&self.board.read(), name) {
+                    Some(page) => json(page),
+                    None => text(
+                        StatusCode::NOT_FOUND,
+                        "no such plugin; GET /plugins lists them\n",
+                    ),
+                };
+            }
+        };
+        let (answer, answered) = oneshot::channel();
+        let order = PluginWish {
+            plugin: plugin.to_owned(),
+            wish,
+            answer,
+        };
+        self.orders.send(Order::Wish(order)).ok();
+        match tokio::time::timeout(RELOAD_PATIENCE, answered).await {
+            Err(_) => text(
+                StatusCode::ACCEPTED,
+                "it goes on; GET /plugins has its result\n",
+            ),
+            Ok(Err(_)) => text(StatusCode::SERVICE_UNAVAILABLE, GONE),
+            Ok(Ok(Ok(said))) => text(StatusCode::OK, format!("{said}\n")),
+            Ok(Ok(Err(err))) => text(versions::status_of(&err), format!("{err}\n")),
+        }
+    }
+
     fn ready(&self) -> Response<Full<Bytes>> {
         let status = self.board.read();
         let remarks = pulls::remarks(&status, self.board.pulls());
@@ -147,13 +200,12 @@ impl Answers {
     async fn reload(&self) -> Response<Full<Bytes>> {
         let (done, outcome) = oneshot::channel();
         self.orders.send(Order::Reload(done)).ok();
-        let gone = "the gateway is ending\n";
         match tokio::time::timeout(RELOAD_PATIENCE, outcome).await {
             Err(_) => text(
                 StatusCode::ACCEPTED,
                 "the reload goes on; GET /resources has its result\n",
             ),
-            Ok(Err(_)) => text(StatusCode::SERVICE_UNAVAILABLE, gone),
+            Ok(Err(_)) => text(StatusCode::SERVICE_UNAVAILABLE, GONE),
             Ok(Ok(outcome)) => {
                 let status = self.board.read();
                 let problems = status.problems.len();

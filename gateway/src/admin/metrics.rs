@@ -21,6 +21,7 @@ use crate::admin::exposition::Kind;
 use crate::admin::metrics::traffic::traffic;
 use crate::admin::process;
 use crate::admin::pulls;
+use crate::admin::versions;
 use crate::code_cache::Counts;
 use crate::pulls::PullBoard;
 use crate::status::Outcome;
@@ -39,6 +40,7 @@ pub(crate) fn text(status: &Status, proxy: &Metrics, pulls: Option<&PullBoard>) 
     code_cache(&mut out, status);
     certificates(&mut out, status);
     pulls::metrics(&mut out, status, pulls);
+    versions::metrics(&mut out, status);
     traffic(&mut out, proxy);
     guests(&mut out, &proxy.guests);
     process::add(&mut out);

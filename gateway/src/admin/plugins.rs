@@ -10,6 +10,7 @@ use tidegate_proxy::PluginNumbers;
 
 use crate::admin::dump;
 use crate::admin::pulls;
+use crate::admin::versions;
 use crate::status::Board;
 use crate::status::PluginStatus;
 
@@ -27,6 +28,9 @@ pub(crate) fn page(board: &Board) -> Vec<u8> {
             let mut page = plugin(one, numbers, faults.get(&one.name), waits);
             if let Some(page) = page.as_object_mut() {
                 page.insert("source".to_owned(), pulls::json(one, board.pulls()));
+                for (name, value) in versions::fields(&status, &one.name) {
+                    page.insert(name.to_owned(), value);
+                }
             }
             page
         })

@@ -19,6 +19,7 @@ use tidegate_proxy::Metrics;
 
 use crate::admin::dump::page;
 use crate::admin::pulls;
+use crate::admin::versions;
 use crate::pulls::PullBoard;
 use crate::status::Status;
 
@@ -45,12 +46,10 @@ pub(crate) fn page_of(status: &Status, now: &Metrics, pulls: Option<&PullBoard>)
         .iter()
         .map(|one| {
             let mut page = resource(one, by_resource.remove(&one.resource), now);
-            if let Some(pulled) = pulled(status, one, pulls)
-                && let Some(conditions) = page
-                    .get_mut("conditions")
-                    .and_then(|list| list.as_array_mut())
-            {
-                conditions.push(condition(&pulled));
+            let conditions = page.get_mut("conditions");
+            if let Some(conditions) = conditions.and_then(|list| list.as_array_mut()) {
+                let more = of_plugin(status, one, pulls);
+                conditions.extend(more.iter().map(condition));
             }
             page
         })
@@ -94,19 +93,21 @@ fn resource(status: &ResourceStatus, problems: Option<Vec<Value>>, now: &Metrics
     })
 }
 
-/// Whether the code that a Plugin wants is here.
-fn pulled(
+/// Whether the code that a Plugin wants is here, and whether it serves what it asks for.
+fn of_plugin(
     status: &Status,
     resource: &ResourceStatus,
     board: Option<&PullBoard>,
-) -> Option<Condition> {
+) -> Vec<Condition> {
     if resource.resource.kind != "Plugin" {
-        return None;
+        return Vec::new();
     }
     let id = &resource.resource;
     let name = format!("{}/{}", id.namespace, id.name);
-    let plugin = status.plugins.iter().find(|one| one.name == name)?;
-    pulls::condition(plugin, board)
+    let plugin = status.plugins.iter().find(|one| one.name == name);
+    let pulled = plugin.and_then(|plugin| pulls::condition(plugin, board));
+    let held = versions::condition(status, &name);
+    pulled.into_iter().chain(held).collect()
 }
 
 /// Whether streams hold so many old versions of a plugin that its newest waits: the resource's own, or

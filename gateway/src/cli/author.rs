@@ -13,11 +13,13 @@ use tidegate_toolchain::compiler::Toolchain;
 use crate::author::bench::answer;
 use crate::author::name;
 use crate::cli::CheckFormat;
+use crate::cli::HistoryArgs;
 use crate::cli::InspectArgs;
 use crate::cli::LockArgs;
 use crate::cli::PackArgs;
 use crate::cli::PullArgs;
 use crate::cli::PushArgs;
+use crate::cli::RollbackArgs;
 use crate::url::Url;
 
 /// `tidegate plugin`.
@@ -46,6 +48,10 @@ pub(crate) enum PluginCommand {
     Inspect(InspectArgs),
     /// Write the digests of images into configuration files, behind their tags
     Lock(LockArgs),
+    /// Say which versions of a Plugin a gateway has served, when, and why they ended
+    History(HistoryArgs),
+    /// Make a gateway serve an older version of a Plugin, until its resource asks for another
+    Rollback(RollbackArgs),
     /// Run one module for a filter's tests, which give orders on standard input
     #[command(hide = true)]
     Host(HostArgs),

@@ -10,6 +10,7 @@ use tidegate_proxy::StartError;
 use crate::certificates;
 use crate::plugins::chain;
 use crate::plugins::not_started;
+use crate::plugins::versions::ROLLED_BACK;
 
 /// Whether two problems are one: of one resource, for one reason, in one place.
 pub(crate) fn is_about_same(a: &Problem, b: &Problem) -> bool {
@@ -25,6 +26,7 @@ pub(crate) fn plugin_problems(draft: &Draft) -> Vec<Problem> {
         "NotStarted",
         "SetupFailed",
         "NoRuntime",
+        ROLLED_BACK,
         "AddressNotUsable",
         certificates::REASON,
         certificates::BUNDLE_REASON,

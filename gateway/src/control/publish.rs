@@ -1,8 +1,10 @@
 //! Saying what came of a load: on the board, in the log, to the service manager.
 
+use std::collections::BTreeMap;
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::PluginSource;
@@ -18,13 +20,17 @@ use crate::control::Loaded;
 use crate::plugins::PENDING;
 use crate::plugins::Slot;
 use crate::plugins::in_one_line;
+use crate::plugins::versions::Told;
 use crate::state::hex;
 use crate::status::Accepted;
 use crate::status::Board;
 use crate::status::BundleStatus;
 use crate::status::CertificateStatus;
+use crate::status::HeldStatus;
 use crate::status::Outcome;
 use crate::status::PluginStatus;
+use crate::status::VersionStatus;
+use crate::status::VersionsStatus;
 
 /// Problems that are logged of one load; the rest is counted, and shown by `check`.
 const MOST_LINES: usize = 100;
@@ -79,12 +85,14 @@ fn line(problem: &Problem) -> String {
     line
 }
 
-/// Notes on the board that a load serves, and in the log. `addresses` are those it listens on.
+/// Notes on the board that a load serves, and in the log. `addresses` are those it listens on,
+/// `versions` those of its plugins.
 pub(crate) fn serves(
     board: &Board,
     number: u64,
     loaded: Loaded,
     addresses: Vec<(Arc<str>, SocketAddr)>,
+    versions: BTreeMap<String, VersionsStatus>,
 ) -> Outcome {
     let Loaded {
         draft,
@@ -173,6 +181,7 @@ pub(crate) fn serves(
         status.snapshot = Some(snapshot);
         status.addresses = addresses.into();
         status.plugins = plugins.into();
+        status.versions = Arc::new(versions);
         if !status.awaits_plugins() {
             // Once ready, what is new does not take that away: what is old serves on.
             status.waits_until = None;
@@ -185,6 +194,33 @@ pub(crate) fn serves(
         status.count(outcome, None);
     });
     outcome
+}
+
+/// What is told of a plugin's versions; `code` has the digests of the code that there is.
+pub(crate) fn versions(
+    told: &Told<'_>,
+    probation: Option<(SystemTime, u64)>,
+    code: &HashSet<[u8; 32]>,
+) -> VersionsStatus {
+    let all = told.versions.entries().iter().map(|entry| VersionStatus {
+        number: entry.number,
+        digest: hex(&entry.version.digest),
+        settings: entry.detail.settings.clone(),
+        source: entry.detail.source.clone(),
+        began: entry.began,
+        proven: entry.proven,
+        ended: entry.ended,
+        is_kept: entry.detail.is_compiled() || code.contains(&entry.version.digest),
+    });
+    VersionsStatus {
+        probation,
+        held: told.held.map(|bar| HeldStatus {
+            digest: hex(&bar.version.digest),
+            at: bar.at,
+            why: bar.why,
+        }),
+        all: all.collect(),
+    }
 }
 
 /// Notes that nothing came of a load.

@@ -7,8 +7,10 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::Duration;
+use std::time::Instant;
 use std::time::SystemTime;
 
+use tidegate_core::rollout::history::Why;
 use tidegate_proxy::Gateway;
 use tidegate_proxy::StartError;
 use tokio::sync::oneshot;
@@ -16,8 +18,13 @@ use tokio::sync::oneshot;
 use crate::control::Control;
 use crate::control::Loaded;
 use crate::control::blame;
+use crate::control::probation::LOOK;
+use crate::control::probation::Outcome as Probed;
+use crate::control::probation::Watchers;
 use crate::control::publish;
 use crate::control::publish::Reporter;
+use crate::plugins::versions::Wish;
+use crate::plugins::versions::WishError;
 use crate::status::Board;
 use crate::status::Outcome;
 use crate::systemd;
@@ -33,8 +40,21 @@ pub(crate) enum Event {
     Changed,
     /// Somebody asks for a reload, and may want to know how it ended.
     Reload(Option<oneshot::Sender<Outcome>>),
+    /// Somebody wants another version of a plugin.
+    Wish(PluginWish),
     /// No further reloads.
     End,
+}
+
+/// What somebody wants of a plugin's versions.
+#[derive(Debug)]
+pub(crate) struct PluginWish {
+    /// Its name.
+    pub(crate) plugin: String,
+    /// What is wanted.
+    pub(crate) wish: Wish,
+    /// Who wants to know how it ends.
+    pub(crate) answer: oneshot::Sender<Result<String, WishError>>,
 }
 
 /// Everything that the thread owns.
@@ -45,6 +65,10 @@ pub(crate) struct Thread {
     pub(crate) board: Board,
     pub(crate) watch: Watch,
     pub(crate) reporter: Reporter,
+    /// Versions of plugins on probation.
+    pub(crate) watchers: Watchers,
+    /// Until when the service manager is told of nothing, because plugins are waited for.
+    pub(crate) awaits_until: Option<Instant>,
     /// Set once the gateway ends: no reload begins after that, and none that runs is handed over.
     pub(crate) stop: Arc<AtomicBool>,
 }
@@ -56,6 +80,8 @@ struct Work {
     asked: bool,
     /// Who wants to know how it ends.
     answers: Vec<oneshot::Sender<Outcome>>,
+    /// What is wanted of plugins' versions.
+    wishes: Vec<PluginWish>,
     /// Whether it is nothing but to end.
     end: bool,
 }
@@ -72,6 +98,7 @@ impl Work {
                     work.asked = true;
                     work.answers.extend(answer);
                 }
+                Event::Wish(wish) => work.wishes.push(wish),
                 Event::End => work.end = true,
             }
             next = events.try_recv().ok();
@@ -96,40 +123,154 @@ impl Thread {
     }
 
     fn run(mut self, events: &mpsc::Receiver<Event>) -> Gateway {
+        let mut chores = Instant::now() + RETRY;
         loop {
-            match events.recv_timeout(RETRY) {
+            match events.recv_timeout(self.patience(chores)) {
                 Ok(first) => {
                     let work = Work::gather(first, events);
                     // Who waits for an answer then sees that there will be none.
                     if work.end || self.is_ending() {
                         return self.gateway;
                     }
-                    if work.asked {
-                        systemd::reloading();
-                    }
-                    let outcome = self.reload(work.asked);
+                    self.work(work);
                     if self.is_ending() {
                         return self.gateway;
                     }
-                    for answer in work.answers {
-                        // Who asked may have left.
-                        answer.send(outcome).ok();
-                    }
                 }
-                Err(mpsc::RecvTimeoutError::Timeout) => {
-                    if self.is_ending() {
-                        continue;
-                    }
-                    self.control.warn_of_expiry();
-                    let may_set_up = self.control.may_set_up_now();
-                    if may_set_up || self.control.may_bind_now() {
-                        self.reload(false);
-                    }
-                    self.catch_up();
-                }
+                Err(mpsc::RecvTimeoutError::Timeout) => {}
                 Err(mpsc::RecvTimeoutError::Disconnected) => return self.gateway,
             }
+            if self.is_ending() {
+                chores = Instant::now() + RETRY;
+                self.awaits_until = None;
+                continue;
+            }
+            self.look();
+            let now = Instant::now();
+            if self.awaits_until.is_some_and(|until| until <= now) {
+                self.tell("serves without plugins that are not here yet");
+            }
+            if now >= chores {
+                self.chores();
+                chores = Instant::now() + RETRY;
+            }
         }
+    }
+
+    /// Does what was asked for, and says how it went.
+    fn work(&mut self, work: Work) {
+        // One that starts is not reloaded.
+        if work.asked && self.awaits_until.is_none() {
+            systemd::reloading();
+        }
+        let mut said = Vec::new();
+        for PluginWish {
+            plugin,
+            wish,
+            answer,
+        } in work.wishes
+        {
+            let fulfilled = self.control.fulfil(&plugin, &wish);
+            if let Ok(text) = &fulfilled {
+                tracing::warn!("asked by hand: {text}");
+                if wish != Wish::Resume {
+                    self.count_rollback(&plugin, &Why::ByHand);
+                }
+            }
+            said.push((answer, fulfilled));
+        }
+        let outcome = self.reload(work.asked);
+        if self.is_ending() {
+            return;
+        }
+        // Who asked may have left.
+        for answer in work.answers {
+            answer.send(outcome).ok();
+        }
+        for (answer, fulfilled) in said {
+            let fulfilled = match outcome {
+                Outcome::Failure => fulfilled.and(Err(WishError::NotTaken)),
+                Outcome::Success | Outcome::Partial => fulfilled,
+            };
+            answer.send(fulfilled).ok();
+        }
+    }
+
+    /// What is done now and then.
+    fn chores(&mut self) {
+        self.control.warn_of_expiry();
+        let may_set_up = self.control.may_set_up_now();
+        if may_set_up || self.control.may_bind_now() {
+            self.reload(false);
+        }
+        self.catch_up();
+    }
+
+    /// Looks at versions on probation, and acts on what came of it.
+    fn look(&mut self) {
+        let outcomes = self.watchers.look(&mut self.gateway, Instant::now());
+        if outcomes.is_empty() {
+            return;
+        }
+        if self.note(&outcomes) {
+            self.reload(false);
+        } else {
+            self.tell_versions();
+        }
+    }
+
+    /// Notes what came of probations; says whether a version was taken back.
+    fn note(&mut self, outcomes: &[Probed]) -> bool {
+        let mut is_back = false;
+        for outcome in outcomes {
+            if let Probed::TakenBack { name, why, .. } = outcome {
+                is_back = true;
+                self.count_rollback(name, why);
+            }
+            self.control.note(outcome);
+        }
+        is_back
+    }
+
+    fn count_rollback(&self, plugin: &str, why: &Why) {
+        self.board.write(|status| {
+            let count = status
+                .rollbacks
+                .entry((plugin.to_owned(), why.as_str()))
+                .or_default();
+            *count += 1;
+        });
+    }
+
+    /// Shows the versions of plugins as they are now.
+    fn tell_versions(&self) {
+        let versions = self.control.versions(&self.watchers);
+        self.board
+            .write(|status| status.versions = Arc::new(versions));
+    }
+
+    /// How long nothing may happen: until chores are due, until who waits for plugins has waited enough,
+    /// and not for long while versions are on probation.
+    fn patience(&self, chores: Instant) -> Duration {
+        let until = self.awaits_until.map_or(chores, |it| it.min(chores));
+        let rest = until.saturating_duration_since(Instant::now());
+        if self.watchers.is_empty() {
+            rest
+        } else {
+            rest.min(LOOK)
+        }
+    }
+
+    /// Tells the service manager that it is ready, once `/ready` says so.
+    fn tell(&mut self, status: &str) {
+        if self.awaits_until.is_some()
+            && let Some(why) = self.board.read().not_ready(Instant::now())
+        {
+            systemd::status(why);
+            return;
+        }
+        self.awaits_until = None;
+        systemd::ready(status);
     }
 
     /// Newest versions of plugins that had to wait may serve now.
@@ -150,13 +291,55 @@ impl Thread {
 
     fn reload(&mut self, again: bool) -> Outcome {
         let read_at = SystemTime::now();
-        let loaded = self.control.load(again);
+        let loaded = self.load(again);
         let watched = paths(&loaded.draft.watch);
         let outcome = self.offer(again, loaded);
         // After it serves: looking at files takes time, and a change since the load is not lost.
         self.watch.set(watched, read_at);
         self.control.keep();
         outcome
+    }
+
+    /// Loads, and looks at versions on probation meanwhile: to compile a plugin may take long. What was
+    /// loaded before one was taken back does not count.
+    fn load(&mut self, again: bool) -> Loaded {
+        let (mut loaded, mut outcomes) = self.load_and_look(again);
+        // Each of them is watched no more, so this ends.
+        while self.note(&outcomes) {
+            (loaded, outcomes) = self.load_and_look(false);
+        }
+        loaded
+    }
+
+    fn load_and_look(&mut self, again: bool) -> (Loaded, Vec<Probed>) {
+        let Self {
+            control,
+            gateway,
+            watchers,
+            ..
+        } = self;
+        let mut outcomes = Vec::new();
+        if watchers.is_empty() {
+            return (control.load(again), outcomes);
+        }
+        let (done, is_done) = mpsc::channel::<()>();
+        let loaded = std::thread::scope(|scope| {
+            let control = &mut *control;
+            let load = move || {
+                let loaded = control.load(again);
+                drop(done);
+                loaded
+            };
+            let thread = std::thread::Builder::new().name("control-load".to_owned());
+            let thread = thread.spawn_scoped(scope, load).ok()?;
+            while is_done.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
+                outcomes.extend(watchers.look(gateway, Instant::now()));
+            }
+            let loaded = thread.join();
+            Some(loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+        });
+        // Without a thread there is nobody to look.
+        (loaded.unwrap_or_else(|| control.load(again)), outcomes)
     }
 
     fn offer(&mut self, again: bool, loaded: Loaded) -> Outcome {
@@ -183,16 +366,23 @@ impl Thread {
         match taken {
             Ok((loaded, ())) => {
                 self.reporter.report(&loaded.draft.problems);
+                self.control.put_on_probation(&mut self.watchers, &loaded);
+                let versions = self.control.versions(&self.watchers);
                 let number = self.control.number();
-                let outcome =
-                    publish::serves(&self.board, number, loaded, self.gateway.addresses());
-                systemd::ready(&format!("generation {number} serves: {}", outcome.label()));
+                let outcome = publish::serves(
+                    &self.board,
+                    number,
+                    loaded,
+                    self.gateway.addresses(),
+                    versions,
+                );
+                self.tell(&format!("generation {number} serves: {}", outcome.label()));
                 outcome
             }
             Err((loaded, err)) => {
                 self.reporter.report(&loaded.draft.problems);
                 let outcome = publish::failed(&self.board, *loaded, blame::words(&err));
-                systemd::ready("an older generation serves: the last reload failed");
+                self.tell("an older generation serves: the last reload failed");
                 outcome
             }
         }

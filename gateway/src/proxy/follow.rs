@@ -15,6 +15,7 @@ use tidegate_proxy::Generation;
 
 use crate::build::Tls;
 use crate::control::reload::Event;
+use crate::plugins::versions::WishError;
 use crate::watch::Pace;
 use crate::watch::Watch;
 
@@ -56,6 +57,11 @@ impl Follow {
         loop {
             match inbox.recv_timeout(LOOK) {
                 Ok(Event::Changed | Event::Reload(_)) => self.read_again(),
+                Ok(Event::Wish(wish)) => {
+                    let unknown = WishError::NoResources;
+                    // Who asked may have left.
+                    wish.answer.send(Err(unknown)).ok();
+                }
                 Ok(Event::End) | Err(mpsc::RecvTimeoutError::Disconnected) => return self.gateway,
                 Err(mpsc::RecvTimeoutError::Timeout) => self.tls.warn_of_expiry(),
             }

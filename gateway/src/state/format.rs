@@ -67,7 +67,7 @@ struct Body {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Resource {
+pub(super) struct Resource {
     kind: String,
     namespace: Arc<str>,
     name: Arc<str>,
@@ -85,7 +85,7 @@ struct Document {
 }
 
 #[derive(Serialize, Deserialize)]
-struct PluginBody {
+pub(super) struct PluginBody {
     resource: Resource,
     digest: String,
     name: String,
@@ -165,19 +165,24 @@ pub(crate) fn print(stored: &Stored) -> Result<Vec<u8>, StateError> {
     };
     // The one thing here that JSON cannot say is a path that is not text.
     let body = serde_json::to_vec(&body).map_err(|_| StateError::OddName)?;
+    framed(&body)
+}
+
+/// A body with the line before it.
+pub(super) fn framed(body: &[u8]) -> Result<Vec<u8>, StateError> {
     let head = Head {
         format: VERSION,
-        sha256: hex(&Sha256::digest(&body)),
+        sha256: hex(&Sha256::digest(body)),
     };
     let mut text = serde_json::to_vec(&head).map_err(|_| StateError::OddName)?;
     text.push(b'\n');
-    text.extend_from_slice(&body);
+    text.extend_from_slice(body);
     text.push(b'\n');
     Ok(text)
 }
 
-/// The state that a text is.
-pub(crate) fn parse(text: &[u8]) -> Result<Stored, FormatError> {
+/// The body of a text, if it is what was written.
+pub(super) fn unframed(text: &[u8]) -> Result<&[u8], FormatError> {
     let end = text.iter().position(|byte| *byte == b'\n');
     let (head, body) = end
         .and_then(|end| text.split_at_checked(end))
@@ -191,7 +196,28 @@ pub(crate) fn parse(text: &[u8]) -> Result<Stored, FormatError> {
     if hex(&Sha256::digest(body)) != head.sha256 {
         return Err(FormatError::Hash);
     }
-    let body: Body = serde_json::from_slice(body)?;
+    Ok(body)
+}
+
+/// All settings of a plugin as one text.
+pub(crate) fn settings_of(spec: &PluginSpec) -> Vec<u8> {
+    let body = print_plugin(&StoredPlugin {
+        resource: ResourceId {
+            kind: "Plugin",
+            namespace: Arc::from(""),
+            name: Arc::from(""),
+        },
+        digest: [0; 32],
+        spec: spec.clone(),
+        reachable: Arc::default(),
+    });
+    // Its texts are texts.
+    serde_json::to_vec(&body).unwrap_or_default()
+}
+
+/// The state that a text is.
+pub(crate) fn parse(text: &[u8]) -> Result<Stored, FormatError> {
+    let body: Body = serde_json::from_slice(unframed(text)?)?;
     let texts = body.texts;
     let text = |at: usize| texts.get(at).cloned().ok_or(FormatError::Text);
     let document = |document: Document| {
@@ -215,7 +241,7 @@ pub(crate) fn parse(text: &[u8]) -> Result<Stored, FormatError> {
     })
 }
 
-fn print_resource(resource: &ResourceId) -> Resource {
+pub(super) fn print_resource(resource: &ResourceId) -> Resource {
     Resource {
         kind: resource.kind.to_owned(),
         namespace: Arc::clone(&resource.namespace),
@@ -223,7 +249,7 @@ fn print_resource(resource: &ResourceId) -> Resource {
     }
 }
 
-fn parse_resource(resource: Resource) -> Result<ResourceId, FormatError> {
+pub(super) fn parse_resource(resource: Resource) -> Result<ResourceId, FormatError> {
     let Resource {
         kind,
         namespace,
@@ -239,7 +265,7 @@ fn parse_resource(resource: Resource) -> Result<ResourceId, FormatError> {
     }
 }
 
-fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
+pub(super) fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
     // No `..`: whoever adds a field must decide whether a restart needs it.
     let PluginSpec {
         name,
@@ -285,7 +311,7 @@ fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
     }
 }
 
-fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError> {
+pub(super) fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError> {
     let digest = unhex(&body.digest).and_then(|bytes| bytes.try_into().ok());
     let bytes = |text: &str| unhex(text).map(Bytes::from).ok_or(FormatError::Digest);
     Ok(StoredPlugin {
@@ -351,7 +377,7 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     text
 }
 
-fn unhex(text: &str) -> Option<Vec<u8>> {
+pub(super) fn unhex(text: &str) -> Option<Vec<u8>> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let pairs = text.as_bytes().chunks(2);
     pairs

@@ -67,7 +67,7 @@ fn generation(number: u64, code: &[u8]) -> Stored {
 fn save(store: &mut Store, stored: &Stored, code: &[u8]) {
     let digest = Sha256::digest(code).into();
     store.keep_module(&digest, code).expect("kept");
-    store.save(stored).expect("saved");
+    store.save(stored, std::iter::empty()).expect("saved");
 }
 
 #[test]
@@ -196,10 +196,12 @@ fn a_state_never_names_code_that_is_not_there_and_bad_code_is_repaired() {
         .join("modules")
         .join(super::module_name(&digest));
     std::fs::remove_file(&file).expect("removed");
-    let refused = store.save(&generation(2, b"one"));
+    let refused = store.save(&generation(2, b"one"), std::iter::empty());
     assert!(matches!(refused, Err(StateError::NoModule { .. })));
     store.keep_module(&digest, b"one").expect("kept");
-    store.save(&generation(3, b"one")).expect("saved");
+    store
+        .save(&generation(3, b"one"), std::iter::empty())
+        .expect("saved");
     // Of the same size, so that only a look at the content tells.
     std::fs::write(&file, b"two").expect("written");
     drop(store);

@@ -107,21 +107,35 @@ impl Registry {
         layer: &[u8],
         claimed: usize,
     ) -> String {
-        self.put_said(name, tag, (media_type, layer), claimed, "{}")
+        let fields = format!(r#""size":{claimed}"#);
+        self.put_described(name, tag, media_type, layer, &fields)
     }
 
-    /// The same with these annotations of the layer, as JSON.
-    pub(crate) fn put_said(
+    /// The same with a layer that has these annotations, as JSON.
+    pub(crate) fn put_annotated(
         &self,
         name: &str,
         tag: &str,
-        (media_type, layer): (&str, &[u8]),
-        claimed: usize,
+        media_type: &str,
+        layer: &[u8],
         annotations: &str,
+    ) -> String {
+        let fields = format!(r#""size":{},"annotations":{annotations}"#, layer.len());
+        self.put_described(name, tag, media_type, layer, &fields)
+    }
+
+    /// The same with a layer whose description has these fields of JSON besides.
+    fn put_described(
+        &self,
+        name: &str,
+        tag: &str,
+        media_type: &str,
+        layer: &[u8],
+        fields: &str,
     ) -> String {
         let config = b"{}";
         let manifest = format!(
-            r#"{{"schemaVersion":2,"mediaType":"{IMAGE}","config":{{"mediaType":"{CONFIG}","digest":"{}","size":{}}},"layers":[{{"mediaType":"{media_type}","digest":"{}","size":{claimed},"annotations":{annotations}}}]}}"#,
+            r#"{{"schemaVersion":2,"mediaType":"{IMAGE}","config":{{"mediaType":"{CONFIG}","digest":"{}","size":{}}},"layers":[{{"mediaType":"{media_type}","digest":"{}",{fields}}}]}}"#,
             digest(config),
             config.len(),
             digest(layer),

@@ -41,7 +41,6 @@ impl Signer {
         );
         let tag = format!("{}.sig", image.replace(':', "-"));
         let kind = "application/vnd.dev.cosign.simplesigning.v1+json";
-        let layer = (kind, document.as_bytes());
-        registry.put_said(name, &tag, layer, document.len(), &annotation);
+        registry.put_annotated(name, &tag, kind, document.as_bytes(), &annotation);
     }
 }

@@ -54,6 +54,9 @@ fn expected() -> BTreeMap<String, String> {
         "# Policies\n\nThe filters that come with Tidegate; a [Plugin](../reference/plugin.md) names one with \
          `source: { builtin: NAME }`.\nEach runs unchanged on Envoy and Istio. What they protect against, and \
          what not, is said on their pages and in the [threat model](../threat-model.md).\n\n\
+         What the pages call a metric is the label `metric` in `/metrics`: `rate_limit_allowed` of the Plugin `x` is \
+         `tidegate_plugin_counter_total{plugin=\"default/x\",metric=\"rate_limit_allowed\"}`, and a gauge such as \
+         `fault_active` is `tidegate_plugin_gauge{plugin=\"default/x\",metric=\"fault_active\"}`.\n\n\
          | filter | what it does |\n|---|---|\n",
     );
     for (name, manifest) in manifests() {

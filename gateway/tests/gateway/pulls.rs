@@ -4,6 +4,8 @@
 mod bad;
 #[path = "pulls/commands.rs"]
 mod commands;
+#[path = "pulls/readiness.rs"]
+mod readiness;
 #[path = "pulls/real.rs"]
 mod real;
 #[path = "pulls/signatures.rs"]

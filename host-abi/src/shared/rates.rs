@@ -3,9 +3,10 @@
 //! Owns the table: it is bounded, and a set of limits is taken from as one or not at all. What a limit
 //! admits is decided in `gcra`.
 //!
-//! Invariant: a key that is forgotten is one whose limit is full again, or, in a table that is full of
-//! others, the one of its neighbours of whose limit the least share is used. So what floods with keys is
-//! never what is forgotten last, however long its limit needs to be full again.
+//! Invariant: a key that is forgotten is one whose limit is full again, or else the one of its neighbours that
+//! has the least [`dearness`]: either hardly anything was used of its limit, or it would be full again soonest.
+//! So who has used an eighth of a limit is not forgotten for a flood of keys that each use less of theirs, nor
+//! for one of keys that are full again sooner.
 
 mod gcra;
 
@@ -79,6 +80,9 @@ struct Held<'t, const N: usize> {
 /// The bits that a place keeps, in the stead of those of the first hash, for what [`log2`] says of a whole
 /// burst of the key's limit.
 const BURST: u64 = 0xffff;
+
+/// An eighth of a limit, as the difference of what [`log2`] says of it and of the whole.
+const EIGHTH: u64 = 3 << 10;
 
 /// Where keys may be: two hashes of a key, and when its limit is full again. A place that was never used is
 /// all zeros, as an array, so that memory which nobody has touched costs nothing.
@@ -275,16 +279,29 @@ fn find(
             *full_at = (*full_at).min(most);
             return (first + way, Some(*full_at));
         }
-        // What is full again can be forgotten; else that of which the least share is used.
-        let used = match full_at.saturating_sub(now) {
-            0 => 0,
-            left => log2(left) + (BURST + 1) - (*a & BURST),
-        };
-        if used < least.1 && !others.clone().any(|other| other == first + way) {
-            least = (first + way, used);
+        let dear = dearness(full_at.saturating_sub(now), *a & BURST);
+        if dear < least.1 && !others.clone().any(|other| other == first + way) {
+            least = (first + way, dear);
         }
     }
     (least.0, None)
+}
+
+/// What is forgotten first has least: a key whose limit is full again; one that has used less than an eighth
+/// of its limit, by that share; then the one of which forgetting gives away the least time. `left` is the time
+/// until it is full again, `burst` the logarithm of that after a whole burst.
+///
+/// By time alone, a flood of a long limit would free who has used up a short one; by share alone, a flood of
+/// whole bursts of one request would free who has used half of a day's.
+fn dearness(left: u64, burst: u64) -> u64 {
+    if left == 0 {
+        return 0;
+    }
+    let share = log2(left) + (BURST + 1) - burst;
+    if share < BURST + 1 - EIGHTH {
+        return share;
+    }
+    left.saturating_add(BURST)
 }
 
 #[cfg(test)]
@@ -376,6 +393,51 @@ mod tests {
             ask(&table, &[(&now.to_string(), long, 1)], Mode::Take, now);
         }
         assert!(!ask(&table, &[("busy", short, 1)], Mode::Take, 50_000)[0].admitted);
+    }
+
+    #[test]
+    fn a_flood_of_keys_of_a_burst_of_one_does_not_free_who_has_used_half_of_a_long_limit() {
+        let table = RateTable::with_keys(4096);
+        let long = Rate::new(1000, 86_400 * SECOND, 1000).unwrap();
+        let short = Rate::new(1, 60 * SECOND, 1).unwrap();
+        let users: Vec<String> = (0..20).map(|user| format!("user {user}")).collect();
+        for user in &users {
+            assert!(ask(&table, &[(user, long, 500)], Mode::Take, 0)[0].admitted);
+        }
+        // 200 a second, three times as many as there is room for until the first are full again.
+        let step = SECOND / 200;
+        for key in 0..20_000 {
+            ask(
+                &table,
+                &[(&key.to_string(), short, 1)],
+                Mode::Take,
+                key * step,
+            );
+        }
+        let now = 20_000 * step;
+        for user in &users {
+            // Of 1000 a day one comes back in the 100 s of the flood.
+            let left = ask(&table, &[(user, long, 0)], Mode::Peek, now)[0].remaining;
+            assert_eq!(left, 501, "{user}");
+        }
+    }
+
+    #[test]
+    fn of_keys_that_have_used_an_eighth_the_one_that_is_full_soonest_is_forgotten_first() {
+        let (minute, day) = (60 * SECOND, 86_400 * SECOND);
+        // What is left, of how much: what is forgotten first comes first.
+        let order = [
+            (0, minute),
+            (day / 1000, day),
+            (minute / 9, minute),
+            (minute / 8, minute),
+            (minute, minute),
+            (day / 8, day),
+            (day / 2, day),
+            (u64::MAX / 2, u64::MAX / 4),
+        ];
+        let dear = order.map(|(left, all)| dearness(left, log2(all)));
+        assert!(dear.is_sorted_by(|one, next| one < next), "{dear:?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidegate_core::rollout::probation::Rule;
 use tidegate_core::snapshot::PluginName;
 
 use super::Environment;
@@ -171,6 +172,7 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
             .unwrap_or(INSTANCES),
         call_timeout: time(limits.call_timeout.as_ref(), CALL_TIMEOUT),
         start_timeout: time(limits.start_timeout.as_ref(), START_TIMEOUT),
+        probation: probation(plugin),
         backends: Vec::new(),
         dns: spec
             .allow
@@ -185,6 +187,26 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
 pub(super) fn kind(plugin: &Plugin) -> PluginType {
     let given = plugin.spec.kind.as_ref();
     given.map_or(PluginType::Http, |kind| kind.value)
+}
+
+/// What a version of a plugin must stand.
+fn probation(plugin: &Plugin) -> Rule {
+    let standard = Rule::default();
+    let given = plugin.spec.probation.clone().unwrap_or_default();
+    let count = |given: Option<At<u32>>| given.map(|given| u64::from(given.value));
+    let period = given.period.as_ref();
+    let period = period.and_then(|period| duration::parse(period).ok());
+    let period = period.unwrap_or(standard.period);
+    Rule {
+        period,
+        faults: count(given.faults).unwrap_or(standard.faults),
+        percent: count(given.percent).unwrap_or(standard.percent),
+        // One that falls is started again with growing pauses: no second has many of its faults.
+        window: match kind(plugin) {
+            PluginType::Service => period.max(standard.window),
+            PluginType::Http | PluginType::Network => standard.window,
+        },
+    }
 }
 
 /// A plugin that a route asks for and that nobody declares: its requests are refused.
@@ -223,6 +245,7 @@ pub(super) fn nothing(resource: ResourceId, name: PluginName, place: Place) -> P
         instances: INSTANCES,
         call_timeout: CALL_TIMEOUT,
         start_timeout: START_TIMEOUT,
+        probation: Rule::default(),
         backends: Vec::new(),
         dns: false,
         attached: false,

@@ -81,6 +81,8 @@ pub struct PluginSpec {
     pub failure_policy: Option<At<FailurePolicy>>,
     /// What it may use.
     pub limits: Option<PluginLimits>,
+    /// What a version that replaces another must stand, or the one before it serves again.
+    pub probation: Option<PluginProbation>,
     /// What it may reach; nothing else is reachable.
     pub allow: Option<PluginAllow>,
     /// When it runs among the plugins of a Gateway; after all phases if absent.
@@ -218,6 +220,24 @@ pub struct PluginLimits {
     /// Time to start and read its settings. At most 5m.
     #[schemars(extend("default" = "10s"))]
     pub start_timeout: Option<At<DurationText>>,
+}
+
+/// When a version that replaces another is taken back: so many faults within any second of the period,
+/// if they are more than a share of the streams of that second. What is left out is as by default.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PluginProbation {
+    /// How long it is looked at after it began to serve. `0s` turns this off: whatever the version does,
+    /// it stays. At most 24h.
+    #[schemars(extend("default" = "60s"))]
+    pub period: Option<At<DurationText>>,
+    /// Traps and calls that run out of time, within a second, that it is taken back for. For a
+    /// `type: Service` they are counted over the whole period.
+    #[schemars(range(min = 1, max = 1_000_000), extend("default" = 5))]
+    pub faults: Option<At<u32>>,
+    /// How many percent of the streams may have faults. With 0, `faults` alone decides.
+    #[schemars(range(min = 0, max = 99), extend("default" = 1))]
+    pub percent: Option<At<u32>>,
 }
 
 /// What a plugin may reach.

@@ -202,6 +202,7 @@ fn plugin(parsed: &Parsed) -> Option<Body> {
             strict: None,
             failure_policy: spec.failure_policy,
             limits: None,
+            probation: None,
             allow: None,
             phase: spec.phase,
             priority: spec.priority,

@@ -81,6 +81,15 @@ pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
             findings,
         );
     }
+    if let Some(probation) = &spec.probation {
+        check_duration(
+            "period",
+            probation.period.as_ref(),
+            Duration::ZERO,
+            Duration::from_secs(86_400),
+            findings,
+        );
+    }
 }
 
 /// Requests have routes of their own, and connections too.

@@ -150,6 +150,10 @@ impl Store {
         let signature = self
             .judge_at(wanted.image, place, &registry, &resolved)
             .await?;
+        // Whoever else pulls this image from there finds it in the cache, once it is remembered. From
+        // there alone: a place that dawdles must not hold up another one.
+        let image = place.with_digest(resolved.top.digest);
+        let _turn = self.cache.turn(image.to_string()).await;
         // Both wait for the disk; the manifests are there before the layers are.
         let (mut loaded, pins) = tokio::try_join!(
             self.module_of((wanted.image, place), &registry, &resolved, progress),

@@ -25,6 +25,7 @@ use crate::exchange::state::StreamCell;
 use crate::filters::Chain;
 use crate::filters::Filter;
 use crate::filters::lent::Current;
+use crate::filters::vm::EnterError;
 use crate::worker::Worker;
 
 /// Why an exchange leaves its path.
@@ -99,11 +100,13 @@ impl<'a> FilterRun<'a> {
         let Some(filter) = self.filter(at) else {
             return Ok(HeadStep::Continue);
         };
-        if side == Side::Request
-            && !filter.vm.is_ready()
-            && let Some(step) = self.admit(filter, at).await?
-        {
-            return Ok(step);
+        if side == Side::Request {
+            filter.vm.count_stream(filter.place, self.worker);
+            if !filter.vm.is_ready()
+                && let Some(step) = self.admit(filter, at).await?
+            {
+                return Ok(step);
+            }
         }
         let Some(context) = self.context_for_head(filter, at, side)? else {
             return Ok(HeadStep::Continue);
@@ -190,7 +193,12 @@ impl<'a> FilterRun<'a> {
             Some((context, _)) => context,
             None => match vm.create_stream(filter.place, self.stream.into(), at) {
                 Ok(context) => context,
-                Err(_) => return self.apply_policy(filter, at).map(|_| None),
+                Err(err) => {
+                    if err == EnterError::Absent {
+                        vm.count_turned_away(filter.place, self.worker);
+                    }
+                    return self.apply_policy(filter, at).map(|_| None);
+                }
             },
         };
         let mut state = self.stream.state();

@@ -46,6 +46,7 @@ pub(crate) use crate::filters::vm::setup::LONGEST_SETUP;
 use crate::filters::vm::succession::Succession;
 use crate::generation::VmId;
 use crate::generation::VmPlan;
+use crate::metrics::Tally;
 use crate::worker::Worker;
 
 /// How long a new stream waits for an instance when there is not even a spare.
@@ -59,6 +60,8 @@ const REMEMBERED: usize = 8;
 pub(crate) struct Vm {
     id: VmId,
     plugins: Vec<Arc<Plugin>>,
+    /// What each of them meets.
+    tallies: Vec<Arc<Tally>>,
     services: Arc<VmServices>,
     /// Only older generations have it: it gets no replacements.
     retired: Arc<AtomicBool>,
@@ -95,6 +98,7 @@ impl Vm {
         let VmPlan {
             id,
             plugins,
+            tallies,
             services,
         } = plan.clone();
         let lead = plugins.first().map(|plugin| plugin.spec());
@@ -103,6 +107,7 @@ impl Vm {
             id,
             succession: Succession::of(lead),
             plugins,
+            tallies,
             services,
             retired: Arc::default(),
             worker,

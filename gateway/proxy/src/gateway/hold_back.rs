@@ -30,22 +30,23 @@ impl Gateway {
     pub fn catch_up(&mut self) -> Result<bool, StartError> {
         self.sweep();
         let waiting = self.commons.waiting();
-        let Some(wanted) = self.wanted.as_ref().filter(|_| !waiting.is_empty()) else {
-            return Ok(false);
-        };
         if !waiting
             .iter()
             .any(|name| self.old_versions(name) < MOST_OLD)
         {
             return Ok(false);
         }
-        self.apply(wanted.clone())?;
+        self.apply(self.wanted.clone())?;
         Ok(true)
     }
 
     /// Puts the versions that serve in place of newer ones that have to wait, and returns the names
-    /// of these plugins.
-    pub(super) fn hold_back(&self, generation: &mut Generation) -> Vec<String> {
+    /// of these plugins. The one called `at_once` never waits.
+    pub(super) fn hold_back(
+        &self,
+        generation: &mut Generation,
+        at_once: Option<&str>,
+    ) -> Vec<String> {
         let mut waiting = Vec::new();
         for slot in &mut generation.plugins {
             let PluginSlot::Ready { plugin, .. } = slot else {
@@ -54,7 +55,11 @@ impl Gateway {
             let Some((serving, _)) = version(&self.plan, plugin.name()) else {
                 continue;
             };
-            if Arc::ptr_eq(serving, plugin) || self.old_versions(plugin.name()) < MOST_OLD {
+            let is_free = at_once == Some(plugin.name());
+            if is_free
+                || Arc::ptr_eq(serving, plugin)
+                || self.old_versions(plugin.name()) < MOST_OLD
+            {
                 continue;
             }
             tracing::warn!(

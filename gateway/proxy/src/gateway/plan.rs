@@ -22,6 +22,7 @@ use crate::generation::PluginSlot;
 use crate::generation::Slot;
 use crate::generation::VmId;
 use crate::generation::VmPlan;
+use crate::metrics::Tally;
 use crate::tls::TlsPlan;
 
 /// What a bind is recognised by: its address, or its name if the system chooses the port.
@@ -72,6 +73,7 @@ pub(super) fn draw(
     before: &Plan,
     ids: &mut Ids,
     commons: &Arc<Commons>,
+    workers: usize,
 ) -> Result<Drawn, StartError> {
     let tls = Arc::new(TlsPlan::of(&generation, &before.tls)?);
     let reach = Reach::of(&generation, &tls);
@@ -90,8 +92,13 @@ pub(super) fn draw(
         match known {
             Some(known) => vms.push(known.clone()),
             None => {
+                let tallies = plugins.iter().map(|plugin| {
+                    let known = before.tally(plugin).cloned();
+                    known.unwrap_or_else(|| Arc::new(Tally::new(workers)))
+                });
                 let vm = VmPlan {
                     id: VmId(ids.next()),
+                    tallies: tallies.collect(),
                     plugins,
                     services: VmServices::new(commons, &reach),
                 };

@@ -59,7 +59,7 @@ impl World {
         self.resolver.begin(false);
         let resolved = self.resolver.resolve(std::slice::from_ref(decl), store);
         self.resolver.end();
-        self.resolver.commit();
+        self.resolver.commit(None);
         resolved
     }
 

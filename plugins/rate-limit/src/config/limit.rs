@@ -71,7 +71,7 @@ pub(crate) struct Fields {
     /// What happens while the store does not answer.
     #[config(default = "local")]
     failure_mode: FailureMode,
-    /// Counts what it would refuse, and refuses nothing.
+    /// Counts what it would refuse, and refuses nothing: `failureMode` means nothing then.
     #[config(default = false)]
     dry_run: bool,
 }
@@ -107,7 +107,8 @@ pub(crate) enum Part {
 pub(crate) enum WhenMissing {
     /// The limit is not for them.
     Skip,
-    /// They share one limit. With `rls` the service is asked with the parts that are there.
+    /// They share one limit. With `rls` the service is asked with the parts that are there, and limits
+    /// nobody without a rule for just these.
     Share,
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Fields {
     /// Methods, of which it has one: `POST`.
     #[config(default = [], max_len = 16)]
     methods: Vec<String>,
-    /// Paths without their query, of which it has one: `/login`, `/api/*`.
+    /// Paths without their query, of which it has one: `/login`, or `/api` and `/api/*`.
     #[config(default = [], max_len = 64)]
     paths: Vec<Pattern>,
     /// Values of headers, by name.

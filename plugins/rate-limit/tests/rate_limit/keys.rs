@@ -182,3 +182,25 @@ fn a_limit_is_for_the_requests_that_match_and_not_for_the_exceptions() {
         assert_eq!(h.send(request.clone()).status(), status, "{request:?}");
     }
 }
+
+#[test]
+fn a_limit_of_logins_as_the_page_writes_it_has_the_spellings_that_the_page_says() {
+    let page = include_str!("../../README.md");
+    let paths = r#"paths: [/login, /login/*, "/login;*"]"#;
+    assert!(page.contains(paths), "{paths}");
+    let mut h = with_limits(&json!([{
+        "match": [{"methods": ["POST"], "paths": ["/login", "/login/*", "/login;*"]}],
+        "key": ["clientIp"], "requests": 1, "window": "1h",
+    }]));
+    assert_eq!(h.send(post("/login")).status(), 200);
+    for (path, status) in [
+        ("/login", 429),
+        ("/login/", 429),
+        ("/login;a=1", 429),
+        ("/login?a=1", 429),
+        ("/LOGIN", 200),
+        ("//login", 200),
+    ] {
+        assert_eq!(h.send(post(path)).status(), status, "{path}");
+    }
+}

@@ -22,6 +22,7 @@ impl FilterRun<'_> {
     pub(super) async fn admit(&self, filter: &Filter, at: usize) -> Result<Option<HeadStep>, Stop> {
         filter.vm.ready().await;
         if !filter.vm.may_enter() {
+            filter.vm.count_turned_away(filter.place, self.worker);
             return self.apply_policy(filter, at).map(Some);
         }
         if !filter.vm.is_pool() {

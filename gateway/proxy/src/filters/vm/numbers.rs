@@ -1,14 +1,52 @@
 //! What instances have used, brought together now and then.
 //!
-//! Owns the way from the counters inside instances to those that scrapes read. Nothing of it is on
-//! the path of a request: a worker collects between two exchanges, and when an instance ends.
+//! Owns the way from the counters inside instances to those that scrapes read: a worker collects
+//! between two exchanges, and when an instance ends. On the path of a request streams are counted by
+//! version, and nothing else.
 
+use tidegate_host_abi::FaultKind;
 use tidegate_host_abi::Instance;
 
 use crate::filters::vm::Vm;
 use crate::metrics::PluginGauges;
+use crate::metrics::Shard;
+use crate::worker::Worker;
 
 impl Vm {
+    /// What the plugin at `place` meets on this worker.
+    fn shard(&self, place: usize, worker: &Worker) -> Option<&Shard> {
+        self.tallies.get(place)?.shard(worker.index())
+    }
+
+    /// A stream comes to the plugin at `place`.
+    pub(crate) fn count_stream(&self, place: usize, worker: &Worker) {
+        if let Some(shard) = self.shard(place, worker) {
+            shard.stream();
+        }
+    }
+
+    /// A stream came to the plugin at `place` and could not enter it: it keeps running out of time, or
+    /// there was no instance after a trap.
+    pub(crate) fn count_turned_away(&self, place: usize, worker: &Worker) {
+        if let Some(shard) = self.shard(place, worker) {
+            if self.breaker.borrow().is_open() {
+                shard.deadline();
+            } else {
+                shard.trap();
+            }
+        }
+    }
+
+    /// The plugin at `place` was ended.
+    pub(super) fn count_fault(&self, place: usize, kind: FaultKind, worker: &Worker) {
+        if let Some(shard) = self.shard(place, worker) {
+            match kind {
+                FaultKind::Deadline => shard.deadline(),
+                _ => shard.trap(),
+            }
+        }
+    }
+
     /// Adds what its instances have used since it was last asked to the worker's counters.
     pub(crate) fn collect(&self) {
         if let Some(pool) = &self.pool {

@@ -153,6 +153,7 @@ impl Vm {
         let own = Rc::new(Self {
             id: self.id,
             plugins: self.plugins.clone(),
+            tallies: self.tallies.clone(),
             services: Arc::clone(&self.services),
             retired: Arc::clone(&self.retired),
             worker: Weak::clone(&self.worker),

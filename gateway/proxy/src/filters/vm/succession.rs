@@ -165,6 +165,7 @@ impl Vm {
         self.services.fault(name, fault);
         if let Some(worker) = self.worker.upgrade() {
             worker.counters.fault(name, fault.kind.as_str());
+            self.count_fault(place, fault.kind, &worker);
         }
         if let Some(mut instance) = instance {
             self.collect_from(&mut instance);

@@ -11,6 +11,7 @@ use tidegate_host_abi::ContextId;
 use tidegate_host_abi::Side;
 
 use crate::filters::Filter;
+use crate::filters::vm::EnterError;
 use crate::filters::vm::Exhausted;
 use crate::tcp::filters::Filters;
 
@@ -47,8 +48,10 @@ impl Filters<'_> {
 
     /// A context in an instance for a filter; `None` if the filter is passed by.
     async fn admit(&self, filter: &Filter, at: usize) -> Result<Option<ContextId>, Failure> {
+        filter.vm.count_stream(filter.place, self.worker);
         filter.vm.ready().await;
         if !filter.vm.may_enter() {
+            filter.vm.count_turned_away(filter.place, self.worker);
             return self.apply_policy(filter, at).map(|()| None);
         }
         if filter.vm.is_pool() {
@@ -78,7 +81,12 @@ impl Filters<'_> {
                 }
                 Ok(Some(context))
             }
-            Err(_) => self.apply_policy(filter, at).map(|()| None),
+            Err(err) => {
+                if err == EnterError::Absent {
+                    vm.count_turned_away(filter.place, self.worker);
+                }
+                self.apply_policy(filter, at).map(|()| None)
+            }
         }
     }
 

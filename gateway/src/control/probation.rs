@@ -1,0 +1,179 @@
+//! New versions of plugins under traffic: who is watched, and what happens when one fails.
+//!
+//! Owns the watch. It needs nothing of what makes generations, so that a version is taken back also
+//! while another one is being compiled; that it was is noted afterwards.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use tidegate_config::resource::ResourceId;
+use tidegate_core::rollout::history::Why;
+use tidegate_core::rollout::probation::Probation;
+use tidegate_core::rollout::probation::Rule;
+use tidegate_core::rollout::probation::Verdict;
+use tidegate_host_abi::Plugin;
+use tidegate_proxy::Callable;
+use tidegate_proxy::Gateway;
+use tidegate_proxy::PluginSlot;
+
+use crate::control::blame;
+use crate::plugins::versions::Fallback;
+use crate::plugins::versions::in_words;
+
+/// How often versions on probation are looked at.
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
+
+/// One that is watched.
+#[derive(Debug)]
+struct Watched {
+    plugin: Arc<Plugin>,
+    rule: Rule,
+    fallback: Fallback,
+    /// Set once it serves.
+    probation: Option<Probation>,
+}
+
+/// A version that is to be watched if it is not already.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) resource: ResourceId,
+    pub(crate) plugin: Arc<Plugin>,
+    pub(crate) rule: Rule,
+}
+
+/// What came of a look.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It stood its time.
+    Proved(ResourceId),
+    /// It serves no more.
+    TakenBack {
+        resource: ResourceId,
+        name: String,
+        fallback: Box<Fallback>,
+        why: Why,
+    },
+}
+
+/// All that are watched.
+#[derive(Debug, Default)]
+pub(crate) struct Watchers {
+    watched: HashMap<ResourceId, Watched>,
+}
+
+impl Watchers {
+    /// Whether nobody is.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.watched.is_empty()
+    }
+
+    /// Watches these and no others. `fallback` says what one goes back to; without that it is not
+    /// watched.
+    pub(crate) fn only(
+        &mut self,
+        candidates: Vec<Candidate>,
+        mut fallback: impl FnMut(&ResourceId) -> Option<Fallback>,
+    ) {
+        let mut before = std::mem::take(&mut self.watched);
+        for candidate in candidates {
+            let Candidate {
+                resource,
+                plugin,
+                rule,
+            } = candidate;
+            let known = before.remove(&resource);
+            let known =
+                known.filter(|known| Arc::ptr_eq(&known.plugin, &plugin) && known.rule == rule);
+            let watched = known.or_else(|| {
+                Some(Watched {
+                    plugin,
+                    rule,
+                    fallback: fallback(&resource)?,
+                    probation: None,
+                })
+            });
+            if let Some(watched) = watched {
+                self.watched.insert(resource, watched);
+            }
+        }
+    }
+
+    /// Until when a plugin is on probation, and the number of the version that it goes back to.
+    pub(crate) fn of(&self, resource: &ResourceId, now: Instant) -> Option<(SystemTime, u64)> {
+        let watched = self.watched.get(resource)?;
+        let left = watched.probation.as_ref();
+        let left = left.map_or(watched.rule.period, |probation| probation.left(now));
+        Some((SystemTime::now() + left, watched.fallback.number))
+    }
+
+    /// Looks at all of them; takes back what fails, at once.
+    pub(crate) fn look(&mut self, gateway: &mut Gateway, now: Instant) -> Vec<Outcome> {
+        let mut outcomes = Vec::new();
+        self.watched.retain(|resource, watched| {
+            let Some(counts) = gateway.tally(&watched.plugin) else {
+                // It waits for long streams, and serves later.
+                watched.probation = None;
+                return true;
+            };
+            let rule = watched.rule;
+            let probation = watched
+                .probation
+                .get_or_insert_with(|| Probation::new(rule, rule.period, now, counts));
+            match probation.look(now, counts) {
+                Verdict::Pending => true,
+                Verdict::Passed => {
+                    outcomes.push(Outcome::Proved(resource.clone()));
+                    false
+                }
+                Verdict::Failed { counts, within } => {
+                    let why = Why::Faults {
+                        counts,
+                        millis: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
+                    };
+                    let is_back = take_back(gateway, watched, &why);
+                    if is_back {
+                        outcomes.push(Outcome::TakenBack {
+                            resource: resource.clone(),
+                            name: watched.plugin.name().to_owned(),
+                            fallback: Box::new(watched.fallback.clone()),
+                            why,
+                        });
+                    }
+                    !is_back
+                }
+            }
+        });
+        outcomes
+    }
+}
+
+/// Puts the version before in the place of one that fails. If that does not start, the one that fails
+/// serves on, and the next look tries again.
+fn take_back(gateway: &mut Gateway, watched: &mut Watched, why: &Why) -> bool {
+    let name = watched.plugin.name();
+    let number = watched.fallback.number;
+    let Some(plugin) = watched.fallback.plugin() else {
+        return false;
+    };
+    let slot = PluginSlot::Ready {
+        plugin: Arc::clone(plugin),
+        backends: Callable::Only(Arc::clone(watched.fallback.reachable())),
+    };
+    match gateway.take_back(&watched.plugin, &slot) {
+        Ok(_) => {
+            let why = in_words(why);
+            tracing::warn!("plugin {name} is rolled back to its version {number}: {why}");
+            true
+        }
+        Err(err) => {
+            let words = blame::words(&err);
+            tracing::error!("plugin {name} fails, and its version {number} cannot serve: {words}");
+            // Counting begins anew: not more than once a second is it tried.
+            watched.probation = None;
+            false
+        }
+    }
+}

@@ -1,0 +1,584 @@
+//! The versions of each plugin that have served: what a bad one goes back to, by itself or by hand.
+//!
+//! Owns what is kept of them. The code of those that the history names stays in the state folder; the
+//! one that a version on probation goes back to stays compiled, so that going back takes no time.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use sha2::Digest as _;
+use sha2::Sha256;
+use tidegate_config::draft::PluginDecl;
+use tidegate_config::problem::Problem;
+use tidegate_config::resource::ResourceId;
+use tidegate_core::rollout::history::Bar;
+use tidegate_core::rollout::history::Entry;
+use tidegate_core::rollout::history::History;
+use tidegate_core::rollout::history::Why;
+use tidegate_host_abi::PlainServices;
+use tidegate_host_abi::Plugin;
+use tidegate_host_abi::Services as _;
+use tidegate_proxy::Reachable;
+
+use super::Good;
+use super::Resolver;
+use super::Version;
+use crate::state::Store;
+use crate::state::hex;
+
+/// The reason of plugins that serve an older version because the wanted one failed.
+pub(crate) const ROLLED_BACK: &str = "RolledBack";
+/// The same, because somebody asked for it.
+pub(crate) const BY_HAND: &str = "RolledBackByHand";
+
+/// Bytes of configuration that the versions of one plugin may have together.
+const MOST_CONFIG: usize = 4 << 20;
+/// Histories of plugins that are gone, which are kept in case they come back.
+const MOST_GONE: usize = 256;
+
+/// What is noted of a version.
+#[derive(Debug, Clone)]
+pub(crate) struct Detail {
+    /// What it may call.
+    pub(crate) reachable: Arc<Reachable>,
+    /// Where its code came from, in words.
+    pub(crate) source: String,
+    /// Tells one set of settings from another; nobody learns from it what they are.
+    pub(crate) settings: String,
+    /// Compiled, while it serves or may be gone back to at any moment.
+    plugin: Option<Arc<Plugin>>,
+}
+
+impl Detail {
+    /// Whether it is compiled.
+    pub(crate) fn is_compiled(&self) -> bool {
+        self.plugin.is_some()
+    }
+
+    /// What is noted of a version that is not compiled.
+    pub(crate) fn new(reachable: Arc<Reachable>, source: String, settings: String) -> Self {
+        Self {
+            reachable,
+            source,
+            settings,
+            plugin: None,
+        }
+    }
+}
+
+/// The versions of one plugin.
+pub(crate) type Versions = History<Version, Detail>;
+
+/// All of them.
+#[derive(Debug)]
+pub(super) struct Chronicle {
+    plugins: HashMap<ResourceId, Versions>,
+    /// What changed since it was saved.
+    unsaved: BTreeSet<ResourceId>,
+    /// What each plugin's resource asks for, as far as it is known.
+    wanted: HashMap<ResourceId, Version>,
+    /// The names of plugins, by which they are called by people.
+    names: BTreeMap<String, ResourceId>,
+    /// What makes hashes of settings useless to whoever would guess these.
+    salt: [u8; 16],
+}
+
+impl Default for Chronicle {
+    fn default() -> Self {
+        let mut salt = [0; 16];
+        PlainServices::default().fill_random(&mut salt);
+        Self {
+            plugins: HashMap::new(),
+            unsaved: BTreeSet::new(),
+            wanted: HashMap::new(),
+            names: BTreeMap::new(),
+            salt,
+        }
+    }
+}
+
+/// What can be asked of a plugin's versions by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Go back to the version before, or to that one: a number, or the beginning of a digest.
+    Back(Option<String>),
+    /// Serve what the resource asks for again.
+    Resume,
+}
+
+/// Why a wish is not fulfilled.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum WishError {
+    #[error("no plugin is called {0}")]
+    Unknown(String),
+    #[error("what serves stays: nothing of the change could be taken, the log says why")]
+    NotTaken,
+    #[error("plugins without a resource have no versions")]
+    NoResources,
+    #[error(
+        "{0} has no version to go back to: this is the first one, or the code of all others is gone"
+    )]
+    NothingBefore(String),
+    #[error("{plugin} has had no version {wanted}; `tidegate plugin history {plugin}` lists them")]
+    NoVersion { plugin: String, wanted: String },
+    #[error(
+        "{plugin} has had several versions whose digest begins with {wanted}: name one by its number"
+    )]
+    Ambiguous { plugin: String, wanted: String },
+    #[error("{plugin} serves its version {number} already")]
+    Serves { plugin: String, number: u64 },
+    #[error("the code of version {number} of {plugin} is gone: it is in the state folder no more")]
+    CodeGone { plugin: String, number: u64 },
+    #[error(
+        "version {number} of {plugin} is not signed as the signature policy wants it; the log says why"
+    )]
+    NotSigned { plugin: String, number: u64 },
+    #[error("version {number} of {plugin} does not start any more; the log says why")]
+    DoesNotStart { plugin: String, number: u64 },
+}
+
+/// What there is to tell of a plugin's versions.
+#[derive(Debug)]
+pub(crate) struct Told<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) resource: &'a ResourceId,
+    pub(crate) versions: &'a Versions,
+    /// Why the version that is asked for does not serve, if it was taken back.
+    pub(crate) held: Option<&'a Bar<Version>>,
+}
+
+/// What a version on probation goes back to.
+#[derive(Debug, Clone)]
+pub(crate) struct Fallback {
+    /// Its number.
+    pub(crate) number: u64,
+    pub(super) good: Good,
+}
+
+impl Fallback {
+    /// It, compiled.
+    pub(crate) fn plugin(&self) -> Option<&Arc<Plugin>> {
+        self.good.plugin.as_ref()
+    }
+
+    /// What it may call.
+    pub(crate) fn reachable(&self) -> &Arc<Reachable> {
+        &self.good.reachable
+    }
+}
+
+impl Chronicle {
+    /// The versions of a plugin.
+    pub(super) fn of(&self, resource: &ResourceId) -> Option<&Versions> {
+        self.plugins.get(resource)
+    }
+
+    /// Notes what a plugin's resource asks for; gives why it may not serve, if it may not.
+    pub(super) fn wants(&mut self, resource: &ResourceId, version: &Version) -> Option<Why> {
+        self.wanted.insert(resource.clone(), version.clone());
+        let barred = self.of(resource)?.barred(version)?;
+        Some(barred.why)
+    }
+
+    fn settings(&self, version: &Version) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.salt);
+        hash.update(crate::state::settings_of(&version.spec));
+        let hash = hash.finalize();
+        hex(hash.get(..8).unwrap_or_default())
+    }
+}
+
+/// A bar as a problem of the plugin.
+pub(super) fn barred(decl: &PluginDecl, why: Why) -> Problem {
+    let name = &decl.name.0;
+    let place = decl.source_place.clone();
+    let (problem, reason) = match why {
+        Why::Faults { .. } => {
+            let message = format!("the version was taken back: {}", in_words(&why));
+            (Problem::error(place, message), ROLLED_BACK)
+        }
+        Why::ByHand => {
+            let message = "the version was taken back by hand";
+            (Problem::warning(place, message), BY_HAND)
+        }
+    };
+    problem
+        .reason(reason)
+        .about(decl.resource.clone())
+        .hint(format!(
+            "change it, or let it serve again by `tidegate plugin rollback {name} --resume`"
+        ))
+}
+
+/// Why a version was taken back, for people.
+pub(crate) fn in_words(why: &Why) -> String {
+    match why {
+        Why::Faults { counts, millis } => format!(
+            "{} faults on {} streams within {}.{} s ({} traps, {} out of time)",
+            counts.faults(),
+            counts.streams,
+            millis / 1_000,
+            millis % 1_000 / 100,
+            counts.traps,
+            counts.deadlines
+        ),
+        Why::ByHand => "somebody asked for it".to_owned(),
+    }
+}
+
+impl Resolver {
+    /// Notes what serves now.
+    pub(super) fn chronicle(&mut self, now: SystemTime, store: Option<&Store>) {
+        let now = seconds(now);
+        let mut changed = Vec::new();
+        for (resource, good) in &self.good {
+            let known = self.chronicle.of(resource).and_then(History::current);
+            let is_known = known.is_some_and(|entry| entry.version == good.version);
+            let decl = self.declared.get(resource);
+            let detail = Detail {
+                reachable: Arc::clone(&good.reachable),
+                source: match (known, decl) {
+                    (Some(entry), _) if is_known => entry.detail.source.clone(),
+                    (_, Some(declared)) => declared.source.clone(),
+                    (_, None) => String::new(),
+                },
+                settings: match known {
+                    Some(entry) if is_known => entry.detail.settings.clone(),
+                    _ => self.chronicle.settings(&good.version),
+                },
+                plugin: good.plugin.clone(),
+            };
+            let versions = self.chronicle.plugins.entry(resource.clone()).or_default();
+            if versions.serves(&good.version, detail, now) {
+                changed.push(resource.clone());
+            }
+        }
+        for (resource, versions) in &mut self.chronicle.plugins {
+            let is_gone =
+                !self.good.contains_key(resource) && !self.declared.contains_key(resource);
+            if is_gone && versions.current().is_some() {
+                versions.removed(now);
+                changed.push(resource.clone());
+            }
+        }
+        for resource in &changed {
+            if let Some(versions) = self.chronicle.plugins.get_mut(resource) {
+                versions.keep_within(MOST_CONFIG, |version| version.spec.config.len());
+            }
+        }
+        self.chronicle.unsaved.extend(changed);
+        self.forget_gone();
+        self.let_go(store);
+        let declared = self.declared.iter();
+        self.chronicle.names = declared
+            .map(|(resource, declared)| (declared.name.to_string(), resource.clone()))
+            .collect();
+        let wanted = &mut self.chronicle.wanted;
+        wanted.retain(|resource, _| self.declared.contains_key(resource));
+    }
+
+    /// Bounds what is remembered of plugins that are gone: those that went first are forgotten.
+    fn forget_gone(&mut self) {
+        let gone = |versions: &Versions| versions.entries().last()?.ended.map(|(at, _)| at);
+        let mut all: Vec<(u64, ResourceId)> = self
+            .chronicle
+            .plugins
+            .iter()
+            .filter(|(resource, _)| !self.declared.contains_key(*resource))
+            .filter_map(|(resource, versions)| Some((gone(versions)?, resource.clone())))
+            .collect();
+        if all.len() <= MOST_GONE {
+            return;
+        }
+        all.sort();
+        all.truncate(all.len() - MOST_GONE);
+        for (_, resource) in all {
+            self.chronicle.plugins.remove(&resource);
+            self.chronicle.unsaved.insert(resource);
+        }
+    }
+
+    /// Lets go of compiled code that nothing goes back to at once. Without a state folder the version
+    /// before is kept: there is no other way back to it.
+    fn let_go(&mut self, store: Option<&Store>) {
+        for versions in self.chronicle.plugins.values_mut() {
+            let Some(current) = versions.current() else {
+                versions
+                    .details()
+                    .for_each(|(_, detail)| detail.plugin = None);
+                continue;
+            };
+            let version = current.version.clone();
+            let is_settled = current.proven && store.is_some();
+            let before = {
+                let mut behind = versions.behind(&version);
+                let before = behind.find(|entry| entry.detail.plugin.is_some());
+                before.map(|entry| entry.version.clone())
+            };
+            let before = before.filter(|_| !is_settled);
+            for (of, detail) in versions.details() {
+                if *of != version && before.as_ref() != Some(of) {
+                    detail.plugin = None;
+                }
+            }
+        }
+    }
+
+    /// The version that serves in the place of a plugin: unless it is barred, what served last.
+    pub(super) fn last_good(&self, resource: &ResourceId, store: Option<&Store>) -> Option<Good> {
+        let good = self.good.get(resource)?;
+        let versions = self.chronicle.of(resource);
+        let Some(versions) = versions.filter(|one| one.barred(&good.version).is_some()) else {
+            return Some(good.clone());
+        };
+        let mut behind = versions.behind(&good.version);
+        behind.find(|entry| is_left(entry, store)).map(good_of)
+    }
+
+    /// What the version of a plugin that serves goes back to if it fails, compiled; `None` if it has
+    /// stood its probation, or there is nothing.
+    pub(crate) fn fallback(
+        &mut self,
+        resource: &ResourceId,
+        store: Option<&Store>,
+    ) -> Option<Fallback> {
+        let versions = self.chronicle.of(resource)?;
+        let current = versions.current().filter(|entry| !entry.proven)?;
+        let version = current.version.clone();
+        let found = versions
+            .behind(&version)
+            .filter(|entry| is_left(entry, store));
+        let found: Vec<(u64, Good)> = found.map(|entry| (entry.number, good_of(entry))).collect();
+        for (number, good) in found {
+            if !self.is_vouched(resource, &good) {
+                continue;
+            }
+            if let Some(good) = self.revive(good, store) {
+                return Some(Fallback { number, good });
+            }
+        }
+        None
+    }
+
+    /// The version that serves has stood its probation.
+    pub(crate) fn proved(&mut self, resource: &ResourceId, store: Option<&Store>) {
+        if let Some(versions) = self.chronicle.plugins.get_mut(resource) {
+            versions.proved();
+            self.chronicle.unsaved.insert(resource.clone());
+        }
+        self.let_go(store);
+    }
+
+    /// Bars the version that serves and makes another one what serves. The next
+    /// [`Resolver::resolve`] hands it out.
+    pub(crate) fn take_back(&mut self, resource: &ResourceId, to: &Fallback, why: Why) {
+        let Some(bad) = self.good.get(resource).map(|good| good.version.clone()) else {
+            return;
+        };
+        let now = seconds(SystemTime::now());
+        if let Some(versions) = self.chronicle.plugins.get_mut(resource) {
+            versions.bar(&bad, why, now);
+        }
+        self.chronicle.unsaved.insert(resource.clone());
+        self.good.insert(resource.clone(), to.good.clone());
+    }
+
+    /// Fulfils a wish; the next [`Resolver::resolve`] hands out what came of it. Returns what is to be
+    /// said.
+    pub(crate) fn fulfil(
+        &mut self,
+        name: &str,
+        wish: &Wish,
+        store: Option<&Store>,
+    ) -> Result<String, WishError> {
+        let unknown = || WishError::Unknown(name.to_owned());
+        let resource = self.chronicle.names.get(name).ok_or_else(unknown)?.clone();
+        let now = seconds(SystemTime::now());
+        match wish {
+            Wish::Resume => {
+                let versions = self.chronicle.plugins.get_mut(&resource);
+                let lifted = versions.is_some_and(History::lift);
+                self.chronicle.unsaved.insert(resource);
+                Ok(if lifted {
+                    format!("{name} serves what its resource asks for again")
+                } else {
+                    format!("no version of {name} was taken back: nothing changes")
+                })
+            }
+            Wish::Back(to) => {
+                let target = self.target(name, &resource, to.as_deref(), store)?;
+                let versions = self.chronicle.plugins.entry(resource.clone()).or_default();
+                let number = target.number;
+                let version = &target.good.version;
+                versions.unbar(version);
+                // What is wanted must not come back by itself.
+                let wanted = self.chronicle.wanted.get(&resource);
+                if let Some(wanted) = wanted.filter(|wanted| *wanted != version)
+                    && versions.barred(wanted).is_none()
+                {
+                    versions.bar(wanted, Why::ByHand, now);
+                }
+                self.good.insert(resource.clone(), target.good);
+                self.chronicle.unsaved.insert(resource);
+                Ok(format!("{name} goes back to its version {number}"))
+            }
+        }
+    }
+
+    /// The version that somebody wants back, compiled.
+    fn target(
+        &mut self,
+        name: &str,
+        resource: &ResourceId,
+        to: Option<&str>,
+        store: Option<&Store>,
+    ) -> Result<Fallback, WishError> {
+        let plugin = || name.to_owned();
+        let versions = self.chronicle.of(resource);
+        let versions = versions.ok_or_else(|| WishError::NothingBefore(plugin()))?;
+        let serves = self.good.get(resource).map(|good| &good.version);
+        let entry = match to {
+            Some(wanted) => find(name, versions, wanted)?,
+            None => {
+                let serves = serves.ok_or_else(|| WishError::NothingBefore(plugin()))?;
+                let mut behind = versions.behind(serves);
+                let found = behind.find(|entry| is_left(entry, store));
+                found.ok_or_else(|| WishError::NothingBefore(plugin()))?
+            }
+        };
+        let (number, good) = (entry.number, good_of(entry));
+        if Some(&entry.version) == serves {
+            return Err(WishError::Serves {
+                plugin: plugin(),
+                number,
+            });
+        }
+        if !is_left(entry, store) {
+            return Err(WishError::CodeGone {
+                plugin: plugin(),
+                number,
+            });
+        }
+        if !self.is_vouched(resource, &good) {
+            return Err(WishError::NotSigned {
+                plugin: plugin(),
+                number,
+            });
+        }
+        let good = self.revive(good, store);
+        let good = good.ok_or_else(|| WishError::DoesNotStart {
+            plugin: plugin(),
+            number,
+        })?;
+        Ok(Fallback { number, good })
+    }
+
+    /// Takes the histories of before a restart, and what their hashes were made with.
+    pub(crate) fn restore_histories(&mut self, all: Vec<(ResourceId, Versions)>, salt: [u8; 16]) {
+        self.chronicle.salt = salt;
+        self.chronicle.plugins.extend(all);
+    }
+
+    /// What hashes of settings are made with.
+    pub(crate) fn salt(&self) -> [u8; 16] {
+        self.chronicle.salt
+    }
+
+    /// The histories that have changed since they were last asked for; an empty one is to be forgotten.
+    pub(crate) fn changed_histories(&mut self) -> Vec<(ResourceId, Versions)> {
+        let changed = std::mem::take(&mut self.chronicle.unsaved);
+        let found = changed.into_iter().map(|resource| {
+            let versions = self.chronicle.of(&resource).cloned();
+            (resource, versions.unwrap_or_default())
+        });
+        found.collect()
+    }
+
+    /// The code that histories name.
+    pub(crate) fn named_code(&self) -> impl Iterator<Item = [u8; 32]> {
+        let all = self.chronicle.plugins.values();
+        all.flat_map(|versions| versions.entries().iter().map(|entry| entry.version.digest))
+    }
+
+    /// The versions of a plugin.
+    pub(crate) fn versions(&self, resource: &ResourceId) -> Option<&Versions> {
+        self.chronicle.of(resource)
+    }
+
+    /// All plugins by name, with their versions and why the one that is asked for does not serve, if it
+    /// was taken back.
+    pub(crate) fn told(&self) -> impl Iterator<Item = Told<'_>> {
+        let names = self.chronicle.names.iter();
+        names.filter_map(|(name, resource)| {
+            let versions = self.chronicle.of(resource)?;
+            let wanted = self.chronicle.wanted.get(resource);
+            Some(Told {
+                name,
+                resource,
+                versions,
+                held: wanted.and_then(|wanted| versions.barred(wanted)),
+            })
+        })
+    }
+}
+
+fn good_of(entry: &Entry<Version, Detail>) -> Good {
+    Good {
+        version: entry.version.clone(),
+        reachable: Arc::clone(&entry.detail.reachable),
+        plugin: entry.detail.plugin.clone(),
+    }
+}
+
+/// Whether there is enough left of a version to serve it.
+fn is_left(entry: &Entry<Version, Detail>, store: Option<&Store>) -> bool {
+    let digest = &entry.version.digest;
+    entry.detail.plugin.is_some() || store.is_some_and(|store| store.has_module(digest))
+}
+
+/// The version of that number, or the newest of the one digest that begins so.
+fn find<'a>(
+    name: &str,
+    versions: &'a Versions,
+    wanted: &str,
+) -> Result<&'a Entry<Version, Detail>, WishError> {
+    let entries = || versions.entries().iter().rev();
+    let none = || WishError::NoVersion {
+        plugin: name.to_owned(),
+        wanted: wanted.to_owned(),
+    };
+    if let Ok(number) = wanted.parse::<u64>()
+        && wanted.len() < LEAST_DIGEST
+    {
+        return entries()
+            .find(|entry| entry.number == number)
+            .ok_or_else(none);
+    }
+    let prefix = wanted.strip_prefix("sha256:").unwrap_or(wanted);
+    let prefix = prefix.to_ascii_lowercase();
+    if prefix.len() < LEAST_DIGEST {
+        return Err(none());
+    }
+    let mut found = entries().filter(|entry| hex(&entry.version.digest).starts_with(&prefix));
+    let first = found.next().ok_or_else(none)?;
+    if found.any(|other| other.version != first.version) {
+        return Err(WishError::Ambiguous {
+            plugin: name.to_owned(),
+            wanted: wanted.to_owned(),
+        });
+    }
+    Ok(first)
+}
+
+/// Fewer digits are a number.
+const LEAST_DIGEST: usize = 8;
+
+/// Seconds since 1970.
+fn seconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
