@@ -5,6 +5,7 @@
 //! - `benches/routing`: criterion micro-benchmarks of the route table.
 //! - `compare`: CPU time per request, message or byte beside other proxies; `floor`, `origin`, `echo` and
 //!   `grpc-origin` are its helpers.
+//! - `pulls`: what plugins out of registries cost.
 //! - `memory`: what idle connections and long bodies cost.
 //!
 //! Everything measured outside a micro-benchmark is a process of its own, started and ended by

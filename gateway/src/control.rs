@@ -11,8 +11,8 @@ mod free;
 pub(crate) mod probation;
 pub(crate) mod publish;
 pub(crate) mod reload;
+mod versions;
 
-use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -44,21 +44,16 @@ use crate::control::blame::plugin_problems;
 use crate::control::development::Development;
 use crate::control::free::is_free;
 use crate::control::probation::Candidate;
-use crate::control::probation::Outcome;
-use crate::control::probation::Watchers;
 use crate::plugins;
 use crate::plugins::Reason;
 use crate::plugins::Resolver;
 use crate::plugins::Slot;
 use crate::plugins::chain;
-use crate::plugins::versions::Wish;
-use crate::plugins::versions::WishError;
 use crate::pulls::PullBoard;
 use crate::pulls::Pulls;
 use crate::state::StateError;
 use crate::state::Store;
 use crate::state::Stored;
-use crate::status::VersionsStatus;
 
 /// Attempts to find what the data plane takes; each refuses one resource more.
 const MOST_ATTEMPTS: usize = 64;
@@ -79,6 +74,8 @@ pub(crate) struct Control {
     serving: Option<Serving>,
     /// Whether what serves is not stored yet.
     unsaved: bool,
+    /// The versions of plugins that were loaded last.
+    candidates: Vec<Candidate>,
     /// What a filter's author puts in the place of what resources say.
     development: Option<Development>,
 }
@@ -127,6 +124,7 @@ impl Control {
             unbound: Vec::new(),
             serving: None,
             unsaved: false,
+            candidates: Vec::new(),
             development: None,
         }
     }
@@ -316,7 +314,7 @@ impl Control {
             trust,
         } = loaded;
         self.loader.commit(draft, &[]);
-        self.resolver.commit(self.store.as_ref());
+        self.resolver.commit();
         self.certificates.commit();
         // With errors it depends on more than what was accepted.
         let is_good = draft
@@ -342,21 +340,6 @@ impl Control {
         }
         if let Err(err) = self.save() {
             tracing::warn!("a restart finds an older state: {}", chain(&err));
-        }
-    }
-
-    /// The same for what has served before. Before all else: what was taken back must not come back
-    /// with a restart.
-    fn keep_histories(&mut self) {
-        let changed = self.resolver.changed_histories();
-        let Some(store) = &self.store else {
-            return;
-        };
-        for (resource, versions) in changed {
-            if let Err(err) = store.save_history(&resource, &versions) {
-                let why = chain(&err);
-                tracing::warn!("a restart finds an older history of {resource}: {why}");
-            }
         }
     }
 
@@ -388,69 +371,6 @@ impl Control {
                 && serving.slots.iter().zip(slots).all(|(a, b)| a.is(b))
                 && serving.trust.is(trust)
         })
-    }
-
-    /// The versions that serve and have not stood their probation, with what must be stood.
-    fn unproven(&self, loaded: &Loaded) -> Vec<Candidate> {
-        let pairs = loaded.draft.plugins.iter().zip(&loaded.slots);
-        let unproven = pairs.filter_map(|(decl, slot)| {
-            let Slot::Ready { plugin, .. } = slot else {
-                return None;
-            };
-            let versions = self.resolver.versions(&decl.resource)?;
-            let is_proven = versions.current()?.proven;
-            (!is_proven && !decl.probation.period.is_zero()).then(|| Candidate {
-                resource: decl.resource.clone(),
-                plugin: Arc::clone(plugin),
-                rule: decl.probation,
-            })
-        });
-        unproven.collect()
-    }
-
-    /// Has those versions watched that serve and are new.
-    pub(crate) fn put_on_probation(&mut self, watchers: &mut Watchers, loaded: &Loaded) {
-        let candidates = self.unproven(loaded);
-        let store = self.store.as_ref();
-        watchers.only(candidates, |resource| {
-            self.resolver.fallback(resource, store)
-        });
-    }
-
-    /// Notes what came of a probation. What was taken back is on disk when this returns.
-    pub(crate) fn note(&mut self, outcome: &Outcome) {
-        match outcome {
-            Outcome::Proved(resource) => self.resolver.proved(resource, self.store.as_ref()),
-            Outcome::TakenBack {
-                resource,
-                name: _,
-                fallback,
-                why,
-            } => self.resolver.take_back(resource, fallback, *why),
-        }
-        self.keep_histories();
-    }
-
-    /// Fulfils what somebody wants of a plugin's versions, as far as the next load has to know.
-    pub(crate) fn fulfil(&mut self, name: &str, wish: &Wish) -> Result<String, WishError> {
-        let said = self.resolver.fulfil(name, wish, self.store.as_ref());
-        self.keep_histories();
-        said
-    }
-
-    /// What is known of the versions of plugins.
-    pub(crate) fn versions(&self, watchers: &Watchers) -> BTreeMap<String, VersionsStatus> {
-        let code = self.store.as_ref().map(Store::module_digests);
-        let code = code.unwrap_or_default();
-        let now = Instant::now();
-        let told = self.resolver.told().map(|told| {
-            let probation = watchers.of(told.resource, now);
-            (
-                told.name.to_owned(),
-                publish::versions(&told, probation, &code),
-            )
-        });
-        told.collect()
     }
 
     /// Warns of certificates that are about to expire, each once a day.

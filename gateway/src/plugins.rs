@@ -12,11 +12,11 @@ mod shares;
 mod source;
 mod trial;
 pub(crate) mod versions;
+pub(crate) mod wishes;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::PluginSource;
@@ -293,7 +293,7 @@ impl Resolver {
     }
 
     /// Takes what was resolved last as what serves.
-    pub(crate) fn commit(&mut self, store: Option<&Store>) {
+    pub(crate) fn commit(&mut self) {
         self.good = std::mem::take(&mut self.next);
         let failed = |(_, reason): &(Version, Reason)| reason.reason == SETUP_FAILED;
         if !self.bad.values().any(failed) {
@@ -301,7 +301,6 @@ impl Resolver {
         }
         self.bad
             .retain(|resource, _| self.declared.contains_key(resource));
-        self.chronicle(SystemTime::now(), store);
         self.compiler.tidy();
         self.compiler.yield_to_traffic();
     }

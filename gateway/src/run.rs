@@ -99,7 +99,6 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     }
     refuse_bad(&loaded.draft, args)?;
     let (loaded, gateway) = start(&mut control, loaded, args)?;
-    control.keep();
     let board = Board::default();
     board.write(|status| {
         status.code_cache = cached;
@@ -110,7 +109,8 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     let mut reporter = Reporter::default();
     reporter.report(&loaded.draft.problems);
     let mut watchers = Watchers::default();
-    control.put_on_probation(&mut watchers, &loaded);
+    control.versions_serve(&mut watchers, &loaded, &[]);
+    control.keep();
     let versions = control.versions(&watchers);
     let number = control.number();
     publish::serves(&board, number, loaded, gateway.addresses(), versions);

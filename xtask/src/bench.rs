@@ -1,6 +1,6 @@
-//! `cargo xtask bench` and `cargo xtask compare`: what things cost.
+//! `cargo xtask bench`, `compare` and `soak`: what things cost.
 //!
-//! Both measure optimised builds and belong on a quiet machine; CI runs the benches once, as
+//! They measure optimised builds and belong on a quiet machine; CI runs the benches once, as
 //! tests, only to see that they work.
 
 use std::process::Command;
@@ -53,4 +53,26 @@ pub(crate) fn compare(workspace: &Workspace, args: &[String]) -> Result<()> {
         .env("TIDEGATE_PLUGINS_DIR", workspace.plugins_folder())
         .env("TIDEGATE_PEERS_DIR", peers::folder(workspace));
     run::run(compare.args(args))
+}
+
+/// Changes a filter under load, in a gateway of that profile; `args` go to the program.
+pub(crate) fn soak(workspace: &Workspace, profile: &str, args: &[String]) -> Result<()> {
+    plugins::build(workspace, None, Some("probe"))?;
+    let mut build = workspace.cargo("build");
+    build.args([
+        "--profile",
+        profile,
+        "-p",
+        "tidegate",
+        "-p",
+        "tidegate-benches",
+    ]);
+    build.args(["--bin", "tidegate", "--bin", "swaps"]);
+    println!("soak: building with the profile {profile}");
+    run::run(&mut build)?;
+    let mut soak = Command::new(workspace.program(profile, "swaps"));
+    soak.current_dir(&workspace.root)
+        .env("TIDEGATE_BIN", workspace.program(profile, "tidegate"))
+        .env("TIDEGATE_PLUGINS_DIR", workspace.plugins_folder());
+    run::run(soak.args(args))
 }

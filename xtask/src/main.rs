@@ -103,6 +103,15 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Changes a filter a thousand times under load, and looks for anybody who notices.
+    Soak {
+        /// The cargo profile to build with.
+        #[arg(long, default_value = "release")]
+        profile: String,
+        /// Passed on to the program.
+        #[arg(last = true)]
+        args: Vec<String>,
+    },
     /// Checks what the compiler does not: arrows between crates, file headers, links, sizes.
     Tidy,
     /// Everything CI checks, in its order.
@@ -155,6 +164,7 @@ fn perform(task: Task) -> anyhow::Result<()> {
         Task::Peers => peers::install(&workspace, &Sink::Terminal),
         Task::Bench { args } => bench::micro(&workspace, &args),
         Task::Compare { args } => bench::compare(&workspace, &args),
+        Task::Soak { profile, args } => bench::soak(&workspace, &profile, &args),
         Task::Tidy => tidy::run(&workspace),
         Task::Ci => ci::run(&workspace),
     }

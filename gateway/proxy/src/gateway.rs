@@ -302,6 +302,12 @@ impl Gateway {
         Ok(())
     }
 
+    /// The names of plugins whose newest version waits.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<String> {
+        self.commons.waiting()
+    }
+
     /// What each bind listens on, by its name, in the order of the snapshot; port 0 is replaced by
     /// the real one.
     pub fn addresses(&self) -> Vec<(Arc<str>, SocketAddr)> {

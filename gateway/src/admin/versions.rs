@@ -18,9 +18,9 @@ use crate::admin::exposition::Exposition;
 use crate::admin::exposition::Kind;
 use crate::plugins::versions::BY_HAND;
 use crate::plugins::versions::ROLLED_BACK;
-use crate::plugins::versions::Wish;
-use crate::plugins::versions::WishError;
 use crate::plugins::versions::in_words;
+use crate::plugins::wishes::Wish;
+use crate::plugins::wishes::WishError;
 use crate::status::HeldStatus;
 use crate::status::Status;
 use crate::status::VersionStatus;
@@ -231,7 +231,7 @@ fn seconds(time: SystemTime) -> u64 {
 mod tests {
     use super::Asked;
     use super::wish;
-    use crate::plugins::versions::Wish;
+    use crate::plugins::wishes::Wish;
 
     #[test]
     fn paths_and_queries_are_orders_and_nothing_else_is() {

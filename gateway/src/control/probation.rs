@@ -36,8 +36,8 @@ struct Watched {
     probation: Option<Probation>,
 }
 
-/// A version that is to be watched if it is not already.
-#[derive(Debug)]
+/// A version that may be watched.
+#[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) resource: ResourceId,
     pub(crate) plugin: Arc<Plugin>,

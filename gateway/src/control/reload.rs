@@ -23,8 +23,8 @@ use crate::control::probation::Outcome as Probed;
 use crate::control::probation::Watchers;
 use crate::control::publish;
 use crate::control::publish::Reporter;
-use crate::plugins::versions::Wish;
-use crate::plugins::versions::WishError;
+use crate::plugins::wishes::Wish;
+use crate::plugins::wishes::WishError;
 use crate::status::Board;
 use crate::status::Outcome;
 use crate::systemd;
@@ -276,7 +276,13 @@ impl Thread {
     /// Newest versions of plugins that had to wait may serve now.
     fn catch_up(&mut self) {
         match self.gateway.catch_up() {
-            Ok(true) => tracing::info!("plugins serve versions that had to wait"),
+            Ok(true) => {
+                tracing::info!("plugins serve versions that had to wait");
+                let waiting = self.gateway.waiting();
+                self.control.note_versions(&mut self.watchers, &waiting);
+                self.tell_versions();
+                self.control.keep();
+            }
             Ok(false) => {}
             Err(err) => {
                 let words = blame::words(&err);
@@ -366,7 +372,9 @@ impl Thread {
         match taken {
             Ok((loaded, ())) => {
                 self.reporter.report(&loaded.draft.problems);
-                self.control.put_on_probation(&mut self.watchers, &loaded);
+                let waiting = self.gateway.waiting();
+                self.control
+                    .versions_serve(&mut self.watchers, &loaded, &waiting);
                 let versions = self.control.versions(&self.watchers);
                 let number = self.control.number();
                 let outcome = publish::serves(

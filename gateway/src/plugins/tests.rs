@@ -136,7 +136,7 @@ fn an_unchanged_plugin_stays_the_same_and_a_changed_one_does_not() {
     let mut resolver = Resolver::default();
     let mut resolve = |config| {
         let resolved = resolver.resolve(&[decl("a", &folder.file, config)], None);
-        resolver.commit(None);
+        resolver.commit();
         plugin(&resolved)
     };
     let first = resolve("{}");
@@ -158,10 +158,10 @@ fn what_fails_is_refused_at_its_place_and_the_version_before_serves_on() {
     let mut resolver = Resolver::default();
     let good = resolver.resolve(&[decl("a", &folder.file, "{}")], None);
     let good = plugin(&good);
-    resolver.commit(None);
+    resolver.commit();
     let mut refused = |config: &str| {
         let resolved = resolver.resolve(&[decl("a", &folder.file, config)], None);
-        resolver.commit(None);
+        resolver.commit();
         assert!(Arc::ptr_eq(&good, &plugin(&resolved)));
         refusal(&resolved)
     };
@@ -208,10 +208,10 @@ fn what_its_schema_refuses_stands_at_its_place_and_the_version_before_serves_on(
     let mut resolver = Resolver::default();
     let good = resolver.resolve(&[written(&folder.file, "a: 1")], None);
     let good = plugin(&good);
-    resolver.commit(None);
+    resolver.commit();
     for _ in 0..2 {
         let resolved = resolver.resolve(&[written(&folder.file, "a: one")], None);
-        resolver.commit(None);
+        resolver.commit();
         assert!(Arc::ptr_eq(&good, &plugin(&resolved)));
         assert_eq!(refusal(&resolved), ("ConfigRefused", true, 5));
     }
@@ -257,7 +257,7 @@ fn what_the_data_plane_rejects_falls_back_once() {
     let folder = Folder::new();
     let mut resolver = Resolver::default();
     let good = plugin(&resolver.resolve(&[decl("a", &folder.file, "{}")], None));
-    resolver.commit(None);
+    resolver.commit();
     resolver.resolve(&[decl("a", &folder.file, "{ }")], None);
     let because = "it refused to start; the log has what it said";
     let itself = [("a".to_owned(), because.to_owned())];
@@ -282,7 +282,7 @@ fn for_an_unchanged_plugin_what_is_new_beside_it_is_rejected() {
     };
     let a = || decl("a", &folder.file, "{}");
     resolver.resolve(&[a(), unlike("c", "{}")], None);
-    resolver.commit(None);
+    resolver.commit();
     let b = decl("b", &folder.file, "{}");
     resolver.resolve(&[a(), b, unlike("c", "{ }")], None);
     assert_eq!(names(reject(&mut resolver, "default/a")), ["b"]);
@@ -313,7 +313,7 @@ fn a_restart_falls_back_to_what_served_before_it() {
     let mut store = Store::open(&state).expect("a store");
     let mut resolver = Resolver::default();
     resolver.resolve(&[decl("a", &folder.file, "{}")], Some(&store));
-    resolver.commit(None);
+    resolver.commit();
     let stored = Stored {
         generation: 1,
         documents: Vec::new(),
@@ -330,7 +330,7 @@ fn a_restart_falls_back_to_what_served_before_it() {
     let resolved = resolver.resolve(&[decl("a", &folder.file, "too long")], Some(&store));
     assert_eq!(refusal(&resolved), ("InvalidModule", true, 1));
     assert_eq!(plugin(&resolved).spec().config, "{}");
-    resolver.commit(None);
+    resolver.commit();
     assert_eq!(resolver.stored(), stored.plugins, "it stays the fallback");
 }
 

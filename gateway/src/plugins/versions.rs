@@ -75,13 +75,13 @@ pub(crate) type Versions = History<Version, Detail>;
 /// All of them.
 #[derive(Debug)]
 pub(super) struct Chronicle {
-    plugins: HashMap<ResourceId, Versions>,
+    pub(super) plugins: HashMap<ResourceId, Versions>,
     /// What changed since it was saved.
-    unsaved: BTreeSet<ResourceId>,
+    pub(super) unsaved: BTreeSet<ResourceId>,
     /// What each plugin's resource asks for, as far as it is known.
-    wanted: HashMap<ResourceId, Version>,
+    pub(super) wanted: HashMap<ResourceId, Version>,
     /// The names of plugins, by which they are called by people.
-    names: BTreeMap<String, ResourceId>,
+    pub(super) names: BTreeMap<String, ResourceId>,
     /// What makes hashes of settings useless to whoever would guess these.
     salt: [u8; 16],
 }
@@ -98,46 +98,6 @@ impl Default for Chronicle {
             salt,
         }
     }
-}
-
-/// What can be asked of a plugin's versions by hand.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Wish {
-    /// Go back to the version before, or to that one: a number, or the beginning of a digest.
-    Back(Option<String>),
-    /// Serve what the resource asks for again.
-    Resume,
-}
-
-/// Why a wish is not fulfilled.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum WishError {
-    #[error("no plugin is called {0}")]
-    Unknown(String),
-    #[error("what serves stays: nothing of the change could be taken, the log says why")]
-    NotTaken,
-    #[error("plugins without a resource have no versions")]
-    NoResources,
-    #[error(
-        "{0} has no version to go back to: this is the first one, or the code of all others is gone"
-    )]
-    NothingBefore(String),
-    #[error("{plugin} has had no version {wanted}; `tidegate plugin history {plugin}` lists them")]
-    NoVersion { plugin: String, wanted: String },
-    #[error(
-        "{plugin} has had several versions whose digest begins with {wanted}: name one by its number"
-    )]
-    Ambiguous { plugin: String, wanted: String },
-    #[error("{plugin} serves its version {number} already")]
-    Serves { plugin: String, number: u64 },
-    #[error("the code of version {number} of {plugin} is gone: it is in the state folder no more")]
-    CodeGone { plugin: String, number: u64 },
-    #[error(
-        "version {number} of {plugin} is not signed as the signature policy wants it; the log says why"
-    )]
-    NotSigned { plugin: String, number: u64 },
-    #[error("version {number} of {plugin} does not start any more; the log says why")]
-    DoesNotStart { plugin: String, number: u64 },
 }
 
 /// What there is to tell of a plugin's versions.
@@ -231,11 +191,15 @@ pub(crate) fn in_words(why: &Why) -> String {
 }
 
 impl Resolver {
-    /// Notes what serves now.
-    pub(super) fn chronicle(&mut self, now: SystemTime, store: Option<&Store>) {
+    /// Notes what serves now, once it was committed. Plugins whose names are `waiting` serve what they did
+    /// before.
+    pub(crate) fn chronicle(&mut self, now: SystemTime, waiting: &[String], store: Option<&Store>) {
         let now = seconds(now);
         let mut changed = Vec::new();
         for (resource, good) in &self.good {
+            if waiting.contains(&good.version.spec.name) {
+                continue;
+            }
             let known = self.chronicle.of(resource).and_then(History::current);
             let is_known = known.is_some_and(|entry| entry.version == good.version);
             let decl = self.declared.get(resource);
@@ -387,96 +351,6 @@ impl Resolver {
         self.good.insert(resource.clone(), to.good.clone());
     }
 
-    /// Fulfils a wish; the next [`Resolver::resolve`] hands out what came of it. Returns what is to be
-    /// said.
-    pub(crate) fn fulfil(
-        &mut self,
-        name: &str,
-        wish: &Wish,
-        store: Option<&Store>,
-    ) -> Result<String, WishError> {
-        let unknown = || WishError::Unknown(name.to_owned());
-        let resource = self.chronicle.names.get(name).ok_or_else(unknown)?.clone();
-        let now = seconds(SystemTime::now());
-        match wish {
-            Wish::Resume => {
-                let versions = self.chronicle.plugins.get_mut(&resource);
-                let lifted = versions.is_some_and(History::lift);
-                self.chronicle.unsaved.insert(resource);
-                Ok(if lifted {
-                    format!("{name} serves what its resource asks for again")
-                } else {
-                    format!("no version of {name} was taken back: nothing changes")
-                })
-            }
-            Wish::Back(to) => {
-                let target = self.target(name, &resource, to.as_deref(), store)?;
-                let versions = self.chronicle.plugins.entry(resource.clone()).or_default();
-                let number = target.number;
-                let version = &target.good.version;
-                versions.unbar(version);
-                // What is wanted must not come back by itself.
-                let wanted = self.chronicle.wanted.get(&resource);
-                if let Some(wanted) = wanted.filter(|wanted| *wanted != version)
-                    && versions.barred(wanted).is_none()
-                {
-                    versions.bar(wanted, Why::ByHand, now);
-                }
-                self.good.insert(resource.clone(), target.good);
-                self.chronicle.unsaved.insert(resource);
-                Ok(format!("{name} goes back to its version {number}"))
-            }
-        }
-    }
-
-    /// The version that somebody wants back, compiled.
-    fn target(
-        &mut self,
-        name: &str,
-        resource: &ResourceId,
-        to: Option<&str>,
-        store: Option<&Store>,
-    ) -> Result<Fallback, WishError> {
-        let plugin = || name.to_owned();
-        let versions = self.chronicle.of(resource);
-        let versions = versions.ok_or_else(|| WishError::NothingBefore(plugin()))?;
-        let serves = self.good.get(resource).map(|good| &good.version);
-        let entry = match to {
-            Some(wanted) => find(name, versions, wanted)?,
-            None => {
-                let serves = serves.ok_or_else(|| WishError::NothingBefore(plugin()))?;
-                let mut behind = versions.behind(serves);
-                let found = behind.find(|entry| is_left(entry, store));
-                found.ok_or_else(|| WishError::NothingBefore(plugin()))?
-            }
-        };
-        let (number, good) = (entry.number, good_of(entry));
-        if Some(&entry.version) == serves {
-            return Err(WishError::Serves {
-                plugin: plugin(),
-                number,
-            });
-        }
-        if !is_left(entry, store) {
-            return Err(WishError::CodeGone {
-                plugin: plugin(),
-                number,
-            });
-        }
-        if !self.is_vouched(resource, &good) {
-            return Err(WishError::NotSigned {
-                plugin: plugin(),
-                number,
-            });
-        }
-        let good = self.revive(good, store);
-        let good = good.ok_or_else(|| WishError::DoesNotStart {
-            plugin: plugin(),
-            number,
-        })?;
-        Ok(Fallback { number, good })
-    }
-
     /// Takes the histories of before a restart, and what their hashes were made with.
     pub(crate) fn restore_histories(&mut self, all: Vec<(ResourceId, Versions)>, salt: [u8; 16]) {
         self.chronicle.salt = salt;
@@ -526,7 +400,7 @@ impl Resolver {
     }
 }
 
-fn good_of(entry: &Entry<Version, Detail>) -> Good {
+pub(super) fn good_of(entry: &Entry<Version, Detail>) -> Good {
     Good {
         version: entry.version.clone(),
         reachable: Arc::clone(&entry.detail.reachable),
@@ -535,50 +409,13 @@ fn good_of(entry: &Entry<Version, Detail>) -> Good {
 }
 
 /// Whether there is enough left of a version to serve it.
-fn is_left(entry: &Entry<Version, Detail>, store: Option<&Store>) -> bool {
+pub(super) fn is_left(entry: &Entry<Version, Detail>, store: Option<&Store>) -> bool {
     let digest = &entry.version.digest;
     entry.detail.plugin.is_some() || store.is_some_and(|store| store.has_module(digest))
 }
 
-/// The version of that number, or the newest of the one digest that begins so.
-fn find<'a>(
-    name: &str,
-    versions: &'a Versions,
-    wanted: &str,
-) -> Result<&'a Entry<Version, Detail>, WishError> {
-    let entries = || versions.entries().iter().rev();
-    let none = || WishError::NoVersion {
-        plugin: name.to_owned(),
-        wanted: wanted.to_owned(),
-    };
-    if let Ok(number) = wanted.parse::<u64>()
-        && wanted.len() < LEAST_DIGEST
-    {
-        return entries()
-            .find(|entry| entry.number == number)
-            .ok_or_else(none);
-    }
-    let prefix = wanted.strip_prefix("sha256:").unwrap_or(wanted);
-    let prefix = prefix.to_ascii_lowercase();
-    if prefix.len() < LEAST_DIGEST {
-        return Err(none());
-    }
-    let mut found = entries().filter(|entry| hex(&entry.version.digest).starts_with(&prefix));
-    let first = found.next().ok_or_else(none)?;
-    if found.any(|other| other.version != first.version) {
-        return Err(WishError::Ambiguous {
-            plugin: name.to_owned(),
-            wanted: wanted.to_owned(),
-        });
-    }
-    Ok(first)
-}
-
-/// Fewer digits are a number.
-const LEAST_DIGEST: usize = 8;
-
 /// Seconds since 1970.
-fn seconds(time: SystemTime) -> u64 {
+pub(super) fn seconds(time: SystemTime) -> u64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
     since.map_or(0, |since| since.as_secs())
 }

@@ -15,7 +15,7 @@ use tidegate_proxy::Generation;
 
 use crate::build::Tls;
 use crate::control::reload::Event;
-use crate::plugins::versions::WishError;
+use crate::plugins::wishes::WishError;
 use crate::watch::Pace;
 use crate::watch::Watch;
 

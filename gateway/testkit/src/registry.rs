@@ -90,29 +90,16 @@ impl Registry {
 
     /// Puts a module under a tag; returns the digest of the image.
     pub fn put(&self, name: &str, tag: &str, module: &[u8]) -> String {
-        self.put_layer(name, tag, "application/wasm", module)
+        self.put_content(name, tag, "application/wasm", module)
     }
 
-    /// Puts an image of one layer under a tag; returns its digest.
-    pub fn put_layer(&self, name: &str, tag: &str, media_type: &str, layer: &[u8]) -> String {
-        self.put_claim(name, tag, media_type, layer, layer.len())
+    /// The same for any content of that media type.
+    pub fn put_content(&self, name: &str, tag: &str, media_type: &str, layer: &[u8]) -> String {
+        self.put_layer(name, tag, media_type, layer, "{}")
     }
 
-    /// The same with a layer that is said to have so many bytes.
-    pub fn put_claim(
-        &self,
-        name: &str,
-        tag: &str,
-        media_type: &str,
-        layer: &[u8],
-        claimed: usize,
-    ) -> String {
-        let fields = format!(r#""size":{claimed}"#);
-        self.put_described(name, tag, media_type, layer, &fields)
-    }
-
-    /// The same with a layer that has these annotations, as JSON.
-    pub(crate) fn put_annotated(
+    /// The same with these annotations as JSON.
+    pub(crate) fn put_layer(
         &self,
         name: &str,
         tag: &str,
@@ -120,22 +107,24 @@ impl Registry {
         layer: &[u8],
         annotations: &str,
     ) -> String {
-        let fields = format!(r#""size":{},"annotations":{annotations}"#, layer.len());
-        self.put_described(name, tag, media_type, layer, &fields)
+        let about = format!(
+            r#""mediaType":"{media_type}","size":{},"annotations":{annotations}"#,
+            layer.len()
+        );
+        self.put_described(name, tag, layer, &about)
     }
 
-    /// The same with a layer whose description has these fields of JSON besides.
-    fn put_described(
-        &self,
-        name: &str,
-        tag: &str,
-        media_type: &str,
-        layer: &[u8],
-        fields: &str,
-    ) -> String {
+    /// The same with a layer of a module that is said to have so many bytes.
+    pub fn put_claim(&self, name: &str, tag: &str, layer: &[u8], claimed: usize) -> String {
+        let about = format!(r#""mediaType":"application/wasm","size":{claimed}"#);
+        self.put_described(name, tag, layer, &about)
+    }
+
+    /// The same with what is said about the layer beside its digest, as fields of JSON.
+    fn put_described(&self, name: &str, tag: &str, layer: &[u8], about: &str) -> String {
         let config = b"{}";
         let manifest = format!(
-            r#"{{"schemaVersion":2,"mediaType":"{IMAGE}","config":{{"mediaType":"{CONFIG}","digest":"{}","size":{}}},"layers":[{{"mediaType":"{media_type}","digest":"{}",{fields}}}]}}"#,
+            r#"{{"schemaVersion":2,"mediaType":"{IMAGE}","config":{{"mediaType":"{CONFIG}","digest":"{}","size":{}}},"layers":[{{"digest":"{}",{about}}}]}}"#,
             digest(config),
             config.len(),
             digest(layer),
@@ -196,7 +185,8 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn digest(bytes: &[u8]) -> String {
+/// The digest of content, as registries write it.
+pub fn digest(bytes: &[u8]) -> String {
     let hex: String = Sha256::digest(bytes)
         .iter()
         .map(|byte| format!("{byte:02x}"))

@@ -41,6 +41,6 @@ impl Signer {
         );
         let tag = format!("{}.sig", image.replace(':', "-"));
         let kind = "application/vnd.dev.cosign.simplesigning.v1+json";
-        registry.put_annotated(name, &tag, kind, document.as_bytes(), &annotation);
+        registry.put_layer(name, &tag, kind, document.as_bytes(), &annotation);
     }
 }

@@ -27,6 +27,8 @@ use crate::process::tidegate;
 mod by_hand;
 #[path = "rollbacks/restarts.rs"]
 mod restarts;
+#[path = "rollbacks/swaps.rs"]
+mod swaps;
 
 /// Within which a bad version must be gone.
 const SOON: Duration = Duration::from_secs(2);

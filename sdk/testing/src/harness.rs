@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tidegate_sdk::{Filter, NetworkFilter};
 use tidegate_sdk_sys::LogLevel;
@@ -166,20 +166,21 @@ impl Harness {
     }
 
     /// Waits until `holds` says yes. In mode `native` nothing is ever on its way, so that it must
-    /// do so at once; in the others, within 10 s.
+    /// do so at once; in the others, within 20 s.
     ///
     /// # Panics
     /// If it does not: with `what` was waited for.
     #[track_caller]
     pub fn wait_for(&mut self, what: &str, mut holds: impl FnMut(&mut Self) -> bool) {
         const STEP: Duration = Duration::from_millis(5);
-        const STEPS: usize = 2_000;
+        const PATIENCE: Duration = Duration::from_secs(20);
         self.core.borrow_mut().driver.settle();
         if holds(self) {
             return;
         }
         if crate::mode() != crate::Mode::Native {
-            for _ in 0..STEPS {
+            let began = Instant::now();
+            while began.elapsed() < PATIENCE {
                 self.seen.wait(STEP);
                 if holds(self) {
                     return;

@@ -416,7 +416,6 @@ fn replace(folder: &Path, edit: impl Fn(&str) -> String) {
 #[tokio::test]
 async fn a_cache_that_was_tampered_with_is_refused_and_asked_for_again() {
     type Tamper = fn(&Path);
-
     let signer = Signer::new();
     let cases: [(&str, Tamper); 4] = [
         ("not the one that its manifest names", |cache| {

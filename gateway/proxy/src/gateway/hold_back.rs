@@ -48,6 +48,7 @@ impl Gateway {
         at_once: Option<&str>,
     ) -> Vec<String> {
         let mut waiting = Vec::new();
+        let known = self.commons.waiting();
         for slot in &mut generation.plugins {
             let PluginSlot::Ready { plugin, .. } = slot else {
                 continue;
@@ -62,11 +63,13 @@ impl Gateway {
             {
                 continue;
             }
-            tracing::warn!(
-                plugin = plugin.name(),
-                old = MOST_OLD,
-                "streams hold too many old versions of a plugin: its newest waits until one ends"
-            );
+            if !known.iter().any(|name| name == plugin.name()) {
+                tracing::warn!(
+                    plugin = plugin.name(),
+                    old = MOST_OLD,
+                    "streams hold too many old versions of a plugin: its newest waits until one ends"
+                );
+            }
             waiting.push(plugin.name().to_owned());
             *plugin = Arc::clone(serving);
         }

@@ -23,7 +23,6 @@ use crate::process::Running;
 use crate::process::tidegate;
 
 const ARCHIVE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-const WASM: &str = "application/wasm";
 
 /// Something bad, and words of the error about it.
 type Bad = (&'static str, fn(&Registry), &'static [&'static str]);
@@ -88,7 +87,7 @@ const BAD: &[Bad] = &[
     ),
     (
         "more than anybody wants",
-        |registry| drop(registry.put_claim("one", "1", WASM, b"", 3 << 30)),
+        |registry| drop(registry.put_claim("one", "1", b"", 3 << 30)),
         &["3221225472", "67108864"],
     ),
     (
@@ -103,7 +102,7 @@ const BAD: &[Bad] = &[
     ),
     (
         "an archive that is damaged",
-        |registry| drop(registry.put_layer("one", "1", ARCHIVE, b"\x1f\x8b\x08\0damaged")),
+        |registry| drop(registry.put_content("one", "1", ARCHIVE, b"\x1f\x8b\x08\0damaged")),
         &["is damaged"],
     ),
 ];
@@ -118,7 +117,7 @@ fn put_archive(registry: &Registry, args: &[&str]) {
     tar.args(["-czPf", "-", "-C"]).arg(folder.path()).args(args);
     let output = tar.output().expect("tar runs");
     assert!(output.status.success(), "{output:?}");
-    registry.put_layer("one", "1", ARCHIVE, &output.stdout);
+    registry.put_content("one", "1", ARCHIVE, &output.stdout);
 }
 
 /// All that is said about the plugin.

@@ -57,7 +57,9 @@ fn what_was_taken_back_does_not_come_back_until_it_changes() {
     eventually("the new version", || {
         (gateway.get("/").status() == 203).then_some(())
     });
-    assert!(story(&gateway)["held"].is_null());
+    eventually("the story to say so", || {
+        story(&gateway)["held"].is_null().then_some(())
+    });
 }
 
 #[test]

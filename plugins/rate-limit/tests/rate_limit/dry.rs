@@ -22,7 +22,7 @@ fn a_dry_limit_is_charged_for_what_it_would_have_admitted_and_nothing_else() {
 
 /// A dry limit of a service that answers so after a while.
 fn dry(code: u64, after: u64) -> Harness {
-    let store = json!({"rls": {"backend": "limiter", "domain": "edge", "timeout": "5s"}});
+    let store = json!({"rls": {"backend": "limiter", "domain": "edge", "timeout": "10s"}});
     let limit = |name| {
         json!({
             "name": name, "key": [{"const": name}], "dryRun": true, "store": store,

@@ -9,7 +9,7 @@ use super::redis::{Server, admitted_by_three, gateway, no_redis};
 const PERMITS: u64 = 20;
 
 fn leased() -> Value {
-    json!({"backend": "redis", "timeout": "2s", "lease": {"permits": PERMITS, "ttl": "1s"}})
+    json!({"backend": "redis", "timeout": "5s", "lease": {"permits": PERMITS, "ttl": "1s"}})
 }
 
 fn gateways(server: &Server, count: usize, limits: &[Value]) -> Vec<Harness> {

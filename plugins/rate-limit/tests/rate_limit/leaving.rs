@@ -20,7 +20,7 @@ fn limits(own: (u32, &Value), all: (u32, &Value)) -> Value {
 }
 
 fn service() -> Value {
-    json!({"rls": {"backend": "limiter", "domain": "edge", "timeout": "5s"}})
+    json!({"rls": {"backend": "limiter", "domain": "edge", "timeout": "10s"}})
 }
 
 fn of_ann() -> Request {
@@ -42,7 +42,7 @@ fn who_leaves_meets_its_own_limit_as_who_stays_does() {
     }
     for slots in [1, 64] {
         let server = Server::default();
-        let store = json!({"redis": {"backend": "redis", "timeout": "2s", "slots": slots}});
+        let store = json!({"redis": {"backend": "redis", "timeout": "5s", "slots": slots}});
         let mut h = Harness::new(rate_limit)
             .config(limits((5, &json!("local")), (100, &store)))
             .redis("redis", move |command| {

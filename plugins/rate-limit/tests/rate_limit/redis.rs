@@ -90,7 +90,7 @@ pub(crate) fn gateway(server: &Server, store: &Value, limits: &[Value]) -> Build
 }
 
 fn exact() -> Value {
-    json!({"backend": "redis", "timeout": "2s", "domain": "shop"})
+    json!({"backend": "redis", "timeout": "5s", "domain": "shop"})
 }
 
 fn three_an_hour() -> Value {
@@ -339,7 +339,7 @@ fn servers_share_the_keys_and_a_refusal_takes_from_none_of_them() {
         return;
     }
     let (one, other) = (Server::default(), Server::default());
-    let store = json!({"backend": "redis", "shards": ["more"], "timeout": "2s", "slots": 2});
+    let store = json!({"backend": "redis", "shards": ["more"], "timeout": "5s", "slots": 2});
     let narrow =
         json!({"name": "user", "key": [{"header": "x-user"}], "requests": 2, "window": "8000h"});
     let wide = json!({"name": "all", "requests": 30, "window": "8000h"});

@@ -17,7 +17,7 @@ use service::{Answer, Asked, OK, OVER_LIMIT};
 
 /// A store with a service that there is time for, on a busy machine.
 fn store() -> Value {
-    json!({"rls": {"backend": "limiter", "domain": "edge", "timeout": "5s"}})
+    json!({"rls": {"backend": "limiter", "domain": "edge", "timeout": "10s"}})
 }
 
 /// A filter with one limit, whose fields these are beside its store, and a service.

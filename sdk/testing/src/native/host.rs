@@ -9,6 +9,7 @@ use tidegate_sdk_sys::{
 
 use crate::fields::text;
 use crate::grpc::Ended;
+use crate::native::reach::{body_of, owned, part};
 use crate::native::state::{CallKind, Local, Metric, NewCall, ROOT, Setup, State, Tick, Way, find};
 use crate::native::{faults, properties, redis};
 use crate::observed::LogLine;
@@ -29,108 +30,6 @@ impl World {
     pub(super) fn state(&self) -> RefMut<'_, State> {
         self.0.borrow_mut()
     }
-}
-
-/// Whose map a type means.
-enum Map {
-    Headers(Way),
-    Trailers(Way),
-    CallHeaders,
-    CallTrailers,
-}
-
-const fn map_of(map: MapType) -> Result<Map> {
-    Ok(match map {
-        MapType::RequestHeaders => Map::Headers(Way::Request),
-        MapType::RequestTrailers => Map::Trailers(Way::Request),
-        MapType::ResponseHeaders => Map::Headers(Way::Response),
-        MapType::ResponseTrailers => Map::Trailers(Way::Response),
-        MapType::CallHeaders => Map::CallHeaders,
-        MapType::CallTrailers => Map::CallTrailers,
-        MapType::GrpcInitialMetadata | MapType::GrpcTrailingMetadata => {
-            return Err(Status::BAD_ARGUMENT);
-        }
-    })
-}
-
-impl State {
-    /// A map to read; a host may have it no more once it has gone on.
-    fn map(&mut self, map: MapType) -> Result<&Pairs> {
-        let missing = Status::BAD_ARGUMENT;
-        match map_of(map)? {
-            Map::CallHeaders => self.answer.as_ref().map(|it| &it.headers).ok_or(missing),
-            Map::CallTrailers => self.answer.as_ref().map(|it| &it.trailers).ok_or(missing),
-            Map::Headers(way) => {
-                let stream = self.stream().ok_or(missing)?;
-                let over = stream.over;
-                let side = stream.side(way);
-                let there = side.begun && (over || !side.forwarded);
-                there.then_some(&side.headers).ok_or(missing)
-            }
-            Map::Trailers(way) => {
-                let side = self.stream().ok_or(missing)?.side(way);
-                side.trailers.as_ref().ok_or(missing)
-            }
-        }
-    }
-
-    /// A map to edit. Trailers can be made at the end of a body.
-    fn map_mut(&mut self, map: MapType) -> Result<&mut Pairs> {
-        let refused = Status::BAD_ARGUMENT;
-        let map = map_of(map)?;
-        let stream = self.stream().filter(|it| !it.over).ok_or(refused)?;
-        match map {
-            Map::CallHeaders | Map::CallTrailers => Err(refused),
-            Map::Headers(way) => {
-                let side = stream.side_mut(way);
-                let open = side.begun && !side.forwarded;
-                open.then_some(&mut side.headers).ok_or(refused)
-            }
-            Map::Trailers(way) => {
-                let side = stream.side_mut(way);
-                if side.trailers.is_none() {
-                    if !(side.body_visible && side.end_shown) {
-                        return Err(refused);
-                    }
-                    side.made_trailers = true;
-                }
-                Ok(side.trailers.get_or_insert_default())
-            }
-        }
-    }
-
-    /// The bytes of a body that the filter can reach now.
-    fn body(&mut self, way: Way) -> Option<&mut Vec<u8>> {
-        let side = self.stream()?.side_mut(way);
-        side.body_visible.then_some(&mut side.body)
-    }
-
-    fn metric(&mut self, number: u32) -> Result<&mut Metric> {
-        let at = (number >> 2).checked_sub(1).ok_or(Status::NOT_FOUND)?;
-        let at = usize::try_from(at).map_err(|_| Status::NOT_FOUND)?;
-        self.metrics.get_mut(at).ok_or(Status::NOT_FOUND)
-    }
-}
-
-const fn body_of(buffer: BufferType) -> Option<Way> {
-    match buffer {
-        BufferType::RequestBody | BufferType::DownstreamData => Some(Way::Request),
-        BufferType::ResponseBody | BufferType::UpstreamData => Some(Way::Response),
-        _ => None,
-    }
-}
-
-fn part(bytes: &[u8], start: usize, max: usize) -> Vec<u8> {
-    let rest = bytes.get(start..).unwrap_or_default();
-    rest.get(..max).unwrap_or(rest).to_vec()
-}
-
-fn owned(pairs: PairsRef<'_>) -> Pairs {
-    let lower = |name: &[u8]| name.to_ascii_lowercase();
-    let pairs = pairs.iter();
-    pairs
-        .map(|(name, value)| (lower(name), value.to_vec()))
-        .collect()
 }
 
 impl Host for World {

@@ -1,0 +1,115 @@
+//! The versions of plugins: who is watched, what is kept of them, what is told.
+//!
+//! Owns the way between the resolver, which knows what has served, the watchers, and the disk.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+use std::time::SystemTime;
+
+use tidegate_core::rollout::history::History;
+
+use super::Control;
+use super::Loaded;
+use crate::control::probation::Candidate;
+use crate::control::probation::Outcome;
+use crate::control::probation::Watchers;
+use crate::control::publish;
+use crate::plugins::Slot;
+use crate::plugins::chain;
+use crate::plugins::wishes::Wish;
+use crate::plugins::wishes::WishError;
+use crate::state::Store;
+use crate::status::VersionsStatus;
+
+impl Control {
+    /// Notes the versions of a load that serves, and has those watched that have not stood their
+    /// probation. See [`Control::note_versions`] for `waiting`.
+    pub(crate) fn versions_serve(
+        &mut self,
+        watchers: &mut Watchers,
+        loaded: &Loaded,
+        waiting: &[String],
+    ) {
+        let pairs = loaded.draft.plugins.iter().zip(&loaded.slots);
+        let serving = pairs.filter_map(|(decl, slot)| match slot {
+            Slot::Ready { plugin, .. } => Some(Candidate {
+                resource: decl.resource.clone(),
+                plugin: Arc::clone(plugin),
+                rule: decl.probation,
+            }),
+            Slot::Refused(_) => None,
+        });
+        self.candidates = serving.collect();
+        self.note_versions(watchers, waiting);
+    }
+
+    /// The same for what was loaded last: the newest versions of plugins `waiting` by name do not serve
+    /// yet, and others that had to wait do now.
+    pub(crate) fn note_versions(&mut self, watchers: &mut Watchers, waiting: &[String]) {
+        let store = self.store.as_ref();
+        self.resolver.chronicle(SystemTime::now(), waiting, store);
+        let unproven = self.candidates.iter().filter(|candidate| {
+            let versions = self.resolver.versions(&candidate.resource);
+            let current = versions.and_then(History::current);
+            !waiting.iter().any(|name| name == candidate.plugin.name())
+                && current.is_some_and(|entry| !entry.proven)
+                && !candidate.rule.period.is_zero()
+        });
+        // Who writes a filter wants to see it fail.
+        let unproven = unproven.filter(|_| self.development.is_none());
+        let unproven = unproven.cloned().collect();
+        watchers.only(unproven, |resource| self.resolver.fallback(resource, store));
+    }
+
+    /// Notes what came of a probation. What was taken back is on disk when this returns.
+    pub(crate) fn note(&mut self, outcome: &Outcome) {
+        match outcome {
+            Outcome::Proved(resource) => self.resolver.proved(resource, self.store.as_ref()),
+            Outcome::TakenBack {
+                resource,
+                name: _,
+                fallback,
+                why,
+            } => self.resolver.take_back(resource, fallback, *why),
+        }
+        self.keep_histories();
+    }
+
+    /// Fulfils what somebody wants of a plugin's versions, as far as the next load has to know.
+    pub(crate) fn fulfil(&mut self, name: &str, wish: &Wish) -> Result<String, WishError> {
+        let said = self.resolver.fulfil(name, wish, self.store.as_ref());
+        self.keep_histories();
+        said
+    }
+
+    /// What is known of the versions of plugins.
+    pub(crate) fn versions(&self, watchers: &Watchers) -> BTreeMap<String, VersionsStatus> {
+        let code = self.store.as_ref().map(Store::module_digests);
+        let code = code.unwrap_or_default();
+        let now = Instant::now();
+        let told = self.resolver.told().map(|told| {
+            let probation = watchers.of(told.resource, now);
+            (
+                told.name.to_owned(),
+                publish::versions(&told, probation, &code),
+            )
+        });
+        told.collect()
+    }
+
+    /// Keeps the histories that have changed. Before all else: what was taken back must not come back
+    /// with a restart.
+    pub(super) fn keep_histories(&mut self) {
+        let changed = self.resolver.changed_histories();
+        let Some(store) = &self.store else {
+            return;
+        };
+        for (resource, versions) in changed {
+            if let Err(err) = store.save_history(&resource, &versions) {
+                let why = chain(&err);
+                tracing::warn!("a restart finds an older history of {resource}: {why}");
+            }
+        }
+    }
+}
