@@ -20,6 +20,7 @@ use std::sync::Arc;
 
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::PluginSource;
+use tidegate_config::draft::RemoteSource;
 use tidegate_config::problem::Problem;
 use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::FailurePolicy;
@@ -119,6 +120,8 @@ pub(crate) struct Version {
 struct Declared {
     name: Arc<str>,
     source: String,
+    /// Where in the network that is, if it is there.
+    remote: Option<Arc<RemoteSource>>,
 }
 
 /// A version that works.
@@ -259,6 +262,10 @@ impl Resolver {
                 let declared = Declared {
                     name: Arc::clone(&decl.name.0),
                     source: source::named(&decl.source),
+                    remote: match &decl.source {
+                        PluginSource::Remote(source) => Some(Arc::clone(source)),
+                        _ => None,
+                    },
                 };
                 (decl.resource.clone(), declared)
             })
@@ -388,7 +395,7 @@ impl Resolver {
     ) -> Slot {
         let before = self
             .last_good(&decl.resource, store)
-            .filter(|good| good.plugin.is_some() || self.may_revive(decl, good))
+            .filter(|good| good.plugin.is_some() || self.is_vouched(&decl.resource, good))
             .and_then(|good| self.revive(good, store));
         let slot = before
             .as_ref()
@@ -412,9 +419,11 @@ impl Resolver {
         slot
     }
 
-    /// Whether a version that served before a restart may serve again, as far as signatures go.
-    fn may_revive(&self, decl: &PluginDecl, good: &Good) -> bool {
-        let (PluginSource::Remote(source), Some(pulls)) = (&decl.source, &self.pulls) else {
+    /// Whether a version that served before may serve again, as far as signatures go.
+    fn is_vouched(&self, resource: &ResourceId, good: &Good) -> bool {
+        let declared = self.declared.get(resource);
+        let source = declared.and_then(|declared| declared.remote.as_ref());
+        let (Some(source), Some(pulls)) = (source, &self.pulls) else {
             return true;
         };
         let vouched = pulls.vouch(source, &good.version.digest);

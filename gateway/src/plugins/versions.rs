@@ -318,6 +318,9 @@ impl Resolver {
             .filter(|entry| is_left(entry, store));
         let found: Vec<(u64, Good)> = found.map(|entry| (entry.number, good_of(entry))).collect();
         for (number, good) in found {
+            if !self.is_vouched(resource, &good) {
+                continue;
+            }
             if let Some(good) = self.revive(good, store) {
                 return Some(Fallback { number, good });
             }

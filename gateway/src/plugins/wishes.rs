@@ -56,6 +56,10 @@ pub(crate) enum WishError {
     Serves { plugin: String, number: u64 },
     #[error("the code of version {number} of {plugin} is gone: it is in the state folder no more")]
     CodeGone { plugin: String, number: u64 },
+    #[error(
+        "version {number} of {plugin} is not signed as the signature policy wants it; the log says why"
+    )]
+    NotSigned { plugin: String, number: u64 },
     #[error("version {number} of {plugin} does not start any more; the log says why")]
     DoesNotStart { plugin: String, number: u64 },
 }
@@ -133,6 +137,12 @@ impl Resolver {
         }
         if !is_left(entry, store) {
             return Err(WishError::CodeGone {
+                plugin: plugin(),
+                number,
+            });
+        }
+        if !self.is_vouched(resource, &good) {
+            return Err(WishError::NotSigned {
                 plugin: plugin(),
                 number,
             });

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use sha2::Digest as _;
 use sha2::Sha256;
@@ -21,6 +22,8 @@ use super::only;
 use super::plugin;
 use super::refusal;
 use crate::plugins::PENDING;
+use crate::plugins::wishes::Wish;
+use crate::plugins::wishes::WishError;
 use crate::pulls::Pulls;
 use crate::pulls::tests::Answer;
 use crate::pulls::tests::Fake;
@@ -130,6 +133,25 @@ fn a_restart_without_cache_and_registry_has_the_version_of_the_stored_state() {
     let resolved = again.load(&remote(ONE), Some(&store));
     assert_eq!(refusal(&resolved), (PENDING, true, 1));
     plugin(&resolved);
+}
+
+#[test]
+fn a_version_without_the_signature_it_needs_is_not_gone_back_to() {
+    let mut world = World::new();
+    let resource = remote(ONE).resource;
+    for (reference, module) in [(ONE, 1), (TWO, 2)] {
+        world.fake.answer(reference, Answer::Module(module));
+        world.load(&remote(reference), None);
+        world.changes();
+        plugin(&world.load(&remote(reference), None));
+        world.resolver.chronicle(SystemTime::now(), &[], None);
+    }
+    assert!(world.resolver.fallback(&resource, None).is_some());
+    world.fake.want_signed(ONE, 1);
+    assert!(world.resolver.fallback(&resource, None).is_none());
+    let wish = Wish::Back(None);
+    let err = world.resolver.fulfil("default/a", &wish, None);
+    assert!(matches!(err, Err(WishError::NotSigned { .. })), "{err:?}");
 }
 
 #[test]
