@@ -1,5 +1,6 @@
 //! Examples of plugins and policies.
 
+use tidegate_testkit::Client;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Registry;
 use tidegate_testkit::Wasm;
