@@ -94,7 +94,10 @@ fn killed_at_any_moment_around_a_rollback_it_serves_the_good_version_in_the_end(
         // Another moment each round, from before it serves to after it was taken back.
         match round {
             0 => {}
-            1..4 => traffic.more(503, usize::from(round)),
+            // The rollback may be quicker than this look.
+            1..4 => eventually("requests that it answers", || {
+                (traffic.count(503) >= usize::from(round)).then_some(())
+            }),
             _ => {
                 rolled_back(&gateway);
             }
