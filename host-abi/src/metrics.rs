@@ -61,8 +61,8 @@ pub struct MetricSnapshot {
 pub enum MetricValue {
     /// Only grows.
     Counter(u64),
-    /// Goes up and down, never below 0.
-    Gauge(u64),
+    /// Goes up and down.
+    Gauge(i64),
     /// How many values lie in each of [`BUCKETS`] and above, and their sum.
     Histogram {
         /// One count more than there are bounds; not cumulative.
@@ -170,7 +170,8 @@ impl MetricHandle {
         Arc::ptr_eq(&self.cell, &other.cell)
     }
 
-    /// Adds to a counter or gauge; a counter only grows, and a gauge stops at 0.
+    /// Adds to a counter or gauge; a counter only grows, and a gauge that falls below 0 is read as a huge number,
+    /// as on Envoy.
     pub(crate) fn increment(&self, delta: i64) -> Result<(), WrongKind> {
         match self.cell.kind {
             MetricKind::Counter => {
@@ -179,7 +180,9 @@ impl MetricHandle {
                 Ok(())
             }
             MetricKind::Gauge => {
-                self.cell.add(delta);
+                // Two's complement: adding a negative number wraps to the difference.
+                let delta_bits = delta.cast_unsigned();
+                self.cell.value.fetch_add(delta_bits, Ordering::Relaxed);
                 let added = self.added.load(Ordering::Relaxed);
                 self.added
                     .store(added.saturating_add(delta), Ordering::Relaxed);
@@ -190,10 +193,18 @@ impl MetricHandle {
     }
 
     /// Takes off a gauge what the instance has added: it was ended, and cannot do that itself any more. What
-    /// it has taken off beyond that stays taken off: another instance had added it.
+    /// it has taken off beyond that stays taken off: another instance had added it. So nothing falls below 0.
     pub(crate) fn take_back(&self) {
         let added = self.added.swap(0, Ordering::Relaxed);
-        self.cell.add(added.max(0).saturating_neg());
+        let without = |value: u64| {
+            let value = value.cast_signed();
+            let left = value.saturating_sub(added.max(0)).max(value.min(0));
+            Some(left.cast_unsigned())
+        };
+        let _always_ok =
+            self.cell
+                .value
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, without);
     }
 
     /// Adds to a counter, sets a gauge, or counts a value in a histogram.
@@ -241,19 +252,11 @@ impl Cell {
         }
     }
 
-    /// Adds to a gauge, down to 0: guests read a number without a sign, so that one below 0 would be huge.
-    fn add(&self, delta: i64) {
-        let add = |value: u64| Some(value.saturating_add_signed(delta));
-        let _always_ok = self
-            .value
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-    }
-
     fn snapshot(&self) -> MetricValue {
         let value = self.value.load(Ordering::Relaxed);
         match self.kind {
             MetricKind::Counter => MetricValue::Counter(value),
-            MetricKind::Gauge => MetricValue::Gauge(value),
+            MetricKind::Gauge => MetricValue::Gauge(value.cast_signed()),
             MetricKind::Histogram => {
                 let counts = self.buckets.as_deref().into_iter().flatten();
                 let counts = counts.map(|count| count.load(Ordering::Relaxed)).collect();
@@ -304,7 +307,7 @@ mod tests {
             values,
             [
                 MetricValue::Counter(5),
-                MetricValue::Gauge(0),
+                MetricValue::Gauge(-2),
                 MetricValue::Histogram {
                     counts,
                     sum: u64::MAX
@@ -314,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ended_instance_takes_off_a_gauge_what_it_had_added_and_never_below_0() {
+    fn an_ended_instance_takes_off_a_gauge_what_it_had_added_and_no_more() {
         let metrics = GuestMetrics::default();
         let instance = |name: &str| metrics.define("p", MetricKind::Gauge, name.as_bytes());
         // Whichever is ended, what one added and another took off is taken off once, and what is under way

@@ -37,7 +37,7 @@ impl Gauge {
         Self(number(root, MetricType::Gauge, name))
     }
 
-    /// Adds to it, or takes off; in Tidegate never below 0. What an instance adds it is to take off itself: if
+    /// Adds to it, or takes off. What an instance adds it is to take off itself: if
     /// it is ended by a trap, Tidegate takes off what it had added, also if another instance has done so
     /// already. Other hosts do not.
     pub fn add(self, by: i64) {

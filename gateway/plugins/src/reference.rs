@@ -7,6 +7,7 @@ mod error;
 mod grammar;
 
 use std::fmt;
+use std::net::Ipv6Addr;
 use std::str::FromStr;
 
 use crate::digest::Digest;
@@ -25,6 +26,8 @@ const DOCKER_HUB_API: &str = "registry-1.docker.io";
 const LIBRARY: &str = "library/";
 /// The tag of a reference that has none.
 const LATEST: &str = "latest";
+/// The port of a registry whose name has none.
+const HTTPS: u16 = 443;
 /// Most characters of registry and repository together, as the reference implementation has it.
 const MAX_NAME: usize = 255;
 /// Most bytes of a reference that are looked at.
@@ -241,19 +244,34 @@ fn checked_registry(text: &str, registry: &str) -> Result<String, ReferenceError
         Some((host, port)) if !port.contains(']') => (host, Some(port)),
         _ => (registry, None),
     };
-    if let Some(port) = port {
-        let digits = port.bytes().all(|byte| byte.is_ascii_digit());
-        if !digits || !port.parse().is_ok_and(|port: u16| port > 0) {
-            return Err(wrong());
-        }
-    }
+    let port = match port {
+        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(
+            port.parse()
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or_else(wrong)?,
+        ),
+        Some(_) => return Err(wrong()),
+        None => None,
+    };
     if !is_host(host) {
         return Err(wrong());
     }
-    let registry = registry.to_ascii_lowercase();
-    Ok(match registry.as_str() {
-        "index.docker.io" | DOCKER_HUB_API => DOCKER_HUB.to_owned(),
-        _ => registry,
+    // One name for one registry: rules about names are not gone around by another spelling.
+    let host = host.to_ascii_lowercase();
+    let address = host.strip_prefix('[').and_then(|it| it.strip_suffix(']'));
+    let host = match address.and_then(|it| it.parse::<Ipv6Addr>().ok()) {
+        Some(address) => format!("[{address}]"),
+        None => host,
+    };
+    let is_hub = matches!(
+        host.as_str(),
+        DOCKER_HUB | "index.docker.io" | DOCKER_HUB_API
+    );
+    Ok(match port {
+        None | Some(HTTPS) if is_hub => DOCKER_HUB.to_owned(),
+        None | Some(HTTPS) => host,
+        Some(port) => format!("{host}:{port}"),
     })
 }
 

@@ -56,13 +56,15 @@ pub(crate) enum Loopback {
     Hidden,
 }
 
-/// Services of clouds that hand out credentials and are not link-local: Alibaba, Oracle.
-const METADATA_4: [Ipv4Addr; 2] = [
+/// Services of clouds that hand out credentials and are not link-local: Alibaba, Azure, Oracle.
+const METADATA_4: [Ipv4Addr; 3] = [
     Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(168, 63, 129, 16),
     Ipv4Addr::new(192, 0, 0, 192),
 ];
-/// The same for AWS and Google.
-const METADATA_6: [Ipv6Addr; 2] = [
+/// The same for AWS, Google and Oracle.
+const METADATA_6: [Ipv6Addr; 3] = [
+    Ipv6Addr::new(0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
     Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254),
     Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254),
 ];

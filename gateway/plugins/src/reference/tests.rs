@@ -31,6 +31,17 @@ fn defaults_are_those_of_docker() {
     check("index.docker.io/me/filter", "docker.io/me/filter:latest");
     check("localhost/filter", "localhost/filter:latest");
     check("GHCR.io/a/filter", "ghcr.io/a/filter:latest");
+    // One registry has one name.
+    check("ghcr.io:443/a/filter", "ghcr.io/a/filter:latest");
+    check("ghcr.io:0443/a/filter", "ghcr.io/a/filter:latest");
+    check("docker.io:443/filter", "docker.io/library/filter:latest");
+    check(
+        "registry-1.docker.io:443/me/filter",
+        "docker.io/me/filter:latest",
+    );
+    check("localhost:05000/a", "localhost:5000/a:latest");
+    check("[0:0:0:0:0:0:0:1]:5000/a", "[::1]:5000/a:latest");
+    check("[::FFFF:192.0.2.7]/a", "[::ffff:192.0.2.7]/a:latest");
     // A port would need a repository behind it.
     check("filter:5000", "docker.io/library/filter:5000");
 }
@@ -125,6 +136,7 @@ proptest! {
     ) {
         let text = format!("{host}/{path}:{tag}");
         let reference: Reference = text.parse().expect("the grammar has it");
+        let host = host.strip_suffix(":443").unwrap_or(&host);
         let path = if host == "docker.io" && !path.contains('/') {
             format!("library/{path}")
         } else {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde::Deserializer;
 use serde::Serialize;
 
 use crate::digest::Digest;
@@ -109,8 +110,16 @@ pub struct Index {
     /// What it says it is.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub media_type: String,
-    /// The images.
+    /// The images, but those that are described in a way that is not known here: another kind of digest, for
+    /// instance.
+    #[serde(deserialize_with = "known")]
     pub manifests: Vec<Descriptor>,
+}
+
+fn known<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<Descriptor>, D::Error> {
+    let all = Vec::<serde_json::Value>::deserialize(from)?;
+    let read = all.into_iter().map(serde_json::from_value);
+    Ok(read.filter_map(Result::ok).collect())
 }
 
 /// One or the other.

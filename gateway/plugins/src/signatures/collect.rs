@@ -208,7 +208,11 @@ async fn content(
     }
     let mut blob = match registry.blob(layer, limit).await {
         Ok(blob) => blob,
-        Err(err @ (RegistryError::NotFound { .. } | RegistryError::BlobTooLarge { .. })) => {
+        Err(
+            err @ (RegistryError::NotFound { .. }
+            | RegistryError::BlobTooLarge { .. }
+            | RegistryError::BlobLength { .. }),
+        ) => {
             let reason = err.to_string();
             return Ok(Err(WhyNot::Form { reason }));
         }
@@ -219,7 +223,8 @@ async fn content(
         match blob.piece().await {
             Ok(Some(piece)) => text.extend_from_slice(&piece),
             Ok(None) => return Ok(Ok(text)),
-            Err(err @ RegistryError::BlobDigest { .. }) => {
+            // Somebody else's lie hides no good signature.
+            Err(err @ (RegistryError::BlobDigest { .. } | RegistryError::BlobLength { .. })) => {
                 let reason = err.to_string();
                 return Ok(Err(WhyNot::Form { reason }));
             }

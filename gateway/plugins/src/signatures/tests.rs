@@ -86,7 +86,11 @@ fn the_rule_that_says_most_about_an_image_decides() {
         ("registry.example/teams/a", "registry.example/*"),
         ("registry.example/team", "registry.example/*"),
         ("REGISTRY.example/team", "registry.example/*"),
-        ("registry.example:443/team/auth", "*"),
+        (
+            "registry.example:443/team/auth",
+            "registry.example/team/auth",
+        ),
+        ("registry.example:444/team/auth", "*"),
         ("other.example/team/auth", "*"),
         ("nginx", "docker.io/library/*"),
         ("index.docker.io/nginx", "docker.io/library/*"),

@@ -135,7 +135,7 @@ fn the_page_is_valid_whatever_names_hold() {
         limited_keys: [(odd.into(), 3)].into(),
         guests: vec![
             guest(b"c\xff\"", GuestMetricValue::Counter(1)),
-            guest(b"g", GuestMetricValue::Gauge(4)),
+            guest(b"g", GuestMetricValue::Gauge(-4)),
             guest(b"h", GuestMetricValue::Histogram { counts, sum: 99 }),
         ],
         ..Metrics::default()
@@ -154,7 +154,7 @@ fn the_page_is_valid_whatever_names_hold() {
         1.0
     );
     let gauge = [("plugin", odd), ("metric", "g")];
-    assert_eq!(value(&samples, "tidegate_plugin_gauge", &gauge), 4.0);
+    assert_eq!(value(&samples, "tidegate_plugin_gauge", &gauge), -4.0);
     for (bound, count) in [("1", 2.0), ("3600000", 2.0), ("+Inf", 5.0)] {
         let labels = [("plugin", odd), ("metric", "h"), ("le", bound)];
         let found = value(&samples, "tidegate_plugin_histogram_bucket", &labels);

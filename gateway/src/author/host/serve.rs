@@ -130,7 +130,8 @@ impl Hosted {
         let guests = gateway.metrics().guests.into_iter();
         let values = guests.map(|metric| {
             let value = match metric.value {
-                GuestMetricValue::Counter(value) | GuestMetricValue::Gauge(value) => value,
+                GuestMetricValue::Counter(value) => value,
+                GuestMetricValue::Gauge(value) => u64::try_from(value).unwrap_or(0),
                 GuestMetricValue::Histogram { counts, .. } => counts.iter().sum(),
             };
             (String::from_utf8_lossy(&metric.name).into_owned(), value)
