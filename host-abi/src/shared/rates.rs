@@ -53,7 +53,11 @@ pub(crate) enum Mode {
 
 /// The rates of one space.
 pub(crate) struct RateTable {
+    /// Each is without places until a key of it is asked for: to make all of them takes longer than a guest's
+    /// callback may.
     shards: Box<[Mutex<Places>]>,
+    /// How many places a shard has.
+    room: usize,
     seeds: [RandomState; 2],
 }
 
@@ -105,9 +109,9 @@ impl RateTable {
     #[must_use]
     pub(crate) fn with_keys(keys: usize) -> Self {
         let sets = keys.div_ceil(SHARDS * WAYS).max(1).next_power_of_two();
-        let shard = || Mutex::new(vec![[0; 3]; sets * WAYS].into_boxed_slice());
         Self {
-            shards: (0..SHARDS).map(|_| shard()).collect(),
+            shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
+            room: sets * WAYS,
             seeds: [RandomState::new(), RandomState::new()],
         }
     }
@@ -190,7 +194,11 @@ impl<'t, const N: usize> Held<'t, N> {
                 break;
             };
             *number = wanted.trailing_zeros() as usize;
-            *places = Some(hold(shard));
+            let mut lock = hold(shard);
+            if lock.is_empty() {
+                *lock = vec![[0; 3]; table.room].into_boxed_slice();
+            }
+            *places = Some(lock);
             wanted &= wanted - 1;
         }
         held
