@@ -183,7 +183,9 @@ mod tests {
             check(&networks, "169.254.169.254", Err(Refused::LinkLocal));
             check(&networks, "fe80::1", Err(Refused::LinkLocal));
             check(&networks, "100.100.100.200", Err(Refused::Metadata));
+            check(&networks, "168.63.129.16", Err(Refused::Metadata));
             check(&networks, "fd00:ec2::254", Err(Refused::Metadata));
+            check(&networks, "fd00:c1::a9fe:a9fe", Err(Refused::Metadata));
             check(&networks, "0.0.0.0", Err(Refused::Unspecified));
             check(&networks, "0.1.2.3", Err(Refused::Unspecified));
             check(&networks, "::", Err(Refused::Unspecified));

@@ -272,4 +272,22 @@ mod tests {
         check(&many, "more than 1000");
         check(&"[".repeat(1_000_000), "no manifest");
     }
+
+    #[test]
+    fn entries_of_an_index_that_cannot_be_read_hide_no_others() {
+        let entry =
+            |digest: String| format!(r#"{{"mediaType":"a/b","digest":"{digest}","size":1}}"#);
+        let (good, other) = (
+            entry(format!("sha256:{}", "a".repeat(64))),
+            entry(format!("sha512:{}", "b".repeat(128))),
+        );
+        let text = format!(r#"{{"schemaVersion":2,"manifests":[{other},7,{good}]}}"#);
+        let index: super::Index = serde_json::from_str(&text).unwrap();
+        let digests: Vec<String> = index
+            .manifests
+            .iter()
+            .map(|it| it.digest.to_hex())
+            .collect();
+        assert_eq!(digests, ["a".repeat(64)]);
+    }
 }
