@@ -155,6 +155,11 @@ impl Control {
         self.resolver.set_pulls(pulls);
     }
 
+    /// Whether code is fetched by other rules than when this was asked last.
+    pub(crate) fn rules_changed(&mut self) -> bool {
+        self.resolver.rules_changed()
+    }
+
     /// Waits for what the last load wants from the network; see [`Pulls::wait`].
     pub(crate) fn wait_for_pulls(&self, each: impl FnMut(&PullBoard)) {
         self.resolver.wait_for_pulls(each);

@@ -6,6 +6,7 @@
 
 mod compile;
 mod manifest;
+pub(crate) mod origin;
 mod reason;
 mod reject;
 mod shares;
@@ -32,6 +33,7 @@ use tidegate_proxy::Reachable;
 use crate::code_cache::CodeFolder;
 use crate::plugins::compile::Compiler;
 use crate::plugins::compile::TryError;
+use crate::plugins::origin::Origin;
 pub(crate) use crate::plugins::reason::Reason;
 pub(crate) use crate::plugins::reason::SETUP_FAILED;
 pub(crate) use crate::plugins::reason::chain;
@@ -119,8 +121,7 @@ pub(crate) struct Version {
 #[derive(Debug)]
 struct Declared {
     name: Arc<str>,
-    source: String,
-    /// Where in the network that is, if it is there.
+    /// Where in the network its code is, if it is there.
     remote: Option<Arc<RemoteSource>>,
 }
 
@@ -128,9 +129,35 @@ struct Declared {
 #[derive(Debug, Clone)]
 struct Good {
     version: Version,
+    /// Where its code came from.
+    origin: Arc<Origin>,
     reachable: Arc<Reachable>,
     /// `None` until it is needed: it comes from a state folder.
     plugin: Option<Arc<Plugin>>,
+}
+
+/// What says whether a version may be put in service, by the signature policy of the moment.
+#[derive(Debug, Clone)]
+struct Voucher {
+    pulls: Option<PullBoard>,
+    origin: Arc<Origin>,
+    /// What its Plugin names now, if that is in the network.
+    declared: Option<Arc<RemoteSource>>,
+    digest: [u8; 32],
+}
+
+impl Voucher {
+    /// Asks. Reads the disk where a signature is wanted.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not serve.
+    fn ask(&self) -> Result<(), String> {
+        let Some(pulls) = &self.pulls else {
+            return Ok(());
+        };
+        pulls.vouch(&self.origin, self.declared.as_deref(), &self.digest)
+    }
 }
 
 /// Finds out which version of each plugin serves.
@@ -157,6 +184,8 @@ pub(crate) struct Resolver {
     wanted: Wanted,
     /// Whether all of them are to be asked for again.
     ask_again: bool,
+    /// Whether code is fetched by other rules since that was asked.
+    rules_changed: bool,
 }
 
 impl Resolver {
@@ -199,8 +228,13 @@ impl Resolver {
         self.ask_again = again;
         self.wanted.clear();
         if let Some(pulls) = &self.pulls {
-            pulls.refresh();
+            self.rules_changed |= pulls.refresh();
         }
+    }
+
+    /// Whether code is fetched by other rules than when this was asked last.
+    pub(crate) fn rules_changed(&mut self) -> bool {
+        std::mem::take(&mut self.rules_changed)
     }
 
     /// The files that say by what rules code is fetched.
@@ -243,6 +277,7 @@ impl Resolver {
                     spec: plugin.spec,
                     digest: plugin.digest,
                 },
+                origin: plugin.origin,
                 reachable: plugin.reachable,
                 plugin: None,
             };
@@ -261,7 +296,6 @@ impl Resolver {
             .map(|decl| {
                 let declared = Declared {
                     name: Arc::clone(&decl.name.0),
-                    source: source::named(&decl.source),
                     remote: match &decl.source {
                         PluginSource::Remote(source) => Some(Arc::clone(source)),
                         _ => None,
@@ -314,6 +348,7 @@ impl Resolver {
                 resource: resource.clone(),
                 digest: good.version.digest,
                 spec: good.version.spec.clone(),
+                origin: Arc::clone(&good.origin),
                 reachable: Arc::clone(&good.reachable),
             })
             .collect();
@@ -329,6 +364,7 @@ impl Resolver {
             spec: spec(decl),
             digest: found.digest,
         };
+        let origin = Arc::new(Origin::of(&decl.source, found.manifest.clone()));
         let reachable = Arc::new(Reachable {
             backends: decl.backends.clone(),
             dns: decl.dns,
@@ -346,6 +382,7 @@ impl Resolver {
             }
             return Ok(Good {
                 version,
+                origin,
                 reachable,
                 plugin: Some(plugin),
             });
@@ -369,6 +406,7 @@ impl Resolver {
                 keep(store, &code);
                 Ok(Good {
                     version,
+                    origin,
                     reachable,
                     plugin: Some(plugin),
                 })
@@ -393,10 +431,7 @@ impl Resolver {
         store: Option<&Store>,
         resolved: &mut Resolved,
     ) -> Slot {
-        let before = self
-            .last_good(&decl.resource, store)
-            .filter(|good| good.plugin.is_some() || self.is_vouched(&decl.resource, good))
-            .and_then(|good| self.revive(good, store));
+        let before = self.before(&decl.resource, store);
         let slot = before
             .as_ref()
             .map_or_else(|| Slot::Refused(policy(decl.failure_policy)), ready);
@@ -419,14 +454,36 @@ impl Resolver {
         slot
     }
 
+    /// The version that serves in the place of a plugin, working: the first of those that may.
+    fn before(&mut self, resource: &ResourceId, store: Option<&Store>) -> Option<Good> {
+        for good in self.last_good(resource, store) {
+            // What serves is not put in service, whatever the policy says by now.
+            let serves = self.good.get(resource);
+            let is_serving = good.plugin.is_some()
+                && serves.is_some_and(|serves| serves.version == good.version);
+            if (is_serving || self.is_vouched(resource, &good))
+                && let Some(good) = self.revive(good, store)
+            {
+                return Some(good);
+            }
+        }
+        None
+    }
+
+    /// Says by what a version is vouched for, whenever that is asked.
+    fn voucher(&self, resource: &ResourceId, good: &Good) -> Voucher {
+        let declared = self.declared.get(resource);
+        Voucher {
+            pulls: self.pulls.as_ref().map(Pulls::board),
+            origin: Arc::clone(&good.origin),
+            declared: declared.and_then(|declared| declared.remote.clone()),
+            digest: good.version.digest,
+        }
+    }
+
     /// Whether a version that served before may serve again, as far as signatures go.
     fn is_vouched(&self, resource: &ResourceId, good: &Good) -> bool {
-        let declared = self.declared.get(resource);
-        let source = declared.and_then(|declared| declared.remote.as_ref());
-        let (Some(source), Some(pulls)) = (source, &self.pulls) else {
-            return true;
-        };
-        let vouched = pulls.vouch(source, &good.version.digest);
+        let vouched = self.voucher(resource, good).ask();
         if let Err(why) = &vouched {
             let name = &good.version.spec.name;
             tracing::warn!("the stored version of {name} is not used: {why}");
@@ -441,6 +498,7 @@ impl Resolver {
         }
         let Good {
             version,
+            origin,
             reachable,
             plugin: _,
         } = good;
@@ -458,6 +516,7 @@ impl Resolver {
         {
             Ok(plugin) => Some(Good {
                 version,
+                origin,
                 reachable,
                 plugin: Some(plugin),
             }),

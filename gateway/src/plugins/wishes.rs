@@ -147,12 +147,17 @@ impl Resolver {
                 number,
             });
         }
+        let voucher = self.voucher(resource, &good);
         let good = self.revive(good, store);
         let good = good.ok_or_else(|| WishError::DoesNotStart {
             plugin: plugin(),
             number,
         })?;
-        Ok(Fallback { number, good })
+        Ok(Fallback {
+            number,
+            good,
+            voucher,
+        })
     }
 }
 

@@ -177,6 +177,7 @@ impl Shared {
         match &item.here {
             Some(here) => Known::Here {
                 digest: here.module,
+                manifest: here.manifest.clone(),
                 name: item.meaning.name.clone(),
             },
             None => Known::Pending {

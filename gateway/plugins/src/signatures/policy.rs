@@ -227,6 +227,12 @@ impl Policy {
         (rule.mode != Mode::Off).then_some(rule)
     }
 
+    /// Whether there is anything that is not used without a signature.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.rules.iter().any(|rule| rule.mode == Mode::Require)
+    }
+
     /// The same rules for somebody who wants to see what is wrong: nothing is refused.
     #[must_use]
     pub fn advisory(&self) -> Self {

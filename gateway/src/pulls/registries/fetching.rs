@@ -25,6 +25,7 @@ use super::LATEST;
 use super::Registries;
 use super::given;
 use crate::plugins::chain;
+use crate::plugins::origin::Origin;
 use crate::pulls::counting::Counting;
 use crate::pulls::fetch::Fetch;
 use crate::pulls::fetch::FetchError;
@@ -36,7 +37,17 @@ use crate::pulls::fetch::Signature;
 use crate::pulls::policy::PolicyFile;
 use crate::pulls::policy::PolicyReport;
 
+/// Why a version of an older state is not used.
+const NOT_NOTED: &str = "an older Tidegate stored it without where it came from, and the signature policy \
+                         requires signatures; it serves again once its Plugin's `source` gives it";
+
 impl Registries {
+    /// Whether an image needs a signature, by what is written.
+    fn is_required(&self, reference: &str) -> bool {
+        let image = reference.parse::<Reference>();
+        image.is_ok_and(|image| self.needs_signature(&image))
+    }
+
     async fn fetch_now(&self, source: &RemoteSource) -> Result<Fetched, FetchError> {
         let store = self.store().map_err(in_words)?;
         match &source.code {
@@ -245,16 +256,34 @@ impl Fetch for Registries {
         self.policy.as_ref().map(PolicyFile::report)
     }
 
-    fn vouch(&self, source: &RemoteSource, module: &[u8; 32]) -> Result<(), String> {
-        let RemoteCode::Oci(reference) = &source.code else {
+    fn vouch(
+        &self,
+        origin: &Origin,
+        declared: Option<&RemoteSource>,
+        module: &[u8; 32],
+    ) -> Result<(), String> {
+        let Some(file) = &self.policy else {
             return Ok(());
         };
-        if self.policy.is_none() {
-            return Ok(());
+        let policy = file.policy().get();
+        let of_image = |reference: &str| {
+            let image: Reference = reference.parse().map_err(|err| chain(&err))?;
+            let vouched = self.store()?.vouch(&image, Digest::from_bytes(*module));
+            vouched.map_err(|err| chain(&err))
+        };
+        match (origin, declared.map(|declared| &declared.code)) {
+            // What is on the machine is the operator's.
+            (Origin::File(_) | Origin::Builtin(_) | Origin::Web { .. }, _) => Ok(()),
+            (Origin::Image { reference, .. }, _) => of_image(reference),
+            (Origin::Unknown, _) if !policy.is_strict() => Ok(()),
+            // What the Plugin may have pulled now, it may have from elsewhere.
+            (Origin::Unknown, Some(RemoteCode::Oci(reference)))
+                if self.is_required(reference) =>
+            {
+                of_image(reference)
+            }
+            (Origin::Unknown, _) => Err(NOT_NOTED.to_owned()),
         }
-        let image: Reference = reference.parse().map_err(|err| chain(&err))?;
-        let vouched = self.store()?.vouch(&image, Digest::from_bytes(*module));
-        vouched.map_err(|err| chain(&err))
     }
 
     fn retain(&self, modules: &HashSet<[u8; 32]>) {
