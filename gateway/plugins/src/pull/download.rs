@@ -35,8 +35,10 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`PullError`], also if it is not what it must be.
+    /// [`PullError`], also if it is not what it must be, or the signature policy does not let it in.
     pub async fn download(&self, wanted: &Download) -> Result<(PluginCode, Vec<Pin>), PullError> {
+        // Also what the cache has: it may be there as the module of an image.
+        self.signatures.get().check_web(&wanted.url)?;
         let digest = wanted.sha256;
         let cache = Arc::clone(&self.cache);
         let known = blocking(move || cache.blob(digest)).await??;
@@ -71,6 +73,11 @@ impl Store {
             access,
         };
         let mut response = self.client.send(request).await.map_err(failed)?;
+        // Whoever sends us on must not lead around the policy either.
+        let policy = self.signatures.get();
+        for asked in response.via.iter().chain([&response.url]) {
+            policy.check_web(asked)?;
+        }
         if response.status != StatusCode::OK {
             return Err(PullError::Status {
                 url: url(),

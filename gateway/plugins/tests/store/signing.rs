@@ -13,8 +13,10 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use serde_json::json;
+use tidegate_plugin_store::Digest;
 use tidegate_plugin_store::Store;
 use tidegate_plugin_store::again::Again;
+use tidegate_plugin_store::pull::Download;
 use tidegate_plugin_store::pull::PullError;
 use tidegate_plugin_store::pull::Source;
 use tidegate_plugin_store::registry::Mirror;
@@ -27,6 +29,7 @@ use tidegate_plugin_store::signatures::Policy;
 use tidegate_plugin_store::signatures::Rule;
 use tidegate_plugin_store::signatures::SharedPolicy;
 use tidegate_plugin_store::signatures::Verdict;
+use tidegate_plugin_store::signatures::Web;
 
 use crate::kit::TAR;
 use crate::kit::WASM;
@@ -694,4 +697,45 @@ async fn a_module_that_is_kept_elsewhere_needs_a_signed_image_in_the_cache() {
     let mut free = store;
     free.signatures = Arc::default();
     free.vouch(&image, of(&module(2))).unwrap();
+}
+
+#[tokio::test]
+async fn content_of_a_registry_is_no_module_of_a_web_server_where_signatures_are_required() {
+    let (stub, folder) = (Stub::start(), tempfile::tempdir().unwrap());
+    let content = module(1);
+    let (blob, other) = (content.clone(), stub.address.to_string());
+    stub.rule(move |seen| match seen.target.as_str() {
+        path if path.starts_with("/v2/") => Some(Reply::new(200, blob.clone())),
+        "/elsewhere.wasm" => {
+            let to = format!("http://{other}/v2/a/blobs/x");
+            Some(Reply::new(307, "").with("Location", to))
+        }
+        _ => Some(Reply::new(200, blob.clone())),
+    });
+    let download = |path: &str| Download {
+        url: format!("http://{}/{path}", stub.address).parse().unwrap(),
+        sha256: Digest::of(&content),
+    };
+    let allowing = |mode| {
+        let mut store = store(folder.path());
+        let rule = rule(mode, &["p256.pub"]);
+        let policy = Policy::new(vec![rule]).unwrap().with_web(Some(Web::Allow));
+        store.signatures = Arc::new(SharedPolicy::new(policy));
+        store
+    };
+    let strict = allowing(Mode::Require);
+    for path in ["v2/a/blobs/x", "elsewhere.wasm"] {
+        let outcome = strict.download(&download(path)).await;
+        let err = refused(outcome, &["content of a registry", "(rule `*`)", "source.oci"]);
+        assert!(err.is_unsigned() && err.again() == Again::Late, "{err}");
+    }
+    let lax = allowing(Mode::Warn);
+    lax.download(&download("v2/a/blobs/x")).await.unwrap();
+    // Now it is in the cache, and no more allowed there.
+    let outcome = strict.download(&download("v2/a/blobs/x")).await;
+    refused(outcome, &["content of a registry"]);
+    strict.download(&download("auth.wasm")).await.unwrap();
+    let refusing = ruled(store(folder.path()), rule(Mode::Require, &["p256.pub"]));
+    let outcome = refusing.download(&download("auth.wasm")).await;
+    refused(outcome, &["nobody signs what web servers have", "http: Allow"]);
 }

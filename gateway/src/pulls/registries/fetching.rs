@@ -212,7 +212,13 @@ impl Fetch for Registries {
                     signature: in_brief(&verdict.ok()?),
                 })
             }
-            RemoteCode::Http { sha256, .. } => {
+            RemoteCode::Http { url, sha256 } => {
+                let wanted = download(url, *sha256).ok()?;
+                let let_in = store.signatures.get().check_web(&wanted.url);
+                if let Err(why) = let_in {
+                    tracing::warn!("what the plugin cache has is not used: {why}");
+                    return None;
+                }
                 // It is read at once, so it may be read here.
                 let (_, pin) = store.cache.blob(Digest::from_bytes(*sha256)).ok()??;
                 self.hold(*sha256, vec![pin]);
@@ -273,7 +279,11 @@ impl Fetch for Registries {
         };
         match (origin, declared.map(|declared| &declared.code)) {
             // What is on the machine is the operator's.
-            (Origin::File(_) | Origin::Builtin(_) | Origin::Web { .. }, _) => Ok(()),
+            (Origin::File(_) | Origin::Builtin(_), _) => Ok(()),
+            (Origin::Web { url }, _) => {
+                let url = download(url, *module)?.url;
+                policy.check_web(&url).map_err(|err| err.to_string())
+            }
             (Origin::Image { reference, .. }, _) => of_image(reference),
             (Origin::Unknown, _) if !policy.is_strict() => Ok(()),
             // What the Plugin may have pulled now, it may have from elsewhere.
