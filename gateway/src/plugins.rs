@@ -227,9 +227,14 @@ impl Resolver {
         }
         self.ask_again = again;
         self.wanted.clear();
-        if let Some(pulls) = &self.pulls {
-            self.rules_changed |= pulls.refresh();
-        }
+        self.refresh_rules();
+    }
+
+    /// Reads again by what rules code is fetched; says whether they are others now.
+    pub(crate) fn refresh_rules(&mut self) -> bool {
+        let is_new = self.pulls.as_ref().is_some_and(Pulls::refresh);
+        self.rules_changed |= is_new;
+        is_new
     }
 
     /// Whether code is fetched by other rules than when this was asked last.

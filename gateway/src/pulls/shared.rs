@@ -24,6 +24,9 @@ use super::fetch::Signature;
 use super::item::Ended;
 use super::item::Item;
 
+/// How often the cache is looked at, should fetches of the same source end just then.
+const MOST_LOOKS: usize = 3;
+
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Shared {
@@ -41,6 +44,8 @@ struct State {
     /// Sources that mean nothing, with the reason.
     wrong: HashMap<Arc<RemoteSource>, String>,
     counts: Counts,
+    /// Counts by how many rules things were fetched so far.
+    rules: u64,
     is_over: bool,
 }
 
@@ -155,15 +160,34 @@ impl Shared {
 
     /// By other rules, what was here may be here no more.
     pub(super) fn judge_again(&self, now: Instant) {
-        let sources: Vec<Arc<RemoteSource>> = self.state().items.keys().cloned().collect();
+        let mut state = self.state();
+        // What is on its way by the rules of before is not taken.
+        state.rules += 1;
+        let sources: Vec<Arc<RemoteSource>> = state.items.keys().cloned().collect();
+        drop(state);
         for source in sources {
-            // The disk is looked at without the lock: nobody waits for a disk.
-            let here = self.fetch.cached(&source);
-            if let Some(item) = self.state().items.get_mut(&source) {
-                item.judge_again(here, now);
-            }
+            self.judge_one(&source, now);
         }
         self.wake.notify_one();
+    }
+
+    fn judge_one(&self, source: &RemoteSource, now: Instant) {
+        // A fetch that ends meanwhile has made something else of the cache.
+        for _ in 0..MOST_LOOKS {
+            let Some(ends) = self.state().items.get(source).map(|item| item.ends) else {
+                return;
+            };
+            // The disk is looked at without the lock: nobody waits for a disk.
+            let here = self.fetch.cached(source);
+            let mut state = self.state();
+            let Some(item) = state.items.get_mut(source) else {
+                return;
+            };
+            if item.ends == ends {
+                item.judge_again(here, now);
+                return;
+            }
+        }
     }
 
     pub(super) fn known(&self, source: &RemoteSource) -> Known {
@@ -196,6 +220,7 @@ impl Shared {
     /// Takes what is due, as much as may run at once, and says when there is something next.
     pub(super) fn take_due(&self, now: Instant) -> (Vec<Arc<RemoteSource>>, Option<Instant>) {
         let mut state = self.state();
+        let rules = state.rules;
         let mut running = 0;
         let mut hosts: HashMap<String, usize> = HashMap::new();
         for item in state.items.values().filter(|item| item.is_running) {
@@ -226,7 +251,7 @@ impl Shared {
             }
             running += 1;
             *of_host += 1;
-            item.begin();
+            item.begin(rules);
             begun.push(source);
         }
         (begun, next)
@@ -240,7 +265,12 @@ impl Shared {
         dice: f64,
     ) -> bool {
         let mut state = self.state();
-        let State { items, counts, .. } = &mut *state;
+        let State {
+            items,
+            counts,
+            rules,
+            ..
+        } = &mut *state;
         // Nobody wants it any more: what came is in the cache.
         let Some(item) = items.get_mut(source) else {
             return false;
@@ -250,8 +280,14 @@ impl Shared {
             Ok(fetched) => (fetched.bytes, fetched.warnings.clone()),
             Err(_) => (0, Vec::new()),
         };
-        let ended = item.end(result, Instant::now(), SystemTime::now(), dice);
         counts.bytes += bytes;
+        if item.rules != *rules {
+            // Whether it may be used was found out by other rules; by now it is in the cache.
+            item.put_off(Instant::now());
+            self.ended.notify_all();
+            return false;
+        }
+        let ended = item.end(result, Instant::now(), SystemTime::now(), dice);
         counts.unsigned += u64::from(item.is_unsigned);
         match ended {
             Ended::New => counts.new += 1,
