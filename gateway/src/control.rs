@@ -230,6 +230,7 @@ impl Control {
             watch.extend(draft.watch.iter().cloned());
             watch.extend(draft.plugins.iter().filter_map(file).cloned());
             watch.extend(self.resolver.files());
+            self.resolver.hear(&draft);
             let resolved = self.resolver.resolve(&draft.plugins, self.store.as_ref());
             let read = self.certificates.resolve(&draft);
             let remarks = plugins::remarks(&draft, &resolved.slots);

@@ -9,6 +9,7 @@ mod manifest;
 pub(crate) mod origin;
 mod reason;
 mod reject;
+mod rights;
 mod shares;
 mod source;
 mod trial;
@@ -19,6 +20,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use tidegate_config::draft::Draft;
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::PluginSource;
 use tidegate_config::draft::RemoteSource;
@@ -43,6 +46,7 @@ use crate::plugins::reason::policy;
 pub(crate) use crate::plugins::reason::problems;
 use crate::plugins::reason::refusal;
 use crate::plugins::reason::spec;
+use crate::plugins::rights::AllRights;
 pub(crate) use crate::plugins::shares::remarks;
 pub(crate) use crate::plugins::source::PENDING;
 pub(crate) use crate::plugins::trial::TrialServices;
@@ -186,6 +190,8 @@ pub(crate) struct Resolver {
     ask_again: bool,
     /// Whether code is fetched by other rules since that was asked.
     rules_changed: bool,
+    /// What plugins may have, whatever version of them serves.
+    rights: AllRights,
 }
 
 impl Resolver {
@@ -227,7 +233,13 @@ impl Resolver {
         }
         self.ask_again = again;
         self.wanted.clear();
+        self.rights.begin();
         self.refresh_rules();
+    }
+
+    /// Hears what resources of a load say of what their plugins may have.
+    pub(crate) fn hear(&mut self, draft: &Draft) {
+        self.rights.hear(&draft.plugins, rights::is_old(draft));
     }
 
     /// Reads again by what rules code is fetched; says whether they are others now.
@@ -295,6 +307,7 @@ impl Resolver {
     pub(crate) fn resolve(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
         let mut resolved = Resolved::default();
         self.next.clear();
+        self.rights.hear(decls, |_| false);
         self.want(decls);
         self.declared = decls
             .iter()
@@ -315,6 +328,8 @@ impl Resolver {
                 resolved.slots.push(Slot::Refused(policy));
                 continue;
             }
+            let limited = self.rights.limited(decl);
+            let decl = limited.as_ref().unwrap_or(decl);
             let slot = match self.current(decl, store) {
                 Ok(good) => {
                     let slot = ready(&good);
@@ -340,6 +355,8 @@ impl Resolver {
         }
         self.bad
             .retain(|resource, _| self.declared.contains_key(resource));
+        self.rights
+            .keep_only(|resource| self.declared.contains_key(resource));
         self.compiler.tidy();
         self.compiler.yield_to_traffic();
     }
@@ -436,19 +453,28 @@ impl Resolver {
         store: Option<&Store>,
         resolved: &mut Resolved,
     ) -> Slot {
-        let before = self.before(&decl.resource, store);
+        let (before, lost) = self.before(&decl.resource, store);
+        let lost = lost.join(", ");
+        let serves = match (&before, lost.as_str()) {
+            (Some(_), "") => Some("the version before it serves on".to_owned()),
+            (Some(_), lost) => Some(format!(
+                "the version before it serves on, without what the Plugin gives no longer: {lost}"
+            )),
+            (None, "") => None,
+            (None, lost) => Some(format!(
+                "there is no version before it that serves without what the Plugin gives no longer: {lost}"
+            )),
+        };
         let slot = before
             .as_ref()
             .map_or_else(|| Slot::Refused(policy(decl.failure_policy)), ready);
         for mut problem in problems {
-            if before.is_some() || problem.reason == PENDING {
-                let serves = match before {
-                    Some(_) => "the version before it serves on",
-                    None => source::meanwhile(decl.failure_policy),
-                };
+            let meanwhile = || source::meanwhile(decl.failure_policy).to_owned();
+            let is_pending = problem.reason == PENDING;
+            if let Some(serves) = serves.clone().or_else(|| is_pending.then(meanwhile)) {
                 problem.hint = Some(match problem.hint {
                     Some(hint) => format!("{hint}; {serves}"),
-                    None => serves.to_owned(),
+                    None => serves,
                 });
             }
             resolved.problems.push(problem);
@@ -459,9 +485,16 @@ impl Resolver {
         slot
     }
 
-    /// The version that serves in the place of a plugin, working: the first of those that may.
-    fn before(&mut self, resource: &ResourceId, store: Option<&Store>) -> Option<Good> {
+    /// The version that serves in the place of a plugin, working: the first of those that may. Beside it,
+    /// what that one may have no longer; if there is none, what the first of them may not.
+    fn before(
+        &mut self,
+        resource: &ResourceId,
+        store: Option<&Store>,
+    ) -> (Option<Good>, Vec<String>) {
+        let mut all_lost = Vec::new();
         for good in self.last_good(resource, store) {
+            let (good, lost) = self.rights.narrowed(resource, good);
             // What serves is not put in service, whatever the policy says by now.
             let serves = self.good.get(resource);
             let is_serving = good.plugin.is_some()
@@ -469,10 +502,13 @@ impl Resolver {
             if (is_serving || self.is_vouched(resource, &good))
                 && let Some(good) = self.revive(good, store)
             {
-                return Some(good);
+                return (Some(good), lost);
+            }
+            if all_lost.is_empty() {
+                all_lost = lost;
             }
         }
-        None
+        (None, all_lost)
     }
 
     /// Says by what a version is vouched for, whenever that is asked.
@@ -496,18 +532,25 @@ impl Resolver {
         vouched.is_ok()
     }
 
-    /// A version that served before a restart, compiled again.
+    /// A version that served before, started again unless it still is: after a restart, or because it has
+    /// to do without something.
     fn revive(&mut self, good: Good, store: Option<&Store>) -> Option<Good> {
-        if good.plugin.is_some() {
+        let is_started = |plugin: &Arc<Plugin>| *plugin.spec() == good.version.spec;
+        if good.plugin.as_ref().is_some_and(is_started) {
             return Some(good);
         }
         let Good {
             version,
             origin,
             reachable,
-            plugin: _,
+            plugin,
         } = good;
-        let code = match store?.module(&version.digest) {
+        let code = match plugin {
+            // Its module is compiled, and the compiler knows it as long as somebody has it.
+            Some(_) => Ok(Bytes::new()),
+            None => store?.module(&version.digest),
+        };
+        let code = match code {
             Ok(code) => code,
             Err(err) => {
                 tracing::warn!("no version to fall back to: {}", chain(&err));

@@ -349,6 +349,7 @@ impl Resolver {
             .filter(|entry| is_left(entry, store));
         let found: Vec<(u64, Good)> = found.map(|entry| (entry.number, good_of(entry))).collect();
         for (number, good) in found {
+            let (good, _) = self.rights.narrowed(resource, good);
             if !self.is_vouched(resource, &good) {
                 continue;
             }
