@@ -9,7 +9,7 @@ mod manifest;
 pub(crate) mod origin;
 mod reason;
 mod reject;
-mod rights;
+pub(crate) mod rights;
 mod shares;
 mod source;
 mod trial;

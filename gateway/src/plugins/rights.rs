@@ -117,13 +117,16 @@ pub(super) fn is_old(draft: &Draft) -> impl Fn(&PluginDecl) -> bool {
     let old = draft.resources.iter().filter(|one| one.last_good);
     let old: HashSet<ResourceId> = old.map(|one| one.resource.clone()).collect();
     move |decl| {
-        // A canary is of its plugin's resource.
-        let name = decl.resource.name.split('@').next();
         old.contains(&ResourceId {
-            name: Arc::from(name.unwrap_or_default()),
+            name: Arc::from(without_canary(&decl.resource.name)),
             ..decl.resource.clone()
         })
     }
+}
+
+/// The name of the resource that a plugin is of: a canary is of its plugin's.
+pub(crate) fn without_canary(name: &str) -> &str {
+    name.split('@').next().unwrap_or(name)
 }
 
 #[cfg(test)]

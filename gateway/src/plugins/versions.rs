@@ -38,7 +38,7 @@ pub(crate) const BY_HAND: &str = "RolledBackByHand";
 
 /// Bytes of configuration that the versions of one plugin may have together.
 const MOST_CONFIG: usize = 4 << 20;
-/// Histories of plugins that are gone, which are kept in case they come back.
+/// Histories of plugins that are gone, of which it is not certain that somebody deleted them.
 const MOST_GONE: usize = 256;
 
 /// What is noted of a version.
@@ -270,6 +270,22 @@ impl Resolver {
             .collect();
         let wanted = &mut self.chronicle.wanted;
         wanted.retain(|resource, _| self.declared.contains_key(resource));
+    }
+
+    /// Forgets the versions of plugins that are not declared any more, unless their resource `may_come_back`:
+    /// a Plugin that is made anew is another one, and nobody may go back to what served under its name.
+    pub(crate) fn forget_deleted(&mut self, may_come_back: impl Fn(&ResourceId) -> bool) {
+        let all = self.chronicle.plugins.keys();
+        let deleted = all.filter(|resource| {
+            !self.good.contains_key(*resource)
+                && !self.declared.contains_key(*resource)
+                && !may_come_back(resource)
+        });
+        let deleted: Vec<ResourceId> = deleted.cloned().collect();
+        for resource in deleted {
+            self.chronicle.plugins.remove(&resource);
+            self.chronicle.unsaved.insert(resource);
+        }
     }
 
     /// Bounds what is remembered of plugins that are gone: those that went first are forgotten.
