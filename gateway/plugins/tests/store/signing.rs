@@ -739,3 +739,35 @@ async fn content_of_a_registry_is_no_module_of_a_web_server_where_signatures_are
     let outcome = refusing.download(&download("auth.wasm")).await;
     refused(outcome, &["nobody signs what web servers have", "http: Allow"]);
 }
+
+#[tokio::test]
+async fn signatures_that_are_kept_are_replaced_by_none_that_do_not_count() {
+    let (stub, folder) = (Stub::start(), tempfile::tempdir().unwrap());
+    let digest = put_image(&stub, "a/b");
+    put_simple(&stub, "a/b", &digest, &[simple("p256.simple.json")]);
+    let store = strict(folder.path(), &["p256.pub"]);
+    let image = reference(&stub, "a/b:1");
+    pull(&store, &image).await.unwrap();
+
+    // The same image in another repository, and under another tag, with signatures of somebody else.
+    let (payload, _) = simple("p256.simple.json");
+    let junk = |at: usize| {
+        let signer = Signer::new();
+        let text = format!("{payload}{}", " ".repeat(at));
+        let signature = signer.sign(text.as_bytes());
+        (text, signature)
+    };
+    let junk: Vec<_> = (0..20).map(junk).collect();
+    put_image(&stub, "c/d");
+    stub.manifest("a/b", "2", OCI_MANIFEST, &fixture("image.json"));
+    for name in ["c/d", "a/b"] {
+        put_simple(&stub, name, &digest, &junk);
+    }
+    for other in ["c/d:1", "a/b:2"] {
+        let outcome = pull(&store, &reference(&stub, other)).await;
+        refused(outcome, &["by another key"]);
+        let pulled = pull(&store, &image).await.unwrap();
+        assert!(matches!(pulled.source, Source::Cache), "{other}: {pulled:?}");
+        assert!(matches!(pulled.signature, Verdict::Valid { .. }), "{other}");
+    }
+}
