@@ -38,6 +38,8 @@ use crate::pulls::shared::Shared;
 const MOST_AT_ONCE: usize = 32;
 /// The same of one registry or server, so that one that hangs does not hold up others.
 const MOST_OF_HOST: usize = 4;
+/// The same of the plugins of one namespace, whose hosts may have any number of names.
+const MOST_OF_NAMESPACE: usize = 16;
 /// One fetch, should it not keep to its own limit.
 const LONGEST_FETCH: Duration = Duration::from_secs(15 * 60);
 

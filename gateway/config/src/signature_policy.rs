@@ -217,7 +217,10 @@ mod tests {
             assert_eq!(draft.http, expected);
         }
         let (_, problems) = of(&format!("{rules}  http: Warn\n"));
-        assert!(problems.contains("p.yaml:7:9: error: `http` must be one of"), "{problems}");
+        assert!(
+            problems.contains("p.yaml:7:9: error: `http` must be one of"),
+            "{problems}"
+        );
     }
 
     #[test]

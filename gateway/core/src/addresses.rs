@@ -110,7 +110,24 @@ fn behind(address: Ipv6Addr) -> [Option<Ipv4Addr>; 11] {
 /// The addresses that stand at the places of prefixes of 48, 56, 64 and 96 bits. Bits behind an address are
 /// zero; what begins with zero is no address, unless nothing else is there.
 fn own_translator(address: Ipv6Addr) -> [Option<Ipv4Addr>; 4] {
-    let [_, _, _, _, _, _, o6, o7, o8, o9, o10, o11, o12, o13, o14, o15] = address.octets();
+    let [
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        o6,
+        o7,
+        o8,
+        o9,
+        o10,
+        o11,
+        o12,
+        o13,
+        o14,
+        o15,
+    ] = address.octets();
     let found = |octets: [u8; 4], behind: &[u8]| {
         let is_one = o8 == 0 && octets[0] != 0 && behind.iter().all(|octet| *octet == 0);
         is_one.then(|| Ipv4Addr::from(octets))

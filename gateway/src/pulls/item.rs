@@ -41,6 +41,8 @@ pub(super) struct Item {
     pub(super) succeeded: Option<SystemTime>,
     due: Option<Instant>,
     pub(super) is_running: bool,
+    /// The namespace that it is fetched for, as long as it is.
+    pub(super) namespace: String,
     /// By which rules it was begun.
     pub(super) rules: u64,
     /// How many fetches of it came to an end.
@@ -89,6 +91,7 @@ impl Item {
             succeeded: None,
             due: is_due.then_some(now),
             is_running: false,
+            namespace: String::new(),
             rules: 0,
             ends: 0,
             again: false,
@@ -98,6 +101,12 @@ impl Item {
     /// When it is to be fetched next, if ever; not while it is.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due.filter(|_| !self.is_running)
+    }
+
+    /// The namespaces of the plugins that want it.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = String> {
+        let plugins = self.plugins.iter();
+        plugins.map(|name| name.split('/').next().unwrap_or_default().to_owned())
     }
 
     /// Whether it can be asked for at all: what cannot move and is here cannot.

@@ -28,6 +28,7 @@ use tidegate_plugin_store::http::Client;
 use tidegate_plugin_store::http::Limits;
 use tidegate_plugin_store::http::Networks;
 use tidegate_plugin_store::http::Proxies;
+use tidegate_plugin_store::memory::Memory;
 use tidegate_plugin_store::progress::Progress;
 use tidegate_plugin_store::pull::PullLimits;
 use tidegate_plugin_store::pull::PullPolicy;
@@ -190,6 +191,7 @@ impl Registries {
                 .as_ref()
                 .map_or_else(Arc::default, |file| Arc::clone(file.policy())),
             limits: PullLimits::default(),
+            memory: Memory::default(),
         });
         *store = Some(Arc::clone(&opened));
         Ok(opened)

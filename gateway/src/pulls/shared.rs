@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use super::Known;
 use super::MOST_AT_ONCE;
 use super::MOST_OF_HOST;
+use super::MOST_OF_NAMESPACE;
 use super::Wanted;
 use super::fetch::Fetch;
 use super::fetch::FetchError;
@@ -223,9 +224,11 @@ impl Shared {
         let rules = state.rules;
         let mut running = 0;
         let mut hosts: HashMap<String, usize> = HashMap::new();
+        let mut namespaces: HashMap<String, usize> = HashMap::new();
         for item in state.items.values().filter(|item| item.is_running) {
             running += 1;
             *hosts.entry(item.meaning.host.clone()).or_default() += 1;
+            *namespaces.entry(item.namespace.clone()).or_default() += 1;
         }
         // Who waits longest comes first.
         let mut due: Vec<(Instant, Arc<RemoteSource>)> = state
@@ -245,12 +248,21 @@ impl Shared {
                 continue;
             };
             let of_host = hosts.entry(item.meaning.host.clone()).or_default();
+            // One that several want is on the account of who has the fewest.
+            let count = |namespace: &String| namespaces.get(namespace).copied().unwrap_or(0);
+            let namespace = item.namespaces().min_by_key(count).unwrap_or_default();
+            let of_namespace = namespaces.entry(namespace.clone()).or_default();
             // The end of one that runs wakes the thread.
-            if running >= MOST_AT_ONCE || *of_host >= MOST_OF_HOST {
+            if running >= MOST_AT_ONCE
+                || *of_host >= MOST_OF_HOST
+                || *of_namespace >= MOST_OF_NAMESPACE
+            {
                 continue;
             }
             running += 1;
             *of_host += 1;
+            *of_namespace += 1;
+            item.namespace = namespace;
             item.begin(rules);
             begun.push(source);
         }

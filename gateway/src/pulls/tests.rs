@@ -293,6 +293,32 @@ fn a_host_that_hangs_holds_up_no_other_one() {
 }
 
 #[test]
+fn a_namespace_whose_hosts_hang_holds_up_no_other_one() {
+    let world = World::new(Fake::default());
+    let names: Vec<String> = (0..40).map(|at| format!("slow-{at}.test/slow:1")).collect();
+    let slow: Vec<_> = names.iter().map(|name| source(name)).collect();
+    let of = |source: &Arc<RemoteSource>, plugin: &str| {
+        Wanted::from([(Arc::clone(source), vec![plugin.to_owned()])])
+    };
+    for (name, slow) in names.iter().zip(&slow) {
+        world.fake.answer(name, Answer::Hangs);
+        world.pulls.want(&of(slow, "loud/one"), false);
+    }
+    let running = || {
+        slow.iter()
+            .filter(|one| world.report(one).is_running)
+            .count()
+    };
+    world.eventually("pulls", || running() == super::MOST_OF_NAMESPACE);
+    let one = source("registry.test/one:1");
+    world.fake.answer("registry.test/one:1", Answer::Module(1));
+    world.pulls.want(&of(&one, "quiet/one"), false);
+    world.changes();
+    assert_eq!(world.module(&one), Some(1));
+    assert_eq!(running(), super::MOST_OF_NAMESPACE);
+}
+
+#[test]
 fn what_is_in_the_cache_is_here_at_once_and_stays_while_its_source_fails() {
     let world = World::new(Fake::default());
     let one = source("registry.test/one:1");

@@ -12,6 +12,7 @@ use crate::cache::CacheError;
 use crate::cache::ImageRecord;
 use crate::cache::Pin;
 use crate::digest::Digest;
+use crate::progress::Progress;
 use crate::pull::PullError;
 use crate::pull::Store;
 use crate::pull::blocking;
@@ -73,6 +74,7 @@ impl Store {
         &self,
         image: &Reference,
         record: &ImageRecord,
+        progress: &dyn Progress,
     ) -> Result<Judged, PullError> {
         let policy = self.signatures.get();
         if policy.rule(image).is_none() {
@@ -81,6 +83,7 @@ impl Store {
                 pins: Vec::new(),
             });
         }
+        let _memory = self.memory.take(self.limits.layer_bytes, progress).await;
         let cache = Arc::clone(&self.cache);
         let (image, record) = (image.clone(), record.clone());
         let limit = self.limits.module_bytes;
@@ -93,6 +96,7 @@ impl Store {
         &self,
         image: &Reference,
         record: &ImageRecord,
+        progress: &dyn Progress,
     ) -> Result<Option<Judged>, PullError> {
         let mut judged = Judged {
             verdict: Verdict::Off,
@@ -101,6 +105,7 @@ impl Store {
         if !self.is_ruled(image) {
             return Ok(Some(judged));
         }
+        let _memory = self.memory.take(self.limits.layer_bytes, progress).await;
         let (cache, record) = (Arc::clone(&self.cache), record.clone());
         let limit = self.limits.module_bytes;
         let found = blocking(move || {

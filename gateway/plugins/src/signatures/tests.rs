@@ -247,31 +247,82 @@ fn the_content_of_a_registry_is_known_by_its_address_however_that_is_written() {
     ]);
     let policy = policy.expect("rules").with_web(Some(Web::Allow));
     for (url, expected) in [
-        ("https://registry.test/v2/a/b/blobs/sha256:0", Some("registry.test/*")),
-        ("https://registry.test/v2/a/b/manifests/1", Some("registry.test/*")),
-        ("https://REGISTRY.test:443/v2/a/blobs/x", Some("registry.test/*")),
-        ("https://registry.test./v2/a/blobs/x", Some("registry.test/*")),
+        (
+            "https://registry.test/v2/a/b/blobs/sha256:0",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/v2/a/b/manifests/1",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://REGISTRY.test:443/v2/a/blobs/x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test./v2/a/blobs/x",
+            Some("registry.test/*"),
+        ),
         ("http://registry.test/v2/a/blobs/x", Some("registry.test/*")),
-        ("https://registry.test//v2//a/blobs/x?y=/v2/trial/a/blobs/", Some("registry.test/*")),
-        ("https://registry.test/%76%32/a%2Fb/%62lobs/x", Some("registry.test/*")),
-        ("https://registry.test/%2576%2532/a/blobs/x", Some("registry.test/*")),
-        ("https://registry.test/V2/A/Blobs/x", Some("registry.test/*")),
-        ("https://registry.test/x\\..\\v2\\a\\blobs\\x", Some("registry.test/*")),
-        ("https://registry.test/v2/trial/%2e%2e/a/blobs/x", Some("registry.test/*")),
-        ("https://registry.test/v2/trial/..%2fa/blobs/x", Some("registry.test/*")),
+        (
+            "https://registry.test//v2//a/blobs/x?y=/v2/trial/a/blobs/",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/%76%32/a%2Fb/%62lobs/x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/%2576%2532/a/blobs/x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/V2/A/Blobs/x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/x\\..\\v2\\a\\blobs\\x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/v2/trial/%2e%2e/a/blobs/x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/v2/trial/..%2fa/blobs/x",
+            Some("registry.test/*"),
+        ),
         ("https://registry.test/v2/", Some("registry.test/*")),
-        ("https://registry.test/hub/v2/trial/a/blobs/x", Some("registry.test/*")),
-        ("https://registry.test/docker/registry/v2/blobs/sha256/00/0/data", Some("registry.test/*")),
+        (
+            "https://registry.test/hub/v2/trial/a/blobs/x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/docker/registry/v2/blobs/sha256/00/0/data",
+            Some("registry.test/*"),
+        ),
         ("https://registry.test/v2/trial/a/blobs/x", None),
         ("https://registry.test/files/a.wasm", None),
         ("https://registry.test/files/v2/a.wasm", None),
         ("https://registry.test:8443/v2/a/blobs/x", None),
         ("https://other.test/v2/a/blobs/x", None),
-        ("https://local.test:5000/v2/team/a/blobs/x", Some("local.test:5000/team/*")),
+        (
+            "https://local.test:5000/v2/team/a/blobs/x",
+            Some("local.test:5000/team/*"),
+        ),
         ("https://local.test:5000/v2/other/a/blobs/x", None),
-        ("https://local.test:5000/v2/", Some("local.test:5000/team/*")),
-        ("https://registry-1.docker.io/v2/me/a/blobs/x", Some("docker.io/me/*")),
-        ("https://index.docker.io/v2/me/a/blobs/x", Some("docker.io/me/*")),
+        (
+            "https://local.test:5000/v2/",
+            Some("local.test:5000/team/*"),
+        ),
+        (
+            "https://registry-1.docker.io/v2/me/a/blobs/x",
+            Some("docker.io/me/*"),
+        ),
+        (
+            "https://index.docker.io/v2/me/a/blobs/x",
+            Some("docker.io/me/*"),
+        ),
         ("http://[0:0::1]:5000/v2/a/blobs/x", Some("[::1]:5000/*")),
     ] {
         assert_eq!(web(&policy, url).as_deref(), expected, "{url}");
@@ -303,7 +354,10 @@ fn where_signatures_are_required_web_servers_are_refused_unless_the_policy_allow
         let given = (mode, web_says);
         assert_eq!(web(&policy, url).as_deref(), expected, "{given:?}");
         assert_eq!(web(&policy.advisory(), url), None, "{given:?}");
-        assert_eq!(policy.is_strict(), expected.is_some() || mode == Mode::Require);
+        assert_eq!(
+            policy.is_strict(),
+            expected.is_some() || mode == Mode::Require
+        );
     }
     assert_eq!(web(&Policy::default(), url), None);
     let err = Policy::new(vec![rule("a.test", Mode::Require)])

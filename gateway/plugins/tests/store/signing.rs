@@ -16,6 +16,7 @@ use serde_json::json;
 use tidegate_plugin_store::Digest;
 use tidegate_plugin_store::Store;
 use tidegate_plugin_store::again::Again;
+use tidegate_plugin_store::progress::Silent;
 use tidegate_plugin_store::pull::Download;
 use tidegate_plugin_store::pull::PullError;
 use tidegate_plugin_store::pull::Source;
@@ -690,7 +691,7 @@ async fn a_module_that_is_kept_elsewhere_needs_a_signed_image_in_the_cache() {
     put_bundles(&stub, "a/b", &digest, &[&signer.bundle(&digest)]);
     let store = ruled(store(folder.path()), signer.rule(Mode::Require));
     pull(&store, &image).await.unwrap();
-    let of = |bytes: &[u8]| tidegate_plugin_store::Digest::of(bytes);
+    let of = |bytes: &[u8]| Digest::of(bytes);
     store.vouch(&image, of(&module(1))).unwrap();
     let err = store.vouch(&image, of(&module(2))).expect_err("unknown");
     assert!(err.to_string().contains("no signed image"), "{err}");
@@ -725,19 +726,30 @@ async fn content_of_a_registry_is_no_module_of_a_web_server_where_signatures_are
     };
     let strict = allowing(Mode::Require);
     for path in ["v2/a/blobs/x", "elsewhere.wasm"] {
-        let outcome = strict.download(&download(path)).await;
-        let err = refused(outcome, &["content of a registry", "(rule `*`)", "source.oci"]);
+        let outcome = strict.download(&download(path), &Silent).await;
+        let err = refused(
+            outcome,
+            &["content of a registry", "(rule `*`)", "source.oci"],
+        );
         assert!(err.is_unsigned() && err.again() == Again::Late, "{err}");
     }
     let lax = allowing(Mode::Warn);
-    lax.download(&download("v2/a/blobs/x")).await.unwrap();
+    lax.download(&download("v2/a/blobs/x"), &Silent)
+        .await
+        .unwrap();
     // Now it is in the cache, and no more allowed there.
-    let outcome = strict.download(&download("v2/a/blobs/x")).await;
+    let outcome = strict.download(&download("v2/a/blobs/x"), &Silent).await;
     refused(outcome, &["content of a registry"]);
-    strict.download(&download("auth.wasm")).await.unwrap();
+    strict
+        .download(&download("auth.wasm"), &Silent)
+        .await
+        .unwrap();
     let refusing = ruled(store(folder.path()), rule(Mode::Require, &["p256.pub"]));
-    let outcome = refusing.download(&download("auth.wasm")).await;
-    refused(outcome, &["nobody signs what web servers have", "http: Allow"]);
+    let outcome = refusing.download(&download("auth.wasm"), &Silent).await;
+    refused(
+        outcome,
+        &["nobody signs what web servers have", "http: Allow"],
+    );
 }
 
 #[tokio::test]
@@ -767,7 +779,10 @@ async fn signatures_that_are_kept_are_replaced_by_none_that_do_not_count() {
         let outcome = pull(&store, &reference(&stub, other)).await;
         refused(outcome, &["by another key"]);
         let pulled = pull(&store, &image).await.unwrap();
-        assert!(matches!(pulled.source, Source::Cache), "{other}: {pulled:?}");
+        assert!(
+            matches!(pulled.source, Source::Cache),
+            "{other}: {pulled:?}"
+        );
         assert!(matches!(pulled.signature, Verdict::Valid { .. }), "{other}");
     }
 }

@@ -49,8 +49,9 @@ fn reachable(resolved: &Resolved) -> Reachable {
 }
 
 fn names(resolved: &Resolved) -> Vec<String> {
-    let env = &plugin(resolved).spec().env;
-    env.iter().map(|(name, _)| name.clone()).collect()
+    let plugin = plugin(resolved);
+    let env = plugin.spec().env.iter();
+    env.map(|(name, _)| name.clone()).collect()
 }
 
 #[test]

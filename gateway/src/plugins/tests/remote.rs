@@ -176,7 +176,10 @@ fn a_version_needs_the_signature_of_where_it_came_from_and_not_of_what_its_plugi
     assert_eq!((fallback.number, fallback.may_serve()), (2, Ok(())));
 
     world.fake.want_signed(ONE, 1);
-    assert!(fallback.may_serve().is_err(), "not once the policy wants one");
+    assert!(
+        fallback.may_serve().is_err(),
+        "not once the policy wants one"
+    );
     let to_image = Wish::Back(Some("2".to_owned()));
     let err = world.resolver.fulfil("default/a", &to_image, None);
     assert!(matches!(err, Err(WishError::NotSigned { .. })), "{err:?}");

@@ -57,7 +57,9 @@ impl Registries {
             }
             RemoteCode::Http { url, sha256 } => {
                 let wanted = download(url, *sha256).map_err(in_words)?;
-                let fetched = store.download(&wanted).await;
+                let shown = url.split(['?', '#']).next().unwrap_or_default();
+                let counting = Counting::of(shown);
+                let fetched = store.download(&wanted, &counting).await;
                 let (code, pins) = fetched.map_err(|err| failed(url, &err))?;
                 self.hold(code.digest, pins);
                 Ok(Fetched {
@@ -86,9 +88,9 @@ impl Registries {
             given: given.as_ref(),
             policy: PullPolicy::Always,
         };
-        let counting = Counting::default();
-        let pulled = store.pull(wanted, &counting).await;
         let shown = image.to_string();
+        let counting = Counting::of(&shown);
+        let pulled = store.pull(wanted, &counting).await;
         let pulled = pulled.map_err(|err| failed(&shown, &err))?;
         if let Source::CacheAfter(err) = &pulled.source {
             // It is here, as before: what is to be told is that nobody answers.
@@ -287,9 +289,7 @@ impl Fetch for Registries {
             (Origin::Image { reference, .. }, _) => of_image(reference),
             (Origin::Unknown, _) if !policy.is_strict() => Ok(()),
             // What the Plugin may have pulled now, it may have from elsewhere.
-            (Origin::Unknown, Some(RemoteCode::Oci(reference)))
-                if self.is_required(reference) =>
-            {
+            (Origin::Unknown, Some(RemoteCode::Oci(reference))) if self.is_required(reference) => {
                 of_image(reference)
             }
             (Origin::Unknown, _) => Err(NOT_NOTED.to_owned()),

@@ -189,7 +189,11 @@ fn a_plugin_that_is_made_anew_has_no_version_of_the_one_that_was_deleted() {
     has_versions(&gateway, &[1]);
     for to in ["", "?to=1", "?to=2"] {
         let answer = gateway.admin(&format!("POST /plugins/default/stamp/rollback{to}"));
-        assert!([404, 409].contains(&answer.status()), "{to}: {}", answer.text());
+        assert!(
+            [404, 409].contains(&answer.status()),
+            "{to}: {}",
+            answer.text()
+        );
     }
     assert_eq!(gateway.get("/").status(), 204);
     gateway.kill();
