@@ -89,9 +89,10 @@ fn what_serves_in_the_place_of_a_version_that_fails_loses_what_that_one_may_not_
 fn what_does_not_start_without_a_variable_that_was_withdrawn_does_not_serve() {
     let folder = Folder::new();
     let needs_one = wat::parse_str(
-        r#"(module (memory (export "memory") 1)
+        r#"(module
             (import "wasi_snapshot_preview1" "environ_sizes_get"
                 (func $sizes (param i32 i32) (result i32)))
+            (memory (export "memory") 1)
             (func (export "proxy_abi_version_0_2_1"))
             (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 0))
             (func (export "proxy_on_vm_start") (param i32 i32) (result i32)
