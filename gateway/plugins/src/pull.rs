@@ -119,7 +119,7 @@ impl Store {
         let needs_no_question =
             wanted.image.digest().is_some() || wanted.policy == PullPolicy::IfNotPresent;
         if needs_no_question {
-            match self.from_cache(wanted.image, progress).await {
+            match self.cached_with(wanted.image, progress).await {
                 // Somebody may have signed it since.
                 Ok(Some(pulled)) if !matches!(pulled.signature, Verdict::Missing(_)) => {
                     return Ok(pulled);
@@ -138,7 +138,7 @@ impl Store {
                 limit,
             },
         };
-        match self.from_cache(wanted.image, progress).await {
+        match self.cached_with(wanted.image, progress).await {
             Ok(Some(pulled)) => Ok(Pulled {
                 source: Source::CacheAfter(Box::new(failure)),
                 ..pulled
@@ -181,10 +181,10 @@ impl Store {
     ///
     /// [`PullError`] if the cache cannot be read, or what it has is not signed as it must be.
     pub async fn cached(&self, image: &Reference) -> Result<Option<Pulled>, PullError> {
-        self.from_cache(image, &Silent).await
+        self.cached_with(image, &Silent).await
     }
 
-    async fn from_cache(
+    async fn cached_with(
         &self,
         image: &Reference,
         progress: &dyn Progress,

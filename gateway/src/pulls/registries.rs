@@ -442,7 +442,10 @@ mod tests {
             let said = strict.vouch(&origin, declared, &[1; 32]).err();
             let said = said.unwrap_or_default();
             assert_eq!(said.is_empty(), refused.is_none(), "{origin:?}: {said}");
-            assert!(said.contains(refused.unwrap_or_default()), "{origin:?}: {said}");
+            assert!(
+                said.contains(refused.unwrap_or_default()),
+                "{origin:?}: {said}"
+            );
             assert_eq!(lax.vouch(&origin, declared, &[1; 32]), Ok(()));
         }
     }
