@@ -61,6 +61,9 @@ use crate::state::Stored;
 /// Attempts to find what the data plane takes; each refuses one resource more.
 const MOST_ATTEMPTS: usize = 64;
 
+/// Loads in a row, should the rules by which code is fetched change during each.
+const MOST_RULES: usize = 3;
+
 /// Makes generations.
 #[derive(Debug)]
 pub(crate) struct Control {
@@ -155,6 +158,11 @@ impl Control {
         self.resolver.set_pulls(pulls);
     }
 
+    /// Whether code is fetched by other rules than when this was asked last.
+    pub(crate) fn rules_changed(&mut self) -> bool {
+        self.resolver.rules_changed()
+    }
+
     /// Waits for what the last load wants from the network; see [`Pulls::wait`].
     pub(crate) fn wait_for_pulls(&self, each: impl FnMut(&PullBoard)) {
         self.resolver.wait_for_pulls(each);
@@ -194,6 +202,18 @@ impl Control {
     /// Reads everything and finds out what may serve; nothing serves yet. `again` tries also what
     /// has failed before and did not change.
     pub(crate) fn load(&mut self, again: bool) -> Loaded {
+        let mut loaded = self.load_once(again);
+        // To compile takes long: what was let in by rules of before is looked at by those of now.
+        for _ in 0..MOST_RULES {
+            if !self.resolver.refresh_rules() {
+                break;
+            }
+            loaded = self.load_once(false);
+        }
+        loaded
+    }
+
+    fn load_once(&mut self, again: bool) -> Loaded {
         self.resolver.begin(again);
         let draft = self.loader.load();
         self.resolve(draft, Vec::new())
@@ -210,6 +230,7 @@ impl Control {
             watch.extend(draft.watch.iter().cloned());
             watch.extend(draft.plugins.iter().filter_map(file).cloned());
             watch.extend(self.resolver.files());
+            self.resolver.hear(&draft);
             let resolved = self.resolver.resolve(&draft.plugins, self.store.as_ref());
             let read = self.certificates.resolve(&draft);
             let remarks = plugins::remarks(&draft, &resolved.slots);

@@ -6,8 +6,10 @@
 
 mod compile;
 mod manifest;
+pub(crate) mod origin;
 mod reason;
 mod reject;
+pub(crate) mod rights;
 mod shares;
 mod source;
 mod trial;
@@ -18,6 +20,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use tidegate_config::draft::Draft;
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::PluginSource;
 use tidegate_config::draft::RemoteSource;
@@ -32,6 +36,7 @@ use tidegate_proxy::Reachable;
 use crate::code_cache::CodeFolder;
 use crate::plugins::compile::Compiler;
 use crate::plugins::compile::TryError;
+use crate::plugins::origin::Origin;
 pub(crate) use crate::plugins::reason::Reason;
 pub(crate) use crate::plugins::reason::SETUP_FAILED;
 pub(crate) use crate::plugins::reason::chain;
@@ -41,6 +46,7 @@ use crate::plugins::reason::policy;
 pub(crate) use crate::plugins::reason::problems;
 use crate::plugins::reason::refusal;
 use crate::plugins::reason::spec;
+use crate::plugins::rights::AllRights;
 pub(crate) use crate::plugins::shares::remarks;
 pub(crate) use crate::plugins::source::PENDING;
 pub(crate) use crate::plugins::trial::TrialServices;
@@ -119,8 +125,7 @@ pub(crate) struct Version {
 #[derive(Debug)]
 struct Declared {
     name: Arc<str>,
-    source: String,
-    /// Where in the network that is, if it is there.
+    /// Where in the network its code is, if it is there.
     remote: Option<Arc<RemoteSource>>,
 }
 
@@ -128,9 +133,35 @@ struct Declared {
 #[derive(Debug, Clone)]
 struct Good {
     version: Version,
+    /// Where its code came from.
+    origin: Arc<Origin>,
     reachable: Arc<Reachable>,
     /// `None` until it is needed: it comes from a state folder.
     plugin: Option<Arc<Plugin>>,
+}
+
+/// What says whether a version may be put in service, by the signature policy of the moment.
+#[derive(Debug, Clone)]
+struct Voucher {
+    pulls: Option<PullBoard>,
+    origin: Arc<Origin>,
+    /// What its Plugin names now, if that is in the network.
+    declared: Option<Arc<RemoteSource>>,
+    digest: [u8; 32],
+}
+
+impl Voucher {
+    /// Asks. Reads the disk where a signature is wanted.
+    ///
+    /// # Errors
+    ///
+    /// Why it may not serve.
+    fn ask(&self) -> Result<(), String> {
+        let Some(pulls) = &self.pulls else {
+            return Ok(());
+        };
+        pulls.vouch(&self.origin, self.declared.as_deref(), &self.digest)
+    }
 }
 
 /// Finds out which version of each plugin serves.
@@ -157,6 +188,10 @@ pub(crate) struct Resolver {
     wanted: Wanted,
     /// Whether all of them are to be asked for again.
     ask_again: bool,
+    /// Whether code is fetched by other rules since that was asked.
+    rules_changed: bool,
+    /// What plugins may have, whatever version of them serves.
+    rights: AllRights,
 }
 
 impl Resolver {
@@ -198,9 +233,25 @@ impl Resolver {
         }
         self.ask_again = again;
         self.wanted.clear();
-        if let Some(pulls) = &self.pulls {
-            pulls.refresh();
-        }
+        self.rights.begin();
+        self.refresh_rules();
+    }
+
+    /// Hears what resources of a load say of what their plugins may have.
+    pub(crate) fn hear(&mut self, draft: &Draft) {
+        self.rights.hear(&draft.plugins, rights::is_old(draft));
+    }
+
+    /// Reads again by what rules code is fetched; says whether they are others now.
+    pub(crate) fn refresh_rules(&mut self) -> bool {
+        let is_new = self.pulls.as_ref().is_some_and(Pulls::refresh);
+        self.rules_changed |= is_new;
+        is_new
+    }
+
+    /// Whether code is fetched by other rules than when this was asked last.
+    pub(crate) fn rules_changed(&mut self) -> bool {
+        std::mem::take(&mut self.rules_changed)
     }
 
     /// The files that say by what rules code is fetched.
@@ -243,6 +294,7 @@ impl Resolver {
                     spec: plugin.spec,
                     digest: plugin.digest,
                 },
+                origin: plugin.origin,
                 reachable: plugin.reachable,
                 plugin: None,
             };
@@ -255,13 +307,13 @@ impl Resolver {
     pub(crate) fn resolve(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
         let mut resolved = Resolved::default();
         self.next.clear();
+        self.rights.hear(decls, |_| false);
         self.want(decls);
         self.declared = decls
             .iter()
             .map(|decl| {
                 let declared = Declared {
                     name: Arc::clone(&decl.name.0),
-                    source: source::named(&decl.source),
                     remote: match &decl.source {
                         PluginSource::Remote(source) => Some(Arc::clone(source)),
                         _ => None,
@@ -276,6 +328,8 @@ impl Resolver {
                 resolved.slots.push(Slot::Refused(policy));
                 continue;
             }
+            let limited = self.rights.limited(decl);
+            let decl = limited.as_ref().unwrap_or(decl);
             let slot = match self.current(decl, store) {
                 Ok(good) => {
                     let slot = ready(&good);
@@ -301,6 +355,8 @@ impl Resolver {
         }
         self.bad
             .retain(|resource, _| self.declared.contains_key(resource));
+        self.rights
+            .keep_only(|resource| self.declared.contains_key(resource));
         self.compiler.tidy();
         self.compiler.yield_to_traffic();
     }
@@ -314,6 +370,7 @@ impl Resolver {
                 resource: resource.clone(),
                 digest: good.version.digest,
                 spec: good.version.spec.clone(),
+                origin: Arc::clone(&good.origin),
                 reachable: Arc::clone(&good.reachable),
             })
             .collect();
@@ -329,6 +386,7 @@ impl Resolver {
             spec: spec(decl),
             digest: found.digest,
         };
+        let origin = Arc::new(Origin::of(&decl.source, found.manifest.clone()));
         let reachable = Arc::new(Reachable {
             backends: decl.backends.clone(),
             dns: decl.dns,
@@ -346,6 +404,7 @@ impl Resolver {
             }
             return Ok(Good {
                 version,
+                origin,
                 reachable,
                 plugin: Some(plugin),
             });
@@ -369,6 +428,7 @@ impl Resolver {
                 keep(store, &code);
                 Ok(Good {
                     version,
+                    origin,
                     reachable,
                     plugin: Some(plugin),
                 })
@@ -393,22 +453,28 @@ impl Resolver {
         store: Option<&Store>,
         resolved: &mut Resolved,
     ) -> Slot {
-        let before = self
-            .last_good(&decl.resource, store)
-            .filter(|good| good.plugin.is_some() || self.is_vouched(&decl.resource, good))
-            .and_then(|good| self.revive(good, store));
+        let (before, lost) = self.before(&decl.resource, store);
+        let lost = lost.join(", ");
+        let serves = match (&before, lost.as_str()) {
+            (Some(_), "") => Some("the version before it serves on".to_owned()),
+            (Some(_), lost) => Some(format!(
+                "the version before it serves on, without what the Plugin gives no longer: {lost}"
+            )),
+            (None, "") => None,
+            (None, lost) => Some(format!(
+                "there is no version before it that serves without what the Plugin gives no longer: {lost}"
+            )),
+        };
         let slot = before
             .as_ref()
             .map_or_else(|| Slot::Refused(policy(decl.failure_policy)), ready);
         for mut problem in problems {
-            if before.is_some() || problem.reason == PENDING {
-                let serves = match before {
-                    Some(_) => "the version before it serves on",
-                    None => source::meanwhile(decl.failure_policy),
-                };
+            let meanwhile = || source::meanwhile(decl.failure_policy).to_owned();
+            let is_pending = problem.reason == PENDING;
+            if let Some(serves) = serves.clone().or_else(|| is_pending.then(meanwhile)) {
                 problem.hint = Some(match problem.hint {
                     Some(hint) => format!("{hint}; {serves}"),
-                    None => serves.to_owned(),
+                    None => serves,
                 });
             }
             resolved.problems.push(problem);
@@ -419,14 +485,46 @@ impl Resolver {
         slot
     }
 
+    /// The version that serves in the place of a plugin, working: the first of those that may. Beside it,
+    /// what that one may have no longer; if there is none, what the first of them may not.
+    fn before(
+        &mut self,
+        resource: &ResourceId,
+        store: Option<&Store>,
+    ) -> (Option<Good>, Vec<String>) {
+        let mut all_lost = Vec::new();
+        for good in self.last_good(resource, store) {
+            let (good, lost) = self.rights.narrowed(resource, good);
+            // What serves is not put in service, whatever the policy says by now.
+            let serves = self.good.get(resource);
+            let is_serving = good.plugin.is_some()
+                && serves.is_some_and(|serves| serves.version == good.version);
+            if (is_serving || self.is_vouched(resource, &good))
+                && let Some(good) = self.revive(good, store)
+            {
+                return (Some(good), lost);
+            }
+            if all_lost.is_empty() {
+                all_lost = lost;
+            }
+        }
+        (None, all_lost)
+    }
+
+    /// Says by what a version is vouched for, whenever that is asked.
+    fn voucher(&self, resource: &ResourceId, good: &Good) -> Voucher {
+        let declared = self.declared.get(resource);
+        Voucher {
+            pulls: self.pulls.as_ref().map(Pulls::board),
+            origin: Arc::clone(&good.origin),
+            declared: declared.and_then(|declared| declared.remote.clone()),
+            digest: good.version.digest,
+        }
+    }
+
     /// Whether a version that served before may serve again, as far as signatures go.
     fn is_vouched(&self, resource: &ResourceId, good: &Good) -> bool {
-        let declared = self.declared.get(resource);
-        let source = declared.and_then(|declared| declared.remote.as_ref());
-        let (Some(source), Some(pulls)) = (source, &self.pulls) else {
-            return true;
-        };
-        let vouched = pulls.vouch(source, &good.version.digest);
+        let vouched = self.voucher(resource, good).ask();
         if let Err(why) = &vouched {
             let name = &good.version.spec.name;
             tracing::warn!("the stored version of {name} is not used: {why}");
@@ -434,17 +532,25 @@ impl Resolver {
         vouched.is_ok()
     }
 
-    /// A version that served before a restart, compiled again.
+    /// A version that served before, started again unless it still is: after a restart, or because it has
+    /// to do without something.
     fn revive(&mut self, good: Good, store: Option<&Store>) -> Option<Good> {
-        if good.plugin.is_some() {
+        let is_started = |plugin: &Arc<Plugin>| *plugin.spec() == good.version.spec;
+        if good.plugin.as_ref().is_some_and(is_started) {
             return Some(good);
         }
         let Good {
             version,
+            origin,
             reachable,
-            plugin: _,
+            plugin,
         } = good;
-        let code = match store?.module(&version.digest) {
+        let code = match plugin {
+            // Its module is compiled, and the compiler knows it as long as somebody has it.
+            Some(_) => Ok(Bytes::new()),
+            None => store?.module(&version.digest),
+        };
+        let code = match code {
             Ok(code) => code,
             Err(err) => {
                 tracing::warn!("no version to fall back to: {}", chain(&err));
@@ -458,6 +564,7 @@ impl Resolver {
         {
             Ok(plugin) => Some(Good {
                 version,
+                origin,
                 reachable,
                 plugin: Some(plugin),
             }),

@@ -27,6 +27,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use tidegate_config::draft::RemoteSource;
 
+use crate::plugins::origin::Origin;
 use crate::pulls::fetch::Fetch;
 pub(crate) use crate::pulls::policy::PolicyReport;
 pub(crate) use crate::pulls::shared::Counts;
@@ -37,6 +38,8 @@ use crate::pulls::shared::Shared;
 const MOST_AT_ONCE: usize = 32;
 /// The same of one registry or server, so that one that hangs does not hold up others.
 const MOST_OF_HOST: usize = 4;
+/// The same of the plugins of one namespace, whose hosts may have any number of names.
+const MOST_OF_NAMESPACE: usize = 16;
 /// One fetch, should it not keep to its own limit.
 const LONGEST_FETCH: Duration = Duration::from_secs(15 * 60);
 
@@ -53,6 +56,8 @@ pub(crate) enum Known {
     Here {
         /// SHA-256 of the module.
         digest: [u8; 32],
+        /// The digest of the image that it is in, as registries write it; web servers have none.
+        manifest: Option<String>,
         /// What it is called.
         name: String,
     },
@@ -114,25 +119,18 @@ impl Pulls {
     }
 
     /// Reads again by what rules things are fetched, if that changed; what is here by other rules is
-    /// looked at again.
-    pub(crate) fn refresh(&self) {
-        if self.shared.fetch.refresh() {
+    /// looked at again. Says whether they are other rules now.
+    pub(crate) fn refresh(&self) -> bool {
+        let is_new = self.shared.fetch.refresh();
+        if is_new {
             self.shared.judge_again(Instant::now());
         }
+        is_new
     }
 
     /// The files of these rules.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         self.shared.fetch.files()
-    }
-
-    /// Whether a module that was kept elsewhere may serve as code of a source.
-    ///
-    /// # Errors
-    ///
-    /// Why not.
-    pub(crate) fn vouch(&self, source: &RemoteSource, module: &[u8; 32]) -> Result<(), String> {
-        self.shared.fetch.vouch(source, module)
     }
 
     /// Wants these too. `again` asks for everything anew that may have changed; sources whose
@@ -208,6 +206,20 @@ impl PullBoard {
     /// By what rules signatures count, if there are any.
     pub(crate) fn policy(&self) -> Option<PolicyReport> {
         self.0.fetch.policy()
+    }
+
+    /// See [`Fetch::vouch`].
+    ///
+    /// # Errors
+    ///
+    /// Why it may not serve.
+    pub(crate) fn vouch(
+        &self,
+        origin: &Origin,
+        declared: Option<&RemoteSource>,
+        module: &[u8; 32],
+    ) -> Result<(), String> {
+        self.0.fetch.vouch(origin, declared, module)
     }
 
     /// What was fetched so far.

@@ -26,6 +26,7 @@ use tidegate_host_abi::PluginSpec;
 use tidegate_plugin_store::MAX_MODULE_BYTES;
 use tidegate_proxy::Reachable;
 
+use crate::plugins::origin::Origin;
 use crate::state::folder::Folder;
 pub(crate) use crate::state::format::hex;
 pub(crate) use crate::state::format::settings_of;
@@ -60,6 +61,8 @@ pub(crate) struct StoredPlugin {
     pub(crate) digest: [u8; 32],
     /// Everything else about it.
     pub(crate) spec: PluginSpec,
+    /// Where its code came from.
+    pub(crate) origin: Arc<Origin>,
     /// What it may call.
     pub(crate) reachable: Arc<Reachable>,
 }

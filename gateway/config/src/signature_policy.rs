@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::document::split;
+use crate::kinds::signature_policy::SignatureHttp;
 use crate::kinds::signature_policy::SignatureIdentity;
 use crate::kinds::signature_policy::SignatureMode;
 use crate::kinds::signature_policy::SignaturePolicy;
@@ -40,14 +41,23 @@ pub struct RuleDraft {
     pub references: Vec<Placed<String>>,
 }
 
-/// Reads the file. Without an error among the problems, the rules are all that it says.
+/// What the file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PolicyDraft {
+    /// The rules, in order.
+    pub rules: Vec<RuleDraft>,
+    /// What becomes of modules of web servers, if it says so.
+    pub http: Option<SignatureHttp>,
+}
+
+/// Reads the file. Without an error among the problems, this is all that it says.
 #[must_use]
-pub fn read(path: &Path) -> (Vec<RuleDraft>, Vec<Problem>) {
+pub fn read(path: &Path) -> (PolicyDraft, Vec<Problem>) {
     let mut problems = Vec::new();
     let file: Arc<Path> = path.into();
     let text = match read_text(&file) {
         Ok(text) => text,
-        Err(problem) => return (Vec::new(), vec![*problem]),
+        Err(problem) => return (PolicyDraft::default(), vec![*problem]),
     };
     let mut policies = Vec::new();
     for document in split(&file, &text) {
@@ -60,21 +70,25 @@ pub fn read(path: &Path) -> (Vec<RuleDraft>, Vec<Problem>) {
         [(policy, parsed)] => {
             let rules = policy.spec.rules.iter();
             let rules = rules.map(|one| rule(one, path, parsed, &mut problems));
-            (rules.collect(), problems)
+            let draft = PolicyDraft {
+                rules: rules.collect(),
+                http: policy.spec.http,
+            };
+            (draft, problems)
         }
         [] if problems.iter().all(is_good) => {
             let problem = Problem::error(None, format!("{} has no rules", path.display()));
             let hint = "it holds one SignaturePolicy; to want no signatures, leave the flag out";
-            (Vec::new(), vec![problem.hint(hint)])
+            (PolicyDraft::default(), vec![problem.hint(hint)])
         }
-        [] => (Vec::new(), problems),
+        [] => (PolicyDraft::default(), problems),
         [_, others @ ..] => {
             for (_, other) in others {
                 let place = other.place(other.kind.span);
                 let problem = Problem::error(place, "there is a SignaturePolicy already");
                 problems.push(problem.hint("put all rules into one: the order does not matter"));
             }
-            (Vec::new(), problems)
+            (PolicyDraft::default(), problems)
         }
     }
 }
@@ -141,6 +155,7 @@ mod tests {
     use std::path::Path;
 
     use super::RuleDraft;
+    use super::SignatureHttp;
     use super::read;
     use crate::kinds::signature_policy::SignatureMode;
     use crate::render::Colour;
@@ -150,7 +165,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("p.yaml");
         std::fs::write(&path, text).expect("writable");
-        let (rules, problems) = read(&path);
+        let (draft, problems) = read(&path);
+        let rules = draft.rules;
         let page = render(&problems, Colour::Never);
         (
             rules,
@@ -183,6 +199,28 @@ mod tests {
         assert_eq!(files[1], Path::new("/etc/b.pub"));
         assert!(first.same_repository && first.references.len() == 1);
         assert_eq!(second.mode, SignatureMode::Off);
+    }
+
+    #[test]
+    fn what_becomes_of_web_servers_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("p.yaml");
+        let rules = policy("  - { images: b.test, mode: Off }\n");
+        for (http, expected) in [
+            ("", None),
+            ("  http: Allow\n", Some(SignatureHttp::Allow)),
+            ("  http: Refuse\n", Some(SignatureHttp::Refuse)),
+        ] {
+            std::fs::write(&path, format!("{rules}{http}")).expect("writable");
+            let (draft, problems) = read(&path);
+            assert!(problems.is_empty(), "{problems:?}");
+            assert_eq!(draft.http, expected);
+        }
+        let (_, problems) = of(&format!("{rules}  http: Warn\n"));
+        assert!(
+            problems.contains("p.yaml:7:9: error: `http` must be one of"),
+            "{problems}"
+        );
     }
 
     #[test]

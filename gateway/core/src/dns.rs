@@ -5,10 +5,11 @@
 //! the proxy.
 
 use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 use std::sync::Arc;
 use std::time::Duration;
+
+use crate::addresses;
+use crate::addresses::Special;
 
 mod endpoints;
 mod question;
@@ -147,15 +148,6 @@ pub enum Refused {
     LinkLocal,
 }
 
-/// Addresses of metadata services that are not link-local.
-const METADATA: [IpAddr; 5] = [
-    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)), // Alibaba Cloud
-    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),   // Azure
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)), // AWS
-    IpAddr::V6(Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254)), // Google Cloud
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe)), // Oracle Cloud
-];
-
 /// Whether an address that a name leads to may be an endpoint: whoever controls the name must not
 /// reach with it what only the gateway's machine can reach. An IPv6 address that stands for an IPv4
 /// address somewhere on the way is judged as that address too.
@@ -164,56 +156,21 @@ const METADATA: [IpAddr; 5] = [
 ///
 /// Why not.
 pub fn check_address(address: IpAddr, allow_link_local: bool) -> Result<(), Refused> {
-    let (no_host, link_local) = match address {
-        IpAddr::V4(address) => (
-            // All of 0.0.0.0/8 means this host (RFC 1122 §3.2.1.3).
-            address.octets()[0] == 0 || address.is_multicast() || address.is_broadcast(),
-            address.is_link_local(),
-        ),
-        IpAddr::V6(address) => {
-            if address.to_ipv4_mapped().is_some() {
-                return Err(Refused::Mapped);
+    if let IpAddr::V6(address) = address
+        && address.to_ipv4_mapped().is_some()
+    {
+        return Err(Refused::Mapped);
+    }
+    for meaning in addresses::meanings(address) {
+        match addresses::special(meaning) {
+            Some(Special::NoHost) => return Err(Refused::NoHost),
+            Some(Special::LinkLocal | Special::Metadata) if !allow_link_local => {
+                return Err(Refused::LinkLocal);
             }
-            (
-                address.is_unspecified() || address.is_multicast(),
-                address.is_unicast_link_local(),
-            )
+            _ => {}
         }
-    };
-    if no_host {
-        return Err(Refused::NoHost);
     }
-    if !allow_link_local && (link_local || METADATA.contains(&address)) {
-        return Err(Refused::LinkLocal);
-    }
-    match address {
-        IpAddr::V6(address) => translated(address).map_or(Ok(()), |behind| {
-            check_address(behind.into(), allow_link_local)
-        }),
-        IpAddr::V4(_) => Ok(()),
-    }
-}
-
-/// The IPv4 address that packets to an IPv6 address come out at, where a translator or tunnel stands in
-/// the way.
-fn translated(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, d, e, f, g, h] = address.segments();
-    let v4 = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
-    match [a, b, c, d, e, f] {
-        // IPv4-compatible (RFC 4291 §2.5.5.1, deprecated); `::1` is none.
-        [0, 0, 0, 0, 0, 0] if g != 0 => Some(v4(g, h)),
-        // NAT64, the well-known prefix and that of networks of one's own (RFC 6052, RFC 8215).
-        [0x64, 0xff9b, 0, 0, 0, 0] | [0x64, 0xff9b, 1, ..] => Some(v4(g, h)),
-        // IPv4-translated (RFC 2765).
-        [0, 0, 0, 0, 0xffff, 0] => Some(v4(g, h)),
-        // 6to4 (RFC 3056).
-        [0x2002, ..] => Some(v4(b, c)),
-        // Teredo: the client's address, inverted (RFC 4380 §4).
-        [0x2001, 0, ..] => Some(v4(!g, !h)),
-        // ISATAP (RFC 5214 §6.1).
-        [.., 0 | 0x200, 0x5efe] => Some(v4(g, h)),
-        _ => None,
-    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -301,6 +258,10 @@ mod tests {
             "2002:a9fe:a9fe::1",
             "2001:0:1:2:0:3:5601:5601",
             "2001:db8::5efe:169.254.169.254",
+            "2002:a00:1::5efe:169.254.169.254",
+            "64:ff9b:1:a9fe:a9:fe00::",
+            "192.0.0.192",
+            "fd00:ec2::23",
             "fe80::5efe:10.0.0.1",
         ] {
             assert_eq!(check(local, false), Err(Refused::LinkLocal), "{local}");

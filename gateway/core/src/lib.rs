@@ -7,6 +7,7 @@
 //! Start at [`request`] for what happens to a request before it is forwarded, and at [`failure`]
 //! for how one ends badly.
 
+pub mod addresses;
 pub mod authority;
 pub mod backend;
 pub mod balance;

@@ -8,6 +8,7 @@
 
 mod folder;
 mod records;
+mod room;
 mod turns;
 mod unfinished;
 
@@ -24,6 +25,8 @@ use rustix::fs::FlockOperation;
 
 use crate::MAX_MODULE_BYTES;
 use crate::cache::folder::Folder;
+use crate::cache::room::Part;
+use crate::cache::room::Room;
 use crate::cache::turns::Turns;
 use crate::digest::Digest;
 
@@ -104,12 +107,11 @@ pub struct CacheCounts {
 #[derive(Debug)]
 pub struct Cache {
     folder: Folder,
-    blobs: Folder,
+    /// The content.
+    room: Arc<Room>,
     images: Folder,
     tags: Folder,
     signatures: Folder,
-    most_bytes: u64,
-    counts: CacheCounts,
     turns: Turns,
 }
 
@@ -128,17 +130,16 @@ impl Cache {
     /// [`CacheError`], also if others could have put something there.
     pub fn open(path: &Path, most_bytes: u64) -> Result<Self, CacheError> {
         let folder = Folder::open(path)?;
+        let blobs = folder.below("blobs")?.below("sha256")?;
         let cache = Self {
-            blobs: folder.below("blobs")?.below("sha256")?,
+            room: Arc::new(Room::new(blobs, most_bytes)),
             images: folder.below("images")?,
             tags: folder.below("tags")?,
             signatures: folder.below("signatures")?,
             folder,
-            most_bytes,
-            counts: CacheCounts::default(),
             turns: Turns::default(),
         };
-        let all = [&cache.blobs, &cache.images, &cache.tags, &cache.signatures];
+        let all = [cache.blobs(), &cache.images, &cache.tags, &cache.signatures];
         for folder in all {
             unfinished::sweep(folder);
         }
@@ -153,8 +154,19 @@ impl Cache {
 
     /// What became of its content so far.
     #[must_use]
-    pub const fn counts(&self) -> &CacheCounts {
-        &self.counts
+    pub fn counts(&self) -> &CacheCounts {
+        &self.room.counts
+    }
+
+    fn blobs(&self) -> &Folder {
+        &self.room.blobs
+    }
+
+    /// How many bytes the content of this digest has; 0 if there is none.
+    pub(crate) fn bytes_of(&self, digest: Digest) -> u64 {
+        let file = self.blobs().open_file(&digest.to_hex()).ok().flatten();
+        let metadata = file.and_then(|file| file.metadata().ok());
+        metadata.map_or(0, |it| it.len())
     }
 
     /// Content of this digest, verified; it stays while the pin is held.
@@ -164,23 +176,25 @@ impl Cache {
     /// [`CacheError::Io`] if it is there and cannot be read.
     pub fn blob(&self, digest: Digest) -> Result<Option<(Bytes, Pin)>, CacheError> {
         let name = digest.to_hex();
-        let Some(file) = self.blobs.open_file(&name)? else {
-            self.counts.misses.fetch_add(1, Ordering::Relaxed);
+        let Some(file) = self.blobs().open_file(&name)? else {
+            self.counts().misses.fetch_add(1, Ordering::Relaxed);
             return Ok(None);
         };
         // Before it is read: nobody makes room with it from here on.
-        let pin = shared(file).map_err(|source| self.blobs.failed("lock", &name, source))?;
-        let content = self.blobs.read_open(&pin._file, &name, MAX_MODULE_BYTES)?;
+        let pin = shared(file).map_err(|source| self.blobs().failed("lock", &name, source))?;
+        let content = self
+            .blobs()
+            .read_open(&pin._file, &name, MAX_MODULE_BYTES)?;
         if content.as_deref().map(Digest::of) != Some(digest) {
             tracing::warn!(
                 "{name} in the cache {} is damaged: it is deleted",
                 self.path().display()
             );
-            self.counts.damaged.fetch_add(1, Ordering::Relaxed);
-            self.blobs.remove(&name);
+            self.counts().damaged.fetch_add(1, Ordering::Relaxed);
+            self.blobs().remove(&name);
             return Ok(None);
         }
-        self.counts.hits.fetch_add(1, Ordering::Relaxed);
+        self.counts().hits.fetch_add(1, Ordering::Relaxed);
         Folder::touch(&pin._file);
         Ok(content.map(|content| (Bytes::from(content), pin)))
     }
@@ -205,48 +219,25 @@ impl Cache {
 
     /// A file for content whose digest is not known yet. It vanishes unless it is kept.
     pub(crate) fn begin(&self) -> Result<Unfinished, CacheError> {
-        Unfinished::new(&self.blobs)
+        Unfinished::with_part(self.blobs(), Some(Part::new(&self.room)))
     }
 
     /// Keeps what was written, under the digest that it has.
     pub(crate) fn keep(&self, file: Unfinished, digest: Digest) -> Result<Pin, CacheError> {
         let bytes = file.bytes()?;
-        if bytes > self.most_bytes {
+        if bytes > self.room.most_bytes {
             return Err(CacheError::TooLarge {
                 path: self.path().to_owned(),
                 digest,
                 bytes,
-                limit: self.most_bytes,
+                limit: self.room.most_bytes,
             });
         }
         let name = digest.to_hex();
         let file = file.finish(&name)?;
-        let pin = shared(file).map_err(|source| self.blobs.failed("lock", &name, source))?;
-        self.make_room();
+        let pin = shared(file).map_err(|source| self.blobs().failed("lock", &name, source))?;
+        self.room.make();
         Ok(pin)
-    }
-
-    /// Deletes what was not used for longest until the rest fits; never what somebody uses.
-    fn make_room(&self) {
-        let Ok(mut entries) = self.blobs.entries() else {
-            return;
-        };
-        entries.retain(|entry| Digest::from_hex(&entry.name).is_some());
-        entries.sort_by_key(|entry| entry.modified);
-        let mut bytes: u64 = entries.iter().map(|entry| entry.bytes).sum();
-        for entry in entries {
-            if bytes <= self.most_bytes {
-                return;
-            }
-            let Ok(Some(file)) = self.blobs.open_file(&entry.name) else {
-                continue;
-            };
-            if lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                self.blobs.remove(&entry.name);
-                self.counts.evicted.fetch_add(1, Ordering::Relaxed);
-                bytes -= entry.bytes;
-            }
-        }
     }
 }
 

@@ -12,6 +12,7 @@ pub mod digest;
 pub mod file;
 pub mod http;
 pub mod layout;
+pub mod memory;
 pub mod progress;
 pub mod pull;
 pub mod push;

@@ -11,6 +11,13 @@ pub enum Step {
         /// The reference, at the place that is asked.
         place: String,
     },
+    /// Memory is waited for: others have it.
+    Waiting {
+        /// How much is wanted.
+        bytes: u64,
+        /// How much all pulls have together.
+        of: u64,
+    },
     /// A layer comes.
     Receiving {
         /// Its digest.

@@ -23,7 +23,9 @@ use crate::credentials::Credentials;
 use crate::credentials::Given;
 use crate::digest::Digest;
 use crate::http::Client;
+use crate::memory::Memory;
 use crate::progress::Progress;
+use crate::progress::Silent;
 use crate::reference::Reference;
 use crate::registry::Hosts;
 use crate::registry::Mirrors;
@@ -78,6 +80,8 @@ pub struct Store {
     pub signatures: Arc<SharedPolicy>,
     /// How much a pull may take.
     pub limits: PullLimits,
+    /// How much all pulls may have in memory together.
+    pub memory: Memory,
 }
 
 /// Whether a registry is asked about a tag that is known. Digests are never asked about.
@@ -115,7 +119,7 @@ impl Store {
         let needs_no_question =
             wanted.image.digest().is_some() || wanted.policy == PullPolicy::IfNotPresent;
         if needs_no_question {
-            match self.cached(wanted.image).await {
+            match self.cached_with(wanted.image, progress).await {
                 // Somebody may have signed it since.
                 Ok(Some(pulled)) if !matches!(pulled.signature, Verdict::Missing(_)) => {
                     return Ok(pulled);
@@ -134,7 +138,7 @@ impl Store {
                 limit,
             },
         };
-        match self.cached(wanted.image).await {
+        match self.cached_with(wanted.image, progress).await {
             Ok(Some(pulled)) => Ok(Pulled {
                 source: Source::CacheAfter(Box::new(failure)),
                 ..pulled
@@ -177,10 +181,18 @@ impl Store {
     ///
     /// [`PullError`] if the cache cannot be read, or what it has is not signed as it must be.
     pub async fn cached(&self, image: &Reference) -> Result<Option<Pulled>, PullError> {
+        self.cached_with(image, &Silent).await
+    }
+
+    async fn cached_with(
+        &self,
+        image: &Reference,
+        progress: &dyn Progress,
+    ) -> Result<Option<Pulled>, PullError> {
         let Some(record) = self.known(image) else {
             return Ok(None);
         };
-        let loaded = self.load(image, record).await?;
+        let loaded = self.load(image, record, progress).await?;
         Ok(loaded.map(|it| it.pulled(image, Source::Cache)))
     }
 

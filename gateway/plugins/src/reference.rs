@@ -264,15 +264,17 @@ fn checked_registry(text: &str, registry: &str) -> Result<String, ReferenceError
         Some(address) => format!("[{address}]"),
         None => host,
     };
-    let is_hub = matches!(
-        host.as_str(),
-        DOCKER_HUB | "index.docker.io" | DOCKER_HUB_API
-    );
+    let is_hub = is_docker_hub(&host);
     Ok(match port {
         None | Some(HTTPS) if is_hub => DOCKER_HUB.to_owned(),
         None | Some(HTTPS) => host,
         Some(port) => format!("{host}:{port}"),
     })
+}
+
+/// Whether a host, in lower case, is one of Docker Hub's.
+pub(crate) fn is_docker_hub(host: &str) -> bool {
+    matches!(host, DOCKER_HUB | "index.docker.io" | DOCKER_HUB_API)
 }
 
 fn checked_repository(text: &str, repository: &str, registry: usize) -> Result<(), ReferenceError> {

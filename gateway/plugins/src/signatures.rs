@@ -16,6 +16,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 mod verdict;
+mod web;
 
 pub(crate) use collect::Collected;
 pub(crate) use collect::Stage;
@@ -36,3 +37,5 @@ pub use verdict::Found;
 pub use verdict::Unsigned;
 pub use verdict::Verdict;
 pub use verdict::WhyNot;
+pub use web::Web;
+pub use web::WebRefused;

@@ -84,20 +84,21 @@ impl Watchers {
                 plugin,
                 rule,
             } = candidate;
+            // What may be gone back to may be another version by now: the policy, or what it may reach,
+            // may have changed.
+            let Some(fallback) = fallback(&resource) else {
+                continue;
+            };
             let known = before.remove(&resource);
             let known =
                 known.filter(|known| Arc::ptr_eq(&known.plugin, &plugin) && known.rule == rule);
-            let watched = known.or_else(|| {
-                Some(Watched {
-                    plugin,
-                    rule,
-                    fallback: fallback(&resource)?,
-                    probation: None,
-                })
-            });
-            if let Some(watched) = watched {
-                self.watched.insert(resource, watched);
-            }
+            let watched = Watched {
+                plugin,
+                rule,
+                fallback,
+                probation: known.and_then(|known| known.probation),
+            };
+            self.watched.insert(resource, watched);
         }
     }
 
@@ -158,6 +159,11 @@ fn take_back(gateway: &mut Gateway, watched: &mut Watched, why: &Why) -> bool {
     let Some(plugin) = watched.fallback.plugin() else {
         return false;
     };
+    if let Err(why) = watched.fallback.may_serve() {
+        tracing::error!("plugin {name} fails, and its version {number} may not serve: {why}");
+        watched.probation = None;
+        return false;
+    }
     let slot = PluginSlot::Ready {
         plugin: Arc::clone(plugin),
         backends: Callable::Only(Arc::clone(watched.fallback.reachable())),

@@ -401,6 +401,10 @@ impl Thread {
     fn offer(&mut self, again: bool, loaded: Loaded) -> Outcome {
         if !again && self.control.is_serving(&loaded) {
             tracing::debug!("the files say what serves already");
+            if self.control.rules_changed() {
+                let waiting = self.gateway.waiting();
+                self.control.note_versions(&mut self.watchers, &waiting);
+            }
             return Outcome::Success;
         }
         let (gateway, stop) = (&mut self.gateway, &self.stop);

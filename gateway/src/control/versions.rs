@@ -3,10 +3,15 @@
 //! Owns the way between the resolver, which knows what has served, the watchers, and the disk.
 
 use std::collections::BTreeMap;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Instant;
 use std::time::SystemTime;
 
+use tidegate_config::draft::Draft;
+use tidegate_config::problem::Problem;
+use tidegate_config::problem::Severity;
+use tidegate_config::resource::ResourceId;
 use tidegate_core::rollout::history::History;
 
 use super::Control;
@@ -17,6 +22,7 @@ use crate::control::probation::Watchers;
 use crate::control::publish;
 use crate::plugins::Slot;
 use crate::plugins::chain;
+use crate::plugins::rights::without_canary;
 use crate::plugins::wishes::Wish;
 use crate::plugins::wishes::WishError;
 use crate::state::Store;
@@ -44,6 +50,24 @@ impl Control {
         });
         self.candidates = serving.collect();
         self.note_versions(watchers, waiting);
+        self.forget_deleted(&loaded.draft);
+    }
+
+    /// Forgets the versions of plugins that were deleted. What a file that cannot be read may hold was not.
+    fn forget_deleted(&mut self, draft: &Draft) {
+        let mut problems = draft.problems.iter();
+        let is_unread =
+            |problem: &Problem| problem.severity == Severity::Error && problem.resource.is_none();
+        if problems.any(is_unread) {
+            return;
+        }
+        let there: HashSet<&ResourceId> = draft.resources.iter().map(|one| &one.resource).collect();
+        self.resolver.forget_deleted(|id| {
+            there.contains(&ResourceId {
+                name: Arc::from(without_canary(&id.name)),
+                ..id.clone()
+            })
+        });
     }
 
     /// The same for what was loaded last: the newest versions of plugins `waiting` by name do not serve

@@ -9,12 +9,12 @@ use bytes::Bytes;
 use tidegate_config::draft::FailurePolicy;
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::PluginSource;
-use tidegate_config::draft::RemoteCode;
 use tidegate_config::draft::RemoteSource;
 use tidegate_config::problem::Problem;
 use tidegate_plugin_store::PluginCode;
 
 use super::Resolver;
+use super::origin::Origin;
 use super::reason::Reason;
 use super::reason::chain;
 use super::reason::problems;
@@ -29,6 +29,8 @@ pub(crate) const PENDING: &str = "Pending";
 pub(super) struct Found {
     name: String,
     pub(super) digest: [u8; 32],
+    /// The digest of the image that it is in, if it is in one.
+    pub(super) manifest: Option<String>,
     /// `None`: it is in the cache of what came over the network.
     bytes: Option<Bytes>,
 }
@@ -69,9 +71,14 @@ impl Resolver {
     ) -> Result<Found, Vec<Problem>> {
         let known = self.pulls.as_ref().map(|pulls| pulls.known(source));
         match known {
-            Some(Known::Here { digest, name }) => Ok(Found {
+            Some(Known::Here {
+                digest,
+                manifest,
+                name,
+            }) => Ok(Found {
                 name,
                 digest,
+                manifest,
                 bytes: None,
             }),
             Some(Known::Wrong(message)) => Err(not_there(decl, "InvalidReference", message)),
@@ -85,6 +92,7 @@ impl Resolver {
         let Found {
             name,
             digest,
+            manifest: _,
             bytes,
         } = found;
         let bytes = bytes.or_else(|| {
@@ -108,6 +116,7 @@ impl From<PluginCode> for Found {
         Self {
             name: code.name,
             digest: code.digest,
+            manifest: None,
             bytes: Some(code.bytes),
         }
     }
@@ -143,16 +152,7 @@ pub(super) fn meanwhile(policy: FailurePolicy) -> &'static str {
 /// A source as it is called in problems.
 pub(super) fn named(source: &PluginSource) -> String {
     match source {
-        PluginSource::File(path) => format!("plugin file {}", path.display()),
-        PluginSource::Builtin(name) => format!("builtin filter {name}"),
-        PluginSource::Remote(source) => match &source.code {
-            RemoteCode::Oci(reference) => format!("image {reference}"),
-            // What stands behind the path may be a secret.
-            RemoteCode::Http { url, .. } => {
-                let shown = url.split(['?', '#']).next().unwrap_or_default();
-                format!("the module of {shown}")
-            }
-        },
         PluginSource::Refused => "a refused plugin".to_owned(),
+        source => Origin::of(source, None).to_string(),
     }
 }

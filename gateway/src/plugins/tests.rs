@@ -43,7 +43,7 @@ fn filter(most: usize) -> Vec<u8> {
     wat::parse_str(text).expect("WAT")
 }
 
-fn decl(name: &str, file: &Path, config: &str) -> PluginDecl {
+pub(super) fn decl(name: &str, file: &Path, config: &str) -> PluginDecl {
     let place = |line| Place {
         file: Arc::from(Path::new("gateway.yaml")),
         line,
@@ -86,13 +86,13 @@ fn decl(name: &str, file: &Path, config: &str) -> PluginDecl {
     }
 }
 
-struct Folder {
+pub(super) struct Folder {
     folder: tempfile::TempDir,
-    file: PathBuf,
+    pub(super) file: PathBuf,
 }
 
 impl Folder {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("limit.wasm");
         let this = Self { folder, file };
@@ -100,13 +100,13 @@ impl Folder {
         this
     }
 
-    fn write(&self, bytes: &[u8]) {
+    pub(super) fn write(&self, bytes: &[u8]) {
         std::fs::write(&self.file, bytes).expect("written");
     }
 }
 
 #[track_caller]
-fn only(resolved: &Resolved) -> &Slot {
+pub(super) fn only(resolved: &Resolved) -> &Slot {
     let [slot] = resolved.slots.as_slice() else {
         panic!("one slot: {resolved:?}");
     };
@@ -114,7 +114,7 @@ fn only(resolved: &Resolved) -> &Slot {
 }
 
 #[track_caller]
-fn plugin(resolved: &Resolved) -> Arc<Plugin> {
+pub(super) fn plugin(resolved: &Resolved) -> Arc<Plugin> {
     match only(resolved) {
         Slot::Ready { plugin, .. } => Arc::clone(plugin),
         Slot::Refused(policy) => panic!("refused ({policy:?}): {resolved:?}"),

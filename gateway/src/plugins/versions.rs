@@ -26,6 +26,8 @@ use tidegate_proxy::Reachable;
 use super::Good;
 use super::Resolver;
 use super::Version;
+use super::Voucher;
+use super::origin::Origin;
 use crate::state::Store;
 use crate::state::hex;
 
@@ -36,7 +38,7 @@ pub(crate) const BY_HAND: &str = "RolledBackByHand";
 
 /// Bytes of configuration that the versions of one plugin may have together.
 const MOST_CONFIG: usize = 4 << 20;
-/// Histories of plugins that are gone, which are kept in case they come back.
+/// Histories of plugins that are gone, of which it is not certain that somebody deleted them.
 const MOST_GONE: usize = 256;
 
 /// What is noted of a version.
@@ -44,7 +46,9 @@ const MOST_GONE: usize = 256;
 pub(crate) struct Detail {
     /// What it may call.
     pub(crate) reachable: Arc<Reachable>,
-    /// Where its code came from, in words.
+    /// Where its code came from.
+    pub(crate) origin: Arc<Origin>,
+    /// The same in words; also those of an older Tidegate, of which nothing else follows.
     pub(crate) source: String,
     /// Tells one set of settings from another; nobody learns from it what they are.
     pub(crate) settings: String,
@@ -59,9 +63,15 @@ impl Detail {
     }
 
     /// What is noted of a version that is not compiled.
-    pub(crate) fn new(reachable: Arc<Reachable>, source: String, settings: String) -> Self {
+    pub(crate) fn new(
+        reachable: Arc<Reachable>,
+        origin: Arc<Origin>,
+        source: String,
+        settings: String,
+    ) -> Self {
         Self {
             reachable,
+            origin,
             source,
             settings,
             plugin: None,
@@ -116,9 +126,20 @@ pub(crate) struct Fallback {
     /// Its number.
     pub(crate) number: u64,
     pub(super) good: Good,
+    /// The policy may be another one once it is gone back to.
+    pub(super) voucher: Voucher,
 }
 
 impl Fallback {
+    /// Whether it may be put in service now, as far as signatures go. Reads the disk where one is wanted.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub(crate) fn may_serve(&self) -> Result<(), String> {
+        self.voucher.ask()
+    }
+
     /// It, compiled.
     pub(crate) fn plugin(&self) -> Option<&Arc<Plugin>> {
         self.good.plugin.as_ref()
@@ -202,13 +223,19 @@ impl Resolver {
             }
             let known = self.chronicle.of(resource).and_then(History::current);
             let is_known = known.is_some_and(|entry| entry.version == good.version);
-            let decl = self.declared.get(resource);
+            // A version that serves already may have come from somewhere else by now.
+            let is_noted = known.is_some_and(|entry| {
+                is_known
+                    && entry.detail.origin == good.origin
+                    && entry.detail.reachable == good.reachable
+            });
             let detail = Detail {
                 reachable: Arc::clone(&good.reachable),
-                source: match (known, decl) {
-                    (Some(entry), _) if is_known => entry.detail.source.clone(),
-                    (_, Some(declared)) => declared.source.clone(),
-                    (_, None) => String::new(),
+                origin: Arc::clone(&good.origin),
+                source: match (known, &*good.origin) {
+                    (Some(entry), Origin::Unknown) if is_known => entry.detail.source.clone(),
+                    (_, Origin::Unknown) => String::new(),
+                    (_, origin) => origin.to_string(),
                 },
                 settings: match known {
                     Some(entry) if is_known => entry.detail.settings.clone(),
@@ -217,7 +244,7 @@ impl Resolver {
                 plugin: good.plugin.clone(),
             };
             let versions = self.chronicle.plugins.entry(resource.clone()).or_default();
-            if versions.serves(&good.version, detail, now) {
+            if versions.serves(&good.version, detail, now) || !is_noted {
                 changed.push(resource.clone());
             }
         }
@@ -243,6 +270,22 @@ impl Resolver {
             .collect();
         let wanted = &mut self.chronicle.wanted;
         wanted.retain(|resource, _| self.declared.contains_key(resource));
+    }
+
+    /// Forgets the versions of plugins that are not declared any more, unless their resource `may_come_back`:
+    /// a Plugin that is made anew is another one, and nobody may go back to what served under its name.
+    pub(crate) fn forget_deleted(&mut self, may_come_back: impl Fn(&ResourceId) -> bool) {
+        let all = self.chronicle.plugins.keys();
+        let deleted = all.filter(|resource| {
+            !self.good.contains_key(*resource)
+                && !self.declared.contains_key(*resource)
+                && !may_come_back(resource)
+        });
+        let deleted: Vec<ResourceId> = deleted.cloned().collect();
+        for resource in deleted {
+            self.chronicle.plugins.remove(&resource);
+            self.chronicle.unsaved.insert(resource);
+        }
     }
 
     /// Bounds what is remembered of plugins that are gone: those that went first are forgotten.
@@ -292,15 +335,19 @@ impl Resolver {
         }
     }
 
-    /// The version that serves in the place of a plugin: unless it is barred, what served last.
-    pub(super) fn last_good(&self, resource: &ResourceId, store: Option<&Store>) -> Option<Good> {
-        let good = self.good.get(resource)?;
+    /// What may serve in the place of a plugin: what served last, or if that is barred, the versions
+    /// behind it.
+    pub(super) fn last_good(&self, resource: &ResourceId, store: Option<&Store>) -> Vec<Good> {
+        let Some(good) = self.good.get(resource) else {
+            return Vec::new();
+        };
         let versions = self.chronicle.of(resource);
         let Some(versions) = versions.filter(|one| one.barred(&good.version).is_some()) else {
-            return Some(good.clone());
+            return vec![good.clone()];
         };
-        let mut behind = versions.behind(&good.version);
-        behind.find(|entry| is_left(entry, store)).map(good_of)
+        let behind = versions.behind(&good.version);
+        let left = behind.filter(|entry| is_left(entry, store));
+        left.map(good_of).collect()
     }
 
     /// What the version of a plugin that serves goes back to if it fails, compiled; `None` if it has
@@ -318,11 +365,17 @@ impl Resolver {
             .filter(|entry| is_left(entry, store));
         let found: Vec<(u64, Good)> = found.map(|entry| (entry.number, good_of(entry))).collect();
         for (number, good) in found {
+            let (good, _) = self.rights.narrowed(resource, good);
             if !self.is_vouched(resource, &good) {
                 continue;
             }
+            let voucher = self.voucher(resource, &good);
             if let Some(good) = self.revive(good, store) {
-                return Some(Fallback { number, good });
+                return Some(Fallback {
+                    number,
+                    good,
+                    voucher,
+                });
             }
         }
         None
@@ -403,6 +456,7 @@ impl Resolver {
 pub(super) fn good_of(entry: &Entry<Version, Detail>) -> Good {
     Good {
         version: entry.version.clone(),
+        origin: Arc::clone(&entry.detail.origin),
         reachable: Arc::clone(&entry.detail.reachable),
         plugin: entry.detail.plugin.clone(),
     }

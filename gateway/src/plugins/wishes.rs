@@ -93,6 +93,11 @@ impl Resolver {
                 let number = target.number;
                 let version = &target.good.version;
                 versions.unbar(version);
+                // Without what it may have no longer it is another one than it was.
+                let before = versions.entries().iter();
+                let before = before.filter(|entry| entry.number == number);
+                let before: Vec<Version> = before.map(|entry| entry.version.clone()).collect();
+                before.iter().for_each(|version| versions.unbar(version));
                 // What is wanted must not come back by itself.
                 let wanted = self.chronicle.wanted.get(&resource);
                 if let Some(wanted) = wanted.filter(|wanted| *wanted != version)
@@ -147,12 +152,18 @@ impl Resolver {
                 number,
             });
         }
+        let (good, _) = self.rights.narrowed(resource, good);
+        let voucher = self.voucher(resource, &good);
         let good = self.revive(good, store);
         let good = good.ok_or_else(|| WishError::DoesNotStart {
             plugin: plugin(),
             number,
         })?;
-        Ok(Fallback { number, good })
+        Ok(Fallback {
+            number,
+            good,
+            voucher,
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidegate_config::draft::RemoteSource;
 
+use crate::plugins::origin::Origin;
 use crate::pulls::policy::PolicyReport;
 
 /// What fetches code over the network, and keeps it on disk.
@@ -45,12 +46,18 @@ pub(crate) trait Fetch: fmt::Debug + Send + Sync + 'static {
     /// What there is to say about them, if there are any.
     fn policy(&self) -> Option<PolicyReport>;
 
-    /// Whether a module that was kept elsewhere may serve as code of a source.
+    /// Whether a module that was kept elsewhere may be put in service, by where it came from. If nobody
+    /// knows that, what its Plugin names now must vouch for it.
     ///
     /// # Errors
     ///
     /// Why not.
-    fn vouch(&self, source: &RemoteSource, module: &[u8; 32]) -> Result<(), String>;
+    fn vouch(
+        &self,
+        origin: &Origin,
+        declared: Option<&RemoteSource>,
+        module: &[u8; 32],
+    ) -> Result<(), String>;
 }
 
 /// Code on its way.

@@ -41,6 +41,12 @@ pub(super) struct Item {
     pub(super) succeeded: Option<SystemTime>,
     due: Option<Instant>,
     pub(super) is_running: bool,
+    /// The namespace that it is fetched for, as long as it is.
+    pub(super) namespace: String,
+    /// By which rules it was begun.
+    pub(super) rules: u64,
+    /// How many fetches of it came to an end.
+    pub(super) ends: u64,
     /// Asked for while it ran.
     again: bool,
 }
@@ -85,6 +91,9 @@ impl Item {
             succeeded: None,
             due: is_due.then_some(now),
             is_running: false,
+            namespace: String::new(),
+            rules: 0,
+            ends: 0,
             again: false,
         }
     }
@@ -92,6 +101,12 @@ impl Item {
     /// When it is to be fetched next, if ever; not while it is.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due.filter(|_| !self.is_running)
+    }
+
+    /// The namespaces of the plugins that want it.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = String> {
+        let plugins = self.plugins.iter();
+        plugins.map(|name| name.split('/').next().unwrap_or_default().to_owned())
     }
 
     /// Whether it can be asked for at all: what cannot move and is here cannot.
@@ -133,9 +148,19 @@ impl Item {
         self.due = Some(now);
     }
 
-    pub(super) fn begin(&mut self) {
+    /// It is being fetched, by these rules.
+    pub(super) fn begin(&mut self, rules: u64) {
         self.is_running = true;
+        self.rules = rules;
         self.due = None;
+    }
+
+    /// What came counts for nothing: it is fetched again at once, by the rules of now.
+    pub(super) fn put_off(&mut self, now: Instant) {
+        self.is_running = false;
+        self.ends += 1;
+        self.again = false;
+        self.due = Some(now);
     }
 
     /// Takes what came of a fetch. `dice` is a random number below one.
@@ -147,6 +172,7 @@ impl Item {
         dice: f64,
     ) -> Ended {
         self.is_running = false;
+        self.ends += 1;
         self.checked = Some(clock);
         let ended = match result {
             Ok(fetched) => self.succeed(fetched, now, clock, dice),
@@ -301,7 +327,7 @@ mod tests {
         let mut item = Item::new(&source(None), meaning(false, false), None, now);
         let mut pauses = Vec::new();
         for at in 0..100 {
-            item.begin();
+            item.begin(0);
             assert_eq!(item.due(), None, "not while it runs");
             let ended = item.end(failed(None), now, clock, 1.0);
             let expected = if at == 0 {
@@ -314,7 +340,7 @@ mod tests {
         }
         assert_eq!(pauses[..3], [1, 2, 4].map(Duration::from_secs));
         assert_eq!(pauses[99], Duration::from_secs(300));
-        item.begin();
+        item.begin(0);
         assert_eq!(item.end(fetched(1), now, clock, 0.0), Ended::New);
         assert!(!item.is_failing());
         assert_eq!(item.due(), None, "its policy asks no more");
@@ -325,7 +351,7 @@ mod tests {
         let (now, clock) = (Instant::now(), SystemTime::now());
         let wait = |asked| {
             let mut item = Item::new(&source(None), meaning(false, false), None, now);
-            item.begin();
+            item.begin(0);
             item.end(failed(Some(Duration::from_secs(asked))), now, clock, 0.0);
             pause(&item, now).expect("tried again").as_secs()
         };
@@ -339,7 +365,7 @@ mod tests {
         let next = |dice| {
             let policy = Some(PullPolicy::Always);
             let mut item = Item::new(&source(policy), meaning(false, false), None, now);
-            item.begin();
+            item.begin(0);
             item.end(fetched(1), now, clock, dice);
             pause(&item, now).expect("asked again").as_secs()
         };
@@ -352,7 +378,7 @@ mod tests {
         let policy = Some(PullPolicy::Always);
         let mut item = Item::new(&source(policy), meaning(false, false), Some(here(1)), now);
         let mut end = |of| {
-            item.begin();
+            item.begin(0);
             item.end(fetched(of), now, clock, 0.5)
         };
         assert_eq!(end(1), Ended::Same);
@@ -365,7 +391,7 @@ mod tests {
         let (now, clock) = (Instant::now(), SystemTime::now());
         let policy = Some(PullPolicy::Always);
         let mut item = Item::new(&source(policy), meaning(false, false), None, now);
-        item.begin();
+        item.begin(0);
         item.hurry(now);
         assert_eq!(item.due(), None);
         item.end(fetched(1), now, clock, 0.5);

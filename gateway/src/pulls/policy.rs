@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use tidegate_config::kinds::signature_policy::SignatureHttp;
 use tidegate_config::kinds::signature_policy::SignatureMode;
 use tidegate_config::place::Place;
 use tidegate_config::problem::Problem;
@@ -30,6 +31,7 @@ use tidegate_plugin_store::signatures::Policy;
 use tidegate_plugin_store::signatures::PolicyError;
 use tidegate_plugin_store::signatures::Rule;
 use tidegate_plugin_store::signatures::SharedPolicy;
+use tidegate_plugin_store::signatures::Web;
 
 use crate::plugins::chain;
 use crate::plugins::in_one_line;
@@ -182,7 +184,8 @@ fn content(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 fn read(path: &Path) -> Reading {
-    let (drafts, mut problems) = signature_policy::read(path);
+    let (draft, mut problems) = signature_policy::read(path);
+    let drafts = draft.rules;
     let mut files = BTreeSet::from([path.to_owned()]);
     for draft in &drafts {
         files.extend(draft.keys.iter().map(|((_, file), _)| file.clone()));
@@ -198,6 +201,10 @@ fn read(path: &Path) -> Reading {
             files,
         };
     }
+    let web = draft.http.map(|http| match http {
+        SignatureHttp::Allow => Web::Allow,
+        SignatureHttp::Refuse => Web::Refuse,
+    });
     let policy = Policy::new(rules).map_err(|err| {
         let at = match &err {
             PolicyError::Twice { at, .. } => drafts.get(*at),
@@ -206,6 +213,7 @@ fn read(path: &Path) -> Reading {
         let place = at.map(|draft| draft.images.1.clone());
         vec![Problem::error(place, chain(&err)).hint("remove one of the two")]
     });
+    let policy = policy.map(|policy| policy.with_web(web));
     Reading { policy, files }
 }
 

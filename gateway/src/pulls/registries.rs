@@ -28,6 +28,7 @@ use tidegate_plugin_store::http::Client;
 use tidegate_plugin_store::http::Limits;
 use tidegate_plugin_store::http::Networks;
 use tidegate_plugin_store::http::Proxies;
+use tidegate_plugin_store::memory::Memory;
 use tidegate_plugin_store::progress::Progress;
 use tidegate_plugin_store::pull::PullLimits;
 use tidegate_plugin_store::pull::PullPolicy;
@@ -190,6 +191,7 @@ impl Registries {
                 .as_ref()
                 .map_or_else(Arc::default, |file| Arc::clone(file.policy())),
             limits: PullLimits::default(),
+            memory: Memory::default(),
         });
         *store = Some(Arc::clone(&opened));
         Ok(opened)
@@ -358,6 +360,9 @@ mod tests {
     use super::folder_beside;
     use super::open;
     use crate::cli::RegistryArgs;
+    use crate::plugins::origin::Origin;
+    use crate::pulls::fetch::Fetch as _;
+    use crate::pulls::tests::source;
 
     #[test]
     fn what_is_pinned_has_a_tag_and_a_digest_behind_it() {
@@ -395,6 +400,54 @@ mod tests {
             folder_beside(None, state, None),
             Some(PathBuf::from("/state/plugins"))
         );
+    }
+
+    #[test]
+    fn a_version_is_vouched_for_by_where_it_came_from_and_the_unknown_by_the_strictest() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let policy = folder.path().join("p.yaml");
+        let key = include_str!("../../plugins/tests/store/signatures/p256.pub");
+        std::fs::write(folder.path().join("a.pub"), key).expect("writable");
+        let text = "apiVersion: tidegate.dev/v1alpha1\nkind: SignaturePolicy\n\
+                    metadata: { name: p }\nspec:\n  rules:\n  \
+                    - { images: a.test, mode: Require, keys: [a.pub] }\n";
+        std::fs::write(&policy, text).expect("writable");
+        let args = RegistryArgs {
+            signature_policy: Some(policy),
+            ..RegistryArgs::default()
+        };
+        let cache = folder.path().join("cache");
+        let strict = open(&args, Some(cache.clone())).expect("a policy");
+        let lax = open(&RegistryArgs::default(), Some(cache)).expect("flags");
+        let image = |reference: &str| Origin::Image {
+            reference: reference.to_owned(),
+            manifest: None,
+        };
+        let web = Origin::Web {
+            url: "https://files.test/a.wasm".to_owned(),
+        };
+        let (signed, free) = (source("a.test/x:1"), source("b.test/x:1"));
+        for (origin, declared, refused) in [
+            (Origin::File("/a.wasm".to_owned()), Some(&signed), None),
+            (Origin::Builtin("authz".to_owned()), None, None),
+            (image("a.test/x:1"), None, Some("no signed image")),
+            (image("a.test/x:1"), Some(&free), Some("no signed image")),
+            (image("b.test/x:1"), Some(&signed), None),
+            (web, None, Some("http: Allow")),
+            (Origin::Unknown, None, Some("an older Tidegate")),
+            (Origin::Unknown, Some(&free), Some("an older Tidegate")),
+            (Origin::Unknown, Some(&signed), Some("no signed image")),
+        ] {
+            let declared = declared.map(|declared| &**declared);
+            let said = strict.vouch(&origin, declared, &[1; 32]).err();
+            let said = said.unwrap_or_default();
+            assert_eq!(said.is_empty(), refused.is_none(), "{origin:?}: {said}");
+            assert!(
+                said.contains(refused.unwrap_or_default()),
+                "{origin:?}: {said}"
+            );
+            assert_eq!(lax.vouch(&origin, declared, &[1; 32]), Ok(()));
+        }
     }
 
     #[test]

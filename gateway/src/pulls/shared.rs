@@ -16,6 +16,7 @@ use tokio::sync::Notify;
 use super::Known;
 use super::MOST_AT_ONCE;
 use super::MOST_OF_HOST;
+use super::MOST_OF_NAMESPACE;
 use super::Wanted;
 use super::fetch::Fetch;
 use super::fetch::FetchError;
@@ -23,6 +24,9 @@ use super::fetch::Fetched;
 use super::fetch::Signature;
 use super::item::Ended;
 use super::item::Item;
+
+/// How often the cache is looked at, should fetches of the same source end just then.
+const MOST_LOOKS: usize = 3;
 
 /// See the module.
 #[derive(Debug)]
@@ -41,6 +45,8 @@ struct State {
     /// Sources that mean nothing, with the reason.
     wrong: HashMap<Arc<RemoteSource>, String>,
     counts: Counts,
+    /// Counts by how many rules things were fetched so far.
+    rules: u64,
     is_over: bool,
 }
 
@@ -155,15 +161,34 @@ impl Shared {
 
     /// By other rules, what was here may be here no more.
     pub(super) fn judge_again(&self, now: Instant) {
-        let sources: Vec<Arc<RemoteSource>> = self.state().items.keys().cloned().collect();
+        let mut state = self.state();
+        // What is on its way by the rules of before is not taken.
+        state.rules += 1;
+        let sources: Vec<Arc<RemoteSource>> = state.items.keys().cloned().collect();
+        drop(state);
         for source in sources {
-            // The disk is looked at without the lock: nobody waits for a disk.
-            let here = self.fetch.cached(&source);
-            if let Some(item) = self.state().items.get_mut(&source) {
-                item.judge_again(here, now);
-            }
+            self.judge_one(&source, now);
         }
         self.wake.notify_one();
+    }
+
+    fn judge_one(&self, source: &RemoteSource, now: Instant) {
+        // A fetch that ends meanwhile has made something else of the cache.
+        for _ in 0..MOST_LOOKS {
+            let Some(ends) = self.state().items.get(source).map(|item| item.ends) else {
+                return;
+            };
+            // The disk is looked at without the lock: nobody waits for a disk.
+            let here = self.fetch.cached(source);
+            let mut state = self.state();
+            let Some(item) = state.items.get_mut(source) else {
+                return;
+            };
+            if item.ends == ends {
+                item.judge_again(here, now);
+                return;
+            }
+        }
     }
 
     pub(super) fn known(&self, source: &RemoteSource) -> Known {
@@ -177,6 +202,7 @@ impl Shared {
         match &item.here {
             Some(here) => Known::Here {
                 digest: here.module,
+                manifest: here.manifest.clone(),
                 name: item.meaning.name.clone(),
             },
             None => Known::Pending {
@@ -195,11 +221,14 @@ impl Shared {
     /// Takes what is due, as much as may run at once, and says when there is something next.
     pub(super) fn take_due(&self, now: Instant) -> (Vec<Arc<RemoteSource>>, Option<Instant>) {
         let mut state = self.state();
+        let rules = state.rules;
         let mut running = 0;
         let mut hosts: HashMap<String, usize> = HashMap::new();
+        let mut namespaces: HashMap<String, usize> = HashMap::new();
         for item in state.items.values().filter(|item| item.is_running) {
             running += 1;
             *hosts.entry(item.meaning.host.clone()).or_default() += 1;
+            *namespaces.entry(item.namespace.clone()).or_default() += 1;
         }
         // Who waits longest comes first.
         let mut due: Vec<(Instant, Arc<RemoteSource>)> = state
@@ -219,13 +248,22 @@ impl Shared {
                 continue;
             };
             let of_host = hosts.entry(item.meaning.host.clone()).or_default();
+            // One that several want is on the account of who has the fewest.
+            let count = |namespace: &String| namespaces.get(namespace).copied().unwrap_or(0);
+            let namespace = item.namespaces().min_by_key(count).unwrap_or_default();
+            let of_namespace = namespaces.entry(namespace.clone()).or_default();
             // The end of one that runs wakes the thread.
-            if running >= MOST_AT_ONCE || *of_host >= MOST_OF_HOST {
+            if running >= MOST_AT_ONCE
+                || *of_host >= MOST_OF_HOST
+                || *of_namespace >= MOST_OF_NAMESPACE
+            {
                 continue;
             }
             running += 1;
             *of_host += 1;
-            item.begin();
+            *of_namespace += 1;
+            item.namespace = namespace;
+            item.begin(rules);
             begun.push(source);
         }
         (begun, next)
@@ -239,7 +277,12 @@ impl Shared {
         dice: f64,
     ) -> bool {
         let mut state = self.state();
-        let State { items, counts, .. } = &mut *state;
+        let State {
+            items,
+            counts,
+            rules,
+            ..
+        } = &mut *state;
         // Nobody wants it any more: what came is in the cache.
         let Some(item) = items.get_mut(source) else {
             return false;
@@ -249,8 +292,14 @@ impl Shared {
             Ok(fetched) => (fetched.bytes, fetched.warnings.clone()),
             Err(_) => (0, Vec::new()),
         };
-        let ended = item.end(result, Instant::now(), SystemTime::now(), dice);
         counts.bytes += bytes;
+        if item.rules != *rules {
+            // Whether it may be used was found out by other rules; by now it is in the cache.
+            item.put_off(Instant::now());
+            self.ended.notify_all();
+            return false;
+        }
+        let ended = item.end(result, Instant::now(), SystemTime::now(), dice);
         counts.unsigned += u64::from(item.is_unsigned);
         match ended {
             Ended::New => counts.new += 1,

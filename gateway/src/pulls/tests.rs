@@ -13,6 +13,7 @@ use tidegate_config::draft::PullCredentials;
 use tidegate_config::draft::PullPolicy;
 use tidegate_config::draft::RemoteCode;
 use tidegate_config::draft::RemoteSource;
+use tokio::sync::Notify;
 
 use super::Known;
 use super::Pulls;
@@ -26,6 +27,7 @@ use super::fetch::Here;
 use super::fetch::Meaning;
 use super::fetch::Signature;
 use super::policy::PolicyReport;
+use crate::plugins::origin::Origin;
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -34,6 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     Module(u8),
+    /// The module, once it is let go.
+    Held(u8),
     Hangs,
     Panics,
 }
@@ -47,6 +51,7 @@ pub(crate) struct Fake {
     asked: Mutex<Vec<String>>,
     rules_changed: Mutex<bool>,
     unsigned: Mutex<HashSet<u8>>,
+    let_go: Arc<Notify>,
 }
 
 impl Fake {
@@ -117,13 +122,21 @@ impl Fetch for Fake {
         let written = written(source).to_owned();
         self.asked.lock().expect("held").push(written.clone());
         let answer = self.answers.lock().expect("held").get(&written).cloned();
+        let let_go = Arc::clone(&self.let_go);
+        let fetched = |module| {
+            Ok(Fetched {
+                here: here(module),
+                bytes: 10,
+                warnings: Vec::new(),
+            })
+        };
         Box::pin(async move {
             match answer {
-                Some(Answer::Module(module)) => Ok(Fetched {
-                    here: here(module),
-                    bytes: 10,
-                    warnings: Vec::new(),
-                }),
+                Some(Answer::Module(module)) => fetched(module),
+                Some(Answer::Held(module)) => {
+                    let_go.notified().await;
+                    fetched(module)
+                }
                 None => Err(FetchError {
                     message: "connection refused".to_owned(),
                     retry_after: None,
@@ -155,9 +168,15 @@ impl Fetch for Fake {
         None
     }
 
-    fn vouch(&self, _: &RemoteSource, module: &[u8; 32]) -> Result<(), String> {
+    fn vouch(
+        &self,
+        origin: &Origin,
+        _: Option<&RemoteSource>,
+        module: &[u8; 32],
+    ) -> Result<(), String> {
         let unsigned = self.unsigned.lock().expect("held");
-        match unsigned.contains(&module[0]) {
+        let may_need_one = !matches!(origin, Origin::File(_) | Origin::Builtin(_));
+        match may_need_one && unsigned.contains(&module[0]) {
             true => Err("it is not signed".to_owned()),
             false => Ok(()),
         }
@@ -274,6 +293,32 @@ fn a_host_that_hangs_holds_up_no_other_one() {
 }
 
 #[test]
+fn a_namespace_whose_hosts_hang_holds_up_no_other_one() {
+    let world = World::new(Fake::default());
+    let names: Vec<String> = (0..40).map(|at| format!("slow-{at}.test/slow:1")).collect();
+    let slow: Vec<_> = names.iter().map(|name| source(name)).collect();
+    let of = |source: &Arc<RemoteSource>, plugin: &str| {
+        Wanted::from([(Arc::clone(source), vec![plugin.to_owned()])])
+    };
+    for (name, slow) in names.iter().zip(&slow) {
+        world.fake.answer(name, Answer::Hangs);
+        world.pulls.want(&of(slow, "loud/one"), false);
+    }
+    let running = || {
+        slow.iter()
+            .filter(|one| world.report(one).is_running)
+            .count()
+    };
+    world.eventually("pulls", || running() == super::MOST_OF_NAMESPACE);
+    let one = source("registry.test/one:1");
+    world.fake.answer("registry.test/one:1", Answer::Module(1));
+    world.pulls.want(&of(&one, "quiet/one"), false);
+    world.changes();
+    assert_eq!(world.module(&one), Some(1));
+    assert_eq!(running(), super::MOST_OF_NAMESPACE);
+}
+
+#[test]
 fn what_is_in_the_cache_is_here_at_once_and_stays_while_its_source_fails() {
     let world = World::new(Fake::default());
     let one = source("registry.test/one:1");
@@ -347,6 +392,24 @@ fn what_is_here_and_not_signed_as_new_rules_want_it_is_here_no_more() {
     world.eventually("another try", || {
         world.fake.asked("registry.test/one:1") > 1
     });
+}
+
+#[test]
+fn what_was_on_its_way_when_the_rules_changed_is_fetched_again_by_those_of_now() {
+    let world = World::new(Fake::default());
+    let one = source("registry.test/one:1");
+    world.fake.answer("registry.test/one:1", Answer::Held(7));
+    world.pulls.want(&wanted(&[&one]), false);
+    world.eventually("a pull", || world.fake.asked("registry.test/one:1") == 1);
+    world.fake.want_signed("registry.test/one:1", 7);
+    assert!(world.pulls.refresh());
+    world.fake.let_go.notify_one();
+    world.eventually("another pull", || world.report(&one).error.is_some());
+    assert_eq!(world.module(&one), None, "its verdict was that of before");
+    assert!(world.fake.asked("registry.test/one:1") > 1);
+    world.fake.answer("registry.test/one:1", Answer::Module(8));
+    world.changes();
+    assert_eq!(world.module(&one), Some(8));
 }
 
 #[test]

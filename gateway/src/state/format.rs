@@ -25,6 +25,7 @@ use tidegate_host_abi::PluginSpec;
 use tidegate_host_abi::UnknownImports;
 use tidegate_proxy::Reachable;
 
+use crate::plugins::origin::Origin;
 use crate::state::StateError;
 use crate::state::Stored;
 use crate::state::StoredPlugin;
@@ -120,6 +121,22 @@ pub(super) struct PluginBody {
     backends: Vec<Arc<str>>,
     #[serde(default)]
     dns: bool,
+    /// Absent where nobody noted it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<OriginBody>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum OriginBody {
+    File(String),
+    Builtin(String),
+    Image {
+        reference: String,
+        manifest: Option<String>,
+    },
+    Web {
+        url: String,
+    },
 }
 
 /// Texts, each once.
@@ -211,6 +228,7 @@ pub(crate) fn settings_of(spec: &PluginSpec) -> Vec<u8> {
         },
         digest: [0; 32],
         spec: spec.clone(),
+        origin: Arc::default(),
         reachable: Arc::default(),
     });
     // Its texts are texts.
@@ -312,6 +330,39 @@ pub(super) fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
         start_timeout: limits.start_timeout,
         backends: plugin.reachable.backends.clone(),
         dns: plugin.reachable.dns,
+        origin: print_origin(&plugin.origin),
+    }
+}
+
+fn print_origin(origin: &Origin) -> Option<OriginBody> {
+    Some(match origin.clone() {
+        Origin::Unknown => return None,
+        Origin::File(path) => OriginBody::File(path),
+        Origin::Builtin(name) => OriginBody::Builtin(name),
+        Origin::Image {
+            reference,
+            manifest,
+        } => OriginBody::Image {
+            reference,
+            manifest,
+        },
+        Origin::Web { url } => OriginBody::Web { url },
+    })
+}
+
+fn parse_origin(body: Option<OriginBody>) -> Origin {
+    match body {
+        None => Origin::Unknown,
+        Some(OriginBody::File(path)) => Origin::File(path),
+        Some(OriginBody::Builtin(name)) => Origin::Builtin(name),
+        Some(OriginBody::Image {
+            reference,
+            manifest,
+        }) => Origin::Image {
+            reference,
+            manifest,
+        },
+        Some(OriginBody::Web { url }) => Origin::Web { url },
     }
 }
 
@@ -361,6 +412,7 @@ pub(super) fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError
             },
             ..PluginSpec::default()
         },
+        origin: Arc::new(parse_origin(body.origin)),
         reachable: Arc::new(Reachable {
             backends: body.backends,
             dns: body.dns,

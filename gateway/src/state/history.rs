@@ -30,6 +30,7 @@ use super::format::Resource;
 use super::format::hex;
 use crate::plugins::Version;
 use crate::plugins::chain;
+use crate::plugins::origin::Origin;
 use crate::plugins::versions::Detail;
 use crate::plugins::versions::Versions;
 
@@ -202,17 +203,22 @@ fn file_name(resource: &ResourceId) -> String {
 }
 
 fn print(resource: &ResourceId, versions: &Versions) -> Body {
-    let plugin = |version: &Version, reachable: &Arc<Reachable>| {
+    let plugin = |version: &Version, origin: &Arc<Origin>, reachable: &Arc<Reachable>| {
         format::print_plugin(&StoredPlugin {
             resource: resource.clone(),
             digest: version.digest,
             spec: version.spec.clone(),
+            origin: Arc::clone(origin),
             reachable: Arc::clone(reachable),
         })
     };
     let entries = versions.entries().iter().map(|entry| VersionBody {
         number: entry.number,
-        plugin: plugin(&entry.version, &entry.detail.reachable),
+        plugin: plugin(
+            &entry.version,
+            &entry.detail.origin,
+            &entry.detail.reachable,
+        ),
         source: entry.detail.source.clone(),
         settings: entry.detail.settings.clone(),
         began: entry.began,
@@ -227,7 +233,7 @@ fn print(resource: &ResourceId, versions: &Versions) -> Body {
         }),
     });
     let barred = versions.bars().iter().map(|bar| BarBody {
-        plugin: plugin(&bar.version, &Arc::default()),
+        plugin: plugin(&bar.version, &Arc::default(), &Arc::default()),
         at: bar.at,
         why: print_why(bar.why),
     });
@@ -243,7 +249,12 @@ fn parse(body: Body) -> Result<(ResourceId, Versions), FormatError> {
         let plugin = format::parse_plugin(entry.plugin)?;
         Ok(Entry {
             number: entry.number,
-            detail: Detail::new(plugin.reachable, entry.source, entry.settings),
+            detail: Detail::new(
+                plugin.reachable,
+                plugin.origin,
+                entry.source,
+                entry.settings,
+            ),
             version: Version {
                 spec: plugin.spec,
                 digest: plugin.digest,

@@ -22,6 +22,7 @@ use super::Store;
 use super::Stored;
 use super::StoredPlugin;
 use super::default_folder;
+use crate::plugins::origin::Origin;
 
 fn resource(kind: &'static str, name: &str) -> ResourceId {
     ResourceId {
@@ -56,6 +57,10 @@ fn generation(number: u64, code: &[u8]) -> Stored {
                 strict: true,
                 ..PluginSpec::default()
             },
+            origin: Arc::new(Origin::Image {
+                reference: "registry.test/limit:1".to_owned(),
+                manifest: Some(format!("sha256:{}", "0".repeat(64))),
+            }),
             reachable: Arc::new(Reachable {
                 backends: vec![Arc::from("default/auth")],
                 dns: true,

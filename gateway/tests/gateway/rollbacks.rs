@@ -27,6 +27,8 @@ use crate::process::tidegate;
 mod by_hand;
 #[path = "rollbacks/restarts.rs"]
 mod restarts;
+#[path = "rollbacks/rights.rs"]
+mod rights;
 #[path = "rollbacks/swaps.rs"]
 mod swaps;
 

@@ -30,6 +30,18 @@ pub struct SignaturePolicySpec {
     /// a rule no signature is wanted.
     #[schemars(length(min = 1, max = 256))]
     pub rules: Vec<SignatureRule>,
+    /// What becomes of modules of web servers (`source.http`), which nobody signs. If absent, they are
+    /// refused as soon as a rule is in mode `Require`, and allowed otherwise.
+    pub http: Option<SignatureHttp>,
+}
+
+/// What becomes of modules of web servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum SignatureHttp {
+    /// They are used, except for what a registry has for which a rule requires a signature.
+    Allow,
+    /// They are not used; what served before serves on.
+    Refuse,
 }
 
 /// What is wanted of some images.

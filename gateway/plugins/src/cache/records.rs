@@ -56,6 +56,15 @@ pub struct TagRecord {
     pub checked_at: u64,
 }
 
+/// The signatures that were found of an image.
+#[derive(Debug, Serialize, Deserialize)]
+struct SignatureRecord {
+    /// Registry and path.
+    repository: String,
+    digest: Digest,
+    evidence: Vec<Evidence>,
+}
+
 impl Cache {
     /// What an image came to, if its content was pulled before.
     #[must_use]
@@ -87,19 +96,39 @@ impl Cache {
         Ok(records.collect())
     }
 
-    /// The signatures that were found of an image. Nothing is known of them but that they were found:
-    /// they have to be checked.
-    pub(crate) fn signatures(&self, digest: Digest) -> Vec<Evidence> {
-        read(&self.signatures, &file_name(digest), MAX_SIGNATURES).unwrap_or_default()
+    /// The signatures that were found of an image of a repository. Nothing is known of them but that they
+    /// were found: they have to be checked.
+    pub(crate) fn signatures(&self, repository: &str, digest: Digest) -> Vec<Evidence> {
+        let name = file_name(signatures_of(repository, digest));
+        let record: Option<SignatureRecord> = read(&self.signatures, &name, MAX_SIGNATURES);
+        let record = record.filter(|it| it.repository == repository && it.digest == digest);
+        let mut evidence = record.map_or_else(Vec::new, |record| record.evidence);
+        // What older versions kept, of whatever repository; nobody adds to it.
+        let older: Option<Vec<Evidence>> =
+            read(&self.signatures, &file_name(digest), MAX_SIGNATURES);
+        for one in older.unwrap_or_default() {
+            if !evidence.contains(&one) {
+                evidence.push(one);
+            }
+        }
+        evidence
     }
 
-    /// Remembers the signatures that were found of an image, in place of those before.
+    /// Remembers the signatures that were found of an image of a repository, in place of those before.
+    /// Those of other repositories stay: who may push to one has no say about another.
     pub(crate) fn keep_signatures(
         &self,
+        repository: &str,
         digest: Digest,
-        evidence: &[Evidence],
+        evidence: Vec<Evidence>,
     ) -> Result<(), CacheError> {
-        write(&self.signatures, &file_name(digest), evidence)
+        let name = file_name(signatures_of(repository, digest));
+        let record = SignatureRecord {
+            repository: repository.to_owned(),
+            digest,
+            evidence,
+        };
+        write(&self.signatures, &name, &record)
     }
 
     /// Remembers what an image came to.
@@ -120,6 +149,11 @@ impl Cache {
         let name = file_name(Digest::of(record.reference.as_bytes()));
         write(&self.tags, &name, record)
     }
+}
+
+/// What the signatures of an image are kept under.
+fn signatures_of(repository: &str, digest: Digest) -> Digest {
+    Digest::of(format!("{repository}@{digest}").as_bytes())
 }
 
 fn file_name(digest: Digest) -> String {

@@ -294,3 +294,32 @@ fn a_write_that_fails_is_an_error_that_loses_nothing() {
     let left = std::fs::read_dir(folder.path().join("blobs/sha256")).expect("a folder");
     assert_eq!(left.count(), 2, "before, small, and nothing half");
 }
+
+#[test]
+fn what_is_being_written_counts_as_well() {
+    use std::io::Write as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let cache = open(folder.path());
+    let (old, pin) = cache.keep_bytes(&[1; 600_000]).expect("kept");
+    let (used, _pin) = cache.keep_bytes(&[2; 100_000]).expect("kept");
+    drop(pin);
+    let mut first = cache.begin().expect("begun");
+    first.write_all(&[3; 200_000]).expect("there is room");
+    assert!(cache.bytes_of(old) > 0, "all of it fits");
+    for _ in 0..6 {
+        first.write_all(&[3; 50_000]).expect("room is made");
+    }
+    assert_eq!((cache.bytes_of(old), cache.bytes_of(used)), (0, 100_000));
+
+    let mut second = cache.begin().expect("begun");
+    second.write_all(&[4; 400_000]).expect("there is room");
+    let err = second
+        .write_all(&[4; 400_000])
+        .expect_err("both are too much");
+    let err = second.failed(err);
+    assert!(matches!(err, CacheError::Full { .. }), "{err}");
+    assert!(crate::chain(&err).contains("1048576 bytes of the cache"));
+    drop(first);
+    let mut third = cache.begin().expect("begun");
+    third.write_all(&[5; 200_000]).expect("the first is gone");
+}

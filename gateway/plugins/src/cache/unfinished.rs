@@ -17,6 +17,7 @@ use rustix::fs::OFlags;
 
 use crate::cache::CacheError;
 use crate::cache::folder::Folder;
+use crate::cache::room::Part;
 use crate::layout::Output;
 
 /// What files are called until they are whole.
@@ -32,11 +33,23 @@ pub(crate) struct Unfinished {
     folder: File,
     path: std::path::PathBuf,
     name: String,
+    /// What it has of the cache's room, if it counts.
+    part: Option<Part>,
+}
+
+/// Whether a file is called like one that is being written.
+pub(super) fn is_one(name: &str) -> bool {
+    name.ends_with(SUFFIX)
 }
 
 impl Unfinished {
     /// A new file.
     pub(super) fn new(folder: &Folder) -> Result<Self, CacheError> {
+        Self::with_part(folder, None)
+    }
+
+    /// One that counts towards the cache's bound.
+    pub(super) fn with_part(folder: &Folder, part: Option<Part>) -> Result<Self, CacheError> {
         for _ in 0..MOST_NAMES {
             if let Some((name, file)) = create(folder)? {
                 let handle = folder.handle().try_clone();
@@ -45,6 +58,7 @@ impl Unfinished {
                     path: folder.path().to_owned(),
                     file: Some(file),
                     name,
+                    part,
                 });
             }
         }
@@ -100,6 +114,9 @@ impl Drop for Unfinished {
 
 impl Write for Unfinished {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(part) = &mut self.part {
+            part.grow(bytes.len() as u64)?;
+        }
         self.open()?.write(bytes)
     }
 
@@ -112,7 +129,11 @@ impl Output for Unfinished {
     fn restart(&mut self) -> io::Result<()> {
         let mut file = self.open()?;
         file.set_len(0)?;
-        file.rewind()
+        file.rewind()?;
+        if let Some(part) = &mut self.part {
+            part.restart();
+        }
+        Ok(())
     }
 }
 

@@ -96,6 +96,8 @@ pub(crate) struct Response {
     pub(crate) headers: HeaderMap,
     /// Where it came from in the end.
     pub(crate) url: Url,
+    /// The addresses that sent the request on, in order.
+    pub(crate) via: Vec<Url>,
     pub(crate) body: ResponseBody,
 }
 
@@ -126,14 +128,17 @@ impl Client {
 
     /// Sends a request, and follows redirects of requests without a body.
     pub(crate) async fn send(&self, mut request: Request) -> Result<Response, HttpError> {
+        let mut via = Vec::new();
         for _ in 0..=MOST_REDIRECTS {
             let url = request.url.clone();
             let origin = Origin::of(&url)?;
-            let response = self.exchange(&request, &origin).await?;
+            let mut response = self.exchange(&request, &origin).await?;
             let target = redirect::target(&url, response.status, &response.headers)?;
             let Some(target) = target.filter(|_| request.body.is_none()) else {
+                response.via = via;
                 return Ok(response);
             };
+            via.push(url);
             if Origin::of(&target)? != origin {
                 request.authorization = None;
             }
@@ -213,6 +218,7 @@ impl Client {
             status: head.status,
             headers: head.headers,
             url: request.url.clone(),
+            via: Vec::new(),
             body: ResponseBody::new(host, incoming, self.limits.idle, home),
         })
     }

@@ -6,10 +6,10 @@
 //! The check is made on the address that is connected to, after names were looked up.
 
 use std::net::IpAddr;
-use std::net::Ipv4Addr;
-use std::net::Ipv6Addr;
 
 use ipnet::IpNet;
+use tidegate_core::addresses;
+use tidegate_core::addresses::Special;
 
 /// The networks that an operator allows and denies.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,32 +56,17 @@ pub(crate) enum Loopback {
     Hidden,
 }
 
-/// Services of clouds that hand out credentials and are not link-local: Alibaba, Azure, Oracle.
-const METADATA_4: [Ipv4Addr; 3] = [
-    Ipv4Addr::new(100, 100, 100, 200),
-    Ipv4Addr::new(168, 63, 129, 16),
-    Ipv4Addr::new(192, 0, 0, 192),
-];
-/// The same for AWS, Google and Oracle.
-const METADATA_6: [Ipv6Addr; 3] = [
-    Ipv6Addr::new(0xfd00, 0x00c1, 0, 0, 0, 0, 0xa9fe, 0xa9fe),
-    Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254),
-    Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254),
-];
-
 impl Networks {
     /// Whether an address may be connected to.
     pub(crate) fn check(&self, address: IpAddr, loopback: Loopback) -> Result<(), Refused> {
         let address = address.to_canonical();
         self.check_one(address, loopback)?;
-        match address {
-            // What a translator on the way would make of it.
-            IpAddr::V6(address) => match embedded(address) {
-                Some(inner) => self.check_one(IpAddr::V4(inner), Loopback::Hidden),
-                None => Ok(()),
-            },
-            IpAddr::V4(_) => Ok(()),
+        // What a translator on the way would make of it.
+        let others = addresses::meanings(address).filter(|other| *other != address);
+        for other in others {
+            self.check_one(other, Loopback::Hidden)?;
         }
+        Ok(())
     }
 
     fn check_one(&self, address: IpAddr, loopback: Loopback) -> Result<(), Refused> {
@@ -109,48 +94,11 @@ fn contains(networks: &[IpNet], address: IpAddr) -> bool {
 
 /// What no operator can allow.
 fn never(address: IpAddr) -> Result<(), Refused> {
-    match address {
-        IpAddr::V4(address) => {
-            if address.octets().first() == Some(&0)
-                || address.is_multicast()
-                || address.is_broadcast()
-            {
-                return Err(Refused::Unspecified);
-            }
-            if address.is_link_local() {
-                return Err(Refused::LinkLocal);
-            }
-            if METADATA_4.contains(&address) {
-                return Err(Refused::Metadata);
-            }
-        }
-        IpAddr::V6(address) => {
-            if address.is_unspecified() || address.is_multicast() {
-                return Err(Refused::Unspecified);
-            }
-            if address.is_unicast_link_local() {
-                return Err(Refused::LinkLocal);
-            }
-            if METADATA_6.contains(&address) {
-                return Err(Refused::Metadata);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The IPv4 address inside of one that is translated (NAT64, 6to4, the old compatible form).
-fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
-    let from = |high: u16, low: u16| {
-        let [a, b] = high.to_be_bytes();
-        let [c, d] = low.to_be_bytes();
-        Some(Ipv4Addr::new(a, b, c, d))
-    };
-    match address.segments() {
-        [0x64, 0xff9b, _, _, _, _, high, low] => from(high, low),
-        [0x2002, high, low, _, _, _, _, _] => from(high, low),
-        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => from(high, low),
-        _ => None,
+    match addresses::special(address) {
+        None => Ok(()),
+        Some(Special::NoHost) => Err(Refused::Unspecified),
+        Some(Special::LinkLocal) => Err(Refused::LinkLocal),
+        Some(Special::Metadata) => Err(Refused::Metadata),
     }
 }
 
@@ -203,6 +151,11 @@ mod tests {
                 "64:ff9b::169.254.169.254",
                 "64:ff9b:1::169.254.169.254",
                 "2002:a9fe:a9fe::1",
+                "::ffff:0:169.254.169.254",
+                "2001:0:1:2:0:3:5601:5601",
+                "2001:db8::5efe:169.254.169.254",
+                "2002:a00:1::5efe:169.254.169.254",
+                "64:ff9b:1:a9fe:a9:fe00::",
             ] {
                 check(&networks, address, Err(Refused::LinkLocal));
             }

@@ -1,5 +1,7 @@
 //! Code from a web server, of which the digest must be known.
 
+use std::io::Read as _;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -11,14 +13,21 @@ use url::Url;
 
 use crate::PluginCode;
 use crate::again::retry_after;
+use crate::cache::CacheError;
 use crate::cache::Pin;
+use crate::cache::Unfinished;
 use crate::digest::Digest;
+use crate::digest::Hasher;
 use crate::http::Request;
 use crate::layout::Kind;
+use crate::progress::Progress;
 use crate::pull::PullError;
 use crate::pull::Store;
 use crate::pull::blocking;
 use crate::quote;
+
+/// Bytes at the beginning that say what something is.
+const HEAD: usize = 512;
 
 /// A module at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,29 +44,53 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// [`PullError`], also if it is not what it must be.
-    pub async fn download(&self, wanted: &Download) -> Result<(PluginCode, Vec<Pin>), PullError> {
-        let digest = wanted.sha256;
-        let cache = Arc::clone(&self.cache);
-        let known = blocking(move || cache.blob(digest)).await??;
-        if let Some((bytes, pin)) = known {
-            return Ok((code(wanted, bytes), vec![pin]));
-        }
+    /// [`PullError`], also if it is not what it must be, or the signature policy does not let it in.
+    pub async fn download(
+        &self,
+        wanted: &Download,
+        progress: &dyn Progress,
+    ) -> Result<(PluginCode, Vec<Pin>), PullError> {
+        // Also what the cache has: it may be there as the module of an image.
+        self.signatures.get().check_web(&wanted.url)?;
         let limit = self.limits.total;
-        let fetched = tokio::time::timeout(limit, self.fetch(wanted)).await;
-        let bytes = fetched.unwrap_or_else(|_| {
+        let found = tokio::time::timeout(limit, self.find(wanted, progress)).await;
+        found.unwrap_or_else(|_| {
             Err(PullError::Slow {
                 image: quote::url(&wanted.url),
                 limit,
             })
-        })?;
+        })
+    }
+
+    async fn find(
+        &self,
+        wanted: &Download,
+        progress: &dyn Progress,
+    ) -> Result<(PluginCode, Vec<Pin>), PullError> {
+        let (cache, digest) = (Arc::clone(&self.cache), wanted.sha256);
+        let bytes = cache.bytes_of(digest);
+        if bytes > 0 {
+            let _memory = self.memory.take(bytes, progress).await;
+            let known = blocking(move || cache.blob(digest)).await??;
+            if let Some((bytes, pin)) = known {
+                return Ok((code(wanted, bytes), vec![pin]));
+            }
+        }
+        let file = self.fetch(wanted).await?;
+        let _memory = self.memory.take(file.bytes()?, progress).await;
         let cache = Arc::clone(&self.cache);
-        let kept = bytes.clone();
-        let (_, pin) = blocking(move || cache.keep_bytes(&kept)).await??;
+        let kept = blocking(move || {
+            let mut bytes = Vec::with_capacity(usize::try_from(file.bytes()?).unwrap_or(0));
+            let read = file.reader()?.read_to_end(&mut bytes);
+            read.map_err(|err| file.failed(err))?;
+            Ok::<_, CacheError>((Bytes::from(bytes), cache.keep(file, digest)?))
+        });
+        let (bytes, pin) = kept.await??;
         Ok((code(wanted, bytes), vec![pin]))
     }
 
-    async fn fetch(&self, wanted: &Download) -> Result<Bytes, PullError> {
+    /// What an address has, on disk and verified.
+    async fn fetch(&self, wanted: &Download) -> Result<Unfinished, PullError> {
         let url = || quote::url(&wanted.url);
         let failed = |source| PullError::Http { url: url(), source };
         let access = self.hosts.access_to(&wanted.url);
@@ -71,6 +104,11 @@ impl Store {
             access,
         };
         let mut response = self.client.send(request).await.map_err(failed)?;
+        // Whoever sends us on must not lead around the policy either.
+        let policy = self.signatures.get();
+        for asked in response.via.iter().chain([&response.url]) {
+            policy.check_web(asked)?;
+        }
         if response.status != StatusCode::OK {
             return Err(PullError::Status {
                 url: url(),
@@ -83,12 +121,21 @@ impl Store {
         if response.body.length().is_some_and(|length| length > limit) {
             return Err(too_large());
         }
-        let most = usize::try_from(limit).unwrap_or(usize::MAX);
-        let bytes = response.body.up_to(most).await.map_err(failed)?;
-        if bytes.len() > most {
-            return Err(too_large());
+        let mut file = self.cache.begin()?;
+        let mut hasher = Hasher::default();
+        let mut bytes = 0;
+        let mut head = Vec::new();
+        while let Some(piece) = response.body.piece().await.map_err(failed)? {
+            bytes += piece.len() as u64;
+            if bytes > limit {
+                return Err(too_large());
+            }
+            file.write_all(&piece).map_err(|err| file.failed(err))?;
+            hasher.update(&piece);
+            let missing = HEAD.saturating_sub(head.len());
+            head.extend_from_slice(piece.get(..missing).unwrap_or(&piece));
         }
-        let actual = Digest::of(&bytes);
+        let actual = hasher.finish();
         if actual != wanted.sha256 {
             return Err(PullError::Digest {
                 url: url(),
@@ -96,8 +143,8 @@ impl Store {
                 actual,
             });
         }
-        match Kind::of(&bytes) {
-            Kind::Module => Ok(Bytes::from(bytes)),
+        match Kind::of(&head) {
+            Kind::Module => Ok(file),
             kind => Err(PullError::NotAModule { url: url(), kind }),
         }
     }

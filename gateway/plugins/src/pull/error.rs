@@ -14,6 +14,7 @@ use crate::layout::NoModule;
 use crate::reference::ReferenceError;
 use crate::registry::RegistryError;
 use crate::signatures::Unsigned;
+use crate::signatures::WebRefused;
 
 /// Why there is no code.
 #[derive(Debug, thiserror::Error)]
@@ -96,6 +97,9 @@ pub enum PullError {
         /// The image.
         image: String,
     },
+    /// The signature policy does not let it in.
+    #[error(transparent)]
+    Web(#[from] WebRefused),
     /// A web server did not give it.
     #[error("cannot fetch {url}")]
     Http {
@@ -173,7 +177,7 @@ impl PullError {
     #[must_use]
     pub fn is_unsigned(&self) -> bool {
         match self {
-            Self::Unsigned(_) | Self::CacheUnsigned { .. } => true,
+            Self::Unsigned(_) | Self::CacheUnsigned { .. } | Self::Web(_) => true,
             Self::Places { failures, .. } => failures.iter().any(|it| it.error.is_unsigned()),
             _ => false,
         }
@@ -206,6 +210,7 @@ impl PullError {
             | Self::Nested { .. }
             | Self::NoModule(_)
             | Self::Unsigned(_)
+            | Self::Web(_)
             | Self::Cache(_)
             | Self::Http { .. }
             | Self::Trust { .. }

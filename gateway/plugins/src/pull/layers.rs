@@ -25,6 +25,7 @@ use crate::layout::UnpackError;
 use crate::layout::WhyNot;
 use crate::layout::candidates;
 use crate::layout::unpack;
+use crate::memory::Share;
 use crate::progress::Progress;
 use crate::progress::Step;
 use crate::pull::PullError;
@@ -47,6 +48,16 @@ struct Module {
     path: Option<String>,
     bytes: Bytes,
     pins: Vec<Pin>,
+    memory: Share,
+}
+
+/// A module that was written, and is not read yet.
+struct Written {
+    file: Unfinished,
+    digest: Digest,
+    path: Option<String>,
+    /// The layer that it comes from, if that is to be kept.
+    layer: Option<(Unfinished, Digest)>,
 }
 
 /// A module on its way to disk.
@@ -103,7 +114,10 @@ impl Store {
                     progress.on(Step::Unpacking {
                         digest: layer.digest,
                     });
-                    match self.look_into(file, layer.digest, keeps_layer).await? {
+                    match self
+                        .look_into((file, layer.digest), keeps_layer, progress)
+                        .await?
+                    {
                         Ok(module) => return Ok(found(resolved, at, module)),
                         Err(why) => why,
                     }
@@ -158,13 +172,20 @@ impl Store {
     /// Looks for the module in a layer.
     async fn look_into(
         &self,
-        layer: Unfinished,
-        digest: Digest,
+        (layer, digest): (Unfinished, Digest),
         keeps_layer: bool,
+        progress: &dyn Progress,
     ) -> Result<Result<Module, WhyNot>, PullError> {
         let cache = Arc::clone(&self.cache);
         let limit = self.limits.module_bytes;
-        Ok(blocking(move || module_in(&cache, (layer, keeps_layer), digest, limit)).await??)
+        let written = blocking(move || module_in(&cache, (layer, keeps_layer), digest, limit));
+        let written = match written.await?? {
+            Ok(written) => written,
+            Err(why) => return Ok(Err(why)),
+        };
+        let memory = self.memory.take(written.file.bytes()?, progress).await;
+        let cache = Arc::clone(&self.cache);
+        Ok(Ok(blocking(move || kept(&cache, written, memory)).await??))
     }
 }
 
@@ -173,10 +194,15 @@ fn module_in(
     (layer, keeps_layer): (Unfinished, bool),
     digest: Digest,
     limit: u64,
-) -> Result<Result<Module, WhyNot>, CacheError> {
+) -> Result<Result<Written, WhyNot>, CacheError> {
     // A layer that is the module is kept as it came.
     if Kind::of(&begin_of(&layer)?) == Kind::Module && layer.bytes()? <= limit {
-        return kept(cache, layer, digest, None).map(Ok);
+        return Ok(Ok(Written {
+            file: layer,
+            digest,
+            path: None,
+            layer: None,
+        }));
     }
     let mut sink = Sink {
         file: cache.begin()?,
@@ -187,12 +213,12 @@ fn module_in(
         Err(UnpackError::None(why)) => return Ok(Err(why)),
         Err(UnpackError::Write(err)) => return Err(sink.file.failed(err)),
     };
-    let module = sink.hasher.finish();
-    let mut module = kept(cache, sink.file, module, place.path)?;
-    if keeps_layer {
-        module.pins.push(cache.keep(layer, digest)?);
-    }
-    Ok(Ok(module))
+    Ok(Ok(Written {
+        digest: sink.hasher.finish(),
+        file: sink.file,
+        path: place.path,
+        layer: keeps_layer.then_some((layer, digest)),
+    }))
 }
 
 /// The first bytes of a layer.
@@ -204,20 +230,26 @@ fn begin_of(layer: &Unfinished) -> Result<Vec<u8>, CacheError> {
 }
 
 /// Keeps a module, which is read once more: it was hashed on its way into the file.
-fn kept(
-    cache: &Cache,
-    file: Unfinished,
-    digest: Digest,
-    path: Option<String>,
-) -> Result<Module, CacheError> {
+fn kept(cache: &Cache, written: Written, memory: Share) -> Result<Module, CacheError> {
+    let Written {
+        file,
+        digest,
+        path,
+        layer,
+    } = written;
     let mut bytes = Vec::with_capacity(usize::try_from(file.bytes()?).unwrap_or(0));
     let read = file.reader()?.read_to_end(&mut bytes);
     read.map_err(|err| file.failed(err))?;
+    let mut pins = vec![cache.keep(file, digest)?];
+    if let Some((layer, digest)) = layer {
+        pins.push(cache.keep(layer, digest)?);
+    }
     Ok(Module {
         digest,
         path,
         bytes: Bytes::from(bytes),
-        pins: vec![cache.keep(file, digest)?],
+        pins,
+        memory,
     })
 }
 
@@ -236,5 +268,6 @@ fn found(resolved: &Resolved, layer: usize, module: Module) -> Loaded {
         manifest: Some(resolved.fetched.raw.clone()),
         pins: module.pins,
         signature: Verdict::Off,
+        _memory: module.memory,
     }
 }

@@ -11,6 +11,8 @@ use crate::cache::Pin;
 use crate::digest::Digest;
 use crate::layout::Artifact;
 use crate::layout::Layout;
+use crate::memory::Share;
+use crate::progress::Progress;
 use crate::pull::PullError;
 use crate::pull::Pulled;
 use crate::pull::Source;
@@ -32,6 +34,8 @@ pub(super) struct Loaded {
     pub(super) manifest: Option<Bytes>,
     pub(super) pins: Vec<Pin>,
     pub(super) signature: Verdict,
+    /// The memory that the module has while the pull lasts.
+    pub(super) _memory: Share,
 }
 
 impl Store {
@@ -41,9 +45,10 @@ impl Store {
         &self,
         image: &Reference,
         record: ImageRecord,
+        progress: &dyn Progress,
     ) -> Result<Option<Loaded>, PullError> {
-        let judged = self.judge_cached(image, &record).await?;
-        self.read(record, judged).await
+        let judged = self.judge_cached(image, &record, progress).await?;
+        self.read(record, judged, progress).await
     }
 
     /// The same without the signatures, which are known already: only whether the module is that of
@@ -52,14 +57,22 @@ impl Store {
         &self,
         image: &Reference,
         record: ImageRecord,
+        progress: &dyn Progress,
     ) -> Result<Option<Loaded>, PullError> {
-        match self.link_cached(image, &record).await? {
-            Some(judged) => self.read(record, judged).await,
+        match self.link_cached(image, &record, progress).await? {
+            Some(judged) => self.read(record, judged, progress).await,
             None => Ok(None),
         }
     }
 
-    async fn read(&self, record: ImageRecord, judged: Judged) -> Result<Option<Loaded>, PullError> {
+    async fn read(
+        &self,
+        record: ImageRecord,
+        judged: Judged,
+        progress: &dyn Progress,
+    ) -> Result<Option<Loaded>, PullError> {
+        let bytes = self.cache.bytes_of(record.module);
+        let memory = self.memory.take(bytes, progress).await;
         let cache = Arc::clone(&self.cache);
         let found = blocking(move || {
             let module = cache.blob(record.module)?;
@@ -79,6 +92,7 @@ impl Store {
             manifest,
             pins,
             signature: judged.verdict,
+            _memory: memory,
         }))
     }
 

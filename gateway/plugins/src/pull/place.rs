@@ -142,7 +142,7 @@ impl Store {
         progress: &dyn Progress,
     ) -> Result<Pulled, PullError> {
         let registry = self.registry(wanted, place, Purpose::Pull).await?;
-        if let Some(pulled) = self.unchanged(wanted, place, &registry).await? {
+        if let Some(pulled) = self.unchanged(wanted, place, &registry, progress).await? {
             return Ok(pulled);
         }
         let resolved = resolve(&registry, place).await?;
@@ -180,6 +180,7 @@ impl Store {
         wanted: Wanted<'_>,
         place: &Reference,
         registry: &Registry,
+        progress: &dyn Progress,
     ) -> Result<Option<Pulled>, PullError> {
         let known = self.known(wanted.image);
         let Some(record) = known.filter(|_| wanted.image.digest().is_none()) else {
@@ -194,7 +195,7 @@ impl Store {
         let source = Source::Unchanged {
             place: place.to_string(),
         };
-        let loaded = match self.load(wanted.image, record).await {
+        let loaded = match self.load(wanted.image, record, progress).await {
             Ok(Some(loaded)) if !matches!(loaded.signature, Verdict::Missing(_)) => loaded,
             // The registry may have a signature by now.
             Ok(_) | Err(PullError::Unsigned(_)) => return Ok(None),
@@ -217,7 +218,7 @@ impl Store {
     ) -> Result<Loaded, PullError> {
         if let Some(record) = self.cache.image(resolved.top.digest)
             && record.manifest == resolved.fetched.digest
-            && let Some(loaded) = self.load_linked(image, record).await?
+            && let Some(loaded) = self.load_linked(image, record, progress).await?
         {
             return Ok(loaded);
         }

@@ -12,6 +12,7 @@ use crate::cache::CacheError;
 use crate::cache::ImageRecord;
 use crate::cache::Pin;
 use crate::digest::Digest;
+use crate::progress::Progress;
 use crate::pull::PullError;
 use crate::pull::Store;
 use crate::pull::blocking;
@@ -73,6 +74,7 @@ impl Store {
         &self,
         image: &Reference,
         record: &ImageRecord,
+        progress: &dyn Progress,
     ) -> Result<Judged, PullError> {
         let policy = self.signatures.get();
         if policy.rule(image).is_none() {
@@ -81,6 +83,7 @@ impl Store {
                 pins: Vec::new(),
             });
         }
+        let _memory = self.memory.take(self.limits.layer_bytes, progress).await;
         let cache = Arc::clone(&self.cache);
         let (image, record) = (image.clone(), record.clone());
         let limit = self.limits.module_bytes;
@@ -93,6 +96,7 @@ impl Store {
         &self,
         image: &Reference,
         record: &ImageRecord,
+        progress: &dyn Progress,
     ) -> Result<Option<Judged>, PullError> {
         let mut judged = Judged {
             verdict: Verdict::Off,
@@ -101,6 +105,7 @@ impl Store {
         if !self.is_ruled(image) {
             return Ok(Some(judged));
         }
+        let _memory = self.memory.take(self.limits.layer_bytes, progress).await;
         let (cache, record) = (Arc::clone(&self.cache), record.clone());
         let limit = self.limits.module_bytes;
         let found = blocking(move || {
@@ -145,10 +150,14 @@ impl Store {
         };
         let mut search = Search::new(image, rule, &resolved.top, &resolved.fetched);
         let verdict = search.run(registry).await;
-        let (cache, digest) = (Arc::clone(&self.cache), resolved.top.digest);
-        let kept = search.worth_keeping();
-        if !kept.is_empty() {
-            blocking(move || cache.keep_signatures(digest, &kept)).await??;
+        let (name, digest) = (image.name(), resolved.top.digest);
+        let cache = Arc::clone(&self.cache);
+        let before = blocking(move || (cache.signatures(&name, digest), name)).await?;
+        let (before, name) = before;
+        let kept = search.worth_keeping(&before);
+        if kept != before {
+            let cache = Arc::clone(&self.cache);
+            blocking(move || cache.keep_signatures(&name, digest, kept)).await??;
         }
         match (verdict, rule.mode) {
             (Ok(verdict), _) => Ok(verdict),
@@ -253,10 +262,19 @@ impl<'a> Search<'a> {
         verdict
     }
 
-    fn worth_keeping(&mut self) -> Vec<Evidence> {
+    /// What was found and what was known `before`. Those that count come first: who may push others, as
+    /// many as they like, takes away none of them.
+    fn worth_keeping(&mut self, before: &[Evidence]) -> Vec<Evidence> {
         let (most_bytes, most) = MOST_KEPT;
         let mut left = most_bytes;
-        let mut kept = std::mem::take(&mut self.evidence);
+        let mut kept: Vec<Evidence> = Vec::new();
+        for one in std::mem::take(&mut self.evidence).iter().chain(before) {
+            if !kept.contains(one) {
+                kept.push(one.clone());
+            }
+        }
+        let name = self.image.name();
+        kept.sort_by_cached_key(|one| one.vouched(&self.subjects, self.rule, &name).is_err());
         kept.truncate(most);
         kept.retain(|evidence| match left.checked_sub(evidence.bytes()) {
             Some(rest) => {

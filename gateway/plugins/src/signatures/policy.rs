@@ -11,6 +11,7 @@ use std::sync::RwLock;
 use crate::quote;
 use crate::reference::Reference;
 use crate::signatures::Key;
+use crate::signatures::Web;
 
 /// What stands for all images.
 const ALL: &str = "*";
@@ -131,6 +132,17 @@ impl Pattern {
         }
     }
 
+    /// Whether it is for any image of a registry.
+    pub(crate) fn covers(&self, registry: &str) -> bool {
+        self.name.is_empty() || self.names(registry)
+    }
+
+    /// The same, if it says so.
+    pub(crate) fn names(&self, registry: &str) -> bool {
+        let rest = self.name.strip_prefix(registry);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     /// The more it says about an image, the larger.
     fn weight(&self) -> (usize, bool) {
         (self.name.len(), !self.is_below)
@@ -183,6 +195,7 @@ impl Rule {
 #[derive(Debug, Clone, Default)]
 pub struct Policy {
     rules: Vec<Rule>,
+    web: Option<Web>,
 }
 
 /// Rules that cannot stand together.
@@ -215,16 +228,44 @@ impl Policy {
                 });
             }
         }
-        Ok(Self { rules })
+        Ok(Self { rules, web: None })
+    }
+
+    /// The same with what becomes of modules of web servers. If nobody says it, they are refused as soon
+    /// as a rule requires a signature: whoever wants signatures wants no way around them.
+    #[must_use]
+    pub fn with_web(self, web: Option<Web>) -> Self {
+        Self { web, ..self }
+    }
+
+    pub(super) fn web(&self) -> Web {
+        self.web.unwrap_or(match self.is_strict() {
+            true => Web::Refuse,
+            false => Web::Allow,
+        })
+    }
+
+    pub(super) fn rules(&self) -> &[Rule] {
+        &self.rules
     }
 
     /// The rule for an image; `None` if nobody looks at its signatures.
     #[must_use]
     pub fn rule(&self, image: &Reference) -> Option<&Rule> {
-        let name = image.name();
-        let fitting = self.rules.iter().filter(|rule| rule.images.fits(&name));
+        self.rule_of(&image.name())
+    }
+
+    /// The same by registry and path.
+    pub(super) fn rule_of(&self, name: &str) -> Option<&Rule> {
+        let fitting = self.rules.iter().filter(|rule| rule.images.fits(name));
         let rule = fitting.max_by_key(|rule| rule.images.weight())?;
         (rule.mode != Mode::Off).then_some(rule)
+    }
+
+    /// Whether there is anything that is not used without a signature.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        self.web == Some(Web::Refuse) || self.rules.iter().any(|rule| rule.mode == Mode::Require)
     }
 
     /// The same rules for somebody who wants to see what is wrong: nothing is refused.
@@ -234,7 +275,10 @@ impl Policy {
         for rule in rules.iter_mut().filter(|rule| rule.mode == Mode::Require) {
             rule.mode = Mode::Warn;
         }
-        Self { rules }
+        Self {
+            rules,
+            web: Some(Web::Allow),
+        }
     }
 }
 

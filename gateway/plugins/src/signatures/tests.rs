@@ -14,6 +14,8 @@ use crate::signatures::PatternError;
 use crate::signatures::Policy;
 use crate::signatures::Rule;
 use crate::signatures::Subject;
+use crate::signatures::Web;
+use crate::signatures::WebRefused;
 use crate::signatures::bundle;
 use crate::signatures::simple;
 use crate::signatures::statement;
@@ -223,4 +225,144 @@ fn what_is_no_usable_public_key_is_told_apart() {
     }
     let cut = of(b"-----BEGIN PUBLIC KEY-----\nAAAA");
     assert!(matches!(cut, Err(KeyError::Pem { .. })), "{cut:?}");
+}
+
+/// The rule that refuses a module of a web server; `http` if they all are, `None` if it is used.
+fn web(policy: &Policy, url: &str) -> Option<String> {
+    match policy.check_web(&url.parse().expect(url)) {
+        Ok(()) => None,
+        Err(WebRefused::All { .. }) => Some("http".to_owned()),
+        Err(WebRefused::Registry { rule, .. }) => Some(rule),
+    }
+}
+
+#[test]
+fn the_content_of_a_registry_is_known_by_its_address_however_that_is_written() {
+    let policy = Policy::new(vec![
+        rule("registry.test", Mode::Require),
+        rule("registry.test/trial/*", Mode::Warn),
+        rule("local.test:5000/team/*", Mode::Require),
+        rule("docker.io/me/*", Mode::Require),
+        rule("[::1]:5000", Mode::Require),
+    ]);
+    let policy = policy.expect("rules").with_web(Some(Web::Allow));
+    for (url, expected) in [
+        (
+            "https://registry.test/v2/a/b/blobs/sha256:0",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/v2/a/b/manifests/1",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://REGISTRY.test:443/v2/a/blobs/x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test./v2/a/blobs/x",
+            Some("registry.test/*"),
+        ),
+        ("http://registry.test/v2/a/blobs/x", Some("registry.test/*")),
+        (
+            "https://registry.test//v2//a/blobs/x?y=/v2/trial/a/blobs/",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/%76%32/a%2Fb/%62lobs/x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/%2576%2532/a/blobs/x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/V2/A/Blobs/x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/x\\..\\v2\\a\\blobs\\x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/v2/trial/%2e%2e/a/blobs/x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/v2/trial/..%2fa/blobs/x",
+            Some("registry.test/*"),
+        ),
+        ("https://registry.test/v2/", Some("registry.test/*")),
+        (
+            "https://registry.test/hub/v2/trial/a/blobs/x",
+            Some("registry.test/*"),
+        ),
+        (
+            "https://registry.test/docker/registry/v2/blobs/sha256/00/0/data",
+            Some("registry.test/*"),
+        ),
+        ("https://registry.test/v2/trial/a/blobs/x", None),
+        ("https://registry.test/files/a.wasm", None),
+        ("https://registry.test/files/v2/a.wasm", None),
+        ("https://registry.test:8443/v2/a/blobs/x", None),
+        ("https://other.test/v2/a/blobs/x", None),
+        (
+            "https://local.test:5000/v2/team/a/blobs/x",
+            Some("local.test:5000/team/*"),
+        ),
+        ("https://local.test:5000/v2/other/a/blobs/x", None),
+        (
+            "https://local.test:5000/v2/",
+            Some("local.test:5000/team/*"),
+        ),
+        (
+            "https://registry-1.docker.io/v2/me/a/blobs/x",
+            Some("docker.io/me/*"),
+        ),
+        (
+            "https://index.docker.io/v2/me/a/blobs/x",
+            Some("docker.io/me/*"),
+        ),
+        ("http://[0:0::1]:5000/v2/a/blobs/x", Some("[::1]:5000/*")),
+    ] {
+        assert_eq!(web(&policy, url).as_deref(), expected, "{url}");
+    }
+    let all = Policy::new(vec![rule("*", Mode::Require)]);
+    let all = all.expect("rules").with_web(Some(Web::Allow));
+    for (url, expected) in [
+        ("https://any.test/v2/a/blobs/x", Some("*")),
+        ("https://any.test/hub/v2/a/blobs/x", Some("*")),
+        ("https://any.test/v2/auth.wasm", None),
+    ] {
+        assert_eq!(web(&all, url).as_deref(), expected, "{url}");
+    }
+}
+
+#[test]
+fn where_signatures_are_required_web_servers_are_refused_unless_the_policy_allows_them() {
+    let url = "https://files.test/auth.wasm";
+    for (mode, web_says, expected) in [
+        (Mode::Require, None, Some("http")),
+        (Mode::Require, Some(Web::Refuse), Some("http")),
+        (Mode::Require, Some(Web::Allow), None),
+        (Mode::Warn, None, None),
+        (Mode::Warn, Some(Web::Refuse), Some("http")),
+        (Mode::Off, None, None),
+    ] {
+        let policy = Policy::new(vec![rule("a.test", mode)]).expect("rules");
+        let policy = policy.with_web(web_says);
+        let given = (mode, web_says);
+        assert_eq!(web(&policy, url).as_deref(), expected, "{given:?}");
+        assert_eq!(web(&policy.advisory(), url), None, "{given:?}");
+        assert_eq!(
+            policy.is_strict(),
+            expected.is_some() || mode == Mode::Require
+        );
+    }
+    assert_eq!(web(&Policy::default(), url), None);
+    let err = Policy::new(vec![rule("a.test", Mode::Require)])
+        .expect("rules")
+        .check_web(&"https://files.test/a?s3cret".parse().expect("a URL"))
+        .expect_err("refused");
+    assert!(!err.to_string().contains("s3cret"), "{err}");
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tidegate_plugin_store::again::Again;
 use tidegate_plugin_store::digest::Digest;
+use tidegate_plugin_store::progress::Silent;
 use tidegate_plugin_store::pull::Download;
 
 use crate::kit::TAR;
@@ -361,27 +362,32 @@ async fn a_module_of_a_web_server_is_what_its_digest_says() {
         sha256: Digest::of(content),
     };
     let wanted = download("f/auth.wasm?token=s3cret", &content);
-    let (code, _pins) = store.download(&wanted).await.unwrap();
+    let (code, _pins) = store.download(&wanted, &Silent).await.unwrap();
     assert_eq!(
         (code.name.as_str(), code.bytes.as_ref()),
         ("auth", content.as_slice())
     );
     assert_eq!(stub.take_seen().len(), 1);
-    store.download(&wanted).await.unwrap();
+    store.download(&wanted, &Silent).await.unwrap();
     assert_eq!(stub.take_seen(), [""; 0], "it is in the cache");
 
     let wrong = download("f/auth.wasm?token=s3cret", b"other");
-    let err = refused(store.download(&wrong).await, &["change `sha256`"]);
+    let err = refused(store.download(&wrong, &Silent).await, &["change `sha256`"]);
     assert!(!err.to_string().contains("s3cret"), "{err}");
     refused(
-        store.download(&download("huge.wasm", b"")).await,
+        store.download(&download("huge.wasm", b""), &Silent).await,
         &["more than 4194304 bytes"],
     );
     refused(
-        store.download(&download("page.wasm", b"<html>")).await,
+        store
+            .download(&download("page.wasm", b"<html>"), &Silent)
+            .await,
         &["is a web page"],
     );
-    let err = refused(store.download(&download("gone", b"")).await, &["503"]);
+    let err = refused(
+        store.download(&download("gone", b""), &Silent).await,
+        &["503"],
+    );
     assert_eq!(err.again(), Again::After(Duration::from_secs(3)));
 }
 

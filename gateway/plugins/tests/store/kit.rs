@@ -15,6 +15,7 @@ use tidegate_plugin_store::http::Client;
 use tidegate_plugin_store::http::Limits;
 use tidegate_plugin_store::http::Networks;
 use tidegate_plugin_store::http::Proxies;
+use tidegate_plugin_store::memory::Memory;
 use tidegate_plugin_store::progress::Silent;
 use tidegate_plugin_store::pull::PullError;
 use tidegate_plugin_store::pull::PullLimits;
@@ -59,6 +60,7 @@ pub(crate) fn store_with(folder: &Path, client: Client) -> Store {
             module_bytes: 8 << 20,
             total: Duration::from_secs(60),
         },
+        memory: Memory::default(),
     }
 }
 

@@ -13,8 +13,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use serde_json::json;
+use tidegate_plugin_store::Digest;
 use tidegate_plugin_store::Store;
 use tidegate_plugin_store::again::Again;
+use tidegate_plugin_store::progress::Silent;
+use tidegate_plugin_store::pull::Download;
 use tidegate_plugin_store::pull::PullError;
 use tidegate_plugin_store::pull::Source;
 use tidegate_plugin_store::registry::Mirror;
@@ -27,6 +30,7 @@ use tidegate_plugin_store::signatures::Policy;
 use tidegate_plugin_store::signatures::Rule;
 use tidegate_plugin_store::signatures::SharedPolicy;
 use tidegate_plugin_store::signatures::Verdict;
+use tidegate_plugin_store::signatures::Web;
 
 use crate::kit::TAR;
 use crate::kit::WASM;
@@ -687,11 +691,98 @@ async fn a_module_that_is_kept_elsewhere_needs_a_signed_image_in_the_cache() {
     put_bundles(&stub, "a/b", &digest, &[&signer.bundle(&digest)]);
     let store = ruled(store(folder.path()), signer.rule(Mode::Require));
     pull(&store, &image).await.unwrap();
-    let of = |bytes: &[u8]| tidegate_plugin_store::Digest::of(bytes);
+    let of = |bytes: &[u8]| Digest::of(bytes);
     store.vouch(&image, of(&module(1))).unwrap();
     let err = store.vouch(&image, of(&module(2))).expect_err("unknown");
     assert!(err.to_string().contains("no signed image"), "{err}");
     let mut free = store;
     free.signatures = Arc::default();
     free.vouch(&image, of(&module(2))).unwrap();
+}
+
+#[tokio::test]
+async fn content_of_a_registry_is_no_module_of_a_web_server_where_signatures_are_required() {
+    let (stub, folder) = (Stub::start(), tempfile::tempdir().unwrap());
+    let content = module(1);
+    let (blob, other) = (content.clone(), stub.address.to_string());
+    stub.rule(move |seen| match seen.target.as_str() {
+        path if path.starts_with("/v2/") => Some(Reply::new(200, blob.clone())),
+        "/elsewhere.wasm" => {
+            let to = format!("http://{other}/v2/a/blobs/x");
+            Some(Reply::new(307, "").with("Location", to))
+        }
+        _ => Some(Reply::new(200, blob.clone())),
+    });
+    let download = |path: &str| Download {
+        url: format!("http://{}/{path}", stub.address).parse().unwrap(),
+        sha256: Digest::of(&content),
+    };
+    let allowing = |mode| {
+        let mut store = store(folder.path());
+        let rule = rule(mode, &["p256.pub"]);
+        let policy = Policy::new(vec![rule]).unwrap().with_web(Some(Web::Allow));
+        store.signatures = Arc::new(SharedPolicy::new(policy));
+        store
+    };
+    let strict = allowing(Mode::Require);
+    for path in ["v2/a/blobs/x", "elsewhere.wasm"] {
+        let outcome = strict.download(&download(path), &Silent).await;
+        let err = refused(
+            outcome,
+            &["content of a registry", "(rule `*`)", "source.oci"],
+        );
+        assert!(err.is_unsigned() && err.again() == Again::Late, "{err}");
+    }
+    let lax = allowing(Mode::Warn);
+    lax.download(&download("v2/a/blobs/x"), &Silent)
+        .await
+        .unwrap();
+    // Now it is in the cache, and no more allowed there.
+    let outcome = strict.download(&download("v2/a/blobs/x"), &Silent).await;
+    refused(outcome, &["content of a registry"]);
+    strict
+        .download(&download("auth.wasm"), &Silent)
+        .await
+        .unwrap();
+    let refusing = ruled(store(folder.path()), rule(Mode::Require, &["p256.pub"]));
+    let outcome = refusing.download(&download("auth.wasm"), &Silent).await;
+    refused(
+        outcome,
+        &["nobody signs what web servers have", "http: Allow"],
+    );
+}
+
+#[tokio::test]
+async fn signatures_that_are_kept_are_replaced_by_none_that_do_not_count() {
+    let (stub, folder) = (Stub::start(), tempfile::tempdir().unwrap());
+    let digest = put_image(&stub, "a/b");
+    put_simple(&stub, "a/b", &digest, &[simple("p256.simple.json")]);
+    let store = strict(folder.path(), &["p256.pub"]);
+    let image = reference(&stub, "a/b:1");
+    pull(&store, &image).await.unwrap();
+
+    // The same image in another repository, and under another tag, with signatures of somebody else.
+    let (payload, _) = simple("p256.simple.json");
+    let junk = |at: usize| {
+        let signer = Signer::new();
+        let text = format!("{payload}{}", " ".repeat(at));
+        let signature = signer.sign(text.as_bytes());
+        (text, signature)
+    };
+    let junk: Vec<_> = (0..20).map(junk).collect();
+    put_image(&stub, "c/d");
+    stub.manifest("a/b", "2", OCI_MANIFEST, &fixture("image.json"));
+    for name in ["c/d", "a/b"] {
+        put_simple(&stub, name, &digest, &junk);
+    }
+    for other in ["c/d:1", "a/b:2"] {
+        let outcome = pull(&store, &reference(&stub, other)).await;
+        refused(outcome, &["by another key"]);
+        let pulled = pull(&store, &image).await.unwrap();
+        assert!(
+            matches!(pulled.source, Source::Cache),
+            "{other}: {pulled:?}"
+        );
+        assert!(matches!(pulled.signature, Verdict::Valid { .. }), "{other}");
+    }
 }

@@ -22,6 +22,7 @@ use super::only;
 use super::plugin;
 use super::refusal;
 use crate::plugins::PENDING;
+use crate::plugins::origin::Origin;
 use crate::plugins::wishes::Wish;
 use crate::plugins::wishes::WishError;
 use crate::pulls::Pulls;
@@ -152,6 +153,61 @@ fn a_version_without_the_signature_it_needs_is_not_gone_back_to() {
     let wish = Wish::Back(None);
     let err = world.resolver.fulfil("default/a", &wish, None);
     assert!(matches!(err, Err(WishError::NotSigned { .. })), "{err:?}");
+}
+
+#[test]
+fn a_version_needs_the_signature_of_where_it_came_from_and_not_of_what_its_plugin_names_now() {
+    let folder = super::Folder::new();
+    let local = |config: &str| decl("a", &folder.file, config);
+    let mut world = World::new();
+    let resource = remote(ONE).resource;
+    // A file, an image, and a file again.
+    world.load(&local("{}"), None);
+    world.resolver.chronicle(SystemTime::now(), &[], None);
+    world.fake.answer(ONE, Answer::Module(1));
+    world.load(&remote(ONE), None);
+    world.changes();
+    plugin(&world.load(&remote(ONE), None));
+    world.resolver.chronicle(SystemTime::now(), &[], None);
+    plugin(&world.load(&local("{ }"), None));
+    world.resolver.chronicle(SystemTime::now(), &[], None);
+    let fallback = world.resolver.fallback(&resource, None);
+    let fallback = fallback.expect("the image, which needs no signature yet");
+    assert_eq!((fallback.number, fallback.may_serve()), (2, Ok(())));
+
+    world.fake.want_signed(ONE, 1);
+    assert!(
+        fallback.may_serve().is_err(),
+        "not once the policy wants one"
+    );
+    let to_image = Wish::Back(Some("2".to_owned()));
+    let err = world.resolver.fulfil("default/a", &to_image, None);
+    assert!(matches!(err, Err(WishError::NotSigned { .. })), "{err:?}");
+    // The restart has the same answer.
+    let stored = world.resolver.stored();
+    assert_eq!(
+        *stored[0].origin,
+        Origin::File(folder.file.display().to_string())
+    );
+}
+
+#[test]
+fn a_file_may_serve_again_whatever_signatures_the_image_after_it_needs() {
+    let folder = super::Folder::new();
+    let mut world = World::new();
+    let resource = remote(ONE).resource;
+    plugin(&world.load(&decl("a", &folder.file, "{}"), None));
+    world.resolver.chronicle(SystemTime::now(), &[], None);
+    world.fake.answer(ONE, Answer::Module(2));
+    world.load(&remote(ONE), None);
+    world.changes();
+    plugin(&world.load(&remote(ONE), None));
+    world.resolver.chronicle(SystemTime::now(), &[], None);
+    // The fake's digests are by number; a file's is not wanted of anybody.
+    world.fake.want_signed(ONE, 2);
+    let fallback = world.resolver.fallback(&resource, None);
+    let fallback = fallback.expect("the file is the operator's");
+    assert_eq!((fallback.number, fallback.may_serve()), (1, Ok(())));
 }
 
 #[test]

@@ -25,6 +25,7 @@ use super::LATEST;
 use super::Registries;
 use super::given;
 use crate::plugins::chain;
+use crate::plugins::origin::Origin;
 use crate::pulls::counting::Counting;
 use crate::pulls::fetch::Fetch;
 use crate::pulls::fetch::FetchError;
@@ -36,7 +37,17 @@ use crate::pulls::fetch::Signature;
 use crate::pulls::policy::PolicyFile;
 use crate::pulls::policy::PolicyReport;
 
+/// Why a version of an older state is not used.
+const NOT_NOTED: &str = "an older Tidegate stored it without where it came from, and the signature policy \
+                         requires signatures; it serves again once its Plugin's `source` gives it";
+
 impl Registries {
+    /// Whether an image needs a signature, by what is written.
+    fn is_required(&self, reference: &str) -> bool {
+        let image = reference.parse::<Reference>();
+        image.is_ok_and(|image| self.needs_signature(&image))
+    }
+
     async fn fetch_now(&self, source: &RemoteSource) -> Result<Fetched, FetchError> {
         let store = self.store().map_err(in_words)?;
         match &source.code {
@@ -46,7 +57,9 @@ impl Registries {
             }
             RemoteCode::Http { url, sha256 } => {
                 let wanted = download(url, *sha256).map_err(in_words)?;
-                let fetched = store.download(&wanted).await;
+                let shown = url.split(['?', '#']).next().unwrap_or_default();
+                let counting = Counting::of(shown);
+                let fetched = store.download(&wanted, &counting).await;
                 let (code, pins) = fetched.map_err(|err| failed(url, &err))?;
                 self.hold(code.digest, pins);
                 Ok(Fetched {
@@ -75,9 +88,9 @@ impl Registries {
             given: given.as_ref(),
             policy: PullPolicy::Always,
         };
-        let counting = Counting::default();
-        let pulled = store.pull(wanted, &counting).await;
         let shown = image.to_string();
+        let counting = Counting::of(&shown);
+        let pulled = store.pull(wanted, &counting).await;
         let pulled = pulled.map_err(|err| failed(&shown, &err))?;
         if let Source::CacheAfter(err) = &pulled.source {
             // It is here, as before: what is to be told is that nobody answers.
@@ -201,7 +214,13 @@ impl Fetch for Registries {
                     signature: in_brief(&verdict.ok()?),
                 })
             }
-            RemoteCode::Http { sha256, .. } => {
+            RemoteCode::Http { url, sha256 } => {
+                let wanted = download(url, *sha256).ok()?;
+                let let_in = store.signatures.get().check_web(&wanted.url);
+                if let Err(why) = let_in {
+                    tracing::warn!("what the plugin cache has is not used: {why}");
+                    return None;
+                }
                 // It is read at once, so it may be read here.
                 let (_, pin) = store.cache.blob(Digest::from_bytes(*sha256)).ok()??;
                 self.hold(*sha256, vec![pin]);
@@ -245,16 +264,36 @@ impl Fetch for Registries {
         self.policy.as_ref().map(PolicyFile::report)
     }
 
-    fn vouch(&self, source: &RemoteSource, module: &[u8; 32]) -> Result<(), String> {
-        let RemoteCode::Oci(reference) = &source.code else {
+    fn vouch(
+        &self,
+        origin: &Origin,
+        declared: Option<&RemoteSource>,
+        module: &[u8; 32],
+    ) -> Result<(), String> {
+        let Some(file) = &self.policy else {
             return Ok(());
         };
-        if self.policy.is_none() {
-            return Ok(());
+        let policy = file.policy().get();
+        let of_image = |reference: &str| {
+            let image: Reference = reference.parse().map_err(|err| chain(&err))?;
+            let vouched = self.store()?.vouch(&image, Digest::from_bytes(*module));
+            vouched.map_err(|err| chain(&err))
+        };
+        match (origin, declared.map(|declared| &declared.code)) {
+            // What is on the machine is the operator's.
+            (Origin::File(_) | Origin::Builtin(_), _) => Ok(()),
+            (Origin::Web { url }, _) => {
+                let url = download(url, *module)?.url;
+                policy.check_web(&url).map_err(|err| err.to_string())
+            }
+            (Origin::Image { reference, .. }, _) => of_image(reference),
+            (Origin::Unknown, _) if !policy.is_strict() => Ok(()),
+            // What the Plugin may have pulled now, it may have from elsewhere.
+            (Origin::Unknown, Some(RemoteCode::Oci(reference))) if self.is_required(reference) => {
+                of_image(reference)
+            }
+            (Origin::Unknown, _) => Err(NOT_NOTED.to_owned()),
         }
-        let image: Reference = reference.parse().map_err(|err| chain(&err))?;
-        let vouched = self.store()?.vouch(&image, Digest::from_bytes(*module));
-        vouched.map_err(|err| chain(&err))
     }
 
     fn retain(&self, modules: &HashSet<[u8; 32]>) {

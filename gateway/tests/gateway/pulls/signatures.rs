@@ -264,3 +264,47 @@ fn who_writes_resources_cannot_change_the_policy() {
         "{out}"
     );
 }
+
+/// The Plugin `one` with a file for its source.
+fn of_file(world: &World, file: &str) {
+    let text = plugin("one", "IMAGE", "");
+    let text = text.replace("oci: \"IMAGE\"", &format!("file: {file}"));
+    world.folder.write("plugin.yaml", text.as_bytes());
+}
+
+#[test]
+fn an_image_that_served_needs_its_signature_also_once_its_plugin_names_a_file() {
+    let signer = Signer::new();
+    let policy = policy("Warn", &signer);
+    let state = tempfile::tempdir().expect("a folder");
+    let world = World::new("");
+    world.registry.put("one", "1", &filter("v1"));
+    let mut gateway = start(&world, &state, &policy);
+    serves(&gateway, "v1");
+    world.folder.write("local.wasm", &filter("v2"));
+    of_file(&world, "local.wasm");
+    serves(&gateway, "v2");
+
+    policy.write("policy.yaml", rules("Require").as_bytes());
+    gateway.logs("the signature policy");
+    let answer = gateway.admin("POST /plugins/default/one/rollback");
+    assert_eq!(answer.status(), 409, "{}", answer.text());
+    assert!(answer.text().contains("is not signed"), "{}", answer.text());
+    assert_eq!(by(&gateway), "v2");
+
+    // A file is the operator's: its last good version needs no signature, also at a start.
+    gateway.kill();
+    world.folder.write("local.wasm", b"broken");
+    let mut gateway = start(&world, &state, &policy);
+    assert_eq!(by(&gateway), "v2");
+    // Nor does the image come back after the restart.
+    let answer = gateway.admin("POST /plugins/default/one/rollback?to=1");
+    assert_eq!(answer.status(), 409, "{}", answer.text());
+    assert!(answer.text().contains("is not signed"), "{}", answer.text());
+    gateway.kill();
+    policy.write("policy.yaml", rules("Off").as_bytes());
+    let gateway = start(&world, &state, &policy);
+    let answer = gateway.admin("POST /plugins/default/one/rollback?to=1");
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert_eq!(by(&gateway), "v1");
+}

@@ -151,3 +151,56 @@ fn pages_of_other_sites_cannot_roll_back() {
     );
     assert_eq!(gateway.get("/").status(), 202);
 }
+
+/// Waits until these versions can be seen, and no others.
+#[track_caller]
+fn has_versions(gateway: &Running, expected: &[u64]) {
+    eventually(&format!("the versions {expected:?}"), || {
+        // One that has just been made is known a moment after it serves.
+        let answer = gateway.admin("GET /plugins/default/stamp/history");
+        let page: Value = serde_json::from_str(&answer.text()).ok()?;
+        let versions = page.get("versions")?.as_array()?;
+        let numbers = versions
+            .iter()
+            .filter_map(|one| one.get("number")?.as_u64());
+        (numbers.collect::<Vec<_>>() == expected).then_some(())
+    });
+}
+
+#[test]
+fn a_plugin_that_is_made_anew_has_no_version_of_the_one_that_was_deleted() {
+    let state = tempfile::tempdir().expect("a folder");
+    let args = ["--state-dir", state.path().to_str().expect("text")];
+    let (folder, _origin, mut gateway) = with_versions(&args, &[202, 203]);
+    has_versions(&gateway, &[3, 2, 1]);
+    // A file that cannot be read deletes nothing.
+    folder.write("plugin.yaml", b"kind: [");
+    gateway.logs("plugin.yaml:1:");
+    assert_eq!(gateway.get("/").status(), 203);
+    folder.write("plugin.yaml", plugin("").as_bytes());
+    eventually("the repair", || {
+        (gateway.admin("POST /reload").status() == 200).then_some(())
+    });
+    has_versions(&gateway, &[3, 2, 1]);
+
+    std::fs::remove_file(folder.path().join("plugin.yaml")).expect("there");
+    eventually("the end", || {
+        (gateway.get("/").text() == "origin").then_some(())
+    });
+    folder.write("stamp.wasm", &version(204, WELL));
+    folder.write("plugin.yaml", plugin("").as_bytes());
+    serves(&gateway, 204);
+    has_versions(&gateway, &[1]);
+    for to in ["", "?to=1", "?to=2"] {
+        let answer = gateway.admin(&format!("POST /plugins/default/stamp/rollback{to}"));
+        assert!(
+            [404, 409].contains(&answer.status()),
+            "{to}: {}",
+            answer.text()
+        );
+    }
+    assert_eq!(gateway.get("/").status(), 204);
+    gateway.kill();
+    let gateway = Running::start_with(folder.path(), &args);
+    has_versions(&gateway, &[1]);
+}

@@ -88,7 +88,7 @@ fn from_cache(
         Err(why) => return Ok(Err(unsigned(Vec::new()).because(why))),
     };
     let mut found = Vec::new();
-    for evidence in cache.signatures(record.digest) {
+    for evidence in cache.signatures(&image.name(), record.digest) {
         match evidence.vouched(&subjects, rule, &image.name()) {
             Ok(key) => {
                 return Ok(Ok(Verdict::Valid {

@@ -1,0 +1,133 @@
+//! What a plugin may have by its newest resource, whatever version of it serves.
+//!
+//! Owns what an older version loses of what it had: backends, names (DNS), variables. A resource whose
+//! code fails is refused, and still says what its plugin may have no longer; one that is wrong itself says
+//! nothing that could be relied on.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use tidegate_config::draft::Draft;
+use tidegate_config::draft::PluginDecl;
+use tidegate_config::draft::PluginSource;
+use tidegate_config::resource::ResourceId;
+use tidegate_proxy::Reachable;
+
+use super::Good;
+
+/// What one plugin may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rights {
+    backends: Vec<Arc<str>>,
+    dns: bool,
+    /// Names of variables.
+    env: Vec<String>,
+}
+
+/// What all plugins may have.
+#[derive(Debug, Default)]
+pub(super) struct AllRights {
+    plugins: HashMap<ResourceId, Rights>,
+    /// Whose resource this load has heard.
+    heard: HashSet<ResourceId>,
+}
+
+impl AllRights {
+    /// A load begins.
+    pub(super) fn begin(&mut self) {
+        self.heard.clear();
+    }
+
+    /// Hears declarations of a load; of each plugin the first one counts: after a refusal they are those
+    /// of the version before. `is_old` are those that are so from the beginning.
+    pub(super) fn hear(&mut self, decls: &[PluginDecl], is_old: impl Fn(&PluginDecl) -> bool) {
+        for decl in decls {
+            if decl.source == PluginSource::Refused || !self.heard.insert(decl.resource.clone()) {
+                continue;
+            }
+            if is_old(decl) && self.plugins.contains_key(&decl.resource) {
+                continue;
+            }
+            let rights = Rights {
+                backends: decl.backends.clone(),
+                dns: decl.dns,
+                env: decl.env.iter().map(|(name, _)| name.clone()).collect(),
+            };
+            self.plugins.insert(decl.resource.clone(), rights);
+        }
+    }
+
+    /// Forgets all plugins but these.
+    pub(super) fn keep_only(&mut self, is_kept: impl Fn(&ResourceId) -> bool) {
+        self.plugins.retain(|resource, _| is_kept(resource));
+    }
+
+    /// A declaration without what its plugin may have no longer; `None` if that is nothing.
+    pub(super) fn limited(&self, decl: &PluginDecl) -> Option<PluginDecl> {
+        let rights = self.plugins.get(&decl.resource)?;
+        let keeps_all = decl.backends.iter().all(|it| rights.backends.contains(it))
+            && decl.env.iter().all(|(name, _)| rights.env.contains(name))
+            && (rights.dns || !decl.dns);
+        if keeps_all {
+            return None;
+        }
+        let mut decl = decl.clone();
+        decl.backends.retain(|it| rights.backends.contains(it));
+        decl.env.retain(|(name, _)| rights.env.contains(name));
+        decl.dns &= rights.dns;
+        Some(decl)
+    }
+
+    /// A version without what its plugin may have no longer, and in words what that is. Without a variable
+    /// it is another version, which has to be started.
+    pub(super) fn narrowed(&self, resource: &ResourceId, mut good: Good) -> (Good, Vec<String>) {
+        let mut lost = Vec::new();
+        let Some(rights) = self.plugins.get(resource) else {
+            return (good, lost);
+        };
+        let Reachable { backends, dns } = &*good.reachable;
+        let (kept, gone): (Vec<_>, Vec<_>) = backends
+            .iter()
+            .cloned()
+            .partition(|it| rights.backends.contains(it));
+        lost.extend(gone.iter().map(|name| format!("backend {name}")));
+        if *dns && !rights.dns {
+            lost.push("DNS".to_owned());
+        }
+        if !lost.is_empty() {
+            good.reachable = Arc::new(Reachable {
+                backends: kept,
+                dns: *dns && rights.dns,
+            });
+        }
+        good.version.spec.env.retain(|(name, _)| {
+            let is_kept = rights.env.contains(name);
+            if !is_kept {
+                lost.push(format!("variable {name}"));
+            }
+            is_kept
+        });
+        (good, lost)
+    }
+}
+
+/// Whether a declaration is that of a version before, because the resource as it is written is refused.
+pub(super) fn is_old(draft: &Draft) -> impl Fn(&PluginDecl) -> bool {
+    let old = draft.resources.iter().filter(|one| one.last_good);
+    let old: HashSet<ResourceId> = old.map(|one| one.resource.clone()).collect();
+    move |decl| {
+        old.contains(&ResourceId {
+            name: Arc::from(without_canary(&decl.resource.name)),
+            ..decl.resource.clone()
+        })
+    }
+}
+
+/// The name of the resource that a plugin is of: a canary is of its plugin's.
+pub(crate) fn without_canary(name: &str) -> &str {
+    name.split('@').next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! What older versions lose.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use tidegate_config::draft::PluginDecl;
+use tidegate_host_abi::FailurePolicy;
+use tidegate_proxy::Reachable;
+
+use crate::plugins::Resolved;
+use crate::plugins::Resolver;
+use crate::plugins::Slot;
+use crate::plugins::tests::Folder;
+use crate::plugins::tests::decl;
+use crate::plugins::tests::only;
+use crate::plugins::tests::plugin;
+use crate::plugins::wishes::Wish;
+
+/// A declaration that may have so much.
+fn with(file: &Path, config: &str, backends: &[&str], dns: bool, env: &[&str]) -> PluginDecl {
+    let variable = |name: &&str| ((*name).to_owned(), "value".to_owned());
+    PluginDecl {
+        backends: backends.iter().map(|name| Arc::from(*name)).collect(),
+        dns,
+        env: env.iter().map(variable).collect(),
+        ..decl("a", file, config)
+    }
+}
+
+fn load(resolver: &mut Resolver, decls: &[&PluginDecl]) -> Resolved {
+    resolver.begin(false);
+    let mut last = Resolved::default();
+    for decl in decls {
+        last = resolver.resolve(std::slice::from_ref(*decl), None);
+    }
+    resolver.end();
+    resolver.commit();
+    resolver.chronicle(SystemTime::now(), &[], None);
+    last
+}
+
+#[track_caller]
+fn reachable(resolved: &Resolved) -> Reachable {
+    match only(resolved) {
+        Slot::Ready { reachable, .. } => Reachable::clone(reachable),
+        Slot::Refused(policy) => panic!("refused ({policy:?}): {resolved:?}"),
+    }
+}
+
+fn names(resolved: &Resolved) -> Vec<String> {
+    let plugin = plugin(resolved);
+    let env = plugin.spec().env.iter();
+    env.map(|(name, _)| name.clone()).collect()
+}
+
+#[test]
+fn what_serves_in_the_place_of_a_version_that_fails_loses_what_that_one_may_not_have() {
+    let folder = Folder::new();
+    let mut resolver = Resolver::default();
+    let good = with(&folder.file, "{}", &["d/a", "d/b"], true, &["A", "B"]);
+    load(&mut resolver, &[&good]);
+    let bad = with(&folder.file, "too long", &["d/b", "d/c"], false, &["B"]);
+    let resolved = load(&mut resolver, &[&bad]);
+    let left = Reachable {
+        backends: vec![Arc::from("d/b")],
+        dns: false,
+    };
+    assert_eq!(reachable(&resolved), left);
+    assert_eq!(names(&resolved), ["B"]);
+    assert_eq!(plugin(&resolved).spec().config, "{}");
+    let hint = resolved.problems[0].hint.as_deref().unwrap_or_default();
+    assert!(
+        hint.ends_with("gives no longer: backend d/a, DNS, variable A"),
+        "{hint}"
+    );
+    // As a load goes on after the refusal: with the resource of before.
+    let resolved = load(&mut resolver, &[&bad, &good]);
+    assert!(resolved.problems.is_empty(), "{resolved:?}");
+    assert_eq!(reachable(&resolved), left);
+    assert_eq!(names(&resolved), ["B"]);
+    // Given again, it is there again.
+    let resolved = load(&mut resolver, &[&good]);
+    assert_eq!(reachable(&resolved).backends.len(), 2);
+    assert_eq!(names(&resolved), ["A", "B"]);
+}
+
+#[test]
+fn what_does_not_start_without_a_variable_that_was_withdrawn_does_not_serve() {
+    let folder = Folder::new();
+    let needs_one = wat::parse_str(
+        r#"(module
+            (import "wasi_snapshot_preview1" "environ_sizes_get"
+                (func $sizes (param i32 i32) (result i32)))
+            (memory (export "memory") 1)
+            (func (export "proxy_abi_version_0_2_1"))
+            (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 0))
+            (func (export "proxy_on_vm_start") (param i32 i32) (result i32)
+                (drop (call $sizes (i32.const 0) (i32.const 4)))
+                (i32.load (i32.const 0))))"#,
+    );
+    folder.write(&needs_one.expect("WAT"));
+    let mut resolver = Resolver::default();
+    let good = with(&folder.file, "{}", &[], false, &["A"]);
+    plugin(&load(&mut resolver, &[&good]));
+    folder.write(b"broken");
+    let resolved = load(&mut resolver, &[&with(&folder.file, "{}", &[], false, &[])]);
+    assert!(matches!(
+        only(&resolved),
+        Slot::Refused(FailurePolicy::FailOpen)
+    ));
+    let hint = resolved.problems[0].hint.as_deref().unwrap_or_default();
+    assert!(hint.contains("no version before it"), "{hint}");
+    assert!(hint.ends_with("gives no longer: variable A"), "{hint}");
+}
+
+#[test]
+fn a_version_that_is_gone_back_to_has_no_more_than_its_plugin_may_have_now() {
+    let folder = Folder::new();
+    let mut resolver = Resolver::default();
+    let first = with(&folder.file, "{}", &["d/a", "d/b"], true, &["A"]);
+    load(&mut resolver, &[&first]);
+    let second = with(&folder.file, "{ }", &["d/b"], false, &[]);
+    load(&mut resolver, &[&second]);
+    let resource = second.resource.clone();
+    let fallback = resolver.fallback(&resource, None).expect("the first one");
+    assert_eq!(fallback.number, 1);
+    let left = Reachable {
+        backends: vec![Arc::from("d/b")],
+        dns: false,
+    };
+    assert_eq!(**fallback.reachable(), left);
+    let compiled = fallback.plugin().expect("compiled");
+    assert!(compiled.spec().env.is_empty(), "started without it");
+    resolver
+        .fulfil("default/a", &Wish::Back(None), None)
+        .expect("it serves");
+    let resolved = load(&mut resolver, &[&second]);
+    assert_eq!(reachable(&resolved), left);
+    assert_eq!(plugin(&resolved).spec().config, "{}");
+    // It is what the resource asks for again.
+    let resolved = load(&mut resolver, &[&first]);
+    assert!(resolved.problems.is_empty(), "{resolved:?}");
+    assert_eq!(reachable(&resolved).backends.len(), 2);
+}
