@@ -122,6 +122,8 @@ struct Declared {
     source: String,
     /// Where in the network that is, if it is there.
     remote: Option<Arc<RemoteSource>>,
+    /// Whether it is another version of a plugin, tried beside the one that is there.
+    is_canary: bool,
 }
 
 /// A version that works.
@@ -266,6 +268,7 @@ impl Resolver {
                         PluginSource::Remote(source) => Some(Arc::clone(source)),
                         _ => None,
                     },
+                    is_canary: decl.is_canary(),
                 };
                 (decl.resource.clone(), declared)
             })

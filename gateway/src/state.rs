@@ -29,6 +29,7 @@ use tidegate_proxy::Reachable;
 use crate::state::folder::Folder;
 pub(crate) use crate::state::format::hex;
 pub(crate) use crate::state::format::settings_of;
+pub(crate) use crate::state::rollouts::Kept;
 pub(crate) use crate::state::rollouts::RolloutStore;
 
 /// The file that says what the generation is.

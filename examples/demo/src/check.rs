@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use http_body_util::Full;
 use serde_json::Value;
 
 use crate::client::{self, Answer};
@@ -26,6 +27,10 @@ const EDIT_LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 
 
 /// The same for what is pulled: more is done for that than for an edit.
 const PULL_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a verdict about a canary may take once enough have asked: it is looked at once a second, and
+/// fewer than two hundred of each version are looked at after five.
+const VERDICT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Between two looks whether an edit serves.
 const LOOK: Duration = Duration::from_millis(20);
@@ -78,6 +83,7 @@ pub(crate) async fn run(gateway: &Gateway, config: &Config, registry: &Registry)
 fn shown(step: &Step, took: Duration) -> String {
     let what = match step.act {
         Some(Act::Push(_)) => "push",
+        Some(Act::Crowd(..)) => "last of them",
         None if !step.edits.is_empty() => "edit",
         _ => return String::new(),
     };
@@ -95,8 +101,13 @@ async fn perform(
     if let Some(Act::Push(module)) = step.act {
         registry.push(module).await?;
     }
-    let start = Instant::now();
+    let mut start = Instant::now();
     let limit = match step.act {
+        Some(Act::Crowd(users, path)) => {
+            crowd(gateway, users, path).await?;
+            start = Instant::now();
+            VERDICT_LIMIT
+        }
         Some(act) => {
             if act == Act::StopRegistry {
                 registry.stop();
@@ -123,6 +134,19 @@ async fn perform(
         problems.extend(missing(gateway, expected).await);
     }
     Ok((problems, took))
+}
+
+/// Asks as so many users, one after the other.
+async fn crowd(gateway: &Gateway, users: u32, path: &'static str) -> Result<()> {
+    let to = gateway.at(Door::Traffic);
+    for user in 1..=users {
+        let request = hyper::Request::get(path)
+            .header("host", to.address.to_string())
+            .header("x-user", user)
+            .body(Full::default())?;
+        client::send(to, request).await?;
+    }
+    Ok(())
 }
 
 /// What the logs lack of what is expected there, if anything.
