@@ -361,6 +361,7 @@ impl Thread {
             // What was found meanwhile comes first, and what is to serve then depends on it.
             let outcomes = self.watchers.look(&mut self.gateway, Instant::now());
             self.note(&outcomes);
+            self.tell_versions();
             self.tell_rollouts();
             loaded = self.load(false);
             watched = paths(&loaded.draft.watch);
@@ -377,6 +378,7 @@ impl Thread {
         let (mut loaded, mut outcomes) = self.load_and_look(again);
         // Each of them is watched no more, so this ends.
         while self.note(&outcomes) {
+            self.tell_versions();
             (loaded, outcomes) = self.load_and_look(false);
         }
         loaded

@@ -31,6 +31,17 @@ fn goes_back(gateway: &Running) -> Duration {
     first.elapsed()
 }
 
+/// Waits until /plugins says that the wanted version was taken back.
+#[track_caller]
+fn is_told(gateway: &Running) {
+    eventually("the story", || {
+        let page = gateway.json("/plugins");
+        let mut plugins = page["plugins"].as_array()?.iter();
+        let stamp = plugins.find(|one| one["name"] == "default/stamp")?;
+        (stamp["held"]["reason"] == "RolledBack").then_some(())
+    });
+}
+
 fn has_thread(gateway: &Running, wanted: &str) -> bool {
     let threads = std::fs::read_dir(format!("/proc/{}/task", gateway.id()));
     let mut threads = threads.expect("it runs").filter_map(Result::ok);
@@ -69,7 +80,7 @@ fn a_version_is_taken_back_while_the_instances_of_another_plugin_start() {
         names.any(|one| one["name"] == "default/slow")
     };
     assert!(!is_there(), "they are still being started");
-    rolled_back(&gateway);
+    is_told(&gateway);
     eventually("the other plugin", || is_there().then_some(()));
     assert_eq!(gateway.get("/").status(), 201);
 }
@@ -98,7 +109,7 @@ fn a_version_is_taken_back_while_another_plugin_sets_itself_up() {
     eventually("its setup", || (keys.connections() > 0).then_some(()));
     let took = goes_back(&gateway);
     assert!(took < SOON, "{took:?}");
-    rolled_back(&gateway);
+    is_told(&gateway);
     assert_eq!(gateway.get("/").field("x-by"), None, "it waits");
     latch.open();
     eventually("the other plugin", || {

@@ -192,7 +192,7 @@ fn a_receiver_that_is_down_is_told_all_once_it_is_back_and_the_rollout_does_not_
 }
 
 fn rollout_phase(gateway: &Running) -> String {
-    let phase = super::rollout(gateway);
+    let phase = rollout(gateway);
     let phase = phase.get("phase").and_then(Value::as_str);
     phase.unwrap_or_default().to_owned()
 }
