@@ -429,7 +429,7 @@ pub(crate) static STEPS: &[Step] = &[
     Step {
         what: "Many ask: the gateway sees that it refuses too many, and takes it back by itself",
         edits: &[],
-        act: Some(Act::Crowd(600, "/news")),
+        act: Some(Act::Crowd(1000, "/news")),
         door: Door::Traffic,
         curl: curl(&["-i", "-H", "x-user: tim"], "/news"),
         expected: &[
