@@ -175,7 +175,6 @@ async fn send(
         authority: authority.clone(),
         scheme: HeaderValue::from_static(scheme),
         headers: request.headers.clone(),
-        ..RequestHead::default()
     };
     let length = match request.body.len() as u64 {
         0 => BodyLength::Empty,
