@@ -11,6 +11,8 @@ mod modules;
 mod policies;
 #[path = "figures/report.rs"]
 mod report;
+#[path = "figures/rollouts.rs"]
+mod rollouts;
 
 use report::Report;
 
@@ -22,5 +24,6 @@ fn main() {
     guests::memory(&mut report);
     modules::load(&mut report);
     policies::passes(&mut report);
+    rollouts::requests(&mut report);
     report.print();
 }

@@ -259,7 +259,8 @@ impl Control {
     }
 
     /// Offers a load to the data plane until it takes it, refusing what it names as the reason, as
-    /// long as what is left `may_serve`. [`Control::keep`] is due then.
+    /// long as what is left `may_serve`. [`Control::keep`] is due then. While it is taken, rollouts may be
+    /// looked at; one that comes to another share meanwhile must keep it from being taken.
     ///
     /// # Errors
     ///
@@ -268,16 +269,18 @@ impl Control {
         &mut self,
         mut loaded: Loaded,
         may_serve: impl Fn(&Loaded) -> bool,
-        mut take: impl FnMut(Generation) -> Result<T, StartError>,
+        mut take: impl FnMut(Generation, &mut Rollouts) -> Result<T, StartError>,
     ) -> Result<(Loaded, T), (Box<Loaded>, StartError)> {
         let mut found: Vec<Problem> = Vec::new();
         self.unbound.clear();
         self.number += 1;
         for _ in 0..MOST_ATTEMPTS {
-            let planned = self.rollouts.plan(&loaded);
-            let shares = planned.shares.clone();
-            let err = match take(generation(self.number, &loaded, shares)) {
+            let shares = self.rollouts.plan(&loaded).shares;
+            let generation = generation(self.number, &loaded, shares);
+            let err = match take(generation, &mut self.rollouts) {
                 Ok(taken) => {
+                    // Anew: it may have taken long, and streams were counted meanwhile.
+                    let planned = self.rollouts.plan(&loaded);
                     self.rollouts.commit(planned);
                     self.commit(&loaded);
                     return Ok((loaded, taken));

@@ -127,6 +127,8 @@ struct Declared {
     name: Arc<str>,
     /// Where in the network its code is, if it is there.
     remote: Option<Arc<RemoteSource>>,
+    /// Whether it is another version of a plugin, tried beside the one that is there.
+    is_canary: bool,
 }
 
 /// A version that works.
@@ -318,6 +320,7 @@ impl Resolver {
                         PluginSource::Remote(source) => Some(Arc::clone(source)),
                         _ => None,
                     },
+                    is_canary: decl.is_canary(),
                 };
                 (decl.resource.clone(), declared)
             })

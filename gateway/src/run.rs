@@ -98,6 +98,7 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
         return Ok(());
     }
     refuse_bad(&loaded.draft, args)?;
+    control.rollouts.name_gateway(args.node.node().id);
     let (loaded, gateway) = start(&mut control, loaded, args)?;
     let board = Board::default();
     board.write(|status| {
@@ -112,6 +113,7 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     let mut watchers = Watchers::default();
     control.versions_serve(&mut watchers, &loaded, &[]);
     control.keep();
+    control.rollouts.tell_through(gateway.remote());
     let versions = control.versions(&watchers);
     let number = control.number();
     publish::serves(&board, number, loaded, gateway.addresses(), versions);
@@ -281,6 +283,10 @@ fn is_covered(draft: &Draft) -> bool {
         if problem.reason == SETUP_FAILED {
             return true;
         }
+        // The stable version serves.
+        if is_of_canary(draft, problem) {
+            return true;
+        }
         match (&problem.resource, &problem.place) {
             (Some(resource), _) => good.any(|status| status.resource == *resource),
             // A broken file is covered if what it last held serves.
@@ -294,6 +300,13 @@ fn is_covered(draft: &Draft) -> bool {
     let errors = draft.problems.iter();
     let mut errors = errors.filter(|problem| problem.severity == Severity::Error);
     errors.all(is_covered)
+}
+
+/// Whether it is about a canary of a plugin, which waits until it can be had.
+fn is_of_canary(draft: &Draft, problem: &Problem) -> bool {
+    let mut canaries = draft.plugins.iter().filter(|decl| decl.is_canary());
+    let about = problem.resource.as_ref();
+    about.is_some() && canaries.any(|decl| Some(&decl.resource) == about)
 }
 
 fn is_same(a: &Path, b: &Path) -> bool {
@@ -314,13 +327,17 @@ fn start(
     tracing::info!(config = %args.config.display(), workers, "starting");
     let writes = args.access_log != Some(AccessLogArg::Off);
     let may_serve = |left: &Loaded| {
-        let is_refused = |slot: &&Slot| matches!(slot, Slot::Refused(_));
-        let refused = left.slots.iter().filter(is_refused).count();
-        let is_waiting = |problem: &&Problem| matches!(problem.reason, SETUP_FAILED | PENDING);
+        let pairs = left.slots.iter().zip(&left.draft.plugins);
+        let refused = pairs
+            .filter(|(slot, decl)| matches!(slot, Slot::Refused(_)) && !decl.is_canary())
+            .count();
+        let is_waiting = |problem: &&Problem| {
+            matches!(problem.reason, SETUP_FAILED | PENDING) && !is_of_canary(&left.draft, problem)
+        };
         let waiting = left.draft.problems.iter().filter(is_waiting).count();
         args.allow_partial || (is_covered(&left.draft) && refused <= waiting)
     };
-    let started = control.hand_over(loaded, may_serve, |generation| {
+    let started = control.hand_over(loaded, may_serve, |generation, _| {
         Gateway::start(Options {
             generation,
             workers,

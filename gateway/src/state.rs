@@ -30,6 +30,7 @@ use crate::plugins::origin::Origin;
 use crate::state::folder::Folder;
 pub(crate) use crate::state::format::hex;
 pub(crate) use crate::state::format::settings_of;
+pub(crate) use crate::state::rollouts::Kept;
 pub(crate) use crate::state::rollouts::RolloutStore;
 
 /// The file that says what the generation is.

@@ -105,6 +105,17 @@ pub(crate) struct RolloutStatus {
     pub(crate) counted: [[(&'static str, u64); 4]; 2],
     /// How often what happened to it.
     pub(crate) events: Vec<(&'static str, u64)>,
+    /// What became of the notices to its receivers.
+    pub(crate) webhooks: WebhookStatus,
+}
+
+/// What is told of notices about a rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct WebhookStatus {
+    /// How many are not delivered yet.
+    pub(crate) waiting: usize,
+    /// How many attempts and notices ended how.
+    pub(crate) results: [(&'static str, u64); 3],
 }
 
 /// What is told of a plugin's versions.

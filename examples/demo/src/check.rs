@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use http_body_util::Full;
 use serde_json::Value;
 
 use crate::client::{self, Answer};
@@ -26,6 +27,13 @@ const EDIT_LIMIT: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 
 
 /// The same for what is pulled: more is done for that than for an edit.
 const PULL_LIMIT: Duration = Duration::from_secs(20);
+
+/// How long a verdict about a canary may take once enough have asked: it is looked at once a second, and
+/// fewer than two hundred of each version are looked at after five.
+const VERDICT_LIMIT: Duration = Duration::from_secs(10);
+
+/// Between two requests of a crowd.
+const CROWD_GAP: Duration = Duration::from_millis(4);
 
 /// Between two looks whether an edit serves.
 const LOOK: Duration = Duration::from_millis(20);
@@ -78,6 +86,7 @@ pub(crate) async fn run(gateway: &Gateway, config: &Config, registry: &Registry)
 fn shown(step: &Step, took: Duration) -> String {
     let what = match step.act {
         Some(Act::Push(_)) => "push",
+        Some(Act::Crowd(..)) => "last of them",
         None if !step.edits.is_empty() => "edit",
         _ => return String::new(),
     };
@@ -95,8 +104,13 @@ async fn perform(
     if let Some(Act::Push(module)) = step.act {
         registry.push(module).await?;
     }
-    let start = Instant::now();
+    let mut start = Instant::now();
     let limit = match step.act {
+        Some(Act::Crowd(users, path)) => {
+            crowd(gateway, users, path).await?;
+            start = Instant::now();
+            VERDICT_LIMIT
+        }
         Some(act) => {
             if act == Act::StopRegistry {
                 registry.stop();
@@ -123,6 +137,21 @@ async fn perform(
         problems.extend(missing(gateway, expected).await);
     }
     Ok((problems, took))
+}
+
+/// Asks as so many users, one after the other, about as fast as a loop in a shell: what is compared is
+/// compared in several blocks.
+async fn crowd(gateway: &Gateway, users: u32, path: &'static str) -> Result<()> {
+    let to = gateway.at(Door::Traffic);
+    for user in 1..=users {
+        let request = hyper::Request::get(path)
+            .header("host", to.address.to_string())
+            .header("x-user", user)
+            .body(Full::default())?;
+        client::send(to, request).await?;
+        tokio::time::sleep(CROWD_GAP).await;
+    }
+    Ok(())
 }
 
 /// What the logs lack of what is expected there, if anything.

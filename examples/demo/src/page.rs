@@ -77,6 +77,13 @@ pub(crate) fn print(gateway: &Gateway, config: &Config, backends: &Backends, reg
         if let Some(line) = config.sed(step.edits) {
             println!("    {green}{line}{plain}");
         }
+        if let Some(Act::Crowd(users, path)) = step.act {
+            let address = gateway.address;
+            println!(
+                "    {green}for user in $(seq {users}); do curl -s -o /dev/null -H \"x-user: $user\" \
+                 http://{address}{path}; done{plain}"
+            );
+        }
         if let Some(Act::Push(module)) = step.act {
             println!("    {green}{}{plain}", registry.line(module));
             println!("    {green}{}{plain}", RELOAD.line(gateway.at(Door::Admin)));

@@ -15,7 +15,7 @@ pub(crate) struct Step {
     pub(crate) what: &'static str,
     /// What is changed in the configuration before.
     pub(crate) edits: &'static [Edit],
-    /// What is done to the registry before, and then the gateway is told to look.
+    /// What else is done before.
     pub(crate) act: Option<Act>,
     /// Who shows it.
     pub(crate) door: Door,
@@ -25,12 +25,15 @@ pub(crate) struct Step {
     pub(crate) expected: &'static [Expected],
 }
 
-/// Something that is done to the registry.
+/// Something that is done beside an edit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Act {
-    /// This module is pushed under the tag that is followed.
+    /// So many users, each called by a number in `x-user`, ask for this path.
+    Crowd(u32, &'static str),
+    /// This module is pushed to the registry under the tag that is followed, and the gateway is told to
+    /// look.
     Push(&'static str),
-    /// It answers nobody any more. Only the check does that: nobody can type it.
+    /// The registry answers nobody any more. Only the check does that: nobody can type it.
     StopRegistry,
 }
 
@@ -402,6 +405,47 @@ pub(crate) static STEPS: &[Step] = &[
         "... and Tim still does: who has the new version never goes back",
         curl(&["-i", "-H", "x-user: tim"], "/shop"),
         &[Status(200), Text("/backend", "pears")],
+    ),
+    Step {
+        what: "A filter's change for half of the users first, and with a slip: Tim is refused ...",
+        edits: &[Edit {
+            file: TRAFFIC,
+            from: "# rollout",
+            to: "rollout",
+        }],
+        act: None,
+        door: Door::Traffic,
+        curl: curl(&["-i", "-H", "x-user: tim"], "/news"),
+        expected: &[
+            Status(403),
+            Said("rollout of plugin default/blocked: begins, the canary gets 50 % of the streams"),
+        ],
+    },
+    see(
+        "... and Alan is not",
+        curl(&["-i", "-H", "x-user: alan"], "/news"),
+        &[Status(200), Text("/backend", "apples")],
+    ),
+    Step {
+        what: "Many ask: the gateway sees that it refuses too many, and takes it back by itself",
+        edits: &[],
+        act: Some(Act::Crowd(1000, "/news")),
+        door: Door::Traffic,
+        curl: curl(&["-i", "-H", "x-user: tim"], "/news"),
+        expected: &[
+            Status(200),
+            Text("/backend", "apples"),
+            Said("rollout of plugin default/blocked: aborted"),
+        ],
+    },
+    ask(
+        "What spoke against it, with numbers; it does not come back until it is changed",
+        curl(&["-s"], "/plugins"),
+        &[
+            Status(200),
+            BodyHas("\"phase\": \"Aborted\""),
+            BodyHas("denyRateDelta: denied "),
+        ],
     ),
     see(
         "All that left the counts alone: Ada's export is still used up",

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tidegate_core::rollout::judge::Limits;
 use tidegate_core::rollout::machine::Course;
+use tidegate_core::rollout::machine::EventKind;
 use tidegate_core::rollout::probation::Rule;
 use tidegate_core::snapshot::PluginName;
 use tidegate_core::snapshot::Snapshot;
@@ -20,6 +21,9 @@ use crate::place::Place;
 use crate::problem::Problem;
 use crate::resource::ResourceId;
 use crate::written::Written;
+
+/// What the name of a plugin's canary ends with; no resource is called so.
+pub const CANARY: &str = "@canary";
 
 /// One load.
 #[derive(Debug)]
@@ -107,6 +111,13 @@ pub struct PluginDecl {
     pub made_of: Vec<(ResourceId, Place)>,
 }
 
+impl PluginDecl {
+    /// Whether it is another version of a plugin, tried beside the one that is there.
+    pub fn is_canary(&self) -> bool {
+        !self.data_of.is_empty()
+    }
+}
+
 impl fmt::Debug for PluginDecl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let variables: Vec<&str> = self.env.iter().map(|(name, _)| name.as_str()).collect();
@@ -131,6 +142,35 @@ pub struct RolloutDecl {
     pub course: Course,
     /// What it may do.
     pub limits: Limits,
+    /// Who is told of its course.
+    pub webhooks: Vec<WebhookDecl>,
+}
+
+/// A receiver that is told of a rollout's course. Its `Debug` does not show the path, which may be a
+/// secret.
+#[derive(Clone, PartialEq, Eq)]
+pub struct WebhookDecl {
+    /// The backend that is asked, by its name in the snapshot.
+    pub backend: Arc<str>,
+    /// The path, with a query if there is one.
+    pub path: String,
+    /// The host that is asked for, if it is not the backend's.
+    pub host: Option<String>,
+    /// What it is told of; `None` is everything.
+    pub events: Option<Vec<EventKind>>,
+    /// How long one attempt may take.
+    pub timeout: Duration,
+}
+
+impl fmt::Debug for WebhookDecl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebhookDecl")
+            .field("backend", &self.backend)
+            .field("host", &self.host)
+            .field("events", &self.events)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
 }
 
 /// A certificate with its key, as its resource says. Its `Debug` shows no key.

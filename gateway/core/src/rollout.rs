@@ -3,14 +3,15 @@
 //! [`split`] says which version a stream gets, [`counts`] what is known about each, [`judge`]
 //! whether the new one is worse, and [`machine`] what follows. [`shadow`] compares what a filter
 //! that only looks on would have done with what happened. [`probation`] says when a version that
-//! has taken over goes back, and [`history`] which there were. Who counts and when is asked is
-//! the caller's.
+//! has taken over goes back, and [`history`] which there were. [`outbox`] keeps what receivers are
+//! to be told of all that until they are. Who counts and when is asked is the caller's.
 
 pub mod counts;
 mod evidence;
 pub mod history;
 pub mod judge;
 pub mod machine;
+pub mod outbox;
 pub mod probation;
 pub mod shadow;
 pub mod split;

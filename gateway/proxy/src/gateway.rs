@@ -5,6 +5,7 @@
 //! fails, the one before serves on.
 
 mod hold_back;
+mod meanwhile;
 mod plan;
 mod prepare;
 mod remote;
@@ -31,6 +32,9 @@ use tokio::sync::mpsc::UnboundedSender;
 use crate::access_log::start_writer;
 use crate::filters::services::Commons;
 use crate::filters::starter::Starter;
+pub use crate::gateway::meanwhile::Meanwhile;
+use crate::gateway::meanwhile::begin_vms;
+use crate::gateway::meanwhile::wait;
 use crate::gateway::plan::Drawn;
 use crate::gateway::plan::Ids;
 use crate::gateway::prepare::Prepared;
@@ -108,6 +112,9 @@ pub enum StartError {
     /// A worker does nothing for a minute.
     #[error("a worker is too busy to set a filter up")]
     Busy,
+    /// Something else had to be done first: see [`Meanwhile::Stop`].
+    #[error("something else had to be done first")]
+    Interrupted,
 }
 
 /// How a gateway ended.
@@ -165,11 +172,11 @@ impl Gateway {
         }
         let mut resolver = Resolver::new(name_servers);
         // Before anything is bound: clients must not wait in the queue of a socket meanwhile.
-        resolver.follow(&generation.snapshot.backends)?;
+        resolver.follow(&generation.snapshot.backends)?.wait();
         let mut ids = Ids::default();
         let asked = generation.clone();
         let drawn = plan::draw(generation, &Plan::default(), &mut ids, &commons, workers)?;
-        let mut prepared = start_vms(&drawn, workers)?;
+        let mut prepared = start_vms(&drawn.new_vms, workers)?;
         let (starter, starter_thread) = Starter::spawn()?;
         let (log, log_writer) = match access_log {
             None => (None, None),
@@ -204,7 +211,7 @@ impl Gateway {
             log_writer,
             resolver,
         };
-        match gateway.complete(&drawn, &mut prepared, |_| false) {
+        match gateway.complete(&drawn, &mut prepared, |_| false, &mut |_| Meanwhile::GoOn) {
             Ok(()) => {
                 gateway.swap(drawn, prepared);
                 Ok(gateway)
@@ -219,12 +226,13 @@ impl Gateway {
 
     /// Sets up and binds what is new of a plan whose instances are started.
     fn complete(
-        &self,
+        &mut self,
         drawn: &Drawn,
         prepared: &mut Prepared,
         is_ours: impl Fn(SocketAddr) -> bool,
+        meanwhile: &mut dyn FnMut(&mut Self) -> Meanwhile,
     ) -> Result<(), StartError> {
-        set_up::set_up(drawn, &self.inboxes, prepared)?;
+        set_up::set_up(drawn, self, prepared, meanwhile)?;
         prepare::bind(drawn, is_ours, prepared).inspect_err(|_| set_up::abandon(&self.inboxes))
     }
 
@@ -242,7 +250,22 @@ impl Gateway {
     ///
     /// [`StartError`]; nothing has changed then.
     pub fn apply(&mut self, generation: Generation) -> Result<(), StartError> {
-        self.apply_with(generation, None)
+        self.apply_with(generation, None, &mut |_| Meanwhile::GoOn)
+    }
+
+    /// [`Gateway::apply`], which asks ten times a second whether to go on, for as long as it waits for
+    /// instances to start and to set themselves up. What is asked may look at this gateway and change
+    /// shares, but must apply nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StartError`]; nothing has changed then.
+    pub fn apply_while(
+        &mut self,
+        generation: Generation,
+        mut meanwhile: impl FnMut(&mut Self) -> Meanwhile,
+    ) -> Result<(), StartError> {
+        self.apply_with(generation, None, &mut meanwhile)
     }
 
     /// Puts another version in the place of one that serves badly; says whether that one serves. All
@@ -260,7 +283,7 @@ impl Gateway {
             serves = true;
         }
         if serves {
-            self.apply_with(generation, Some(bad.name()))?;
+            self.apply_with(generation, Some(bad.name()), &mut |_| Meanwhile::GoOn)?;
         }
         Ok(serves)
     }
@@ -270,6 +293,7 @@ impl Gateway {
         &mut self,
         generation: Generation,
         at_once: Option<&str>,
+        meanwhile: &mut dyn FnMut(&mut Self) -> Meanwhile,
     ) -> Result<(), StartError> {
         self.sweep();
         let now = Instant::now();
@@ -288,11 +312,7 @@ impl Gateway {
         let left = self.left.iter().map(|(address, _)| address.port());
         let ports: Vec<u16> = current.chain(left).collect();
         let is_ours = |address: SocketAddr| ports.contains(&address.port());
-        self.resolver.follow(&drawn.plan.snapshot.backends)?;
-        let prepared = start_vms(&drawn, self.inboxes.len()).and_then(|mut prepared| {
-            self.complete(&drawn, &mut prepared, is_ours)?;
-            Ok(prepared)
-        });
+        let prepared = self.prepare(&drawn, is_ours, meanwhile);
         let prepared = prepared.inspect_err(|_| {
             self.resolver.only(&self.plan.snapshot.backends);
         })?;
@@ -301,6 +321,23 @@ impl Gateway {
         self.wanted = asked;
         self.commons.set_waiting(waiting);
         Ok(())
+    }
+
+    /// Starts, sets up and binds what is new of a plan.
+    fn prepare(
+        &mut self,
+        drawn: &Drawn,
+        is_ours: impl Fn(SocketAddr) -> bool,
+        meanwhile: &mut dyn FnMut(&mut Self) -> Meanwhile,
+    ) -> Result<Prepared, StartError> {
+        let answers = self.resolver.follow(&drawn.plan.snapshot.backends)?;
+        wait(self, meanwhile, |patience| {
+            answers.are_here_within(patience)
+        })?;
+        let begun = begin_vms(&drawn.new_vms, self.inboxes.len())?;
+        let mut prepared = wait(self, meanwhile, |patience| begun.ended_within(patience))??;
+        self.complete(drawn, &mut prepared, is_ours, meanwhile)?;
+        Ok(prepared)
     }
 
     /// The names of plugins whose newest version waits.

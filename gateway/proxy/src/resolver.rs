@@ -82,33 +82,29 @@ impl Resolver {
         &self.board
     }
 
-    /// Follows the names of these backends too, and waits a moment for first answers.
+    /// Follows the names of these backends too. First answers are to be waited for a moment.
     ///
     /// # Errors
     ///
     /// The system's, if it gives no thread.
-    pub(crate) fn follow(&mut self, backends: &Backends) -> std::io::Result<()> {
+    pub(crate) fn follow(&mut self, backends: &Backends) -> std::io::Result<FirstAnswers> {
         let wanted = wanted(backends);
+        let (first, answered) = mpsc::channel();
+        let answers = FirstAnswers {
+            answered,
+            until: Instant::now() + FIRST_ANSWERS,
+            board: Arc::clone(&self.board),
+        };
         if wanted.is_empty() {
-            return Ok(());
+            return Ok(answers);
         }
         let thread = match self.thread.take() {
             Some(thread) => thread,
             None => start(self.servers.clone(), Arc::clone(&self.board))?,
         };
-        let (first, answered) = mpsc::channel();
         thread.orders.send(Order::Follow { wanted, first }).ok();
         self.thread = Some(thread);
-        let end = Instant::now() + FIRST_ANSWERS;
-        let left = end.saturating_duration_since(Instant::now());
-        if answered.recv_timeout(left) == Err(mpsc::RecvTimeoutError::Timeout) {
-            let names = self.board.unanswered();
-            tracing::warn!(
-                "no answer about {} yet: their backends have no endpoints until it comes",
-                names.join(", ")
-            );
-        }
-        Ok(())
+        Ok(answers)
     }
 
     /// Follows the names of these backends only, from now on.
@@ -116,6 +112,40 @@ impl Resolver {
         if let Some(thread) = &self.thread {
             thread.orders.send(Order::Only(wanted(backends))).ok();
         }
+    }
+}
+
+/// First answers about names that are new.
+#[derive(Debug)]
+pub(crate) struct FirstAnswers {
+    /// Its other end is dropped when all are here.
+    answered: mpsc::Receiver<()>,
+    until: Instant,
+    board: Arc<Board>,
+}
+
+impl FirstAnswers {
+    /// Waits for them, not for long.
+    pub(crate) fn wait(&self) {
+        while self.are_here_within(FIRST_ANSWERS).is_none() {}
+    }
+
+    /// Waits for them at most so long; `None` if they are to be waited for longer.
+    pub(crate) fn are_here_within(&self, patience: Duration) -> Option<()> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        let ended = self.answered.recv_timeout(patience.min(left));
+        if ended != Err(mpsc::RecvTimeoutError::Timeout) {
+            return Some(());
+        }
+        if patience < left {
+            return None;
+        }
+        let names = self.board.unanswered();
+        tracing::warn!(
+            "no answer about {} yet: their backends have no endpoints until it comes",
+            names.join(", ")
+        );
+        Some(())
     }
 }
 

@@ -54,6 +54,7 @@ use crate::generation::SetUp;
 use crate::generation::VmId;
 use crate::http2::room::SharedRoom;
 use crate::metrics::Counters;
+use crate::own::OwnOrder;
 use crate::random::IdSource;
 use crate::simulation::Simulation;
 use crate::tcp;
@@ -108,6 +109,8 @@ pub(crate) enum Message {
     Shares(Arc<[(Arc<str>, Share)]>),
     /// Somebody wants to know what was counted of plugins with canaries since they were last asked.
     Versions(std::sync::mpsc::Sender<Vec<(Arc<str>, canary::Versions)>>),
+    /// A request of the gateway's own is to be made.
+    Own(Box<OwnOrder>),
     /// Stop accepting, finish, end.
     Drain,
 }

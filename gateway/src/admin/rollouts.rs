@@ -52,6 +52,7 @@ fn rollout(status: &RolloutStatus) -> Value {
         findings,
         counted: [stable, canary],
         events: _,
+        webhooks,
     } = status;
     let ends = |ends: &[(&'static str, u64); 4]| {
         let ends = ends
@@ -68,6 +69,7 @@ fn rollout(status: &RolloutStatus) -> Value {
         "why": why,
         "findings": findings.iter().map(finding).collect::<Vec<_>>(),
         "streams": { "stable": ends(stable), "canary": ends(canary) },
+        "noticesWaiting": webhooks.waiting,
     })
 }
 
@@ -130,6 +132,25 @@ pub(super) fn metrics(out: &mut Exposition, status: &Status) {
         for (event, count) in &one.events {
             family.sample(&[("plugin", plugin), ("event", event)], count);
         }
+    }
+    let mut family = out.family(
+        "tidegate_plugin_rollout_webhooks_total",
+        Kind::Counter,
+        "What became of notices about the rollout of a plugin: delivered, retried (an attempt failed, \
+         and another one follows), given_up.",
+    );
+    for (plugin, one) in status.rollouts.iter() {
+        for (result, count) in &one.webhooks.results {
+            family.sample(&[("plugin", plugin), ("result", result)], count);
+        }
+    }
+    let mut family = out.family(
+        "tidegate_plugin_rollout_webhooks_waiting",
+        Kind::Gauge,
+        "Notices about the rollout of a plugin that are not delivered yet.",
+    );
+    for (plugin, one) in status.rollouts.iter() {
+        family.sample(&[("plugin", plugin)], one.webhooks.waiting);
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use http::StatusCode;
 use serde_json::Value;
 use serde_json::json;
+use tidegate_config::draft::CANARY;
 use tidegate_config::draft::Condition;
 use tidegate_core::rollout::history::End;
 use tidegate_core::rollout::history::Why;
@@ -16,6 +17,7 @@ use tidegate_core::rollout::history::Why;
 use crate::admin::dump;
 use crate::admin::exposition::Exposition;
 use crate::admin::exposition::Kind;
+use crate::admin::rollouts;
 use crate::plugins::versions::BY_HAND;
 use crate::plugins::versions::ROLLED_BACK;
 use crate::plugins::versions::in_words;
@@ -97,7 +99,14 @@ pub(super) fn page(status: &Status, name: &str) -> Option<Vec<u8>> {
         "versions": all,
         "probation": probation(versions),
         "held": versions.held.as_ref().map(held),
+        "rollout": rollout(status, name),
     })))
+}
+
+/// How the rollout stands that a canary is of.
+fn rollout(status: &Status, name: &str) -> Value {
+    let plugin = name.strip_suffix(CANARY);
+    plugin.map_or(Value::Null, |plugin| rollouts::field(status, plugin))
 }
 
 /// The fields of /plugins that are about versions.

@@ -4,6 +4,7 @@
 use http::Method;
 use http::StatusCode;
 use serde_json::Value;
+use tidegate_config::draft::CANARY;
 use tidegate_core::time::rfc3339;
 
 use crate::ask::Answer;
@@ -23,7 +24,12 @@ use crate::plugins::in_one_line;
 ///
 /// The gateway is not there, or has no such plugin.
 pub(crate) fn history(args: &HistoryArgs) -> anyhow::Result<()> {
-    let name = full_name(&args.name)?;
+    // A canary has a history of its own.
+    let plugin = args.name.strip_suffix(CANARY);
+    let mut name = full_name(plugin.unwrap_or(&args.name))?;
+    if plugin.is_some() {
+        name.push_str(CANARY);
+    }
     let answer = order(
         &args.admin,
         Method::GET,
@@ -123,8 +129,14 @@ fn table(name: &str, page: &Value) -> String {
         "VERSION", "FROM", "TO", "DIGEST", "SETTINGS", "WHAT BECAME OF IT"
     );
     let versions = page.get("versions").and_then(Value::as_array);
+    let is_canary = name.ends_with(CANARY);
     for version in versions.into_iter().flatten() {
-        text.push_str(&row(version));
+        text.push_str(&row(version, is_canary));
+    }
+    if let Some(phase) = page.pointer("/rollout/phase").and_then(Value::as_str) {
+        let why = page.pointer("/rollout/why").and_then(Value::as_str);
+        let why = why.map_or_else(String::new, |why| format!(": {}", in_one_line(why)));
+        text.push_str(&format!("its rollout is {phase}{why}\n"));
     }
     let time = |at: &Value| at.as_u64().map(date);
     if let Some(until) = page.pointer("/probation/until").and_then(time) {
@@ -151,11 +163,12 @@ fn date(seconds: u64) -> String {
     rfc3339(seconds.saturating_mul(1_000)).replace(".000Z", "Z")
 }
 
-fn row(version: &Value) -> String {
+fn row(version: &Value, is_canary: bool) -> String {
     let text = |name: &str| version.get(name).and_then(Value::as_str);
     let time = |name: &str| version.get(name).and_then(Value::as_u64).map(date);
     let is_proven = version.get("proven").and_then(Value::as_bool) == Some(true);
     let became = match (text("end"), text("why")) {
+        (None, _) if is_canary => "is the canary".to_owned(),
         (None, _) if is_proven => "serves, and has stood its probation".to_owned(),
         (None, _) => "serves".to_owned(),
         (Some("Replaced"), _) => "replaced".to_owned(),

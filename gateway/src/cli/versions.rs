@@ -21,7 +21,7 @@ pub(crate) struct AdminArgs {
 /// `tidegate plugin history`.
 #[derive(Debug, Args)]
 pub(crate) struct HistoryArgs {
-    /// The Plugin: NAME of the namespace default, or NAMESPACE/NAME
+    /// The Plugin: NAME of the namespace default, or NAMESPACE/NAME; with @canary behind it, its canary
     #[arg(value_name = "NAME")]
     pub(crate) name: String,
     #[command(flatten)]

@@ -34,6 +34,10 @@ struct Watched {
     fallback: Fallback,
     /// Set once it serves.
     probation: Option<Probation>,
+    /// Whether it stood its time.
+    is_proved: bool,
+    /// Why it is to be taken back at the next occasion.
+    failed: Option<Why>,
 }
 
 /// A version that may be watched.
@@ -56,6 +60,15 @@ pub(crate) enum Outcome {
         fallback: Box<Fallback>,
         why: Why,
     },
+}
+
+/// Whether something is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Seen {
+    /// All is well, as far as is known.
+    Nothing,
+    /// One is to be taken back.
+    Failure,
 }
 
 /// All that are watched.
@@ -92,11 +105,16 @@ impl Watchers {
             let known = before.remove(&resource);
             let known =
                 known.filter(|known| Arc::ptr_eq(&known.plugin, &plugin) && known.rule == rule);
-            let watched = Watched {
-                plugin,
-                rule,
-                fallback,
-                probation: known.and_then(|known| known.probation),
+            let watched = match known {
+                Some(known) => Watched { fallback, ..known },
+                None => Watched {
+                    plugin,
+                    rule,
+                    fallback,
+                    probation: None,
+                    is_proved: false,
+                    failed: None,
+                },
             };
             self.watched.insert(resource, watched);
         }
@@ -110,42 +128,60 @@ impl Watchers {
         Some((SystemTime::now() + left, watched.fallback.number))
     }
 
-    /// Looks at all of them; takes back what fails, at once.
-    pub(crate) fn look(&mut self, gateway: &mut Gateway, now: Instant) -> Vec<Outcome> {
-        let mut outcomes = Vec::new();
-        self.watched.retain(|resource, watched| {
+    /// Looks at all of them and changes nothing; says whether one is to be taken back.
+    pub(crate) fn see(&mut self, gateway: &Gateway, now: Instant) -> Seen {
+        let mut seen = Seen::Nothing;
+        for watched in self.watched.values_mut().filter(|one| !one.is_proved) {
             let Some(counts) = gateway.tally(&watched.plugin) else {
                 // It waits for long streams, and serves later.
                 watched.probation = None;
-                return true;
+                watched.failed = None;
+                continue;
             };
             let rule = watched.rule;
             let probation = watched
                 .probation
                 .get_or_insert_with(|| Probation::new(rule, rule.period, now, counts));
             match probation.look(now, counts) {
-                Verdict::Pending => true,
-                Verdict::Passed => {
-                    outcomes.push(Outcome::Proved(resource.clone()));
-                    false
-                }
+                _ if watched.failed.is_some() => {}
+                Verdict::Pending => {}
+                Verdict::Passed => watched.is_proved = true,
                 Verdict::Failed { counts, within } => {
-                    let why = Why::Faults {
+                    watched.failed = Some(Why::Faults {
                         counts,
                         millis: u64::try_from(within.as_millis()).unwrap_or(u64::MAX),
-                    };
-                    let is_back = take_back(gateway, watched, &why);
-                    if is_back {
-                        outcomes.push(Outcome::TakenBack {
-                            resource: resource.clone(),
-                            name: watched.plugin.name().to_owned(),
-                            fallback: Box::new(watched.fallback.clone()),
-                            why,
-                        });
-                    }
-                    !is_back
+                    });
                 }
             }
+            if watched.failed.is_some() {
+                seen = Seen::Failure;
+            }
+        }
+        seen
+    }
+
+    /// Looks at all of them; takes back what fails, at once.
+    pub(crate) fn look(&mut self, gateway: &mut Gateway, now: Instant) -> Vec<Outcome> {
+        self.see(gateway, now);
+        let mut outcomes = Vec::new();
+        self.watched.retain(|resource, watched| {
+            if watched.is_proved {
+                outcomes.push(Outcome::Proved(resource.clone()));
+                return false;
+            }
+            let Some(why) = watched.failed.take() else {
+                return true;
+            };
+            let is_back = take_back(gateway, watched, &why);
+            if is_back {
+                outcomes.push(Outcome::TakenBack {
+                    resource: resource.clone(),
+                    name: watched.plugin.name().to_owned(),
+                    fallback: Box::new(watched.fallback.clone()),
+                    why,
+                });
+            }
+            !is_back
         });
         outcomes
     }

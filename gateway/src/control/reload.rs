@@ -12,6 +12,7 @@ use std::time::SystemTime;
 
 use tidegate_core::rollout::history::Why;
 use tidegate_proxy::Gateway;
+use tidegate_proxy::Meanwhile;
 use tidegate_proxy::StartError;
 use tokio::sync::oneshot;
 
@@ -20,9 +21,11 @@ use crate::control::Loaded;
 use crate::control::blame;
 use crate::control::probation::LOOK;
 use crate::control::probation::Outcome as Probed;
+use crate::control::probation::Seen;
 use crate::control::probation::Watchers;
 use crate::control::publish;
 use crate::control::publish::Reporter;
+use crate::control::rollouts::Look;
 use crate::control::rollouts::RolloutOrder;
 use crate::control::rollouts::Rollouts;
 use crate::plugins::wishes::Wish;
@@ -34,6 +37,18 @@ use crate::watch::Watch;
 
 /// How often an address that could not be bound is tried again.
 const RETRY: Duration = Duration::from_secs(5);
+
+/// How often one reload is put off because something else has to be done first; after that it is not.
+const MOST_INTERRUPTIONS: u32 = 8;
+
+/// What came of a load that was offered to the data plane.
+#[derive(Debug)]
+enum Offered {
+    /// It serves, or does not.
+    Ended(Outcome),
+    /// Something else has to be done first, and nothing has changed.
+    Interrupted,
+}
 
 /// What makes the thread act.
 #[derive(Debug)]
@@ -242,11 +257,8 @@ impl Thread {
 
     /// Looks at rollouts, and at versions on probation, and acts on what came of it.
     fn look(&mut self) {
-        if self
-            .control
-            .rollouts
-            .look(&mut self.gateway, Instant::now())
-        {
+        let rollouts = &mut self.control.rollouts;
+        if rollouts.look(&mut self.gateway, Instant::now()) != Look::NotYet {
             self.tell_rollouts();
         }
         let outcomes = self.watchers.look(&mut self.gateway, Instant::now());
@@ -336,9 +348,24 @@ impl Thread {
 
     fn reload(&mut self, again: bool) -> Outcome {
         let read_at = SystemTime::now();
-        let loaded = self.load(again);
-        let watched = paths(&loaded.draft.watch);
-        let outcome = self.offer(again, loaded);
+        let mut loaded = self.load(again);
+        let mut watched = paths(&loaded.draft.watch);
+        let mut interruptions = 0;
+        let outcome = loop {
+            let may_stop = interruptions < MOST_INTERRUPTIONS;
+            match self.offer(again, loaded, may_stop) {
+                Offered::Ended(outcome) => break outcome,
+                Offered::Interrupted => {}
+            }
+            interruptions += 1;
+            // What was found meanwhile comes first, and what is to serve then depends on it.
+            let outcomes = self.watchers.look(&mut self.gateway, Instant::now());
+            self.note(&outcomes);
+            self.tell_versions();
+            self.tell_rollouts();
+            loaded = self.load(false);
+            watched = paths(&loaded.draft.watch);
+        };
         // After it serves: looking at files takes time, and a change since the load is not lost.
         self.watch.set(watched, read_at);
         self.control.keep();
@@ -351,6 +378,7 @@ impl Thread {
         let (mut loaded, mut outcomes) = self.load_and_look(again);
         // Each of them is watched no more, so this ends.
         while self.note(&outcomes) {
+            self.tell_versions();
             (loaded, outcomes) = self.load_and_look(false);
         }
         loaded
@@ -387,7 +415,7 @@ impl Thread {
             let thread = thread.spawn_scoped(scope, load).ok()?;
             while is_done.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
                 outcomes.extend(watchers.look(gateway, Instant::now()));
-                if rollouts.look(gateway, Instant::now()) {
+                if rollouts.look(gateway, Instant::now()) != Look::NotYet {
                     rollouts.tell(board);
                 }
             }
@@ -398,32 +426,45 @@ impl Thread {
         (loaded.unwrap_or_else(|| control.load(again)), outcomes)
     }
 
-    fn offer(&mut self, again: bool, loaded: Loaded) -> Outcome {
+    /// Makes a load serve. While its plugins start, versions on probation and rollouts are looked at,
+    /// and if something follows from that, it is not taken, if it `may_stop`.
+    fn offer(&mut self, again: bool, loaded: Loaded, may_stop: bool) -> Offered {
         if !again && self.control.is_serving(&loaded) {
             tracing::debug!("the files say what serves already");
             if self.control.rules_changed() {
                 let waiting = self.gateway.waiting();
                 self.control.note_versions(&mut self.watchers, &waiting);
             }
-            return Outcome::Success;
+            return Offered::Ended(Outcome::Success);
         }
-        let (gateway, stop) = (&mut self.gateway, &self.stop);
+        let (gateway, stop, watchers) = (&mut self.gateway, &self.stop, &mut self.watchers);
         let taken = self.control.hand_over(
             loaded,
             |_| true,
-            |generation| {
+            |generation, rollouts| {
                 if stop.load(Ordering::SeqCst) {
                     let ending = std::io::Error::other("the gateway is ending");
                     return Err(StartError::Thread(ending));
                 }
-                gateway.apply(generation)
+                gateway.apply_while(generation, |gateway| {
+                    let now = Instant::now();
+                    let is_over = stop.load(Ordering::SeqCst);
+                    let is_due = may_stop
+                        && (watchers.see(gateway, now) == Seen::Failure
+                            || rollouts.look(gateway, now) == Look::Changed);
+                    match is_over || is_due {
+                        true => Meanwhile::Stop,
+                        false => Meanwhile::GoOn,
+                    }
+                })
             },
         );
         if self.is_ending() {
             // Workers that drain take nothing any more; there is nothing to tell.
-            return Outcome::Failure;
+            return Offered::Ended(Outcome::Failure);
         }
         match taken {
+            Err((_, StartError::Interrupted)) => Offered::Interrupted,
             Ok((loaded, ())) => {
                 self.reporter.report(&loaded.draft.problems);
                 self.tell_rollouts();
@@ -440,13 +481,13 @@ impl Thread {
                     versions,
                 );
                 self.tell(&format!("generation {number} serves: {}", outcome.label()));
-                outcome
+                Offered::Ended(outcome)
             }
             Err((loaded, err)) => {
                 self.reporter.report(&loaded.draft.problems);
                 let outcome = publish::failed(&self.board, *loaded, blame::words(&err));
                 self.tell("an older generation serves: the last reload failed");
-                outcome
+                Offered::Ended(outcome)
             }
         }
     }

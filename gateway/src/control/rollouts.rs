@@ -1,10 +1,12 @@
 //! Canaries of plugins under traffic: whose share grows, and who is taken back.
 //!
 //! Owns the rollouts of the generation that serves, what was counted for them, and the way of an
-//! event to the log, the numbers and the state folder. What follows from what is
+//! event to the log, the numbers, the state folder and those who are to be told. What follows from what is
 //! `tidegate_core::rollout`'s.
 
+mod notice;
 mod version;
+pub(crate) mod webhooks;
 mod words;
 
 use std::collections::BTreeMap;
@@ -13,6 +15,7 @@ use std::time::Duration;
 use std::time::Instant;
 
 use tidegate_config::draft::RolloutDecl;
+use tidegate_config::draft::WebhookDecl;
 use tidegate_core::rollout::counts::Tally;
 use tidegate_core::rollout::machine::Event;
 use tidegate_core::rollout::machine::Order;
@@ -24,19 +27,25 @@ use tidegate_core::rollout::machine::Wanted;
 use tidegate_core::rollout::split::Share;
 use tidegate_host_abi::Plugin;
 use tidegate_proxy::Gateway;
+use tidegate_proxy::Remote;
 use tidegate_proxy::Versions;
 use tokio::sync::oneshot;
 
 use crate::control::Loaded;
+use crate::control::rollouts::notice::Subject;
+use crate::control::rollouts::version::digest;
 use crate::control::rollouts::version::missing;
 use crate::control::rollouts::version::plugin;
 use crate::control::rollouts::version::unknown;
 use crate::control::rollouts::version::version;
+use crate::control::rollouts::webhooks::Notice;
+use crate::control::rollouts::webhooks::Receiver;
+use crate::control::rollouts::webhooks::Webhooks;
 use crate::control::rollouts::words::ends;
-use crate::control::rollouts::words::label;
 use crate::control::rollouts::words::phase;
 use crate::control::rollouts::words::words;
 use crate::plugins::in_one_line;
+use crate::state::Kept;
 use crate::state::RolloutStore;
 use crate::status::Board;
 use crate::status::RolloutStatus;
@@ -74,6 +83,10 @@ struct Running {
     rollout: Rollout,
     /// Streams by version and end, since the gateway started.
     counted: [Tally; 2],
+    /// Who is told of it.
+    webhooks: Vec<WebhookDecl>,
+    /// SHA-256 of the modules of both versions, as far as they are known.
+    digests: [Option<String>; 2],
 }
 
 /// All rollouts.
@@ -88,6 +101,21 @@ pub(crate) struct Rollouts {
     looked: Option<Instant>,
     saved: Option<Instant>,
     is_unsaved: bool,
+    /// What others are told of them.
+    webhooks: Webhooks,
+    /// What the gateway calls itself.
+    gateway: String,
+}
+
+/// What a look has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// It was not time yet.
+    NotYet,
+    /// There is something to tell.
+    Counted,
+    /// A rollout is in another phase, or at another step.
+    Changed,
 }
 
 /// What rollouts come to once a load serves.
@@ -103,13 +131,29 @@ impl Rollouts {
     /// Keeps states there, and goes on with those that are there.
     pub(crate) fn restore(&mut self, store: RolloutStore) {
         match store.load() {
-            Ok(kept) => self.kept = kept,
+            Ok(Kept { states, notices }) => {
+                self.kept = states;
+                for (receiver, notice) in notices {
+                    self.webhooks.push(receiver, notice);
+                }
+            }
             Err(err) => tracing::error!(
                 "the states of rollouts cannot be used, and all begin anew: {}",
                 crate::plugins::chain(&err)
             ),
         }
         self.store = Some(store);
+    }
+
+    /// What the gateway calls itself, for those who are told of rollouts.
+    pub(crate) fn name_gateway(&mut self, name: String) {
+        self.gateway = name;
+    }
+
+    /// Tells receivers through the gateway that runs now, also of what waits from before.
+    pub(crate) fn tell_through(&mut self, remote: Remote) {
+        self.webhooks.set_remote(remote);
+        self.webhooks.send();
     }
 
     /// What they come to with a load; nothing has changed yet.
@@ -143,6 +187,7 @@ impl Rollouts {
         planned: &mut Planned,
     ) -> Share {
         let name = &decl.name.0;
+        let digests = [Some(digest(stable)), canary.map(|canary| digest(canary))];
         let known = self.running.get(name);
         let kept = known.is_none().then(|| self.kept.get(name)).flatten();
         let stable = version(stable);
@@ -178,6 +223,8 @@ impl Rollouts {
             }
         };
         running.rollout.on_canary(missing.map_or(Ok(()), Err));
+        running.webhooks.clone_from(&decl.webhooks);
+        running.digests = digests;
         let share = running.rollout.share();
         let events = events.into_iter();
         planned
@@ -199,13 +246,13 @@ impl Rollouts {
         self.kept.clear();
         self.is_unsaved |= !is_same || !events.is_empty();
         for (name, event) in events {
-            self.note(&name, &event);
+            self.note(&name, &event, false);
         }
     }
 
-    /// Whether there are any.
+    /// Whether there is nothing to look at.
     pub(crate) fn is_empty(&self) -> bool {
-        self.running.is_empty()
+        self.running.is_empty() && !self.webhooks.has_changed()
     }
 
     /// How long until counts are to be looked at.
@@ -219,10 +266,10 @@ impl Rollouts {
         Some(LOOK.saturating_sub(since))
     }
 
-    /// Looks at what was counted, and does what follows; says whether there is something to tell.
-    pub(crate) fn look(&mut self, gateway: &mut Gateway, now: Instant) -> bool {
+    /// Looks at what was counted, and does what follows.
+    pub(crate) fn look(&mut self, gateway: &mut Gateway, now: Instant) -> Look {
         if self.next_look(now) != Some(Duration::ZERO) {
-            return false;
+            return Look::NotYet;
         }
         let elapsed = self.looked.replace(now);
         let elapsed = elapsed.map_or(LOOK, |looked| now.saturating_duration_since(looked));
@@ -237,20 +284,24 @@ impl Rollouts {
             events.extend(event.map(|event| (Arc::clone(name), event)));
         }
         let has_events = !events.is_empty();
-        for (name, event) in events {
-            self.note(&name, &event);
-        }
+        // First of all: telling may wait.
         if has_events {
             gateway.set_shares(&self.shares());
+        }
+        for (name, event) in events {
+            self.note(&name, &event, false);
         }
         let is_due = self
             .saved
             .is_none_or(|saved| now.saturating_duration_since(saved) >= KEEP);
-        if has_events || is_due {
+        if has_events || is_due || self.webhooks.has_changed() {
             self.is_unsaved = true;
             self.save(now);
         }
-        true
+        match has_events {
+            true => Look::Changed,
+            false => Look::Counted,
+        }
     }
 
     /// Does what somebody asks for.
@@ -266,29 +317,34 @@ impl Rollouts {
         let event = running.rollout.on_order(order, "by hand")?;
         self.running.insert(Arc::clone(&name), running);
         gateway.set_shares(&self.shares());
-        self.note(&name, &event);
+        self.note(&name, &event, true);
         self.is_unsaved = true;
         self.save(Instant::now());
         Ok(format!("{name}: {}", words(&event)))
     }
 
-    /// Keeps what is to be kept, for a restart.
+    /// Keeps what is to be kept, for a restart; then others are told.
     pub(crate) fn save(&mut self, now: Instant) {
         if !std::mem::take(&mut self.is_unsaved) {
             return;
         }
         self.saved = Some(now);
-        let Some(store) = &self.store else {
-            return;
-        };
-        let states = self.running.iter();
-        let states: BTreeMap<Arc<str>, State> = states
-            .map(|(name, running)| (Arc::clone(name), running.rollout.state().clone()))
-            .collect();
-        if let Err(err) = store.save(&states) {
-            let err = crate::plugins::chain(&err);
-            tracing::error!("a restart finds older states of rollouts: {err}");
+        // Before it is looked at: what changes meanwhile is kept with the next time.
+        self.webhooks.note_kept();
+        if let Some(store) = &self.store {
+            let states = self.running.iter();
+            let states = states.map(|(name, it)| (Arc::clone(name), it.rollout.state().clone()));
+            let kept = Kept {
+                states: states.collect(),
+                notices: self.webhooks.waiting(),
+            };
+            if let Err(err) = store.save(&kept) {
+                let err = crate::plugins::chain(&err);
+                tracing::error!("a restart finds older states of rollouts: {err}");
+            }
         }
+        // Only now: a restart must not know less of it than its receiver.
+        self.webhooks.send();
     }
 
     /// Publishes what is told of each.
@@ -317,6 +373,7 @@ impl Rollouts {
                 findings: rollout.judge().findings(),
                 counted: [ends(stable), ends(canary)],
                 events: events.map(|((_, event), count)| (*event, *count)).collect(),
+                webhooks: self.webhooks.status(name),
             };
             (name.as_ref().to_owned(), status)
         });
@@ -329,14 +386,47 @@ impl Rollouts {
             .collect()
     }
 
-    fn note(&mut self, name: &Arc<str>, event: &Event) {
+    fn note(&mut self, name: &Arc<str>, event: &Event, by_hand: bool) {
         let words = in_one_line(&words(event));
         match event {
             Event::Aborted(_) => tracing::warn!("rollout of plugin {name}: {words}"),
             _ => tracing::info!("rollout of plugin {name}: {words}"),
         }
-        let count = self.events.entry((Arc::clone(name), label(event)));
+        let label = event.kind().name();
+        let count = self.events.entry((Arc::clone(name), label));
         *count.or_default() += 1;
+        if let Some(running) = self.running.get(name) {
+            self.notify(name, running, event, by_hand);
+        }
+    }
+
+    /// Leaves word for all who are to be told of an event.
+    fn notify(&self, name: &Arc<str>, running: &Running, event: &Event, by_hand: bool) {
+        let subject = Subject {
+            gateway: &self.gateway,
+            plugin: name,
+            rollout: &running.rollout,
+            digests: &running.digests,
+        };
+        let wants = |one: &&WebhookDecl| {
+            let events = one.events.as_ref();
+            events.is_none_or(|events| events.contains(&event.kind()))
+        };
+        let id = notice::id();
+        for webhook in running.webhooks.iter().filter(wants) {
+            let receiver = Receiver {
+                plugin: Arc::clone(name),
+                backend: Arc::clone(&webhook.backend),
+                host: webhook.host.clone(),
+                path: webhook.path.clone(),
+                timeout: webhook.timeout,
+            };
+            let notice = Notice {
+                event: event.kind().name().to_owned(),
+                body: notice::body(&subject, &id, event, by_hand),
+            };
+            self.webhooks.push(receiver, notice);
+        }
     }
 }
 
@@ -345,6 +435,8 @@ impl Running {
         Self {
             rollout,
             counted: Default::default(),
+            webhooks: Vec::new(),
+            digests: [None, None],
         }
     }
 }

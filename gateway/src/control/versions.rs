@@ -39,7 +39,7 @@ impl Control {
     ) {
         let pairs = loaded.draft.plugins.iter().zip(&loaded.slots);
         // A canary goes back to the version beside it.
-        let pairs = pairs.filter(|(decl, _)| decl.data_of.is_empty());
+        let pairs = pairs.filter(|(decl, _)| !decl.is_canary());
         let serving = pairs.filter_map(|(decl, slot)| match slot {
             Slot::Ready { plugin, .. } => Some(Candidate {
                 resource: decl.resource.clone(),

@@ -38,6 +38,11 @@ pub(crate) enum Wish {
 pub(crate) enum WishError {
     #[error("no plugin is called {0}")]
     Unknown(String),
+    #[error(
+        "{0} is a canary, which has no other versions to serve: its rollout can be aborted, promoted, \
+         held or resumed"
+    )]
+    IsCanary(String),
     #[error("what serves stays: nothing of the change could be taken, the log says why")]
     NotTaken,
     #[error("plugins without a resource have no versions")]
@@ -75,6 +80,13 @@ impl Resolver {
     ) -> Result<String, WishError> {
         let unknown = || WishError::Unknown(name.to_owned());
         let resource = self.chronicle.names.get(name).ok_or_else(unknown)?.clone();
+        if self
+            .declared
+            .get(&resource)
+            .is_some_and(|one| one.is_canary)
+        {
+            return Err(WishError::IsCanary(name.to_owned()));
+        }
         let now = seconds(SystemTime::now());
         match wish {
             Wish::Resume => {

@@ -1,7 +1,8 @@
-//! How far rollouts are, on disk: a restart goes on where a rollout was, and does not try again what
-//! was aborted.
+//! How far rollouts are, on disk: a restart goes on where a rollout was, does not try again what was
+//! aborted, and tells those who are still to be told.
 //!
-//! Owns the file `rollouts.json` of the state folder. It is replaced as a whole.
+//! Owns the file `rollouts.json` of the state folder. It is replaced as a whole, so that an event is
+//! in it with the notices about it or not at all.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,6 +18,8 @@ use tidegate_core::rollout::machine::VersionId;
 use tidegate_core::rollout::machine::Why;
 use tidegate_core::rollout::split::Share;
 
+use crate::control::rollouts::webhooks::Notice;
+use crate::control::rollouts::webhooks::Receiver;
 use crate::state::StateError;
 use crate::state::folder::Folder;
 
@@ -26,6 +29,8 @@ const ROLLOUTS: &str = "rollouts.json";
 const FORMAT: u32 = 1;
 /// No file is larger.
 const MAX_BYTES: u64 = 16 << 20;
+/// No attempt to tell somebody takes longer, whatever the file says.
+const LONGEST_ATTEMPT: Duration = Duration::from_secs(60);
 /// Bytes of the reason of an abort that are kept.
 const MAX_REASON: usize = 4096;
 
@@ -36,10 +41,33 @@ pub(crate) struct RolloutStore {
     path: PathBuf,
 }
 
+/// What is kept of rollouts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Kept {
+    /// How far each is, by the plugin's name.
+    pub(crate) states: BTreeMap<Arc<str>, State>,
+    /// What receivers are still to be told, the oldest first for each.
+    pub(crate) notices: Vec<(Receiver, Notice)>,
+}
+
 #[derive(Serialize, Deserialize)]
 struct Body {
     format: u32,
     rollouts: BTreeMap<Arc<str>, One>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notices: Vec<OneNotice>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct OneNotice {
+    plugin: Arc<str>,
+    backend: Arc<str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    host: Option<String>,
+    path: String,
+    timeout_millis: u64,
+    event: String,
+    body: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -83,9 +111,9 @@ impl RolloutStore {
     /// # Errors
     ///
     /// [`StateError`] if it cannot be read or is not what was written.
-    pub(crate) fn load(&self) -> Result<BTreeMap<Arc<str>, State>, StateError> {
+    pub(crate) fn load(&self) -> Result<Kept, StateError> {
         let Some(text) = self.folder.read(ROLLOUTS, MAX_BYTES)? else {
-            return Ok(BTreeMap::new());
+            return Ok(Kept::default());
         };
         let foreign = |reason: String| StateError::Foreign {
             path: self.path.clone(),
@@ -102,7 +130,11 @@ impl RolloutStore {
             Some(state) => Ok((name, state)),
             None => Err(foreign("it has a share that is none".to_owned())),
         };
-        body.rollouts.into_iter().map(parse).collect()
+        let states = body.rollouts.into_iter().map(parse);
+        Ok(Kept {
+            states: states.collect::<Result<_, _>>()?,
+            notices: body.notices.into_iter().map(notice).collect(),
+        })
     }
 
     /// Makes these what a restart finds.
@@ -110,12 +142,14 @@ impl RolloutStore {
     /// # Errors
     ///
     /// [`StateError`]; what was there before stays then.
-    pub(crate) fn save(&self, states: &BTreeMap<Arc<str>, State>) -> Result<(), StateError> {
+    pub(crate) fn save(&self, kept: &Kept) -> Result<(), StateError> {
+        let Kept { states, notices } = kept;
         let rollouts = states.iter();
         let rollouts = rollouts.map(|(name, state)| (Arc::clone(name), one(state)));
         let body = Body {
             format: FORMAT,
             rollouts: rollouts.collect(),
+            notices: notices.iter().map(one_notice).collect(),
         };
         let text = serde_json::to_vec_pretty(&body).map_err(|err| StateError::Foreign {
             path: self.path.clone(),
@@ -123,6 +157,33 @@ impl RolloutStore {
         })?;
         self.folder.replace(ROLLOUTS, &text)
     }
+}
+
+fn one_notice((receiver, notice): &(Receiver, Notice)) -> OneNotice {
+    OneNotice {
+        plugin: Arc::clone(&receiver.plugin),
+        backend: Arc::clone(&receiver.backend),
+        host: receiver.host.clone(),
+        path: receiver.path.clone(),
+        timeout_millis: u64::try_from(receiver.timeout.as_millis()).unwrap_or(u64::MAX),
+        event: notice.event.clone(),
+        body: notice.body.clone(),
+    }
+}
+
+fn notice(one: OneNotice) -> (Receiver, Notice) {
+    let receiver = Receiver {
+        plugin: one.plugin,
+        backend: one.backend,
+        host: one.host,
+        path: one.path,
+        timeout: Duration::from_millis(one.timeout_millis).min(LONGEST_ATTEMPT),
+    };
+    let notice = Notice {
+        event: one.event,
+        body: one.body,
+    };
+    (receiver, notice)
 }
 
 fn one(state: &State) -> One {
@@ -190,10 +251,32 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("state");
         let store = RolloutStore::open(&path).expect("open");
-        assert_eq!(store.load().expect("nothing yet"), BTreeMap::new());
-        store.save(&states()).expect("saved");
+        assert_eq!(store.load().expect("nothing yet"), Kept::default());
+        let receiver = |host: Option<&str>| Receiver {
+            plugin: "default/a".into(),
+            backend: "default/hooks".into(),
+            host: host.map(str::to_owned),
+            path: "/a?b=c".to_owned(),
+            timeout: Duration::from_millis(250),
+        };
+        let notice = |event: &str| Notice {
+            event: event.to_owned(),
+            body: "{\"a\":1}".to_owned(),
+        };
+        let mut kept = Kept {
+            states: states(),
+            notices: vec![
+                (receiver(None), notice("started")),
+                (receiver(Some("hooks.test:1")), notice("aborted")),
+            ],
+        };
+        store.save(&kept).expect("saved");
         let again = RolloutStore::open(&path).expect("open");
-        assert_eq!(again.load().expect("loaded"), states());
+        assert_eq!(again.load().expect("loaded"), kept);
+        // As before there were notices.
+        kept.notices.clear();
+        store.save(&kept).expect("saved");
+        assert_eq!(store.load().expect("loaded"), kept);
     }
 
     #[test]

@@ -25,6 +25,10 @@ use crate::process::tidegate;
 
 #[path = "rollbacks/by_hand.rs"]
 mod by_hand;
+#[path = "rollbacks/meanwhile.rs"]
+mod meanwhile;
+#[path = "rollbacks/registries.rs"]
+mod registries;
 #[path = "rollbacks/restarts.rs"]
 mod restarts;
 #[path = "rollbacks/rights.rs"]

@@ -23,6 +23,13 @@ use crate::process::finish;
 use crate::process::route;
 use crate::process::tidegate;
 
+#[path = "rollouts/beside.rs"]
+mod beside;
+#[path = "rollouts/criteria.rs"]
+mod criteria;
+#[path = "rollouts/webhooks.rs"]
+mod webhooks;
+
 const ADD: &str = r#"(import "env" "proxy_add_header_map_value"
     (func $add (param i32 i32 i32 i32 i32) (result i32)))"#;
 const ANSWER: &str = r#"(import "env" "proxy_send_local_response"

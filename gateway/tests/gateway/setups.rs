@@ -20,7 +20,7 @@ use crate::process::route;
 
 /// A filter that asks the backend `keys` before it serves. An answer of five bytes is good, any
 /// other refuses. It adds the response header `x-by`.
-fn keyed(by: &str) -> Wasm {
+pub(crate) fn keyed(by: &str) -> Wasm {
     Wasm::wat(
         "keyed",
         r#"(import "env" "proxy_call_foreign_function"

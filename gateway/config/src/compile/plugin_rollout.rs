@@ -1,10 +1,12 @@
 //! Another version of a Plugin that is tried: what it is, and how its share grows.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_core::rollout::judge::Limits;
 use tidegate_core::rollout::judge::MIN_STREAMS;
 use tidegate_core::rollout::machine::Course;
+use tidegate_core::rollout::machine::EventKind;
 use tidegate_core::rollout::machine::INTERVAL;
 use tidegate_core::rollout::machine::STEPS;
 use tidegate_core::rollout::machine::Steps;
@@ -14,17 +16,21 @@ use tidegate_core::rollout::split::Split;
 use tidegate_core::snapshot::PluginName;
 
 use super::world::Candidate;
+use crate::draft::CANARY;
 use crate::draft::PluginDecl;
 use crate::draft::RolloutDecl;
+use crate::draft::WebhookDecl;
 use crate::duration;
 use crate::kinds::plugin::Plugin;
 use crate::kinds::plugin_rollout::PluginRollout;
+use crate::kinds::plugin_rollout::RolloutEvent;
+use crate::kinds::plugin_rollout::RolloutWebhook;
 use crate::kinds::text::PercentText;
 use crate::place::At;
 use crate::resource::ResourceId;
 
-/// What the name of a plugin's canary ends with; no resource is called so.
-const SUFFIX: &str = "@canary";
+/// How long one attempt to tell a receiver may take.
+const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The Plugin as it would be with the canary in the place of its version.
 pub(super) fn as_plugin(plugin: &Plugin, rollout: &PluginRollout) -> Plugin {
@@ -47,9 +53,9 @@ pub(super) fn as_plugin(plugin: &Plugin, rollout: &PluginRollout) -> Plugin {
 
 /// Gives the canary's declaration a name of its own.
 pub(super) fn rename(decl: &mut PluginDecl) {
-    let name = format!("{}{SUFFIX}", decl.resource.name);
+    let name = format!("{}{CANARY}", decl.resource.name);
     decl.data_of = decl.name.0.as_ref().to_owned();
-    decl.name = PluginName(format!("{}{SUFFIX}", decl.name.0).into());
+    decl.name = PluginName(format!("{}{CANARY}", decl.name.0).into());
     decl.resource = ResourceId {
         name: name.into(),
         ..decl.resource.clone()
@@ -57,12 +63,44 @@ pub(super) fn rename(decl: &mut PluginDecl) {
 }
 
 /// How the share of a canary grows, and what it may do.
-pub(super) fn declare(candidate: &Candidate, rollout: &PluginRollout) -> RolloutDecl {
+pub(super) fn declare(
+    candidate: &Candidate,
+    rollout: &PluginRollout,
+    webhooks: Vec<WebhookDecl>,
+) -> RolloutDecl {
     RolloutDecl {
         resource: candidate.id().clone(),
         name: PluginName(candidate.full_name().into()),
         course: course(rollout),
         limits: limits(rollout),
+        webhooks,
+    }
+}
+
+/// A receiver, of which the backend was found.
+pub(super) fn webhook(given: &RolloutWebhook, backend: Arc<str>) -> WebhookDecl {
+    let timeout = given.timeout.as_ref();
+    let timeout = timeout.and_then(|given| duration::parse(given).ok());
+    let events = given.events.as_ref();
+    let events = events.map(|events| events.iter().map(|event| kind(event.value)).collect());
+    WebhookDecl {
+        backend,
+        path: given.path.as_str().to_owned(),
+        host: given.host.as_ref().map(|host| host.as_str().to_owned()),
+        events,
+        timeout: timeout.unwrap_or(WEBHOOK_TIMEOUT),
+    }
+}
+
+fn kind(event: RolloutEvent) -> EventKind {
+    match event {
+        RolloutEvent::Started => EventKind::Started,
+        RolloutEvent::Restarted => EventKind::Restarted,
+        RolloutEvent::Stepped => EventKind::Stepped,
+        RolloutEvent::Held => EventKind::Held,
+        RolloutEvent::Resumed => EventKind::Resumed,
+        RolloutEvent::Promoted => EventKind::Promoted,
+        RolloutEvent::Aborted => EventKind::Aborted,
     }
 }
 

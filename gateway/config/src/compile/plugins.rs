@@ -24,6 +24,7 @@ use super::world::World;
 use crate::draft::PluginDecl;
 use crate::draft::PluginType;
 use crate::draft::RolloutDecl;
+use crate::draft::WebhookDecl;
 use crate::kinds::Body;
 use crate::kinds::OWN_GROUP;
 use crate::kinds::http_filter::ExtensionRef;
@@ -128,6 +129,8 @@ impl<'a> PluginTable<'a> {
     ) -> Option<bool> {
         let plugin = plugin_rollout::as_plugin(plugin, rollout);
         let (world, env) = (self.world, self.env);
+        let webhooks = webhooks(candidate, rollout, backends, report);
+        let are_resolved = webhooks.len() == rollout.webhooks.len();
         let (mut decl, is_resolved) =
             plugin_decl::declare(world, backends, candidate, &plugin, env, report);
         plugin_rollout::rename(&mut decl);
@@ -138,9 +141,9 @@ impl<'a> PluginTable<'a> {
             canary,
             split,
         });
-        let rollout = plugin_rollout::declare(candidate, rollout);
+        let rollout = plugin_rollout::declare(candidate, rollout, webhooks);
         self.rollouts.push(rollout);
-        is_resolved
+        is_resolved.map(|is_resolved| is_resolved && are_resolved)
     }
 
     fn push(&mut self, decl: PluginDecl) -> PluginId {
@@ -334,6 +337,25 @@ impl<'a> PluginTable<'a> {
             rollouts: self.rollouts,
         }
     }
+}
+
+/// Those receivers of a rollout whose backends are there.
+fn webhooks(
+    candidate: &Candidate,
+    rollout: &PluginRollout,
+    backends: &mut BackendTable<'_>,
+    report: &mut Report,
+) -> Vec<WebhookDecl> {
+    let mut found = Vec::new();
+    for given in &rollout.webhooks {
+        match backends.allowed(candidate, &given.backend) {
+            Ok(backend) => {
+                found.extend(backend.map(|backend| plugin_rollout::webhook(given, backend)));
+            }
+            Err(refusal) => report.error(candidate, refusal),
+        }
+    }
+    found
 }
 
 fn attached_to_nothing(candidate: &Candidate, plugin: &Plugin) -> Refusal {

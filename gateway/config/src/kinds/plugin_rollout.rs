@@ -7,7 +7,9 @@ use serde_json::Value;
 use crate::kinds::plugin_source::PluginSource;
 use crate::kinds::text::DurationText;
 use crate::kinds::text::FieldName;
+use crate::kinds::text::HostPort;
 use crate::kinds::text::PercentText;
+use crate::kinds::text::RequestTarget;
 use crate::kinds::text::Sha256Text;
 use crate::place::At;
 use crate::tree::Node;
@@ -38,6 +40,52 @@ pub struct PluginRollout {
     pub min_requests: Option<At<u32>>,
     /// What takes it back by itself.
     pub abort_on: Option<RolloutLimits>,
+    /// Who is told of its course.
+    #[serde(default)]
+    #[schemars(length(max = 8))]
+    pub webhooks: Vec<RolloutWebhook>,
+}
+
+/// A receiver that is told of a rollout's course, by a POST for each event.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RolloutWebhook {
+    /// The backend that is asked: `name` for a Backend of the Plugin's namespace, `namespace/name` for
+    /// one elsewhere (needs a ReferenceGrant there), `name:port` for a port of a Service.
+    #[schemars(length(min = 1, max = 512))]
+    pub backend: At<String>,
+    /// The path, with a query if it needs one. It may be a secret: no page and no log shows it.
+    #[schemars(length(min = 1))]
+    pub path: At<RequestTarget>,
+    /// The host that is asked for, with a port if it needs one; by default the backend's.
+    #[schemars(length(min = 1))]
+    pub host: Option<At<HostPort>>,
+    /// The events that it is told of; by default all of them.
+    #[schemars(length(min = 1, max = 7))]
+    pub events: Option<At<Vec<At<RolloutEvent>>>>,
+    /// How long one attempt may take. 100ms to 1m.
+    #[schemars(extend("default" = "10s"))]
+    pub timeout: Option<At<DurationText>>,
+}
+
+/// What happens to a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum RolloutEvent {
+    /// It begins.
+    Started,
+    /// It begins anew: its canary has changed, or somebody resumed it after an abort.
+    Restarted,
+    /// Its share has become another one.
+    Stepped,
+    /// Its share stays, because somebody wants that.
+    Held,
+    /// It goes on.
+    Resumed,
+    /// The canary has everything.
+    Promoted,
+    /// The stable version has everything again.
+    Aborted,
 }
 
 /// A version of a plugin that is tried: other code, another configuration, or both.

@@ -121,6 +121,16 @@ text!(
     "a percentage such as `5%` or `0.25%`"
 );
 text!(
+    /// Where a request of the gateway's own goes: a path, with a query if it needs one.
+    RequestTarget, 2048, r"^/[!-\x22$-~]*$",
+    "a path that begins with `/`, with a query if it needs one, without spaces and `#`"
+);
+text!(
+    /// A host, with a port if it needs one.
+    HostPort, 259, r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?(:[0-9]{1,5})?$",
+    "a lower-case host name, with a port if it needs one, such as `hooks.test` or `hooks.test:8443`"
+);
+text!(
     /// A SHA-256.
     Sha256Text, 71, r"^(sha256:)?[0-9a-fA-F]{64}$",
     "a SHA-256: 64 hexadecimal digits, perhaps with `sha256:` in front"

@@ -18,6 +18,10 @@ use crate::place::Span;
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
 /// See [`LEAST_INTERVAL`].
 const MOST_INTERVAL: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long an attempt to tell a receiver may take.
+const LEAST_TIMEOUT: Duration = Duration::from_millis(100);
+/// See [`LEAST_TIMEOUT`].
+const MOST_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub(super) fn check(plugin: &Plugin, rollout: &PluginRollout, findings: &mut Findings) {
     let kind = plugin.spec.kind.as_ref().map(|kind| kind.value);
@@ -52,6 +56,10 @@ pub(super) fn check(plugin: &Plugin, rollout: &PluginRollout, findings: &mut Fin
     );
     if let Some(limits) = &rollout.abort_on {
         check_limits(limits, findings);
+    }
+    for webhook in &rollout.webhooks {
+        let timeout = webhook.timeout.as_ref();
+        check_duration("timeout", timeout, LEAST_TIMEOUT, MOST_TIMEOUT, findings);
     }
 }
 

@@ -80,6 +80,7 @@ fn rollout_lines(out: &mut String, rollout: &RolloutDecl, pair: &Canary) {
         name,
         course,
         limits,
+        webhooks,
     } = rollout;
     let Canary {
         stable,
@@ -89,6 +90,9 @@ fn rollout_lines(out: &mut String, rollout: &RolloutDecl, pair: &Canary) {
     writeln!(out, "rollout {} of {resource}", name.0).expect("a string");
     writeln!(out, "  {stable:?} {canary:?} {split:?}").expect("a string");
     writeln!(out, "  {course:?}\n  {limits:?}").expect("a string");
+    for webhook in webhooks {
+        writeln!(out, "  {webhook:?} {}", webhook.path).expect("a string");
+    }
 }
 
 fn bind_line(out: &mut String, bind: &Bind) {

@@ -131,6 +131,55 @@ pub enum Event {
     Aborted(Why),
 }
 
+/// An event without what it says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EventKind {
+    /// [`Event::Started`]
+    Started,
+    /// [`Event::Restarted`]
+    Restarted,
+    /// [`Event::Stepped`]
+    Stepped,
+    /// [`Event::Held`]
+    Held,
+    /// [`Event::Resumed`]
+    Resumed,
+    /// [`Event::Promoted`]
+    Promoted,
+    /// [`Event::Aborted`]
+    Aborted,
+}
+
+impl Event {
+    /// Which one it is.
+    pub const fn kind(&self) -> EventKind {
+        match self {
+            Self::Started(_) => EventKind::Started,
+            Self::Restarted(..) => EventKind::Restarted,
+            Self::Stepped { .. } => EventKind::Stepped,
+            Self::Held(_) => EventKind::Held,
+            Self::Resumed(_) => EventKind::Resumed,
+            Self::Promoted { .. } => EventKind::Promoted,
+            Self::Aborted(_) => EventKind::Aborted,
+        }
+    }
+}
+
+impl EventKind {
+    /// What it is called in configuration, metrics and notices.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Started => "started",
+            Self::Restarted => "restarted",
+            Self::Stepped => "stepped",
+            Self::Held => "held",
+            Self::Resumed => "resumed",
+            Self::Promoted => "promoted",
+            Self::Aborted => "aborted",
+        }
+    }
+}
+
 /// Why an order does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {

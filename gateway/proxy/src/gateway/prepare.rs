@@ -19,6 +19,7 @@ use crate::listener;
 use crate::listener::Others;
 
 /// What is new in a generation, bound and started.
+#[derive(Debug)]
 pub(super) struct Prepared {
     /// For each worker, its share.
     pub(super) each: Vec<Share>,
@@ -26,7 +27,7 @@ pub(super) struct Prepared {
 }
 
 /// One worker's share of what is new.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Share {
     pub(super) instances: Vec<(VmId, Vec<Instance>)>,
     pub(super) sockets: Vec<(BindId, TcpListener)>,
@@ -37,10 +38,23 @@ pub(super) struct Share {
 /// # Errors
 ///
 /// [`StartError`]; what was started before it is dropped.
-pub(super) fn start_vms(drawn: &Drawn, workers: usize) -> Result<Prepared, StartError> {
+pub(super) fn start_vms(new: &[VmPlan], workers: usize) -> Result<Prepared, StartError> {
+    start_vms_unless(new, workers, || false)
+}
+
+/// The same, until it `is_over`: nobody waits for them then.
+///
+/// # Errors
+///
+/// As [`start_vms`], and [`StartError::Interrupted`].
+pub(super) fn start_vms_unless(
+    new: &[VmPlan],
+    workers: usize,
+    is_over: impl Fn() -> bool,
+) -> Result<Prepared, StartError> {
     let mut each: Vec<Share> = Vec::new();
     each.resize_with(workers, Share::default);
-    for vm in &drawn.new_vms {
+    for vm in new {
         let spec = vm.plugins.first().map(|plugin| plugin.spec());
         let (workers, instances) = match spec.map(|spec| (spec.kind, spec.isolation)) {
             // One in the process: the first worker has it.
@@ -52,6 +66,9 @@ pub(super) fn start_vms(drawn: &Drawn, workers: usize) -> Result<Prepared, Start
             }
         };
         for share in each.iter_mut().take(workers) {
+            if is_over() {
+                return Err(StartError::Interrupted);
+            }
             share.instances.push((vm.id, start_vm(vm, instances)?));
         }
     }

@@ -3,7 +3,10 @@
 //! Owns the wait of the control thread. What is not set up is not taken: the generation before goes
 //! on to serve, whatever the new one wanted.
 
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
 use std::sync::mpsc::channel;
+use std::time::Duration;
 use std::time::Instant;
 
 use tidegate_host_abi::Instance;
@@ -11,7 +14,10 @@ use tidegate_host_abi::SetupState;
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::filters::vm::LONGEST_SETUP;
+use crate::gateway::Gateway;
 use crate::gateway::StartError;
+use crate::gateway::meanwhile::Meanwhile;
+use crate::gateway::meanwhile::wait;
 use crate::gateway::plan::Drawn;
 use crate::gateway::prepare::Prepared;
 use crate::generation::SetUp;
@@ -22,12 +28,14 @@ use crate::worker::Message;
 ///
 /// # Errors
 ///
-/// The first setup that failed; the workers have forgotten all of them.
+/// The first setup that failed, or [`StartError::Interrupted`]; the workers have forgotten all of them.
 pub(super) fn set_up(
     drawn: &Drawn,
-    inboxes: &[UnboundedSender<Message>],
+    gateway: &mut Gateway,
     prepared: &mut Prepared,
+    meanwhile: &mut dyn FnMut(&mut Gateway) -> Meanwhile,
 ) -> Result<(), StartError> {
+    let inboxes = Arc::clone(&gateway.inboxes);
     let (done, all_done) = channel();
     let mut waiting = 0;
     for (inbox, share) in inboxes.iter().zip(&mut prepared.each) {
@@ -60,17 +68,20 @@ pub(super) fn set_up(
     // Workers give up by themselves; a little more is for those that are busy.
     let patience = Instant::now() + LONGEST_SETUP * 2;
     for _ in 0..waiting {
-        let left = patience.saturating_duration_since(Instant::now());
-        let failed = match all_done.recv_timeout(left) {
-            Ok(Ok(())) => continue,
-            Ok(Err(err)) => StartError::Plugin {
-                plugin: err.plugin.clone(),
-                source: Box::new(err),
-            },
-            Err(_) => StartError::Busy,
+        let next = |look: Duration| {
+            let left = patience.saturating_duration_since(Instant::now());
+            match all_done.recv_timeout(look.min(left)) {
+                Ok(Ok(())) => Some(Ok(())),
+                Ok(Err(err)) => Some(Err(StartError::Plugin {
+                    plugin: err.plugin.clone(),
+                    source: Box::new(err),
+                })),
+                Err(RecvTimeoutError::Timeout) if !left.is_zero() => None,
+                Err(_) => Some(Err(StartError::Busy)),
+            }
         };
-        abandon(inboxes);
-        return Err(failed);
+        let ended = wait(gateway, meanwhile, next).flatten();
+        ended.inspect_err(|_| abandon(&inboxes))?;
     }
     Ok(())
 }

@@ -25,6 +25,7 @@ use crate::filters::canary::Canaries;
 use crate::filters::dns;
 use crate::generation::BindId;
 use crate::http2::room::SharedRoom;
+use crate::own;
 use crate::random::IdSource;
 use crate::transport::Pipes;
 use crate::upstream::balance::BackendStates;
@@ -175,6 +176,7 @@ fn handle(worker: &Rc<Worker>, message: Message) {
                 }
             }
         }
+        Message::Own(order) => own::start(worker, *order),
         Message::SetUp(setup) => change::set_up(worker, *setup),
         Message::Abandon => change::abandon(worker),
         Message::Drain | Message::Generation(_) => {}

@@ -34,6 +34,11 @@ pub(super) fn missing(loaded: &Loaded, id: PluginId) -> String {
     )
 }
 
+/// SHA-256 of a version's module.
+pub(super) fn digest(plugin: &Plugin) -> String {
+    hex(plugin.module().digest())
+}
+
 /// A version that is not known yet.
 pub(super) fn unknown() -> VersionId {
     VersionId("unknown".into())

@@ -26,19 +26,6 @@ pub(super) fn ends(tally: &Tally) -> [(&'static str, u64); 4] {
     ]
 }
 
-/// An event in a word, for numbers.
-pub(super) fn label(event: &Event) -> &'static str {
-    match event {
-        Event::Started(_) => "started",
-        Event::Restarted(..) => "restarted",
-        Event::Stepped { .. } => "stepped",
-        Event::Held(_) => "held",
-        Event::Resumed(_) => "resumed",
-        Event::Promoted { .. } => "promoted",
-        Event::Aborted(_) => "aborted",
-    }
-}
-
 /// An event for people.
 pub(super) fn words(event: &Event) -> String {
     match event {

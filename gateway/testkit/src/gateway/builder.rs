@@ -11,6 +11,8 @@ use tidegate_core::client_certificate::ForwardClientCert;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
 use tidegate_core::dns::DnsSource;
+use tidegate_core::rollout::split::Share;
+use tidegate_core::rollout::split::Split;
 use tidegate_core::snapshot::AccessLog;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Node;
@@ -34,6 +36,8 @@ pub struct Builder {
     pub(super) origin: Backend,
     pub(super) others: Vec<Backend>,
     pub(super) plugins: Vec<Wasm>,
+    /// Of which plugin, what is tried, who gets it and which share.
+    pub(super) canaries: Vec<(String, Wasm, Split, Share)>,
     pub(super) services: Vec<Wasm>,
     pub(super) rules: Vec<Rule>,
     pub(super) refused: Vec<(String, FailurePolicy)>,
@@ -61,6 +65,7 @@ impl Builder {
             origin: backend("origin", origin),
             others: Vec::new(),
             plugins: Vec::new(),
+            canaries: Vec::new(),
             services: Vec::new(),
             rules: Vec::new(),
             refused: Vec::new(),
@@ -79,6 +84,14 @@ impl Builder {
             proxy_protocol: false,
             name_servers: Vec::new(),
         }
+    }
+
+    /// Another version of a plugin that was named before, for a share of its streams.
+    #[must_use]
+    pub fn canary(mut self, of: &Wasm, canary: Wasm, split: Split, share: Share) -> Self {
+        self.canaries
+            .push((of.name().to_owned(), canary, split, share));
+        self
     }
 
     /// Another backend, for calls of filters.

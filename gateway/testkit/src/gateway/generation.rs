@@ -8,6 +8,7 @@ use tidegate_core::host::HostPattern;
 use tidegate_core::route::RouteTable;
 use tidegate_core::snapshot::Backends;
 use tidegate_core::snapshot::Bind;
+use tidegate_core::snapshot::Canary;
 use tidegate_core::snapshot::Listener;
 use tidegate_core::snapshot::PluginId;
 use tidegate_core::snapshot::PluginName;
@@ -62,6 +63,16 @@ impl Builder {
         for service in &self.services {
             place(service, &mut plugins);
         }
+        let mut canaries = Vec::new();
+        for (of, canary, split, _) in &self.canaries {
+            let stable = plugins.iter().position(|plugin| plugin.name() == of);
+            let stable = stable.expect("the plugin that a canary is of");
+            canaries.push(Canary {
+                stable: PluginId(u32::try_from(stable).expect("few plugins")),
+                canary: place(canary, &mut plugins),
+                split: split.clone(),
+            });
+        }
         let bind = Bind {
             name: "web".into(),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -81,7 +92,7 @@ impl Builder {
             binds: vec![Arc::new(bind)],
             backends,
             plugins: names.collect(),
-            canaries: Vec::new(),
+            canaries,
             certificates: https::names(self.certificates.len()),
             bundles: https::names(self.bundles.len()),
             timeouts: self.timeouts,
@@ -104,7 +115,7 @@ impl Builder {
             number,
             snapshot: Arc::new(snapshot),
             plugins: plugins.iter().map(slot).collect(),
-            shares: Vec::new(),
+            shares: self.canaries.iter().map(|(.., share)| *share).collect(),
             certificates: self.certificates,
             bundles: self.bundles,
         }

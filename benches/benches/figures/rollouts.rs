@@ -1,0 +1,116 @@
+//! What a rollout adds to a request: its stream is dealt to a version, and counted when it has ended.
+//!
+//! Owns two gateways of one worker each, in front of the same origin, that differ in nothing else. They
+//! are asked in turns, and what is compared is the CPU time of their workers, as the kernel counts it.
+
+use std::collections::HashSet;
+use std::fs;
+use std::time::Duration;
+
+use tidegate_core::rollout::split::{Key, Share, Split};
+use tidegate_testkit::gateway::Builder;
+use tidegate_testkit::{Client, Gateway, Origin, Wasm};
+
+use crate::report::{Figure, Report};
+
+/// Requests of a round: some milliseconds, between two other programs' turns.
+const REQUESTS: u32 = 200;
+const ROUNDS: usize = 300;
+
+/// A filter that looks at each request.
+const FILTER: &str = r#"
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0))"#;
+
+/// A gateway, a client of it, and the thread of its worker.
+struct Site {
+    _gateway: Gateway,
+    client: Client,
+    worker: String,
+    next: u32,
+}
+
+impl Site {
+    fn start(builder: Builder) -> Option<Self> {
+        let before = workers();
+        let gateway = builder.start();
+        let new = workers().difference(&before).next().cloned()?;
+        Some(Self {
+            client: gateway.client(),
+            _gateway: gateway,
+            worker: new,
+            next: 0,
+        })
+    }
+
+    /// CPU time of the worker for so many requests of different users.
+    fn round(&mut self) -> Option<Duration> {
+        let before = cpu_time(&self.worker)?;
+        for _ in 0..REQUESTS {
+            self.next += 1;
+            let user = self.next;
+            self.client.send(format!(
+                "GET / HTTP/1.1\r\nhost: a\r\nx-user: {user}\r\n\r\n"
+            ));
+            assert_eq!(self.client.response().status(), 200);
+        }
+        Some(cpu_time(&self.worker)?.saturating_sub(before))
+    }
+}
+
+/// The figures.
+pub(crate) fn requests(report: &mut Report) {
+    let origin = Origin::answers(200, "ok");
+    let filter = Wasm::wat("filter", "", FILTER);
+    let canary = Wasm::wat("canary", "(global i32 (i32.const 1))", FILTER);
+    let to = || Gateway::to(origin.address()).plugin(&filter);
+    let by_header = Key::Header("x-user".parse().expect("a name"));
+    for (name, key, at_most) in [
+        (
+            "what a rollout adds to a request, by a header",
+            Some(by_header),
+            500.0,
+        ),
+        (
+            "the same, by the client's address",
+            Some(Key::ClientIp),
+            500.0,
+        ),
+        ("the same, by chance", None, 500.0),
+    ] {
+        let split = Split::new("default/filter", key);
+        let tried = to().canary(&filter, canary.clone(), split, Share::percent(50));
+        let more = compare(report, to(), tried);
+        report.note(name, more.map(Figure::Nanos), Figure::Nanos(at_most));
+    }
+}
+
+/// How many nanoseconds more one of its requests takes than one of the first.
+fn compare(report: &Report, plain: Builder, tried: Builder) -> Option<f64> {
+    let (mut plain, mut tried) = (Site::start(plain)?, Site::start(tried)?);
+    let mut least = [Duration::MAX; 2];
+    for _ in 0..report.times(ROUNDS) {
+        for (site, least) in [&mut plain, &mut tried].into_iter().zip(&mut least) {
+            *least = site.round()?.min(*least);
+        }
+    }
+    let [plain, tried] = least.map(|time| time.as_secs_f64() * 1e9 / f64::from(REQUESTS));
+    Some(tried - plain)
+}
+
+/// The threads of this process that are workers.
+fn workers() -> HashSet<String> {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten();
+    let names = tasks.filter_map(|task| task.ok()?.file_name().into_string().ok());
+    let is_worker = |task: &String| {
+        let name = fs::read_to_string(format!("/proc/self/task/{task}/comm"));
+        name.is_ok_and(|name| name.starts_with("worker"))
+    };
+    names.filter(is_worker).collect()
+}
+
+/// The CPU time of a thread of this process, in nanoseconds as the scheduler counts them.
+fn cpu_time(task: &str) -> Option<Duration> {
+    let text = fs::read_to_string(format!("/proc/self/task/{task}/schedstat")).ok()?;
+    let nanos = text.split_ascii_whitespace().next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanos))
+}

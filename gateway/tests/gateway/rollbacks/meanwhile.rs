@@ -1,0 +1,152 @@
+//! A version that fails goes back while another change is being made, whatever that waits for.
+
+use tidegate_testkit::Latch;
+
+use super::*;
+use crate::setups::keyed;
+
+/// A version that traps on requests of many fields.
+fn failing() -> Vec<u8> {
+    let many = "(if (i32.gt_u (local.get 1) (i32.const 20)) (then unreachable))";
+    version(202, many)
+}
+
+/// Another Plugin in the path of everything.
+fn another(name: &str, more: &str) -> String {
+    plugin(more)
+        .replace("name: stamp }", &format!("name: {name} }}"))
+        .replace("stamp.wasm", &format!("{name}.wasm"))
+}
+
+/// Makes the version that serves fail until the one before it does; says how long that took.
+fn goes_back(gateway: &Running) -> Duration {
+    let address = gateway.address().expect("it listens");
+    let fields: String = (0..30).map(|n| format!("x-{n}: 1\r\n")).collect();
+    let first = Instant::now();
+    eventually("the version before", || {
+        let mut client = Client::connect(address);
+        client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+        (client.response().status() == 201).then_some(())
+    });
+    first.elapsed()
+}
+
+/// Waits until /plugins says that the wanted version was taken back.
+#[track_caller]
+fn is_told(gateway: &Running) {
+    eventually("the story", || {
+        let page = gateway.json("/plugins");
+        let mut plugins = page["plugins"].as_array()?.iter();
+        let stamp = plugins.find(|one| one["name"] == "default/stamp")?;
+        (stamp["held"]["reason"] == "RolledBack").then_some(())
+    });
+}
+
+fn has_thread(gateway: &Running, wanted: &str) -> bool {
+    let threads = std::fs::read_dir(format!("/proc/{}/task", gateway.id()));
+    let mut threads = threads.expect("it runs").filter_map(Result::ok);
+    threads.any(|thread| {
+        let name = std::fs::read_to_string(thread.path().join("comm"));
+        name.is_ok_and(|name| name.trim() == wanted)
+    })
+}
+
+#[test]
+fn a_version_is_taken_back_while_the_instances_of_another_plugin_start() {
+    let (folder, _origin) = folder("");
+    let gateway = Running::start(&folder, &[]);
+    folder.write("stamp.wasm", &failing());
+    eventually("the new version", || {
+        (gateway.get("/").status() == 202).then_some(())
+    });
+    // A second or more of each of its instances' time.
+    let slow = r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (local $left i64)
+        (local.set $left (i64.const 1500000000))
+        (loop $again
+            (local.set $left (i64.sub (local.get $left) (i64.const 1)))
+            (br_if $again (i64.ne (local.get $left) (i64.const 0))))
+        (i32.const 1))"#;
+    let text = another("slow", "  limits: { startTimeout: 60s }\n");
+    folder.write("slow.wasm", Wasm::wat("slow", "", slow).module());
+    folder.write("slow.yaml", text.as_bytes());
+    eventually("its instances to be started", || {
+        has_thread(&gateway, "change-start").then_some(())
+    });
+    let took = goes_back(&gateway);
+    assert!(took < SOON, "{took:?}");
+    let is_there = || {
+        let page = gateway.json("/plugins");
+        let mut names = page["plugins"].as_array().expect("a list").iter();
+        names.any(|one| one["name"] == "default/slow")
+    };
+    assert!(!is_there(), "they are still being started");
+    is_told(&gateway);
+    eventually("the other plugin", || is_there().then_some(()));
+    assert_eq!(gateway.get("/").status(), 201);
+}
+
+#[test]
+fn a_version_is_taken_back_while_another_plugin_sets_itself_up() {
+    let latch = Latch::default();
+    let opened = latch.clone();
+    let keys = Origin::script(move |connection| {
+        while connection.request().is_ok() {
+            opened.wait();
+            connection.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nkeys!")?;
+        }
+        Ok(())
+    });
+    let (folder, _origin) = folder("");
+    folder.write("keys.yaml", backend("keys", keys.address()).as_bytes());
+    let gateway = Running::start(&folder, &[]);
+    folder.write("stamp.wasm", &failing());
+    eventually("the new version", || {
+        (gateway.get("/").status() == 202).then_some(())
+    });
+    let text = another("asks", "  allow: { backends: [keys] }\n");
+    folder.write("asks.wasm", keyed("asks").module());
+    folder.write("asks.yaml", text.as_bytes());
+    eventually("its setup", || (keys.connections() > 0).then_some(()));
+    let took = goes_back(&gateway);
+    assert!(took < SOON, "{took:?}");
+    is_told(&gateway);
+    assert_eq!(gateway.get("/").field("x-by"), None, "it waits");
+    latch.open();
+    eventually("the other plugin", || {
+        let answer = gateway.get("/");
+        assert_eq!(answer.status(), 201);
+        (answer.field("x-by") == Some("asks")).then_some(())
+    });
+}
+
+#[test]
+fn a_canary_is_aborted_while_another_plugin_sets_itself_up() {
+    let latch = Latch::default();
+    let opened = latch.clone();
+    let keys = Origin::script(move |connection| {
+        while connection.request().is_ok() {
+            opened.wait();
+            connection.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nkeys!")?;
+        }
+        Ok(())
+    });
+    let rollout = "  rollout: { canary: { source: { file: next.wasm } }, weight: 100 }\n";
+    let (folder, _origin) = folder(rollout);
+    folder.write("next.wasm", &failing());
+    folder.write("keys.yaml", backend("keys", keys.address()).as_bytes());
+    let gateway = Running::start(&folder, &[]);
+    assert_eq!(gateway.get("/").status(), 202);
+    let text = another("asks", "  allow: { backends: [keys] }\n");
+    folder.write("asks.wasm", keyed("asks").module());
+    folder.write("asks.yaml", text.as_bytes());
+    eventually("its setup", || (keys.connections() > 0).then_some(()));
+    let took = goes_back(&gateway);
+    // Its streams are looked at once a second.
+    assert!(took < 2 * SOON, "{took:?}");
+    latch.open();
+    eventually("the other plugin", || {
+        let answer = gateway.get("/");
+        assert_eq!(answer.status(), 201, "the canary is gone for good");
+        (answer.field("x-by") == Some("asks")).then_some(())
+    });
+}
