@@ -46,6 +46,7 @@ pub use metrics::GuestMetricValue;
 pub use metrics::Metrics;
 pub use metrics::PluginGauges;
 pub use metrics::PluginNumbers;
+pub use metrics::ShadowCounts;
 pub use metrics::TcpNumbers;
 pub use resolver::LookedUp;
 pub use resolver::Lookups;

@@ -22,6 +22,7 @@ use tidegate_host_abi::Isolation;
 use tidegate_host_abi::Limits;
 use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::PluginSpec;
+use tidegate_host_abi::Shadow;
 use tidegate_host_abi::UnknownImports;
 use tidegate_proxy::Reachable;
 
@@ -108,6 +109,8 @@ pub(super) struct PluginBody {
     network: bool,
     #[serde(default)]
     isolated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shadow: Option<ShadowBody>,
     #[serde(default)]
     stop_iteration: Option<bool>,
     #[serde(default)]
@@ -120,6 +123,17 @@ pub(super) struct PluginBody {
     backends: Vec<Arc<str>>,
     #[serde(default)]
     dns: bool,
+}
+
+/// What a plugin that only looks on may use.
+#[derive(Serialize, Deserialize)]
+struct ShadowBody {
+    of: String,
+    percent: u8,
+    cpu_percent: u8,
+    concurrent: usize,
+    memory_bytes: usize,
+    backends: Vec<String>,
 }
 
 /// Texts, each once.
@@ -287,6 +301,7 @@ pub(super) fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
         isolation,
         kind,
         strict,
+        shadow,
     } = &plugin.spec;
     PluginBody {
         resource: print_resource(&plugin.resource),
@@ -306,6 +321,7 @@ pub(super) fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
         isolated: *isolation == Isolation::Stream,
         stop_iteration: *stop_iteration,
         strict: *strict,
+        shadow: shadow.as_ref().map(print_shadow),
         instances: limits.instances,
         memory_bytes: limits.memory_bytes,
         call_timeout: limits.call_timeout,
@@ -352,6 +368,7 @@ pub(super) fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError
             },
             stop_iteration: body.stop_iteration,
             strict: body.strict,
+            shadow: body.shadow.map(parse_shadow),
             limits: Limits {
                 memory_bytes: body.memory_bytes,
                 instances: body.instances,
@@ -366,6 +383,36 @@ pub(super) fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError
             dns: body.dns,
         }),
     })
+}
+
+fn print_shadow(shadow: &Shadow) -> ShadowBody {
+    let Shadow {
+        of,
+        percent,
+        cpu_percent,
+        concurrent,
+        memory_bytes,
+        backends,
+    } = shadow;
+    ShadowBody {
+        of: of.clone(),
+        percent: *percent,
+        cpu_percent: *cpu_percent,
+        concurrent: *concurrent,
+        memory_bytes: *memory_bytes,
+        backends: backends.clone(),
+    }
+}
+
+fn parse_shadow(body: ShadowBody) -> Shadow {
+    Shadow {
+        of: body.of,
+        percent: body.percent,
+        cpu_percent: body.cpu_percent,
+        concurrent: body.concurrent,
+        memory_bytes: body.memory_bytes,
+        backends: body.backends,
+    }
 }
 
 fn instances() -> usize {
