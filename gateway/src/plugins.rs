@@ -40,6 +40,7 @@ pub(crate) use crate::plugins::reason::not_started;
 use crate::plugins::reason::policy;
 pub(crate) use crate::plugins::reason::problems;
 use crate::plugins::reason::refusal;
+pub(crate) use crate::plugins::reason::shadow_name;
 use crate::plugins::reason::spec;
 pub(crate) use crate::plugins::shares::remarks;
 pub(crate) use crate::plugins::source::PENDING;

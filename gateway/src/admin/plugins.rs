@@ -13,7 +13,7 @@ use crate::admin::pulls;
 use crate::admin::rollouts;
 use crate::admin::shadows;
 use crate::admin::versions;
-use crate::plugins::reason::shadow_name;
+use crate::plugins::shadow_name;
 use crate::status::Board;
 use crate::status::PluginStatus;
 

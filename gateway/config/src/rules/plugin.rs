@@ -156,7 +156,7 @@ fn check_service(plugin: &Plugin, findings: &mut Findings) {
 /// Only requests can be copied, and only one version looks on.
 fn check_mode(plugin: &Plugin, findings: &mut Findings) {
     let spec = &plugin.spec;
-    for allow in &spec.allow {
+    if let Some(allow) = &spec.allow {
         for name in &allow.shadow_backends {
             if !allow.backends.iter().any(|known| **known == **name) {
                 let message = format!("`allow.backends` does not name `{}`", **name);

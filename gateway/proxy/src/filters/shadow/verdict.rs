@@ -42,19 +42,20 @@ impl Course {
                 (&state.response, state.response_trailers.as_deref()),
             ])
         });
-        let edited = |[before, after]: &'_ [Own; 2], side| -> Edited<'_> {
-            Edited {
-                before,
-                after,
-                body: self.message(side).has_other_body(),
-            }
-        };
         let edits = Edits {
-            request: Some(edited(&request, Side::Request)),
-            response: response.as_ref().map(|it| edited(it, Side::Response)),
+            request: Some(self.edited(&request, Side::Request)),
+            response: response.as_ref().map(|it| self.edited(it, Side::Response)),
             route: has_chosen(&state),
         };
         compare(would, outcome.happened, &edits)
+    }
+
+    fn edited<'a>(&self, [before, after]: &'a [Own; 2], side: Side) -> Edited<'a> {
+        Edited {
+            before,
+            after,
+            body: self.message(side).has_other_body(),
+        }
     }
 
     /// Counts it, and says it if it is not what happened.
