@@ -275,7 +275,14 @@ impl<'a, 's> Intake<'a, 's> {
     /// Does what an event asks for, for the filters before `until`.
     pub(crate) async fn on(&mut self, event: Event, until: usize) -> Result<(), Stop> {
         let passed = match event {
-            Event::Frame(frame) => self.show(frame, until)?,
+            Event::Frame(frame) => {
+                let passed = self.show(frame, until)?;
+                if self.copies && self.run.has_shadows_behind() {
+                    // They get a turn, no more: who waits for a call is not waited for.
+                    tokio::task::yield_now().await;
+                }
+                passed
+            }
             Event::Released(at) => {
                 self.run.stream.moved();
                 let out = &mut self.progress.out;

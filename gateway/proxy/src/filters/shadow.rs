@@ -119,6 +119,13 @@ impl FilterRun<'_> {
         }
     }
 
+    /// Whether a shadow has so much to look at that it needs a turn to keep up.
+    pub(crate) fn has_shadows_behind(&self) -> bool {
+        let state = self.stream.state();
+        let mut feeds = state.filters.iter().filter_map(|it| it.shadow.as_ref());
+        feeds.any(|feed| feed.is_behind())
+    }
+
     /// Hands a piece of a body that no filter sees to the shadows of those steps.
     pub(crate) fn copy_unseen(
         &self,

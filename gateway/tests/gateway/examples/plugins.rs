@@ -260,7 +260,7 @@ fn filter_shadow() {
     let mut client = Client::connect(gateway.address().expect("it listens"));
     let mut ask = |ip: &str| {
         client.send(format!(
-            "GET / HTTP/1.1\r\nhost: shop\r\nx-real-ip: {ip}\r\n\r\n"
+            "GET / HTTP/1.1\r\nhost: shop\r\nx-demo-ip: {ip}\r\n\r\n"
         ));
         client.response().status()
     };

@@ -98,7 +98,7 @@ fn what_cannot_look_on_is_refused_at_its_place() {
 fn a_shadow_is_told_of_everywhere_and_acts_once_the_file_says_so() {
     let origin = Origin::answers(200, "fine");
     let folder = files(&origin, "  mode: Shadow");
-    let gateway = Running::start(&folder, &["--workers", "1"]);
+    let gateway = Running::start(&folder, &[]);
     for at in 0..7 {
         let answer = gateway.get(&format!("/path-{at}?q=1"));
         assert_eq!((answer.status(), answer.text().as_str()), (200, "fine"));

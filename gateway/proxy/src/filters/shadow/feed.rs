@@ -178,6 +178,11 @@ impl Feed {
         (feed, fed)
     }
 
+    /// Whether half of what the shadow may hold waits for it.
+    pub(super) fn is_behind(&self) -> bool {
+        self.pieces.is_some() && self.load.held.get() > self.load.limit / 2
+    }
+
     /// Takes room for the request's head; without it there is no shadow.
     pub(super) fn takes(&self, fields: &HeaderMap) -> bool {
         self.load.take(kept_of(fields) + PIECE_OVERHEAD)
