@@ -276,12 +276,11 @@ impl<'a, 's> Intake<'a, 's> {
     pub(crate) async fn on(&mut self, event: Event, until: usize) -> Result<(), Stop> {
         let passed = match event {
             Event::Frame(frame) => {
-                let passed = self.show(frame, until)?;
-                if self.copies && self.run.has_shadows_behind() {
+                if self.has_shadows_behind() {
                     // They get a turn, no more: who waits for a call is not waited for.
                     tokio::task::yield_now().await;
                 }
-                passed
+                self.show(frame, until)?
             }
             Event::Released(at) => {
                 self.run.stream.moved();
@@ -314,6 +313,9 @@ impl<'a, 's> Intake<'a, 's> {
             self.progress.step = Self::END;
         }
         while !self.progress.ended {
+            if self.has_shadows_behind() {
+                return Ok(Some(Passed::Open));
+            }
             let Some(Event::Frame(frame)) = self.ready()? else {
                 return Ok(Some(Passed::Open)); // An injection is still there then.
             };
@@ -328,6 +330,10 @@ impl<'a, 's> Intake<'a, 's> {
             }
         }
         Ok(None)
+    }
+
+    fn has_shadows_behind(&self) -> bool {
+        self.copies && self.run.has_shadows_behind()
     }
 
     /// Shows a frame to the filters before `until`, if they see bodies.

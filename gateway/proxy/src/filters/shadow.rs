@@ -5,7 +5,8 @@
 //! and says in the end what would have been different ([`verdict`]). Nothing comes back: the exchange
 //! never waits for a shadow, and knows nothing of what it decides. What shadows may use is [`gate`]'s.
 
-pub(crate) mod course;
+mod copy;
+mod course;
 pub(crate) mod feed;
 pub(crate) mod gate;
 mod verdict;

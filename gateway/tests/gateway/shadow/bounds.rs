@@ -71,10 +71,10 @@ fn a_body_that_a_waiting_shadow_cannot_hold_is_given_up_and_passes() {
         .plugin(&shadow(hanging()))
         .plugin(&shadow(holds_all))
         .plugin(&shadow(passing("passes")))
-        .sizes(|sizes| sizes.buffered_body_bytes = 100_000)
+        .sizes(|sizes| sizes.buffered_body_bytes = 300_000)
         .start();
     // `hanging` has no callback for bodies, so that nothing of them is copied for it.
-    let large = vec![b'x'; 1_000_000];
+    let large = vec![b'x'; 3_000_000];
     let mut client = gateway.client();
     assert_eq!(client.post("/", &large).body, large);
     let counts = settled(&gateway, "holds", 1);

@@ -1,8 +1,10 @@
 //! What a shadow may do to the world: nothing but what its operator allows.
 
+use tidegate_host_abi::Isolation;
 use tidegate_proxy::ShadowCounts;
 use tidegate_testkit::Gateway;
 use tidegate_testkit::Origin;
+use tidegate_testkit::Rule;
 use tidegate_testkit::Wasm;
 
 use super::ANSWER;
@@ -267,4 +269,22 @@ fn from_looking_on_to_acting_is_a_swap_under_traffic() {
     gateway.change(looking());
     assert_eq!(client.get("/").status(), 200);
     assert_eq!(settled(&gateway, "deny", 2).differed, 2);
+}
+
+#[test]
+fn a_shadow_may_have_an_instance_for_each_stream_and_stand_in_a_rule() {
+    let origin = Origin::answers(200, "fine");
+    let own = shadow(answering("own", 403)).with(|spec| spec.isolation = Isolation::Stream);
+    let gateway = Gateway::to(origin.address())
+        .rule(Rule::at("/rule").plugin(&own))
+        .rule(Rule::at("/"))
+        .workers(1)
+        .start();
+    let mut client = gateway.client();
+    for _ in 0..5 {
+        assert_eq!(client.get("/rule/a").text(), "fine");
+        assert_eq!(client.get("/other").text(), "fine");
+    }
+    let counts = settled(&gateway, "own", 5);
+    assert_eq!((counts.differed, counts.kinds[0]), (5, 5));
 }

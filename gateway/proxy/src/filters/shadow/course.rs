@@ -8,14 +8,12 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
 use tidegate_core::defaults::SizeLimits;
 use tidegate_core::defaults::Timeouts;
-use tidegate_core::failure::Failure;
 use tidegate_core::message::RequestHead;
 use tidegate_core::message::ResponseHead;
 use tidegate_core::rollout::shadow::Dropped;
@@ -34,11 +32,13 @@ use crate::filters::Chain;
 use crate::filters::Filter;
 use crate::filters::fields;
 use crate::filters::run;
-use crate::filters::run::FilterRun;
 use crate::filters::run::HeadStep;
 use crate::filters::run::HeldHead;
 use crate::filters::run::Passed;
-use crate::filters::run::Stop;
+use crate::filters::shadow::copy::ALONE;
+use crate::filters::shadow::copy::Copy;
+use crate::filters::shadow::copy::Decision;
+use crate::filters::shadow::copy::Halt;
 use crate::filters::shadow::feed::Fed;
 use crate::filters::shadow::feed::Load;
 use crate::filters::shadow::feed::Outcome;
@@ -50,9 +50,6 @@ use crate::worker::Worker;
 /// How long a filter may take to decide once its exchange has ended: until then it may still wait for
 /// an answer that the exchange did not wait for.
 const AFTER_THE_END: Duration = Duration::from_secs(5);
-
-/// The filter is alone in its chain.
-const ALONE: usize = 0;
 
 /// Behind the last filter.
 const END: usize = usize::MAX;
@@ -70,16 +67,6 @@ pub(super) struct Course {
     pub(super) outcome: Option<Box<Outcome>>,
 }
 
-/// What the filter's callbacks reach.
-#[derive(Debug)]
-pub(super) struct Copy {
-    pub(super) worker: Rc<Worker>,
-    pub(super) chain: Rc<Chain>,
-    pub(super) stream: Rc<StreamCell>,
-    timeouts: Timeouts,
-    sizes: SizeLimits,
-}
-
 /// What follows a head.
 #[derive(Debug, Default)]
 pub(super) struct Message {
@@ -94,38 +81,11 @@ pub(super) struct Message {
     over: bool,
 }
 
-/// Why a copy goes no further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Halt {
-    /// The filter has decided, or failed.
-    Stop(Stop),
-    /// It has not, and will not.
-    Undecided,
-    /// The exchange has gone without an end.
-    Gone,
-    /// The copy is given up.
-    Dropped(Dropped),
-}
-
 /// What comes next.
 enum Next {
     Piece(Piece),
     /// The filter lets go of what it held of that direction.
     Released(Side),
-}
-
-/// What a copy has come to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Decision {
-    Would(Would),
-    Dropped(Dropped),
-    None,
-}
-
-impl From<Stop> for Halt {
-    fn from(stop: Stop) -> Self {
-        Self::Stop(stop)
-    }
 }
 
 impl Course {
@@ -210,10 +170,14 @@ impl Course {
         }
     }
 
-    /// Ends the filter's context: done, log, delete.
+    /// Ends the filter's context, if it has one: done, log, delete.
     fn finish(&self, would: Option<Would>) {
         {
             let mut state = self.copy.stream.state();
+            let known = state.filter(ALONE);
+            if !known.is_some_and(|it| it.context.is_some() || it.own.is_some()) {
+                return;
+            }
             state.phase = Phase::Done;
             if let Some(outcome) = &self.outcome {
                 state.facts = outcome.facts.clone();
@@ -473,88 +437,6 @@ impl Message {
     /// Whether the filter made another body of it.
     pub(super) fn has_other_body(&self) -> bool {
         self.body.is_changed(self.ended)
-    }
-}
-
-impl Copy {
-    fn run(&self) -> FilterRun<'_> {
-        FilterRun {
-            worker: &self.worker,
-            chain: &self.chain,
-            stream: &self.stream,
-            timeouts: &self.timeouts,
-            sizes: &self.sizes,
-        }
-    }
-
-    /// The number of the filter's instance.
-    fn generation(&self) -> u64 {
-        let filter = self.chain.filters.first();
-        filter.map_or(0, |filter| self.run().vm(filter, ALONE).generation())
-    }
-
-    /// Whether there was no instance for the stream, and none was lost with it.
-    fn was_not_entered(&self, before: u64) -> bool {
-        let is_same = self.generation() == before;
-        let mut state = self.stream.state();
-        let known = state.filter(ALONE);
-        is_same && known.is_some_and(|known| known.context.is_none() && known.faulted)
-    }
-
-    /// Whether the filter has failed, also if requests would pass without it then.
-    fn check(&self) -> Result<(), Halt> {
-        let mut state = self.stream.state();
-        match state.filter(ALONE) {
-            Some(known) if known.faulted => Err(Stop::Failure(Failure::PluginFault).into()),
-            _ => Ok(()),
-        }
-    }
-
-    /// A direction of which the filter has let go; or what it asked for outside of its callbacks.
-    fn poll_released(&self, cx: &mut std::task::Context<'_>) -> Poll<Result<Side, Stop>> {
-        let run = self.run();
-        for side in [Side::Request, Side::Response] {
-            if run.hold(side) != Hold::No
-                && let Poll::Ready(released) = run.poll_released(side, cx)
-            {
-                return Poll::Ready(released.map(|_| side));
-            }
-        }
-        run.poll_stop(cx).map(Err)
-    }
-
-    /// What it comes to that the copy goes no further.
-    fn decision(&self, halt: Halt) -> Decision {
-        let stop = match halt {
-            Halt::Stop(stop) => stop,
-            Halt::Undecided => return Decision::Would(Would::Unknown(Kept::Time)),
-            Halt::Gone => return Decision::None,
-            Halt::Dropped(why) => return Decision::Dropped(why),
-        };
-        Decision::Would(match stop {
-            Stop::Local => self.answer(),
-            Stop::Failure(Failure::PluginClosedStream) => Would::Close,
-            Stop::Failure(Failure::PluginPauseTimeout) => Would::Unknown(Kept::Time),
-            Stop::Failure(Failure::RequestBufferOverflow | Failure::ResponseBufferOverflow) => {
-                return Decision::Dropped(Dropped::Buffer);
-            }
-            Stop::Failure(Failure::PluginExhausted) => return Decision::Dropped(Dropped::Instance),
-            Stop::Failure(_) => Would::Fault,
-        })
-    }
-
-    /// The answer that the filter would have given. Once the response is on its way it can only be cut.
-    fn answer(&self) -> Would {
-        let state = self.stream.state();
-        if state.phase >= Phase::ResponseSent {
-            return Would::Close;
-        }
-        let status = state.local.as_ref().and_then(|local| {
-            let status = u16::try_from(local.response.status).ok()?;
-            http::StatusCode::from_u16(status).ok()
-        });
-        let status = status.filter(|status| !status.is_informational());
-        status.map_or(Would::Fault, Would::Answer)
     }
 }
 
