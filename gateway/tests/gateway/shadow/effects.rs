@@ -276,8 +276,8 @@ fn a_shadow_may_have_an_instance_for_each_stream_and_stand_in_a_rule() {
     let origin = Origin::answers(200, "fine");
     let own = shadow(answering("own", 403)).with(|spec| spec.isolation = Isolation::Stream);
     let gateway = Gateway::to(origin.address())
-        .rule(Rule::at("/rule").plugin(&own))
-        .rule(Rule::at("/"))
+        .rule(Rule::at("/rule").to("origin", 1).plugin(&own))
+        .rule(Rule::at("/").to("origin", 1))
         .workers(1)
         .start();
     let mut client = gateway.client();
