@@ -15,6 +15,7 @@ mod process;
 mod pulls;
 mod resources;
 mod rollouts;
+mod shadows;
 mod unix;
 mod versions;
 

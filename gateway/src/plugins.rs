@@ -45,6 +45,7 @@ pub(crate) use crate::plugins::reason::not_started;
 use crate::plugins::reason::policy;
 pub(crate) use crate::plugins::reason::problems;
 use crate::plugins::reason::refusal;
+pub(crate) use crate::plugins::reason::shadow_name;
 use crate::plugins::reason::spec;
 use crate::plugins::rights::AllRights;
 pub(crate) use crate::plugins::shares::remarks;

@@ -76,6 +76,8 @@ pub(crate) struct PluginStatus {
     pub(crate) fails_open: bool,
     /// What it is for: `Http` or `Service`.
     pub(crate) kind: &'static str,
+    /// Whether it only looks on.
+    pub(crate) is_shadow: bool,
     /// How many requests an instance serves: those of a `Worker`, or one `Stream`.
     pub(crate) isolation: &'static str,
     /// Where its code is wanted from, if that is in the network.

@@ -128,6 +128,8 @@ mod run;
 mod selection;
 #[path = "gateway/setups.rs"]
 mod setups;
+#[path = "gateway/shadow.rs"]
+mod shadow;
 #[path = "gateway/shared_limits.rs"]
 mod shared_limits;
 #[path = "gateway/smuggling.rs"]

@@ -8,6 +8,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::context::ContextId;
 use crate::services::{GrpcCommand, HttpCall, RedisCall, RedisLogin};
 
 /// Calls of the instance to backends.
@@ -36,6 +37,8 @@ pub(crate) struct Calls {
 pub(crate) struct OpenCall {
     /// The place of the plugin that made it.
     pub(crate) plugin: usize,
+    /// The context that made it.
+    pub(crate) asker: ContextId,
     /// For gRPC streams: the guest has said that it sends no more.
     pub(crate) half_closed: bool,
 }

@@ -31,7 +31,7 @@ use crate::context::{ContextId, Kind};
 use crate::fault::Fault;
 use crate::functions::Callbacks;
 use crate::plugin::{Plugin, VmKey};
-use crate::services::{GrpcCommand, HttpCall, RedisCall};
+use crate::services::{CalloutToken, GrpcCommand, HttpCall, RedisCall};
 use crate::shared::QueueOwner;
 use crate::state::{Setup, State};
 use crate::usage::Usage;
@@ -289,6 +289,13 @@ impl Instance {
     pub fn open_calls(&self, plugin_index: usize) -> usize {
         let open = self.store.data().calls.open.values();
         open.filter(|call| call.plugin == plugin_index).count()
+    }
+
+    /// The context that made a call: a stream's, or the root of its plugin; `None` once the call is over.
+    #[must_use]
+    pub fn asker(&self, call: CalloutToken) -> Option<ContextId> {
+        let call = self.store.data().calls.open.get(&call.0)?;
+        Some(call.asker)
     }
 
     /// The place of the plugin whose callback was entered last: the one to blame for a fault.

@@ -78,7 +78,7 @@ pub use module::{
     Survey, SurveyedImport, UnknownImports,
 };
 pub use plain::{PlainServices, PlainStream};
-pub use plugin::{FailurePolicy, Isolation, Plugin, PluginKind, PluginSpec, VmKey};
+pub use plugin::{FailurePolicy, Isolation, Plugin, PluginKind, PluginSpec, Shadow, VmKey};
 pub use property::{Node, Property};
 pub use services::{
     CallResponse, CalloutToken, DnsAddress, DnsLookup, DnsToken, GrpcCommand, GrpcEvent, GrpcKind,

@@ -56,6 +56,26 @@ pub struct PluginSpec {
     /// Answers misuse with Envoy's statuses where this host is lenient, and refuses imports that
     /// Envoy does not give.
     pub strict: bool,
+    /// It only looks on: its streams are copies. It shares neither instances nor data with plugins that
+    /// act. All else of it this crate only keeps.
+    pub shadow: Option<Shadow>,
+}
+
+/// How a plugin looks on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shadow {
+    /// The plugin's name, where that of its spec says that it is a shadow.
+    pub of: String,
+    /// How many percent of the streams it looks at, 0 to 100.
+    pub percent: u8,
+    /// How many percent of a worker's time it may take, 1 to 100.
+    pub cpu_percent: u8,
+    /// Streams that it may look at at once, on each worker.
+    pub concurrent: usize,
+    /// Bytes that its copies may hold, on each worker.
+    pub memory_bytes: usize,
+    /// The backends whose calls are made, by full name; all others fail.
+    pub backends: Vec<String>,
 }
 
 /// How many streams an instance serves.
@@ -116,6 +136,8 @@ pub struct Plugin {
     denied: ImportSet,
     callbacks: Callbacks,
     shared_space: Arc<str>,
+    /// Whose queues it reaches.
+    tenant: Arc<str>,
     /// The rates of that space, once somebody asked for them.
     rates: OnceLock<Arc<RateTable>>,
 }
@@ -143,9 +165,14 @@ impl Plugin {
                 "" => &spec.name,
                 other => other,
             };
-            format!("{}/plugin/{name}", spec.namespace).into()
+            format!("{}/{}/{name}", spec.namespace, own_space(&spec)).into()
         } else {
-            vm_space(&spec.namespace, &spec.vm_id)
+            vm_space(&spec, &spec.vm_id)
+        };
+        let tenant = match spec.shadow {
+            None => spec.namespace.as_str().into(),
+            // No namespace has such a name: a token that a shadow guesses is worth nothing.
+            Some(_) => format!("{}/shadow", spec.namespace).into(),
         };
         let vm_key = vm_key(&module, &spec);
         Self {
@@ -155,6 +182,7 @@ impl Plugin {
             denied,
             callbacks,
             shared_space,
+            tenant,
             rates: OnceLock::new(),
         }
     }
@@ -212,15 +240,33 @@ impl Plugin {
         &self.shared_space
     }
 
+    /// Whose queues it reaches: its namespace's, and of shadows those of shadows alone.
+    pub(crate) fn tenant(&self) -> &str {
+        &self.tenant
+    }
+
     /// The rates of that space. A version of the plugin that comes after this one has the same.
     pub(crate) fn rates(&self, shared: &SharedStore) -> &RateTable {
         self.rates.get_or_init(|| shared.rates(&self.shared_space))
     }
 }
 
-/// Where plugins of a tenant with this VM id share data. Its form is that of no single plugin.
-pub(crate) fn vm_space(namespace: &str, vm_id: &str) -> Arc<str> {
-    format!("{namespace}/vm/{vm_id}").into()
+/// Where plugins of its tenant with this VM id share data, shadows among themselves. Its form is that of
+/// no single plugin.
+pub(crate) fn vm_space(of: &PluginSpec, vm_id: &str) -> Arc<str> {
+    let kind = match of.shadow {
+        None => "vm",
+        Some(_) => "shadow-vm",
+    };
+    format!("{}/{kind}/{vm_id}", of.namespace).into()
+}
+
+/// What tells the data of single plugins from that of others.
+fn own_space(spec: &PluginSpec) -> &'static str {
+    match spec.shadow {
+        None => "plugin",
+        Some(_) => "shadow",
+    }
 }
 
 /// Hashes all that a guest or its isolation could depend on. Each part is prefixed with its length,
@@ -244,6 +290,7 @@ fn vm_key(module: &Module, spec: &PluginSpec) -> VmKey {
         isolation,
         kind,
         strict,
+        shadow,
     } = spec;
     let mut hash = Sha256::new();
     let mut part = |bytes: &[u8]| {
@@ -266,6 +313,10 @@ fn vm_key(module: &Module, spec: &PluginSpec) -> VmKey {
     if !data_of.is_empty() {
         part(b"another version");
         part(name.as_bytes());
+    }
+    if let Some(shadow) = shadow {
+        part(b"shadow");
+        part(format!("{shadow:?}").as_bytes());
     }
     part(&(env.len() as u64).to_le_bytes());
     for (name, value) in env {

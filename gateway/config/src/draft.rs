@@ -101,6 +101,8 @@ pub struct PluginDecl {
     pub start_timeout: Duration,
     /// What a version that replaces another must stand.
     pub probation: Rule,
+    /// What it may use, if it only looks on.
+    pub shadow: Option<ShadowDecl>,
     /// The backends that it may call, by full name.
     pub backends: Vec<Arc<str>>,
     /// Whether it may have names looked up.
@@ -115,6 +117,33 @@ impl PluginDecl {
     /// Whether it is another version of a plugin, tried beside the one that is there.
     pub fn is_canary(&self) -> bool {
         !self.data_of.is_empty()
+    }
+}
+
+/// What a plugin that only looks on may use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ShadowDecl {
+    /// How many percent of the streams it is shown.
+    pub percent: u8,
+    /// How many percent of a worker's time it may take.
+    pub cpu_percent: u8,
+    /// Streams that it may be shown at once, on each worker.
+    pub concurrent: usize,
+    /// Bytes that the copies may hold, on each worker.
+    pub memory_bytes: usize,
+    /// The backends whose calls are made, by full name.
+    pub backends: Vec<Arc<str>>,
+}
+
+impl Default for ShadowDecl {
+    fn default() -> Self {
+        Self {
+            percent: 100,
+            cpu_percent: 5,
+            concurrent: 256,
+            memory_bytes: 16 << 20,
+            backends: Vec::new(),
+        }
     }
 }
 

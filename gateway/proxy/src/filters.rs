@@ -16,6 +16,7 @@ pub(crate) mod redis;
 pub(crate) mod remarks;
 pub(crate) mod run;
 pub(crate) mod services;
+pub(crate) mod shadow;
 pub(crate) mod starter;
 pub(crate) mod view;
 pub(crate) mod vm;
@@ -36,6 +37,7 @@ use tidegate_host_abi::Plugin;
 use tidegate_host_abi::Side;
 
 use crate::filters::canary::Canary;
+use crate::filters::shadow::gate::Gate;
 use crate::filters::vm::Vm;
 use crate::worker::Generation;
 
@@ -50,6 +52,8 @@ pub(crate) struct Filter {
     pub(crate) callbacks: Callbacks,
     /// The version of it that is tried, if streams are to be dealt.
     pub(crate) canary: Option<Rc<(Rc<Canary>, Self)>>,
+    /// It only looks on: it is shown copies, within these bounds.
+    pub(crate) shadow: Option<Rc<Gate>>,
 }
 
 /// What an exchange passes, in order.
@@ -61,6 +65,8 @@ pub(crate) struct Chain {
     pub(crate) steps: Vec<Step>,
     request_body: Bodies,
     response_body: Bodies,
+    /// How many of the plugins only look on.
+    shadows: usize,
     /// Whose requests pass it, for filters that ask.
     pub(crate) place: Option<Rc<Place>>,
     /// The places of filters of which streams may get another version.
@@ -99,10 +105,16 @@ pub(crate) struct Place {
 struct Bodies {
     are_seen: bool,
     may_change: bool,
+    /// Some filter that only looks on wants copies.
+    are_copied: bool,
 }
 
 impl Bodies {
     fn add(&mut self, filter: &Filter, side: Side) {
+        if filter.shadow.is_some() {
+            self.are_copied |= filter.sees_body(side) || filter.sees_trailers(side);
+            return;
+        }
         self.are_seen |= filter.sees_body(side) || filter.injects(side);
         self.may_change |= filter.edits_body(side);
     }
@@ -152,9 +164,33 @@ impl Chain {
         self.steps.is_empty()
     }
 
+    /// A chain of that filter alone, for a copy of an exchange.
+    pub(crate) fn alone(filter: &Filter, place: Option<Rc<Place>>) -> Self {
+        let mut chain = Self {
+            place,
+            ..Self::default()
+        };
+        let filter = Filter {
+            shadow: None,
+            ..filter.clone()
+        };
+        chain.push_plugin(Ok(&filter));
+        chain
+    }
+
     /// Whether there is no plugin in it.
     pub(crate) fn has_no_plugins(&self) -> bool {
         self.filters.is_empty()
+    }
+
+    /// Whether there is no plugin in it that could do anything: at most some that look on.
+    pub(crate) fn is_left_alone(&self) -> bool {
+        self.filters.len() == self.shadows
+    }
+
+    /// Whether there is no step in it but plugins that look on.
+    pub(crate) fn only_looks_on(&self) -> bool {
+        self.steps.len() == self.shadows
     }
 
     /// Adds a plugin; a refused one that fails open adds nothing.
@@ -172,6 +208,7 @@ impl Chain {
     fn push_filter(&mut self, filter: Filter) {
         self.request_body.add(&filter, Side::Request);
         self.response_body.add(&filter, Side::Response);
+        self.shadows += usize::from(filter.shadow.is_some());
         if filter.canary.is_some() {
             self.tried.push(self.filters.len());
         }
@@ -230,6 +267,11 @@ impl Chain {
     /// Whether any filter may change the length of bodies of this direction.
     pub(crate) fn edits_bodies(&self, side: Side) -> bool {
         self.bodies(side).may_change
+    }
+
+    /// Whether any filter that only looks on wants copies of bodies or trailers of this direction.
+    pub(crate) fn copies_bodies(&self, side: Side) -> bool {
+        self.bodies(side).are_copied
     }
 
     fn bodies(&self, side: Side) -> Bodies {

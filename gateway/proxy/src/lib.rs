@@ -48,6 +48,7 @@ pub use metrics::GuestMetricValue;
 pub use metrics::Metrics;
 pub use metrics::PluginGauges;
 pub use metrics::PluginNumbers;
+pub use metrics::ShadowCounts;
 pub use metrics::TcpNumbers;
 pub use own::OwnRequest;
 pub use own::Unanswered;

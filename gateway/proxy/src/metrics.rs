@@ -14,6 +14,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
+pub use tidegate_core::rollout::shadow::Counts as ShadowCounts;
 pub use tidegate_host_abi::MetricSnapshot as GuestMetric;
 pub use tidegate_host_abi::MetricValue as GuestMetricValue;
 use tidegate_host_abi::Usage;
@@ -81,6 +82,8 @@ pub struct PluginNumbers {
     pub pause_timeouts: u64,
     /// Streams that got no instance of their own.
     pub exhausted: u64,
+    /// What its shadows have come to, while it only looked on.
+    pub shadow: ShadowCounts,
 }
 
 /// How a plugin stands at a moment.
@@ -220,6 +223,11 @@ impl Counters {
         self.plugin(plugin, |numbers| numbers.exhausted += 1);
     }
 
+    /// A shadow of a plugin has ended, or could not begin.
+    pub(crate) fn shadow(&self, plugin: &str, change: impl FnOnce(&mut ShadowCounts)) {
+        self.plugin(plugin, |numbers| change(&mut numbers.shadow));
+    }
+
     /// Notes how all plugins stand: `each` is given what takes one down.
     pub(crate) fn set_gauges(&self, each: impl FnOnce(&mut dyn FnMut(&str, PluginGauges))) {
         let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
@@ -309,6 +317,7 @@ impl Metrics {
                 sum.gauges.add(numbers.gauges);
                 sum.pause_timeouts += numbers.pause_timeouts;
                 sum.exhausted += numbers.exhausted;
+                sum.shadow.join(&numbers.shadow);
             }
         }
         all.requests = (0..).zip(sums).filter(|(_, count)| *count > 0).collect();

@@ -22,6 +22,7 @@ use crate::admin::metrics::traffic::traffic;
 use crate::admin::process;
 use crate::admin::pulls;
 use crate::admin::rollouts;
+use crate::admin::shadows;
 use crate::admin::versions;
 use crate::code_cache::Counts;
 use crate::pulls::PullBoard;
@@ -43,6 +44,7 @@ pub(crate) fn text(status: &Status, proxy: &Metrics, pulls: Option<&PullBoard>) 
     pulls::metrics(&mut out, status, pulls);
     rollouts::metrics(&mut out, status);
     versions::metrics(&mut out, status);
+    shadows::metrics(&mut out, status, proxy);
     traffic(&mut out, proxy);
     guests(&mut out, &proxy.guests);
     process::add(&mut out);

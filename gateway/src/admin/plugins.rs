@@ -11,7 +11,9 @@ use tidegate_proxy::PluginNumbers;
 use crate::admin::dump;
 use crate::admin::pulls;
 use crate::admin::rollouts;
+use crate::admin::shadows;
 use crate::admin::versions;
+use crate::plugins::shadow_name;
 use crate::status::Board;
 use crate::status::PluginStatus;
 
@@ -24,11 +26,16 @@ pub(crate) fn page(board: &Board) -> Vec<u8> {
         .plugins
         .iter()
         .map(|one| {
-            let numbers = metrics.plugins.get(&one.name);
-            let waits = metrics.waiting_plugins.contains(&one.name);
-            let mut page = plugin(one, numbers, faults.get(&one.name), waits);
+            let runs_as = match one.is_shadow {
+                false => one.name.clone(),
+                true => shadow_name(&one.name),
+            };
+            let numbers = metrics.plugins.get(&runs_as);
+            let waits = metrics.waiting_plugins.contains(&runs_as);
+            let mut page = plugin(one, numbers, faults.get(&runs_as), waits);
             if let Some(page) = page.as_object_mut() {
                 page.insert("source".to_owned(), pulls::json(one, board.pulls()));
+                page.insert("shadow".to_owned(), shadows::field(&metrics, one));
                 page.insert("rollout".to_owned(), rollouts::field(&status, &one.name));
                 for (name, value) in versions::fields(&status, &one.name) {
                     page.insert(name.to_owned(), value);
@@ -55,6 +62,8 @@ fn plugin(
         gauges,
         pause_timeouts,
         exhausted,
+        // Told by `shadow`.
+        shadow: _,
     } = numbers.cloned().unwrap_or_default();
     let calls: serde_json::Map<String, Value> = usage
         .by_callback()
@@ -67,6 +76,7 @@ fn plugin(
         "name": status.name,
         "digest": status.digest,
         "type": status.kind,
+        "mode": if status.is_shadow { "Shadow" } else { "Enforce" },
         "isolation": status.isolation,
         "failurePolicy": if status.fails_open { "FailOpen" } else { "FailClosed" },
         "newestWaits": waits,

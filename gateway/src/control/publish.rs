@@ -148,6 +148,10 @@ pub(crate) fn serves(
         .zip(&draft.plugins)
         .map(|((name, slot), decl)| PluginStatus {
             is_awaited: is_awaited(decl, slot, &draft.problems),
+            is_shadow: match slot {
+                Slot::Ready { plugin, .. } => plugin.spec().shadow.is_some(),
+                Slot::Refused(_) => decl.shadow.is_some(),
+            },
             source: match &decl.source {
                 PluginSource::Remote(source) => Some(Arc::clone(source)),
                 _ => None,
@@ -238,6 +242,8 @@ pub(crate) fn failed(board: &Board, loaded: Loaded, failure: String) -> Outcome 
 fn is_awaited(decl: &PluginDecl, slot: &Slot, problems: &[Problem]) -> bool {
     let mut pending = problems.iter().filter(|one| one.reason == PENDING);
     decl.attached
+        // Nobody waits for who only looks on.
+        && decl.shadow.is_none()
         && matches!(slot, Slot::Refused(_))
         && pending.any(|one| one.resource.as_ref() == Some(&decl.resource))
 }
@@ -283,6 +289,7 @@ fn plugin(name: &str, slot: &Slot) -> PluginStatus {
             Some(Isolation::Stream) => "Stream",
             Some(Isolation::Worker) | None => "Worker",
         },
+        is_shadow: false,
         source: None,
         is_awaited: false,
     }

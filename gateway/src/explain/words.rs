@@ -50,6 +50,7 @@ impl Words<'_> {
             return "unknown".to_owned();
         };
         let policy = match plugin.failure_policy {
+            _ if plugin.shadow.is_some() => "Shadow",
             FailurePolicy::FailClosed => "FailClosed",
             FailurePolicy::FailOpen => "FailOpen",
         };

@@ -10,6 +10,7 @@ use tidegate_host_abi::Isolation;
 use tidegate_host_abi::Limits;
 use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::PluginSpec;
+use tidegate_host_abi::Shadow;
 use tidegate_host_abi::StartError;
 use tidegate_host_abi::StartStep;
 use tidegate_host_abi::UnknownImports;
@@ -129,10 +130,19 @@ pub(crate) fn in_one_line(text: &str) -> String {
     line
 }
 
+/// What a plugin that only looks on is called where it runs: what it logs, counts and uses is told apart
+/// from what it does when it acts.
+pub(crate) fn shadow_name(name: &str) -> String {
+    format!("{name}@shadow")
+}
+
 /// A declaration in the words of the host.
 pub(crate) fn spec(decl: &PluginDecl) -> PluginSpec {
     PluginSpec {
-        name: decl.name.0.as_ref().to_owned(),
+        name: match decl.shadow {
+            None => decl.name.0.as_ref().to_owned(),
+            Some(_) => shadow_name(&decl.name.0),
+        },
         data_of: decl.data_of.clone(),
         namespace: decl.resource.namespace.as_ref().to_owned(),
         root_id: decl.root_id.clone(),
@@ -164,6 +174,14 @@ pub(crate) fn spec(decl: &PluginDecl) -> PluginSpec {
             start_timeout: decl.start_timeout,
             ..Limits::default()
         },
+        shadow: decl.shadow.as_ref().map(|shadow| Shadow {
+            of: decl.name.0.as_ref().to_owned(),
+            percent: shadow.percent,
+            cpu_percent: shadow.cpu_percent,
+            concurrent: shadow.concurrent,
+            memory_bytes: shadow.memory_bytes,
+            backends: shadow.backends.iter().map(ToString::to_string).collect(),
+        }),
         ..PluginSpec::default()
     }
 }

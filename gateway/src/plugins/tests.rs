@@ -79,6 +79,7 @@ pub(super) fn decl(name: &str, file: &Path, config: &str) -> PluginDecl {
         call_timeout: Duration::from_secs(1),
         start_timeout: Duration::from_secs(10),
         probation: tidegate_core::rollout::probation::Rule::default(),
+        shadow: None,
         backends: Vec::new(),
         dns: false,
         attached: true,

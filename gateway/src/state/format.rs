@@ -22,6 +22,7 @@ use tidegate_host_abi::Isolation;
 use tidegate_host_abi::Limits;
 use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::PluginSpec;
+use tidegate_host_abi::Shadow;
 use tidegate_host_abi::UnknownImports;
 use tidegate_proxy::Reachable;
 
@@ -109,6 +110,8 @@ pub(super) struct PluginBody {
     network: bool,
     #[serde(default)]
     isolated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shadow: Option<ShadowBody>,
     #[serde(default)]
     stop_iteration: Option<bool>,
     #[serde(default)]
@@ -137,6 +140,17 @@ enum OriginBody {
     Web {
         url: String,
     },
+}
+
+/// What a plugin that only looks on may use.
+#[derive(Serialize, Deserialize)]
+struct ShadowBody {
+    of: String,
+    percent: u8,
+    cpu_percent: u8,
+    concurrent: usize,
+    memory_bytes: usize,
+    backends: Vec<String>,
 }
 
 /// Texts, each once.
@@ -305,6 +319,7 @@ pub(super) fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
         isolation,
         kind,
         strict,
+        shadow,
     } = &plugin.spec;
     PluginBody {
         resource: print_resource(&plugin.resource),
@@ -324,6 +339,7 @@ pub(super) fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
         isolated: *isolation == Isolation::Stream,
         stop_iteration: *stop_iteration,
         strict: *strict,
+        shadow: shadow.as_ref().map(print_shadow),
         instances: limits.instances,
         memory_bytes: limits.memory_bytes,
         call_timeout: limits.call_timeout,
@@ -403,6 +419,7 @@ pub(super) fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError
             },
             stop_iteration: body.stop_iteration,
             strict: body.strict,
+            shadow: body.shadow.map(parse_shadow),
             limits: Limits {
                 memory_bytes: body.memory_bytes,
                 instances: body.instances,
@@ -418,6 +435,36 @@ pub(super) fn parse_plugin(body: PluginBody) -> Result<StoredPlugin, FormatError
             dns: body.dns,
         }),
     })
+}
+
+fn print_shadow(shadow: &Shadow) -> ShadowBody {
+    let Shadow {
+        of,
+        percent,
+        cpu_percent,
+        concurrent,
+        memory_bytes,
+        backends,
+    } = shadow;
+    ShadowBody {
+        of: of.clone(),
+        percent: *percent,
+        cpu_percent: *cpu_percent,
+        concurrent: *concurrent,
+        memory_bytes: *memory_bytes,
+        backends: backends.clone(),
+    }
+}
+
+fn parse_shadow(body: ShadowBody) -> Shadow {
+    Shadow {
+        of: body.of,
+        percent: body.percent,
+        cpu_percent: body.cpu_percent,
+        concurrent: body.concurrent,
+        memory_bytes: body.memory_bytes,
+        backends: body.backends,
+    }
 }
 
 fn instances() -> usize {

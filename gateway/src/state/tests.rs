@@ -15,6 +15,7 @@ use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Isolation;
 use tidegate_host_abi::PluginKind;
 use tidegate_host_abi::PluginSpec;
+use tidegate_host_abi::Shadow;
 use tidegate_proxy::Reachable;
 
 use super::StateError;
@@ -55,6 +56,14 @@ fn generation(number: u64, code: &[u8]) -> Stored {
                 kind: PluginKind::Service,
                 stop_iteration: Some(true),
                 strict: true,
+                shadow: Some(Shadow {
+                    of: "default/limit".to_owned(),
+                    percent: 50,
+                    cpu_percent: 5,
+                    concurrent: 9,
+                    memory_bytes: 1 << 20,
+                    backends: vec!["default/auth".to_owned()],
+                }),
                 ..PluginSpec::default()
             },
             origin: Arc::new(Origin::Image {

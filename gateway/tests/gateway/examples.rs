@@ -26,12 +26,13 @@ use crate::process::finish;
 use crate::process::tidegate;
 
 /// Those that are run here, each by the test of its name.
-const EXAMPLES: [&str; 16] = [
+const EXAMPLES: [&str; 17] = [
     "ab-header",
     "auth",
     "canary",
     "chaos",
     "filter-canary",
+    "filter-shadow",
     "grpc",
     "https",
     "mirror",

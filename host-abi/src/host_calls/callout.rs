@@ -64,10 +64,11 @@ pub(super) fn fits(state: &State, what: &str, bytes: usize) -> bool {
 /// The root context that calls, and a token for what it calls.
 pub(super) fn open(state: &mut State, kind: CallKind) -> Result<(ContextId, u32), Status> {
     let root = state.root().ok_or(Status::InternalFailure)?.context;
-    let plugin = state.contexts.effective().plugin;
+    let asker = state.contexts.effective();
     let token = state.calls.new_token(kind);
     let call = OpenCall {
-        plugin,
+        plugin: asker.plugin,
+        asker: asker.id,
         half_closed: false,
     };
     state.calls.open.insert(token, call);

@@ -81,7 +81,7 @@ fn register(guest: &mut Guest<'_, '_>, name: Region, out: Slot) -> Answer {
         instance: state.id,
         root: root.context,
     };
-    let (tenant, space) = (&root.plugin.spec().namespace, root.plugin.shared_space());
+    let (tenant, space) = (root.plugin.tenant(), root.plugin.shared_space());
     let token = {
         let mut queues = state.services.shared().queues();
         let token = queues.register(tenant, space, name, owner)?;
@@ -106,7 +106,7 @@ fn resolve(guest: &mut Guest<'_, '_>, vm_id: Region, name: Region, out: Slot) ->
         Arc::clone(plugin.shared_space())
     } else {
         let vm_id = std::str::from_utf8(vm_id).map_err(|_| Status::NotFound)?;
-        vm_space(&plugin.spec().namespace, vm_id)
+        vm_space(plugin.spec(), vm_id)
     };
     let token = state.services.shared().queues().resolve(&space, name)?;
     Ok(out.write_u32(memory, token)?)
@@ -115,7 +115,7 @@ fn resolve(guest: &mut Guest<'_, '_>, vm_id: Region, name: Region, out: Slot) ->
 fn enqueue(guest: &mut Guest<'_, '_>, token: u32, item: Region) -> Answer {
     let (memory, state) = guest.parts()?;
     let item = item.read(memory)?;
-    let tenant = &plugin(state)?.spec().namespace;
+    let tenant = plugin(state)?.tenant();
     let owner = state
         .services
         .shared()
@@ -139,7 +139,7 @@ fn enqueue(guest: &mut Guest<'_, '_>, token: u32, item: Region) -> Answer {
 fn dequeue(guest: &mut Guest<'_, '_>, token: u32, out: OutBytes) -> Answer {
     let (memory, state) = guest.parts()?;
     out.check(memory)?;
-    let tenant = &plugin(state)?.spec().namespace;
+    let tenant = plugin(state)?.tenant();
     let item = state.services.shared().queues().dequeue(tenant, token)?;
     guest.give(&item, out)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidegate_host_abi::{Isolation, PluginKind, PluginSpec};
+use tidegate_host_abi::{Isolation, PluginKind, PluginSpec, Shadow};
 
 use super::support::*;
 
@@ -69,6 +69,38 @@ fn plugins_with_instances_of_their_own_share_them_with_nobody() {
     assert_eq!(key("a", worker, network), key("b", worker, network));
     assert_ne!(key("a", stream, network), key("b", stream, network));
     assert_ne!(key("a", worker, http), key("a", worker, network));
+}
+
+#[test]
+fn a_plugin_that_only_looks_on_shares_nothing_with_one_that_acts() {
+    let guest = filter("");
+    let of = |looks_on: bool, vm_id: &str| {
+        let shadow = Shadow {
+            of: "a".into(),
+            percent: 100,
+            cpu_percent: 5,
+            concurrent: 1,
+            memory_bytes: 1 << 16,
+            backends: Vec::new(),
+        };
+        plugin(
+            &guest,
+            PluginSpec {
+                name: "a".into(),
+                vm_id: vm_id.into(),
+                shadow: looks_on.then_some(shadow),
+                ..spec()
+            },
+        )
+    };
+    for vm_id in ["", "together"] {
+        let (acts, looks) = (of(false, vm_id), of(true, vm_id));
+        assert_ne!(acts.vm_key(), looks.vm_key(), "{vm_id:?}");
+        assert_ne!(acts.shared_space(), looks.shared_space(), "{vm_id:?}");
+        // As often as it is asked.
+        assert_eq!(looks.vm_key(), of(true, vm_id).vm_key());
+        assert_eq!(looks.shared_space(), of(true, vm_id).shared_space());
+    }
 }
 
 #[test]

@@ -25,6 +25,7 @@ use crate::draft::PluginDecl;
 use crate::draft::PluginIsolation;
 use crate::draft::PluginSource;
 use crate::draft::PluginType;
+use crate::draft::ShadowDecl;
 use crate::duration;
 use crate::kinds::plugin;
 use crate::kinds::plugin::Plugin;
@@ -89,6 +90,15 @@ pub(super) fn declare(
             is_complete &= name.is_some();
             decl.backends.extend(name);
         }));
+    }
+    // Each is one of those, which have been looked for already.
+    let seen = spec.allow.iter().flat_map(|allow| &allow.shadow_backends);
+    if let Some(shadow) = &mut decl.shadow {
+        for given in seen {
+            if let Ok(Some(name)) = backends.allowed(candidate, given) {
+                shadow.backends.push(name);
+            }
+        }
     }
     let found = plugin_source::source(world, candidate, spec, env);
     let source = found.unwrap_or_else(|(of, refusal)| {
@@ -161,6 +171,8 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
         stop_iteration: spec.stop_iteration,
         strict: spec.strict == Some(true),
         failure_policy: match spec.failure_policy.as_ref().map(|policy| policy.value) {
+            // Nothing depends on who only looks on.
+            _ if is_shadow(plugin) => FailurePolicy::FailOpen,
             Some(plugin::FailurePolicy::FailOpen) => FailurePolicy::FailOpen,
             Some(plugin::FailurePolicy::FailClosed) | None => FailurePolicy::FailClosed,
         },
@@ -175,6 +187,7 @@ fn refused(candidate: &Candidate, plugin: &Plugin) -> PluginDecl {
         call_timeout: time(limits.call_timeout.as_ref(), CALL_TIMEOUT),
         start_timeout: time(limits.start_timeout.as_ref(), START_TIMEOUT),
         probation: probation(plugin),
+        shadow: is_shadow(plugin).then(|| shadow(plugin)),
         backends: Vec::new(),
         dns: spec
             .allow
@@ -191,6 +204,33 @@ pub(super) fn kind(plugin: &Plugin) -> PluginType {
     given.map_or(PluginType::Http, |kind| kind.value)
 }
 
+/// Whether it only looks on.
+fn is_shadow(plugin: &Plugin) -> bool {
+    let mode = plugin.spec.mode.as_ref();
+    mode.is_some_and(|mode| mode.value == plugin::PluginMode::Shadow)
+}
+
+/// What it may use while it does.
+fn shadow(plugin: &Plugin) -> ShadowDecl {
+    let standard = ShadowDecl::default();
+    let given = plugin.spec.shadow.clone().unwrap_or_default();
+    let memory = given.memory.as_ref();
+    ShadowDecl {
+        percent: given.percent.map_or(standard.percent, |it| it.value),
+        cpu_percent: given
+            .cpu_percent
+            .map_or(standard.cpu_percent, |it| it.value),
+        concurrent: given
+            .concurrent
+            .and_then(|it| usize::try_from(it.value).ok())
+            .unwrap_or(standard.concurrent),
+        memory_bytes: memory
+            .and_then(|memory| size::parse(memory).ok())
+            .unwrap_or(standard.memory_bytes),
+        backends: Vec::new(),
+    }
+}
+
 /// What a version of a plugin must stand.
 fn probation(plugin: &Plugin) -> Rule {
     let standard = Rule::default();
@@ -198,7 +238,11 @@ fn probation(plugin: &Plugin) -> Rule {
     let count = |given: Option<At<u32>>| given.map(|given| u64::from(given.value));
     let period = given.period.as_ref();
     let period = period.and_then(|period| duration::parse(period).ok());
-    let period = period.unwrap_or(standard.period);
+    let period = match is_shadow(plugin) {
+        false => period.unwrap_or(standard.period),
+        // Its faults hurt nobody, and the version before it may be one that acts.
+        true => Duration::ZERO,
+    };
     Rule {
         period,
         faults: count(given.faults).unwrap_or(standard.faults),
@@ -249,6 +293,7 @@ pub(super) fn nothing(resource: ResourceId, name: PluginName, place: Place) -> P
         call_timeout: CALL_TIMEOUT,
         start_timeout: START_TIMEOUT,
         probation: Rule::default(),
+        shadow: None,
         backends: Vec::new(),
         dns: false,
         attached: false,

@@ -68,6 +68,11 @@ pub struct PluginSpec {
     #[serde(rename = "type")]
     #[schemars(extend("default" = "Http"))]
     pub kind: Option<At<PluginType>>,
+    /// Whether it acts on requests, or only looks on.
+    #[schemars(extend("default" = "Enforce"))]
+    pub mode: Option<At<PluginMode>>,
+    /// What it may use while it only looks on. Says nothing with `mode: Enforce`.
+    pub shadow: Option<PluginShadow>,
     /// How many requests one instance of it serves.
     #[schemars(extend("default" = "Worker"))]
     pub isolation: Option<At<PluginIsolation>>,
@@ -188,6 +193,36 @@ pub enum PluginType {
     Service,
 }
 
+/// Whether a plugin acts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum PluginMode {
+    /// It does: it edits and answers.
+    Enforce,
+    /// It is shown copies of requests and responses, and what it would have done is compared with what
+    /// happened: counted, and a sample of it logged. It changes nothing and delays nothing; if it fails,
+    /// requests pass, whatever `failurePolicy` says.
+    Shadow,
+}
+
+/// What a plugin that only looks on may use. Beyond any of it requests are not looked at, and counted.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PluginShadow {
+    /// How many percent of the requests it is shown, at random.
+    #[schemars(range(min = 1, max = 100), extend("default" = 100))]
+    pub percent: Option<At<u8>>,
+    /// How many percent of the time of each worker it may take.
+    #[schemars(range(min = 1, max = 100), extend("default" = 5))]
+    pub cpu_percent: Option<At<u8>>,
+    /// Requests that it may be shown at once on each worker, those that it waits with included.
+    #[schemars(range(min = 1, max = 10_000), extend("default" = 256))]
+    pub concurrent: Option<At<u32>>,
+    /// What the copies may hold at once on each worker. One copy holds at most what a filter may buffer of
+    /// a body. 64Ki to 4Gi.
+    #[schemars(extend("default" = "16Mi"))]
+    pub memory: Option<At<SizeText>>,
+}
+
 /// How many requests one instance of a plugin serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 pub enum PluginIsolation {
@@ -253,6 +288,11 @@ pub struct PluginAllow {
     #[serde(default)]
     #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
     pub backends: Vec<At<String>>,
+    /// Those of `backends` that it may call while it only looks on (`mode: Shadow`). Calls to the others
+    /// fail then, as if nobody were there, and what it decides after that counts as unknown.
+    #[serde(default)]
+    #[schemars(length(max = 64), inner(length(min = 1, max = 512)))]
+    pub shadow_backends: Vec<At<String>>,
     /// Whether it may look names up with the system's resolver (`envoy_resolve_dns`). A name that is
     /// asked for can carry data to whoever answers for it.
     #[schemars(extend("default" = false))]

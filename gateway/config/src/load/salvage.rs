@@ -20,6 +20,7 @@ use crate::kinds::grpc_route::GrpcRoute;
 use crate::kinds::http_route::HttpRoute;
 use crate::kinds::plugin::FailurePolicy;
 use crate::kinds::plugin::Plugin;
+use crate::kinds::plugin::PluginMode;
 use crate::kinds::plugin::PluginPhase;
 use crate::kinds::plugin::PluginSource;
 use crate::kinds::plugin::PluginSpec;
@@ -149,6 +150,7 @@ struct PluginTargetsSpec {
     failure_policy: Option<At<FailurePolicy>>,
     #[serde(rename = "type")]
     kind: Option<At<PluginType>>,
+    mode: Option<At<PluginMode>>,
     phase: Option<At<PluginPhase>>,
     priority: Option<At<i32>>,
     #[serde(default)]
@@ -161,19 +163,27 @@ impl Kind for PluginTargets {
     const NAMESPACED: bool = Plugin::NAMESPACED;
 }
 
-const TARGET_FIELDS: [&str; 5] = ["targetRefs", "type", "failurePolicy", "phase", "priority"];
+const TARGET_FIELDS: [&str; 6] = [
+    "targetRefs",
+    "type",
+    "mode",
+    "failurePolicy",
+    "phase",
+    "priority",
+];
 
 fn plugin(parsed: &Parsed) -> Option<Body> {
     let mut reduced = header_only(parsed);
     let mut spec = PluginTargetsSpec {
         failure_policy: None,
         kind: None,
+        mode: None,
         phase: None,
         priority: None,
         target_refs: Vec::new(),
     };
     // The more of it can be read, the better; the targets matter most.
-    for count in [TARGET_FIELDS.len(), 3, 2, 1, 0] {
+    for count in [TARGET_FIELDS.len(), 4, 3, 2, 1, 0] {
         let fields = TARGET_FIELDS.get(..count).unwrap_or_default();
         if let Some(spec) = field_mut(&mut reduced.root, "spec") {
             keep(spec, fields);
@@ -197,6 +207,8 @@ fn plugin(parsed: &Parsed) -> Option<Body> {
             unknown_imports: None,
             env: Vec::new(),
             kind: spec.kind,
+            mode: spec.mode,
+            shadow: None,
             isolation: None,
             stop_iteration: None,
             strict: None,

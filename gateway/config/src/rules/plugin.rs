@@ -17,6 +17,7 @@ use super::repeated;
 use crate::kinds::GATEWAY_GROUP;
 use crate::kinds::plugin::EnvVar;
 use crate::kinds::plugin::Plugin;
+use crate::kinds::plugin::PluginMode;
 use crate::kinds::plugin::PluginType;
 use crate::kinds::text::EnvName;
 use crate::kinds::values::Secret;
@@ -61,6 +62,7 @@ pub(super) fn check(plugin: &Plugin, findings: &mut Findings) {
     if let Some(rollout) = &spec.rollout {
         plugin_rollout::check(plugin, rollout, findings);
     }
+    check_mode(plugin, findings);
     if let Some(limits) = &spec.limits {
         check_size(
             "memory",
@@ -148,6 +150,43 @@ fn check_service(plugin: &Plugin, findings: &mut Findings) {
     }
     if let Some(isolation) = &spec.isolation {
         senseless(isolation.span, "isolation");
+    }
+}
+
+/// Only requests can be copied, and only one version looks on.
+fn check_mode(plugin: &Plugin, findings: &mut Findings) {
+    let spec = &plugin.spec;
+    if let Some(allow) = &spec.allow {
+        for name in &allow.shadow_backends {
+            if !allow.backends.iter().any(|known| **known == **name) {
+                let message = format!("`allow.backends` does not name `{}`", **name);
+                let hint =
+                    "only what it may call at all it may call while it looks on: add it there too";
+                findings.with_hint(name.span, message, hint);
+            }
+        }
+    }
+    if let Some(shadow) = &spec.shadow {
+        let memory = shadow.memory.as_ref();
+        check_size("memory", memory, 64 << 10, 4 << 30, findings);
+    }
+    let is_shadow = |mode: &&At<PluginMode>| mode.value == PluginMode::Shadow;
+    let Some(mode) = spec.mode.as_ref().filter(is_shadow) else {
+        return;
+    };
+    if let Some(PluginType::Network | PluginType::Service) = spec.kind.as_ref().map(|it| it.value) {
+        findings.with_hint(
+            mode.span,
+            "only a filter of requests can look on",
+            "leave out `mode`, or make it `type: Http`",
+        );
+    }
+    if spec.rollout.is_some() {
+        findings.with_hint(
+            mode.span,
+            "a plugin that only looks on has no canary: nobody gets either version",
+            "leave out `rollout`, or make it `mode: Enforce`; for both, use two Plugins",
+        );
     }
 }
 

@@ -125,10 +125,11 @@ impl Exchange<'_> {
         run: FilterRun<'_>,
         incoming: &mut Incoming<'_, '_>,
     ) -> Result<Rc<BackendState>, Stop> {
-        {
-            let mut state = self.stream.state();
-            state.draw = admission.draw;
-            fields::join_lines(&mut state.request.headers);
+        self.stream.state().draw = admission.draw;
+        // Those that only look on have copies: the request stays as it came.
+        let joins = !run.chain.only_looks_on();
+        if joins {
+            self.join_lines();
         }
         // Without filters of the listener it is known already.
         let known = self
@@ -144,6 +145,9 @@ impl Exchange<'_> {
                 admission.route()?
             }
         };
+        if !joins && admission.generation.acts(&rule) {
+            self.join_lines();
+        }
         let passing = admission.pass_rule(run, &rule, incoming);
         if self.rule_timeouts().request.is_none() {
             return passing.await;
@@ -152,6 +156,10 @@ impl Exchange<'_> {
             Ok(passed) => passed,
             Err(Expired) => Err(Failure::RequestTimeout.into()),
         }
+    }
+
+    fn join_lines(self) {
+        fields::join_lines(&mut self.stream.state().request.headers);
     }
 
     /// Waits for a part of the exchange, as long as its rule allows for all of it.

@@ -65,6 +65,8 @@ pub(crate) struct Intake<'a, 's> {
     pub(super) side: Side,
     pub(super) source: Source<'s>,
     pub(super) shows: bool,
+    /// Somebody wants copies of what is not shown, or of what is shown to others.
+    pub(super) copies: bool,
     pub(super) progress: Progress,
 }
 
@@ -101,6 +103,7 @@ impl<'a, 's> Intake<'a, 's> {
     ) -> Self {
         Self {
             shows: run.chain.sees_bodies(side) || run.has_injections(side),
+            copies: run.chain.copies_bodies(side),
             run,
             side,
             source,
@@ -172,6 +175,9 @@ impl<'a, 's> Intake<'a, 's> {
                     .body(self.side, step..until, pieces, end, &mut self.progress.out)?;
             self.passed(passed, until).await?;
         } else {
+            if self.copies {
+                self.run.copy_unseen(self.side, step..until, &pieces, end);
+            }
             self.progress.out = pieces;
             self.progress.ended = end;
         }
@@ -238,7 +244,7 @@ impl<'a, 's> Intake<'a, 's> {
                 Source::Peer(inlet) => busy(run, inlet, wanted).await,
             }
         };
-        if run.chain.has_no_plugins() {
+        if run.chain.is_left_alone() {
             return next.await.map_err(|err| failed(side, err));
         }
         let watermark = self.shows && run.hold(side) == Hold::Watermark;
@@ -269,7 +275,13 @@ impl<'a, 's> Intake<'a, 's> {
     /// Does what an event asks for, for the filters before `until`.
     pub(crate) async fn on(&mut self, event: Event, until: usize) -> Result<(), Stop> {
         let passed = match event {
-            Event::Frame(frame) => self.show(frame, until)?,
+            Event::Frame(frame) => {
+                if self.has_shadows_behind() {
+                    // They get a turn, no more: who waits for a call is not waited for.
+                    tokio::task::yield_now().await;
+                }
+                self.show(frame, until)?
+            }
             Event::Released(at) => {
                 self.run.stream.moved();
                 let out = &mut self.progress.out;
@@ -294,20 +306,23 @@ impl<'a, 's> Intake<'a, 's> {
     /// Takes in what is here already, without a wait. `None` once the end has passed all filters;
     /// else what has to be done first.
     pub(super) fn take_ready(&mut self) -> Result<Option<Passed>, Stop> {
-        if self.shows {
+        if self.shows || self.copies {
             if self.progress.step != Self::END && !self.progress.is_none() {
                 return Ok(Some(Passed::Open)); // Some of it waits for some of the filters.
             }
             self.progress.step = Self::END;
         }
         while !self.progress.ended {
+            if self.has_shadows_behind() {
+                return Ok(Some(Passed::Open));
+            }
             let Some(Event::Frame(frame)) = self.ready()? else {
                 return Ok(Some(Passed::Open)); // An injection is still there then.
             };
             match self.show(frame, Self::END)? {
                 Passed::Open => {}
                 Passed::Ended => self.progress.ended = true,
-                Passed::Trailers(_) if self.run.chain.has_no_plugins() => {
+                Passed::Trailers(_) if self.run.chain.is_left_alone() && !self.copies => {
                     self.progress.by_trailers = true;
                     self.progress.ended = true;
                 }
@@ -315,6 +330,10 @@ impl<'a, 's> Intake<'a, 's> {
             }
         }
         Ok(None)
+    }
+
+    fn has_shadows_behind(&self) -> bool {
+        self.copies && self.run.has_shadows_behind()
     }
 
     /// Shows a frame to the filters before `until`, if they see bodies.
@@ -337,6 +356,10 @@ impl<'a, 's> Intake<'a, 's> {
         }
         let out = &mut self.progress.out;
         if !self.shows {
+            if self.copies {
+                let pieces = piece.iter().cloned().collect();
+                self.run.copy_unseen(self.side, 0..until, &pieces, end);
+            }
             out.extend(piece);
             return Ok(if end { Passed::Ended } else { Passed::Open });
         }

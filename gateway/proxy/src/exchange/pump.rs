@@ -98,6 +98,7 @@ impl<'a, H: PendingHead> Pump<'a, H> {
     /// Does not show the body to filters: they answered, or failed.
     pub(crate) fn hide(&mut self) {
         self.intake.shows = false;
+        self.intake.copies = false;
     }
 
     /// Moves the whole message.
@@ -121,7 +122,7 @@ impl<'a, H: PendingHead> Pump<'a, H> {
     /// Gathers the whole message if it is here, it is small, and no filter has to be waited for.
     fn gather(&mut self) -> Result<Gathered, PumpEnd> {
         let trailers_are_shown =
-            self.announced == BodyLength::Chunked && !self.intake.run.chain.has_no_plugins();
+            self.announced == BodyLength::Chunked && !self.intake.run.chain.is_left_alone();
         if trailers_are_shown {
             return Ok(Gathered::Part(Passed::Open));
         }

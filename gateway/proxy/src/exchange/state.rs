@@ -33,6 +33,7 @@ use crate::exchange::intake::Progress;
 use crate::exchange::request::Routed;
 use crate::filters::Chain;
 use crate::filters::canary::Picks;
+use crate::filters::shadow::feed::Feed;
 use crate::filters::vm::Vm;
 use crate::tls::Secured;
 use crate::upstream::Upstream;
@@ -45,6 +46,8 @@ pub(crate) struct StreamCell {
     state: RefCell<State>,
     /// Pieces of bodies that have come, in both directions.
     moves: Cell<u64>,
+    /// Of a copy: its filter was kept from a call that it made for it.
+    deprived: Cell<bool>,
 }
 
 impl StreamCell {
@@ -52,6 +55,7 @@ impl StreamCell {
         Self {
             state: RefCell::new(state),
             moves: Cell::new(0),
+            deprived: Cell::new(false),
         }
     }
 
@@ -63,6 +67,16 @@ impl StreamCell {
     /// The same for who only looks, and can do without.
     pub(crate) fn try_state(&self) -> Option<Ref<'_, State>> {
         self.state.try_borrow().ok()
+    }
+
+    /// The filter of a copy was kept from a call that it made for it.
+    pub(crate) fn deprive(&self) {
+        self.deprived.set(true);
+    }
+
+    /// Whether it was.
+    pub(crate) fn is_deprived(&self) -> bool {
+        self.deprived.get()
     }
 
     /// A piece of a body has come.
@@ -173,7 +187,7 @@ pub(crate) struct Local {
 }
 
 /// What filters may ask about an exchange's way to its origin.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Way {
     /// Our end of the connection.
     pub(crate) local: Option<SocketAddr>,
@@ -201,7 +215,7 @@ pub(crate) enum Phase {
 }
 
 /// What does not change, or only ever gets known.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Facts {
     pub(crate) started: Instant,
     pub(crate) started_unix_nanos: u64,
@@ -247,6 +261,8 @@ pub(crate) struct FilterState {
     pub(crate) bypassed: bool,
     /// It could not decide because it failed.
     pub(crate) faulted: bool,
+    /// Of a filter that only looks on: what its copy is fed through.
+    pub(crate) shadow: Option<Box<Feed>>,
     /// What it has injected into the response and what has not gone on yet.
     pub(crate) injection: Option<Box<Injection>>,
     request: SideState,

@@ -53,7 +53,7 @@ pub(crate) fn start(vm: &Rc<Vm>, call: HttpCall) {
     let Some(worker) = vm.worker() else { return };
     let generation = vm.generation();
     // The backends of its generation, also if that is an older one.
-    let reach = vm.reach();
+    let reach = vm.reach_of(call.token, &call.backend);
     let remarks = vm.remarks();
     let services = vm.services();
     let (namespace, vm) = (vm.namespace().to_owned(), Rc::downgrade(vm));

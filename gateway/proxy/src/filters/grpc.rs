@@ -74,7 +74,7 @@ impl GrpcCalls {
         let limit = worker.sizes().callout_body_bytes;
         let outbox = Rc::new(Outbox::new(limit));
         // The backends of its generation, also if that is an older one.
-        let reach = vm.reach();
+        let reach = vm.reach_of(token, &start.backend);
         let peer = exchange::Peer {
             worker,
             remarks: vm.remarks(),

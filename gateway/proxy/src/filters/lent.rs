@@ -111,6 +111,13 @@ impl StreamRef {
         }
     }
 
+    /// The copy of an exchange was kept from a call.
+    pub(crate) fn deprive(&self) {
+        if let Known::Exchange(stream) = &self.stream {
+            stream.deprive();
+        }
+    }
+
     /// Whether the plugin at that place of its instance holds the stream back here.
     pub(crate) fn is_held_by(&self, place: usize) -> bool {
         match &self.stream {
@@ -127,6 +134,10 @@ impl StreamRef {
 impl StreamTable {
     pub(crate) fn insert(&self, context: ContextId, known: StreamRef) {
         self.0.borrow_mut().insert(context, known);
+    }
+
+    pub(crate) fn get(&self, context: ContextId) -> Option<StreamRef> {
+        self.0.borrow().get(&context).cloned()
     }
 
     pub(crate) fn remove(&self, context: ContextId) {
@@ -167,8 +178,9 @@ impl Streams for Lent<'_> {
             current.stream.visit(current.filter, visit);
             return true;
         }
-        let known = self.table.0.borrow().get(&context).cloned();
-        let Some(known) = known else { return false };
+        let Some(known) = self.table.get(context) else {
+            return false;
+        };
         known.stream().visit(known.filter, visit);
         true
     }

@@ -29,7 +29,7 @@ pub(crate) fn start(vm: &Rc<Vm>, call: RedisCall) {
     let Some(worker) = vm.worker() else { return };
     let generation = vm.generation();
     // The backends of its generation, also if that is an older one.
-    let reach = vm.reach();
+    let reach = vm.reach_of(call.token, &call.login.backend);
     // Commands of one filter reach the connection in their order.
     let reply = submit(vm, &worker, &reach, &call);
     let vm = Rc::downgrade(vm);

@@ -25,6 +25,7 @@ use crate::exchange::state::StreamCell;
 use crate::filters::Chain;
 use crate::filters::Filter;
 use crate::filters::lent::Current;
+use crate::filters::shadow;
 use crate::filters::vm::EnterError;
 use crate::worker::Worker;
 
@@ -100,6 +101,10 @@ impl<'a> FilterRun<'a> {
         let Some(filter) = self.filter(at) else {
             return Ok(HeadStep::Continue);
         };
+        if let Some(gate) = &filter.shadow {
+            self.copy_head(filter, gate, at, side, end_of_stream);
+            return Ok(HeadStep::Continue);
+        }
         if side == Side::Request {
             filter.vm.count_stream(filter.place, self.worker);
             if !filter.vm.is_ready()
@@ -272,6 +277,10 @@ fn held_by(filter: &Filter, side: Side, action: HeadersAction) -> Option<(HeldHe
 pub(crate) fn finish(stream: &Rc<StreamCell>) {
     let chain = Rc::clone(&stream.state().chain);
     for (at, filter) in chain.filters.iter().enumerate() {
+        if filter.shadow.is_some() {
+            shadow::end(stream, at);
+            continue;
+        }
         let (context, own) = match stream.state().filter(at) {
             Some(known) => (known.context.take(), known.own.take()),
             None => (None, None),

@@ -42,6 +42,8 @@ pub(crate) struct VmServices {
     lines: Flood,
     /// Lines about their faults.
     fault_lines: Flood,
+    /// Lines about what they would have done, of those that only look on.
+    differences: Flood,
     /// Instances that streams have for themselves.
     occupied: AtomicUsize,
 }
@@ -64,6 +66,7 @@ impl VmServices {
             reach: RwLock::new(Arc::clone(reach)),
             lines: Flood::of(LINES_A_SECOND),
             fault_lines: Flood::of(FAULTS_A_SECOND),
+            differences: Flood::of(DIFFERENCES_A_SECOND),
             occupied: AtomicUsize::new(0),
         })
     }
@@ -115,6 +118,18 @@ impl VmServices {
         );
     }
 
+    /// Whether what a plugin would have done may be told now: a sample of it is enough.
+    pub(crate) fn may_tell_difference(&self, plugin: &str) -> bool {
+        match self.differences.admit(self.second()) {
+            Admission::Pass => true,
+            Admission::Last => {
+                tracing::info!(target: "shadow", plugin, "more of this second is only counted");
+                false
+            }
+            Admission::Drop => false,
+        }
+    }
+
     /// What surrounds a filter under test.
     pub(crate) fn simulation(&self) -> Option<&Simulation> {
         self.commons.simulation.as_deref()
@@ -143,6 +158,8 @@ impl VmServices {
 
 /// Faults of one kind of instance that are logged in one second.
 const FAULTS_A_SECOND: u64 = 5;
+/// Lines about differences of one plugin's shadows that are logged in one second.
+const DIFFERENCES_A_SECOND: u64 = 10;
 /// Lines of the guests of one kind of instance that are logged in one second.
 const LINES_A_SECOND: u64 = 2_000;
 /// Bytes of one guest line that are logged.

@@ -5,6 +5,7 @@
 //! each stream an instance of its own. Streams are never moved between instances.
 
 mod entry;
+mod looking_on;
 mod numbers;
 mod own;
 mod setup;
@@ -38,6 +39,7 @@ use crate::filters::remarks::Remarks;
 use crate::filters::services::Permit;
 use crate::filters::services::Reach;
 use crate::filters::services::VmServices;
+use crate::filters::shadow::gate::Gate;
 pub(crate) use crate::filters::vm::entry::EnterError;
 pub(crate) use crate::filters::vm::own::Exhausted;
 use crate::filters::vm::own::Pool;
@@ -91,6 +93,10 @@ pub(crate) struct Vm {
     in_setup: Cell<bool>,
     /// Its generation serves.
     serves: Cell<bool>,
+    /// If its plugins only look on, what each of them may use; else nothing.
+    gates: Vec<Rc<Gate>>,
+    /// The number of the instance that was kept from a call that it made for no stream.
+    deprived: Cell<Option<u64>>,
 }
 
 impl Vm {
@@ -103,6 +109,7 @@ impl Vm {
         } = plan.clone();
         let lead = plugins.first().map(|plugin| plugin.spec());
         let isolated = lead.is_some_and(|spec| spec.isolation == Isolation::Stream);
+        let gates = plugins.iter().filter_map(Gate::of).collect();
         Rc::new(Self {
             id,
             succession: Succession::of(lead),
@@ -126,6 +133,8 @@ impl Vm {
             alone_since: Cell::new(None),
             in_setup: Cell::new(false),
             serves: Cell::new(false),
+            gates,
+            deprived: Cell::new(None),
         })
     }
 

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use foldhash::fast::RandomState;
 use tidegate_core::backend::BackendId;
 use tidegate_core::backend::Endpoint;
+use tidegate_core::filter::Filter as RuleFilter;
 use tidegate_core::route::Rule;
 use tidegate_core::route::RuleId;
 use tidegate_core::snapshot::Bind;
@@ -155,6 +156,17 @@ impl Generation {
         Rc::clone(chain)
     }
 
+    /// Whether a rule has a filter that does not only look on.
+    pub(crate) fn acts(&self, rule: &Rule) -> bool {
+        rule.filters.iter().any(|filter| match filter {
+            RuleFilter::Plugin(id) => match self.filter(*id) {
+                Ok(filter) => filter.shadow.is_none(),
+                Err(_) => true,
+            },
+            _ => true,
+        })
+    }
+
     fn place(&self, listener: &Arc<Listener>) -> Rc<Place> {
         Rc::new(Place {
             listener: Arc::clone(listener),
@@ -207,6 +219,7 @@ fn filter(id: usize, slot: &Slot, vms: &HashMap<VmId, Rc<Vm>>) -> Result<Filter,
                 place: *place,
                 callbacks: plugin.callbacks(),
                 canary: None,
+                shadow: vm.gate(*place).cloned(),
             })
         }
     }

@@ -115,6 +115,7 @@ fn the_page_is_valid_whatever_names_hold() {
             digest: Some("00ff".to_owned()),
             fails_open: false,
             kind: "Http",
+            is_shadow: true,
             isolation: "Worker",
             source: None,
             is_awaited: false,

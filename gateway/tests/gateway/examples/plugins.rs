@@ -251,3 +251,45 @@ fn filter_canary() {
     edit(&files, ", 127.0.0.0/8]", "]\n      # mended");
     assert_eq!(refused(0..100), 0);
 }
+
+#[test]
+fn filter_shadow() {
+    let shop = Origin::answers(200, "shop");
+    let files = copy("filter-shadow", &[(9001, shop.address())]);
+    let gateway = Running::start(&files, &["--access-log", "off"]);
+    let mut client = Client::connect(gateway.address().expect("it listens"));
+    let mut ask = |ip: &str| {
+        client.send(format!(
+            "GET / HTTP/1.1\r\nhost: shop\r\nx-demo-ip: {ip}\r\n\r\n"
+        ));
+        client.response().status()
+    };
+    for _ in 0..50 {
+        assert_eq!(ask("192.0.2.1"), 200);
+        assert_eq!(ask("203.0.113.1"), 403);
+        assert_eq!(ask("198.51.100.1"), 200);
+    }
+    let result = |result: &str| {
+        let name = "tidegate_plugin_shadow_streams_total";
+        gateway.metric(&format!(
+            r#"{name}{{plugin="default/blocked-next",result="{result}"}}"#
+        ))
+    };
+    eventually("all 150", || {
+        let counted = ["agreed", "differed", "fault", "unknown"].map(result);
+        let all: f64 = counted.iter().flatten().sum();
+        (all >= 150.0).then_some(())
+    });
+    let counted = ["agreed", "differed", "fault", "unknown"].map(result);
+    assert_eq!(counted, [Some(100.0), Some(50.0), Some(0.0), Some(0.0)]);
+    let kind =
+        r#"tidegate_plugin_shadow_differences_total{plugin="default/blocked-next",kind="deny"}"#;
+    assert_eq!(gateway.metric(kind), Some(50.0));
+    gateway.logs("shadow differed: would have answered 403, passed with 200");
+
+    // As the README says, it takes the place of the one that acts.
+    edit(&files, "  mode: Shadow\n", "");
+    gateway.logs("generation 2 serves");
+    assert_eq!(ask("198.51.100.1"), 403);
+    assert_eq!(ask("192.0.2.1"), 200);
+}

@@ -23,6 +23,7 @@ impl<H: PendingHead> Pump<'_, H> {
         };
         inlet.flows()
             && !self.intake.shows
+            && !self.intake.copies
             && !self.head.needs_pieces()
             && writer.is_plain()
             && self.encoder.as_ref().is_some_and(BodyEncoder::is_bare)

@@ -39,7 +39,12 @@ impl FilterRun<'_> {
             let Some(at) = self.chain.at_step(side, step) else {
                 break;
             };
-            let filter = self.filter(at).filter(|filter| filter.sees_body(side));
+            let filter = self.filter(at);
+            if filter.is_some_and(|filter| filter.shadow.is_some()) {
+                self.copy_body(at, side, &pieces, end);
+                continue;
+            }
+            let filter = filter.filter(|filter| filter.sees_body(side));
             let context = match filter {
                 Some(filter) => self.context_in(filter, at, side)?,
                 None => None,
@@ -215,6 +220,10 @@ impl FilterRun<'_> {
             let Some(filter) = self.filter(at) else {
                 continue;
             };
+            if filter.shadow.is_some() {
+                self.copy_trailers(at, side);
+                continue;
+            }
             let fields = self.stream.state().trailer_count(side);
             // One that neither sees trailers nor holds anything owes no decision.
             let is_concerned = filter.sees_trailers(side) || self.holds(at, side);

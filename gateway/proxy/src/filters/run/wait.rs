@@ -94,7 +94,7 @@ impl FilterRun<'_> {
 
     /// What filters asked for outside their callbacks, for waits in which none is paused.
     pub(crate) fn poll_stop(&self, cx: &mut Context<'_>) -> Poll<Stop> {
-        if self.chain.has_no_plugins() {
+        if self.chain.is_left_alone() {
             return Poll::Pending;
         }
         let mut state = self.stream.state();

@@ -37,7 +37,12 @@ impl Vm {
             table: &self.streams,
             current,
         };
-        match call(instance, &mut streams) {
+        let begun = self.clock();
+        let called = call(instance, &mut streams);
+        if let Some(begun) = begun {
+            self.spend(instance.last_plugin(), begun);
+        }
+        match called {
             Ok(value) => {
                 let has_wishes = instance.has_wishes();
                 drop(active);

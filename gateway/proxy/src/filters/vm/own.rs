@@ -173,6 +173,8 @@ impl Vm {
             alone_since: Cell::new(None),
             in_setup: Cell::new(false),
             serves: Cell::new(true),
+            gates: self.gates.clone(),
+            deprived: Cell::new(None),
         });
         let mut taken = pool.taken.borrow_mut();
         if taken.len() == taken.capacity() {
