@@ -185,7 +185,8 @@ fn a_policy_that_cannot_be_used_keeps_a_gateway_from_starting() {
     let world = World::new("");
     let mut command = tidegate();
     command.arg("run").arg("-c").arg(world.folder.path());
-    command.args([&flag, &file]).args(["--admin", "off"]);
+    command.args(["--admin", "off", "--state-dir", "off"]);
+    command.args([&flag, &file]);
     let (code, _, err) = finish(&mut command);
     assert_eq!(code, Some(1), "{err}");
     assert!(
