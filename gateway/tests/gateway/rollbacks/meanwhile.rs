@@ -36,9 +36,9 @@ fn goes_back(gateway: &Running) -> Duration {
 fn is_told(gateway: &Running) {
     eventually("the story", || {
         let page = gateway.json("/plugins");
-        let mut plugins = page["plugins"].as_array()?.iter();
-        let stamp = plugins.find(|one| one["name"] == "default/stamp")?;
-        (stamp["held"]["reason"] == "RolledBack").then_some(())
+        let mut plugins = at(&page, "/plugins").as_array()?.iter();
+        let stamp = plugins.find(|one| at(one, "/name") == "default/stamp")?;
+        (at(stamp, "/held/reason") == "RolledBack").then_some(())
     });
 }
 
