@@ -36,9 +36,9 @@ fn goes_back(gateway: &Running) -> Duration {
 fn is_told(gateway: &Running) {
     eventually("the story", || {
         let page = gateway.json("/plugins");
-        let mut plugins = page["plugins"].as_array()?.iter();
-        let stamp = plugins.find(|one| one["name"] == "default/stamp")?;
-        (stamp["held"]["reason"] == "RolledBack").then_some(())
+        let mut plugins = at(&page, "/plugins").as_array()?.iter();
+        let stamp = plugins.find(|one| at(one, "/name") == "default/stamp")?;
+        (at(stamp, "/held/reason") == "RolledBack").then_some(())
     });
 }
 
@@ -59,9 +59,9 @@ fn a_version_is_taken_back_while_the_instances_of_another_plugin_start() {
     eventually("the new version", || {
         (gateway.get("/").status() == 202).then_some(())
     });
-    // A second or more of each of its instances' time.
+    // Some tenths of a second for each of its instances.
     let slow = r#"(func (export "proxy_on_configure") (param i32 i32) (result i32) (local $left i64)
-        (local.set $left (i64.const 1500000000))
+        (local.set $left (i64.const 400000000))
         (loop $again
             (local.set $left (i64.sub (local.get $left) (i64.const 1)))
             (br_if $again (i64.ne (local.get $left) (i64.const 0))))
