@@ -24,10 +24,13 @@ const CALL: &str = r#"
 
 /// Header pairs as the ABI writes them, as WAT text.
 fn pairs(pairs: &[(&str, &str)]) -> (String, usize) {
-    let mut bytes = u32::try_from(pairs.len()).unwrap().to_le_bytes().to_vec();
+    let mut bytes = u32::try_from(pairs.len())
+        .expect("few")
+        .to_le_bytes()
+        .to_vec();
     for (name, value) in pairs {
         for part in [name, value] {
-            bytes.extend(u32::try_from(part.len()).unwrap().to_le_bytes());
+            bytes.extend(u32::try_from(part.len()).expect("short").to_le_bytes());
         }
     }
     for (name, value) in pairs {
