@@ -6,7 +6,6 @@
 //! processes may share a cache: files are replaced as a whole, and what one of them uses is locked
 //! (`flock`), so that no other makes room with it. A crash leaves nothing that is not swept.
 
-mod folder;
 mod records;
 mod turns;
 mod unfinished;
@@ -23,12 +22,14 @@ use bytes::Bytes;
 use rustix::fs::FlockOperation;
 
 use crate::MAX_MODULE_BYTES;
-use crate::cache::folder::Folder;
 use crate::cache::turns::Turns;
 use crate::digest::Digest;
+use crate::folder::Folder;
+use crate::folder::FolderError;
 
 pub use records::ImageRecord;
 pub use records::TagRecord;
+pub use unfinished::Placed;
 pub(crate) use unfinished::Unfinished;
 
 /// Bytes of all content, unless the operator says otherwise.
@@ -85,6 +86,29 @@ pub enum CacheError {
         /// The limit.
         limit: u64,
     },
+}
+
+impl From<FolderError> for CacheError {
+    fn from(err: FolderError) -> Self {
+        match err {
+            FolderError::NotOurs { path, owner } => Self::NotOurs { path, owner },
+            FolderError::Open { path } => Self::Open { path },
+            FolderError::Io {
+                action,
+                path,
+                source,
+            } => match source.kind() {
+                io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::FileTooLarge => Self::Full { path, source },
+                _ => Self::Io {
+                    action,
+                    path,
+                    source,
+                },
+            },
+        }
+    }
 }
 
 /// What became of the cache's content so far.
@@ -164,13 +188,14 @@ impl Cache {
     /// [`CacheError::Io`] if it is there and cannot be read.
     pub fn blob(&self, digest: Digest) -> Result<Option<(Bytes, Pin)>, CacheError> {
         let name = digest.to_hex();
-        let Some(file) = self.blobs.open_file(&name)? else {
+        let Some(file) = self.blobs.find_or_remove(&name)? else {
             self.counts.misses.fetch_add(1, Ordering::Relaxed);
             return Ok(None);
         };
         // Before it is read: nobody makes room with it from here on.
-        let pin = shared(file).map_err(|source| self.blobs.failed("lock", &name, source))?;
-        let content = self.blobs.read_open(&pin._file, &name, MAX_MODULE_BYTES)?;
+        let pin =
+            shared(Arc::new(file)).map_err(|source| self.blobs.failed("lock", &name, source))?;
+        let content = self.blobs.read(&pin._file, &name, MAX_MODULE_BYTES)?;
         if content.as_deref().map(Digest::of) != Some(digest) {
             tracing::warn!(
                 "{name} in the cache {} is damaged: it is deleted",
@@ -181,7 +206,7 @@ impl Cache {
             return Ok(None);
         }
         self.counts.hits.fetch_add(1, Ordering::Relaxed);
-        Folder::touch(&pin._file);
+        self.blobs.touch(&name);
         Ok(content.map(|content| (Bytes::from(content), pin)))
     }
 
@@ -189,13 +214,24 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// [`CacheError`]; the cache is as it was.
+    /// [`CacheError`]; nothing of it is kept then.
     pub fn keep_bytes(&self, content: &[u8]) -> Result<(Digest, Pin), CacheError> {
-        use io::Write as _;
         let digest = Digest::of(content);
+        let (pin, placed) = self.place_bytes(content, digest)?;
+        placed.settle()?;
+        Ok((digest, pin))
+    }
+
+    /// Puts content of this digest in place. It is kept once it has settled.
+    pub(crate) fn place_bytes(
+        &self,
+        content: &[u8],
+        digest: Digest,
+    ) -> Result<(Pin, Placed), CacheError> {
+        use io::Write as _;
         let mut file = self.begin()?;
         file.write_all(content).map_err(|err| file.failed(err))?;
-        Ok((digest, self.keep(file, digest)?))
+        self.place(file, digest)
     }
 
     /// Waits until nobody else in this process fetches the same; lasts as long as what is returned.
@@ -208,8 +244,12 @@ impl Cache {
         Unfinished::new(&self.blobs)
     }
 
-    /// Keeps what was written, under the digest that it has.
-    pub(crate) fn keep(&self, file: Unfinished, digest: Digest) -> Result<Pin, CacheError> {
+    /// Puts what was written in place, under the digest that it has. It is kept once it has settled.
+    pub(crate) fn place(
+        &self,
+        file: Unfinished,
+        digest: Digest,
+    ) -> Result<(Pin, Placed), CacheError> {
         let bytes = file.bytes()?;
         if bytes > self.most_bytes {
             return Err(CacheError::TooLarge {
@@ -220,10 +260,11 @@ impl Cache {
             });
         }
         let name = digest.to_hex();
-        let file = file.finish(&name)?;
-        let pin = shared(file).map_err(|source| self.blobs.failed("lock", &name, source))?;
+        let placed = file.place(&name)?;
+        let pin = shared(placed.file());
+        let pin = pin.map_err(|source| self.blobs.failed("lock", &name, source))?;
         self.make_room();
-        Ok(pin)
+        Ok((pin, placed))
     }
 
     /// Deletes what was not used for longest until the rest fits; never what somebody uses.
@@ -238,7 +279,7 @@ impl Cache {
             if bytes <= self.most_bytes {
                 return;
             }
-            let Ok(Some(file)) = self.blobs.open_file(&entry.name) else {
+            let Ok(Some(file)) = self.blobs.find_or_remove(&entry.name) else {
                 continue;
             };
             if lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
@@ -252,12 +293,10 @@ impl Cache {
 
 /// Keeps others from making room with a file. Whoever has it to itself has just written it, or is
 /// about to remove it; neither is waited for, for that process may have been stopped.
-fn shared(file: File) -> io::Result<Pin> {
+fn shared(file: Arc<File>) -> io::Result<Pin> {
     match lock(&file, FlockOperation::NonBlockingLockShared) {
         Err(err) if err.kind() != io::ErrorKind::WouldBlock => Err(err),
-        _ => Ok(Pin {
-            _file: Arc::new(file),
-        }),
+        _ => Ok(Pin { _file: file }),
     }
 }
 

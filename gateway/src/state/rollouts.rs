@@ -84,7 +84,7 @@ impl RolloutStore {
     ///
     /// [`StateError`] if it cannot be read or is not what was written.
     pub(crate) fn load(&self) -> Result<BTreeMap<Arc<str>, State>, StateError> {
-        let Some(text) = self.folder.read(ROLLOUTS, MAX_BYTES)? else {
+        let Some(text) = self.folder.content(ROLLOUTS, MAX_BYTES)? else {
             return Ok(BTreeMap::new());
         };
         let foreign = |reason: String| StateError::Foreign {

@@ -13,6 +13,7 @@ use crate::cache::Cache;
 use crate::cache::CacheError;
 use crate::cache::ImageRecord;
 use crate::cache::Pin;
+use crate::cache::Placed;
 use crate::cache::Unfinished;
 use crate::digest::Digest;
 use crate::digest::Hasher;
@@ -47,6 +48,7 @@ struct Module {
     path: Option<String>,
     bytes: Bytes,
     pins: Vec<Pin>,
+    placed: Vec<Placed>,
 }
 
 /// A module on its way to disk.
@@ -190,7 +192,9 @@ fn module_in(
     let module = sink.hasher.finish();
     let mut module = kept(cache, sink.file, module, place.path)?;
     if keeps_layer {
-        module.pins.push(cache.keep(layer, digest)?);
+        let (pin, placed) = cache.place(layer, digest)?;
+        module.pins.push(pin);
+        module.placed.push(placed);
     }
     Ok(Ok(module))
 }
@@ -213,11 +217,13 @@ fn kept(
     let mut bytes = Vec::with_capacity(usize::try_from(file.bytes()?).unwrap_or(0));
     let read = file.reader()?.read_to_end(&mut bytes);
     read.map_err(|err| file.failed(err))?;
+    let (pin, placed) = cache.place(file, digest)?;
     Ok(Module {
         digest,
         path,
         bytes: Bytes::from(bytes),
-        pins: vec![cache.keep(file, digest)?],
+        pins: vec![pin],
+        placed: vec![placed],
     })
 }
 
@@ -235,6 +241,7 @@ fn found(resolved: &Resolved, layer: usize, module: Module) -> Loaded {
         module: module.bytes,
         manifest: Some(resolved.fetched.raw.clone()),
         pins: module.pins,
+        placed: module.placed,
         signature: Verdict::Off,
     }
 }

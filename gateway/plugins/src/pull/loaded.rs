@@ -8,6 +8,7 @@ use crate::PluginCode;
 use crate::cache::CacheError;
 use crate::cache::ImageRecord;
 use crate::cache::Pin;
+use crate::cache::Placed;
 use crate::digest::Digest;
 use crate::layout::Artifact;
 use crate::layout::Layout;
@@ -31,6 +32,8 @@ pub(super) struct Loaded {
     /// `None` if it is no longer in the cache.
     pub(super) manifest: Option<Bytes>,
     pub(super) pins: Vec<Pin>,
+    /// What was written for it just now.
+    pub(super) placed: Vec<Placed>,
     pub(super) signature: Verdict,
 }
 
@@ -78,6 +81,7 @@ impl Store {
             module,
             manifest,
             pins,
+            placed: Vec::new(),
             signature: judged.verdict,
         }))
     }
