@@ -7,6 +7,7 @@
 //!   `grpc-origin` are its helpers.
 //! - `pulls`: what plugins out of registries cost.
 //! - `memory`: what idle connections and long bodies cost.
+//! - `reload`, `swaps`, `limits`: many changes, of routes and of a filter, and a rate limit, under load.
 //!
 //! Everything measured outside a micro-benchmark is a process of its own, started and ended by
 //! [`process::Running`] and observed through `/proc`.
@@ -16,6 +17,8 @@ pub mod places;
 pub mod poller;
 pub mod proc_files;
 pub mod process;
+pub mod program;
+pub mod resources;
 pub mod tokens;
 pub mod wait;
 pub mod wat_filters;

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::wait;
+use crate::{places, wait};
 
 /// How long a program may take until it answers.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -82,6 +82,19 @@ impl Running {
         })
     }
 
+    /// Starts the origin, and returns where it answers `/N` with N bytes.
+    ///
+    /// # Errors
+    /// If it was not built, cannot be started or does not answer.
+    pub fn origin(core: Option<Core>, folder: &Path) -> Result<(Self, SocketAddr)> {
+        let address = free_address()?;
+        let mut command = Command::new(places::own("origin")?);
+        command.arg(address.to_string());
+        let mut origin = Self::start("origin", &mut command, core, folder)?;
+        origin.wait_until_answers(address, "/100")?;
+        Ok((origin, address))
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {
@@ -142,6 +155,18 @@ impl Drop for Running {
             thread::park_timeout(Duration::from_millis(5));
         }
     }
+}
+
+/// The command of a gateway that serves what is at `config`, and logs warnings only.
+///
+/// # Errors
+/// If it was not built.
+pub fn serving(config: &Path, workers: usize) -> Result<Command> {
+    let mut command = Command::new(places::tidegate()?);
+    command.args(["run", "--access-log", "off", "--log", "warn"]);
+    command.args(["--workers", &workers.to_string(), "-c"]);
+    command.arg(config);
+    Ok(command)
 }
 
 /// Runs a program to its end and returns what it prints.

@@ -138,7 +138,7 @@ unsafe impl CodeCache for CodeFolder {
     fn load(&self, key: &str) -> Option<Vec<u8>> {
         let count = |of: &AtomicU64| of.fetch_add(1, Ordering::Relaxed);
         let name = file(key);
-        let entry = match self.folder.read(&name, self.most_bytes) {
+        let entry = match self.folder.content(&name, self.most_bytes) {
             Ok(Some(entry)) => entry,
             Ok(None) => {
                 count(&self.counts.misses);
@@ -174,7 +174,8 @@ unsafe impl CodeCache for CodeFolder {
         entry.extend_from_slice(code);
         entry.extend_from_slice(&Sha256::digest(code));
         entry.extend_from_slice(MAGIC);
-        match self.folder.replace(&name, &entry) {
+        // Nobody waits for the disk: what a loss of power leaves of it is found out by its SHA-256.
+        match self.folder.place(&name, &entry) {
             Ok(()) => self.make_room(&name),
             Err(err) => tracing::warn!("a compiled plugin is not kept: {}", chain(&err)),
         }

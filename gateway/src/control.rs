@@ -371,6 +371,7 @@ impl Control {
     /// Makes what serves what a restart falls back to. Takes as long as the disk does: for after it
     /// has been told that it serves.
     pub(crate) fn keep(&mut self) {
+        self.resolver.keep_code(self.store.as_ref());
         self.rollouts.save(Instant::now());
         self.keep_histories();
         if !std::mem::take(&mut self.unsaved) {

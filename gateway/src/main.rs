@@ -6,6 +6,7 @@
 mod admin;
 mod ask;
 mod author;
+mod background;
 mod build;
 mod builtin;
 mod certificates;

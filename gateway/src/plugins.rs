@@ -33,6 +33,7 @@ use tidegate_host_abi::PluginSpec;
 use tidegate_plugin_store::PluginCode;
 use tidegate_proxy::Reachable;
 
+use crate::background;
 use crate::code_cache::CodeFolder;
 use crate::plugins::compile::Compiler;
 use crate::plugins::compile::TryError;
@@ -195,6 +196,8 @@ pub(crate) struct Resolver {
     rules_changed: bool,
     /// What plugins may have, whatever version of them serves.
     rights: AllRights,
+    /// The code of versions that were found to work and may not be on disk yet, by its digest.
+    unkept: HashMap<[u8; 32], PluginCode>,
 }
 
 impl Resolver {
@@ -305,9 +308,17 @@ impl Resolver {
         }
     }
 
-    /// Reads, compiles and tries what is new. Nothing counts as serving until
-    /// [`Resolver::commit`]. Takes as long as compiling does.
+    /// Reads, compiles and tries what is new; behind the traffic, once there is some. Nothing counts as
+    /// serving until [`Resolver::commit`]. Takes as long as compiling does.
     pub(crate) fn resolve(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
+        if self.compiler.gives_way() && !decls.is_empty() {
+            background::run("plugin-load", || self.resolve_here(decls, store))
+        } else {
+            self.resolve_here(decls, store)
+        }
+    }
+
+    fn resolve_here(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
         let mut resolved = Resolved::default();
         self.next.clear();
         self.rights.hear(decls, |_| false);
@@ -362,7 +373,18 @@ impl Resolver {
         self.rights
             .keep_only(|resource| self.declared.contains_key(resource));
         self.compiler.tidy();
-        self.compiler.yield_to_traffic();
+        self.compiler.give_way();
+    }
+
+    /// Keeps the code of versions that were found to work for a restart. Takes as long as the disk does.
+    pub(crate) fn keep_code(&mut self, store: Option<&Store>) {
+        let codes = std::mem::take(&mut self.unkept);
+        let Some(store) = store.filter(|_| !codes.is_empty()) else {
+            return;
+        };
+        background::run("plugin-keep", || {
+            codes.values().for_each(|code| keep(store, code));
+        });
     }
 
     /// What a restart needs to know of the plugins that serve.
@@ -404,7 +426,8 @@ impl Resolver {
             .and_then(|known| known.plugin.clone())
         {
             if store.is_some_and(|store| !store.keeps(&found.digest)) {
-                keep(store, &self.read(decl, found)?);
+                let code = self.read(decl, found)?;
+                self.unkept.insert(code.digest, code);
             }
             return Ok(Good {
                 version,
@@ -429,7 +452,7 @@ impl Resolver {
         match tried {
             Ok(plugin) => {
                 self.bad.remove(&decl.resource);
-                keep(store, &code);
+                self.unkept.insert(code.digest, code);
                 Ok(Good {
                     version,
                     origin,
@@ -585,10 +608,8 @@ impl Resolver {
 }
 
 /// Keeps the code of a plugin for a restart.
-fn keep(store: Option<&Store>, code: &PluginCode) {
-    if let Some(store) = store
-        && let Err(err) = store.keep_module(&code.digest, &code.bytes)
-    {
+fn keep(store: &Store, code: &PluginCode) {
+    if let Err(err) = store.keep_module(&code.digest, &code.bytes) {
         let name = &code.name;
         tracing::warn!("a restart may not find plugin {name}: {}", chain(&err));
     }

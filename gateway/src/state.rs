@@ -10,12 +10,13 @@ mod format;
 mod history;
 mod rollouts;
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::collections::HashSet;
 use std::path::Path;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use bytes::Bytes;
 use sha2::Digest as _;
@@ -108,7 +109,7 @@ pub(crate) struct Store {
     /// The hash of what was written last.
     written: Option<[u8; 32]>,
     /// Modules whose files have been found to be what their names say.
-    checked: RefCell<HashSet<[u8; 32]>>,
+    checked: Mutex<HashSet<[u8; 32]>>,
 }
 
 impl Store {
@@ -131,7 +132,7 @@ impl Store {
             history,
             path: path.to_owned(),
             written: None,
-            checked: RefCell::default(),
+            checked: Mutex::default(),
         })
     }
 
@@ -155,7 +156,7 @@ impl Store {
     ///
     /// [`StateError`] if it cannot be read or is not what was written: then none of it may be used.
     pub(crate) fn load(&self) -> Result<Option<Stored>, StateError> {
-        let Some(text) = self.folder.read(STATE, MAX_STATE_BYTES)? else {
+        let Some(text) = self.folder.content(STATE, MAX_STATE_BYTES)? else {
             return Ok(None);
         };
         let foreign = |reason: String| StateError::Foreign {
@@ -181,7 +182,7 @@ impl Store {
             path: self.path.join(MODULES).join(&name),
             reason: reason.to_owned(),
         };
-        let code = self.modules.read(&name, MAX_MODULE_BYTES)?;
+        let code = self.modules.content(&name, MAX_MODULE_BYTES)?;
         let code = code.ok_or_else(|| foreign("the plugin code is missing"))?;
         if Sha256::digest(&code).as_slice() != digest {
             return Err(foreign("the plugin code is not what its name says"));
@@ -198,18 +199,23 @@ impl Store {
     pub(crate) fn keep_module(&self, digest: &[u8; 32], code: &[u8]) -> Result<(), StateError> {
         let name = module_name(digest);
         let is_there = self.modules.size(&name) == u64::try_from(code.len()).ok();
-        let mut checked = self.checked.borrow_mut();
-        let is_good = is_there && (checked.contains(digest) || self.module(digest).is_ok());
+        let is_good = is_there && (self.is_checked(digest) || self.module(digest).is_ok());
         if !is_good {
             self.modules.replace(&name, code)?;
         }
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
         checked.insert(*digest);
         Ok(())
     }
 
     /// Whether that code was kept, and is still there.
     pub(crate) fn keeps(&self, digest: &[u8; 32]) -> bool {
-        self.checked.borrow().contains(digest) && self.modules.size(&module_name(digest)).is_some()
+        self.is_checked(digest) && self.modules.size(&module_name(digest)).is_some()
+    }
+
+    fn is_checked(&self, digest: &[u8; 32]) -> bool {
+        let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        checked.contains(digest)
     }
 
     /// Makes this the state that a restart finds. Its modules must have been kept. Code that only the

@@ -6,7 +6,6 @@
 //! processes may share a cache: files are replaced as a whole, and what one of them uses is locked
 //! (`flock`), so that no other makes room with it. A crash leaves nothing that is not swept.
 
-mod folder;
 mod records;
 mod room;
 mod turns;
@@ -24,14 +23,16 @@ use bytes::Bytes;
 use rustix::fs::FlockOperation;
 
 use crate::MAX_MODULE_BYTES;
-use crate::cache::folder::Folder;
 use crate::cache::room::Part;
 use crate::cache::room::Room;
 use crate::cache::turns::Turns;
 use crate::digest::Digest;
+use crate::folder::Folder;
+use crate::folder::FolderError;
 
 pub use records::ImageRecord;
 pub use records::TagRecord;
+pub use unfinished::Placed;
 pub(crate) use unfinished::Unfinished;
 
 /// Bytes of all content, unless the operator says otherwise.
@@ -88,6 +89,29 @@ pub enum CacheError {
         /// The limit.
         limit: u64,
     },
+}
+
+impl From<FolderError> for CacheError {
+    fn from(err: FolderError) -> Self {
+        match err {
+            FolderError::NotOurs { path, owner } => Self::NotOurs { path, owner },
+            FolderError::Open { path } => Self::Open { path },
+            FolderError::Io {
+                action,
+                path,
+                source,
+            } => match source.kind() {
+                io::ErrorKind::StorageFull
+                | io::ErrorKind::QuotaExceeded
+                | io::ErrorKind::FileTooLarge => Self::Full { path, source },
+                _ => Self::Io {
+                    action,
+                    path,
+                    source,
+                },
+            },
+        }
+    }
 }
 
 /// What became of the cache's content so far.
@@ -164,9 +188,7 @@ impl Cache {
 
     /// How many bytes the content of this digest has; 0 if there is none.
     pub(crate) fn bytes_of(&self, digest: Digest) -> u64 {
-        let file = self.blobs().open_file(&digest.to_hex()).ok().flatten();
-        let metadata = file.and_then(|file| file.metadata().ok());
-        metadata.map_or(0, |it| it.len())
+        self.blobs().size(&digest.to_hex()).unwrap_or(0)
     }
 
     /// Content of this digest, verified; it stays while the pin is held.
@@ -176,15 +198,14 @@ impl Cache {
     /// [`CacheError::Io`] if it is there and cannot be read.
     pub fn blob(&self, digest: Digest) -> Result<Option<(Bytes, Pin)>, CacheError> {
         let name = digest.to_hex();
-        let Some(file) = self.blobs().open_file(&name)? else {
+        let Some(file) = self.blobs().find_or_remove(&name)? else {
             self.counts().misses.fetch_add(1, Ordering::Relaxed);
             return Ok(None);
         };
         // Before it is read: nobody makes room with it from here on.
-        let pin = shared(file).map_err(|source| self.blobs().failed("lock", &name, source))?;
-        let content = self
-            .blobs()
-            .read_open(&pin._file, &name, MAX_MODULE_BYTES)?;
+        let pin = shared(Arc::new(file));
+        let pin = pin.map_err(|source| self.blobs().failed("lock", &name, source))?;
+        let content = self.blobs().read(&pin._file, &name, MAX_MODULE_BYTES)?;
         if content.as_deref().map(Digest::of) != Some(digest) {
             tracing::warn!(
                 "{name} in the cache {} is damaged: it is deleted",
@@ -195,7 +216,7 @@ impl Cache {
             return Ok(None);
         }
         self.counts().hits.fetch_add(1, Ordering::Relaxed);
-        Folder::touch(&pin._file);
+        self.blobs().touch(&name);
         Ok(content.map(|content| (Bytes::from(content), pin)))
     }
 
@@ -203,13 +224,24 @@ impl Cache {
     ///
     /// # Errors
     ///
-    /// [`CacheError`]; the cache is as it was.
+    /// [`CacheError`]; nothing of it is kept then.
     pub fn keep_bytes(&self, content: &[u8]) -> Result<(Digest, Pin), CacheError> {
-        use io::Write as _;
         let digest = Digest::of(content);
+        let (pin, placed) = self.place_bytes(content, digest)?;
+        placed.settle()?;
+        Ok((digest, pin))
+    }
+
+    /// Puts content of this digest in place. It is kept once it has settled.
+    pub(crate) fn place_bytes(
+        &self,
+        content: &[u8],
+        digest: Digest,
+    ) -> Result<(Pin, Placed), CacheError> {
+        use io::Write as _;
         let mut file = self.begin()?;
         file.write_all(content).map_err(|err| file.failed(err))?;
-        Ok((digest, self.keep(file, digest)?))
+        self.place(file, digest)
     }
 
     /// Waits until nobody else in this process fetches the same; lasts as long as what is returned.
@@ -222,8 +254,12 @@ impl Cache {
         Unfinished::with_part(self.blobs(), Some(Part::new(&self.room)))
     }
 
-    /// Keeps what was written, under the digest that it has.
-    pub(crate) fn keep(&self, file: Unfinished, digest: Digest) -> Result<Pin, CacheError> {
+    /// Puts what was written in place, under the digest that it has. It is kept once it has settled.
+    pub(crate) fn place(
+        &self,
+        file: Unfinished,
+        digest: Digest,
+    ) -> Result<(Pin, Placed), CacheError> {
         let bytes = file.bytes()?;
         if bytes > self.room.most_bytes {
             return Err(CacheError::TooLarge {
@@ -234,21 +270,20 @@ impl Cache {
             });
         }
         let name = digest.to_hex();
-        let file = file.finish(&name)?;
-        let pin = shared(file).map_err(|source| self.blobs().failed("lock", &name, source))?;
+        let placed = file.place(&name)?;
+        let pin = shared(placed.file());
+        let pin = pin.map_err(|source| self.blobs().failed("lock", &name, source))?;
         self.room.make();
-        Ok(pin)
+        Ok((pin, placed))
     }
 }
 
 /// Keeps others from making room with a file. Whoever has it to itself has just written it, or is
 /// about to remove it; neither is waited for, for that process may have been stopped.
-fn shared(file: File) -> io::Result<Pin> {
+fn shared(file: Arc<File>) -> io::Result<Pin> {
     match lock(&file, FlockOperation::NonBlockingLockShared) {
         Err(err) if err.kind() != io::ErrorKind::WouldBlock => Err(err),
-        _ => Ok(Pin {
-            _file: Arc::new(file),
-        }),
+        _ => Ok(Pin { _file: file }),
     }
 }
 

@@ -10,6 +10,7 @@ pub mod cache;
 pub mod credentials;
 pub mod digest;
 pub mod file;
+pub mod folder;
 pub mod http;
 pub mod layout;
 pub mod memory;

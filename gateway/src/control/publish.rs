@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use tidegate_config::draft::Draft;
 use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::PluginSource;
 use tidegate_config::problem::Problem;
@@ -13,8 +14,6 @@ use tidegate_config::problem::Severity;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_host_abi::Isolation;
 use tidegate_host_abi::PluginKind;
-use tidegate_proxy::Bundle;
-use tidegate_proxy::Certificate;
 
 use crate::control::Loaded;
 use crate::plugins::PENDING;
@@ -29,6 +28,7 @@ use crate::status::CertificateStatus;
 use crate::status::HeldStatus;
 use crate::status::Outcome;
 use crate::status::PluginStatus;
+use crate::status::Status;
 use crate::status::VersionStatus;
 use crate::status::VersionsStatus;
 
@@ -94,83 +94,13 @@ pub(crate) fn serves(
     addresses: Vec<(Arc<str>, SocketAddr)>,
     versions: BTreeMap<String, VersionsStatus>,
 ) -> Outcome {
+    let outcome = say_that_it_serves(number, &loaded.draft);
+    say_what_changed(&board.read(), &loaded.draft, &addresses);
+    let plugins = plugins(&loaded);
+    let (certificates, bundles) = (certificates(&loaded), bundles(&loaded));
     let Loaded {
-        draft,
-        snapshot,
-        slots,
-        trust,
+        draft, snapshot, ..
     } = loaded;
-    let errors = draft.problems.iter();
-    let errors = errors.filter(|problem| problem.severity == Severity::Error);
-    let outcome = if errors.count() == 0 {
-        Outcome::Success
-    } else {
-        Outcome::Partial
-    };
-    let refused: HashSet<_> = draft
-        .problems
-        .iter()
-        .filter(|problem| problem.severity == Severity::Error)
-        .filter_map(|problem| problem.resource.as_ref())
-        .collect();
-    let (resources, refused) = (draft.resources.len(), refused.len());
-    let old = draft.resources.iter().filter(|one| one.last_good).count();
-    if outcome == Outcome::Success {
-        tracing::info!("generation {number} serves: {resources} resources");
-    } else {
-        tracing::warn!(
-            "generation {number} serves: {resources} resources, {refused} refused, {old} of them in \
-             their last good version"
-        );
-    }
-    let before = board.read();
-    let now: HashSet<_> = draft.resources.iter().map(|one| &one.resource).collect();
-    let gone = before
-        .resources
-        .iter()
-        .filter(|one| !now.contains(&one.resource));
-    let gone: Vec<String> = gone.map(|one| one.resource.to_string()).collect();
-    if let [first, others @ ..] = gone.as_slice() {
-        match others.len() {
-            0 => tracing::warn!("deleted: {first}"),
-            more => tracing::warn!("deleted: {first} and {more} more"),
-        }
-    }
-    for (name, address) in &addresses {
-        if !before.addresses.contains(&(Arc::clone(name), *address)) {
-            tracing::info!("{name}: listening on {address}");
-        }
-    }
-    let plugins: Vec<PluginStatus> = snapshot
-        .plugins
-        .iter()
-        .zip(&slots)
-        .zip(&draft.plugins)
-        .map(|((name, slot), decl)| PluginStatus {
-            is_awaited: is_awaited(decl, slot, &draft.problems),
-            is_shadow: match slot {
-                Slot::Ready { plugin, .. } => plugin.spec().shadow.is_some(),
-                Slot::Refused(_) => decl.shadow.is_some(),
-            },
-            source: match &decl.source {
-                PluginSource::Remote(source) => Some(Arc::clone(source)),
-                _ => None,
-            },
-            ..plugin(&name.0, slot)
-        })
-        .collect();
-    let certificates: Vec<CertificateStatus> = snapshot
-        .certificates
-        .iter()
-        .zip(&trust.certificates)
-        .filter_map(|(name, one)| Some(certificate(&name.0, one.as_deref()?)))
-        .collect();
-    let bundles: Vec<BundleStatus> = snapshot
-        .bundles
-        .iter()
-        .zip(&trust.bundles)
-        .filter_map(|(name, one)| Some(bundle(&name.0, one.as_deref()?)))
-        .collect();
     let accepted: Vec<Accepted> = draft
         .accepted
         .iter()
@@ -198,6 +128,48 @@ pub(crate) fn serves(
         status.count(outcome, None);
     });
     outcome
+}
+
+/// Logs how much of a load serves.
+fn say_that_it_serves(number: u64, draft: &Draft) -> Outcome {
+    let errors = || {
+        let problems = draft.problems.iter();
+        problems.filter(|problem| problem.severity == Severity::Error)
+    };
+    let resources = draft.resources.len();
+    if errors().next().is_none() {
+        tracing::info!("generation {number} serves: {resources} resources");
+        return Outcome::Success;
+    }
+    let refused: HashSet<_> = errors().filter_map(|one| one.resource.as_ref()).collect();
+    let refused = refused.len();
+    let old = draft.resources.iter().filter(|one| one.last_good).count();
+    tracing::warn!(
+        "generation {number} serves: {resources} resources, {refused} refused, {old} of them in \
+         their last good version"
+    );
+    Outcome::Partial
+}
+
+/// Logs the resources that are gone, and the addresses that are new.
+fn say_what_changed(before: &Status, draft: &Draft, addresses: &[(Arc<str>, SocketAddr)]) {
+    let now: HashSet<_> = draft.resources.iter().map(|one| &one.resource).collect();
+    let gone = before
+        .resources
+        .iter()
+        .filter(|one| !now.contains(&one.resource));
+    let gone: Vec<String> = gone.map(|one| one.resource.to_string()).collect();
+    if let [first, others @ ..] = gone.as_slice() {
+        match others.len() {
+            0 => tracing::warn!("deleted: {first}"),
+            more => tracing::warn!("deleted: {first} and {more} more"),
+        }
+    }
+    for (name, address) in addresses {
+        if !before.addresses.contains(&(Arc::clone(name), *address)) {
+            tracing::info!("{name}: listening on {address}");
+        }
+    }
 }
 
 /// What is told of a plugin's versions; `code` has the digests of the code that there is.
@@ -248,23 +220,58 @@ fn is_awaited(decl: &PluginDecl, slot: &Slot, problems: &[Problem]) -> bool {
         && pending.any(|one| one.resource.as_ref() == Some(&decl.resource))
 }
 
-fn certificate(name: &str, one: &Certificate) -> CertificateStatus {
-    CertificateStatus {
-        name: name.to_owned(),
-        subject: one.subject().to_owned(),
-        dns_names: one.dns_names().map(str::to_owned).collect(),
-        not_after: one.not_after(),
-        sha256: hex(&one.sha256()),
-    }
+fn certificates(loaded: &Loaded) -> Vec<CertificateStatus> {
+    let names = loaded.snapshot.certificates.iter();
+    let all = names.zip(&loaded.trust.certificates);
+    let all = all.filter_map(|(name, one)| {
+        let one = one.as_deref()?;
+        Some(CertificateStatus {
+            name: name.0.to_string(),
+            subject: one.subject().to_owned(),
+            dns_names: one.dns_names().map(str::to_owned).collect(),
+            not_after: one.not_after(),
+            sha256: hex(&one.sha256()),
+        })
+    });
+    all.collect()
 }
 
-fn bundle(name: &str, one: &Bundle) -> BundleStatus {
-    BundleStatus {
-        name: name.to_owned(),
-        authorities: one.authorities(),
-        lists: one.lists(),
-        next_update: one.next_update(),
-    }
+fn bundles(loaded: &Loaded) -> Vec<BundleStatus> {
+    let names = loaded.snapshot.bundles.iter();
+    let all = names.zip(&loaded.trust.bundles).filter_map(|(name, one)| {
+        let one = one.as_deref()?;
+        Some(BundleStatus {
+            name: name.0.to_string(),
+            authorities: one.authorities(),
+            lists: one.lists(),
+            next_update: one.next_update(),
+        })
+    });
+    all.collect()
+}
+
+fn plugins(loaded: &Loaded) -> Vec<PluginStatus> {
+    let Loaded {
+        draft,
+        snapshot,
+        slots,
+        ..
+    } = loaded;
+    let names = snapshot.plugins.iter();
+    let all = names.zip(slots).zip(&draft.plugins);
+    let all = all.map(|((name, slot), decl)| PluginStatus {
+        is_awaited: is_awaited(decl, slot, &draft.problems),
+        is_shadow: match slot {
+            Slot::Ready { plugin, .. } => plugin.spec().shadow.is_some(),
+            Slot::Refused(_) => decl.shadow.is_some(),
+        },
+        source: match &decl.source {
+            PluginSource::Remote(source) => Some(Arc::clone(source)),
+            _ => None,
+        },
+        ..plugin(&name.0, slot)
+    });
+    all.collect()
 }
 
 fn plugin(name: &str, slot: &Slot) -> PluginStatus {

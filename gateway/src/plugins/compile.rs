@@ -21,11 +21,9 @@ use tidegate_host_abi::PluginSpec;
 use tidegate_host_abi::StartError;
 use tidegate_host_abi::UnknownImports;
 
+use crate::background;
 use crate::code_cache::CodeFolder;
 use crate::plugins::trial::TrialServices;
-
-/// How much lower than everything else compilation is scheduled (`nice`).
-const NICE: i32 = 10;
 
 /// Why a version of a plugin does not work.
 #[derive(Debug, thiserror::Error)]
@@ -50,7 +48,7 @@ pub(crate) struct Compiler {
     engine: Option<Engine>,
     cache: Option<CodeFolder>,
     /// Something serves: it comes first.
-    yields: bool,
+    gives_way: bool,
     modules: HashMap<ModuleKey, Weak<Module>>,
 }
 
@@ -60,9 +58,14 @@ impl Compiler {
         self.cache = Some(cache);
     }
 
-    /// From now on there is traffic to yield to.
-    pub(crate) fn yield_to_traffic(&mut self) {
-        self.yields = true;
+    /// From now on there is traffic to give way to.
+    pub(crate) fn give_way(&mut self) {
+        self.gives_way = true;
+    }
+
+    /// Whether there is.
+    pub(crate) fn gives_way(&self) -> bool {
+        self.gives_way
     }
 
     /// A plugin of that code which has been instantiated, started and configured once, with every
@@ -112,8 +115,8 @@ impl Compiler {
                 .map_err(|err| TryError::Start(Box::new(err)))?;
             Ok::<_, TryError>(plugin)
         };
-        let plugin = if self.yields {
-            behind_the_traffic(work)?
+        let plugin = if self.gives_way {
+            background::run("plugin-load", work)?
         } else {
             work()?
         };
@@ -136,27 +139,5 @@ fn warn_of_missing(plugin: &str, module: &Module) {
         let missing = missing.join(", ");
         let missing = missing.escape_debug();
         tracing::warn!("plugin {plugin} ends if it calls what there is not: {missing}");
-    }
-}
-
-/// Runs work on a thread of its own with low priority, and waits for it. What it compiles is
-/// compiled on that thread alone.
-fn behind_the_traffic<T: Send>(work: impl FnOnce() -> T + Send) -> T {
-    // Linux schedules threads, so this concerns this one alone. It is a courtesy: if it is not
-    // allowed, the work is done all the same.
-    let lower = |_| {
-        rustix::process::setpriority_process(None, NICE).ok();
-    };
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(1)
-        .thread_name(|_| "plugin-compile".to_owned())
-        .start_handler(lower)
-        .build();
-    match pool {
-        Ok(pool) => pool.install(work),
-        Err(err) => {
-            tracing::warn!(%err, "no thread of low priority: a plugin is compiled as it comes");
-            work()
-        }
     }
 }

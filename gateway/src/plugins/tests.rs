@@ -316,6 +316,7 @@ fn a_restart_falls_back_to_what_served_before_it() {
     let mut resolver = Resolver::default();
     resolver.resolve(&[decl("a", &folder.file, "{}")], Some(&store));
     resolver.commit();
+    resolver.keep_code(Some(&store));
     let stored = Stored {
         generation: 1,
         documents: Vec::new(),

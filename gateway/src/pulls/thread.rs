@@ -19,9 +19,8 @@ use super::LONGEST_FETCH;
 use super::fetch::FetchError;
 use super::fetch::Fetched;
 use super::shared::Shared;
+use crate::background;
 
-/// How much lower than everything else fetching is scheduled (`nice`).
-const NICE: i32 = 10;
 /// Nothing is due: the thread looks all the same.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -33,8 +32,7 @@ pub(super) fn start(shared: Arc<Shared>, changed: Changed) -> std::io::Result<Jo
     std::thread::Builder::new()
         .name("plugin-pulls".to_owned())
         .spawn(move || {
-            // Linux schedules threads, so this concerns this one and those that it starts.
-            rustix::process::setpriority_process(None, NICE).ok();
+            background::give_way();
             runtime.block_on(run(&shared, changed));
             // A name that is being looked up, or a disk that hangs, is not waited for.
             runtime.shutdown_background();

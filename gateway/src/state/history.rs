@@ -128,7 +128,7 @@ impl Store {
     }
 
     fn read_history(&self, name: &str) -> Result<Option<(ResourceId, Versions)>, String> {
-        let text = self.history.read(name, MAX_BYTES);
+        let text = self.history.content(name, MAX_BYTES);
         let Some(text) = text.map_err(|err| chain(&err))? else {
             return Ok(None);
         };
@@ -144,7 +144,7 @@ impl Store {
 
     /// What hashes of settings are made with: what was kept, or from now on this.
     pub(crate) fn salt(&self, fresh: [u8; 16]) -> [u8; 16] {
-        let known = self.history.read(SALT, 16).ok().flatten();
+        let known = self.history.content(SALT, 16).ok().flatten();
         if let Some(known) = known.and_then(|known| known.try_into().ok()) {
             return known;
         }

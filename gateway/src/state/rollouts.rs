@@ -112,7 +112,7 @@ impl RolloutStore {
     ///
     /// [`StateError`] if it cannot be read or is not what was written.
     pub(crate) fn load(&self) -> Result<Kept, StateError> {
-        let Some(text) = self.folder.read(ROLLOUTS, MAX_BYTES)? else {
+        let Some(text) = self.folder.content(ROLLOUTS, MAX_BYTES)? else {
             return Ok(Kept::default());
         };
         let foreign = |reason: String| StateError::Foreign {

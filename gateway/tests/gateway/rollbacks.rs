@@ -396,7 +396,7 @@ fn a_version_is_taken_back_while_another_takes_long_to_start() {
         let mut threads = threads.expect("it runs").filter_map(Result::ok);
         threads.any(|thread| {
             let name = std::fs::read_to_string(thread.path().join("comm"));
-            name.is_ok_and(|name| name.trim() == "plugin-compile")
+            name.is_ok_and(|name| name.trim() == "plugin-load")
         })
     };
     eventually("the slow one to be started", || is_starting().then_some(()));

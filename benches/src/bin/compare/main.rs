@@ -17,10 +17,10 @@ mod statistics;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use clap::Parser;
 use tidegate_benches::process::{self, Core, Running, free_address};
-use tidegate_benches::{places, wait};
+use tidegate_benches::{places, program, wait};
 
 use configs::Identity;
 use contestant::{Contestant, Participant, Programs, Proxy, Stage};
@@ -60,17 +60,10 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    match compare(&Cli::parse()) {
-        Ok(Outcome::Reached) => ExitCode::SUCCESS,
-        Ok(Outcome::Missed) => {
-            eprintln!("error: a figure to reach was missed");
-            ExitCode::FAILURE
-        }
-        Err(err) => {
-            eprintln!("error: {err:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run(|cli: &Cli| match compare(cli)? {
+        Outcome::Reached => Ok(()),
+        Outcome::Missed => bail!("a figure to reach was missed"),
+    })
 }
 
 /// Whether the figures are what they have to be; what was not measured is not missed.
@@ -91,7 +84,6 @@ impl Cli {
 }
 
 fn compare(cli: &Cli) -> Result<Outcome> {
-    wait::end_on_signals()?;
     let all = cli.scenario.iter();
     let contestants: Vec<(Scenario, Contestant)> = all
         .flat_map(|scenario| {

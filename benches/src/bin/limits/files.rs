@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 
+use tidegate_benches::resources::{all_to, backend, plugin};
+
 /// Where the limit is kept.
 #[derive(Debug)]
 pub(crate) struct Store {
@@ -17,7 +19,6 @@ pub(crate) fn config(
     burst: u64,
     store: &Store,
 ) -> String {
-    let (address, port) = (listen.ip(), listen.port());
     let domain = &store.domain;
     let lease = store.lease.map_or_else(String::new, |permits| {
         format!(", lease: {{ permits: {permits} }}")
@@ -28,48 +29,16 @@ pub(crate) fn config(
             format!(
                 ", store: {{ redis: {{ backend: redis, domain: {domain}, timeout: 1s{lease} }} }}"
             ),
-            format!(
-                "---
-apiVersion: tidegate.dev/v1alpha1
-kind: Backend
-metadata: {{ name: redis }}
-spec: {{ endpoints: [{{ address: \"{server}\" }}] }}
-"
-            ),
+            backend("redis", server),
             "allow: { backends: [redis] }",
         ),
     };
-    format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{ name: edge }}
-spec:
-  gatewayClassName: tidegate
-  addresses: [{{ type: IPAddress, value: {address} }}]
-  listeners: [{{ name: http, port: {port}, protocol: HTTP }}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{ name: all }}
-spec:
-  parentRefs: [{{ name: edge }}]
-  rules:
-    - backendRefs: [{{ group: tidegate.dev, kind: Backend, name: origin }}]
----
-apiVersion: tidegate.dev/v1alpha1
-kind: Backend
-metadata: {{ name: origin }}
-spec: {{ endpoints: [{{ address: \"{origin}\" }}] }}
----
-apiVersion: tidegate.dev/v1alpha1
-kind: Plugin
-metadata: {{ name: fair-use }}
-spec:
-  source: {{ builtin: rate-limit }}
-  targetRefs: [{{ group: gateway.networking.k8s.io, kind: Gateway, name: edge }}]
+    let spec = format!(
+        "  source: {{ builtin: rate-limit }}
   {allow}
   config:
     limits: [{{ requests: {rate}, window: 1s, burst: {burst}{kept} }}]
-{redis}"
-    )
+"
+    );
+    [all_to(origin, listen), plugin("fair-use", &spec), redis].concat()
 }

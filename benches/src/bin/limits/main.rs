@@ -8,15 +8,15 @@ mod client;
 mod files;
 
 use std::net::SocketAddr;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
 use clap::Parser;
 use tempfile::TempDir;
-use tidegate_benches::process::{Running, free_address};
-use tidegate_benches::{places, wait};
+use tidegate_benches::process::{Running, free_address, serving};
+use tidegate_benches::program::{self, verdict};
 
 use client::{Seen, ask_until};
 use files::Store;
@@ -50,28 +50,17 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    match measure(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(err) => {
-            eprintln!("error: {err:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run(measure)
 }
 
 fn measure(cli: &Cli) -> Result<()> {
-    wait::end_on_signals()?;
     ensure!(
         cli.gateways == 1 || cli.redis.is_some(),
         "several gateways count together in Redis only: --redis ADDR"
     );
     let workers = thread::available_parallelism()?.get();
     let folder = tempfile::tempdir()?;
-    let origin = free_address()?;
-    let mut command = Command::new(places::own("origin")?);
-    command.arg(origin.to_string());
-    let mut running = Running::start("origin", &mut command, None, folder.path())?;
-    running.wait_until_answers(origin, "/100")?;
+    let (_origin, origin) = Running::origin(None, folder.path())?;
     let store = Store {
         redis: cli.redis,
         lease: cli.lease,
@@ -112,15 +101,15 @@ fn judge(cli: &Cli, seen: &Seen, times: [Duration; 2], workers: usize) -> Result
     let least = 0.99 * span(asked) - leased as f64;
     let admitted = seen.admitted as f64;
     let passes = (least..=most).contains(&admitted);
-    println!(
-        "{}: {} of {} requests admitted in {took:.2?} on {} connections, {} gateways of {workers} workers; \
+    let finding = format!(
+        "{} of {} requests admitted in {took:.2?} on {} connections, {} gateways of {workers} workers; \
          {least:.0} to {most:.0} are right",
-        if passes { "PASS" } else { "MISS" },
         seen.admitted,
         seen.admitted + seen.refused,
         cli.connections,
         cli.gateways,
     );
+    verdict(passes, &finding);
     ensure!(
         seen.refused > seen.admitted / 10,
         "too few requests to feel the limit"
@@ -143,20 +132,8 @@ impl Gateway {
         let config = folder.path().join("gateway.yaml");
         let text = files::config(address, origin, cli.rate, cli.burst, store);
         std::fs::write(&config, text).context("write the configuration")?;
-        let mut command = Command::new(places::tidegate()?);
-        command.args([
-            "run",
-            "--access-log",
-            "off",
-            "--admin",
-            "off",
-            "--log",
-            "warn",
-        ]);
-        command
-            .args(["--workers", &workers.to_string(), "-c"])
-            .arg(&config);
-        command.args(["--state-dir", "off"]);
+        let mut command = serving(&config, workers)?;
+        command.args(["--admin", "off", "--state-dir", "off"]);
         let mut running = Running::start("tidegate", &mut command, None, folder.path())?;
         // Not asked for anything: that would take from the limit.
         running.wait_until_listens(address)?;

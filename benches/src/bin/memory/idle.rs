@@ -2,14 +2,13 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tidegate_benches::proc_files::{Memory, memory};
-use tidegate_benches::process::{Running, free_address};
-use tidegate_benches::{places, wait};
+use tidegate_benches::process::Running;
+use tidegate_benches::wait;
 
 use crate::secured::Secured;
 use crate::{Finding, start_gateway};
@@ -32,11 +31,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) fn measure(connections: u32, tls: bool) -> Result<Finding> {
     allow_descriptors(u64::from(connections) + SPARE)?;
     let folder = tempfile::tempdir()?;
-    let address = free_address()?;
-    let mut origin = Command::new(places::own("origin")?);
-    origin.arg(address.to_string());
-    let mut origin = Running::start("origin", &mut origin, None, folder.path())?;
-    origin.wait_until_answers(address, "/100")?;
+    let (_origin, address) = Running::origin(None, folder.path())?;
     let secured = tls.then(|| Secured::new(folder.path())).transpose()?;
     let secured = secured.as_ref();
     let (gateway, address) = start_gateway(address, None, secured, folder.path())?;

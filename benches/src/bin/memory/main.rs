@@ -15,7 +15,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum};
 use tidegate_benches::process::{Running, free_address};
-use tidegate_benches::{places, wait};
+use tidegate_benches::{places, program};
 
 use crate::secured::Secured;
 
@@ -46,17 +46,10 @@ enum What {
 }
 
 fn main() -> ExitCode {
-    match measure(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(err) => {
-            eprintln!("error: {err:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run(measure)
 }
 
 fn measure(cli: &Cli) -> Result<()> {
-    wait::end_on_signals()?;
     let mut findings = Vec::new();
     for what in &cli.what {
         findings.extend(match what {
@@ -82,12 +75,12 @@ struct Finding {
 impl Finding {
     /// Makes a finding and prints it.
     fn new(what: &str, bytes: u64, limit: u64) -> Self {
-        let verdict = if bytes <= limit { "PASS" } else { "MISS" };
-        println!(
-            "{verdict}: {what}: {} KiB, at most {} KiB",
+        let finding = format!(
+            "{what}: {} KiB, at most {} KiB",
             bytes.div_ceil(1024),
             limit >> 10
         );
+        program::verdict(bytes <= limit, &finding);
         Self { bytes, limit }
     }
 }

@@ -4,10 +4,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 use tidegate_benches::process::Core;
+use tidegate_benches::program::median;
 use tidegate_benches::wait;
 
 use crate::images::{Images, module};
-use crate::median;
 use crate::site::Site;
 
 /// The first start compiles all of them.

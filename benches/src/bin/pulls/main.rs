@@ -16,7 +16,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
 use tidegate_benches::process::two_cores;
-use tidegate_benches::wait;
+use tidegate_benches::program::{self, verdict};
 
 use images::Images;
 
@@ -62,17 +62,10 @@ enum Figure {
 }
 
 fn main() -> ExitCode {
-    match measure(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(err) => {
-            eprintln!("error: {err:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run(measure)
 }
 
 fn measure(cli: &Cli) -> Result<()> {
-    wait::end_on_signals()?;
     let [measured, load] = two_cores()?;
     let images = Images::start(load)?;
     let is_wanted = |figure| cli.only.is_none_or(|only| only == figure);
@@ -118,19 +111,11 @@ fn measure(cli: &Cli) -> Result<()> {
                 found.ratio
             ),
         );
+        println!(
+            "      {:.3} times while curl fetches as much on that core, with the lowest priority",
+            found.beside_curl
+        );
     }
     ensure!(passes, "a figure is missed");
     Ok(())
-}
-
-fn verdict(passes: bool, finding: &str) -> bool {
-    println!("{}: {finding}", if passes { "PASS" } else { "MISS" });
-    passes
-}
-
-/// The one in the middle.
-fn median<T: Copy + PartialOrd>(mut values: Vec<T>) -> Result<T> {
-    values.sort_by(|a, b| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-    let middle = values.get(values.len() / 2).copied();
-    middle.ok_or_else(|| anyhow::anyhow!("nothing was measured"))
 }

@@ -1,17 +1,15 @@
 //! A gateway with plugins of the registry, and an origin behind it.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use tempfile::TempDir;
-use tidegate_benches::places;
-use tidegate_benches::process::{Core, Running, free_address, head_of};
+use tidegate_benches::process::{Core, Running, free_address, head_of, serving};
+use tidegate_benches::resources::{all_to, plugin};
 
 /// What an answer of the admin API may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -28,17 +26,19 @@ impl Site {
     /// Plugins of these references, in the path of everything.
     pub(crate) fn new(references: &[String], load: Core) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let (address, admin, origin) = (free_address()?, free_address()?, free_address()?);
-        let mut command = Command::new(places::own("origin")?);
-        command.arg(origin.to_string());
-        let mut running = Running::start("origin", &mut command, Some(load), folder.path())?;
-        running.wait_until_answers(origin, "/100")?;
+        let (address, admin) = (free_address()?, free_address()?);
+        let (running, origin) = Running::origin(Some(load), folder.path())?;
         let config = folder.path().join("config");
         fs::create_dir(&config)?;
-        fs::write(
-            config.join("gateway.yaml"),
-            yaml(address, origin, references)?,
-        )?;
+        let plugins = (0..).zip(references).map(|(number, reference)| {
+            let spec = format!("  source: {{ oci: \"{reference}\" }}\n  pullPolicy: Always\n");
+            plugin(&format!("p{number}"), &spec)
+        });
+        let files: String = [all_to(origin, address)]
+            .into_iter()
+            .chain(plugins)
+            .collect();
+        fs::write(config.join("gateway.yaml"), files)?;
         Ok(Self {
             folder,
             address,
@@ -53,11 +53,8 @@ impl Site {
 
     /// Starts the gateway, on this core.
     pub(crate) fn start(&self, core: Core) -> Result<Running> {
-        let mut command = Command::new(places::tidegate()?);
-        command.args(["run", "--workers", "1", "--access-log", "off"]);
-        command.arg("--log").arg("warn");
+        let mut command = serving(&self.path("config"), 1)?;
         command.arg("--admin").arg(self.admin.to_string());
-        command.arg("-c").arg(self.path("config"));
         command.arg("--state-dir").arg(self.path("state"));
         Running::start("gateway", &mut command, Some(core), self.folder.path())
     }
@@ -88,46 +85,4 @@ impl Site {
         ensure!(answer.starts_with("HTTP/1.1 2"), "no reload: {answer}");
         Ok(())
     }
-}
-
-fn yaml(listen: SocketAddr, origin: SocketAddr, references: &[String]) -> Result<String> {
-    let (address, port) = (listen.ip(), listen.port());
-    let mut text = format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{ name: edge }}
-spec:
-  gatewayClassName: tidegate
-  addresses: [{{ type: IPAddress, value: {address} }}]
-  listeners: [{{ name: http, port: {port}, protocol: HTTP }}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{ name: all }}
-spec:
-  parentRefs: [{{ name: edge }}]
-  rules:
-    - backendRefs: [{{ group: tidegate.dev, kind: Backend, name: origin }}]
----
-apiVersion: tidegate.dev/v1alpha1
-kind: Backend
-metadata: {{ name: origin }}
-spec: {{ endpoints: [{{ address: \"{origin}\" }}] }}
-"
-    );
-    for (number, reference) in references.iter().enumerate() {
-        write!(
-            text,
-            "---
-apiVersion: tidegate.dev/v1alpha1
-kind: Plugin
-metadata: {{ name: p{number} }}
-spec:
-  source: {{ oci: \"{reference}\" }}
-  pullPolicy: Always
-  targetRefs: [{{ group: gateway.networking.k8s.io, kind: Gateway, name: edge }}]
-"
-        )?;
-    }
-    Ok(text)
 }

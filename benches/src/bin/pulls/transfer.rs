@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use tidegate_benches::places;
 use tidegate_benches::process::{Core, pinned};
+use tidegate_benches::program::median;
 
 use crate::images::{Images, module};
-use crate::median;
 
 const NAME: &str = "large";
 

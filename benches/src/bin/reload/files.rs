@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use tidegate_benches::resources::{backend, gateway};
 
 /// The files of one gateway.
 #[derive(Debug)]
@@ -28,7 +29,8 @@ impl Files {
     ) -> Result<Self> {
         let folder = place.join("config");
         fs::create_dir(&folder)?;
-        fs::write(folder.join("gateway.yaml"), gateway(listen, origin))?;
+        let base = [gateway(listen), backend("origin", origin)];
+        fs::write(folder.join("gateway.yaml"), base.concat())?;
         let mut others = String::new();
         for number in 1..routes {
             write!(others, "{}", route(number))?;
@@ -59,25 +61,6 @@ impl Files {
         fs::rename(&written, self.folder.join("routes.yaml"))?;
         Ok(version)
     }
-}
-
-fn gateway(listen: SocketAddr, origin: SocketAddr) -> String {
-    let (address, port) = (listen.ip(), listen.port());
-    format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{ name: edge }}
-spec:
-  gatewayClassName: tidegate
-  addresses: [{{ type: IPAddress, value: {address} }}]
-  listeners: [{{ name: http, port: {port}, protocol: HTTP }}]
----
-apiVersion: tidegate.dev/v1alpha1
-kind: Backend
-metadata: {{ name: origin }}
-spec: {{ endpoints: [{{ address: \"{origin}\" }}] }}
-"
-    )
 }
 
 fn route(number: usize) -> String {

@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail, ensure};
 use clap::Parser;
 use tempfile::TempDir;
+use tidegate_benches::places;
 use tidegate_benches::proc_files::{Memory, cpu_time, memory};
-use tidegate_benches::process::{Core, Running, free_address, output, two_cores};
-use tidegate_benches::{places, wait};
+use tidegate_benches::process::{Core, Running, free_address, output, serving, two_cores};
+use tidegate_benches::program::{self, median, verdict};
 
 use files::Files;
 use visitor::Visitor;
@@ -52,24 +53,13 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    match measure(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(err) => {
-            eprintln!("error: {err:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run(measure)
 }
 
 fn measure(cli: &Cli) -> Result<()> {
-    wait::end_on_signals()?;
     let [gateways, load] = two_cores()?;
     let folder = tempfile::tempdir()?;
-    let origin = free_address()?;
-    let mut command = Command::new(places::own("origin")?);
-    command.arg(origin.to_string());
-    let mut running = Running::start("origin", &mut command, Some(load), folder.path())?;
-    running.wait_until_answers(origin, "/100")?;
+    let (_origin, origin) = Running::origin(Some(load), folder.path())?;
 
     let mut passes = true;
     let mut few = Gateway::start("few", origin, 1, gateways)?;
@@ -122,11 +112,6 @@ fn measure(cli: &Cli) -> Result<()> {
     Ok(())
 }
 
-fn verdict(passes: bool, finding: &str) -> bool {
-    println!("{}: {finding}", if passes { "PASS" } else { "MISS" });
-    passes
-}
-
 /// CPU time of a request among many routes, as a multiple of one among few: the median of rounds in
 /// turns.
 fn dearer(few: &Gateway, many: &Gateway, rounds: usize, load: Core) -> Result<f64> {
@@ -134,11 +119,7 @@ fn dearer(few: &Gateway, many: &Gateway, rounds: usize, load: Core) -> Result<f6
     for _ in 0..rounds {
         ratios.push(many.cost(load)? / few.cost(load)?);
     }
-    ratios.sort_by(f64::total_cmp);
-    ratios
-        .get(ratios.len() / 2)
-        .copied()
-        .ok_or_else(|| anyhow::anyhow!("no rounds"))
+    median(ratios)
 }
 
 /// A gateway that serves files.
@@ -156,12 +137,9 @@ impl Gateway {
         let folder = tempfile::tempdir()?;
         let address = free_address()?;
         let files = Files::write(folder.path(), address, origin, routes)?;
-        let mut command = Command::new(places::tidegate()?);
-        command.args(["run", "--workers", "1", "--access-log", "off"]);
-        command
-            .args(["--admin", "off", "--log", "warn", "-c"])
-            .arg(files.folder());
-        command.arg("--state-dir").arg(folder.path().join("state"));
+        let mut command = serving(files.folder(), 1)?;
+        command.args(["--admin", "off", "--state-dir"]);
+        command.arg(folder.path().join("state"));
         let begin = Instant::now();
         let mut running = Running::start(name, &mut command, Some(core), folder.path())?;
         running.wait_until_answers(address, "/100")?;

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Parser;
 use tidegate_benches::process::two_cores;
+use tidegate_benches::program::{self, median, p99, verdict};
 use tidegate_benches::{places, wait};
 
 use load::{Load, Shared};
@@ -57,17 +58,10 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    match measure(&Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(err) => {
-            eprintln!("error: {err:#}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run(measure)
 }
 
 fn measure(cli: &Cli) -> Result<()> {
-    wait::end_on_signals()?;
     let [gateways, clients] = two_cores()?;
     let site = Site::start(gateways)?;
     let mut versions = Versions {
@@ -135,9 +129,9 @@ fn under_load(cli: &Cli, versions: &mut Versions<'_>, load: Load) -> Result<bool
         pause = versions.change(each)?;
     }
     let after_all = versions.site.resident()?;
-    let mut seen = load.end()?;
-    let (steady, changing) = (p99(&mut seen.steady)?, p99(&mut seen.changing)?);
+    let seen = load.end()?;
     let all = seen.steady.len() + seen.changing.len();
+    let (steady, changing) = (p99(seen.steady)?, p99(seen.changing)?);
     let mut passes = verdict(
         seen.failed == 0,
         &format!(
@@ -220,7 +214,7 @@ fn soon(cli: &Cli, site: &Site) -> Result<bool> {
         new.push(serve(site, &variant(&code, number as u64)?)?);
         cached.push(serve(site, &first)?);
     }
-    let (new, cached) = (median(&mut new)?, median(&mut cached)?);
+    let (new, cached) = (median(new)?, median(cached)?);
     let mut passes = verdict(
         new <= NEW_LIMIT,
         &format!(
@@ -262,20 +256,4 @@ pub(crate) fn wait_for(time: Duration) {
         }
         std::thread::park_timeout(left);
     }
-}
-
-fn p99(times: &mut [Duration]) -> Result<Duration> {
-    times.sort();
-    let at = times.len() * 99 / 100;
-    times.get(at).copied().context("no requests")
-}
-
-fn median(times: &mut [Duration]) -> Result<Duration> {
-    times.sort();
-    times.get(times.len() / 2).copied().context("no times")
-}
-
-fn verdict(passes: bool, text: &str) -> bool {
-    println!("{}  {text}", if passes { "PASS" } else { "MISS" });
-    passes
 }

@@ -7,14 +7,13 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
-use tidegate_benches::places;
 use tidegate_benches::proc_files::{Memory, memory};
-use tidegate_benches::process::{Core, Running, free_address};
+use tidegate_benches::process::{Core, Running, free_address, serving};
+use tidegate_benches::resources::{all_to, plugin};
 
 /// How long the admin API may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -37,20 +36,12 @@ impl Site {
         let (address, admin) = (free_address()?, free_address()?);
         let config = folder.path().join("config");
         fs::create_dir(&config)?;
-        fs::write(config.join("gateway.yaml"), gateway(address, endless()?))?;
-        let mut command = Command::new(places::tidegate()?);
-        command.args([
-            "run",
-            "--workers",
-            "2",
-            "--access-log",
-            "off",
-            "--log",
-            "warn",
-        ]);
+        let number = plugin("number", "  source: { file: number.wasm }\n");
+        let files = all_to(endless()?, address) + &number;
+        fs::write(config.join("gateway.yaml"), files)?;
+        let mut command = serving(&config, 2)?;
         command.arg("--admin").arg(admin.to_string());
         command.arg("--state-dir").arg(folder.path().join("state"));
-        command.arg("-c").arg(&config);
         fs::write(config.join("number.wasm"), module(1)?)?;
         let running = Running::start("tidegate", &mut command, Some(core), folder.path())?;
         let mut site = Self {
@@ -185,37 +176,4 @@ fn endless() -> Result<SocketAddr> {
             }
         })?;
     Ok(address)
-}
-
-fn gateway(listen: SocketAddr, origin: SocketAddr) -> String {
-    let (address, port) = (listen.ip(), listen.port());
-    format!(
-        "apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{ name: edge }}
-spec:
-  gatewayClassName: tidegate
-  addresses: [{{ type: IPAddress, value: {address} }}]
-  listeners: [{{ name: http, port: {port}, protocol: HTTP }}]
----
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{ name: all }}
-spec:
-  parentRefs: [{{ name: edge }}]
-  rules: [{{ backendRefs: [{{ group: tidegate.dev, kind: Backend, name: origin }}] }}]
----
-apiVersion: tidegate.dev/v1alpha1
-kind: Backend
-metadata: {{ name: origin }}
-spec: {{ endpoints: [{{ address: \"{origin}\" }}] }}
----
-apiVersion: tidegate.dev/v1alpha1
-kind: Plugin
-metadata: {{ name: number }}
-spec:
-  source: {{ file: number.wasm }}
-  targetRefs: [{{ group: gateway.networking.k8s.io, kind: Gateway, name: edge }}]
-"
-    )
 }

@@ -11,9 +11,10 @@ use serde::de::DeserializeOwned;
 
 use crate::cache::Cache;
 use crate::cache::CacheError;
-use crate::cache::folder::Folder;
+use crate::cache::unfinished::Placed;
 use crate::cache::unfinished::Unfinished;
 use crate::digest::Digest;
+use crate::folder::Folder;
 use crate::reference::Reference;
 use crate::signatures::Evidence;
 
@@ -121,7 +122,7 @@ impl Cache {
         repository: &str,
         digest: Digest,
         evidence: Vec<Evidence>,
-    ) -> Result<(), CacheError> {
+    ) -> Result<Placed, CacheError> {
         let name = file_name(signatures_of(repository, digest));
         let record = SignatureRecord {
             repository: repository.to_owned(),
@@ -136,7 +137,7 @@ impl Cache {
     /// # Errors
     ///
     /// [`CacheError`]; what was remembered before stays.
-    pub fn keep_image(&self, record: &ImageRecord) -> Result<(), CacheError> {
+    pub fn keep_image(&self, record: &ImageRecord) -> Result<Placed, CacheError> {
         write(&self.images, &file_name(record.digest), record)
     }
 
@@ -145,7 +146,7 @@ impl Cache {
     /// # Errors
     ///
     /// [`CacheError`]; what was remembered before stays.
-    pub fn keep_tag(&self, record: &TagRecord) -> Result<(), CacheError> {
+    pub fn keep_tag(&self, record: &TagRecord) -> Result<Placed, CacheError> {
         let name = file_name(Digest::of(record.reference.as_bytes()));
         write(&self.tags, &name, record)
     }
@@ -161,24 +162,28 @@ fn file_name(digest: Digest) -> String {
 }
 
 fn read<T: DeserializeOwned>(folder: &Folder, name: &str, limit: u64) -> Option<T> {
-    let file = folder.open_file(name).ok()??;
-    let text = folder.read_open(&file, name, limit).ok()??;
+    let file = folder.find_or_remove(name).ok()??;
+    let text = folder.read(&file, name, limit).ok()??;
     let Ok(record) = serde_json::from_slice(&text) else {
         folder.remove(name);
         return None;
     };
-    Folder::touch(&file);
+    folder.touch(name);
     Some(record)
 }
 
-fn write<T: Serialize + ?Sized>(folder: &Folder, name: &str, record: &T) -> Result<(), CacheError> {
+fn write<T: Serialize + ?Sized>(
+    folder: &Folder,
+    name: &str,
+    record: &T,
+) -> Result<Placed, CacheError> {
     let mut file = Unfinished::new(folder)?;
     let text = serde_json::to_vec(record).map_err(std::io::Error::other);
     let written = text.and_then(|text| file.write_all(&text));
     written.map_err(|err| file.failed(err))?;
-    file.finish(name)?;
+    let placed = file.place(name)?;
     forget_oldest(folder);
-    Ok(())
+    Ok(placed)
 }
 
 fn forget_oldest(folder: &Folder) {

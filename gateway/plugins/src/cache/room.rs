@@ -10,10 +10,10 @@ use std::sync::atomic::Ordering;
 use rustix::fs::FlockOperation;
 
 use super::CacheCounts;
-use super::folder::Folder;
 use super::lock;
 use super::unfinished;
 use crate::digest::Digest;
+use crate::folder::Folder;
 
 /// Most bytes that are written before room is made again.
 const LONGEST_STRIDE: u64 = 8 << 20;
@@ -52,7 +52,7 @@ impl Room {
             if bytes <= self.most_bytes {
                 return;
             }
-            let Ok(Some(file)) = self.blobs.open_file(&entry.name) else {
+            let Ok(Some(file)) = self.blobs.find_or_remove(&entry.name) else {
                 continue;
             };
             if lock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {

@@ -196,7 +196,7 @@ fn what_killed_processes_left_is_swept_and_what_is_being_written_is_not() {
     open(folder.path());
     assert!(!left.exists());
     let digest = Digest::of(b"module");
-    cache.keep(writing, digest).expect("it is still there");
+    cache.place(writing, digest).expect("it is still there");
     assert!(cache.blob(digest).expect("readable").is_some());
 }
 

@@ -1,12 +1,14 @@
-//! Files that are being written.
+//! Files that are being written, and those that just were.
 //!
-//! Owns their names, and who they belong to: whoever writes one holds its lock. A file that nobody
-//! holds is what a killed process left.
+//! Owns their names, when they are on the disk, and who they belong to: whoever writes one holds its lock.
+//! A file that nobody holds is what a killed process left.
 
 use std::fs::File;
 use std::io;
 use std::io::Seek as _;
 use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering;
 
@@ -16,8 +18,9 @@ use rustix::fs::Mode;
 use rustix::fs::OFlags;
 
 use crate::cache::CacheError;
-use crate::cache::folder::Folder;
 use crate::cache::room::Part;
+use crate::folder::Folder;
+use crate::folder::FolderError;
 use crate::layout::Output;
 
 /// What files are called until they are whole.
@@ -30,8 +33,8 @@ const MOST_NAMES: usize = 100;
 pub(crate) struct Unfinished {
     file: Option<File>,
     /// The folder once more: files may outlive the cache.
-    folder: File,
-    path: std::path::PathBuf,
+    folder: Arc<File>,
+    path: PathBuf,
     name: String,
     /// What it has of the cache's room, if it counts.
     part: Option<Part>,
@@ -40,6 +43,33 @@ pub(crate) struct Unfinished {
 /// Whether a file is called like one that is being written.
 pub(super) fn is_one(name: &str) -> bool {
     name.ends_with(SUFFIX)
+}
+
+/// A file that has its name, and may not be on the disk yet. A loss of power may take it away, or leave
+/// anything in its place: whatever is in the cache is checked when it is read.
+#[derive(Debug)]
+pub struct Placed {
+    file: Arc<File>,
+    folder: Arc<File>,
+    path: PathBuf,
+    name: String,
+}
+
+impl Placed {
+    /// Waits until a loss of power cannot take it away any more. If that fails, it is removed.
+    pub(crate) fn settle(&self) -> Result<(), CacheError> {
+        // The file first: most file systems write its name with it.
+        let durable = self.file.sync_data().and_then(|()| self.folder.sync_all());
+        durable.map_err(|source| {
+            rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty()).ok();
+            failed(self.path.join(&self.name), source)
+        })
+    }
+
+    /// The open file, with the lock of whoever wrote it.
+    pub(super) fn file(&self) -> Arc<File> {
+        Arc::clone(&self.file)
+    }
 }
 
 impl Unfinished {
@@ -54,7 +84,7 @@ impl Unfinished {
             if let Some((name, file)) = create(folder)? {
                 let handle = folder.handle().try_clone();
                 return Ok(Self {
-                    folder: handle.map_err(|err| folder.failed("open", &name, err))?,
+                    folder: Arc::new(handle.map_err(|err| folder.failed("open", &name, err))?),
                     path: folder.path().to_owned(),
                     file: Some(file),
                     name,
@@ -63,7 +93,9 @@ impl Unfinished {
             }
         }
         let taken = io::ErrorKind::AlreadyExists.into();
-        Err(folder.failed("find a name for a file in", ".", taken))
+        Err(folder
+            .failed("find a name for a file in", ".", taken)
+            .into())
     }
 
     /// How much was written.
@@ -72,16 +104,19 @@ impl Unfinished {
         metadata.map(|it| it.len()).map_err(|err| self.failed(err))
     }
 
-    /// Gives it its name; who looks sees all of it or nothing, also after a loss of power.
-    pub(super) fn finish(mut self, name: &str) -> Result<File, CacheError> {
-        let finished = self.open().and_then(File::sync_all).and_then(|()| {
-            rustix::fs::renameat(&self.folder, &self.name, &self.folder, name)?;
-            self.folder.sync_all()
-        });
-        finished.map_err(|err| self.failed(err))?;
+    /// Gives it its name: who looks sees all of it or nothing. After a loss of power that may change until
+    /// [`Placed::settle`].
+    pub(super) fn place(mut self, name: &str) -> Result<Placed, CacheError> {
+        let placed = rustix::fs::renameat(&self.folder, &self.name, &self.folder, name);
+        placed.map_err(|err| self.failed(err.into()))?;
         let file = self.file.take();
         let gone = || self.failed(io::ErrorKind::NotFound.into());
-        file.ok_or_else(gone)
+        Ok(Placed {
+            file: Arc::new(file.ok_or_else(gone)?),
+            folder: Arc::clone(&self.folder),
+            path: self.path.clone(),
+            name: name.to_owned(),
+        })
     }
 
     /// A second handle, from the beginning, to read what was written.
@@ -96,7 +131,7 @@ impl Unfinished {
 
     /// Why something with it failed.
     pub(crate) fn failed(&self, source: io::Error) -> CacheError {
-        super::folder::error("write", self.path.join(&self.name), source)
+        failed(self.path.join(&self.name), source)
     }
 
     fn open(&self) -> io::Result<&File> {
@@ -137,6 +172,15 @@ impl Output for Unfinished {
     }
 }
 
+fn failed(path: PathBuf, source: io::Error) -> CacheError {
+    let error = FolderError::Io {
+        action: "write",
+        path,
+        source,
+    };
+    error.into()
+}
+
 /// A new file with its lock; `None` if its name is taken, or somebody swept it away already.
 fn create(folder: &Folder) -> Result<Option<(String, File)>, CacheError> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -147,7 +191,7 @@ fn create(folder: &Folder) -> Result<Option<(String, File)>, CacheError> {
         Ok(file) => File::from(file),
         // Of a process with our number in another container.
         Err(rustix::io::Errno::EXIST) => return Ok(None),
-        Err(err) => return Err(folder.failed("make", &name, err.into())),
+        Err(err) => return Err(folder.failed("make", &name, err.into()).into()),
     };
     let is_locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok();
     let is_there = rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_nlink > 0);
@@ -160,7 +204,7 @@ pub(super) fn sweep(folder: &Folder) {
         if !entry.name.ends_with(SUFFIX) {
             continue;
         }
-        let Ok(Some(file)) = folder.open_file(&entry.name) else {
+        let Ok(Some(file)) = folder.find_or_remove(&entry.name) else {
             continue;
         };
         if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {

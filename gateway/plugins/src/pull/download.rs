@@ -83,7 +83,9 @@ impl Store {
             let mut bytes = Vec::with_capacity(usize::try_from(file.bytes()?).unwrap_or(0));
             let read = file.reader()?.read_to_end(&mut bytes);
             read.map_err(|err| file.failed(err))?;
-            Ok::<_, CacheError>((Bytes::from(bytes), cache.keep(file, digest)?))
+            let (pin, placed) = cache.place(file, digest)?;
+            placed.settle()?;
+            Ok::<_, CacheError>((Bytes::from(bytes), pin))
         });
         let (bytes, pin) = kept.await??;
         Ok((code(wanted, bytes), vec![pin]))

@@ -13,6 +13,7 @@ use crate::cache::Cache;
 use crate::cache::CacheError;
 use crate::cache::ImageRecord;
 use crate::cache::Pin;
+use crate::cache::Placed;
 use crate::cache::Unfinished;
 use crate::digest::Digest;
 use crate::digest::Hasher;
@@ -48,6 +49,7 @@ struct Module {
     path: Option<String>,
     bytes: Bytes,
     pins: Vec<Pin>,
+    placed: Vec<Placed>,
     memory: Share,
 }
 
@@ -240,15 +242,19 @@ fn kept(cache: &Cache, written: Written, memory: Share) -> Result<Module, CacheE
     let mut bytes = Vec::with_capacity(usize::try_from(file.bytes()?).unwrap_or(0));
     let read = file.reader()?.read_to_end(&mut bytes);
     read.map_err(|err| file.failed(err))?;
-    let mut pins = vec![cache.keep(file, digest)?];
+    let (pin, settles) = cache.place(file, digest)?;
+    let (mut pins, mut placed) = (vec![pin], vec![settles]);
     if let Some((layer, digest)) = layer {
-        pins.push(cache.keep(layer, digest)?);
+        let (pin, settles) = cache.place(layer, digest)?;
+        pins.push(pin);
+        placed.push(settles);
     }
     Ok(Module {
         digest,
         path,
         bytes: Bytes::from(bytes),
         pins,
+        placed,
         memory,
     })
 }
@@ -267,6 +273,7 @@ fn found(resolved: &Resolved, layer: usize, module: Module) -> Loaded {
         module: module.bytes,
         manifest: Some(resolved.fetched.raw.clone()),
         pins: module.pins,
+        placed: module.placed,
         signature: Verdict::Off,
         _memory: module.memory,
     }

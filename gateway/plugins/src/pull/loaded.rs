@@ -8,6 +8,7 @@ use crate::PluginCode;
 use crate::cache::CacheError;
 use crate::cache::ImageRecord;
 use crate::cache::Pin;
+use crate::cache::Placed;
 use crate::digest::Digest;
 use crate::layout::Artifact;
 use crate::layout::Layout;
@@ -33,6 +34,8 @@ pub(super) struct Loaded {
     /// `None` if it is no longer in the cache.
     pub(super) manifest: Option<Bytes>,
     pub(super) pins: Vec<Pin>,
+    /// What was written for it just now.
+    pub(super) placed: Vec<Placed>,
     pub(super) signature: Verdict,
     /// The memory that the module has while the pull lasts.
     pub(super) _memory: Share,
@@ -91,6 +94,7 @@ impl Store {
             module,
             manifest,
             pins,
+            placed: Vec::new(),
             signature: judged.verdict,
             _memory: memory,
         }))

@@ -5,9 +5,12 @@
 
 use std::sync::Arc;
 
+use tokio::task::JoinSet;
+
 use crate::cache::CacheError;
 use crate::cache::ImageRecord;
 use crate::cache::Pin;
+use crate::cache::Placed;
 use crate::cache::TagRecord;
 use crate::credentials::Given;
 use crate::digest::Digest;
@@ -147,21 +150,24 @@ impl Store {
         }
         let resolved = resolve(&registry, place).await?;
         // Before anything of it is fetched, let alone looked into.
-        let signature = self
+        let (signature, evidence) = self
             .judge_at(wanted.image, place, &registry, &resolved)
             .await?;
         // Whoever else pulls this image from there finds it in the cache, once it is remembered. From
         // there alone: a place that dawdles must not hold up another one.
         let image = place.with_digest(resolved.top.digest);
         let _turn = self.cache.turn(image.to_string()).await;
-        // Both wait for the disk; the manifests are there before the layers are.
-        let (mut loaded, pins) = tokio::try_join!(
-            self.module_of((wanted.image, place), &registry, &resolved, progress),
-            self.keep_manifests(&resolved),
-        )?;
-        loaded.pins.extend(pins);
+        let mut loaded = self
+            .module_of((wanted.image, place), &registry, &resolved, progress)
+            .await?;
+        for (pin, placed) in self.place_manifests(&resolved).await? {
+            loaded.pins.push(pin);
+            loaded.placed.push(placed);
+        }
         loaded.signature = signature;
-        self.remember(wanted.image, loaded.record.clone()).await?;
+        let remembered = self.remember(wanted.image, loaded.record.clone()).await?;
+        let placed = loaded.placed.drain(..).chain(remembered).chain(evidence);
+        settle(placed.collect()).await?;
         let source = Source::Registry {
             place: place.to_string(),
         };
@@ -228,28 +234,47 @@ impl Store {
     }
 
     /// Manifests are kept as they came: signatures are about their bytes.
-    async fn keep_manifests(&self, resolved: &Resolved) -> Result<Vec<Pin>, PullError> {
+    async fn place_manifests(&self, resolved: &Resolved) -> Result<Vec<(Pin, Placed)>, PullError> {
         let cache = Arc::clone(&self.cache);
-        let mut manifests = vec![resolved.fetched.raw.clone()];
+        let mut manifests = vec![resolved.fetched.clone()];
         if resolved.top.digest != resolved.fetched.digest {
-            manifests.push(resolved.top.raw.clone());
+            manifests.push(resolved.top.clone());
         }
-        let kept = blocking(move || {
-            let kept = manifests.iter().map(|raw| Ok(cache.keep_bytes(raw)?.1));
-            kept.collect::<Result<Vec<Pin>, CacheError>>()
+        let placed = blocking(move || {
+            let placed = manifests
+                .iter()
+                .map(|manifest| cache.place_bytes(&manifest.raw, manifest.digest));
+            placed.collect::<Result<Vec<_>, CacheError>>()
         });
-        Ok(kept.await??)
+        Ok(placed.await??)
     }
 
-    async fn remember(&self, image: &Reference, record: ImageRecord) -> Result<(), PullError> {
+    async fn remember(
+        &self,
+        image: &Reference,
+        record: ImageRecord,
+    ) -> Result<Vec<Placed>, PullError> {
         let cache = Arc::clone(&self.cache);
         let tag = tag_record(image, record.digest);
-        let kept = blocking(move || {
-            cache.keep_image(&record)?;
-            tag.map_or(Ok(()), |tag| cache.keep_tag(&tag))
+        let placed = blocking(move || {
+            let mut placed = vec![cache.keep_image(&record)?];
+            placed.extend(tag.map(|tag| cache.keep_tag(&tag)).transpose()?);
+            Ok::<_, CacheError>(placed)
         });
-        Ok(kept.await??)
+        Ok(placed.await??)
     }
+}
+
+/// Waits until files are on the disk, all of them at once: most file systems write them together then.
+async fn settle(placed: Vec<Placed>) -> Result<(), PullError> {
+    let mut waiting = JoinSet::new();
+    for file in placed {
+        waiting.spawn_blocking(move || file.settle());
+    }
+    while let Some(settled) = waiting.join_next().await {
+        settled.map_err(|source| PullError::Ended { source })??;
+    }
+    Ok(())
 }
 
 /// What is remembered of a tag; nothing of a digest.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::cache::CacheError;
 use crate::cache::ImageRecord;
 use crate::cache::Pin;
+use crate::cache::Placed;
 use crate::digest::Digest;
 use crate::progress::Progress;
 use crate::pull::PullError;
@@ -136,17 +137,17 @@ impl Store {
         Err(PullError::Unsigned(Box::new(unsigned.because(why))))
     }
 
-    /// Asks a registry for the signatures of an image, and keeps them.
+    /// Asks a registry for the signatures of an image, and puts them in the cache.
     pub(super) async fn judge_at(
         &self,
         image: &Reference,
         place: &Reference,
         registry: &Registry,
         resolved: &Resolved,
-    ) -> Result<Verdict, PullError> {
+    ) -> Result<(Verdict, Option<Placed>), PullError> {
         let policy = self.signatures.get();
         let Some(rule) = policy.rule(image) else {
-            return Ok(Verdict::Off);
+            return Ok((Verdict::Off, None));
         };
         let mut search = Search::new(image, rule, &resolved.top, &resolved.fetched);
         let verdict = search.run(registry).await;
@@ -155,21 +156,26 @@ impl Store {
         let before = blocking(move || (cache.signatures(&name, digest), name)).await?;
         let (before, name) = before;
         let kept = search.worth_keeping(&before);
-        if kept != before {
+        let placed = if kept == before {
+            None
+        } else {
             let cache = Arc::clone(&self.cache);
-            blocking(move || cache.keep_signatures(&name, digest, kept)).await??;
-        }
+            Some(blocking(move || cache.keep_signatures(&name, digest, kept)).await??)
+        };
         match (verdict, rule.mode) {
-            (Ok(verdict), _) => Ok(verdict),
+            (Ok(verdict), _) => Ok((verdict, placed)),
             (Err(NotFound { unsigned, error }), Mode::Require) => match error {
                 // Nobody knows whether there is a signature.
                 Some(source) => Err(registry_error(place, source)),
                 None => Err(PullError::Unsigned(unsigned)),
             },
-            (Err(NotFound { unsigned, error }), _) => Ok(Verdict::Missing(match error {
-                Some(error) => Box::new(unsigned.because(crate::chain(&error))),
-                None => unsigned,
-            })),
+            (Err(NotFound { unsigned, error }), _) => {
+                let unsigned = match error {
+                    Some(error) => Box::new(unsigned.because(crate::chain(&error))),
+                    None => unsigned,
+                };
+                Ok((Verdict::Missing(unsigned), placed))
+            }
         }
     }
 }
