@@ -17,6 +17,10 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
+use socket2::Domain;
+use socket2::Socket;
+use socket2::Type;
+
 use crate::LIMIT;
 use crate::message::Message;
 use crate::message::MessageReader;
@@ -156,10 +160,18 @@ impl Origin {
         }
     }
 
-    /// An address where nobody listens.
+    /// An address where nobody listens, as long as the process lasts: its port is taken.
     pub fn nowhere() -> SocketAddr {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
-        listener.local_addr().expect("it is bound")
+        static TAKEN: Mutex<Vec<Socket>> = Mutex::new(Vec::new());
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        socket.bind(&any.into()).expect("a free port");
+        let address = socket.local_addr().ok().and_then(|it| it.as_socket());
+        TAKEN
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(socket);
+        address.expect("it is bound")
     }
 
     /// Where it listens.
