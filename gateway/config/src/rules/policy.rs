@@ -285,7 +285,7 @@ fn shown(bound: Duration) -> String {
     let seconds = bound.as_secs();
     match (seconds, bound.subsec_nanos()) {
         (0, 0) => "0s".to_owned(),
-        (_, 0) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        (_, 0) if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
         _ => format!("{bound:?}"),
     }
 }
