@@ -7,9 +7,11 @@ use std::process::ExitCode;
 
 use serde_json::json;
 use tidegate_config::draft::Draft;
+use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::PluginSource;
 use tidegate_config::export;
 use tidegate_config::kinds;
+use tidegate_config::problem;
 use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
 use tidegate_config::render::Colour;
@@ -19,8 +21,9 @@ use crate::builtin;
 use crate::cli::CheckArgs;
 use crate::cli::CheckFormat;
 use crate::control::Control;
-use crate::plugins::PENDING;
+use crate::plugins::is_awaited;
 use crate::progress::Progress;
+use crate::pulls::PullBoard;
 use crate::pulls::Pulls;
 use crate::pulls::registries;
 
@@ -71,7 +74,7 @@ fn load(args: &CheckArgs) -> anyhow::Result<Draft> {
     let folder = registries::folder(args.registries.plugin_cache.as_deref());
     let fetch = registries::open(&args.registries, folder)?;
     let pulls = if args.pull {
-        Pulls::new(fetch, || {})
+        Pulls::once(fetch)
     } else {
         Pulls::offline(fetch)
     };
@@ -83,9 +86,16 @@ fn load(args: &CheckArgs) -> anyhow::Result<Draft> {
         control.wait_for_pulls(|board| progress.show(&board.running()));
         progress.end();
         draft = control.load(false).draft;
+        let stale: Vec<Problem> = draft
+            .plugins
+            .iter()
+            .filter_map(|decl| not_asked(decl, &board))
+            .collect();
+        draft.problems.extend(stale);
+        problem::sort(&mut draft.problems);
     }
     for problem in &mut draft.problems {
-        if problem.reason != PENDING {
+        if !is_awaited(problem.reason) {
             continue;
         }
         if !args.pull {
@@ -106,6 +116,25 @@ fn load(args: &CheckArgs) -> anyhow::Result<Draft> {
         }
     }
     Ok(draft)
+}
+
+/// That a plugin was checked as it was pulled before, because whoever was asked did not give it now.
+fn not_asked(decl: &PluginDecl, board: &PullBoard) -> Option<Problem> {
+    let PluginSource::Remote(source) = &decl.source else {
+        return None;
+    };
+    let report = board.report(source)?;
+    // Of what is not here, something is said already.
+    report.module?;
+    let message = format!("the code of the Plugin cannot be pulled: {}", report.error?);
+    Some(
+        Problem::error(decl.source_place.clone(), message)
+            .reason("PullFailed")
+            .about(decl.resource.clone())
+            .hint(
+                "what was pulled before is in the cache: without `--pull` that is what is checked",
+            ),
+    )
 }
 
 /// So many of what a word says: `1 error`, `2 errors`.

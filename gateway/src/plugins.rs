@@ -50,7 +50,8 @@ pub(crate) use crate::plugins::reason::shadow_name;
 use crate::plugins::reason::spec;
 use crate::plugins::rights::AllRights;
 pub(crate) use crate::plugins::shares::remarks;
-pub(crate) use crate::plugins::source::PENDING;
+pub(crate) use crate::plugins::source::SIGNATURE_MISSING;
+pub(crate) use crate::plugins::source::is_awaited;
 pub(crate) use crate::plugins::trial::TrialServices;
 use crate::plugins::versions::Chronicle;
 use crate::pulls::PullBoard;
@@ -497,7 +498,7 @@ impl Resolver {
             .map_or_else(|| Slot::Refused(policy(decl.failure_policy)), ready);
         for mut problem in problems {
             let meanwhile = || source::meanwhile(decl.failure_policy).to_owned();
-            let is_pending = problem.reason == PENDING;
+            let is_pending = is_awaited(problem.reason);
             if let Some(serves) = serves.clone().or_else(|| is_pending.then(meanwhile)) {
                 problem.hint = Some(match problem.hint {
                     Some(hint) => format!("{hint}; {serves}"),

@@ -65,6 +65,8 @@ pub(crate) enum Known {
     Pending {
         /// It as people write it.
         shown: String,
+        /// Whether a signature is what it lacks.
+        is_unsigned: bool,
     },
     /// It means nothing.
     Wrong(String),
@@ -100,6 +102,16 @@ impl Pulls {
         Self {
             shared: Arc::new(Shared::new(fetch)),
             changed: Mutex::new(Some(Box::new(changed))),
+            thread: Mutex::default(),
+        }
+    }
+
+    /// One for a command that ends after its first tries and says itself what came of them: it logs no
+    /// failures, and nothing is tried again.
+    pub(crate) fn once(fetch: Arc<dyn Fetch>) -> Self {
+        Self {
+            shared: Arc::new(Shared::new(fetch).quiet()),
+            changed: Mutex::new(Some(Box::new(|| {}))),
             thread: Mutex::default(),
         }
     }

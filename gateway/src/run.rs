@@ -44,10 +44,10 @@ use crate::control::publish;
 use crate::control::publish::Reporter;
 use crate::control::reload;
 use crate::control::reload::Event;
-use crate::plugins::PENDING;
 use crate::plugins::SETUP_FAILED;
 use crate::plugins::Slot;
 use crate::plugins::chain;
+use crate::plugins::is_awaited;
 use crate::proxy;
 use crate::pulls::Pulls;
 use crate::pulls::registries;
@@ -332,7 +332,8 @@ fn start(
             .filter(|(slot, decl)| matches!(slot, Slot::Refused(_)) && !decl.is_canary())
             .count();
         let is_waiting = |problem: &&Problem| {
-            matches!(problem.reason, SETUP_FAILED | PENDING) && !is_of_canary(&left.draft, problem)
+            (problem.reason == SETUP_FAILED || is_awaited(problem.reason))
+                && !is_of_canary(&left.draft, problem)
         };
         let waiting = left.draft.problems.iter().filter(is_waiting).count();
         args.allow_partial || (is_covered(&left.draft) && refused <= waiting)

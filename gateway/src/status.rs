@@ -149,6 +149,9 @@ pub(crate) struct VersionStatus {
     pub(crate) number: u64,
     /// SHA-256 of its code in hexadecimal digits.
     pub(crate) digest: String,
+    /// The digest of the image that it was in, as registries write it, if it was in one and that was
+    /// noted.
+    pub(crate) image: Option<String>,
     /// Tells its settings from others.
     pub(crate) settings: String,
     /// Where its code came from.

@@ -14,6 +14,11 @@ use crate::tree::Fault;
 use crate::tree::Node;
 use crate::tree::Value;
 
+/// The fields that every resource has first.
+const API_VERSION: &str = "apiVersion";
+/// See [`API_VERSION`].
+const KIND: &str = "kind";
+
 /// A resource of any kind, as far as all kinds are alike.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Parsed {
@@ -123,10 +128,10 @@ impl Parser<'_> {
         let (api_version, kind) = (
             self.header(
                 &root,
-                "apiVersion",
+                API_VERSION,
                 "such as `v1` or `tidegate.dev/v1alpha1`",
             ),
-            self.header(&root, "kind", "such as `HTTPRoute`"),
+            self.header(&root, KIND, "such as `HTTPRoute`"),
         );
         let (Some(api_version), Some(kind)) = (api_version, kind) else {
             return;
@@ -221,8 +226,11 @@ impl Parser<'_> {
                 problem
             }
         };
-        self.problems
-            .push(problem.hint(format!("each resource says its {name}, {example}")));
+        let mut hint = format!("each resource says its {name}, {example}");
+        if name == API_VERSION && root.entry(name).is_none() && root.entry(KIND).is_none() {
+            hint.push_str("; a file that is no configuration has to lie elsewhere");
+        }
+        self.problems.push(problem.hint(hint));
         None
     }
 }

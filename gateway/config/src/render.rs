@@ -227,8 +227,12 @@ impl Text {
     }
 }
 
-/// Whether a text seems to declare a Secret. Its syntax may be broken, so this looks at letters only.
+/// Whether a text seems to declare a Secret, or to hold credentials. Its syntax may be broken, so this looks at letters only.
 fn declares_secret(text: &str) -> bool {
+    // A docker config that lies among the configuration.
+    if text.contains("\"auths\"") {
+        return true;
+    }
     text.match_indices("kind").any(|(index, word)| {
         let rest = text.get(index + word.len()..).unwrap_or_default();
         rest.trim_start_matches(['"', '\'', ' ', '\t', ':', '\r', '\n'])
@@ -299,6 +303,7 @@ mod tests {
         let expected = "a.yaml:2:1: error: wrong\n  help: right\n";
         check("kind: Secret\nkey: hush\n---\nb: 1\n", (2, 1, 3), expected);
         check("{ \"kind\" : \"Secret\", x: [\nhush", (2, 1, 3), expected);
+        check("{ \"auths\": {\nhush } }", (2, 1, 3), expected);
         check(
             "kind: Secret\nkey: hush\n---\nb: 1\n",
             (4, 1, 1),

@@ -10,6 +10,7 @@ use tidegate_config::draft::Condition;
 
 use crate::admin::exposition::Exposition;
 use crate::admin::exposition::Kind;
+use crate::plugins::SIGNATURE_MISSING;
 use crate::pulls::Counts;
 use crate::pulls::PolicyReport;
 use crate::pulls::PullBoard;
@@ -128,7 +129,7 @@ pub(super) fn condition(plugin: &PluginStatus, pulls: Option<&PullBoard>) -> Opt
     let reason = match (&report.module, &report.error) {
         (Some(_), None) if report.is_confirmed => "Pulled",
         (Some(_), None) => "Cached",
-        (_, Some(_)) if report.is_unsigned => "SignatureMissing",
+        (_, Some(_)) if report.is_unsigned => SIGNATURE_MISSING,
         (Some(_), Some(_)) => "SourceUnreachable",
         (None, None) => "Pending",
         (None, Some(_)) => "PullFailed",
@@ -237,7 +238,8 @@ fn signature_metrics(
     let mut family = out.family(
         "tidegate_plugin_signature_valid",
         Kind::Gauge,
-        "Whether a plugin's code that is here has a valid signature, where the policy wants one.",
+        "Whether a plugin's code has a valid signature, where the policy wants one: 0 also for code that \
+         is refused for want of one.",
     );
     for (name, report) in reports {
         let valid = match &report.signature {

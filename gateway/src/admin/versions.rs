@@ -147,6 +147,7 @@ fn version(version: &VersionStatus) -> Value {
     json!({
         "number": version.number,
         "digest": version.digest,
+        "imageDigest": version.image,
         "settings": version.settings,
         "source": version.source,
         "began": version.began,

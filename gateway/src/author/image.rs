@@ -16,8 +16,10 @@ use tidegate_plugin_store::pull::Pulled;
 use tidegate_plugin_store::pull::Source;
 use tidegate_plugin_store::signatures::Verdict;
 
+use crate::author::versions::date;
 use crate::cli::LoginArgs;
 use crate::cli::RegistryArgs;
+use crate::plugins::chain;
 use crate::progress::Progress;
 use crate::pulls::registries;
 use crate::pulls::registries::Registries;
@@ -58,6 +60,28 @@ pub(crate) fn reference(text: &str) -> anyhow::Result<Option<Reference>> {
     Ok(text.parse().ok())
 }
 
+/// The code of a file. If there is none of that name, it may have been meant as a reference: then why it
+/// is none is part of the error.
+///
+/// # Errors
+///
+/// Why there is none.
+pub(crate) fn file(path: &Path) -> anyhow::Result<PluginCode> {
+    let text = path.to_str().filter(|text| text.contains([':', '@']));
+    let Some(text) = text.filter(|_| !path.exists()) else {
+        return Ok(tidegate_plugin_store::file::load(path)?);
+    };
+    match text.parse::<Reference>() {
+        Ok(image) => {
+            anyhow::bail!("there is no file {text}; an image is named with its registry: {image}")
+        }
+        Err(why) => anyhow::bail!(
+            "there is no file {text}, and no image has such a reference: {}",
+            chain(&why)
+        ),
+    }
+}
+
 /// What the flags say about credentials.
 pub(crate) fn given(login: &LoginArgs) -> Option<Given> {
     match (&login.username, &login.password_file, &login.token_file) {
@@ -70,19 +94,28 @@ pub(crate) fn given(login: &LoginArgs) -> Option<Given> {
     }
 }
 
-/// Pulls an image, with a line on a terminal, and what is said about it; of an image that is in the cache, and that nobody can be
-/// asked about, it is told so.
+/// Pulls an image, with a line on a terminal, and what is said about it.
 ///
 /// # Errors
 ///
-/// Why it cannot be had.
+/// Why it cannot be had; also if a tag is in the cache and nobody can be asked what it is now.
 pub(crate) fn pull(
     image: &Reference,
     given: Option<&Given>,
     args: &RegistryArgs,
 ) -> anyhow::Result<(Pulled, BTreeMap<String, String>)> {
     let registries = open(args)?;
-    get(&registries, image, given)
+    let (pulled, said) = get(&registries, image, given)?;
+    if let Some(why) = from_cache(&registries, image, &pulled)
+        && image.digest().is_none()
+    {
+        let pinned = image.with_digest(pulled.digest);
+        anyhow::bail!("{why}. To have that one: `tidegate plugin pull {pinned}`");
+    }
+    if let Verdict::Missing(why) = &pulled.signature {
+        eprintln!("warning: {why}");
+    }
+    Ok((pulled, said))
 }
 
 /// The same of an image that is looked at only: one without a signature as well. Says too whether it
@@ -100,7 +133,21 @@ pub(crate) fn look_at(
     let needs_signature = registries.needs_signature(image);
     registries.be_advisory();
     let (pulled, said) = get(&registries, image, given)?;
+    if let Some(why) = from_cache(&registries, image, &pulled) {
+        eprintln!("warning: {why}");
+    }
     Ok((pulled, said, needs_signature))
+}
+
+/// Why an image is as the cache has it, and since when, if it is because nobody answered.
+fn from_cache(registries: &Registries, image: &Reference, pulled: &Pulled) -> Option<String> {
+    let Source::CacheAfter(err) = &pulled.source else {
+        return None;
+    };
+    let since = registries.looked_up(image);
+    let since = since.map_or_else(String::new, |since| format!(" as of {}", date(since)));
+    let (why, digest) = (chain(&**err), pulled.digest);
+    Some(format!("{why}; the cache has {image}{since}: {digest}"))
 }
 
 fn open(args: &RegistryArgs) -> anyhow::Result<Arc<Registries>> {
@@ -115,20 +162,12 @@ fn get(
     let line = Line::new(&format!("pulling {image}"));
     let pulled = wait(registries.get(image, given, &line))??;
     line.end();
-    if let Source::CacheAfter(err) = &pulled.source {
-        tracing::warn!(
-            "{image} is as it was pulled last: {}",
-            crate::plugins::chain(&**err)
-        );
-    }
-    if let Verdict::Missing(why) = &pulled.signature {
-        tracing::warn!("{why}");
-    }
     let annotations = registries.annotations(&pulled);
     Ok((pulled, annotations))
 }
 
-/// The code that a text names: that of a file, or of an image.
+/// The code that a text names: that of a file, or of an image. What is in the cache is taken if nobody
+/// can be asked, and that is logged.
 ///
 /// # Errors
 ///
@@ -136,8 +175,17 @@ fn get(
 pub(crate) fn code(text: &Path, args: &RegistryArgs) -> anyhow::Result<PluginCode> {
     let image = text.to_str().map(reference).transpose()?.flatten();
     match image {
-        Some(image) => Ok(pull(&image, None, args)?.0.code),
-        None => Ok(tidegate_plugin_store::file::load(text)?),
+        Some(image) => {
+            let (pulled, _) = get(&*open(args)?, &image, None)?;
+            if let Source::CacheAfter(err) = &pulled.source {
+                tracing::warn!("{image} is as it was pulled last: {}", chain(&**err));
+            }
+            if let Verdict::Missing(why) = &pulled.signature {
+                tracing::warn!("{why}");
+            }
+            Ok(pulled.code)
+        }
+        None => file(text),
     }
 }
 

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 use serde_json::json;
+use tidegate_plugin_store::Digest;
 use tidegate_plugin_store::Reference;
 use tidegate_plugin_store::pull::Pulled;
 use tidegate_plugin_store::signatures::Verdict;
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &InspectArgs) -> anyhow::Result<ExitCode> {
             (head, page, pulled.code, is_allowed)
         }
         None => {
-            let code = tidegate_plugin_store::file::load(Path::new(&args.what))?;
+            let code = image::file(Path::new(&args.what))?;
             (String::new(), Value::Null, code, true)
         }
     };
@@ -77,6 +78,8 @@ fn text(pulled: &Pulled, said: &BTreeMap<String, String>) -> String {
             &format!("a list, of which {} is taken", pulled.manifest),
         );
     }
+    let module = Digest::from_bytes(pulled.code.digest);
+    line("module", &module.to_string());
     line("signature", &pulled.signature.to_string());
     for (key, value) in said {
         line("annotation", &format!("{key}: {value}"));

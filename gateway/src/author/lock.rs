@@ -16,7 +16,10 @@ use tidegate_config::draft::PluginDecl;
 use tidegate_config::draft::PluginSource;
 use tidegate_config::draft::RemoteCode;
 use tidegate_config::draft::RemoteSource;
+use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
+use tidegate_config::render::Colour;
+use tidegate_config::render::render;
 
 use crate::author::image;
 use crate::author::lock::edit::Edit;
@@ -35,11 +38,13 @@ use crate::pulls::registries::Registries;
 ///
 /// A file that cannot be read or written; those before it are written then.
 pub(crate) fn run(args: &LockArgs) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(
+        args.config.exists(),
+        "there is no file or folder {}",
+        args.config.display()
+    );
     let draft = builtin::loader(&args.config, &args.mesh).load();
-    let is_error = |problem: &&_| {
-        let problem: &tidegate_config::problem::Problem = problem;
-        problem.severity == Severity::Error
-    };
+    let is_error = |problem: &&Problem| problem.severity == Severity::Error;
     let errors = draft.problems.iter().filter(is_error).count();
     let mut is_good = true;
     if errors > 0 {
@@ -65,7 +70,7 @@ pub(crate) fn run(args: &LockArgs) -> anyhow::Result<ExitCode> {
             }
             Err(why) => {
                 is_good = false;
-                eprintln!("error: {}: {why}", decl.resource);
+                complain(decl, &why);
                 continue;
             }
         };
@@ -87,7 +92,7 @@ pub(crate) fn run(args: &LockArgs) -> anyhow::Result<ExitCode> {
             Err(why) => {
                 is_good = false;
                 progress.end();
-                eprintln!("error: {}: {why}", decl.resource);
+                complain(decl, &why);
             }
         }
     }
@@ -119,13 +124,21 @@ fn of_registry(decl: &PluginDecl) -> Option<(&PluginDecl, &RemoteSource, &str)> 
     }
 }
 
-/// The reference with the digest that its tag has now.
+/// Says why an image stays as it is, at its place.
+fn complain(decl: &PluginDecl, why: &anyhow::Error) {
+    let message = format!("{}: {why:#}", decl.resource);
+    let problem = Problem::error(decl.source_place.clone(), message);
+    eprint!("{}", render(&[problem], Colour::Never));
+}
+
+/// The reference with the digest that its tag has now. An image that must be signed is pulled, and
+/// refused as a gateway would.
 fn look_up(
     registries: &Registries,
     source: &RemoteSource,
     pinned: &Pinned,
 ) -> anyhow::Result<String> {
-    let digest = image::wait(registries.digest_of(&pinned.by_tag, &source.credentials))??;
+    let digest = image::wait(registries.locked(&pinned.by_tag, &source.credentials))??;
     Ok(format!("{}@{digest}", pinned.written))
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use tidegate_plugin_store::Digest;
 use tidegate_plugin_store::Reference;
 
 use crate::author::image;
@@ -30,7 +31,12 @@ pub(crate) fn run(args: &PullArgs) -> anyhow::Result<()> {
         None => PathBuf::from(format!("{}.wasm", pulled.code.name)),
     };
     write(&file, module).with_context(|| format!("cannot write {}", file.display()))?;
-    say(&format!("{} ({})", file.display(), pulled.digest));
+    say(&format!(
+        "{} (module {} of image {})",
+        file.display(),
+        Digest::from_bytes(pulled.code.digest),
+        pulled.digest
+    ));
     Ok(())
 }
 

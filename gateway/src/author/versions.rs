@@ -125,8 +125,8 @@ fn full_name(name: &str) -> anyhow::Result<String> {
 /// The versions, the newest first, and what is to be known beside them.
 fn table(name: &str, page: &Value) -> String {
     let mut text = format!(
-        "{:<8}{:<22}{:<22}{:<14}{:<18}{}\n",
-        "VERSION", "FROM", "TO", "DIGEST", "SETTINGS", "WHAT BECAME OF IT"
+        "{:<8}{:<22}{:<22}{:<14}{:<14}{:<18}{}\n",
+        "VERSION", "FROM", "TO", "DIGEST", "IMAGE", "SETTINGS", "WHAT BECAME OF IT"
     );
     let versions = page.get("versions").and_then(Value::as_array);
     let is_canary = name.ends_with(CANARY);
@@ -159,7 +159,7 @@ fn table(name: &str, page: &Value) -> String {
 }
 
 /// A time, from seconds since 1970.
-fn date(seconds: u64) -> String {
+pub(super) fn date(seconds: u64) -> String {
     rfc3339(seconds.saturating_mul(1_000)).replace(".000Z", "Z")
 }
 
@@ -180,14 +180,18 @@ fn row(version: &Value, is_canary: bool) -> String {
         Some(false) => "; its code is gone",
         _ => "",
     };
+    let brief = |digest: &str| digest.chars().take(12).collect::<String>();
     let digest = text("digest").unwrap_or_default();
+    let image = text("imageDigest").unwrap_or("-");
+    let image = image.strip_prefix("sha256:").unwrap_or(image);
     let number = version.get("number").and_then(Value::as_u64);
     format!(
-        "{:<8}{:<22}{:<22}{:<14}{:<18}{became}{gone}\n",
+        "{:<8}{:<22}{:<22}{:<14}{:<14}{:<18}{became}{gone}\n",
         number.unwrap_or_default(),
         time("began").unwrap_or_default(),
         time("ended").unwrap_or_default(),
-        digest.get(..12).unwrap_or(digest),
+        brief(digest),
+        brief(image),
         text("settings").unwrap_or_default(),
     )
 }

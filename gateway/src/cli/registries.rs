@@ -22,7 +22,7 @@ pub(crate) struct RegistryArgs {
     #[arg(long = "registry-plain-http", value_name = "HOST[:PORT]")]
     pub(crate) plain_http: Vec<String>,
     /// File of authorities (PEM) that may vouch for a registry, beside the machine's (repeatable)
-    #[arg(id = "registry_ca", long = "registry-ca", value_name = "HOST[:PORT]=FILE", value_parser = pair)]
+    #[arg(id = "registry_ca", long = "registry-ca", value_name = "HOST[:PORT]=FILE", value_parser = authority)]
     pub(crate) authorities: Vec<(String, String)>,
     /// Network that code may be fetched from, and no other (repeatable); by default all but link-local
     /// ones, metadata services, and names that lead to this machine
@@ -50,6 +50,10 @@ fn pair(text: &str) -> Result<(String, String), String> {
     }
 }
 
+fn authority(text: &str) -> Result<(String, String), String> {
+    pair(text).map_err(|_| "expected HOST[:PORT]=FILE".to_owned())
+}
+
 fn network(text: &str) -> Result<IpNet, String> {
     let bare = text.parse::<IpAddr>().map(IpNet::from);
     bare.or_else(|_| text.parse())
@@ -58,6 +62,7 @@ fn network(text: &str) -> Result<IpNet, String> {
 
 #[cfg(test)]
 mod tests {
+    use super::authority;
     use super::network;
     use super::pair;
 
@@ -65,6 +70,10 @@ mod tests {
     fn names_are_two_and_networks_may_be_one_address() {
         assert_eq!(pair("a=b/c"), Ok(("a".to_owned(), "b/c".to_owned())));
         assert!(pair("a").is_err() && pair("=b").is_err() && pair("a=").is_err());
+        assert_eq!(
+            authority("ca.crt"),
+            Err("expected HOST[:PORT]=FILE".to_owned())
+        );
         assert_eq!(
             network("10.1.2.3").map(|it| it.to_string()),
             Ok("10.1.2.3/32".to_owned())

@@ -16,9 +16,9 @@ use tidegate_host_abi::Isolation;
 use tidegate_host_abi::PluginKind;
 
 use crate::control::Loaded;
-use crate::plugins::PENDING;
 use crate::plugins::Slot;
 use crate::plugins::in_one_line;
+use crate::plugins::is_awaited as waits_for_code;
 use crate::plugins::versions::Told;
 use crate::state::hex;
 use crate::status::Accepted;
@@ -181,6 +181,7 @@ pub(crate) fn versions(
     let all = told.versions.entries().iter().map(|entry| VersionStatus {
         number: entry.number,
         digest: hex(&entry.version.digest),
+        image: entry.detail.origin.image().map(str::to_owned),
         settings: entry.detail.settings.clone(),
         source: entry.detail.source.clone(),
         began: entry.began,
@@ -212,7 +213,7 @@ pub(crate) fn failed(board: &Board, loaded: Loaded, failure: String) -> Outcome 
 
 /// Whether traffic meets a plugin of which there is no version, because its code is on its way.
 fn is_awaited(decl: &PluginDecl, slot: &Slot, problems: &[Problem]) -> bool {
-    let mut pending = problems.iter().filter(|one| one.reason == PENDING);
+    let mut pending = problems.iter().filter(|one| waits_for_code(one.reason));
     decl.attached
         // Nobody waits for who only looks on.
         && decl.shadow.is_none()

@@ -51,6 +51,14 @@ impl Origin {
             PluginSource::Refused => Self::Unknown,
         }
     }
+
+    /// The digest of the image, if it was in one and that is known.
+    pub(crate) fn image(&self) -> Option<&str> {
+        match self {
+            Self::Image { manifest, .. } => manifest.as_deref(),
+            Self::Unknown | Self::File(_) | Self::Builtin(_) | Self::Web { .. } => None,
+        }
+    }
 }
 
 /// As it is called in problems and histories.

@@ -24,6 +24,13 @@ use crate::state::hex;
 
 /// The reason of plugins whose code is on its way.
 pub(crate) const PENDING: &str = "Pending";
+/// The reason of plugins whose code may not be used for want of a signature.
+pub(crate) const SIGNATURE_MISSING: &str = "SignatureMissing";
+
+/// Whether a plugin with a problem of this reason waits for its code, or for the code's signature.
+pub(crate) fn is_awaited(reason: &str) -> bool {
+    matches!(reason, PENDING | SIGNATURE_MISSING)
+}
 
 /// Code that is there, perhaps not read yet.
 pub(super) struct Found {
@@ -55,12 +62,18 @@ impl Resolver {
         if expected == found.digest {
             return Ok(found);
         }
-        let message = format!(
+        let mut message = format!(
             "{} has the SHA-256 {}, not {}",
             named(&decl.source),
             hex(&found.digest),
             hex(&expected)
         );
+        if found.manifest == Some(format!("sha256:{}", hex(&expected))) {
+            message.push_str(
+                ": that is the image's digest, which belongs behind the reference (`@sha256:…`); \
+                 `sha256` is that of the module in it",
+            );
+        }
         Err(not_there(decl, "DigestMismatch", message))
     }
 
@@ -82,7 +95,11 @@ impl Resolver {
                 bytes: None,
             }),
             Some(Known::Wrong(message)) => Err(not_there(decl, "InvalidReference", message)),
-            Some(Known::Pending { shown }) => Err(vec![pending(decl, &shown)]),
+            Some(Known::Pending {
+                shown,
+                is_unsigned: true,
+            }) => Err(vec![unsigned(decl, &shown)]),
+            Some(Known::Pending { shown, .. }) => Err(vec![pending(decl, &shown)]),
             None => Err(vec![pending(decl, &named(&decl.source))]),
         }
     }
@@ -138,6 +155,16 @@ fn pending(decl: &PluginDecl, shown: &str) -> Problem {
     let message = format!("the code of the Plugin is not here yet: {shown}");
     Problem::warning(decl.source_place.clone(), message)
         .reason(PENDING)
+        .about(decl.resource.clone())
+}
+
+/// What is said as long as code lacks a signature: the details are known better elsewhere too.
+fn unsigned(decl: &PluginDecl, shown: &str) -> Problem {
+    let message = format!(
+        "the code of the Plugin is not used: {shown} is not signed as the signature policy wants it"
+    );
+    Problem::warning(decl.source_place.clone(), message)
+        .reason(SIGNATURE_MISSING)
         .about(decl.resource.clone())
 }
 

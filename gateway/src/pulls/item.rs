@@ -220,6 +220,16 @@ impl Item {
         }
     }
 
+    /// Whether it is signed as the operator wants it. What is refused for want of a signature is not
+    /// here, and is not signed all the same.
+    pub(super) fn signature(&self) -> Signature {
+        match (&self.here, &self.error) {
+            (Some(here), _) => here.signature.clone(),
+            (None, Some(error)) if self.is_unsigned => Signature::Missing(error.clone()),
+            (None, _) => Signature::Off,
+        }
+    }
+
     /// The next try, as clocks show it.
     pub(super) fn next_try(&self, now: Instant, clock: SystemTime) -> Option<SystemTime> {
         let due = self.due()?;

@@ -30,6 +30,7 @@ use tidegate_plugin_store::http::Networks;
 use tidegate_plugin_store::http::Proxies;
 use tidegate_plugin_store::memory::Memory;
 use tidegate_plugin_store::progress::Progress;
+use tidegate_plugin_store::progress::Silent;
 use tidegate_plugin_store::pull::PullLimits;
 use tidegate_plugin_store::pull::PullPolicy;
 use tidegate_plugin_store::pull::Pulled;
@@ -257,12 +258,12 @@ impl Registries {
         Ok(Some(Pinned { by_tag, written }))
     }
 
-    /// The digest that a tag has now.
+    /// The digest that a tag has now. If its image must be signed, it is pulled by that digest.
     ///
     /// # Errors
     ///
-    /// Why it cannot be told.
-    pub(crate) async fn digest_of(
+    /// Why it cannot be told, or that its image would be refused for want of a signature.
+    pub(crate) async fn locked(
         &self,
         image: &Reference,
         credentials: &PullCredentials,
@@ -274,7 +275,16 @@ impl Registries {
             given: given.as_ref(),
             policy: PullPolicy::Always,
         };
-        Ok(store.resolve(wanted).await?)
+        let digest = store.resolve(wanted).await?;
+        if self.needs_signature(image) {
+            let pinned = image.with_digest(digest);
+            let wanted = Wanted {
+                image: &pinned,
+                ..wanted
+            };
+            store.pull(wanted, &Silent).await?;
+        }
+        Ok(digest)
     }
 
     /// An image for a command: newest, or what is in the cache if nobody answers.
@@ -295,6 +305,12 @@ impl Registries {
             policy: PullPolicy::Always,
         };
         Ok(store.pull(wanted, progress).await?)
+    }
+
+    /// When a tag was looked up last, in seconds since 1970; `None` if the cache does not have it.
+    pub(crate) fn looked_up(&self, image: &Reference) -> Option<u64> {
+        let store = self.store().ok()?;
+        Some(store.cache.tag(image)?.checked_at)
     }
 
     /// Refuses nothing for want of a signature from now on, for who wants to see what is wrong.

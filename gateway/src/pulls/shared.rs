@@ -37,6 +37,8 @@ pub(super) struct Shared {
     ended: Condvar,
     /// Something is due sooner, or nothing is any more.
     pub(super) wake: Notify,
+    /// Whoever waits says what failed.
+    is_quiet: bool,
 }
 
 #[derive(Debug, Default)]
@@ -101,6 +103,15 @@ impl Shared {
             state: Mutex::default(),
             ended: Condvar::new(),
             wake: Notify::new(),
+            is_quiet: false,
+        }
+    }
+
+    /// The same without a line for what fails.
+    pub(super) fn quiet(self) -> Self {
+        Self {
+            is_quiet: true,
+            ..self
         }
     }
 
@@ -207,6 +218,7 @@ impl Shared {
             },
             None => Known::Pending {
                 shown: item.meaning.shown.clone(),
+                is_unsigned: item.is_unsigned,
             },
         }
     }
@@ -269,7 +281,8 @@ impl Shared {
         (begun, next)
     }
 
-    /// Takes what came of a fetch; says whether there is other code now.
+    /// Takes what came of a fetch; says whether there is other code now, or a signature is missing
+    /// for the first time or no longer.
     pub(super) fn end_fetch(
         &self,
         source: &RemoteSource,
@@ -287,7 +300,7 @@ impl Shared {
         let Some(item) = items.get_mut(source) else {
             return false;
         };
-        let failed_before = item.is_failing();
+        let (failed_before, unsigned_before) = (item.is_failing(), item.is_unsigned);
         let (bytes, warnings) = match &result {
             Ok(fetched) => (fetched.bytes, fetched.warnings.clone()),
             Err(_) => (0, Vec::new()),
@@ -306,9 +319,11 @@ impl Shared {
             Ended::Same => counts.unchanged += 1,
             Ended::FailsNow | Ended::FailsStill => counts.failed += 1,
         }
-        log(item, ended, failed_before, &warnings);
+        if !(self.is_quiet && ended == Ended::FailsNow) {
+            log(item, ended, failed_before, &warnings);
+        }
         self.ended.notify_all();
-        ended == Ended::New
+        ended == Ended::New || item.is_unsigned != unsigned_before
     }
 
     /// Whether somebody still wants a source.
@@ -331,7 +346,7 @@ impl Shared {
             module: here.map(|here| here.module),
             layout: here.map(|here| here.layout.clone()),
             is_confirmed: item.is_confirmed,
-            signature: here.map_or(Signature::Off, |here| here.signature.clone()),
+            signature: item.signature(),
             error: item.error.clone(),
             is_unsigned: item.is_unsigned,
             checked: item.checked,
@@ -395,10 +410,12 @@ fn log(item: &Item, ended: Ended, failed_before: bool, warnings: &[String]) {
         (Ended::FailsNow, here) => {
             let error = item.error.as_deref().unwrap_or_default();
             let serves = match here {
-                Some(_) => "what is in the cache serves",
-                None => "nothing of it is in the cache",
+                Some(_) => "what is in the cache serves; ",
+                // What the cache has may lack a signature, and the error says so.
+                None if item.is_unsigned => "",
+                None => "nothing of it is in the cache; ",
             };
-            tracing::warn!("{plugins}: cannot pull {shown}: {error}; {serves}; it is tried again");
+            tracing::warn!("{plugins}: cannot pull {shown}: {error}; {serves}it is tried again");
         }
         (Ended::New | Ended::Same | Ended::FailsStill, _) => {}
     }

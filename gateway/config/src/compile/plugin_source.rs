@@ -172,7 +172,13 @@ fn of_secret<'a>(
     let found = world
         .find(candidate, "Secret", namespace, name)
         .ok_or_else(|| {
-            let refusal = not_found(world, "RefNotFound", "Secret", namespace, name);
+            let mut refusal = not_found(world, "RefNotFound", "Secret", namespace, name);
+            refusal.hint.get_or_insert_with(|| {
+                format!(
+                    "the configuration has to have a Secret of that name, of the type \
+                     `{DOCKER_CONFIG_TYPE}` or `kubernetes.io/basic-auth`; `pullSecret` takes files too"
+                )
+            });
             (None, refusal)
         })?;
     if found.state == State::Salvaged {

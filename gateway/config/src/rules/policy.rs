@@ -272,13 +272,21 @@ pub(super) fn check_duration(
     match duration::parse(given) {
         Err(err) => findings.error(given.span, err.to_string()),
         Ok(value) if value < least || value > most => {
-            let message = format!(
-                "`{name}` must be from {least:?} to {most:?}, got {}",
-                **given
-            );
+            let (least, most) = (shown(least), shown(most));
+            let message = format!("`{name}` must be from {least} to {most}, got {}", **given);
             findings.error(given.span, message);
         }
         Ok(_) => {}
+    }
+}
+
+/// A bound as people write it.
+fn shown(bound: Duration) -> String {
+    let seconds = bound.as_secs();
+    match (seconds, bound.subsec_nanos()) {
+        (0, 0) => "0s".to_owned(),
+        (_, 0) if seconds.is_multiple_of(3600) => format!("{}h", seconds / 3600),
+        _ => format!("{bound:?}"),
     }
 }
 

@@ -127,12 +127,17 @@ impl Store {
         let Some(rule) = policy.rule(image).filter(|it| it.mode == Mode::Require) else {
             return Ok(());
         };
-        for record in self.cache.images_with(module)? {
-            if self.judge(image, &record).is_ok() {
+        let records = self.cache.images_with(module)?;
+        for record in &records {
+            if self.judge(image, record).is_ok() {
                 return Ok(());
             }
         }
-        let unsigned = Unsigned::new(image.to_string(), rule, Vec::new());
+        let shown = records.first().map_or_else(
+            || image.to_string(),
+            |record| image.with_digest(record.digest).to_string(),
+        );
+        let unsigned = Unsigned::new(shown, rule, Vec::new());
         let why = format!("no signed image in the cache has the module {module}");
         Err(PullError::Unsigned(Box::new(unsigned.because(why))))
     }

@@ -56,6 +56,15 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
+    /// An image would be put between other things.
+    #[error(
+        "{path} is a folder of other things, and no image layout: name a folder that is new or empty, \
+         or one that an image was packed into before"
+    )]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
     /// There is more than one image, or none.
     #[error("{path} has {count} images, and one can be pushed: `skopeo copy --all` pushes several")]
     NotOne {
@@ -86,8 +95,15 @@ impl Image {
     ///
     /// # Errors
     ///
-    /// [`FolderError`] names what cannot be written.
+    /// [`FolderError`] names what cannot be written. A folder of other things is left alone.
     pub fn write_folder(&self, folder: &Path, name: Option<&str>) -> Result<(), FolderError> {
+        if !folder.join(MARK).is_file()
+            && fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some())
+        {
+            return Err(FolderError::Occupied {
+                path: folder.to_owned(),
+            });
+        }
         let blobs = folder.join("blobs/sha256");
         fs::create_dir_all(&blobs).map_err(|source| FolderError::Write {
             path: blobs.clone(),

@@ -15,6 +15,7 @@ use crate::http::Origin;
 use crate::http::Response;
 use crate::quote;
 use crate::registry::RegistryError;
+use crate::registry::session::Purpose;
 use crate::registry::session::Registry;
 
 /// The header in which a registry says what it sends.
@@ -41,7 +42,8 @@ impl Registry {
         let media_type = media_type(&response.headers);
         let is_known = response.headers.contains_key(API_VERSION);
         let is_head = response.body.length() == Some(0);
-        let detail = detail(&mut response).await;
+        let said = said(&mut response).await;
+        let detail = said.as_ref().map_or_else(String::new, Said::in_words);
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if is_registry => {
                 Err(RegistryError::Refused {
@@ -60,9 +62,29 @@ impl Registry {
                         found: format!("404 with {}", named(&media_type)),
                     });
                 }
+                let what = what.trim_start_matches("the manifest of ");
+                let own = what.strip_prefix(self.host.as_str());
+                let own = own.and_then(|it| it.strip_prefix('/'));
                 Err(RegistryError::NotFound {
-                    image: what.trim_start_matches("the manifest of ").to_owned(),
-                    detail,
+                    registry: self.host.clone(),
+                    what: own.unwrap_or(what).to_owned(),
+                    detail: said.map_or(detail, |said| said.code_in_brackets()),
+                })
+            }
+            // What servers say that expect TLS.
+            StatusCode::BAD_REQUEST if is_registry && self.is_plain_here() => {
+                let host = origin_of(&response.url);
+                let advice = format!(
+                    "; it was asked without TLS, as registries on this machine are: if it speaks TLS, \
+                     `--registry-ca {}=FILE` names its authorities",
+                    self.host
+                );
+                Err(RegistryError::Status {
+                    host,
+                    what: what.to_owned(),
+                    status,
+                    detail: detail + &advice,
+                    after,
                 })
             }
             _ => Err(RegistryError::Status {
@@ -77,11 +99,22 @@ impl Registry {
 
     fn advice(&self) -> String {
         match &self.credential.credential {
-            Credential::Anonymous => format!(
-                "no credentials for it were found ({}): name some in the Plugin's `pullSecret`, or \
-                 log in with `docker login {}`",
-                self.credential.origin, self.host
-            ),
+            Credential::Anonymous => {
+                let (origin, host) = (&self.credential.origin, &self.host);
+                let flags = "`--username` and `--password-file`";
+                let named = match self.purpose {
+                    Purpose::Push => format!("name some with {flags}"),
+                    Purpose::Pull => {
+                        format!(
+                            "name some in the Plugin's `pullSecret` (of a command, with {flags})"
+                        )
+                    }
+                };
+                format!(
+                    "no credentials for it were found ({origin}): {named}, or log in with \
+                     `docker login {host}` or `skopeo login {host}`"
+                )
+            }
             _ => format!(
                 "the credentials of {} were refused, or give no right to this",
                 self.credential.origin
@@ -90,8 +123,35 @@ impl Registry {
     }
 }
 
+/// What a registry says about a failure. It is somebody else's text.
+struct Said {
+    code: String,
+    message: String,
+}
+
+impl Said {
+    /// In words, with a separator before them.
+    fn in_words(&self) -> String {
+        let text = quote::plain(&format!("{} {}", self.code, self.message));
+        format!(": it says {text:?}")
+    }
+
+    /// Its code alone, if it has one: of what is not there, the words say no more.
+    fn code_in_brackets(&self) -> String {
+        match self.code.as_str() {
+            "" => self.in_words(),
+            code => format!(" ({})", quote::plain(code)),
+        }
+    }
+}
+
 /// What a registry says about a failure, with a separator before it; nothing if it says nothing.
 pub(super) async fn detail(response: &mut Response) -> String {
+    let said = said(response).await;
+    said.as_ref().map_or_else(String::new, Said::in_words)
+}
+
+async fn said(response: &mut Response) -> Option<Said> {
     #[derive(Deserialize)]
     struct Errors {
         errors: Vec<Error>,
@@ -103,17 +163,10 @@ pub(super) async fn detail(response: &mut Response) -> String {
         #[serde(default)]
         message: String,
     }
-    let Ok(body) = response.body.up_to(MAX_DETAIL).await else {
-        return String::new();
-    };
-    let parsed = serde_json::from_slice::<Errors>(&body).ok();
-    match parsed.and_then(|it| it.errors.into_iter().next()) {
-        Some(Error { code, message }) => {
-            let text = quote::plain(&format!("{code} {message}"));
-            format!(": it says {text:?}")
-        }
-        None => String::new(),
-    }
+    let body = response.body.up_to(MAX_DETAIL).await.ok()?;
+    let parsed = serde_json::from_slice::<Errors>(&body).ok()?;
+    let Error { code, message } = parsed.errors.into_iter().next()?;
+    Some(Said { code, message })
 }
 
 /// Reads an answer that nobody needs, if it is short.

@@ -38,10 +38,15 @@ pub enum RegistryError {
         found: String,
     },
     /// There is no such repository, tag or digest.
-    #[error("{image} does not exist{detail}")]
+    #[error(
+        "{registry} has no {what}{detail}: compare name and tag with what was pushed, such as the line \
+         that `tidegate plugin push` printed"
+    )]
     NotFound {
-        /// What was asked for.
-        image: String,
+        /// Its host.
+        registry: String,
+        /// What was asked for, without the host.
+        what: String,
         /// What the registry says, with a separator before it.
         detail: String,
     },

@@ -116,6 +116,11 @@ impl Registry {
         !self.origin.is_secure && !crate::http::is_loopback(&self.root)
     }
 
+    /// Whether it is spoken to without TLS because it is on this machine.
+    pub(super) fn is_plain_here(&self) -> bool {
+        !self.origin.is_secure && crate::http::is_loopback(&self.root)
+    }
+
     /// The manifest of a tag or digest, whose bytes are what they are said to be.
     ///
     /// # Errors

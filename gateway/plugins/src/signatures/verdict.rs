@@ -117,7 +117,7 @@ impl fmt::Display for Found {
 /// Why an image does not count as signed: which keys were tried on which signatures, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unsigned {
-    /// The image, by its digest.
+    /// The image, by its digest if that is known.
     pub image: String,
     /// The images that the rule is for.
     pub rule: String,
@@ -168,11 +168,22 @@ impl fmt::Display for Unsigned {
                 }
             }
         }
-        write!(
-            f,
-            "; keys tried: {}; sign it with `cosign sign --key KEY {image}`",
-            keys.join(", ")
-        )
+        write!(f, "; keys tried: {}; ", keys.join(", "))?;
+        let is_elsewhere = |found: &Found| matches!(found.why, WhyNot::Repository { .. });
+        if unknown.is_none() && found.iter().any(is_elsewhere) {
+            return f.write_str(
+                "what a signature must be for is said by `identity` and `references` of the rule",
+            );
+        }
+        f.write_str("sign it with `cosign sign --key KEY ")?;
+        if image.contains('@') {
+            return write!(f, "{image}`");
+        }
+        // A tag may be another image by then.
+        let last = image.rfind('/').map_or(0, |slash| slash + 1);
+        let tag = image.rfind(':').filter(|colon| *colon >= last);
+        let name = tag.and_then(|colon| image.get(..colon)).unwrap_or(image);
+        write!(f, "{name}@sha256:…`, by its digest")
     }
 }
 

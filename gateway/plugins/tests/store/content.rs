@@ -69,7 +69,7 @@ async fn what_is_not_a_registry_is_said_to_be_none() {
 async fn a_tag_that_does_not_exist_is_named() {
     let (stub, folder) = with_image();
     let outcome = pull(&store(folder.path()), &reference(&stub, "a/b:nope")).await;
-    let err = refused(outcome, &["a/b:nope does not exist", "MANIFEST_UNKNOWN"]);
+    let err = refused(outcome, &[" has no a/b:nope (MANIFEST_UNKNOWN)"]);
     assert_eq!(err.again(), Again::Late);
 }
 

@@ -372,7 +372,7 @@ async fn mirrors_are_asked_in_order_and_each_failure_is_told() {
     stub.image("a/c", "1", &[(WASM, &module(2))]);
     refused(
         pull(&store, &reference(&stub, "a/c:1")).await,
-        &["hub/a/c:1 does not exist"],
+        &[" has no hub/a/c:1"],
     );
 }
 

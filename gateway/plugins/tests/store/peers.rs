@@ -415,7 +415,7 @@ async fn a_real_registry_lets_nobody_in_without_the_right_password() {
     assert!(!chain(&err).contains("wrong"));
     std::fs::write(&password_file, "s3cret\n").unwrap();
     let outcome = pull_given(&anonymous, &image, &given).await;
-    refused(outcome, &["does not exist", "MANIFEST_UNKNOWN"]);
+    refused(outcome, &[" has no ", "MANIFEST_UNKNOWN"]);
     push(&registry.store(), &image, &module(1), Format::Compat).await;
     let pulled = pull_given(&anonymous, &image, &given).await.unwrap();
     assert_eq!(pulled.code.bytes, module(1));

@@ -36,7 +36,7 @@ const BAD: &[Bad] = &[
     (
         "no such tag",
         |registry| registry.untag("one", "1"),
-        &["one:1 does not exist"],
+        &[" has no one:1"],
     ),
     (
         "401",

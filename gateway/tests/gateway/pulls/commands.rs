@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use tidegate_plugin_store::Digest;
 use tidegate_testkit::Client;
 use tidegate_testkit::Mood;
 use tidegate_testkit::Origin;
@@ -97,6 +98,86 @@ fn check_with_pull_looks_at_what_a_tag_is_now() {
 }
 
 #[test]
+fn check_with_pull_does_not_take_the_cache_for_a_registry_that_is_down() {
+    let registry = Registry::start();
+    registry.put("one", "1", &filter("v1"));
+    let text = plugin("one", &registry.reference("one:1"), "pullPolicy: Always");
+    let folder = Folder::of(&[("gateway.yaml", GATEWAY), ("plugin.yaml", &text)]);
+    let cache = Folder::of(&[]);
+    let args = ["check", "--pull", "-c", path(&folder)];
+    let (code, out, err) = run(&cache, &args);
+    assert_eq!(code, Some(0), "{out}{err}");
+    registry.set_down(true);
+    let (code, out, err) = run(&cache, &args);
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(
+        out.contains("plugin.yaml:")
+            && out.contains("error: the code of the Plugin cannot be pulled")
+            && out.contains("is in the cache"),
+        "{out}"
+    );
+    assert!(!err.contains("tried again"), "{err}");
+    let (code, out, _) = run(&cache, &["check", "-c", path(&folder)]);
+    assert_eq!(code, Some(0), "{out}");
+}
+
+#[test]
+fn pull_and_inspect_do_not_take_the_cache_silently() {
+    let registry = Registry::start();
+    let image = registry.put("one", "1", &filter("v1"));
+    let (files, cache) = (Folder::of(&[]), Folder::of(&[]));
+    let reference = registry.reference("one:1");
+    let module = files.file("one.wasm");
+    let module = module.to_str().expect("UTF-8");
+    let (code, out, err) = run(&cache, &["plugin", "pull", &reference, "-o", module]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let sha256 = Digest::of(&filter("v1"));
+    assert_eq!(
+        out.trim(),
+        format!("{module} (module {sha256} of image {image})")
+    );
+    let (code, out, err) = run(&cache, &["plugin", "inspect", &reference]);
+    assert_eq!((code, err.as_str()), (Some(0), ""), "{out}");
+    assert!(out.contains(&format!("module         {sha256}")), "{out}");
+
+    registry.set_down(true);
+    let (code, _, err) = run(&cache, &["plugin", "pull", &reference, "-o", "-"]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains(" as of 20"), "{err}");
+    let pinned = format!("{}@{image}", registry.reference("one"));
+    assert!(
+        err.contains(&format!("`tidegate plugin pull {pinned}`")),
+        "{err}"
+    );
+    let (code, _, err) = run(&cache, &["plugin", "pull", &pinned, "-o", module]);
+    assert_eq!(code, Some(0), "{err}");
+    let (code, out, err) = run(&cache, &["plugin", "inspect", &reference]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(
+        err.contains("warning: ") && err.contains("the cache has"),
+        "{err}"
+    );
+}
+
+#[test]
+fn a_module_that_is_expected_by_the_digest_of_its_image_is_told_so() {
+    let registry = Registry::start();
+    let image = registry.put("one", "1", &filter("v1"));
+    let expected = format!("sha256: \"{image}\"");
+    let text = plugin("one", &registry.reference("one:1"), &expected);
+    let folder = Folder::of(&[("gateway.yaml", GATEWAY), ("plugin.yaml", &text)]);
+    let cache = Folder::of(&[]);
+    let (code, out, _) = run(&cache, &["check", "--pull", "-c", path(&folder)]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(out.contains("that is the image's digest"), "{out}");
+    let other = text.replace(&image, &format!("sha256:{}", "0".repeat(64)));
+    folder.write("plugin.yaml", other.as_bytes());
+    let (code, out, _) = run(&cache, &["check", "--pull", "-c", path(&folder)]);
+    assert_eq!(code, Some(1), "{out}");
+    assert!(!out.contains("that is the image's digest"), "{out}");
+}
+
+#[test]
 fn lock_writes_digests_behind_tags_and_nothing_else() {
     let registry = Registry::start();
     let image = registry.put("one", "1", &filter("v1"));
@@ -135,7 +216,16 @@ fn lock_leaves_what_it_cannot_look_up_and_fails() {
     let before = std::fs::read(folder.file("plugin.yaml")).expect("it is there");
     let (code, out, err) = run(&cache, &["plugin", "lock", "-c", path(&folder)]);
     assert_eq!(code, Some(1), "{out}{err}");
-    assert!(err.contains("Plugin default/one"), "{err}");
+    assert!(
+        err.contains("plugin.yaml:") && err.contains(": error: Plugin default/one: "),
+        "{err}"
+    );
+    assert!(err.contains(" has no one:1"), "{err}");
+    let nowhere = folder.file("nosuch");
+    let nowhere = nowhere.to_str().expect("UTF-8");
+    let (code, _, err) = run(&cache, &["plugin", "lock", "-c", nowhere]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("there is no file or folder"), "{err}");
     let after = std::fs::read(folder.file("plugin.yaml")).expect("it is there");
     assert_eq!(before, after);
 }
@@ -231,6 +321,12 @@ fn what_is_packed_is_pushed_as_it_is_and_is_the_image_that_push_would_make() {
         }
     }
     // A folder of something else.
+    let mut command = tidegate();
+    command.args(["plugin", "pack", &file("cors.wasm"), "-o", path(&files)]);
+    let (code, _, err) = finish(&mut command);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(err.contains("a folder that is new or empty"), "{err}");
+    assert!(!files.file("oci-layout").exists());
     let to = registry.reference("none:1");
     let (code, _, err) = run(&cache, &["plugin", "push", &to, path(&files)]);
     assert_eq!(code, Some(1), "{err}");
@@ -288,6 +384,30 @@ fn inspect_says_everything_about_a_file_and_about_an_image_as_json() {
 }
 
 #[test]
+fn what_is_neither_a_file_nor_a_reference_is_told_why() {
+    let cache = Folder::of(&[]);
+    for (what, said) in [
+        (
+            "localhost:5000/x:1@sha256:abc",
+            "the digest of \"localhost:5000/x:1@sha256:abc\" cannot be used: ",
+        ),
+        ("hello-filter:1", "docker.io/library/hello-filter:1"),
+        ("http://localhost:5000/x:1", "has the scheme \"http\""),
+        ("docker://localhost:5000/x:1", "has the scheme \"docker\""),
+    ] {
+        let (code, out, err) = run(&cache, &["plugin", "inspect", what]);
+        assert_eq!(code, Some(1), "{out}{err}");
+        let no_file = format!("there is no file {what}");
+        assert!(
+            err.contains(&no_file) && err.contains(said),
+            "{what}: {err}"
+        );
+    }
+    let (_, _, err) = run(&cache, &["plugin", "inspect", "no.wasm"]);
+    assert!(err.contains("cannot read plugin file no.wasm"), "{err}");
+}
+
+#[test]
 fn a_login_on_the_command_line_is_a_file_and_never_shown() {
     let registry = Registry::start();
     registry.put("one", "1", &filter("v1"));
@@ -297,7 +417,18 @@ fn a_login_on_the_command_line_is_a_file_and_never_shown() {
     let args = ["plugin", "pull", &reference, "-o", "-"];
     let (code, _, err) = run(&cache, &args);
     assert_eq!(code, Some(1), "{err}");
-    assert!(err.contains("401"), "{err}");
+    assert!(err.contains("401") && err.contains("pullSecret"), "{err}");
+    files.write("by.wasm", &filter("v1"));
+    let module = files.file("by.wasm");
+    let module = module.to_str().expect("UTF-8");
+    let (code, _, err) = run(&cache, &["plugin", "push", &reference, module]);
+    assert_eq!(code, Some(1), "{err}");
+    assert!(
+        err.contains("401")
+            && err.contains("`--username` and `--password-file`")
+            && !err.contains("pullSecret"),
+        "{err}"
+    );
     let password = files.file("password");
     let login = [
         "--username",

@@ -177,6 +177,72 @@ fn a_policy_that_changes_is_heeded_and_one_that_breaks_leaves_the_one_before() {
 }
 
 #[test]
+fn a_key_that_is_retired_is_told_at_once_while_what_serves_goes_on() {
+    let (signer, other) = (Signer::new(), Signer::new());
+    let policy = policy("Require", &signer);
+    let state = tempfile::tempdir().expect("a folder");
+    let world = World::new("");
+    let image = world.registry.put("one", "1", &filter("v1"));
+    signer.sign(&world.registry, "one", &image);
+    let gateway = start(&world, &state, &policy);
+    serves(&gateway, "v1");
+    let valid = "tidegate_plugin_signature_valid{plugin=\"default/one\"}";
+    assert_eq!(gateway.metric(valid), Some(1.0));
+
+    for is_down in [false, true] {
+        world.registry.set_down(is_down);
+        policy.write("team.pub", other.public_key().as_bytes());
+        let message = eventually("the verdict", || {
+            let signature = source(&gateway, "signature");
+            let message = signature["message"].as_str()?.to_owned();
+            (signature["valid"] == false).then_some(message)
+        });
+        assert!(message.contains("signature"), "{message}");
+        assert_eq!(gateway.metric(valid), Some(0.0));
+        eventually("the problem", || {
+            let page = gateway.json("/plugins");
+            let problems = page["plugins"][0]["problems"].clone();
+            (problems[0]["reason"] == "SignatureMissing").then_some(())
+        });
+        assert_eq!(by(&gateway), "v1");
+        policy.write("team.pub", signer.public_key().as_bytes());
+        eventually("the key of before", || {
+            (source(&gateway, "signature")["valid"] == true).then_some(())
+        });
+        assert_eq!(gateway.metric(valid), Some(1.0));
+    }
+}
+
+#[test]
+fn lock_writes_no_digest_of_an_image_that_gateways_would_refuse() {
+    let signer = Signer::new();
+    let policy = policy("Require", &signer);
+    let [flag, file] = flag(&policy);
+    let world = World::new("");
+    let image = world.registry.put("one", "1", &filter("v1"));
+    let cache = world.cache.path().to_str().expect("UTF-8");
+    let config = world.folder.path().to_str().expect("UTF-8");
+    let lock = || {
+        let mut command = tidegate();
+        command.args(["plugin", "lock", "-c", config, &flag, &file]);
+        finish(command.args(["--plugin-cache", cache]))
+    };
+    let read = || {
+        let text = std::fs::read_to_string(world.folder.path().join("plugin.yaml"));
+        text.expect("it is there")
+    };
+    let before = read();
+    let (code, out, err) = lock();
+    assert_eq!(code, Some(1), "{out}{err}");
+    assert!(err.contains("has no valid signature"), "{err}");
+    assert_eq!(read(), before);
+    signer.sign(&world.registry, "one", &image);
+    let (code, out, err) = lock();
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(read().contains(&image), "{}", read());
+}
+
+#[test]
 fn a_policy_that_cannot_be_used_keeps_a_gateway_from_starting() {
     let signer = Signer::new();
     let policy = policy("Require", &signer);

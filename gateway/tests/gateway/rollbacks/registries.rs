@@ -64,6 +64,14 @@ fn a_version_of_which_no_code_is_left_is_refused_and_what_serves_stays() {
     let args = ["--state-dir", &state, "--plugin-cache", &cache];
     let (_folder, _origin, gateway) = with_three(&registry, &args);
     let history = gateway.json("/plugins/default/stamp/history");
+    let image = history.pointer("/versions/0/imageDigest");
+    let image = image.and_then(|it| it.as_str()).expect("an image");
+    let address = gateway.admin_address().to_string();
+    let mut command = tidegate();
+    command.args(["plugin", "history", "stamp", "--admin", &address]);
+    let (_, out, _) = finish(&mut command);
+    let brief = image.strip_prefix("sha256:").and_then(|hex| hex.get(..12));
+    assert!(out.contains(brief.expect("a digest")), "{image}: {out}");
     let first = history["versions"].as_array().and_then(|all| all.last());
     let digest = first
         .and_then(|it| it["digest"].as_str())

@@ -218,7 +218,7 @@ fn limits_are_for_what_they_limit() {
     refused(
         "TrafficPolicy",
         &policy("Gateway", "timeouts: { tcpIdle: 25h }"),
-        "`tcpIdle` must be from 1ms to 86400s, got 25h",
+        "`tcpIdle` must be from 1ms to 24h, got 25h",
     );
 }
 
