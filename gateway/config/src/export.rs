@@ -95,6 +95,7 @@ fn edited(schema: &Json, edit: &dyn Fn(&mut Map<String, Json>)) -> Json {
 /// Makes ours what no other tool understands: a field that is not supported says so in its description,
 /// names of enums are explained there, formats of Rust's integers go.
 fn plain(schema: &mut Map<String, Json>) {
+    use crate::schema::HIDDEN;
     use crate::schema::MEANINGS;
     use crate::schema::RULE;
     use crate::schema::UNSUPPORTED;
@@ -118,7 +119,7 @@ fn plain(schema: &mut Map<String, Json>) {
             Json::String(description.join("\n\n")),
         );
     }
-    for keyword in [UNSUPPORTED, MEANINGS, RULE] {
+    for keyword in [UNSUPPORTED, MEANINGS, RULE, HIDDEN] {
         schema.remove(keyword);
     }
     let format = schema.get("format").and_then(Json::as_str);

@@ -2,8 +2,9 @@
 //!
 //! The output depends on nothing but the problems and the texts of their files. Lines are cut around
 //! the place and control characters escaped, so that no file can play tricks with a terminal. Lines of
-//! documents that declare a Secret are not shown.
+//! documents that declare a Secret are not shown, nor those of a rollout's webhooks.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ use crate::source::read_text;
 const SHOWN: usize = 100;
 /// How many of them stand before the place, if the line is cut.
 const BEFORE: usize = 40;
+/// The field whose values may be secrets; see `x-tidegate-secret` in the schema of Plugins.
+const WEBHOOKS: &str = "webhooks";
 
 /// Whether the output has colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +103,7 @@ impl Renderer {
         let Some(text) = text else {
             return;
         };
-        if text.is_secret(place.line) {
+        if text.is_secret(place.line) || text.is_hidden(place.line) {
             return;
         }
         let Some(line) = text.line(place.line) else {
@@ -193,6 +196,8 @@ struct Text {
     starts: Vec<usize>,
     /// First lines of documents, and whether they hold secrets.
     documents: Vec<(u32, bool)>,
+    /// Lines that may hold secrets in other documents.
+    hidden: BTreeSet<u32>,
 }
 
 impl Text {
@@ -204,10 +209,18 @@ impl Text {
             .iter()
             .map(|document| (document.origin.first_line, declares_secret(&document.text)))
             .collect();
+        let hidden = split(file, &text)
+            .iter()
+            .flat_map(|document| {
+                let first = document.origin.first_line;
+                webhook_lines(&document.text).map(move |line| first.saturating_add(line))
+            })
+            .collect();
         Self {
             text,
             starts,
             documents,
+            hidden,
         }
     }
 
@@ -216,6 +229,10 @@ impl Text {
         let start = *self.starts.get(index)?;
         let line = self.text.get(start..)?.split('\n').next()?;
         Some(line.strip_suffix('\r').unwrap_or(line))
+    }
+
+    fn is_hidden(&self, line: u32) -> bool {
+        self.hidden.contains(&line)
     }
 
     fn is_secret(&self, line: u32) -> bool {
@@ -238,6 +255,34 @@ fn declares_secret(text: &str) -> bool {
         rest.trim_start_matches(['"', '\'', ' ', '\t', ':', '\r', '\n'])
             .starts_with("Secret")
     })
+}
+
+/// The lines of a document that seem to say whom a rollout tells, counted from 0: the paths there may be
+/// secrets. As the syntax may be broken, this looks at letters and indentation only: from `webhooks` to
+/// the next line that is less indented, or begins a field beside it. Where braces say what belongs
+/// together, it is all that follows.
+fn webhook_lines(text: &str) -> impl Iterator<Item = u32> {
+    let has_braces = text.trim_start().starts_with(['{', '[']);
+    let mut within: Option<usize> = None;
+    let of = move |line: &str| {
+        let content = line.trim_start();
+        let indent = line.len() - content.len();
+        let says_nothing = content.is_empty() || content.starts_with('#');
+        let ends = |began: usize| {
+            let begins_field = !content.starts_with(['-', '[', '{', ']', '}']);
+            !has_braces && !says_nothing && (indent < began || indent == began && begins_field)
+        };
+        if within.is_some_and(ends) {
+            within = None;
+        }
+        if within.is_none() && content.contains(WEBHOOKS) {
+            within = Some(indent);
+        }
+        within.is_some()
+    };
+    let hidden: Vec<bool> = text.lines().map(of).collect();
+    let numbered = (0..).zip(hidden);
+    numbered.filter_map(|(line, is_hidden)| is_hidden.then_some(line))
 }
 
 #[cfg(test)]
@@ -309,6 +354,30 @@ mod tests {
             (4, 1, 1),
             "a.yaml:4:1: error: wrong\n  4 | b: 1\n    | ^\n  help: right\n",
         );
+    }
+
+    #[test]
+    fn lines_of_webhooks_are_not_shown_and_those_around_are() {
+        let block = "spec:\n  rollout:\n    webhooks:\n    # all\n\n    - backend: a\n      path:\n        \
+                     /hush\n    steps: [1]\n---\nb: 1\n";
+        let hidden = |line| format!("a.yaml:{line}:1: error: wrong\n  help: right\n");
+        for line in 3..=8 {
+            check(block, (line, 1, 1), &hidden(line));
+        }
+        let shown = |line: u32, text: &str| {
+            format!("a.yaml:{line}:1: error: wrong\n  {line} | {text}\n    | ^\n  help: right\n")
+        };
+        check(block, (2, 1, 1), &shown(2, "  rollout:"));
+        check(block, (9, 1, 1), &shown(9, "    steps: [1]"));
+        let flow = "a: 1\nrollout: { webhooks: [\n {path: /hush},\n ] }\nb: 2\n";
+        for line in 2..=4 {
+            check(flow, (line, 1, 1), &hidden(line));
+        }
+        check(flow, (5, 1, 1), &shown(5, "b: 2"));
+        let json = "{\"webhooks\": [\n{\"path\":\n\"/hush\"}]\n}\n";
+        for line in 1..=4 {
+            check(json, (line, 1, 1), &hidden(line));
+        }
     }
 
     #[test]

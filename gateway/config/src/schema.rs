@@ -28,6 +28,7 @@ use crate::resource::ResourceId;
 use crate::tree::Node;
 use crate::tree::Value;
 pub(crate) use normal::FREE;
+pub(crate) use normal::HIDDEN;
 pub(crate) use normal::INT_OR_STRING;
 pub(crate) use normal::MEANINGS;
 pub(crate) use normal::RULE;

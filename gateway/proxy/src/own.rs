@@ -4,6 +4,7 @@
 //! of its own, as it makes the calls of filters: with the backend's endpoints, TLS and protocol as they
 //! are then. Nothing waits for it but whoever asked.
 
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -34,8 +35,8 @@ use crate::worker::Worker;
 /// Bytes of an answer's body that are read.
 const MOST_ANSWER: usize = 64 * 1024;
 
-/// A POST of the gateway's own.
-#[derive(Debug, Clone)]
+/// A POST of the gateway's own. Its `Debug` does not show the path, which may be a secret.
+#[derive(Clone)]
 pub struct OwnRequest {
     /// The backend, by its full name.
     pub backend: Arc<str>,
@@ -47,8 +48,18 @@ pub struct OwnRequest {
     pub headers: HeaderMap,
     /// Its whole body.
     pub body: Bytes,
-    /// How long all of it may take.
+    /// How long it may take. An answer whose head came in time counts, however long its body takes; it is
+    /// read for as long as is left.
     pub limit: Duration,
+}
+
+impl fmt::Debug for OwnRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OwnRequest")
+            .field("backend", &self.backend)
+            .field("limit", &self.limit)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Why there was no answer.
@@ -121,9 +132,16 @@ async fn answer(worker: &Rc<Worker>, request: &OwnRequest) -> Result<StatusCode,
     let backend = plan.snapshot.backends.named("", &request.backend);
     let target = Target::of(backend.ok_or(Unanswered::NoBackend)?, &plan.tls);
     let backend = worker.backends.of(&target);
-    let exchange = exchange(worker, &backend, request);
-    match worker.wheel.limit(request.limit, exchange).await {
-        Ok(Ok(status)) => Ok(status),
+    let status = Cell::new(None);
+    let exchange = exchange(worker, &backend, request, &status);
+    let ended = worker.wheel.limit(request.limit, exchange).await;
+    // The status is the answer, whatever became of the rest.
+    if let Some(status) = status.get() {
+        return Ok(status);
+    }
+    match ended {
+        // Not reached: it sets the status.
+        Ok(Ok(())) => Err(Unanswered::Failed(Failure::UpstreamReset.verdict().flag)),
         Ok(Err(Failure::ConnectTimeout | Failure::UpstreamTimeout)) | Err(_) => {
             Err(Unanswered::TimedOut)
         }
@@ -131,11 +149,13 @@ async fn answer(worker: &Rc<Worker>, request: &OwnRequest) -> Result<StatusCode,
     }
 }
 
+/// Sets the status once the head of the answer is here; what takes longer is the rest.
 async fn exchange(
     worker: &Rc<Worker>,
     backend: &Rc<BackendState>,
     request: &OwnRequest,
-) -> Result<StatusCode, Failure> {
+    answered: &Cell<Option<StatusCode>>,
+) -> Result<(), Failure> {
     // A kept connection may be dead, and what was sent on it must not be sent twice: it gets a new one.
     let connecting = upstream::connect(worker, backend, Freshness::New).await;
     let mut upstream = connecting.map_err(|err| err.failure)?;
@@ -150,10 +170,10 @@ async fn exchange(
     let status = parsed.status;
     let framing = inlet.response_framing(&mut parsed, &Method::POST)?;
     inlet.begin_body(framing.length, &sizes);
-    // The status is the answer, whatever becomes of the rest. Its connection is not kept: the next
-    // request of this kind may be hours away.
+    answered.set(Some(status));
+    // Its connection is not kept: the next request of this kind may be hours away.
     read_rest(&mut inlet, idle).await;
-    Ok(status)
+    Ok(())
 }
 
 async fn send(

@@ -54,6 +54,8 @@ use crate::status::RolloutStatus;
 pub(crate) const LOOK: Duration = Duration::from_secs(1);
 /// How often the time that a step has lasted is kept, if nothing else happens.
 const KEEP: Duration = Duration::from_secs(30);
+/// When to keep what could not be kept is tried again.
+const KEEP_AGAIN: Duration = Duration::from_secs(5);
 
 /// What somebody asks of a plugin's rollout.
 #[derive(Debug)]
@@ -101,6 +103,8 @@ pub(crate) struct Rollouts {
     looked: Option<Instant>,
     saved: Option<Instant>,
     is_unsaved: bool,
+    /// Whether it could not be kept when that was tried last.
+    cannot_keep: bool,
     /// What others are told of them.
     webhooks: Webhooks,
     /// What the gateway calls itself.
@@ -136,6 +140,7 @@ impl Rollouts {
                 for (receiver, notice) in notices {
                     self.webhooks.push(receiver, notice);
                 }
+                self.webhooks.release();
             }
             Err(err) => tracing::error!(
                 "the states of rollouts cannot be used, and all begin anew: {}",
@@ -252,7 +257,7 @@ impl Rollouts {
 
     /// Whether there is nothing to look at.
     pub(crate) fn is_empty(&self) -> bool {
-        self.running.is_empty() && !self.webhooks.has_changed()
+        self.running.is_empty() && !self.webhooks.has_changed() && !self.webhooks.has_staged()
     }
 
     /// How long until counts are to be looked at.
@@ -291,9 +296,10 @@ impl Rollouts {
         for (name, event) in events {
             self.note(&name, &event, false);
         }
+        let pause = if self.cannot_keep { KEEP_AGAIN } else { KEEP };
         let is_due = self
             .saved
-            .is_none_or(|saved| now.saturating_duration_since(saved) >= KEEP);
+            .is_none_or(|saved| now.saturating_duration_since(saved) >= pause);
         if has_events || is_due || self.webhooks.has_changed() {
             self.is_unsaved = true;
             self.save(now);
@@ -323,7 +329,8 @@ impl Rollouts {
         Ok(format!("{name}: {}", words(&event)))
     }
 
-    /// Keeps what is to be kept, for a restart; then others are told.
+    /// Keeps what is to be kept, for a restart; then others are told. What could not be kept they are not
+    /// told of: that is tried again.
     pub(crate) fn save(&mut self, now: Instant) {
         if !std::mem::take(&mut self.is_unsaved) {
             return;
@@ -338,12 +345,25 @@ impl Rollouts {
                 states: states.collect(),
                 notices: self.webhooks.waiting(),
             };
-            if let Err(err) = store.save(&kept) {
+            let saved = store.save(&kept);
+            let was_full = std::mem::replace(&mut self.cannot_keep, saved.is_err());
+            if let Err(err) = saved {
+                self.is_unsaved = true;
                 let err = crate::plugins::chain(&err);
-                tracing::error!("a restart finds older states of rollouts: {err}");
+                if !was_full {
+                    tracing::error!(
+                        "a restart finds older states of rollouts, and nobody is told of what is \
+                         not kept, until it can be: {err}"
+                    );
+                }
+                return;
+            }
+            if was_full {
+                tracing::info!("the states of rollouts are kept again");
             }
         }
         // Only now: a restart must not know less of it than its receiver.
+        self.webhooks.release();
         self.webhooks.send();
     }
 
@@ -395,13 +415,16 @@ impl Rollouts {
         let label = event.kind().name();
         let count = self.events.entry((Arc::clone(name), label));
         *count.or_default() += 1;
-        if let Some(running) = self.running.get(name) {
-            self.notify(name, running, event, by_hand);
+        for (receiver, notice) in self.notices(name, event, by_hand) {
+            self.webhooks.push(receiver, notice);
         }
     }
 
-    /// Leaves word for all who are to be told of an event.
-    fn notify(&self, name: &Arc<str>, running: &Running, event: &Event, by_hand: bool) {
+    /// What is said to all who are to be told of an event.
+    fn notices(&self, name: &Arc<str>, event: &Event, by_hand: bool) -> Vec<(Receiver, Notice)> {
+        let Some(running) = self.running.get(name) else {
+            return Vec::new();
+        };
         let subject = Subject {
             gateway: &self.gateway,
             plugin: name,
@@ -413,7 +436,8 @@ impl Rollouts {
             events.is_none_or(|events| events.contains(&event.kind()))
         };
         let id = notice::id();
-        for webhook in running.webhooks.iter().filter(wants) {
+        let wanted = running.webhooks.iter().filter(wants);
+        let each = wanted.map(|webhook| {
             let receiver = Receiver {
                 plugin: Arc::clone(name),
                 backend: Arc::clone(&webhook.backend),
@@ -425,8 +449,9 @@ impl Rollouts {
                 event: event.kind().name().to_owned(),
                 body: notice::body(&subject, &id, event, by_hand),
             };
-            self.webhooks.push(receiver, notice);
-        }
+            (receiver, notice)
+        });
+        each.collect()
     }
 }
 

@@ -55,7 +55,7 @@ pub struct RolloutWebhook {
     #[schemars(length(min = 1, max = 512))]
     pub backend: At<String>,
     /// The path, with a query if it needs one. It may be a secret: no page and no log shows it.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1), extend("x-tidegate-secret" = true))]
     pub path: At<RequestTarget>,
     /// The host that is asked for, with a port if it needs one; by default the backend's.
     #[schemars(length(min = 1))]

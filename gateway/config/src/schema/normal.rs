@@ -16,6 +16,8 @@ pub(crate) const INT_OR_STRING: &str = "x-kubernetes-int-or-string";
 pub(crate) const MEANINGS: &str = "x-tidegate-meanings";
 /// Why a field is not supported yet.
 pub(crate) const UNSUPPORTED: &str = "x-tidegate-unsupported";
+/// Marks a field whose value is not shown in messages.
+pub(crate) const HIDDEN: &str = "x-tidegate-secret";
 /// A pattern in words.
 pub(crate) const RULE: &str = "x-tidegate-rule";
 

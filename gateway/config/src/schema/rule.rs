@@ -7,6 +7,7 @@ use serde_json::Value as Json;
 
 use super::normal::FREE;
 use super::normal::INT_OR_STRING;
+use super::normal::HIDDEN;
 use super::normal::RULE;
 use super::normal::UNSUPPORTED;
 
@@ -33,6 +34,26 @@ pub(super) enum Rule {
         value: Box<Self>,
         length: Length,
     },
+}
+
+impl Rule {
+    /// Whether something in it may not be shown: a value of another form may be just that.
+    pub(super) fn hides(&self) -> bool {
+        match self {
+            Self::Seq { item, .. } => item.hides(),
+            Self::Map { value, .. } => value.hides(),
+            Self::Fields(rule) => rule
+                .fields
+                .iter()
+                .any(|field| field.hidden || field.rule.hides()),
+            Self::Any
+            | Self::Bool
+            | Self::Int(_)
+            | Self::Number { .. }
+            | Self::Text(_)
+            | Self::IntOrText => false,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -79,6 +100,8 @@ pub(super) struct FieldRule {
     pub(super) name: Box<str>,
     pub(super) rule: Rule,
     pub(super) required: bool,
+    /// Whether its value may not be shown.
+    pub(super) hidden: bool,
     /// Why it is not supported yet.
     pub(super) unsupported: Option<Box<str>>,
 }
@@ -254,6 +277,7 @@ impl<'a> Source<'a> {
                 name: name.as_str().into(),
                 rule: compile(schema, &path, self.unknown),
                 required: is_required(name),
+                hidden: schema.get(HIDDEN).and_then(Json::as_bool) == Some(true),
                 unsupported: schema
                     .get(UNSUPPORTED)
                     .and_then(Json::as_str)

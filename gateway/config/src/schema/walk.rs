@@ -117,7 +117,10 @@ impl Walk<'_> {
                 let message = format!("only one of {} may be given", names(&rule.fields));
                 self.add(Finding::new(key.span, message).hint("remove all but one"));
             } else {
+                let secret = self.secret;
+                self.secret |= field.hidden;
                 self.check(&field.rule, value, Name::Field(&field.name), key.span);
+                self.secret = secret;
             }
         }
         if rule.exactly_one && given == 0 {
@@ -339,7 +342,10 @@ impl Walk<'_> {
     }
 
     fn mismatch(&mut self, rule: &Rule, node: &Node, name: Name<'_>) {
+        let secret = self.secret;
+        self.secret |= rule.hides();
         let got = self.describe(node);
+        self.secret = secret;
         let message = format!("`{name}` must be {}; got {got}", wanted(rule));
         self.add(Finding {
             hint: hint(rule, node),

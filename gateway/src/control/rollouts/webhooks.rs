@@ -5,6 +5,7 @@
 //! generation that serves: nothing else can be reached. Nobody waits for any of it, and no rollout does.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -25,6 +26,7 @@ use http::header::CONTENT_TYPE;
 use http::header::USER_AGENT;
 use tidegate_core::rollout::outbox::AttemptId;
 use tidegate_core::rollout::outbox::FIRST_PAUSE;
+use tidegate_core::rollout::outbox::MOST_ALTOGETHER;
 use tidegate_core::rollout::outbox::Outbox;
 use tidegate_core::rollout::outbox::Outcome;
 use tidegate_proxy::OwnRequest;
@@ -72,6 +74,8 @@ pub(crate) struct Notice {
 #[derive(Debug, Default)]
 pub(super) struct Webhooks {
     shared: Arc<Shared>,
+    /// What is not kept yet: nobody is told of it.
+    staged: VecDeque<(Receiver, Notice)>,
     remote: Option<Remote>,
     thread: Option<(mpsc::Sender<Word>, JoinHandle<()>)>,
 }
@@ -114,23 +118,23 @@ impl Webhooks {
         self.remote = Some(remote);
     }
 
-    /// Takes a notice. It is sent once [`Webhooks::send`] is called: first it is to be kept.
-    pub(super) fn push(&self, receiver: Receiver, notice: Notice) {
-        let mut inner = self.shared.lock();
-        let plugin = Arc::clone(&receiver.plugin);
-        let backend = Arc::clone(&receiver.backend);
-        if let Some(lost) = inner.outbox.push(receiver, notice) {
-            inner
-                .counts
-                .entry(Arc::clone(&plugin))
-                .or_default()
-                .given_up += 1;
-            drop(inner);
-            let event = &lost.event;
-            tracing::error!(
-                "rollout of plugin {plugin}: backend {backend} is never told of {event:?}: too many \
-                 notices wait"
-            );
+    /// Takes a notice. It is not sent before [`Webhooks::release`] is called: first it is to be kept.
+    pub(super) fn push(&mut self, receiver: Receiver, notice: Notice) {
+        self.staged.push_back((receiver, notice));
+        if self.staged.len() > MOST_ALTOGETHER
+            && let Some((receiver, lost)) = self.staged.pop_front()
+        {
+            self.shared.lose(&receiver, &lost);
+        }
+    }
+
+    /// What was taken is kept now, and may be sent.
+    pub(super) fn release(&mut self) {
+        for (receiver, notice) in self.staged.drain(..) {
+            let lost = self.shared.lock().outbox.push(receiver.clone(), notice);
+            if let Some(lost) = lost {
+                self.shared.lose(&receiver, &lost);
+            }
         }
     }
 
@@ -162,9 +166,13 @@ impl Webhooks {
     pub(super) fn waiting(&self) -> Vec<(Receiver, Notice)> {
         let inner = self.shared.lock();
         let waiting = inner.outbox.waiting();
-        waiting
-            .map(|(receiver, notice)| (receiver.clone(), notice.clone()))
-            .collect()
+        let waiting = waiting.map(|(receiver, notice)| (receiver.clone(), notice.clone()));
+        waiting.chain(self.staged.iter().cloned()).collect()
+    }
+
+    /// Whether something is to be kept before it is sent.
+    pub(super) fn has_staged(&self) -> bool {
+        !self.staged.is_empty()
     }
 
     /// Whether what waits is to be kept anew.
@@ -181,7 +189,9 @@ impl Webhooks {
     pub(super) fn status(&self, plugin: &str) -> WebhookStatus {
         let inner = self.shared.lock();
         let waiting = inner.outbox.waiting();
-        let waiting = waiting.filter(|(receiver, _)| *receiver.plugin == *plugin);
+        let staged = self.staged.iter().map(|(receiver, _)| receiver);
+        let waiting = waiting.map(|(receiver, _)| receiver).chain(staged);
+        let waiting = waiting.filter(|receiver| *receiver.plugin == *plugin);
         let waiting = waiting.count();
         let counts = inner.counts.get(plugin).copied().unwrap_or_default();
         let Counts {
@@ -212,6 +222,21 @@ impl Drop for Webhooks {
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that too many notices wait for one more, and says it.
+    fn lose(&self, receiver: &Receiver, lost: &Notice) {
+        let Receiver {
+            plugin, backend, ..
+        } = receiver;
+        let mut inner = self.lock();
+        inner.counts.entry(Arc::clone(plugin)).or_default().given_up += 1;
+        drop(inner);
+        let event = &lost.event;
+        tracing::error!(
+            "rollout of plugin {plugin}: backend {backend} is never told of {event:?}: too many \
+             notices wait"
+        );
     }
 
     /// Notes how an attempt ended, and says it.
@@ -316,4 +341,60 @@ fn request(receiver: &Receiver, notice: Notice) -> Option<OwnRequest> {
         body: Bytes::from(notice.body),
         limit: receiver.timeout,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+    use std::time::Instant;
+
+    use tidegate_core::rollout::outbox::MOST_ALTOGETHER;
+
+    use super::Notice;
+    use super::Receiver;
+    use super::Webhooks;
+
+    fn receiver() -> Receiver {
+        Receiver {
+            plugin: "default/a".into(),
+            backend: "default/hooks".into(),
+            host: None,
+            path: "/".to_owned(),
+            timeout: Duration::from_secs(1),
+        }
+    }
+
+    fn notice(event: &str) -> Notice {
+        Notice {
+            event: event.to_owned(),
+            body: "{}".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_is_not_kept_yet_is_not_due_though_it_waits() {
+        let mut webhooks = Webhooks::default();
+        webhooks.push(receiver(), notice("started"));
+        // The thread looks whenever it wakes.
+        let due = |webhooks: &Webhooks| webhooks.shared.lock().outbox.take_due(Instant::now());
+        assert_eq!(due(&webhooks).len(), 0);
+        assert_eq!(webhooks.waiting().len(), 1, "it is to be kept");
+        assert_eq!(webhooks.status("default/a").waiting, 1);
+        webhooks.release();
+        assert_eq!(due(&webhooks).len(), 1);
+        assert!(!webhooks.has_staged());
+        assert_eq!(webhooks.waiting().len(), 1);
+    }
+
+    #[test]
+    fn of_too_many_that_cannot_be_kept_the_oldest_is_given_up() {
+        let mut webhooks = Webhooks::default();
+        webhooks.push(receiver(), notice("first"));
+        for _ in 0..MOST_ALTOGETHER {
+            webhooks.push(receiver(), notice("other"));
+        }
+        let waiting = webhooks.waiting();
+        assert_eq!(waiting.len(), MOST_ALTOGETHER);
+        assert!(waiting.iter().all(|(_, notice)| notice.event == "other"));
+    }
 }

@@ -301,3 +301,53 @@ fn a_receiver_that_leaves_the_configuration_is_given_up_and_nothing_else_is_reac
     another();
     assert_eq!(old.connections(), asked, "it is out of reach");
 }
+
+#[test]
+fn a_receiver_whose_answer_has_a_body_without_end_is_told_once() {
+    let origin = Origin::answers(200, "ok");
+    let hooks = Origin::script(|connection| {
+        connection.request()?;
+        connection.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nfine")?;
+        connection.wait_for_close()
+    });
+    let rollout = "steps: [25, 100]
+    webhooks: [{ backend: hooks, path: /, timeout: 300ms }]";
+    let files = told(&origin, &[("hooks", hooks.address())], rollout);
+    let gateway = Running::start(&files, &[]);
+    eventually("the first to be delivered or tried again", || {
+        (ended(&gateway, "delivered") + ended(&gateway, "retried") >= 1.0).then_some(())
+    });
+    assert_eq!(ended(&gateway, "retried"), 0.0);
+    order(&gateway, "hold", 200);
+    is_told(&hooks, &["started", "held"]);
+}
+
+#[test]
+fn nobody_is_told_of_what_cannot_be_kept_until_it_is() {
+    let origin = Origin::answers(200, "ok");
+    let hooks = Origin::answers(200, "");
+    let rollout = "steps: [25, 100]\n    webhooks: [{ backend: hooks, path: / }]";
+    let files = told(&origin, &[("hooks", hooks.address())], rollout);
+    let state = tempfile::tempdir().expect("a folder");
+    let args = ["--state-dir", state.path().to_str().expect("text")];
+    let gateway = Running::start_with(files.path(), &args);
+    is_told(&hooks, &["started"]);
+    eventually("nothing that waits, as it is kept", || {
+        let kept = std::fs::read_to_string(state.path().join("rollouts.json")).ok()?;
+        (!kept.contains("\"notices\"")).then_some(())
+    });
+    // Nothing can be put in its place.
+    let kept = state.path().join("rollouts.json");
+    std::fs::remove_file(&kept).expect("removed");
+    std::fs::create_dir_all(kept.join("full")).expect("a folder");
+    order(&gateway, "hold", 200);
+    gateway.logs("a restart finds older states of rollouts, and nobody is told");
+    order(&gateway, "resume", 200);
+    eventually("two that wait", || {
+        (waiting(&gateway) == Some(2.0)).then_some(())
+    });
+    assert_eq!(events(&hooks), ["started"]);
+    std::fs::remove_dir_all(&kept).expect("removed");
+    is_told(&hooks, &["started", "held", "resumed"]);
+    gateway.logs("the states of rollouts are kept again");
+}
