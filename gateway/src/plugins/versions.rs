@@ -357,10 +357,11 @@ impl Resolver {
         if !is_barred && self.may_stand_in(resource, &good.version) {
             return vec![good.clone()];
         }
-        let behind = versions.into_iter().flat_map(|one| one.behind(&good.version));
-        let left = behind.filter(|entry| {
-            self.may_stand_in(resource, &entry.version) && is_left(entry, store)
-        });
+        let behind = versions
+            .into_iter()
+            .flat_map(|one| one.behind(&good.version));
+        let left = behind
+            .filter(|entry| self.may_stand_in(resource, &entry.version) && is_left(entry, store));
         left.map(good_of).collect()
     }
 
@@ -374,9 +375,9 @@ impl Resolver {
         let versions = self.chronicle.of(resource)?;
         let current = versions.current().filter(|entry| !entry.proven)?;
         let version = current.version.clone();
-        let found = versions.behind(&version).filter(|entry| {
-            self.may_stand_in(resource, &entry.version) && is_left(entry, store)
-        });
+        let found = versions
+            .behind(&version)
+            .filter(|entry| self.may_stand_in(resource, &entry.version) && is_left(entry, store));
         let found: Vec<(u64, Good)> = found.map(|entry| (entry.number, good_of(entry))).collect();
         for (number, good) in found {
             let (good, _) = self.rights.narrowed(resource, good);

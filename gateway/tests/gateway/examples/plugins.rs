@@ -257,7 +257,10 @@ fn filter_shadow() {
     let shop = Origin::answers(200, "shop");
     let files = copy("filter-shadow", &[(9001, shop.address())]);
     // All of them are to be shown, however busy the machine is.
-    let (mode, all) = ("  mode: Shadow\n", "  mode: Shadow\n  shadow: { cpuPercent: 100 }\n");
+    let (mode, all) = (
+        "  mode: Shadow\n",
+        "  mode: Shadow\n  shadow: { cpuPercent: 100 }\n",
+    );
     edit(&files, mode, all);
     let gateway = Running::start(&files, &["--access-log", "off"]);
     let mut client = Client::connect(gateway.address().expect("it listens"));
