@@ -124,6 +124,13 @@ pub(crate) struct Version {
     pub(crate) digest: [u8; 32],
 }
 
+impl Version {
+    /// Whether it only looks on.
+    pub(crate) fn is_shadow(&self) -> bool {
+        self.spec.shadow.is_some()
+    }
+}
+
 /// What was declared, for people.
 #[derive(Debug)]
 struct Declared {
@@ -132,6 +139,8 @@ struct Declared {
     remote: Option<Arc<RemoteSource>>,
     /// Whether it is another version of a plugin, tried beside the one that is there.
     is_canary: bool,
+    /// Whether it is to act, and not only to look on.
+    enforces: bool,
 }
 
 /// A version that works.
@@ -334,6 +343,7 @@ impl Resolver {
                         _ => None,
                     },
                     is_canary: decl.is_canary(),
+                    enforces: decl.shadow.is_none(),
                 };
                 (decl.resource.clone(), declared)
             })

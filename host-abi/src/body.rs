@@ -29,6 +29,12 @@ impl BodyBuffer {
         self.len
     }
 
+    /// In how many chunks they are.
+    #[must_use]
+    pub fn pieces(&self) -> usize {
+        self.chunks.len()
+    }
+
     /// Whether it holds nothing.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

@@ -28,6 +28,8 @@ use super::Resolver;
 use super::Slot;
 use super::not_started;
 use super::problems;
+use super::wishes::Wish;
+use super::wishes::WishError;
 use crate::state::Store;
 use crate::state::Stored;
 
@@ -408,4 +410,83 @@ fn what_a_filter_says_of_a_value_is_told_where_the_value_stands() {
         Some((5, 15))
     );
     assert_eq!(place("no memory: none"), Some((2, 1)));
+}
+
+/// The same, as one that only looks on.
+fn looking_on(decl: PluginDecl) -> PluginDecl {
+    PluginDecl {
+        shadow: Some(draft::ShadowDecl::default()),
+        ..decl
+    }
+}
+
+/// Loads it, and notes what serves.
+fn load(resolver: &mut Resolver, decl: &PluginDecl) -> Resolved {
+    let resolved = resolver.resolve(std::slice::from_ref(decl), None);
+    resolver.commit();
+    resolver.chronicle(std::time::SystemTime::now(), &[], None);
+    resolved
+}
+
+#[test]
+fn a_plugin_that_is_to_act_never_falls_back_to_one_that_only_looks_on() {
+    let folder = Folder::new();
+    let of = |config: &str| PluginDecl {
+        failure_policy: draft::FailurePolicy::FailClosed,
+        ..decl("a", &folder.file, config)
+    };
+    let mut resolver = Resolver::default();
+    plugin(&load(&mut resolver, &looking_on(of("{}"))));
+    // Another configuration comes with the change, and is refused.
+    let refused = load(&mut resolver, &of("too long"));
+    let slot = only(&refused);
+    assert!(
+        matches!(slot, Slot::Refused(FailurePolicy::FailClosed)),
+        "{slot:?}"
+    );
+    // One that has acted serves on, whatever has looked on meanwhile.
+    plugin(&load(&mut resolver, &of("{}")));
+    plugin(&load(&mut resolver, &looking_on(of("{ }"))));
+    let acts = plugin(&load(&mut resolver, &of("too long")));
+    assert_eq!(acts.spec().config, "{}");
+    assert!(acts.spec().shadow.is_none());
+    // A shadow may have been one that acts: nothing passes for that.
+    let acts = plugin(&load(&mut resolver, &looking_on(of("too long"))));
+    assert!(acts.spec().shadow.is_none());
+}
+
+#[test]
+fn a_version_that_acts_is_on_probation_only_with_one_behind_it_that_acted() {
+    let folder = Folder::new();
+    let shadow = looking_on(decl("a", &folder.file, "{}"));
+    let first = decl("a", &folder.file, "{}");
+    let second = decl("a", &folder.file, "{ }");
+    let resource = first.resource.clone();
+    let mut resolver = Resolver::default();
+    load(&mut resolver, &shadow);
+    load(&mut resolver, &first);
+    assert!(resolver.fallback(&resource, None).is_none());
+    load(&mut resolver, &shadow);
+    load(&mut resolver, &second);
+    let fallback = resolver.fallback(&resource, None).expect("the first");
+    assert_eq!(fallback.number, 2);
+}
+
+#[test]
+fn one_that_looked_on_is_not_gone_back_to_by_hand_while_one_that_acts_is_wanted() {
+    let folder = Folder::new();
+    let shadow = looking_on(decl("a", &folder.file, "{}"));
+    let mut resolver = Resolver::default();
+    load(&mut resolver, &shadow);
+    load(&mut resolver, &decl("a", &folder.file, "{}"));
+    let back = |to: Option<&str>| Wish::Back(to.map(str::to_owned));
+    let err = resolver.fulfil("default/a", &back(Some("1")), None);
+    assert!(matches!(err, Err(WishError::OnlyLooksOn { .. })), "{err:?}");
+    let err = resolver.fulfil("default/a", &back(None), None);
+    assert!(matches!(err, Err(WishError::NothingBefore(_))), "{err:?}");
+    // While only one that looks on is wanted, what acted may be.
+    load(&mut resolver, &looking_on(decl("a", &folder.file, "{ }")));
+    resolver
+        .fulfil("default/a", &back(Some("2")), None)
+        .expect("it acted");
 }

@@ -323,7 +323,10 @@ impl Resolver {
             let is_settled = current.proven && store.is_some();
             let before = {
                 let mut behind = versions.behind(&version);
-                let before = behind.find(|entry| entry.detail.plugin.is_some());
+                let before = behind.find(|entry| {
+                    let acts_as_it_does = version.is_shadow() || !entry.version.is_shadow();
+                    acts_as_it_does && entry.detail.plugin.is_some()
+                });
                 before.map(|entry| entry.version.clone())
             };
             let before = before.filter(|_| !is_settled);
@@ -335,18 +338,30 @@ impl Resolver {
         }
     }
 
-    /// What may serve in the place of a plugin: what served last, or if that is barred, the versions
-    /// behind it.
+    /// Whether a version may serve in the place of what a plugin's resource asks for: one that only looks
+    /// on never takes the place of one that acts. It would let pass what that one is there to refuse.
+    pub(super) fn may_stand_in(&self, resource: &ResourceId, version: &Version) -> bool {
+        let declared = self.declared.get(resource);
+        let enforces = declared.is_none_or(|declared| declared.enforces);
+        !(enforces && version.is_shadow())
+    }
+
+    /// What may serve in the place of a plugin: what served last, or if that may not, the versions behind
+    /// it.
     pub(super) fn last_good(&self, resource: &ResourceId, store: Option<&Store>) -> Vec<Good> {
         let Some(good) = self.good.get(resource) else {
             return Vec::new();
         };
         let versions = self.chronicle.of(resource);
-        let Some(versions) = versions.filter(|one| one.barred(&good.version).is_some()) else {
+        let is_barred = versions.is_some_and(|one| one.barred(&good.version).is_some());
+        if !is_barred && self.may_stand_in(resource, &good.version) {
             return vec![good.clone()];
-        };
-        let behind = versions.behind(&good.version);
-        let left = behind.filter(|entry| is_left(entry, store));
+        }
+        let behind = versions
+            .into_iter()
+            .flat_map(|one| one.behind(&good.version));
+        let left = behind
+            .filter(|entry| self.may_stand_in(resource, &entry.version) && is_left(entry, store));
         left.map(good_of).collect()
     }
 
@@ -362,7 +377,7 @@ impl Resolver {
         let version = current.version.clone();
         let found = versions
             .behind(&version)
-            .filter(|entry| is_left(entry, store));
+            .filter(|entry| self.may_stand_in(resource, &entry.version) && is_left(entry, store));
         let found: Vec<(u64, Good)> = found.map(|entry| (entry.number, good_of(entry))).collect();
         for (number, good) in found {
             let (good, _) = self.rights.narrowed(resource, good);

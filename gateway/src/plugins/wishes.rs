@@ -59,6 +59,11 @@ pub(crate) enum WishError {
     Ambiguous { plugin: String, wanted: String },
     #[error("{plugin} serves its version {number} already")]
     Serves { plugin: String, number: u64 },
+    #[error(
+        "version {number} of {plugin} only looked on, and the Plugin asks for one that acts: it would let \
+         pass what that one refuses; write `mode: Shadow` for that"
+    )]
+    OnlyLooksOn { plugin: String, number: u64 },
     #[error("the code of version {number} of {plugin} is gone: it is in the state folder no more")]
     CodeGone { plugin: String, number: u64 },
     #[error(
@@ -141,13 +146,21 @@ impl Resolver {
             None => {
                 let serves = serves.ok_or_else(|| WishError::NothingBefore(plugin()))?;
                 let mut behind = versions.behind(serves);
-                let found = behind.find(|entry| is_left(entry, store));
+                let found = behind.find(|entry| {
+                    self.may_stand_in(resource, &entry.version) && is_left(entry, store)
+                });
                 found.ok_or_else(|| WishError::NothingBefore(plugin()))?
             }
         };
         let (number, good) = (entry.number, good_of(entry));
         if Some(&entry.version) == serves {
             return Err(WishError::Serves {
+                plugin: plugin(),
+                number,
+            });
+        }
+        if !self.may_stand_in(resource, &entry.version) {
+            return Err(WishError::OnlyLooksOn {
                 plugin: plugin(),
                 number,
             });

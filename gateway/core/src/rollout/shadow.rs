@@ -37,6 +37,8 @@ pub enum Kept {
     /// The time to decide: it still waited long after the stream had ended, or for longer than a
     /// filter may.
     Time,
+    /// The stream itself: its client was gone before anybody could have ended it.
+    Stream,
 }
 
 /// What became of the stream without the filter.
@@ -46,8 +48,10 @@ pub enum Happened {
     Passed(StatusCode),
     /// A filter after its place answered so.
     Denied(StatusCode),
-    /// It ended without an answer.
-    Ended,
+    /// A filter after its place ended it without an answer.
+    Closed,
+    /// The client went away, or ended it.
+    Gone,
 }
 
 /// A message before and after the filter, as its copy shows it.
@@ -162,17 +166,23 @@ pub fn compare(would: Would, happened: Happened, edits: &Edits<'_>) -> Differenc
             one(Class::Unknown, None, words)
         }
         (Would::Answer(status), Happened::Denied(actual)) if status == actual => agreed(),
-        (Would::Close, Happened::Ended) => agreed(),
-        (Would::Answer(_) | Would::Close, Happened::Denied(_)) => {
+        (Would::Close, Happened::Closed) => agreed(),
+        (Would::Close, Happened::Gone) => {
+            let words = format!("unknown: {}", Kept::Stream.words());
+            one(Class::Unknown, None, words)
+        }
+        (Would::Answer(_), Happened::Denied(_) | Happened::Closed)
+        | (Would::Close, Happened::Denied(_)) => {
             one(Class::Differed, Some(Kind::Status), said(would, happened))
         }
-        (Would::Answer(_) | Would::Close, Happened::Passed(_) | Happened::Ended) => {
+        (Would::Answer(_), Happened::Passed(_) | Happened::Gone)
+        | (Would::Close, Happened::Passed(_)) => {
             one(Class::Differed, Some(Kind::Deny), said(would, happened))
         }
-        (Would::Pass, Happened::Denied(_)) => {
+        (Would::Pass, Happened::Denied(_) | Happened::Closed) => {
             one(Class::Differed, Some(Kind::Allow), said(would, happened))
         }
-        (Would::Pass, Happened::Passed(_) | Happened::Ended) => edited(edits),
+        (Would::Pass, Happened::Passed(_) | Happened::Gone) => edited(edits),
     }
 }
 
@@ -361,6 +371,7 @@ impl Kept {
         match self {
             Self::Call => "it depended on a call that shadows may not make",
             Self::Time => "it had not decided in time",
+            Self::Stream => "it would have ended it, and the client was gone",
         }
     }
 }
@@ -396,7 +407,8 @@ impl std::fmt::Display for Happened {
             Self::Denied(status) => {
                 write!(out, "was answered {} by a later filter", status.as_u16())
             }
-            Self::Ended => out.write_str("ended without an answer"),
+            Self::Closed => out.write_str("was ended by a later filter"),
+            Self::Gone => out.write_str("its client was gone"),
         }
     }
 }

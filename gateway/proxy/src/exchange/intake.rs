@@ -103,7 +103,8 @@ impl<'a, 's> Intake<'a, 's> {
     ) -> Self {
         Self {
             shows: run.chain.sees_bodies(side) || run.has_injections(side),
-            copies: run.chain.copies_bodies(side),
+            // Those whose heads are still to come see nothing of what this one reads.
+            copies: run.chain.copies_bodies(side) && run.has_live_shadows(),
             run,
             side,
             source,

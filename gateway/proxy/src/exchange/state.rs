@@ -120,6 +120,8 @@ pub(crate) struct State {
     pub(crate) picks: Picks,
     /// A filter asked for the stream to be reset.
     pub(crate) closed: bool,
+    /// That filter, the first of them.
+    pub(crate) closed_by: Option<usize>,
     /// A filter edited the request head: it is normalised once more.
     pub(crate) request_edited: bool,
     /// A filter wrote a header that cannot be sent.
@@ -350,6 +352,7 @@ impl State {
             answered_by: None,
             picks: Picks::default(),
             closed: false,
+            closed_by: None,
             request_edited: false,
             invalid_header: false,
             blame: None,

@@ -16,6 +16,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use tidegate_core::failure::Failure;
 use tidegate_core::forwarded::X_REQUEST_ID;
 use tidegate_core::rollout::shadow::Dropped;
 use tidegate_core::rollout::shadow::Happened;
@@ -31,9 +32,6 @@ use crate::filters::shadow::feed::Outcome;
 use crate::filters::shadow::feed::Response;
 use crate::filters::shadow::gate::Admission;
 use crate::filters::shadow::gate::Gate;
-
-/// The status of exchanges whose client went away first.
-const CLIENT_GONE: u16 = 499;
 
 impl FilterRun<'_> {
     /// Hands the head to the shadow of the filter at `at`; with the request's, the shadow begins.
@@ -120,6 +118,13 @@ impl FilterRun<'_> {
         }
     }
 
+    /// Whether a shadow still wants copies of what passes.
+    pub(crate) fn has_live_shadows(&self) -> bool {
+        let state = self.stream.state();
+        let mut feeds = state.filters.iter().filter_map(|it| it.shadow.as_ref());
+        feeds.any(|feed| feed.is_live())
+    }
+
     /// Whether a shadow has so much to look at that it needs a turn to keep up.
     pub(crate) fn has_shadows_behind(&self) -> bool {
         let state = self.stream.state();
@@ -172,10 +177,14 @@ fn give_feed(state: &mut State, at: usize, feed: Box<Feed>) {
 /// How the exchange has ended, as the filter at `at` would have met it.
 fn outcome(state: &State, at: usize) -> Outcome {
     let status = state.response.status;
-    let happened = if state.closed || status.as_u16() == CLIENT_GONE {
-        Happened::Ended
-    } else if state.answered_by.is_some_and(|by| by > at) {
+    let is_later = |by: Option<usize>| by.is_some_and(|by| by > at);
+    let happened = if is_later(state.closed_by) {
+        Happened::Closed
+    } else if is_later(state.answered_by) {
         Happened::Denied(status)
+    } else if state.closed || state.facts.flag == Failure::ClientClosed.verdict().flag {
+        // What an earlier filter ended while it was under way has ended for it, too, as by its client.
+        Happened::Gone
     } else {
         Happened::Passed(status)
     };

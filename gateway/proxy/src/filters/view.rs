@@ -228,6 +228,7 @@ impl StreamHost for FilterView<'_> {
 
     fn close_stream(&mut self, _: StreamKind) {
         self.state.closed = true;
+        self.state.closed_by.get_or_insert(self.filter);
         self.state.wake();
     }
 

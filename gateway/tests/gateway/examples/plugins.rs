@@ -256,6 +256,12 @@ fn filter_canary() {
 fn filter_shadow() {
     let shop = Origin::answers(200, "shop");
     let files = copy("filter-shadow", &[(9001, shop.address())]);
+    // All of them are to be shown, however busy the machine is.
+    let (mode, all) = (
+        "  mode: Shadow\n",
+        "  mode: Shadow\n  shadow: { cpuPercent: 100 }\n",
+    );
+    edit(&files, mode, all);
     let gateway = Running::start(&files, &["--access-log", "off"]);
     let mut client = Client::connect(gateway.address().expect("it listens"));
     let mut ask = |ip: &str| {
@@ -288,7 +294,7 @@ fn filter_shadow() {
     gateway.logs("shadow differed: would have answered 403, passed with 200");
 
     // As the README says, it takes the place of the one that acts.
-    edit(&files, "  mode: Shadow\n", "");
+    edit(&files, all, "");
     gateway.logs("generation 2 serves");
     assert_eq!(ask("198.51.100.1"), 403);
     assert_eq!(ask("192.0.2.1"), 200);

@@ -168,21 +168,59 @@ fn an_answer_of_the_origin_is_not_one_of_a_filter() {
     assert_eq!((counts.differed, counts.kinds[0]), (1, 1));
 }
 
-#[test]
-fn a_shadow_that_would_answer_in_place_of_the_response_denies() {
-    let origin = Origin::answers(200, "fine");
-    let late = Wasm::wat("late", ANSWER, &on_head("response", &answer(403)));
-    let closes = Wasm::wat(
-        "closes",
+/// A filter that ends every stream.
+fn closing(name: &str) -> Wasm {
+    Wasm::wat(
+        name,
         r#"(import "env" "proxy_close_stream" (func $close (param i32) (result i32)))"#,
         &on_head(
             "request",
             "(drop (call $close (i32.const 0))) (i32.const 0)",
         ),
-    );
+    )
+}
+
+#[test]
+fn what_a_later_filter_ends_is_not_what_a_client_ends() {
+    let origin = Origin::script(|connection| {
+        connection.request()?;
+        connection.wait_for_close()
+    });
+    let gateway = Gateway::to(origin.address())
+        .plugin(&shadow(passing("passes")))
+        .plugin(&shadow(closing("same")))
+        .plugin(&closing("acts"))
+        .start();
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(client.try_response().is_err());
+    assert_eq!(settled(&gateway, "same", 1), agreed(1));
+    let expected = ShadowCounts {
+        differed: 1,
+        kinds: [0, 1, 0, 0, 0, 0, 0, 0],
+        ..ShadowCounts::default()
+    };
+    assert_eq!(settled(&gateway, "passes", 1), expected);
+
+    let gateway = Gateway::to(origin.address())
+        .plugin(&shadow(passing("passes")))
+        .plugin(&shadow(closing("closes")))
+        .start();
+    let mut client = gateway.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    tidegate_testkit::eventually("the request", || origin.requests().pop());
+    drop(client);
+    assert_eq!(settled(&gateway, "passes", 1), agreed(1));
+    assert_eq!(settled(&gateway, "closes", 1).unknown, 1);
+}
+
+#[test]
+fn a_shadow_that_would_answer_in_place_of_the_response_denies() {
+    let origin = Origin::answers(200, "fine");
+    let late = Wasm::wat("late", ANSWER, &on_head("response", &answer(403)));
     let gateway = Gateway::to(origin.address())
         .plugin(&shadow(late))
-        .plugin(&shadow(closes))
+        .plugin(&shadow(closing("closes")))
         .start();
     assert_eq!(gateway.get("/").text(), "fine");
     for name in ["late", "closes"] {

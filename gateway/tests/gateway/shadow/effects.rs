@@ -11,6 +11,7 @@ use super::ANSWER;
 use super::agreed;
 use super::answering;
 use super::bounded;
+use super::on_body;
 use super::on_head;
 use super::passing;
 use super::settled;
@@ -292,4 +293,35 @@ fn a_shadow_may_have_an_instance_for_each_stream_and_stand_in_a_rule() {
     }
     let counts = settled(&gateway, "own", 5);
     assert_eq!((counts.differed, counts.kinds[0]), (5, 5));
+}
+
+#[test]
+fn the_response_is_shown_once_the_filter_has_let_go_of_the_request() {
+    let (send, receive) = std::sync::mpsc::channel::<()>();
+    let receive = std::sync::Mutex::new(receive);
+    let auth = Origin::script(move |connection| {
+        connection.request()?;
+        let told = receive.lock().expect("no panic");
+        told.recv_timeout(tidegate_testkit::LIMIT).ok();
+        connection.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")?;
+        connection.wait_for_close()
+    });
+    let origin = Origin::echoes();
+    // It asks about the whole body, and holds it meanwhile. A response before the answer is one that
+    // it could not have met if it acted.
+    let ask = "(if (local.get $end) (then (call $ask (local.get 0)))) (i32.const 1)";
+    let early = "(if (global.get $waiting) (then (unreachable))) (i32.const 0)";
+    let callbacks = on_body("request", ask) + &on_head("response", early);
+    let then = "(global.set $waiting (i32.const 0)) (drop (call $continue (i32.const 0)))";
+    let filter = bounded(calling("asks", &callbacks, then), |shadow| {
+        shadow.backends = vec!["auth".to_owned()];
+    });
+    let gateway = Gateway::to(origin.address())
+        .backend("auth", auth.address())
+        .plugin(&filter)
+        .start();
+    let mut client = gateway.client();
+    assert_eq!(client.post("/", b"hello").text(), "hello");
+    send.send(()).expect("it waits");
+    assert_eq!(settled(&gateway, "asks", 1), agreed(1));
 }

@@ -56,6 +56,11 @@ impl BodyCompare {
         self.held
     }
 
+    /// In how many pieces they are.
+    pub fn pieces(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// Whether it was changed. Once the end has come out, what has not come out by then was removed.
     pub fn is_changed(&self, has_ended: bool) -> bool {
         self.changed || has_ended && self.held > 0

@@ -1,7 +1,9 @@
 //! How much of a worker's time the shadows of a plugin may take.
 //!
 //! Owns the arithmetic. What they took is known only afterwards, so that they may go into debt; then
-//! none begins until the debt is paid, and on average they stay below their share.
+//! none begins until the debt is paid, and on average they stay below their share. Those that are under
+//! way are given up once the debt is as large as what may be used at once: long streams cost no more
+//! than short ones.
 
 use std::time::Duration;
 use std::time::Instant;
@@ -31,12 +33,22 @@ impl Budget {
 
     /// Whether another shadow may begin.
     pub fn has_left(&mut self, now: Instant) -> bool {
+        self.earn(now);
+        self.left > 0
+    }
+
+    /// Whether the debt is larger than what may be used at once: no shadow may go on.
+    pub fn is_overdrawn(&mut self, now: Instant) -> bool {
+        self.earn(now);
+        self.left < -share(self.percent, BURST)
+    }
+
+    fn earn(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.at);
         let most = share(self.percent, BURST);
         let earned = share(self.percent, passed);
         self.left = self.left.saturating_add(earned).min(most);
         self.at = now;
-        self.left > 0
     }
 
     /// A shadow has taken so much.

@@ -44,8 +44,29 @@ fn decisions_are_compared_with_what_happened() {
     let later = Happened::Denied(FORBIDDEN);
     for (would, happened, class, kind, words) in [
         (Would::Pass, OK, Agreed, None, None),
-        (Would::Pass, Happened::Ended, Agreed, None, None),
-        (Would::Close, Happened::Ended, Agreed, None, None),
+        (Would::Pass, Happened::Gone, Agreed, None, None),
+        (Would::Close, Happened::Closed, Agreed, None, None),
+        (
+            Would::Pass,
+            Happened::Closed,
+            Differed,
+            Some(Kind::Allow),
+            Some("would have let it pass, was ended by a later filter"),
+        ),
+        (
+            Would::Answer(FORBIDDEN),
+            Happened::Closed,
+            Differed,
+            Some(Kind::Status),
+            Some("would have answered 403, was ended by a later filter"),
+        ),
+        (
+            Would::Close,
+            Happened::Gone,
+            Unknown,
+            None,
+            Some("unknown: it would have ended it, and the client was gone"),
+        ),
         (Would::Answer(FORBIDDEN), later, Agreed, None, None),
         (
             Would::Answer(FORBIDDEN),
@@ -78,10 +99,10 @@ fn decisions_are_compared_with_what_happened() {
         ),
         (
             Would::Answer(FORBIDDEN),
-            Happened::Ended,
+            Happened::Gone,
             Differed,
             Some(Kind::Deny),
-            Some("would have answered 403, ended without an answer"),
+            Some("would have answered 403, its client was gone"),
         ),
         (
             Would::Close,
@@ -172,7 +193,7 @@ fn edits_are_told_by_name_and_without_values() {
     edits.response = Some(Edited { body: true, ..same });
     let words = ["would have changed the response's body"];
     let kinds = [Kind::ResponseBody];
-    let difference = compare(Would::Pass, Happened::Ended, &edits);
+    let difference = compare(Would::Pass, Happened::Gone, &edits);
     check(&difference, Class::Differed, &kinds, &words);
 }
 
@@ -245,11 +266,11 @@ fn a_body_is_the_same_however_it_is_cut() {
 fn of_a_body_that_was_changed_nothing_is_kept() {
     let mut body = BodyCompare::default();
     body.came(&Bytes::from_static(b"abc"));
-    assert_eq!(body.held(), 3);
+    assert_eq!((body.held(), body.pieces()), (3, 1));
     body.went(b"ab");
     assert_eq!(body.held(), 1);
     body.went(b"x");
-    assert_eq!(body.held(), 0);
+    assert_eq!((body.held(), body.pieces()), (0, 0));
     body.came(&Bytes::from_static(b"abc"));
     assert_eq!(body.held(), 0);
     assert!(body.is_changed(false));
@@ -273,6 +294,17 @@ fn shadows_take_their_share_of_the_time_on_average() {
     assert!(budget.has_left(later));
     budget.spend(Duration::from_millis(50));
     assert!(!budget.has_left(later));
+}
+
+#[test]
+fn what_is_under_way_goes_on_until_the_debt_is_what_may_be_used_at_once() {
+    let start = Instant::now();
+    let mut budget = Budget::new(5, start);
+    budget.spend(Duration::from_millis(100));
+    assert!(!budget.has_left(start) && !budget.is_overdrawn(start));
+    budget.spend(Duration::from_millis(1));
+    assert!(budget.is_overdrawn(start));
+    assert!(!budget.is_overdrawn(start + Duration::from_millis(20)));
 }
 
 #[test]

@@ -137,6 +137,7 @@ impl Course {
                 },
             }
         };
+        self.let_go(decision);
         load.decide();
         match decision {
             Decision::Would(would) => {
@@ -153,8 +154,28 @@ impl Course {
                 let counters = &self.copy.worker.counters;
                 counters.shadow(load.gate().plugin(), |it| it.drop_one(why));
                 self.finish(None);
+                load.clear();
             }
-            Decision::None => self.finish(None),
+            Decision::None => {
+                self.finish(None);
+                load.clear();
+            }
+        }
+    }
+
+    /// Lets go of the bodies: whether they were edited matters only if the stream passed, and that is
+    /// known by now.
+    fn let_go(&mut self, decision: Decision) {
+        let passed = decision == Decision::Would(Would::Pass);
+        for side in [Side::Request, Side::Response] {
+            let message = self.message_mut(side);
+            if !passed || message.has_other_body() {
+                message.body.change();
+            }
+            if let Some(known) = self.copy.stream.state().side(ALONE, side) {
+                known.body_visible = false;
+                known.body.clear();
+            }
         }
     }
 
@@ -195,8 +216,8 @@ impl Course {
         while self.outcome.is_none() {
             match self.fed.pieces.recv().await {
                 Some(Piece::End(outcome)) => self.outcome = Some(outcome),
-                Some(Piece::Body { data, .. }) => self.fed.load.give_back(size_of(&data)),
-                Some(Piece::Trailers { .. } | Piece::Response(_)) => {}
+                // Its room was given back with the decision.
+                Some(Piece::Body { .. } | Piece::Trailers { .. } | Piece::Response(_)) => {}
                 None => return,
             }
         }
@@ -246,6 +267,10 @@ impl Course {
 
     /// Shows what has come next.
     async fn on(&mut self, piece: Piece) -> Result<(), Halt> {
+        let is_end = matches!(piece, Piece::End(_));
+        if !is_end && self.fed.load.gate().is_overdrawn() {
+            return Err(Halt::Dropped(Dropped::Budget));
+        }
         match piece {
             Piece::Body { side, data, end } => self.body(side, data, end).await,
             Piece::Trailers { side, fields } => self.trailers(side, fields).await,
@@ -258,7 +283,7 @@ impl Course {
     }
 
     async fn body(&mut self, side: Side, data: Bytes, end: bool) -> Result<(), Halt> {
-        let (size, before) = (size_of(&data), self.held(side));
+        let (size, before) = (size_of(data.len(), 1), self.held(side));
         if !self.message(side).over {
             let message = self.message_mut(side);
             message.came |= end;
@@ -303,6 +328,11 @@ impl Course {
     }
 
     async fn respond(&mut self, response: Response) -> Result<(), Halt> {
+        // If it acted the origin would not have the request yet: there would be no response.
+        while self.request.came && self.copy.run().hold(Side::Request) != Hold::No {
+            let side = self.released().await?;
+            self.release(side).await?;
+        }
         let Response {
             head,
             ends,
@@ -410,11 +440,14 @@ impl Course {
         sides.into_iter().find(|side| run.hold(*side) != Hold::No)
     }
 
-    /// Bytes of a body that the filter holds, or that are kept to be compared.
+    /// What a body takes that the filter holds, or that is kept to be compared: its bytes, and what each
+    /// piece takes beside them.
     fn held(&self, side: Side) -> usize {
-        let compared = self.message(side).body.held();
+        let body = &self.message(side).body;
+        let compared = size_of(body.held(), body.pieces());
         let mut state = self.copy.stream.state();
-        let held = state.side(ALONE, side).map_or(0, |it| it.body.len());
+        let held = state.side(ALONE, side);
+        let held = held.map_or(0, |it| size_of(it.body.len(), it.body.pieces()));
         held.max(compared)
     }
 

@@ -4,6 +4,7 @@
 //! exchange never waits for it. Bytes are copied, so that no buffer of a connection is kept by them.
 
 use std::cell::Cell;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
@@ -94,8 +95,12 @@ pub(super) struct Fed {
 /// What one shadow holds; it is given back when the shadow ends.
 #[derive(Debug)]
 pub(super) struct Load {
-    slot: Slot,
+    gate: Rc<Gate>,
+    /// Until it has decided.
+    slot: RefCell<Option<Slot>>,
     held: Cell<usize>,
+    /// What the heads and trailers take of that, which stay to the end.
+    heads: Cell<usize>,
     limit: usize,
     /// More came than it may hold.
     overflowed: Cell<bool>,
@@ -108,13 +113,13 @@ pub(super) struct Load {
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.slot.gate().free(self.held.get());
+        self.gate.free(self.held.get());
     }
 }
 
 impl Load {
     pub(super) fn gate(&self) -> &Rc<Gate> {
-        self.slot.gate()
+        &self.gate
     }
 
     fn take(&self, bytes: usize) -> bool {
@@ -126,6 +131,12 @@ impl Load {
         fits
     }
 
+    /// So many bytes of what is held stay to the end.
+    fn keep(&self, bytes: usize) {
+        let heads = self.heads.get().saturating_add(bytes + PIECE_OVERHEAD);
+        self.heads.set(heads);
+    }
+
     /// So many bytes are no longer held.
     pub(super) fn give_back(&self, bytes: usize) {
         let bytes = bytes.min(self.held.get());
@@ -133,9 +144,18 @@ impl Load {
         self.gate().free(bytes);
     }
 
-    /// It has decided: nothing more need be copied.
+    /// It has decided: nothing more need be copied. Another may take its place, and have what it held but
+    /// for the heads.
     pub(super) fn decide(&self) {
         self.decided.set(true);
+        self.slot.take();
+        let bodies = self.held.get().saturating_sub(self.heads.get());
+        self.give_back(bodies);
+    }
+
+    /// It has ended, and holds nothing.
+    pub(super) fn clear(&self) {
+        self.give_back(self.held.get());
     }
 
     /// Whether more came than it may hold.
@@ -159,8 +179,10 @@ impl Feed {
     pub(super) fn new(slot: Slot, limit: usize) -> (Self, Fed) {
         let (pieces, coming) = unbounded_channel();
         let load = Rc::new(Load {
-            slot,
+            gate: Rc::clone(slot.gate()),
+            slot: RefCell::new(Some(slot)),
             held: Cell::new(0),
+            heads: Cell::new(0),
             limit,
             overflowed: Cell::new(false),
             decided: Cell::new(false),
@@ -180,12 +202,22 @@ impl Feed {
 
     /// Whether half of what the shadow may hold waits for it.
     pub(super) fn is_behind(&self) -> bool {
-        self.pieces.is_some() && self.load.held.get() > self.load.limit / 2
+        self.is_live() && self.load.held.get() > self.load.limit / 2
+    }
+
+    /// Whether it wants copies of what comes.
+    pub(super) fn is_live(&self) -> bool {
+        self.pieces.is_some() && !self.load.decided.get()
     }
 
     /// Takes room for the request's head; without it there is no shadow.
     pub(super) fn takes(&self, fields: &HeaderMap) -> bool {
-        self.load.take(kept_of(fields) + PIECE_OVERHEAD)
+        let size = kept_of(fields) + PIECE_OVERHEAD;
+        let fits = self.load.take(size);
+        if fits {
+            self.load.heads.set(size);
+        }
+        fits
     }
 
     /// A part of a body.
@@ -194,7 +226,7 @@ impl Feed {
         if size == 0 && !end {
             return;
         }
-        self.send(size, || {
+        let _sent = self.send(size, || {
             let mut data = Vec::with_capacity(size);
             pieces
                 .iter()
@@ -207,17 +239,21 @@ impl Feed {
     /// Trailers.
     pub(super) fn trailers(&mut self, side: Side, fields: HeaderMap) {
         let size = kept_of(&fields);
-        self.send(size, || Piece::Trailers { side, fields });
+        if self.send(size, || Piece::Trailers { side, fields }) {
+            self.load.keep(size);
+        }
     }
 
     /// The head of the response.
     pub(super) fn response(&mut self, make: impl FnOnce() -> Response) {
-        if self.pieces.is_none() || self.load.decided.get() {
+        if !self.is_live() {
             return;
         }
         let response = make();
         let size = kept_of(&response.head.headers);
-        self.send(size, || Piece::Response(Box::new(response)));
+        if self.send(size, || Piece::Response(Box::new(response))) {
+            self.load.keep(size);
+        }
     }
 
     /// The exchange has ended.
@@ -231,24 +267,25 @@ impl Feed {
         self.load.changed.notify_one();
     }
 
-    fn send(&mut self, size: usize, make: impl FnOnce() -> Piece) {
+    /// Says whether it is on its way.
+    fn send(&mut self, size: usize, make: impl FnOnce() -> Piece) -> bool {
         let Some(pieces) = self.pieces.as_ref().filter(|_| !self.load.decided.get()) else {
-            return;
+            return false;
         };
         if !self.load.take(size + PIECE_OVERHEAD) {
             // It does not keep up.
             self.pieces = None;
             self.load.overflowed.set(true);
             self.load.changed.notify_one();
-            return;
+            return false;
         }
-        pieces.send(make()).ok();
+        pieces.send(make()).is_ok()
     }
 }
 
-/// What a part of a body takes until it has passed the filter.
-pub(super) fn size_of(data: &Bytes) -> usize {
-    data.len() + PIECE_OVERHEAD
+/// What so many bytes of a body take in so many pieces, until they have passed the filter.
+pub(super) fn size_of(bytes: usize, pieces: usize) -> usize {
+    bytes.saturating_add(pieces.saturating_mul(PIECE_OVERHEAD))
 }
 
 /// What the fields of a message take until the shadow ends: as they were, and as the filter has them.

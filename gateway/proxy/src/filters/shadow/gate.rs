@@ -94,6 +94,11 @@ impl Gate {
         self.budget.borrow_mut().spend(time);
     }
 
+    /// Whether shadows have used so much more than their share that none may go on.
+    pub(super) fn is_overdrawn(&self) -> bool {
+        self.budget.borrow_mut().is_overdrawn(Instant::now())
+    }
+
     /// Takes room for so many bytes, if there is.
     pub(super) fn hold(&self, bytes: usize) -> bool {
         let held = self.held.get().saturating_add(bytes);
