@@ -31,8 +31,11 @@ use crate::state::StateError;
 use crate::state::Stored;
 use crate::state::StoredPlugin;
 
-/// Another number is another format.
-const VERSION: u32 = 1;
+/// Another number is another format. One that knows no shadows would have them act: it must not read
+/// states that have some.
+const VERSION: u32 = 2;
+/// The format of what has no shadows: versions before there were any read it, too.
+const WITHOUT_SHADOWS: u32 = 1;
 
 /// Why a text is no state.
 #[derive(Debug, thiserror::Error)]
@@ -198,13 +201,18 @@ pub(crate) fn print(stored: &Stored) -> Result<Vec<u8>, StateError> {
     };
     // The one thing here that JSON cannot say is a path that is not text.
     let body = serde_json::to_vec(&body).map_err(|_| StateError::OddName)?;
-    framed(&body)
+    let mut specs = stored.plugins.iter().map(|plugin| &plugin.spec);
+    framed(&body, specs.any(|spec| spec.shadow.is_some()))
 }
 
-/// A body with the line before it.
-pub(super) fn framed(body: &[u8]) -> Result<Vec<u8>, StateError> {
+/// A body with the line before it, which says whether it has plugins that only look on.
+pub(super) fn framed(body: &[u8], has_shadows: bool) -> Result<Vec<u8>, StateError> {
     let head = Head {
-        format: VERSION,
+        format: if has_shadows {
+            VERSION
+        } else {
+            WITHOUT_SHADOWS
+        },
         sha256: hex(&Sha256::digest(body)),
     };
     let mut text = serde_json::to_vec(&head).map_err(|_| StateError::OddName)?;
@@ -221,7 +229,7 @@ pub(super) fn unframed(text: &[u8]) -> Result<&[u8], FormatError> {
         .and_then(|end| text.split_at_checked(end))
         .ok_or(FormatError::NoHead)?;
     let head: Head = serde_json::from_slice(head).map_err(|_| FormatError::NoHead)?;
-    if head.format != VERSION {
+    if !(WITHOUT_SHADOWS..=VERSION).contains(&head.format) {
         return Err(FormatError::Version(head.format));
     }
     let body = body.strip_prefix(b"\n").and_then(|b| b.strip_suffix(b"\n"));

@@ -104,7 +104,11 @@ impl Store {
         }
         let body = serde_json::to_vec(&print(resource, versions));
         let body = body.map_err(|_| StateError::OddName)?;
-        self.history.replace(&name, &format::framed(&body)?)
+        let mut entries = versions.entries().iter();
+        let has_shadows = entries.any(|entry| entry.version.is_shadow())
+            || versions.bars().iter().any(|bar| bar.version.is_shadow());
+        self.history
+            .replace(&name, &format::framed(&body, has_shadows)?)
     }
 
     /// All histories that can be read; what cannot is warned of and removed.

@@ -107,6 +107,22 @@ fn what_was_saved_is_found_again() {
 }
 
 #[test]
+fn only_what_has_shadows_cannot_be_read_by_those_that_know_none() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut store = Store::open(folder.path()).expect("opened");
+    let mut stored = generation(1, b"code");
+    let mut format = |stored: &Stored| {
+        save(&mut store, stored, b"code");
+        assert_eq!(store.load().expect("read").as_ref(), Some(stored));
+        let text = std::fs::read_to_string(folder.path().join("state.json")).expect("read");
+        text.split(',').next().map(str::to_owned)
+    };
+    assert_eq!(format(&stored).as_deref(), Some("{\"format\":2"));
+    stored.plugins[0].spec.shadow = None;
+    assert_eq!(format(&stored).as_deref(), Some("{\"format\":1"));
+}
+
+#[test]
 fn two_processes_do_not_share_one() {
     let folder = tempfile::tempdir().expect("a folder");
     let first = Store::open(folder.path()).expect("opened");
@@ -191,7 +207,7 @@ fn what_is_not_exactly_what_was_written_is_not_believed() {
         bad[at] ^= 1;
         assert!(refused(&bad), "byte {at} changed");
     }
-    assert!(refused(b"{\"format\":2,\"sha256\":\"\"}\n{}\n"));
+    assert!(refused(b"{\"format\":3,\"sha256\":\"\"}\n{}\n"));
     std::fs::write(&file, &good).expect("written");
     assert!(store.load().is_ok());
     let module = super::module_name(&Sha256::digest(b"code").into());

@@ -93,8 +93,8 @@ pub(crate) struct Vm {
     in_setup: Cell<bool>,
     /// Its generation serves.
     serves: Cell<bool>,
-    /// If its plugins only look on, what each of them may use; else nothing.
-    gates: Vec<Rc<Gate>>,
+    /// If its plugin only looks on, what it may use: such a plugin shares its instances with no other.
+    gate: Option<Rc<Gate>>,
     /// The number of the instance that was kept from a call that it made for no stream.
     deprived: Cell<Option<u64>>,
 }
@@ -109,7 +109,7 @@ impl Vm {
         } = plan.clone();
         let lead = plugins.first().map(|plugin| plugin.spec());
         let isolated = lead.is_some_and(|spec| spec.isolation == Isolation::Stream);
-        let gates = plugins.iter().filter_map(Gate::of).collect();
+        let gate = plugins.first().and_then(Gate::of);
         Rc::new(Self {
             id,
             succession: Succession::of(lead),
@@ -133,7 +133,7 @@ impl Vm {
             alone_since: Cell::new(None),
             in_setup: Cell::new(false),
             serves: Cell::new(false),
-            gates,
+            gate,
             deprived: Cell::new(None),
         })
     }

@@ -219,7 +219,7 @@ fn filter(id: usize, slot: &Slot, vms: &HashMap<VmId, Rc<Vm>>) -> Result<Filter,
                 place: *place,
                 callbacks: plugin.callbacks(),
                 canary: None,
-                shadow: vm.gate(*place).cloned(),
+                shadow: vm.gate().cloned(),
             })
         }
     }

@@ -29,7 +29,7 @@ pub(super) const ALONE: usize = 0;
 
 /// What the filter's callbacks reach.
 #[derive(Debug)]
-pub(super) struct Copy {
+pub(super) struct Surroundings {
     pub(super) worker: Rc<Worker>,
     pub(super) chain: Rc<Chain>,
     pub(super) stream: Rc<StreamCell>,
@@ -64,7 +64,7 @@ impl From<Stop> for Halt {
     }
 }
 
-impl Copy {
+impl Surroundings {
     pub(super) fn run(&self) -> FilterRun<'_> {
         FilterRun {
             worker: &self.worker,

@@ -36,9 +36,9 @@ use crate::filters::run::HeadStep;
 use crate::filters::run::HeldHead;
 use crate::filters::run::Passed;
 use crate::filters::shadow::copy::ALONE;
-use crate::filters::shadow::copy::Copy;
 use crate::filters::shadow::copy::Decision;
 use crate::filters::shadow::copy::Halt;
+use crate::filters::shadow::copy::Surroundings;
 use crate::filters::shadow::feed::Fed;
 use crate::filters::shadow::feed::Load;
 use crate::filters::shadow::feed::Outcome;
@@ -57,7 +57,7 @@ const END: usize = usize::MAX;
 /// A copy of an exchange, and how far it has come.
 #[derive(Debug)]
 pub(super) struct Course {
-    pub(super) copy: Copy,
+    pub(super) copy: Surroundings,
     fed: Fed,
     /// The heads as the filter got them.
     pub(super) request_head: RequestHead,
@@ -107,7 +107,7 @@ impl Course {
         state.draw = of.draw;
         state.properties = of.properties.clone();
         Self {
-            copy: Copy {
+            copy: Surroundings {
                 worker,
                 chain,
                 stream: Rc::new(StreamCell::new(state)),

@@ -40,7 +40,7 @@ impl Vm {
         let begun = self.clock();
         let called = call(instance, &mut streams);
         if let Some(begun) = begun {
-            self.spend(instance.last_plugin(), begun);
+            self.spend(begun);
         }
         match called {
             Ok(value) => {

@@ -14,9 +14,9 @@ use crate::filters::shadow::gate::Gate;
 use crate::filters::vm::Vm;
 
 impl Vm {
-    /// What the plugin at `place` may use, if it only looks on.
-    pub(crate) fn gate(&self, place: usize) -> Option<&Rc<Gate>> {
-        self.gates.get(place)
+    /// What its plugin may use, if that only looks on.
+    pub(crate) fn gate(&self) -> Option<&Rc<Gate>> {
+        self.gate.as_ref()
     }
 
     /// Whether the instance in place was kept from a call that it made for no stream: nobody knows what
@@ -32,12 +32,12 @@ impl Vm {
 
     /// When a callback begins, if its time is counted.
     pub(super) fn clock(&self) -> Option<Instant> {
-        (!self.gates.is_empty()).then(Instant::now)
+        self.gate.is_some().then(Instant::now)
     }
 
-    /// A callback of the plugin at `place` has ended.
-    pub(super) fn spend(&self, place: usize, begun: Instant) {
-        if let Some(gate) = self.gate(place) {
+    /// A callback of its plugin has ended.
+    pub(super) fn spend(&self, begun: Instant) {
+        if let Some(gate) = &self.gate {
             gate.spend(begun.elapsed());
         }
     }
@@ -45,10 +45,9 @@ impl Vm {
     /// What a call may reach: all that its plugin may, or nothing if that is only for those that act.
     pub(crate) fn reach_of(&self, call: CalloutToken, backend: &str) -> Arc<Reach> {
         let reach = self.reach();
-        let Some(gate) = self.gates.first() else {
+        let Some(gate) = &self.gate else {
             return reach;
         };
-        // Those that share an instance have the same settings.
         let target = reach.backend(self.namespace(), backend);
         if target.is_some_and(|target| gate.may_call(target.backend.name.as_str())) {
             return reach;

@@ -173,7 +173,7 @@ impl Vm {
             alone_since: Cell::new(None),
             in_setup: Cell::new(false),
             serves: Cell::new(true),
-            gates: self.gates.clone(),
+            gate: self.gate.clone(),
             deprived: Cell::new(None),
         });
         let mut taken = pool.taken.borrow_mut();
