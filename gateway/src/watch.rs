@@ -119,6 +119,10 @@ struct Thread<F> {
     folders: Folders,
     /// The folders whose events come, with what they were when they were asked for.
     armed: HashMap<PathBuf, Identity>,
+    /// When an event came last that may be about something that is watched.
+    stirred: Option<SystemTime>,
+    /// Whoever read the paths last may have met something between two of our looks.
+    is_doubtful: bool,
     warned: bool,
 }
 
@@ -138,6 +142,8 @@ impl<F: FnMut()> Thread<F> {
             prints: Prints::default(),
             folders: Folders::default(),
             armed: HashMap::new(),
+            stirred: None,
+            is_doubtful: false,
             warned: false,
         };
         match watcher {
@@ -164,11 +170,13 @@ impl<F: FnMut()> Thread<F> {
                 Ok(Note::Event(event)) => {
                     let quiet = quiet_after(&event);
                     if self.concerns(event) {
+                        self.stirred = Some(SystemTime::now());
                         debounce.on_event(Instant::now(), quiet);
                     }
                 }
                 Ok(Note::Paths(paths, read_at)) => {
-                    if self.set(paths, read_at) {
+                    let is_waiting = debounce.due().is_some();
+                    if self.set(paths, read_at, is_waiting) {
                         debounce.on_event(Instant::now(), QUIET);
                     }
                 }
@@ -182,19 +190,26 @@ impl<F: FnMut()> Thread<F> {
     fn look(&mut self) {
         // Before the comparison: what changes after it must give an event.
         self.arm();
-        if self.prints.update(&self.paths) {
+        let is_another = self.prints.update(&self.paths);
+        if std::mem::take(&mut self.is_doubtful) || is_another {
             (self.changed)();
         }
     }
 
-    /// Takes other paths; returns whether a new one may have changed since it was read.
-    fn set(&mut self, mut paths: Vec<PathBuf>, read_at: SystemTime) -> bool {
+    /// Takes other paths; returns whether something may have changed since it was read.
+    ///
+    /// What was changed and changed back around the reading looks to us as it did before, and not to who has
+    /// read it in between: if events came that late, or have not been looked at (`is_waiting`), it counts as
+    /// changed. That costs one load more, which finds nothing new.
+    fn set(&mut self, mut paths: Vec<PathBuf>, read_at: SystemTime, is_waiting: bool) -> bool {
         paths.sort();
         paths.dedup();
         self.paths = paths;
         self.arm();
         let since = read_at.checked_sub(CLOCK_SLACK).unwrap_or(read_at);
-        self.prints.adopt(&self.paths, since)
+        let is_young = self.prints.adopt(&self.paths, since);
+        self.is_doubtful = is_waiting || self.stirred.is_some_and(|at| at >= read_at);
+        is_young || self.is_doubtful
     }
 
     /// Whether an event may be about something that is watched.

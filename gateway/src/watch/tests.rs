@@ -11,6 +11,7 @@ use std::time::Instant;
 use std::time::SystemTime;
 
 use super::Pace;
+use super::Thread;
 use super::Watch;
 
 /// How long anything may take before its test fails.
@@ -227,4 +228,39 @@ fn a_pipe_in_place_of_a_file_is_not_waited_for() {
         std::fs::remove_file(root.join("a.yaml")).expect("removed");
         write(&root.join("a.yaml"), "2");
     });
+}
+
+#[test]
+fn what_was_read_between_a_change_and_its_reversal_is_read_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("a.yaml");
+    let paths = vec![folder.path().to_owned()];
+    let pace = Pace {
+        poll: NEVER,
+        events: false,
+    };
+    let changes = AtomicUsize::new(0);
+    let (events, _inbox) = std::sync::mpsc::channel();
+    let mut thread = Thread::new(pace, &events, || {
+        changes.fetch_add(1, Ordering::SeqCst);
+    });
+    write(&file, "text");
+    thread.set(paths.clone(), SystemTime::now(), false);
+    thread.look();
+    let before = changes.load(Ordering::SeqCst);
+
+    // Somebody reads the folder while the file is away, and it is back before the next look.
+    let read_at = SystemTime::now();
+    thread.stirred = Some(SystemTime::now());
+    assert!(thread.set(paths.clone(), read_at, false));
+    thread.look();
+    assert_eq!(changes.load(Ordering::SeqCst), before + 1);
+
+    // The same with events that nobody has looked at yet; once they have been, nothing is left of it.
+    assert!(thread.set(paths.clone(), SystemTime::now(), true));
+    thread.look();
+    assert_eq!(changes.load(Ordering::SeqCst), before + 2);
+    assert!(!thread.set(paths, SystemTime::now(), false));
+    thread.look();
+    assert_eq!(changes.load(Ordering::SeqCst), before + 2);
 }
