@@ -6,8 +6,8 @@ use regex::Regex;
 use serde_json::Value as Json;
 
 use super::normal::FREE;
-use super::normal::INT_OR_STRING;
 use super::normal::HIDDEN;
+use super::normal::INT_OR_STRING;
 use super::normal::RULE;
 use super::normal::UNSUPPORTED;
 
