@@ -260,7 +260,7 @@ impl Control {
 
     /// Offers a load to the data plane until it takes it, refusing what it names as the reason, as
     /// long as what is left `may_serve`. [`Control::keep`] is due then. While it is taken, rollouts may be
-    /// looked at; one that comes to another share meanwhile must keep it from being taken.
+    /// looked at and moved; then [`Rollouts::send_shares`] is due as soon as it serves.
     ///
     /// # Errors
     ///

@@ -129,8 +129,9 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
         reporter,
         watchers,
         stop: Arc::clone(&stop),
+        inbox: reload::Inbox::new(inbox),
     };
-    let thread = thread.start(inbox).context("cannot start a thread")?;
+    let thread = thread.start().context("cannot start a thread")?;
     let (orders, ordered) = mpsc::channel();
     let admin = bound
         .map(|bound| serve_admin(bound, &board, orders))

@@ -2,8 +2,8 @@
 //!
 //! The doc comments become the reference pages and the descriptions in editors; the `schemars`
 //! attributes are what files are checked against. `x-tidegate-unsupported` marks fields that exist
-//! elsewhere and are refused here with that reason. What fields mean together is said in `rules`, what
-//! they come to in `compile`.
+//! elsewhere and are refused here with that reason, `x-tidegate-secret` values that no message shows.
+//! What fields mean together is said in `rules`, what they come to in `compile`.
 
 pub mod backend;
 pub mod certificate;

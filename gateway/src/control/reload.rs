@@ -1,5 +1,7 @@
 //! The control thread: reloads, one after the other, whoever asks for them.
 
+mod inbox;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -25,6 +27,9 @@ use crate::control::probation::Seen;
 use crate::control::probation::Watchers;
 use crate::control::publish;
 use crate::control::publish::Reporter;
+pub(crate) use crate::control::reload::inbox::Inbox;
+use crate::control::reload::inbox::Ordered;
+use crate::control::reload::inbox::serve;
 use crate::control::rollouts::Look;
 use crate::control::rollouts::RolloutOrder;
 use crate::control::rollouts::Rollouts;
@@ -90,6 +95,8 @@ pub(crate) struct Thread {
     pub(crate) awaits_until: Option<Instant>,
     /// Set once the gateway ends: no reload begins after that, and none that runs is handed over.
     pub(crate) stop: Arc<AtomicBool>,
+    /// What it is asked for.
+    pub(crate) inbox: Inbox,
 }
 
 /// What is to be done next: everything asked for by now, in one load.
@@ -111,7 +118,7 @@ struct Work {
 
 impl Work {
     /// This event and all that wait behind it.
-    fn gather(first: Event, events: &mpsc::Receiver<Event>) -> Self {
+    fn gather(first: Event, inbox: &mut Inbox) -> Self {
         let mut work = Self::default();
         let mut next = Some(first);
         while let Some(event) = next {
@@ -126,7 +133,7 @@ impl Work {
                 Event::Wish(wish) => work.wishes.push(wish),
                 Event::End => work.end = true,
             }
-            next = events.try_recv().ok();
+            next = inbox.next();
         }
         work
     }
@@ -138,21 +145,19 @@ impl Thread {
     /// # Errors
     ///
     /// The system's, if it gives no thread.
-    pub(crate) fn start(
-        self,
-        events: mpsc::Receiver<Event>,
-    ) -> std::io::Result<JoinHandle<Gateway>> {
+    pub(crate) fn start(self) -> std::io::Result<JoinHandle<Gateway>> {
         std::thread::Builder::new()
             .name("control".to_owned())
-            .spawn(move || self.run(&events))
+            .spawn(move || self.run())
     }
 
-    fn run(mut self, events: &mpsc::Receiver<Event>) -> Gateway {
+    fn run(mut self) -> Gateway {
         let mut chores = Instant::now() + RETRY;
         loop {
-            match events.recv_timeout(self.patience(chores)) {
+            let patience = self.patience(chores);
+            match self.inbox.recv_timeout(patience) {
                 Ok(first) => {
-                    let work = Work::gather(first, events);
+                    let work = Work::gather(first, &mut self.inbox);
                     // Who waits for an answer then sees that there will be none.
                     if work.end || self.is_ending() {
                         return self.gateway;
@@ -184,18 +189,8 @@ impl Thread {
 
     /// Does what is asked of rollouts.
     fn order(&mut self, orders: Vec<RolloutOrder>) {
-        for RolloutOrder {
-            plugin,
-            order,
-            answer,
-        } in orders
-        {
-            let rollouts = &mut self.control.rollouts;
-            let done = rollouts.order(&mut self.gateway, &plugin, order);
-            self.tell_rollouts();
-            // Who asked may have left.
-            answer.send(done).ok();
-        }
+        let rollouts = &mut self.control.rollouts;
+        serve(orders, rollouts, &mut self.gateway, &self.board);
     }
 
     fn tell_rollouts(&self) {
@@ -397,6 +392,7 @@ impl Thread {
             gateway,
             watchers,
             board,
+            inbox,
             ..
         } = self;
         let mut outcomes = Vec::new();
@@ -415,6 +411,7 @@ impl Thread {
             let thread = thread.spawn_scoped(scope, load).ok()?;
             while is_done.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
                 outcomes.extend(watchers.look(gateway, Instant::now()));
+                serve(inbox.orders(), rollouts, gateway, board);
                 if rollouts.look(gateway, Instant::now()) != Look::NotYet {
                     rollouts.tell(board);
                 }
@@ -427,7 +424,8 @@ impl Thread {
     }
 
     /// Makes a load serve. While its plugins start, versions on probation and rollouts are looked at,
-    /// and if something follows from that, it is not taken, if it `may_stop`.
+    /// and orders to rollouts are done. If a version fails or a rollout is aborted, the load is not taken,
+    /// if it `may_stop`; with any other share it goes on, and the share is set once it serves.
     fn offer(&mut self, again: bool, loaded: Loaded, may_stop: bool) -> Offered {
         if !again && self.control.is_serving(&loaded) {
             tracing::debug!("the files say what serves already");
@@ -437,7 +435,15 @@ impl Thread {
             }
             return Offered::Ended(Outcome::Success);
         }
-        let (gateway, stop, watchers) = (&mut self.gateway, &self.stop, &mut self.watchers);
+        let Self {
+            gateway,
+            stop,
+            watchers,
+            board,
+            inbox,
+            ..
+        } = self;
+        let mut has_moved = false;
         let taken = self.control.hand_over(
             loaded,
             |_| true,
@@ -449,10 +455,15 @@ impl Thread {
                 gateway.apply_while(generation, |gateway| {
                     let now = Instant::now();
                     let is_over = stop.load(Ordering::SeqCst);
-                    let is_due = may_stop
-                        && (watchers.see(gateway, now) == Seen::Failure
-                            || rollouts.look(gateway, now) == Look::Changed);
-                    match is_over || is_due {
+                    let ordered = serve(inbox.orders(), rollouts, gateway, board);
+                    let looked = rollouts.look(gateway, now);
+                    if looked != Look::NotYet {
+                        rollouts.tell(board);
+                    }
+                    has_moved |= ordered != Ordered::Nothing || looked >= Look::Changed;
+                    let is_aborted = ordered == Ordered::Aborted || looked == Look::Aborted;
+                    let has_failed = watchers.see(gateway, now) == Seen::Failure;
+                    match is_over || may_stop && (is_aborted || has_failed) {
                         true => Meanwhile::Stop,
                         false => Meanwhile::GoOn,
                     }
@@ -466,6 +477,10 @@ impl Thread {
         match taken {
             Err((_, StartError::Interrupted)) => Offered::Interrupted,
             Ok((loaded, ())) => {
+                // It was drawn with the shares of before it waited.
+                if has_moved {
+                    self.control.rollouts.send_shares(&mut self.gateway);
+                }
                 self.reporter.report(&loaded.draft.problems);
                 self.tell_rollouts();
                 let waiting = self.gateway.waiting();
@@ -508,11 +523,13 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::Event;
+    use super::Inbox;
     use super::Work;
 
     #[test]
     fn all_that_waits_is_one_load_and_the_end_comes_first() {
         let (events, inbox) = mpsc::channel();
+        let mut inbox = Inbox::new(inbox);
         let mut waiting = Vec::new();
         for _ in 0..5 {
             let (answer, answered) = oneshot::channel();
@@ -521,13 +538,13 @@ mod tests {
             events.send(Event::Reload(None)).expect("open");
             events.send(Event::Changed).expect("open");
         }
-        let work = Work::gather(Event::Changed, &inbox);
+        let work = Work::gather(Event::Changed, &mut inbox);
         assert!(work.asked && !work.end);
         assert_eq!(work.answers.len(), waiting.len());
-        assert!(inbox.try_recv().is_err(), "nothing is left");
-        assert!(!Work::gather(Event::Changed, &inbox).asked);
+        assert!(inbox.next().is_none(), "nothing is left");
+        assert!(!Work::gather(Event::Changed, &mut inbox).asked);
         events.send(Event::Reload(None)).expect("open");
         events.send(Event::End).expect("open");
-        assert!(Work::gather(Event::Changed, &inbox).end);
+        assert!(Work::gather(Event::Changed, &mut inbox).end);
     }
 }

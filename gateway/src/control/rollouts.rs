@@ -44,6 +44,7 @@ use crate::control::rollouts::webhooks::Webhooks;
 use crate::control::rollouts::words::ends;
 use crate::control::rollouts::words::phase;
 use crate::control::rollouts::words::words;
+use crate::plugins::Slot;
 use crate::plugins::in_one_line;
 use crate::state::Kept;
 use crate::state::RolloutStore;
@@ -95,7 +96,8 @@ struct Running {
 #[derive(Debug, Default)]
 pub(crate) struct Rollouts {
     running: BTreeMap<Arc<str>, Running>,
-    /// What a restart found, until its plugin is met.
+    /// What is known of rollouts that cannot be planned yet: what a restart found, and those whose stable
+    /// version is not there.
     kept: BTreeMap<Arc<str>, State>,
     /// What happened since the start, by plugin and event.
     events: BTreeMap<(Arc<str>, &'static str), u64>,
@@ -112,20 +114,23 @@ pub(crate) struct Rollouts {
 }
 
 /// What a look has found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Look {
     /// It was not time yet.
     NotYet,
     /// There is something to tell.
     Counted,
-    /// A rollout is in another phase, or at another step.
+    /// A rollout is in another phase, or at another step; none was aborted.
     Changed,
+    /// A rollout was aborted.
+    Aborted,
 }
 
 /// What rollouts come to once a load serves.
 #[derive(Debug)]
 pub(crate) struct Planned {
     running: BTreeMap<Arc<str>, Running>,
+    kept: BTreeMap<Arc<str>, State>,
     events: Vec<(Arc<str>, Event)>,
     /// In the order of the snapshot's canaries.
     pub(crate) shares: Vec<Share>,
@@ -165,6 +170,7 @@ impl Rollouts {
     pub(crate) fn plan(&self, loaded: &Loaded) -> Planned {
         let mut planned = Planned {
             running: BTreeMap::new(),
+            kept: BTreeMap::new(),
             events: Vec::new(),
             shares: Vec::new(),
         };
@@ -180,7 +186,26 @@ impl Rollouts {
             };
             planned.shares.push(share);
         }
+        planned.kept = self.states_without_plugin(loaded);
         planned
+    }
+
+    /// How far rollouts are of which the plugin is refused: once it is there, they go on.
+    fn states_without_plugin(&self, loaded: &Loaded) -> BTreeMap<Arc<str>, State> {
+        let slots = loaded.draft.plugins.iter().zip(&loaded.slots);
+        let refused = slots.filter(|(_, slot)| matches!(slot, Slot::Refused(_)));
+        let states = refused.filter_map(|(decl, _)| {
+            let name = &decl.name.0;
+            let state = self.state(name)?.clone();
+            Some((Arc::clone(name), state))
+        });
+        states.collect()
+    }
+
+    /// How far the rollout of a plugin is, whether it can be planned or not.
+    fn state(&self, name: &Arc<str>) -> Option<&State> {
+        let running = self.running.get(name).map(|it| it.rollout.state());
+        running.or_else(|| self.kept.get(name))
     }
 
     fn plan_one(
@@ -243,12 +268,13 @@ impl Rollouts {
     pub(crate) fn commit(&mut self, planned: Planned) {
         let Planned {
             running,
+            kept,
             events,
             shares: _,
         } = planned;
-        let is_same = self.running.keys().eq(running.keys());
+        let is_same = self.running.keys().eq(running.keys()) && self.kept == kept;
         self.running = running;
-        self.kept.clear();
+        self.kept = kept;
         self.is_unsaved |= !is_same || !events.is_empty();
         for (name, event) in events {
             self.note(&name, &event, false);
@@ -289,9 +315,11 @@ impl Rollouts {
             events.extend(event.map(|event| (Arc::clone(name), event)));
         }
         let has_events = !events.is_empty();
+        let is_abort = |(_, event): &(_, Event)| matches!(event, Event::Aborted(_));
+        let has_aborts = events.iter().any(is_abort);
         // First of all: telling may wait.
         if has_events {
-            gateway.set_shares(&self.shares());
+            self.send_shares(gateway);
         }
         for (name, event) in events {
             self.note(&name, &event, false);
@@ -304,9 +332,10 @@ impl Rollouts {
             self.is_unsaved = true;
             self.save(now);
         }
-        match has_events {
-            true => Look::Changed,
-            false => Look::Counted,
+        match (has_events, has_aborts) {
+            (_, true) => Look::Aborted,
+            (true, false) => Look::Changed,
+            (false, false) => Look::Counted,
         }
     }
 
@@ -322,7 +351,7 @@ impl Rollouts {
         let (name, mut running) = (Arc::clone(name), running.clone());
         let event = running.rollout.on_order(order, "by hand")?;
         self.running.insert(Arc::clone(&name), running);
-        gateway.set_shares(&self.shares());
+        self.send_shares(gateway);
         self.note(&name, &event, true);
         self.is_unsaved = true;
         self.save(Instant::now());
@@ -341,6 +370,8 @@ impl Rollouts {
         if let Some(store) = &self.store {
             let states = self.running.iter();
             let states = states.map(|(name, it)| (Arc::clone(name), it.rollout.state().clone()));
+            let kept = self.kept.iter();
+            let states = states.chain(kept.map(|(name, it)| (Arc::clone(name), it.clone())));
             let kept = Kept {
                 states: states.collect(),
                 notices: self.webhooks.waiting(),
@@ -400,10 +431,12 @@ impl Rollouts {
         each.collect()
     }
 
-    fn shares(&self) -> Vec<(Arc<str>, Share)> {
+    /// Gives canaries the shares that they have by now.
+    pub(crate) fn send_shares(&self, gateway: &mut Gateway) {
         let each = self.running.iter();
-        each.map(|(name, running)| (Arc::clone(name), running.rollout.share()))
-            .collect()
+        let each = each.map(|(name, running)| (Arc::clone(name), running.rollout.share()));
+        let shares: Vec<(Arc<str>, Share)> = each.collect();
+        gateway.set_shares(&shares);
     }
 
     fn note(&mut self, name: &Arc<str>, event: &Event, by_hand: bool) {
@@ -443,9 +476,9 @@ impl Rollouts {
                 backend: Arc::clone(&webhook.backend),
                 host: webhook.host.clone(),
                 path: webhook.path.clone(),
-                timeout: webhook.timeout,
             };
             let notice = Notice {
+                timeout: webhook.timeout,
                 event: event.kind().name().to_owned(),
                 body: notice::body(&subject, &id, event, by_hand),
             };

@@ -165,7 +165,7 @@ fn one_notice((receiver, notice): &(Receiver, Notice)) -> OneNotice {
         backend: Arc::clone(&receiver.backend),
         host: receiver.host.clone(),
         path: receiver.path.clone(),
-        timeout_millis: u64::try_from(receiver.timeout.as_millis()).unwrap_or(u64::MAX),
+        timeout_millis: u64::try_from(notice.timeout.as_millis()).unwrap_or(u64::MAX),
         event: notice.event.clone(),
         body: notice.body.clone(),
     }
@@ -177,11 +177,11 @@ fn notice(one: OneNotice) -> (Receiver, Notice) {
         backend: one.backend,
         host: one.host,
         path: one.path,
-        timeout: Duration::from_millis(one.timeout_millis).min(LONGEST_ATTEMPT),
     };
     let notice = Notice {
         event: one.event,
         body: one.body,
+        timeout: Duration::from_millis(one.timeout_millis).min(LONGEST_ATTEMPT),
     };
     (receiver, notice)
 }
@@ -257,11 +257,11 @@ mod tests {
             backend: "default/hooks".into(),
             host: host.map(str::to_owned),
             path: "/a?b=c".to_owned(),
-            timeout: Duration::from_millis(250),
         };
         let notice = |event: &str| Notice {
             event: event.to_owned(),
             body: "{\"a\":1}".to_owned(),
+            timeout: Duration::from_millis(250),
         };
         let mut kept = Kept {
             states: states(),

@@ -241,6 +241,31 @@ fn a_canary_that_traps_is_taken_back_and_stays_away_over_a_kill() {
 }
 
 #[test]
+fn an_aborted_canary_stays_away_also_if_the_stable_version_was_not_there_at_the_start() {
+    let origin = Origin::answers(200, "ok");
+    let files = files(&origin, &trapping(), "steps: [50, 100]");
+    let state = tempfile::tempdir().expect("a folder");
+    let args = ["--state-dir", state.path().to_str().expect("text")];
+    let gateway = Running::start_with(files.path(), &args);
+    reaches(&gateway, "Aborted");
+    drop(gateway); // Killed.
+
+    // Of its state no more is left, and the file of the stable version is broken.
+    let kept = std::fs::read(state.path().join("rollouts.json")).expect("kept");
+    let state = tempfile::tempdir().expect("a folder");
+    std::fs::write(state.path().join("rollouts.json"), kept).expect("written");
+    files.write("stable.wasm", b"no module");
+    let folder = state.path().to_str().expect("text");
+    let args = ["--state-dir", folder, "--allow-partial"];
+    let gateway = Running::start_with(files.path(), &args);
+    assert_eq!(rollout(&gateway), Value::Null, "nothing to compare with");
+    files.write("stable.wasm", tagging("v1").module());
+    let phase = eventually("the rollout", || rollout(&gateway).get("phase").cloned());
+    assert_eq!(phase, Value::from("Aborted"));
+    assert_eq!(with_canary(&gateway), [0_u32; 0]);
+}
+
+#[test]
 fn a_canary_that_denies_is_taken_back() {
     let origin = Origin::answers(200, "ok");
     let files = files(&origin, &denying(), "steps: [50, 100]");

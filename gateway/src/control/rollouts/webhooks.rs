@@ -48,8 +48,6 @@ pub(crate) struct Receiver {
     pub(crate) backend: Arc<str>,
     pub(crate) host: Option<String>,
     pub(crate) path: String,
-    /// How long an attempt may take.
-    pub(crate) timeout: Duration,
 }
 
 impl fmt::Debug for Receiver {
@@ -68,6 +66,8 @@ pub(crate) struct Notice {
     pub(crate) event: String,
     /// The JSON.
     pub(crate) body: String,
+    /// How long an attempt may take.
+    pub(crate) timeout: Duration,
 }
 
 /// All notices that are not delivered, and the thread that delivers them.
@@ -249,7 +249,7 @@ impl Shared {
         let mut inner = self.lock();
         let Inner { outbox, counts } = &mut *inner;
         let ended = outbox.answered(attempt, failure.is_none(), Instant::now());
-        let Some((receiver, Notice { event, body: _ }, outcome)) = ended else {
+        let Some((receiver, Notice { event, .. }, outcome)) = ended else {
             return;
         };
         let count = counts.entry(Arc::clone(&receiver.plugin)).or_default();
@@ -297,7 +297,7 @@ fn run(shared: &Shared, remote: &Remote, words: &mpsc::Sender<Word>, inbox: &mps
         }
         let due = shared.lock().outbox.take_due(now);
         for (attempt, receiver, notice) in due {
-            patience.insert(attempt, now + receiver.timeout + GRACE);
+            patience.insert(attempt, now + notice.timeout + GRACE);
             let words = words.clone();
             let done = move |answered| {
                 // A gateway that has ended does not listen.
@@ -339,7 +339,7 @@ fn request(receiver: &Receiver, notice: Notice) -> Option<OwnRequest> {
         path: HeaderValue::from_str(&receiver.path).ok()?,
         headers,
         body: Bytes::from(notice.body),
-        limit: receiver.timeout,
+        limit: notice.timeout,
     })
 }
 
@@ -360,7 +360,6 @@ mod tests {
             backend: "default/hooks".into(),
             host: None,
             path: "/".to_owned(),
-            timeout: Duration::from_secs(1),
         }
     }
 
@@ -368,6 +367,7 @@ mod tests {
         Notice {
             event: event.to_owned(),
             body: "{}".to_owned(),
+            timeout: Duration::from_secs(1),
         }
     }
 
@@ -384,6 +384,21 @@ mod tests {
         assert_eq!(due(&webhooks).len(), 1);
         assert!(!webhooks.has_staged());
         assert_eq!(webhooks.waiting().len(), 1);
+    }
+
+    #[test]
+    fn another_timeout_is_no_other_receiver() {
+        let mut webhooks = Webhooks::default();
+        webhooks.push(receiver(), notice("started"));
+        let later = Notice {
+            timeout: Duration::from_secs(2),
+            ..notice("held")
+        };
+        webhooks.push(receiver(), later);
+        webhooks.release();
+        let due = webhooks.shared.lock().outbox.take_due(Instant::now());
+        let due: Vec<&str> = due.iter().map(|(_, _, it)| it.event.as_str()).collect();
+        assert_eq!(due, ["started"], "one after the other");
     }
 
     #[test]

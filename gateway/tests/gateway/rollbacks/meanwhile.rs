@@ -150,3 +150,90 @@ fn a_canary_is_aborted_while_another_plugin_sets_itself_up() {
         (answer.field("x-by") == Some("asks")).then_some(())
     });
 }
+
+/// Each of them sets the plugin up.
+const WORKERS: usize = 2;
+
+/// A service whose answers wait for a latch.
+fn slow_keys(latch: &Latch) -> Origin {
+    let opened = latch.clone();
+    Origin::script(move |connection| {
+        while connection.request().is_ok() {
+            opened.wait();
+            connection.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nkeys!")?;
+        }
+        Ok(())
+    })
+}
+
+/// A gateway with a rollout of a version that answers 202, while another plugin waits for its keys.
+fn with_setup(rollout: &str, keys: &Origin) -> (Running, Folder, Origin) {
+    let (folder, origin) = folder(&format!(
+        "  rollout: {{ canary: {{ source: {{ file: next.wasm }} }}, {rollout} }}\n"
+    ));
+    folder.write("next.wasm", &version(202, WELL));
+    folder.write("keys.yaml", backend("keys", keys.address()).as_bytes());
+    let gateway = Running::start(&folder, &[]);
+    let text = another("asks", "  allow: { backends: [keys] }\n");
+    folder.write("asks.wasm", keyed("asks").module());
+    folder.write("asks.yaml", text.as_bytes());
+    eventually("its setup", || {
+        (keys.connections() == WORKERS).then_some(())
+    });
+    (gateway, folder, origin)
+}
+
+#[test]
+fn orders_by_hand_are_done_while_another_plugin_sets_itself_up() {
+    let latch = Latch::default();
+    let keys = slow_keys(&latch);
+    let (gateway, _folder, _origin) = with_setup("weight: 100", &keys);
+    let order = |what: &str| {
+        let path = format!("POST /plugins/default/stamp/rollout/{what}");
+        assert_eq!(gateway.admin(&path).status(), 200, "{what}");
+    };
+    order("hold");
+    assert_eq!(gateway.get("/").status(), 202);
+    assert_eq!(
+        keys.connections(),
+        WORKERS,
+        "that is no reason to begin anew"
+    );
+    order("abort");
+    eventually("the stable version", || {
+        (gateway.get("/").status() == 201).then_some(())
+    });
+    assert_eq!(gateway.get("/").field("x-by"), None, "the other one waits");
+    latch.open();
+    eventually("the other plugin", || {
+        let answer = gateway.get("/");
+        assert_eq!(answer.status(), 201, "the canary is gone for good");
+        (answer.field("x-by") == Some("asks")).then_some(())
+    });
+}
+
+#[test]
+fn steps_are_taken_while_another_plugin_sets_itself_up_and_do_not_begin_that_anew() {
+    let latch = Latch::default();
+    let keys = slow_keys(&latch);
+    let rollout = "steps: [25, 50, 100], interval: 1s, minRequests: 10";
+    let (gateway, _folder, _origin) = with_setup(rollout, &keys);
+    eventually("the promotion", || {
+        for _ in 0..20 {
+            gateway.get("/");
+        }
+        let page = gateway.json("/plugins");
+        let mut plugins = at(&page, "/plugins").as_array()?.iter();
+        let stamp = plugins.find(|one| at(one, "/name") == "default/stamp")?;
+        (at(stamp, "/rollout/phase") == "Promoted").then_some(())
+    });
+    assert_eq!(keys.connections(), WORKERS);
+    latch.open();
+    eventually("the other plugin", || {
+        (gateway.get("/").field("x-by") == Some("asks")).then_some(())
+    });
+    eventually("the share of the promotion", || {
+        let all = (0..20).all(|_| gateway.get("/").status() == 202);
+        all.then_some(())
+    });
+}
