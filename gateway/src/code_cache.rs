@@ -87,6 +87,11 @@ impl CodeFolder {
         }
     }
 
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// What became of look-ups so far.
     pub(crate) fn counts(&self) -> &Arc<Counts> {
         &self.counts

@@ -122,9 +122,13 @@ pub(crate) struct Loaded {
 
 impl Control {
     pub(crate) fn new(loader: Loader, store: Option<Store>, settings: Settings) -> Self {
+        let mut resolver = Resolver::default();
+        if let Some(store) = &store {
+            resolver.takes_nothing_from(store.path().to_owned());
+        }
         Self {
             loader,
-            resolver: Resolver::default(),
+            resolver,
             certificates: Certificates::default(),
             store,
             settings,
@@ -368,10 +372,15 @@ impl Control {
         self.unsaved = true;
     }
 
+    /// Keeps the code of what was loaded: the part of [`Control::keep`] that takes longest.
+    pub(crate) fn keep_code(&mut self) {
+        self.resolver.keep_code(self.store.as_ref());
+    }
+
     /// Makes what serves what a restart falls back to. Takes as long as the disk does: for after it
     /// has been told that it serves.
     pub(crate) fn keep(&mut self) {
-        self.resolver.keep_code(self.store.as_ref());
+        self.keep_code();
         self.rollouts.save(Instant::now());
         self.keep_histories();
         if !std::mem::take(&mut self.unsaved) {

@@ -192,6 +192,8 @@ pub(crate) struct Resolver {
     chronicle: Chronicle,
     /// What was tried in vain, so that it is not compiled again with every load.
     bad: HashMap<ResourceId, (Version, Reason)>,
+    /// Folders that no plugin file may be in: there anything would pass for the operator's.
+    kept: Vec<PathBuf>,
     /// Whether reasons have what the guest said, instead of the log.
     candid: bool,
     /// When setups that failed are tried again.
@@ -226,11 +228,20 @@ impl Resolver {
 
     /// Keeps compiled code there.
     pub(crate) fn set_cache(&mut self, cache: CodeFolder) {
+        self.takes_nothing_from(cache.path().to_owned());
         self.compiler.set_cache(cache);
+    }
+
+    /// Takes no plugin file from below that folder: what was fetched by rules must not be used without.
+    pub(crate) fn takes_nothing_from(&mut self, folder: PathBuf) {
+        self.kept.push(folder);
     }
 
     /// Takes code of the network from there.
     pub(crate) fn set_pulls(&mut self, pulls: Pulls) {
+        if let Some(folder) = pulls.folder() {
+            self.takes_nothing_from(folder);
+        }
         self.pulls = Some(pulls);
     }
 
@@ -322,6 +333,9 @@ impl Resolver {
     /// serving until [`Resolver::commit`]. Takes as long as compiling does.
     pub(crate) fn resolve(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
         if self.compiler.gives_way() && !decls.is_empty() {
+            // Before that: its ticker ends calls in time, also while there is much to do. If there can
+            // be none, that is said of each plugin.
+            self.compiler.engine().ok();
             background::run("plugin-load", || self.resolve_here(decls, store))
         } else {
             self.resolve_here(decls, store)
@@ -537,7 +551,9 @@ impl Resolver {
             let serves = self.good.get(resource);
             let is_serving = good.plugin.is_some()
                 && serves.is_some_and(|serves| serves.version == good.version);
-            if (is_serving || self.is_vouched(resource, &good))
+            // Without what it may have no longer it may be the very one that fails.
+            if !self.fails(resource, &good.version)
+                && (is_serving || self.is_vouched(resource, &good))
                 && let Some(good) = self.revive(good, store)
             {
                 return (Some(good), lost);

@@ -140,6 +140,11 @@ impl Pulls {
         is_new
     }
 
+    /// The folder of what was fetched, if it is in one.
+    pub(crate) fn folder(&self) -> Option<PathBuf> {
+        self.shared.fetch.folder()
+    }
+
     /// The files of these rules.
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         self.shared.fetch.files()

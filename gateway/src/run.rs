@@ -112,11 +112,12 @@ fn serve(args: &RunArgs, development: Option<Development>) -> anyhow::Result<()>
     control.rollouts.tell(&board);
     let mut watchers = Watchers::default();
     control.versions_serve(&mut watchers, &loaded, &[]);
-    control.keep();
+    watchers.see(&gateway, Instant::now());
     control.rollouts.tell_through(gateway.remote());
     let versions = control.versions(&watchers);
     let number = control.number();
     publish::serves(&board, number, loaded, gateway.addresses(), versions);
+    control.keep();
     let remote = gateway.remote();
     let stop = Arc::new(AtomicBool::new(false));
     let not_ready = board.read().not_ready(Instant::now());

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::path::PathBuf;
 
@@ -30,6 +31,17 @@ pub enum FileError {
         /// The path.
         path: PathBuf,
     },
+    /// It is in a folder that no plugin is taken from.
+    #[error(
+        "plugin file {path} is in {folder}, where the gateway keeps what it has fetched and compiled: name \
+         where the code comes from instead, or put a copy of the file somewhere else"
+    )]
+    Kept {
+        /// The path.
+        path: PathBuf,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// It is larger than any module should be.
     #[error("plugin file {path} has {bytes} bytes, more than the limit of {MAX_MODULE_BYTES}")]
     TooLarge {
@@ -46,6 +58,15 @@ pub enum FileError {
 ///
 /// [`FileError`] with the path.
 pub fn load(path: &Path) -> Result<PluginCode, FileError> {
+    load_outside(path, &[])
+}
+
+/// The same, of files that are not below these folders, wherever links lead.
+///
+/// # Errors
+///
+/// [`FileError`] with the path.
+pub fn load_outside(path: &Path, folders: &[PathBuf]) -> Result<PluginCode, FileError> {
     let failed = |source| FileError::Read {
         path: path.to_owned(),
         source,
@@ -55,6 +76,12 @@ pub fn load(path: &Path) -> Result<PluginCode, FileError> {
     if !metadata.is_file() {
         return Err(FileError::NotAFile {
             path: path.to_owned(),
+        });
+    }
+    if let Some(folder) = below(&file, path, folders).map_err(failed)? {
+        return Err(FileError::Kept {
+            path: path.to_owned(),
+            folder,
         });
     }
     if metadata.len() > MAX_MODULE_BYTES {
@@ -81,10 +108,24 @@ pub fn load(path: &Path) -> Result<PluginCode, FileError> {
     })
 }
 
+/// Which of the folders an open file is below.
+fn below(file: &File, path: &Path, folders: &[PathBuf]) -> std::io::Result<Option<PathBuf>> {
+    if folders.is_empty() {
+        return Ok(None);
+    }
+    // That of the open file: its path may lead elsewhere by now.
+    let real = std::fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()));
+    let real = real.or_else(|_| path.canonicalize())?;
+    // Nothing is in a folder that is not there.
+    let is_above = |folder: &&PathBuf| folder.canonicalize().is_ok_and(|it| real.starts_with(it));
+    Ok(folders.iter().find(is_above).cloned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::FileError;
     use super::load;
+    use super::load_outside;
 
     #[test]
     fn code_is_named_after_its_file_and_known_by_its_digest() {
@@ -108,5 +149,38 @@ mod tests {
             load(folder.path()),
             Err(FileError::NotAFile { .. })
         ));
+    }
+
+    #[test]
+    fn nothing_is_taken_from_below_a_folder_wherever_links_lead() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(path("kept/deep")).expect("made");
+        std::fs::create_dir_all(path("kept-not")).expect("made");
+        for name in ["kept/deep/a.wasm", "kept-not/a.wasm"] {
+            std::fs::write(path(name), b"abc").expect("written");
+        }
+        let link = |to: &str, name: &str| {
+            std::os::unix::fs::symlink(path(to), path(name)).expect("made");
+        };
+        link("kept/deep/a.wasm", "link.wasm");
+        link("kept", "other");
+        // The folder may be named by a link as well.
+        for kept in ["kept", "other"] {
+            let folders = [path("no"), path(kept)];
+            for name in [
+                "kept/deep/a.wasm",
+                "kept-not/../kept/deep/a.wasm",
+                "link.wasm",
+                "other/deep/a.wasm",
+            ] {
+                let refused = load_outside(&path(name), &folders);
+                let Err(FileError::Kept { folder, .. }) = refused else {
+                    panic!("{name}: {refused:?}");
+                };
+                assert_eq!(folder, path(kept));
+            }
+            load_outside(&path("kept-not/a.wasm"), &folders).expect("it is beside it");
+        }
     }
 }

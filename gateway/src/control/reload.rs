@@ -326,8 +326,11 @@ impl Thread {
                 tracing::info!("plugins serve versions that had to wait");
                 let waiting = self.gateway.waiting();
                 self.control.note_versions(&mut self.watchers, &waiting);
+                self.watchers.see(&self.gateway, Instant::now());
                 self.tell_versions();
-                self.control.keep();
+                if self.keep() {
+                    self.reload(false);
+                }
             }
             Ok(false) => {}
             Err(err) => {
@@ -342,6 +345,29 @@ impl Thread {
     }
 
     fn reload(&mut self, again: bool) -> Outcome {
+        let outcome = self.reload_once(again);
+        // Each that is taken back meanwhile is watched no more, so this ends.
+        while self.keep() {
+            self.reload_once(false);
+        }
+        outcome
+    }
+
+    /// Makes what serves what a restart falls back to; looks at rollouts and versions on probation
+    /// meanwhile, for a disk may be slow. Says whether a version was taken back.
+    fn keep(&mut self) -> bool {
+        let mut rollouts = std::mem::take(&mut self.control.rollouts);
+        let ((), outcomes) = self.beside(&mut rollouts, Control::keep_code);
+        self.control.rollouts = rollouts;
+        let is_back = self.note(&outcomes);
+        if !outcomes.is_empty() {
+            self.tell_versions();
+        }
+        self.control.keep();
+        is_back
+    }
+
+    fn reload_once(&mut self, again: bool) -> Outcome {
         let read_at = SystemTime::now();
         let mut loaded = self.load(again);
         let mut watched = paths(&loaded.draft.watch);
@@ -363,7 +389,6 @@ impl Thread {
         };
         // After it serves: looking at files takes time, and a change since the load is not lost.
         self.watch.set(watched, read_at);
-        self.control.keep();
         outcome
     }
 
@@ -381,12 +406,17 @@ impl Thread {
 
     fn load_and_look(&mut self, again: bool) -> (Loaded, Vec<Probed>) {
         let mut rollouts = std::mem::take(&mut self.control.rollouts);
-        let (loaded, outcomes) = self.load_beside(again, &mut rollouts);
+        let (loaded, outcomes) = self.beside(&mut rollouts, |control| control.load(again));
         self.control.rollouts = rollouts;
         (loaded, outcomes)
     }
 
-    fn load_beside(&mut self, again: bool, rollouts: &mut Rollouts) -> (Loaded, Vec<Probed>) {
+    /// Does what takes long, and looks meanwhile; gives what came of both.
+    fn beside<T: Send>(
+        &mut self,
+        rollouts: &mut Rollouts,
+        work: impl Fn(&mut Control) -> T + Send + Sync,
+    ) -> (T, Vec<Probed>) {
         let Self {
             control,
             gateway,
@@ -397,18 +427,18 @@ impl Thread {
         } = self;
         let mut outcomes = Vec::new();
         if watchers.is_empty() && rollouts.is_empty() {
-            return (control.load(again), outcomes);
+            return (work(control), outcomes);
         }
         let (done, is_done) = mpsc::channel::<()>();
-        let loaded = std::thread::scope(|scope| {
-            let control = &mut *control;
-            let load = move || {
-                let loaded = control.load(again);
+        let worked = std::thread::scope(|scope| {
+            let (control, work) = (&mut *control, &work);
+            let work = move || {
+                let worked = work(control);
                 drop(done);
-                loaded
+                worked
             };
             let thread = std::thread::Builder::new().name("control-load".to_owned());
-            let thread = thread.spawn_scoped(scope, load).ok()?;
+            let thread = thread.spawn_scoped(scope, work).ok()?;
             while is_done.recv_timeout(LOOK) == Err(mpsc::RecvTimeoutError::Timeout) {
                 outcomes.extend(watchers.look(gateway, Instant::now()));
                 serve(inbox.orders(), rollouts, gateway, board);
@@ -416,11 +446,11 @@ impl Thread {
                     rollouts.tell(board);
                 }
             }
-            let loaded = thread.join();
-            Some(loaded.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            let worked = thread.join();
+            Some(worked.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
         });
         // Without a thread there is nobody to look.
-        (loaded.unwrap_or_else(|| control.load(again)), outcomes)
+        (worked.unwrap_or_else(|| work(control)), outcomes)
     }
 
     /// Makes a load serve. While its plugins start, versions on probation and rollouts are looked at,
@@ -486,6 +516,8 @@ impl Thread {
                 let waiting = self.gateway.waiting();
                 self.control
                     .versions_serve(&mut self.watchers, &loaded, &waiting);
+                // What they meet from now on counts, however long all else takes.
+                self.watchers.see(&self.gateway, Instant::now());
                 let versions = self.control.versions(&self.watchers);
                 let number = self.control.number();
                 let outcome = publish::serves(

@@ -68,6 +68,22 @@ impl Compiler {
         self.gives_way
     }
 
+    /// The engine, made here if there is none: the threads that it starts are as urgent as this one.
+    ///
+    /// # Errors
+    ///
+    /// [`EngineError`] if WebAssembly cannot be run at all.
+    pub(crate) fn engine(&mut self) -> Result<Engine, EngineError> {
+        if let Some(engine) = &self.engine {
+            return Ok(engine.clone());
+        }
+        let engine = Engine::new(EngineConfig {
+            parallel_compilation: true,
+            ..EngineConfig::default()
+        })?;
+        Ok(self.engine.insert(engine).clone())
+    }
+
     /// A plugin of that code which has been instantiated, started and configured once, with every
     /// call to the outside refused.
     ///
@@ -81,16 +97,7 @@ impl Compiler {
         code: &[u8],
         spec: &PluginSpec,
     ) -> Result<Arc<Plugin>, TryError> {
-        let engine = match &self.engine {
-            Some(engine) => engine.clone(),
-            None => self
-                .engine
-                .insert(Engine::new(EngineConfig {
-                    parallel_compilation: true,
-                    ..EngineConfig::default()
-                })?)
-                .clone(),
-        };
+        let engine = self.engine()?;
         let known = self
             .modules
             .get(&(*digest, spec.unknown_imports))

@@ -12,6 +12,7 @@ use tidegate_config::draft::PluginSource;
 use tidegate_config::draft::RemoteSource;
 use tidegate_config::problem::Problem;
 use tidegate_plugin_store::PluginCode;
+use tidegate_plugin_store::file;
 
 use super::Resolver;
 use super::origin::Origin;
@@ -47,7 +48,7 @@ impl Resolver {
     pub(super) fn find(&self, decl: &PluginDecl) -> Result<Found, Vec<Problem>> {
         let unreadable = |message: String| not_there(decl, "SourceNotReadable", message);
         let found = match &decl.source {
-            PluginSource::File(path) => tidegate_plugin_store::file::load(path)
+            PluginSource::File(path) => file::load_outside(path, &self.kept)
                 .map(Found::from)
                 .map_err(|err| unreadable(chain(&err)))?,
             PluginSource::Builtin(name) => {

@@ -498,3 +498,32 @@ fn one_that_looked_on_is_not_gone_back_to_by_hand_while_one_that_acts_is_wanted(
         .fulfil("default/a", &back(Some("2")), None)
         .expect("it acted");
 }
+
+/// How low the priority of the threads of that name is (`nice`), of all tests together.
+fn nice_of(name: &str) -> Vec<i32> {
+    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux tells");
+    let stats =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
+    let found = stats.filter_map(|stat| {
+        let (before, after) = stat.rsplit_once(") ")?;
+        let is_it = before.ends_with(&format!("({name}"));
+        // proc_pid_stat(5): field 19; the third comes after the name.
+        let nice = after.split(' ').nth(16)?.parse().ok()?;
+        is_it.then_some(nice)
+    });
+    found.collect()
+}
+
+#[test]
+fn what_ends_calls_in_time_is_as_urgent_as_ever_also_if_the_first_plugin_comes_late() {
+    let folder = Folder::new();
+    let mut resolver = Resolver::default();
+    resolver.resolve(&[], None);
+    resolver.commit();
+    let resolved = resolver.resolve(&[decl("a", &folder.file, "{}")], None);
+    plugin(&resolved);
+    let own = rustix::process::getpriority_process(None).expect("everybody may ask");
+    let tickers = nice_of("wasm-ticker");
+    assert!(!tickers.is_empty());
+    assert!(tickers.iter().all(|nice| *nice == own), "{tickers:?}");
+}

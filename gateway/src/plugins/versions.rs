@@ -365,6 +365,16 @@ impl Resolver {
         left.map(good_of).collect()
     }
 
+    /// Whether a version was taken back, or did not start.
+    pub(super) fn fails(&self, resource: &ResourceId, version: &Version) -> bool {
+        let versions = self.chronicle.of(resource);
+        versions.is_some_and(|one| one.barred(version).is_some())
+            || self
+                .bad
+                .get(resource)
+                .is_some_and(|(failed, _)| failed == version)
+    }
+
     /// What the version of a plugin that serves goes back to if it fails, compiled; `None` if it has
     /// stood its probation, or there is nothing.
     pub(crate) fn fallback(
@@ -381,6 +391,10 @@ impl Resolver {
         let found: Vec<(u64, Good)> = found.map(|entry| (entry.number, good_of(entry))).collect();
         for (number, good) in found {
             let (good, _) = self.rights.narrowed(resource, good);
+            // Without what it may have no longer it may be the very one that fails.
+            if good.version == version || self.fails(resource, &good.version) {
+                continue;
+            }
             if !self.is_vouched(resource, &good) {
                 continue;
             }

@@ -40,6 +40,9 @@ pub(crate) trait Fetch: fmt::Debug + Send + Sync + 'static {
     /// Reads again by what rules things are fetched; says whether these are others now.
     fn refresh(&self) -> bool;
 
+    /// The folder that what was fetched is in, if there is one.
+    fn folder(&self) -> Option<PathBuf>;
+
     /// The files of these rules.
     fn files(&self) -> Vec<PathBuf>;
 

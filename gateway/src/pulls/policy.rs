@@ -36,6 +36,9 @@ use tidegate_plugin_store::signatures::Web;
 use crate::plugins::chain;
 use crate::plugins::in_one_line;
 
+/// How often the files are read, should they change whenever they are.
+const MOST_READINGS: u32 = 4;
+
 /// The file, and what came of it.
 #[derive(Debug)]
 pub(super) struct PolicyFile {
@@ -77,12 +80,12 @@ impl PolicyFile {
     /// That something is wrong.
     pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
         let path = std::path::absolute(path)?;
-        let Reading { policy, files } = read(&path);
+        let (policy, files, print) = settled(BTreeSet::new(), || read(&path));
         match policy {
             Ok(policy) => Ok(Self {
                 policy: Arc::new(SharedPolicy::new(policy)),
                 last: Mutex::new(Last {
-                    print: print(&files),
+                    print,
                     files,
                     error: None,
                 }),
@@ -107,23 +110,20 @@ impl PolicyFile {
         if now == last.print {
             return false;
         }
-        let Reading { policy, mut files } = read(&self.path);
+        let known = std::mem::take(&mut last.files);
+        let (policy, files, print) = settled(known, || read(&self.path));
+        last.files = files;
+        last.print = print;
         match policy {
             Ok(policy) => {
                 tracing::info!("the signature policy {} is new", self.path.display());
                 self.policy.set(policy);
                 last.error = None;
-                last.print = print(&files);
-                last.files = files;
                 true
             }
             Err(problems) => {
                 let words = words(&problems);
                 tracing::error!("the signature policy before stays in force: {words}");
-                // A key that is repaired must be noticed, and one that is missing as well.
-                files.extend(std::mem::take(&mut last.files));
-                last.print = print(&files);
-                last.files = files;
                 last.error = Some(words);
                 false
             }
@@ -168,6 +168,29 @@ fn print(files: &BTreeSet<PathBuf>) -> Digest {
         all.extend_from_slice(format!("{}\n{content}\n", file.display()).as_bytes());
     }
     Digest::of(&all)
+}
+
+/// Reads until nothing changes meanwhile, and gives the files that count with their digest. Should they
+/// never stop changing, it is the digest of before the last time: the next look sees that.
+fn settled(
+    mut known: BTreeSet<PathBuf>,
+    mut read: impl FnMut() -> Reading,
+) -> (Result<Policy, Vec<Problem>>, BTreeSet<PathBuf>, Digest) {
+    let mut left = MOST_READINGS;
+    loop {
+        let before = print(&known);
+        let Reading { policy, mut files } = read();
+        if policy.is_err() {
+            // A key that is repaired must be noticed, and one that is missing as well.
+            files.extend(known.iter().cloned());
+        }
+        let is_settled = files == known && print(&files) == before;
+        left -= 1;
+        if is_settled || left == 0 {
+            return (policy, files, before);
+        }
+        known = files;
+    }
 }
 
 /// A file that is not larger than a policy may be.

@@ -160,6 +160,10 @@ impl Fetch for Fake {
         std::mem::take(&mut *self.rules_changed.lock().expect("held"))
     }
 
+    fn folder(&self) -> Option<PathBuf> {
+        None
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         Vec::new()
     }

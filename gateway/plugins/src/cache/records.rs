@@ -53,7 +53,7 @@ pub struct TagRecord {
     pub reference: String,
     /// What it led to.
     pub digest: Digest,
-    /// When, in seconds of Unix time.
+    /// When that was found out, in seconds of Unix time; a look that finds the same does not count.
     pub checked_at: u64,
 }
 
@@ -181,6 +181,8 @@ fn write<T: Serialize + ?Sized>(
     let text = serde_json::to_vec(record).map_err(std::io::Error::other);
     let written = text.and_then(|text| file.write_all(&text));
     written.map_err(|err| file.failed(err))?;
+    // Before it takes the place of the one before: that is not lost with it.
+    file.sync()?;
     let placed = file.place(name)?;
     forget_oldest(folder);
     Ok(placed)

@@ -104,6 +104,12 @@ impl Unfinished {
         metadata.map(|it| it.len()).map_err(|err| self.failed(err))
     }
 
+    /// Waits until a loss of power cannot take its content away; its name it can.
+    pub(super) fn sync(&self) -> Result<(), CacheError> {
+        let synced = self.open().and_then(File::sync_data);
+        synced.map_err(|err| self.failed(err))
+    }
+
     /// Gives it its name: who looks sees all of it or nothing. After a loss of power that may change until
     /// [`Placed::settle`].
     pub(super) fn place(mut self, name: &str) -> Result<Placed, CacheError> {

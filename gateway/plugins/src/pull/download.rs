@@ -70,20 +70,23 @@ impl Store {
         let (cache, digest) = (Arc::clone(&self.cache), wanted.sha256);
         let bytes = cache.bytes_of(digest);
         if bytes > 0 {
-            let _memory = self.memory.take(bytes, progress).await;
-            let known = blocking(move || cache.blob(digest)).await??;
-            if let Some((bytes, pin)) = known {
+            let memory = self.memory.take(bytes, progress).await;
+            // Who asked may have left: it is given back when it is used no more.
+            let known = blocking(move || Ok::<_, CacheError>((cache.blob(digest)?, memory)));
+            if let (Some((bytes, pin)), _) = known.await?? {
                 return Ok((code(wanted, bytes), vec![pin]));
             }
         }
         let file = self.fetch(wanted).await?;
-        let _memory = self.memory.take(file.bytes()?, progress).await;
+        let memory = self.memory.take(file.bytes()?, progress).await;
         let cache = Arc::clone(&self.cache);
         let kept = blocking(move || {
             let mut bytes = Vec::with_capacity(usize::try_from(file.bytes()?).unwrap_or(0));
             let read = file.reader()?.read_to_end(&mut bytes);
             read.map_err(|err| file.failed(err))?;
             let (pin, placed) = cache.place(file, digest)?;
+            // A disk that hangs must not stop other pulls as well.
+            drop(memory);
             placed.settle()?;
             Ok::<_, CacheError>((Bytes::from(bytes), pin))
         });

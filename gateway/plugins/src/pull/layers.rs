@@ -275,6 +275,6 @@ fn found(resolved: &Resolved, layer: usize, module: Module) -> Loaded {
         pins: module.pins,
         placed: module.placed,
         signature: Verdict::Off,
-        _memory: module.memory,
+        memory: Some(module.memory),
     }
 }

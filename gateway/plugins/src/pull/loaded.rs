@@ -37,8 +37,8 @@ pub(super) struct Loaded {
     /// What was written for it just now.
     pub(super) placed: Vec<Placed>,
     pub(super) signature: Verdict,
-    /// The memory that the module has while the pull lasts.
-    pub(super) _memory: Share,
+    /// The memory that the module has while it is worked on.
+    pub(super) memory: Option<Share>,
 }
 
 impl Store {
@@ -80,9 +80,10 @@ impl Store {
         let found = blocking(move || {
             let module = cache.blob(record.module)?;
             let manifest = cache.blob(record.manifest)?;
-            Ok::<_, CacheError>((record, module, manifest))
+            // Who asked may have left: it is given back when it is used no more.
+            Ok::<_, CacheError>((record, module, manifest, memory))
         });
-        let (record, module, manifest) = found.await??;
+        let (record, module, manifest, memory) = found.await??;
         let Some((module, pin)) = module else {
             return Ok(None);
         };
@@ -96,7 +97,7 @@ impl Store {
             pins,
             placed: Vec::new(),
             signature: judged.verdict,
-            _memory: memory,
+            memory: Some(memory),
         }))
     }
 

@@ -165,9 +165,11 @@ impl Store {
             loaded.placed.push(placed);
         }
         loaded.signature = signature;
-        let remembered = self.remember(wanted.image, loaded.record.clone()).await?;
-        let placed = loaded.placed.drain(..).chain(remembered).chain(evidence);
-        settle(placed.collect()).await?;
+        // A disk that hangs must not stop other pulls as well.
+        loaded.memory = None;
+        settle(loaded.placed.drain(..).chain(evidence).collect()).await?;
+        // Only now: a loss of power must not leave a tag that leads to nothing where it led to something.
+        settle(self.remember(wanted.image, loaded.record.clone()).await?).await?;
         let source = Source::Registry {
             place: place.to_string(),
         };
@@ -207,10 +209,6 @@ impl Store {
             Ok(_) | Err(PullError::Unsigned(_)) => return Ok(None),
             Err(err) => return Err(err),
         };
-        if let Some(record) = tag_record(wanted.image, digest) {
-            let cache = Arc::clone(&self.cache);
-            blocking(move || cache.keep_tag(&record)).await??;
-        }
         Ok(Some(loaded.pulled(wanted.image, source)))
     }
 

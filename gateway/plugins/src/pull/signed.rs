@@ -84,11 +84,16 @@ impl Store {
                 pins: Vec::new(),
             });
         }
-        let _memory = self.memory.take(self.limits.layer_bytes, progress).await;
+        let memory = self.memory.take(self.limits.layer_bytes, progress).await;
         let cache = Arc::clone(&self.cache);
         let (image, record) = (image.clone(), record.clone());
         let limit = self.limits.module_bytes;
-        blocking(move || judged(&cache, &policy, &image, &record, limit)).await?
+        let judged = blocking(move || {
+            // Who asked may have left: it is given back when it is used no more.
+            let _memory = memory;
+            judged(&cache, &policy, &image, &record, limit)
+        });
+        judged.await?
     }
 
     /// Whether the module of an image that is in the cache comes from there; that matters only where
@@ -106,10 +111,11 @@ impl Store {
         if !self.is_ruled(image) {
             return Ok(Some(judged));
         }
-        let _memory = self.memory.take(self.limits.layer_bytes, progress).await;
+        let memory = self.memory.take(self.limits.layer_bytes, progress).await;
         let (cache, record) = (Arc::clone(&self.cache), record.clone());
         let limit = self.limits.module_bytes;
         let found = blocking(move || {
+            let _memory = memory;
             let linked = linked(&cache, &record, limit, &mut judged.pins)?;
             Ok::<_, CacheError>(linked.is_ok().then_some(judged))
         });

@@ -16,6 +16,7 @@ use crate::plugins::tests::decl;
 use crate::plugins::tests::only;
 use crate::plugins::tests::plugin;
 use crate::plugins::wishes::Wish;
+use crate::state::Store;
 
 /// A declaration that may have so much.
 fn with(file: &Path, config: &str, backends: &[&str], dns: bool, env: &[&str]) -> PluginDecl {
@@ -142,4 +143,30 @@ fn a_version_that_is_gone_back_to_has_no_more_than_its_plugin_may_have_now() {
     let resolved = load(&mut resolver, &[&first]);
     assert!(resolved.problems.is_empty(), "{resolved:?}");
     assert_eq!(reachable(&resolved).backends.len(), 2);
+}
+
+#[test]
+fn a_version_is_no_fallback_of_what_it_becomes_without_a_variable_that_was_withdrawn() {
+    let folder = Folder::new();
+    let mut resolver = Resolver::default();
+    let oldest = with(&folder.file, "{ }", &[], false, &["A"]);
+    let first = with(&folder.file, "{}", &[], false, &["A"]);
+    let second = with(&folder.file, "{}", &[], false, &[]);
+    let resource = second.resource.clone();
+    load(&mut resolver, &[&first]);
+    load(&mut resolver, &[&second]);
+    assert!(resolver.fallback(&resource, None).is_none());
+
+    let mut resolver = Resolver::default();
+    for decl in [&oldest, &first, &second] {
+        load(&mut resolver, &[decl]);
+    }
+    // Compiled is what may be gone back to at once, and nothing else without a state folder.
+    assert!(resolver.fallback(&resource, None).is_none());
+    let state = folder.file.with_file_name("state");
+    let store = Store::open(&state).expect("a store");
+    resolver.resolve(std::slice::from_ref(&second), Some(&store));
+    resolver.keep_code(Some(&store));
+    let fallback = resolver.fallback(&resource, Some(&store));
+    assert_eq!(fallback.map(|it| it.number), Some(1));
 }

@@ -1,12 +1,15 @@
 //! Reading a policy: what is wrong with it, and what becomes of one that breaks.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use tidegate_plugin_store::Reference;
 use tidegate_plugin_store::signatures::Mode;
 
 use super::PolicyFile;
+use super::print;
 use super::read;
+use super::settled;
 use super::words;
 
 const KEY: &str = include_str!("../../../plugins/tests/store/signatures/p256.pub");
@@ -102,5 +105,40 @@ fn what_is_wrong_with_rules_and_keys_has_its_place() {
         let problems = read(&folder.path().join("p.yaml")).policy;
         let words = words(&problems.expect_err(rules));
         assert!(words.contains(expected), "{rules}: {words}");
+    }
+}
+
+#[test]
+fn what_changes_while_it_is_read_is_read_again_and_never_missed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("p.yaml");
+    let key = folder.path().join("a.pub");
+    std::fs::write(&key, KEY).expect("writable");
+    let known = BTreeSet::from([path.clone(), key]);
+    let number = |number: u32| {
+        let rule = format!("  - {{ images: a{number}.test, mode: Warn, keys: [a.pub] }}\n");
+        write(folder.path(), &rule);
+    };
+    for most in [2, u32::MAX] {
+        number(0);
+        let mut times = 0;
+        let (policy, files, of) = settled(known.clone(), || {
+            let reading = read(&path);
+            times += 1;
+            if times < most {
+                number(times);
+            }
+            reading
+        });
+        let policy = policy.expect("it is good");
+        let image =
+            |number| -> Reference { format!("a{number}.test/b").parse().expect("an image") };
+        assert!(
+            policy.rule(&image(times - 1)).is_some(),
+            "the last one read"
+        );
+        let is_newest = times < super::MOST_READINGS;
+        assert_eq!(of == print(&files), is_newest, "else the next look sees it");
+        assert_eq!(is_newest, most == 2);
     }
 }

@@ -255,6 +255,10 @@ impl Fetch for Registries {
         self.policy.as_ref().is_some_and(PolicyFile::refresh)
     }
 
+    fn folder(&self) -> Option<PathBuf> {
+        Some(self.folder.clone())
+    }
+
     fn files(&self) -> Vec<PathBuf> {
         let files = self.policy.as_ref().map(PolicyFile::files);
         files.unwrap_or_default()
