@@ -113,7 +113,7 @@ mod tests {
     fn orders_to_rollouts_are_taken_out_and_all_else_stays_in_order() {
         let (events, inbox) = mpsc::channel();
         let mut inbox = Inbox::new(inbox);
-        let mut order = |order| {
+        let order = |order| {
             let (answer, _) = oneshot::channel();
             let plugin = "default/a".to_owned();
             let order = RolloutOrder {
