@@ -124,7 +124,7 @@ fn a_backend_of_dns_says_what_is_looked_up() {
     refused(
         "Backend",
         &dns("host: a, port: 80, minTtl: 0s"),
-        "`minTtl` must be from 1s to 3600s, got 0s",
+        "`minTtl` must be from 1s to 1h, got 0s",
     );
     refused(
         "Backend",
