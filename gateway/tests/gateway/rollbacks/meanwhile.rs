@@ -85,17 +85,22 @@ fn a_version_is_taken_back_while_the_instances_of_another_plugin_start() {
     assert_eq!(gateway.get("/").status(), 201);
 }
 
-#[test]
-fn a_version_is_taken_back_while_another_plugin_sets_itself_up() {
-    let latch = Latch::default();
+/// A backend that has keys once the latch is open.
+fn keys_behind(latch: &Latch) -> Origin {
     let opened = latch.clone();
-    let keys = Origin::script(move |connection| {
+    Origin::script(move |connection| {
         while connection.request().is_ok() {
             opened.wait();
             connection.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nkeys!")?;
         }
         Ok(())
-    });
+    })
+}
+
+#[test]
+fn a_version_is_taken_back_while_another_plugin_sets_itself_up() {
+    let latch = Latch::default();
+    let keys = keys_behind(&latch);
     let (folder, _origin) = folder("");
     folder.write("keys.yaml", backend("keys", keys.address()).as_bytes());
     let gateway = Running::start(&folder, &[]);
@@ -122,14 +127,7 @@ fn a_version_is_taken_back_while_another_plugin_sets_itself_up() {
 #[test]
 fn a_canary_is_aborted_while_another_plugin_sets_itself_up() {
     let latch = Latch::default();
-    let opened = latch.clone();
-    let keys = Origin::script(move |connection| {
-        while connection.request().is_ok() {
-            opened.wait();
-            connection.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nkeys!")?;
-        }
-        Ok(())
-    });
+    let keys = keys_behind(&latch);
     let rollout = "  rollout: { canary: { source: { file: next.wasm } }, weight: 100 }\n";
     let (folder, _origin) = folder(rollout);
     folder.write("next.wasm", &failing());
