@@ -73,7 +73,7 @@ pub(crate) enum Known {
 }
 
 /// What is called on the thread whenever there is newer code.
-type Changed = Box<dyn Fn() + Send>;
+type Changed = Box<dyn Fn() + Send + Sync>;
 
 /// What fetches; ends when dropped. Nobody is waited for then.
 pub(crate) struct Pulls {
@@ -96,9 +96,9 @@ impl fmt::Debug for Pulls {
 pub(crate) struct PullBoard(Arc<Shared>);
 
 impl Pulls {
-    /// One that fetches what is wanted; `changed` is called on its thread whenever there is newer
+    /// One that fetches what is wanted; `changed` is called on a thread of it whenever there is newer
     /// code.
-    pub(crate) fn new(fetch: Arc<dyn Fetch>, changed: impl Fn() + Send + 'static) -> Self {
+    pub(crate) fn new(fetch: Arc<dyn Fetch>, changed: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             shared: Arc::new(Shared::new(fetch)),
             changed: Mutex::new(Some(Box::new(changed))),

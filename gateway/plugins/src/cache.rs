@@ -29,6 +29,7 @@ use crate::cache::turns::Turns;
 use crate::digest::Digest;
 use crate::folder::Folder;
 use crate::folder::FolderError;
+use crate::pieces;
 
 pub use records::ImageRecord;
 pub use records::TagRecord;
@@ -238,9 +239,8 @@ impl Cache {
         content: &[u8],
         digest: Digest,
     ) -> Result<(Pin, Placed), CacheError> {
-        use io::Write as _;
         let mut file = self.begin()?;
-        file.write_all(content).map_err(|err| file.failed(err))?;
+        pieces::write(&mut file, content).map_err(|err| file.failed(err))?;
         self.place(file, digest)
     }
 

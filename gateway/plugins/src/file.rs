@@ -12,6 +12,7 @@ use sha2::Sha256;
 
 use crate::MAX_MODULE_BYTES;
 use crate::PluginCode;
+use crate::pieces;
 
 /// Why a file gives no plugin code.
 #[derive(Debug, thiserror::Error)]
@@ -92,9 +93,7 @@ pub fn load_outside(path: &Path, folders: &[PathBuf]) -> Result<PluginCode, File
     }
     let mut bytes = Vec::new();
     // The file may grow while it is read.
-    file.take(MAX_MODULE_BYTES)
-        .read_to_end(&mut bytes)
-        .map_err(failed)?;
+    pieces::read(file.take(MAX_MODULE_BYTES), &mut bytes).map_err(failed)?;
     let name = path
         .file_stem()
         .unwrap_or(path.as_os_str())

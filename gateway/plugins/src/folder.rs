@@ -18,6 +18,8 @@ use rustix::fs::OFlags;
 use rustix::fs::Stat;
 use rustix::io::Errno;
 
+use crate::pieces;
+
 /// How folders are opened: themselves, and not what a link leads to.
 const FOLDER: OFlags = OFlags::DIRECTORY
     .union(OFlags::NOFOLLOW)
@@ -211,8 +213,7 @@ impl Folder {
     ) -> Result<Option<Vec<u8>>, FolderError> {
         let expected = file.metadata().map_or(0, |it| it.len()).min(limit);
         let mut bytes = Vec::with_capacity(usize::try_from(expected).unwrap_or(0) + 1);
-        file.take(limit + 1)
-            .read_to_end(&mut bytes)
+        pieces::read(file.take(limit + 1), &mut bytes)
             .map_err(|source| self.failed("read", name, source))?;
         Ok((bytes.len() as u64 <= limit).then_some(bytes))
     }

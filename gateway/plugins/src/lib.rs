@@ -14,6 +14,7 @@ pub mod folder;
 pub mod http;
 pub mod layout;
 pub mod memory;
+pub mod pieces;
 pub mod progress;
 pub mod pull;
 pub mod push;

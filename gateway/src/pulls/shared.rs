@@ -230,6 +230,12 @@ impl Shared {
         self.wake.notify_one();
     }
 
+    /// When the first is due, if any ever will be.
+    pub(super) fn first_due(&self) -> Option<Instant> {
+        let state = self.state();
+        state.items.values().filter_map(Item::due).min()
+    }
+
     /// Takes what is due, as much as may run at once, and says when there is something next.
     pub(super) fn take_due(&self, now: Instant) -> (Vec<Arc<RemoteSource>>, Option<Instant>) {
         let mut state = self.state();

@@ -27,13 +27,14 @@ const IDLE: Duration = Duration::from_secs(60);
 pub(super) fn start(shared: Arc<Shared>, changed: Changed) -> std::io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .thread_name("plugin-pull")
+        .thread_name("plugin-fetch")
         .build()?;
     std::thread::Builder::new()
         .name("plugin-pulls".to_owned())
         .spawn(move || {
-            background::give_way();
-            runtime.block_on(run(&shared, changed));
+            while runtime.block_on(something_is_due(&shared)) {
+                background::run("plugin-fetch", || runtime.block_on(run(&shared, &changed)));
+            }
             // A name that is being looked up, or a disk that hangs, is not waited for.
             runtime.shutdown_background();
         })
@@ -42,6 +43,23 @@ pub(super) fn start(shared: Arc<Shared>, changed: Changed) -> std::io::Result<Jo
 /// What is being fetched, by its task.
 type Running = HashMap<Id, (Arc<RemoteSource>, AbortHandle)>;
 
+/// Waits until something is due; not, if nothing will be any more.
+async fn something_is_due(shared: &Shared) -> bool {
+    while !shared.is_over() {
+        let now = Instant::now();
+        let next = shared.first_due().unwrap_or(now + IDLE);
+        if next <= now {
+            return true;
+        }
+        tokio::select! {
+            () = shared.wake.notified() => {}
+            () = tokio::time::sleep_until(next.into()) => {}
+        }
+    }
+    false
+}
+
+/// Fetches what is due until nothing is on its way any more.
 async fn run(shared: &Arc<Shared>, changed: impl Fn()) {
     let mut fetches: JoinSet<Fetch> = JoinSet::new();
     let mut running = Running::new();
@@ -57,6 +75,9 @@ async fn run(shared: &Arc<Shared>, changed: impl Fn()) {
         for source in begun {
             let fetch = fetches.spawn(fetch(Arc::clone(shared), Arc::clone(&source)));
             running.insert(fetch.id(), (source, fetch));
+        }
+        if running.is_empty() {
+            return;
         }
         let next = next.unwrap_or_else(|| Instant::now() + IDLE);
         tokio::select! {

@@ -4,7 +4,6 @@
 //! where plugins are kept too.
 
 use std::fs::File;
-use std::io::Write as _;
 use std::ops::Deref;
 use std::path::Path;
 
@@ -14,6 +13,7 @@ use rustix::process::Pid;
 use tidegate_plugin_store::folder;
 use tidegate_plugin_store::folder::FolderError;
 use tidegate_plugin_store::folder::Found;
+use tidegate_plugin_store::pieces;
 
 use crate::state::StateError;
 
@@ -144,7 +144,7 @@ impl Folder {
         let file = rustix::fs::openat(self.handle(), name, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|err| self.failed("make", name, err.into()))?;
         let mut file = File::from(file);
-        let written = file.write_all(bytes).and_then(|()| settle(&file));
+        let written = pieces::write(&mut file, bytes).and_then(|()| settle(&file));
         written.map_err(|err| self.failed("write", name, err))
     }
 }

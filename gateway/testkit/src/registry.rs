@@ -337,6 +337,9 @@ fn send(connection: &mut OriginConnection, method: &str, answer: Answer) -> io::
     connection.send(head)?;
     match method {
         "HEAD" => Ok(()),
-        _ => connection.send(body),
+        // In pieces: one call for a large blob would hold a core up, where kernels do not interrupt themselves.
+        _ => body
+            .chunks(64 << 10)
+            .try_for_each(|piece| connection.send(piece)),
     }
 }

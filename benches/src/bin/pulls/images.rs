@@ -2,14 +2,15 @@
 
 use std::thread;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Result, anyhow};
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy,
+    set_thread_priority_and_policy, thread_native_id,
+};
 use tidegate_benches::process::{Core, pinned};
 use tidegate_testkit::{Registry, Wasm};
 
-/// The registry gives way to the clients on its core (`nice`).
-const NICE: i32 = 15;
-
-/// A registry with a low priority.
+/// A registry that has what the others on its core leave (`SCHED_IDLE`): elsewhere it has a machine of its own.
 pub(crate) struct Images(pub(crate) Registry);
 
 impl Images {
@@ -18,7 +19,9 @@ impl Images {
         // Threads inherit both from the one that starts them.
         let started = pinned(core, || {
             let thread = thread::spawn(|| {
-                rustix::process::setpriority_process(None, NICE).context("be nice")?;
+                let policy = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+                set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, policy)
+                    .map_err(|err| anyhow!("be idle: {err}"))?;
                 anyhow::Ok(Registry::start())
             });
             thread.join()

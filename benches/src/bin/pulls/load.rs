@@ -23,6 +23,8 @@ use crate::site::Site;
 
 /// Connections, each with its share of the rate.
 const CLIENTS: u32 = 8;
+/// How long clients ask before they are watched: connecting is no part of it.
+const SETTLING: Duration = Duration::from_millis(100);
 /// How long traffic is watched at a time.
 const TURN: Duration = Duration::from_secs(1);
 /// How long a pull may take.
@@ -34,7 +36,7 @@ pub(crate) struct Found {
     pub(crate) steady: Duration,
     pub(crate) pulling: Duration,
     pub(crate) ratio: f64,
-    /// The same with curl in place of the gateway's pull, at the lowest priority.
+    /// The same with curl in place of the gateway's pull, in the time that others leave.
     pub(crate) beside_curl: f64,
     pub(crate) pulls: usize,
 }
@@ -55,6 +57,7 @@ pub(crate) fn measure(
     })?;
     let turn = |during: &dyn Fn(&Clients) -> Result<()>| {
         let clients = Clients::start(site.address, cli.rate, load)?;
+        wait::pass(SETTLING)?;
         let begin = Instant::now();
         during(&clients)?;
         wait::pass(TURN.saturating_sub(begin.elapsed()))?;
@@ -138,10 +141,10 @@ impl<'a> Moving<'a> {
     }
 }
 
-/// What a pull is at the least: as many bytes to that core, at the lowest priority.
+/// What a pull is at the least: as many bytes to that core, in the time that others leave.
 fn fetch(url: &str, core: Core) -> Result<()> {
-    let mut curl = Command::new(places::installed("nice")?);
-    curl.args(["-n", "19"]).arg(places::installed("curl")?);
+    let mut curl = Command::new(places::installed("chrt")?);
+    curl.args(["--idle", "0"]).arg(places::installed("curl")?);
     curl.args(["-sSf", url, "-m", "60", "-o", "/dev/null"]);
     output(&mut curl, core, PATIENCE).map(drop)
 }
@@ -201,6 +204,7 @@ fn ask(
     stream.set_read_timeout(Some(PATIENCE))?;
     let request = format!("GET /100 HTTP/1.1\r\nhost: {address}\r\n\r\n");
     let mut latencies = Vec::new();
+    let watched = begin + SETTLING;
     let mut due = begin;
     while !over.load(Ordering::Relaxed) {
         while let Some(early) = due.checked_duration_since(Instant::now()) {
@@ -208,7 +212,9 @@ fn ask(
         }
         stream.write_all(request.as_bytes())?;
         says.store(read(&mut stream)?, Ordering::Relaxed);
-        latencies.push(due.elapsed());
+        if due >= watched {
+            latencies.push(due.elapsed());
+        }
         due += pause;
     }
     Ok(latencies)

@@ -112,7 +112,7 @@ fn measure(cli: &Cli) -> Result<()> {
             ),
         );
         println!(
-            "      {:.3} times while curl fetches as much on that core, with the lowest priority",
+            "      {:.3} times while curl fetches as much on that core, in the time that is left",
             found.beside_curl
         );
     }

@@ -1,7 +1,5 @@
 //! Code from a web server, of which the digest must be known.
 
-use std::io::Read as _;
-use std::io::Write as _;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -20,6 +18,7 @@ use crate::digest::Digest;
 use crate::digest::Hasher;
 use crate::http::Request;
 use crate::layout::Kind;
+use crate::pieces;
 use crate::progress::Progress;
 use crate::pull::PullError;
 use crate::pull::Store;
@@ -82,7 +81,7 @@ impl Store {
         let cache = Arc::clone(&self.cache);
         let kept = blocking(move || {
             let mut bytes = Vec::with_capacity(usize::try_from(file.bytes()?).unwrap_or(0));
-            let read = file.reader()?.read_to_end(&mut bytes);
+            let read = pieces::read(file.reader()?, &mut bytes);
             read.map_err(|err| file.failed(err))?;
             let (pin, placed) = cache.place(file, digest)?;
             // A disk that hangs must not stop other pulls as well.
@@ -135,7 +134,7 @@ impl Store {
             if bytes > limit {
                 return Err(too_large());
             }
-            file.write_all(&piece).map_err(|err| file.failed(err))?;
+            pieces::write(&mut file, &piece).map_err(|err| file.failed(err))?;
             hasher.update(&piece);
             let missing = HEAD.saturating_sub(head.len());
             head.extend_from_slice(piece.get(..missing).unwrap_or(&piece));

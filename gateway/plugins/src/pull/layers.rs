@@ -4,7 +4,6 @@
 //! next to it. Neither has a name that an image chose.
 
 use std::io::Read as _;
-use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -27,6 +26,7 @@ use crate::layout::WhyNot;
 use crate::layout::candidates;
 use crate::layout::unpack;
 use crate::memory::Share;
+use crate::pieces;
 use crate::progress::Progress;
 use crate::progress::Step;
 use crate::pull::PullError;
@@ -157,7 +157,7 @@ impl Store {
         let mut bytes = 0;
         let mut told = 0;
         while let Some(piece) = blob.piece().await.map_err(failed)? {
-            file.write_all(&piece).map_err(|err| file.failed(err))?;
+            pieces::write(&mut file, &piece).map_err(|err| file.failed(err))?;
             bytes += piece.len() as u64;
             if bytes - told >= TELL_EVERY || bytes == layer.size {
                 told = bytes;
@@ -240,7 +240,7 @@ fn kept(cache: &Cache, written: Written, memory: Share) -> Result<Module, CacheE
         layer,
     } = written;
     let mut bytes = Vec::with_capacity(usize::try_from(file.bytes()?).unwrap_or(0));
-    let read = file.reader()?.read_to_end(&mut bytes);
+    let read = pieces::read(file.reader()?, &mut bytes);
     read.map_err(|err| file.failed(err))?;
     let (pin, settles) = cache.place(file, digest)?;
     let (mut pins, mut placed) = (vec![pin], vec![settles]);
