@@ -395,10 +395,15 @@ impl Control {
         let Some(store) = &mut self.store else {
             return Ok(());
         };
+        let mut plugins = self.resolver.stored();
+        // What does not serve is no reason to keep nothing.
+        plugins
+            .whole
+            .retain(|plugin| store.has_module(&plugin.digest));
         let stored = Stored {
             generation: self.number,
             documents: self.loader.accepted(),
-            plugins: self.resolver.stored(),
+            plugins,
         };
         store.save(&stored, self.resolver.named_code())
     }

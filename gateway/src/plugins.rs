@@ -59,6 +59,7 @@ use crate::pulls::Pulls;
 use crate::pulls::Wanted;
 use crate::state::Store;
 use crate::state::StoredPlugin;
+use crate::state::StoredPlugins;
 
 /// Compiles a module, starts it once and configures it, with every call to the outside refused.
 ///
@@ -154,6 +155,37 @@ struct Good {
     plugin: Option<Arc<Plugin>>,
 }
 
+impl Good {
+    /// One of before a restart, which is not compiled.
+    fn restored(stored: StoredPlugin) -> (ResourceId, Self) {
+        let StoredPlugin {
+            resource,
+            digest,
+            spec,
+            origin,
+            reachable,
+        } = stored;
+        let good = Self {
+            version: Version { spec, digest },
+            origin,
+            reachable,
+            plugin: None,
+        };
+        (resource, good)
+    }
+}
+
+/// What serves in the place of what was declared.
+#[derive(Debug)]
+struct Before {
+    /// It, without what it may have no longer; `None` if none works.
+    good: Option<Good>,
+    /// It with what it lost, so that it gets that back once it may have it; or what would serve.
+    whole: Option<Good>,
+    /// What it lost; if there is none, what the first of those that may serve lost.
+    lost: Vec<String>,
+}
+
 /// What says whether a version may be put in service, by the signature policy of the moment.
 #[derive(Debug, Clone)]
 struct Voucher {
@@ -186,12 +218,18 @@ pub(crate) struct Resolver {
     good: HashMap<ResourceId, Good>,
     /// What will serve once the generation does.
     next: HashMap<ResourceId, Good>,
+    /// What serves without something that it had, or not at all for want of it, as it was with that.
+    whole: HashMap<ResourceId, Good>,
+    /// The same once the generation serves.
+    next_whole: HashMap<ResourceId, Good>,
     /// All that was declared last.
     declared: HashMap<ResourceId, Declared>,
     /// What has served.
     chronicle: Chronicle,
     /// What was tried in vain, so that it is not compiled again with every load.
     bad: HashMap<ResourceId, (Version, Reason)>,
+    /// The same of versions that were to serve in the place of what was declared.
+    unfit: HashMap<ResourceId, (Version, Reason)>,
     /// Folders that no plugin file may be in: there anything would pass for the operator's.
     kept: Vec<PathBuf>,
     /// Whether reasons have what the guest said, instead of the log.
@@ -257,6 +295,7 @@ impl Resolver {
     pub(crate) fn begin(&mut self, again: bool) {
         if again {
             self.bad.clear();
+            self.unfit.clear();
         }
         self.ask_again = again;
         self.wanted.clear();
@@ -313,20 +352,16 @@ impl Resolver {
         }
     }
 
-    /// Takes what served before a restart as versions to fall back to.
-    pub(crate) fn restore(&mut self, plugins: Vec<StoredPlugin>) {
-        for plugin in plugins {
-            let good = Good {
-                version: Version {
-                    spec: plugin.spec,
-                    digest: plugin.digest,
-                },
-                origin: plugin.origin,
-                reachable: plugin.reachable,
-                plugin: None,
-            };
-            self.good.insert(plugin.resource, good);
-        }
+    /// Takes what served before a restart as versions to fall back to, and what they may have.
+    pub(crate) fn restore(&mut self, stored: StoredPlugins) {
+        let StoredPlugins {
+            served,
+            whole,
+            rights,
+        } = stored;
+        self.good.extend(served.into_iter().map(Good::restored));
+        self.whole.extend(whole.into_iter().map(Good::restored));
+        self.rights.restore(rights);
     }
 
     /// Reads, compiles and tries what is new; behind the traffic, once there is some. Nothing counts as
@@ -345,6 +380,7 @@ impl Resolver {
     fn resolve_here(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
         let mut resolved = Resolved::default();
         self.next.clear();
+        self.next_whole.clear();
         self.rights.hear(decls, |_| false);
         self.want(decls);
         self.declared = decls
@@ -366,6 +402,8 @@ impl Resolver {
             if decl.source == PluginSource::Refused {
                 let policy = policy(decl.failure_policy);
                 resolved.slots.push(Slot::Refused(policy));
+                let whole = self.whole.get(&decl.resource).cloned();
+                self.keep_whole(&decl.resource, whole);
                 continue;
             }
             let limited = self.rights.limited(decl);
@@ -376,6 +414,10 @@ impl Resolver {
                     let plugin = good.plugin.as_ref();
                     let warnings = plugin.map(|plugin| manifest::warnings(decl, plugin));
                     resolved.problems.extend(warnings.unwrap_or_default());
+                    if limited.is_some() {
+                        let whole = self.before_it_lost(&decl.resource, &good).cloned();
+                        self.keep_whole(&decl.resource, whole);
+                    }
                     self.next.insert(decl.resource.clone(), good);
                     slot
                 }
@@ -389,11 +431,14 @@ impl Resolver {
     /// Takes what was resolved last as what serves.
     pub(crate) fn commit(&mut self) {
         self.good = std::mem::take(&mut self.next);
+        self.whole = std::mem::take(&mut self.next_whole);
         let failed = |(_, reason): &(Version, Reason)| reason.reason == SETUP_FAILED;
-        if !self.bad.values().any(failed) {
+        if !self.bad.values().chain(self.unfit.values()).any(failed) {
             self.setups.went_well();
         }
         self.bad
+            .retain(|resource, _| self.declared.contains_key(resource));
+        self.unfit
             .retain(|resource, _| self.declared.contains_key(resource));
         self.rights
             .keep_only(|resource| self.declared.contains_key(resource));
@@ -413,20 +458,12 @@ impl Resolver {
     }
 
     /// What a restart needs to know of the plugins that serve.
-    pub(crate) fn stored(&self) -> Vec<StoredPlugin> {
-        let mut plugins: Vec<StoredPlugin> = self
-            .good
-            .iter()
-            .map(|(resource, good)| StoredPlugin {
-                resource: resource.clone(),
-                digest: good.version.digest,
-                spec: good.version.spec.clone(),
-                origin: Arc::clone(&good.origin),
-                reachable: Arc::clone(&good.reachable),
-            })
-            .collect();
-        plugins.sort_by(|a, b| a.resource.cmp(&b.resource));
-        plugins
+    pub(crate) fn stored(&self) -> StoredPlugins {
+        StoredPlugins {
+            served: stored(&self.good),
+            whole: stored(&self.whole),
+            rights: self.rights.stored(),
+        }
     }
 
     /// The declared version, working; else why it is refused.
@@ -505,7 +542,12 @@ impl Resolver {
         store: Option<&Store>,
         resolved: &mut Resolved,
     ) -> Slot {
-        let (before, lost) = self.before(&decl.resource, store);
+        let Before {
+            good: before,
+            whole,
+            lost,
+        } = self.before(&decl.resource, store);
+        self.keep_whole(&decl.resource, whole);
         let lost = lost.join(", ");
         let serves = match (&before, lost.as_str()) {
             (Some(_), "") => Some("the version before it serves on".to_owned()),
@@ -537,32 +579,37 @@ impl Resolver {
         slot
     }
 
-    /// The version that serves in the place of a plugin, working: the first of those that may. Beside it,
-    /// what that one may have no longer; if there is none, what the first of them may not.
-    fn before(
-        &mut self,
-        resource: &ResourceId,
-        store: Option<&Store>,
-    ) -> (Option<Good>, Vec<String>) {
+    /// The version that serves in the place of a plugin, working: the first of those that may.
+    fn before(&mut self, resource: &ResourceId, store: Option<&Store>) -> Before {
         let mut all_lost = Vec::new();
-        for good in self.last_good(resource, store) {
-            let (good, lost) = self.rights.narrowed(resource, good);
-            // What serves is not put in service, whatever the policy says by now.
+        for whole in self.last_good(resource, store) {
+            let (mut good, lost) = self.rights.narrowed(resource, whole.clone());
+            // What serves is not put in service, whatever the policy says by now; and it stays the same.
             let serves = self.good.get(resource);
-            let is_serving = good.plugin.is_some()
-                && serves.is_some_and(|serves| serves.version == good.version);
+            let serves = serves.filter(|serves| serves.version == good.version);
+            let serves = serves.and_then(|serves| serves.plugin.clone());
+            let is_serving = serves.is_some();
+            good.plugin = serves.or(good.plugin);
             // Without what it may have no longer it may be the very one that fails.
             if !self.fails(resource, &good.version)
                 && (is_serving || self.is_vouched(resource, &good))
-                && let Some(good) = self.revive(good, store)
+                && let Some(good) = self.revive(resource, good, store)
             {
-                return (Some(good), lost);
+                return Before {
+                    good: Some(good),
+                    whole: (!lost.is_empty()).then_some(whole),
+                    lost,
+                };
             }
             if all_lost.is_empty() {
                 all_lost = lost;
             }
         }
-        (None, all_lost)
+        Before {
+            good: None,
+            whole: self.last(resource).cloned(),
+            lost: all_lost,
+        }
     }
 
     /// Says by what a version is vouched for, whenever that is asked.
@@ -587,8 +634,13 @@ impl Resolver {
     }
 
     /// A version that served before, started again unless it still is: after a restart, or because it has
-    /// to do without something.
-    fn revive(&mut self, good: Good, store: Option<&Store>) -> Option<Good> {
+    /// to do without something. What does not start is noted, and not tried again until it may be.
+    fn revive(
+        &mut self,
+        resource: &ResourceId,
+        good: Good,
+        store: Option<&Store>,
+    ) -> Option<Good> {
         let is_started = |plugin: &Arc<Plugin>| *plugin.spec() == good.version.spec;
         if good.plugin.as_ref().is_some_and(is_started) {
             return Some(good);
@@ -626,12 +678,27 @@ impl Resolver {
                 if let TryError::Start(start) = &err {
                     self.say(name, start);
                 }
-                let reason = refusal(&format!("plugin {name}"), &err, self.candid).message;
-                tracing::warn!("the stored version of {name} fails too: {reason}");
+                let reason = refusal(&format!("plugin {name}"), &err, self.candid);
+                tracing::warn!("the stored version of {name} fails too: {}", reason.message);
+                self.unfit.insert(resource.clone(), (version, reason));
                 None
             }
         }
     }
+}
+
+/// As a restart needs them.
+fn stored(versions: &HashMap<ResourceId, Good>) -> Vec<StoredPlugin> {
+    let plugins = versions.iter().map(|(resource, good)| StoredPlugin {
+        resource: resource.clone(),
+        digest: good.version.digest,
+        spec: good.version.spec.clone(),
+        origin: Arc::clone(&good.origin),
+        reachable: Arc::clone(&good.reachable),
+    });
+    let mut plugins: Vec<StoredPlugin> = plugins.collect();
+    plugins.sort_by(|a, b| a.resource.cmp(&b.resource));
+    plugins
 }
 
 /// Keeps the code of a plugin for a restart.

@@ -18,11 +18,11 @@ use super::Good;
 
 /// What one plugin may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Rights {
-    backends: Vec<Arc<str>>,
-    dns: bool,
+pub(crate) struct Rights {
+    pub(crate) backends: Vec<Arc<str>>,
+    pub(crate) dns: bool,
     /// Names of variables.
-    env: Vec<String>,
+    pub(crate) env: Vec<String>,
 }
 
 /// What all plugins may have.
@@ -34,6 +34,20 @@ pub(super) struct AllRights {
 }
 
 impl AllRights {
+    /// Takes what was heard before a restart.
+    pub(super) fn restore(&mut self, rights: Vec<(ResourceId, Rights)>) {
+        self.plugins.extend(rights);
+    }
+
+    /// As a restart needs them: a resource that is wrong itself must not give back then what it withdrew
+    /// before.
+    pub(super) fn stored(&self) -> Vec<(ResourceId, Rights)> {
+        let all = self.plugins.iter();
+        let mut all: Vec<_> = all.map(|(id, it)| (id.clone(), it.clone())).collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    }
+
     /// A load begins.
     pub(super) fn begin(&mut self) {
         self.heard.clear();

@@ -34,7 +34,7 @@ use crate::state::Store;
 use crate::state::Stored;
 
 /// A filter that takes any configuration as long as it has not more than `most` bytes.
-fn filter(most: usize) -> Vec<u8> {
+pub(super) fn filter(most: usize) -> Vec<u8> {
     let text = format!(
         r#"(module (memory (export "memory") 1)
             (func (export "proxy_abi_version_0_2_1"))

@@ -24,6 +24,7 @@ use tidegate_host_abi::Services as _;
 use tidegate_proxy::Reachable;
 
 use super::Good;
+use super::Reason;
 use super::Resolver;
 use super::Version;
 use super::Voucher;
@@ -126,6 +127,8 @@ pub(crate) struct Fallback {
     /// Its number.
     pub(crate) number: u64,
     pub(super) good: Good,
+    /// The same with what it may have no longer, if there is something.
+    pub(super) whole: Option<Good>,
     /// The policy may be another one once it is gone back to.
     pub(super) voucher: Voucher,
 }
@@ -346,14 +349,46 @@ impl Resolver {
         !(enforces && version.is_shadow())
     }
 
+    /// What served last, with all that it had then; also if it serves no more for want of that.
+    pub(super) fn last(&self, resource: &ResourceId) -> Option<&Good> {
+        let whole = self.whole.get(resource);
+        whole.or_else(|| self.good.get(resource))
+    }
+
+    /// What served last, if it becomes this version without what it may have no longer.
+    pub(super) fn before_it_lost(&self, resource: &ResourceId, good: &Good) -> Option<&Good> {
+        let whole = self.last(resource)?;
+        let (narrowed, lost) = self.rights.narrowed(resource, whole.clone());
+        (!lost.is_empty() && narrowed.version == good.version).then_some(whole)
+    }
+
+    /// Keeps what had served before it lost something, once the generation serves.
+    pub(super) fn keep_whole(&mut self, resource: &ResourceId, whole: Option<Good>) {
+        if let Some(whole) = whole {
+            self.next_whole.insert(resource.clone(), whole);
+        }
+    }
+
+    /// Takes a version as what serves.
+    pub(super) fn stands(&mut self, resource: &ResourceId, version: &Fallback) {
+        self.good.insert(resource.clone(), version.good.clone());
+        match version.whole.clone() {
+            Some(whole) => self.whole.insert(resource.clone(), whole),
+            None => self.whole.remove(resource),
+        };
+    }
+
     /// What may serve in the place of a plugin: what served last, or if that may not, the versions behind
     /// it.
     pub(super) fn last_good(&self, resource: &ResourceId, store: Option<&Store>) -> Vec<Good> {
-        let Some(good) = self.good.get(resource) else {
+        let Some(good) = self.last(resource) else {
             return Vec::new();
         };
         let versions = self.chronicle.of(resource);
-        let is_barred = versions.is_some_and(|one| one.barred(&good.version).is_some());
+        let (narrowed, _) = self.rights.narrowed(resource, good.clone());
+        let mut as_either = [&good.version, &narrowed.version].into_iter();
+        let is_barred = versions
+            .is_some_and(|versions| as_either.any(|version| versions.barred(version).is_some()));
         if !is_barred && self.may_stand_in(resource, &good.version) {
             return vec![good.clone()];
         }
@@ -368,11 +403,12 @@ impl Resolver {
     /// Whether a version was taken back, or did not start.
     pub(super) fn fails(&self, resource: &ResourceId, version: &Version) -> bool {
         let versions = self.chronicle.of(resource);
+        let has_failed = |all: &HashMap<ResourceId, (Version, Reason)>| {
+            all.get(resource).is_some_and(|(failed, _)| failed == version)
+        };
         versions.is_some_and(|one| one.barred(version).is_some())
-            || self
-                .bad
-                .get(resource)
-                .is_some_and(|(failed, _)| failed == version)
+            || has_failed(&self.bad)
+            || has_failed(&self.unfit)
     }
 
     /// What the version of a plugin that serves goes back to if it fails, compiled; `None` if it has
@@ -389,8 +425,8 @@ impl Resolver {
             .behind(&version)
             .filter(|entry| self.may_stand_in(resource, &entry.version) && is_left(entry, store));
         let found: Vec<(u64, Good)> = found.map(|entry| (entry.number, good_of(entry))).collect();
-        for (number, good) in found {
-            let (good, _) = self.rights.narrowed(resource, good);
+        for (number, whole) in found {
+            let (good, lost) = self.rights.narrowed(resource, whole.clone());
             // Without what it may have no longer it may be the very one that fails.
             if good.version == version || self.fails(resource, &good.version) {
                 continue;
@@ -399,10 +435,11 @@ impl Resolver {
                 continue;
             }
             let voucher = self.voucher(resource, &good);
-            if let Some(good) = self.revive(good, store) {
+            if let Some(good) = self.revive(resource, good, store) {
                 return Some(Fallback {
                     number,
                     good,
+                    whole: (!lost.is_empty()).then_some(whole),
                     voucher,
                 });
             }
@@ -430,7 +467,7 @@ impl Resolver {
             versions.bar(&bad, why, now);
         }
         self.chronicle.unsaved.insert(resource.clone());
-        self.good.insert(resource.clone(), to.good.clone());
+        self.stands(resource, to);
     }
 
     /// Takes the histories of before a restart, and what their hashes were made with.

@@ -122,7 +122,7 @@ impl Resolver {
                 {
                     versions.bar(wanted, Why::ByHand, now);
                 }
-                self.good.insert(resource.clone(), target.good);
+                self.stands(&resource, &target);
                 self.chronicle.unsaved.insert(resource);
                 Ok(format!("{name} goes back to its version {number}"))
             }
@@ -152,7 +152,7 @@ impl Resolver {
                 found.ok_or_else(|| WishError::NothingBefore(plugin()))?
             }
         };
-        let (number, good) = (entry.number, good_of(entry));
+        let (number, whole) = (entry.number, good_of(entry));
         if Some(&entry.version) == serves {
             return Err(WishError::Serves {
                 plugin: plugin(),
@@ -171,15 +171,15 @@ impl Resolver {
                 number,
             });
         }
-        if !self.is_vouched(resource, &good) {
+        if !self.is_vouched(resource, &whole) {
             return Err(WishError::NotSigned {
                 plugin: plugin(),
                 number,
             });
         }
-        let (good, _) = self.rights.narrowed(resource, good);
+        let (good, lost) = self.rights.narrowed(resource, whole.clone());
         let voucher = self.voucher(resource, &good);
-        let good = self.revive(good, store);
+        let good = self.revive(resource, good, store);
         let good = good.ok_or_else(|| WishError::DoesNotStart {
             plugin: plugin(),
             number,
@@ -187,6 +187,7 @@ impl Resolver {
         Ok(Fallback {
             number,
             good,
+            whole: (!lost.is_empty()).then_some(whole),
             voucher,
         })
     }
