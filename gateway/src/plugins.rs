@@ -5,6 +5,7 @@
 //! change stays the same `Arc`, by which the data plane knows that its instances may stay.
 
 mod compile;
+mod fallbacks;
 mod manifest;
 pub(crate) mod origin;
 mod reason;
@@ -37,6 +38,7 @@ use crate::background;
 use crate::code_cache::CodeFolder;
 use crate::plugins::compile::Compiler;
 use crate::plugins::compile::TryError;
+use crate::plugins::fallbacks::Fallbacks;
 use crate::plugins::origin::Origin;
 pub(crate) use crate::plugins::reason::Reason;
 pub(crate) use crate::plugins::reason::SETUP_FAILED;
@@ -133,7 +135,7 @@ impl Version {
 }
 
 /// What was declared, for people.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Declared {
     name: Arc<str>,
     /// Where in the network its code is, if it is there.
@@ -142,6 +144,20 @@ struct Declared {
     is_canary: bool,
     /// Whether it is to act, and not only to look on.
     enforces: bool,
+}
+
+impl Declared {
+    fn of(decl: &PluginDecl) -> Self {
+        Self {
+            name: Arc::clone(&decl.name.0),
+            remote: match &decl.source {
+                PluginSource::Remote(source) => Some(Arc::clone(source)),
+                _ => None,
+            },
+            is_canary: decl.is_canary(),
+            enforces: decl.shadow.is_none(),
+        }
+    }
 }
 
 /// A version that works.
@@ -226,6 +242,8 @@ pub(crate) struct Resolver {
     declared: HashMap<ResourceId, Declared>,
     /// What has served.
     chronicle: Chronicle,
+    /// What versions on probation go back to.
+    fallbacks: Fallbacks,
     /// What was tried in vain, so that it is not compiled again with every load.
     bad: HashMap<ResourceId, (Version, Reason)>,
     /// The same of versions that were to serve in the place of what was declared.
@@ -296,6 +314,7 @@ impl Resolver {
         if again {
             self.bad.clear();
             self.unfit.clear();
+            self.fallbacks.outdate_all();
         }
         self.ask_again = again;
         self.wanted.clear();
@@ -305,13 +324,22 @@ impl Resolver {
 
     /// Hears what resources of a load say of what their plugins may have.
     pub(crate) fn hear(&mut self, draft: &Draft) {
-        self.rights.hear(&draft.plugins, rights::is_old(draft));
+        self.hear_of(&draft.plugins, rights::is_old(draft));
+    }
+
+    fn hear_of(&mut self, decls: &[PluginDecl], is_old: impl Fn(&PluginDecl) -> bool) {
+        for resource in self.rights.hear(decls, is_old) {
+            self.fallbacks.outdate(&resource);
+        }
     }
 
     /// Reads again by what rules code is fetched; says whether they are others now.
     pub(crate) fn refresh_rules(&mut self) -> bool {
         let is_new = self.pulls.as_ref().is_some_and(Pulls::refresh);
-        self.rules_changed |= is_new;
+        if is_new {
+            self.rules_changed = true;
+            self.fallbacks.outdate_all();
+        }
         is_new
     }
 
@@ -381,23 +409,11 @@ impl Resolver {
         let mut resolved = Resolved::default();
         self.next.clear();
         self.next_whole.clear();
-        self.rights.hear(decls, |_| false);
+        self.hear_of(decls, |_| false);
         self.want(decls);
-        self.declared = decls
-            .iter()
-            .map(|decl| {
-                let declared = Declared {
-                    name: Arc::clone(&decl.name.0),
-                    remote: match &decl.source {
-                        PluginSource::Remote(source) => Some(Arc::clone(source)),
-                        _ => None,
-                    },
-                    is_canary: decl.is_canary(),
-                    enforces: decl.shadow.is_none(),
-                };
-                (decl.resource.clone(), declared)
-            })
-            .collect();
+        let declared = decls.iter();
+        let declared = declared.map(|decl| (decl.resource.clone(), Declared::of(decl)));
+        self.declared = declared.collect();
         for decl in decls {
             if decl.source == PluginSource::Refused {
                 let policy = policy(decl.failure_policy);
@@ -513,7 +529,9 @@ impl Resolver {
             .plugin(&code.digest, &code.name, &code.bytes, &version.spec);
         match tried {
             Ok(plugin) => {
-                self.bad.remove(&decl.resource);
+                if self.bad.remove(&decl.resource).is_some() {
+                    self.fallbacks.outdate(&decl.resource);
+                }
                 self.unkept.insert(code.digest, code);
                 Ok(Good {
                     version,
@@ -528,6 +546,7 @@ impl Resolver {
                 }
                 let reason = refusal(&source::named(&decl.source), &err, self.candid);
                 let problems = refused(&reason);
+                self.fallbacks.outdate(&decl.resource);
                 self.bad.insert(decl.resource.clone(), (version, reason));
                 Err(problems)
             }
@@ -635,12 +654,7 @@ impl Resolver {
 
     /// A version that served before, started again unless it still is: after a restart, or because it has
     /// to do without something. What does not start is noted, and not tried again until it may be.
-    fn revive(
-        &mut self,
-        resource: &ResourceId,
-        good: Good,
-        store: Option<&Store>,
-    ) -> Option<Good> {
+    fn revive(&mut self, resource: &ResourceId, good: Good, store: Option<&Store>) -> Option<Good> {
         let is_started = |plugin: &Arc<Plugin>| *plugin.spec() == good.version.spec;
         if good.plugin.as_ref().is_some_and(is_started) {
             return Some(good);
@@ -680,6 +694,7 @@ impl Resolver {
                 }
                 let reason = refusal(&format!("plugin {name}"), &err, self.candid);
                 tracing::warn!("the stored version of {name} fails too: {}", reason.message);
+                self.fallbacks.outdate(resource);
                 self.unfit.insert(resource.clone(), (version, reason));
                 None
             }

@@ -75,6 +75,7 @@ impl Control {
     pub(crate) fn note_versions(&mut self, watchers: &mut Watchers, waiting: &[String]) {
         let store = self.store.as_ref();
         self.resolver.chronicle(SystemTime::now(), waiting, store);
+        self.resolver.see_code(store);
         let unproven = self.candidates.iter().filter(|candidate| {
             let versions = self.resolver.versions(&candidate.resource);
             let current = versions.and_then(History::current);
@@ -84,7 +85,9 @@ impl Control {
         });
         // Who writes a filter wants to see it fail.
         let unproven = unproven.filter(|_| self.development.is_none());
-        let unproven = unproven.cloned().collect();
+        let unproven: Vec<Candidate> = unproven.cloned().collect();
+        let watched = unproven.iter().map(|one| one.resource.clone()).collect();
+        self.resolver.keep_fallbacks(&watched);
         watchers.only(unproven, |resource| self.resolver.fallback(resource, store));
     }
 

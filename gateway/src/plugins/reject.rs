@@ -53,6 +53,7 @@ impl Resolver {
         for failed in [&mut self.bad, &mut self.unfit] {
             failed.retain(|_, (_, reason)| reason.reason != SETUP_FAILED);
         }
+        self.fallbacks.outdate_all();
         true
     }
 
@@ -109,6 +110,7 @@ impl Resolver {
         let refused = refused.into_iter().map(|(resource, version, reason)| {
             let bad = (version, reason.clone());
             // What is declared may be another one, and be noted as such with the next try.
+            self.fallbacks.outdate(&resource);
             self.unfit.insert(resource.clone(), bad.clone());
             self.bad.insert(resource.clone(), bad);
             (resource, reason)

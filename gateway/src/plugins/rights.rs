@@ -54,8 +54,14 @@ impl AllRights {
     }
 
     /// Hears declarations of a load; of each plugin the first one counts: after a refusal they are those
-    /// of the version before. `is_old` are those that are so from the beginning.
-    pub(super) fn hear(&mut self, decls: &[PluginDecl], is_old: impl Fn(&PluginDecl) -> bool) {
+    /// of the version before. `is_old` are those that are so from the beginning. Gives the plugins that may
+    /// have something else now.
+    pub(super) fn hear(
+        &mut self,
+        decls: &[PluginDecl],
+        is_old: impl Fn(&PluginDecl) -> bool,
+    ) -> Vec<ResourceId> {
+        let mut changed = Vec::new();
         for decl in decls {
             if decl.source == PluginSource::Refused || !self.heard.insert(decl.resource.clone()) {
                 continue;
@@ -68,8 +74,12 @@ impl AllRights {
                 dns: decl.dns,
                 env: decl.env.iter().map(|(name, _)| name.clone()).collect(),
             };
-            self.plugins.insert(decl.resource.clone(), rights);
+            if self.plugins.get(&decl.resource) != Some(&rights) {
+                self.plugins.insert(decl.resource.clone(), rights);
+                changed.push(decl.resource.clone());
+            }
         }
+        changed
     }
 
     /// Forgets all plugins but these.

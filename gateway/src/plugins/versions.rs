@@ -260,6 +260,7 @@ impl Resolver {
             }
         }
         for resource in &changed {
+            self.fallbacks.outdate(resource);
             if let Some(versions) = self.chronicle.plugins.get_mut(resource) {
                 versions.keep_within(MOST_CONFIG, |version| version.spec.config.len());
             }
@@ -286,6 +287,7 @@ impl Resolver {
         });
         let deleted: Vec<ResourceId> = deleted.cloned().collect();
         for resource in deleted {
+            self.fallbacks.outdate(&resource);
             self.chronicle.plugins.remove(&resource);
             self.chronicle.unsaved.insert(resource);
         }
@@ -371,6 +373,7 @@ impl Resolver {
 
     /// Takes a version as what serves.
     pub(super) fn stands(&mut self, resource: &ResourceId, version: &Fallback) {
+        self.fallbacks.outdate(resource);
         self.good.insert(resource.clone(), version.good.clone());
         match version.whole.clone() {
             Some(whole) => self.whole.insert(resource.clone(), whole),
@@ -404,51 +407,17 @@ impl Resolver {
     pub(super) fn fails(&self, resource: &ResourceId, version: &Version) -> bool {
         let versions = self.chronicle.of(resource);
         let has_failed = |all: &HashMap<ResourceId, (Version, Reason)>| {
-            all.get(resource).is_some_and(|(failed, _)| failed == version)
+            all.get(resource)
+                .is_some_and(|(failed, _)| failed == version)
         };
         versions.is_some_and(|one| one.barred(version).is_some())
             || has_failed(&self.bad)
             || has_failed(&self.unfit)
     }
 
-    /// What the version of a plugin that serves goes back to if it fails, compiled; `None` if it has
-    /// stood its probation, or there is nothing.
-    pub(crate) fn fallback(
-        &mut self,
-        resource: &ResourceId,
-        store: Option<&Store>,
-    ) -> Option<Fallback> {
-        let versions = self.chronicle.of(resource)?;
-        let current = versions.current().filter(|entry| !entry.proven)?;
-        let version = current.version.clone();
-        let found = versions
-            .behind(&version)
-            .filter(|entry| self.may_stand_in(resource, &entry.version) && is_left(entry, store));
-        let found: Vec<(u64, Good)> = found.map(|entry| (entry.number, good_of(entry))).collect();
-        for (number, whole) in found {
-            let (good, lost) = self.rights.narrowed(resource, whole.clone());
-            // Without what it may have no longer it may be the very one that fails.
-            if good.version == version || self.fails(resource, &good.version) {
-                continue;
-            }
-            if !self.is_vouched(resource, &good) {
-                continue;
-            }
-            let voucher = self.voucher(resource, &good);
-            if let Some(good) = self.revive(resource, good, store) {
-                return Some(Fallback {
-                    number,
-                    good,
-                    whole: (!lost.is_empty()).then_some(whole),
-                    voucher,
-                });
-            }
-        }
-        None
-    }
-
     /// The version that serves has stood its probation.
     pub(crate) fn proved(&mut self, resource: &ResourceId, store: Option<&Store>) {
+        self.fallbacks.outdate(resource);
         if let Some(versions) = self.chronicle.plugins.get_mut(resource) {
             versions.proved();
             self.chronicle.unsaved.insert(resource.clone());

@@ -97,6 +97,7 @@ impl Resolver {
             Wish::Resume => {
                 let versions = self.chronicle.plugins.get_mut(&resource);
                 let lifted = versions.is_some_and(History::lift);
+                self.fallbacks.outdate(&resource);
                 self.chronicle.unsaved.insert(resource);
                 Ok(if lifted {
                     format!("{name} serves what its resource asks for again")

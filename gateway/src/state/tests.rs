@@ -166,7 +166,10 @@ fn a_state_of_a_version_that_kept_no_rights_is_read() {
     stored.plugins.rights.clear();
     save(&mut store, &stored, b"code");
     let text = std::fs::read_to_string(folder.path().join("state.json")).expect("read");
-    assert!(!text.contains("rights") && !text.contains("whole"), "{text}");
+    assert!(
+        !text.contains("rights") && !text.contains("whole"),
+        "{text}"
+    );
     assert_eq!(store.load().expect("read"), Some(stored));
 }
 

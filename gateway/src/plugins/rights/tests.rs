@@ -36,11 +36,7 @@ fn load(resolver: &mut Resolver, decls: &[&PluginDecl]) -> Resolved {
 }
 
 /// The same with a state folder.
-fn load_with(
-    resolver: &mut Resolver,
-    decls: &[&PluginDecl],
-    store: Option<&Store>,
-) -> Resolved {
+fn load_with(resolver: &mut Resolver, decls: &[&PluginDecl], store: Option<&Store>) -> Resolved {
     resolver.begin(false);
     let mut last = Resolved::default();
     for decl in decls {
