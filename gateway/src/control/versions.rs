@@ -95,6 +95,8 @@ impl Control {
     pub(crate) fn note(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Proved(resource) => self.resolver.proved(resource, self.store.as_ref()),
+            // The next change looks for another one.
+            Outcome::NotVouched(resource) => self.resolver.outdate_fallback(resource),
             Outcome::TakenBack {
                 resource,
                 name: _,

@@ -82,6 +82,11 @@ impl Resolver {
         }
     }
 
+    /// What the version of a plugin goes back to is to be looked for anew.
+    pub(crate) fn outdate_fallback(&mut self, resource: &ResourceId) {
+        self.fallbacks.outdate(resource);
+    }
+
     /// Looks which code there is. Plugins that could go back to some that came or went are looked at anew.
     pub(crate) fn see_code(&mut self, store: Option<&Store>) {
         let code = store.map(Store::module_digests).unwrap_or_default();

@@ -277,6 +277,7 @@ fn a_version_is_no_fallback_of_what_it_becomes_without_a_variable_that_was_withd
     let store = Store::open(&state).expect("a store");
     resolver.resolve(std::slice::from_ref(&second), Some(&store));
     resolver.keep_code(Some(&store));
+    resolver.see_code(Some(&store));
     let fallback = resolver.fallback(&resource, Some(&store));
     assert_eq!(fallback.map(|it| it.number), Some(1));
 }
