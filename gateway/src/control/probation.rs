@@ -132,6 +132,11 @@ impl Watchers {
         }
     }
 
+    /// Watches a plugin no more, until it is said again who is watched.
+    pub(crate) fn forget(&mut self, resource: &ResourceId) {
+        self.watched.remove(resource);
+    }
+
     /// Until when a plugin is on probation, and the number of the version that it goes back to.
     pub(crate) fn of(&self, resource: &ResourceId, now: Instant) -> Option<(SystemTime, u64)> {
         let watched = self.watched.get(resource)?;

@@ -1,6 +1,7 @@
 //! The control thread: reloads, one after the other, whoever asks for them.
 
 mod inbox;
+mod wishes;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,11 +31,13 @@ use crate::control::publish::Reporter;
 pub(crate) use crate::control::reload::inbox::Inbox;
 use crate::control::reload::inbox::Ordered;
 use crate::control::reload::inbox::serve;
+use crate::control::reload::wishes::Granted;
+pub(crate) use crate::control::reload::wishes::PluginWish;
+use crate::control::reload::wishes::Unanswered;
+use crate::control::reload::wishes::grant;
 use crate::control::rollouts::Look;
 use crate::control::rollouts::RolloutOrder;
 use crate::control::rollouts::Rollouts;
-use crate::plugins::wishes::Wish;
-use crate::plugins::wishes::WishError;
 use crate::status::Board;
 use crate::status::Outcome;
 use crate::systemd;
@@ -51,8 +54,8 @@ const MOST_INTERRUPTIONS: u32 = 8;
 enum Offered {
     /// It serves, or does not.
     Ended(Outcome),
-    /// Something else has to be done first, and nothing has changed.
-    Interrupted,
+    /// Something else has to be done first, and nothing has changed. These wishes are granted.
+    Interrupted(Vec<Granted>),
 }
 
 /// What makes the thread act.
@@ -68,17 +71,6 @@ pub(crate) enum Event {
     Wish(PluginWish),
     /// No further reloads.
     End,
-}
-
-/// What somebody wants of a plugin's versions.
-#[derive(Debug)]
-pub(crate) struct PluginWish {
-    /// Its name.
-    pub(crate) plugin: String,
-    /// What is wanted.
-    pub(crate) wish: Wish,
-    /// Who wants to know how it ends.
-    pub(crate) answer: oneshot::Sender<Result<String, WishError>>,
 }
 
 /// Everything that the thread owns.
@@ -200,43 +192,27 @@ impl Thread {
     /// Does what was asked for, and says how it went.
     fn work(&mut self, work: Work) {
         self.order(work.rollouts);
-        if !work.load && work.wishes.is_empty() {
+        let granted = grant(
+            work.wishes,
+            &mut self.control,
+            &mut self.watchers,
+            &self.board,
+        );
+        if !work.load && granted.is_empty() {
             return;
         }
         // One that starts is not reloaded.
         if work.asked && self.awaits_until.is_none() {
             systemd::reloading();
         }
-        let mut said = Vec::new();
-        for PluginWish {
-            plugin,
-            wish,
-            answer,
-        } in work.wishes
-        {
-            let fulfilled = self.control.fulfil(&plugin, &wish);
-            if let Ok(text) = &fulfilled {
-                tracing::warn!("asked by hand: {text}");
-                if wish != Wish::Resume {
-                    self.count_rollback(&plugin, &Why::ByHand);
-                }
-            }
-            said.push((answer, fulfilled));
-        }
-        let outcome = self.reload(work.asked);
+        let unanswered = self.put_in_service(granted);
+        let outcome = self.reload_for(unanswered, work.asked);
         if self.is_ending() {
             return;
         }
         // Who asked may have left.
         for answer in work.answers {
             answer.send(outcome).ok();
-        }
-        for (answer, fulfilled) in said {
-            let fulfilled = match outcome {
-                Outcome::Failure => fulfilled.and(Err(WishError::NotTaken)),
-                Outcome::Success | Outcome::Partial => fulfilled,
-            };
-            answer.send(fulfilled).ok();
         }
     }
 
@@ -273,21 +249,11 @@ impl Thread {
         for outcome in outcomes {
             if let Probed::TakenBack { name, why, .. } = outcome {
                 is_back = true;
-                self.count_rollback(name, why);
+                count_rollback(&self.board, name, why);
             }
             self.control.note(outcome);
         }
         is_back
-    }
-
-    fn count_rollback(&self, plugin: &str, why: &Why) {
-        self.board.write(|status| {
-            let count = status
-                .rollbacks
-                .entry((plugin.to_owned(), why.as_str()))
-                .or_default();
-            *count += 1;
-        });
     }
 
     /// Shows the versions of plugins as they are now.
@@ -345,10 +311,19 @@ impl Thread {
     }
 
     fn reload(&mut self, again: bool) -> Outcome {
-        let outcome = self.reload_once(again);
+        self.reload_for(Vec::new(), again)
+    }
+
+    /// Reloads, and answers those who wait for it.
+    fn reload_for(&mut self, mut unanswered: Vec<Unanswered>, again: bool) -> Outcome {
+        let outcome = self.reload_once(&mut unanswered, again);
+        let mut latest = outcome;
         // Each that is taken back meanwhile is watched no more, so this ends.
         while self.keep() {
-            self.reload_once(false);
+            latest = self.reload_once(&mut unanswered, false);
+        }
+        if !self.is_ending() {
+            wishes::answer(unanswered, latest);
         }
         outcome
     }
@@ -367,21 +342,22 @@ impl Thread {
         is_back
     }
 
-    fn reload_once(&mut self, again: bool) -> Outcome {
+    fn reload_once(&mut self, unanswered: &mut Vec<Unanswered>, again: bool) -> Outcome {
         let read_at = SystemTime::now();
         let mut loaded = self.load(again);
         let mut watched = paths(&loaded.draft.watch);
         let mut interruptions = 0;
         let outcome = loop {
             let may_stop = interruptions < MOST_INTERRUPTIONS;
-            match self.offer(again, loaded, may_stop) {
+            let granted = match self.offer(again, loaded, may_stop) {
                 Offered::Ended(outcome) => break outcome,
-                Offered::Interrupted => {}
-            }
+                Offered::Interrupted(granted) => granted,
+            };
             interruptions += 1;
             // What was found meanwhile comes first, and what is to serve then depends on it.
             let outcomes = self.watchers.look(&mut self.gateway, Instant::now());
             self.note(&outcomes);
+            unanswered.extend(self.put_in_service(granted));
             self.tell_versions();
             self.tell_rollouts();
             loaded = self.load(false);
@@ -454,8 +430,9 @@ impl Thread {
     }
 
     /// Makes a load serve. While its plugins start, versions on probation and rollouts are looked at,
-    /// and orders to rollouts are done. If a version fails or a rollout is aborted, the load is not taken,
-    /// if it `may_stop`; with any other share it goes on, and the share is set once it serves.
+    /// and orders to rollouts are done. If a version fails, a rollout is aborted or somebody is granted
+    /// another version, the load is not taken, if it `may_stop`; with any other share it goes on, and the
+    /// share is set once it serves.
     fn offer(&mut self, again: bool, loaded: Loaded, may_stop: bool) -> Offered {
         if !again && self.control.is_serving(&loaded) {
             tracing::debug!("the files say what serves already");
@@ -474,10 +451,11 @@ impl Thread {
             ..
         } = self;
         let mut has_moved = false;
+        let mut granted = Vec::new();
         let taken = self.control.hand_over(
             loaded,
             |_| true,
-            |generation, rollouts| {
+            |generation, control| {
                 if stop.load(Ordering::SeqCst) {
                     let ending = std::io::Error::other("the gateway is ending");
                     return Err(StartError::Thread(ending));
@@ -485,6 +463,10 @@ impl Thread {
                 gateway.apply_while(generation, |gateway| {
                     let now = Instant::now();
                     let is_over = stop.load(Ordering::SeqCst);
+                    if may_stop && !is_over {
+                        granted.extend(grant(inbox.wishes(), control, watchers, board));
+                    }
+                    let rollouts = &mut control.rollouts;
                     let ordered = serve(inbox.orders(), rollouts, gateway, board);
                     let looked = rollouts.look(gateway, now);
                     if looked != Look::NotYet {
@@ -493,7 +475,8 @@ impl Thread {
                     has_moved |= ordered != Ordered::Nothing || looked >= Look::Changed;
                     let is_aborted = ordered == Ordered::Aborted || looked == Look::Aborted;
                     let has_failed = watchers.see(gateway, now) == Seen::Failure;
-                    match is_over || may_stop && (is_aborted || has_failed) {
+                    let is_first = is_aborted || has_failed || !granted.is_empty();
+                    match is_over || may_stop && is_first {
                         true => Meanwhile::Stop,
                         false => Meanwhile::GoOn,
                     }
@@ -505,7 +488,7 @@ impl Thread {
             return Offered::Ended(Outcome::Failure);
         }
         match taken {
-            Err((_, StartError::Interrupted)) => Offered::Interrupted,
+            Err((_, StartError::Interrupted)) => Offered::Interrupted(granted),
             Ok((loaded, ())) => {
                 // It was drawn with the shares of before it waited.
                 if has_moved {
@@ -538,6 +521,16 @@ impl Thread {
             }
         }
     }
+}
+
+fn count_rollback(board: &Board, plugin: &str, why: &Why) {
+    board.write(|status| {
+        let count = status
+            .rollbacks
+            .entry((plugin.to_owned(), why.as_str()))
+            .or_default();
+        *count += 1;
+    });
 }
 
 /// Paths as the watch wants them.

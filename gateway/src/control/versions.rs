@@ -23,6 +23,8 @@ use crate::control::publish;
 use crate::plugins::Slot;
 use crate::plugins::chain;
 use crate::plugins::rights::without_canary;
+use crate::plugins::versions::Fallback;
+use crate::plugins::wishes::Fulfilled;
 use crate::plugins::wishes::Wish;
 use crate::plugins::wishes::WishError;
 use crate::state::Store;
@@ -108,10 +110,32 @@ impl Control {
     }
 
     /// Fulfils what somebody wants of a plugin's versions, as far as the next load has to know.
-    pub(crate) fn fulfil(&mut self, name: &str, wish: &Wish) -> Result<String, WishError> {
+    pub(crate) fn fulfil(&mut self, name: &str, wish: &Wish) -> Result<Fulfilled, WishError> {
         let said = self.resolver.fulfil(name, wish, self.store.as_ref());
         self.keep_histories();
         said
+    }
+
+    /// Notes that a version was put in service by itself, and makes it what a restart falls back to. See
+    /// [`Control::note_versions`] for `waiting`.
+    pub(crate) fn stands(
+        &mut self,
+        watchers: &mut Watchers,
+        (resource, version): (&ResourceId, &Fallback),
+        waiting: &[String],
+    ) {
+        self.resolver.stands(resource, version);
+        let candidates = self.candidates.iter_mut();
+        for candidate in candidates.filter(|one| one.resource == *resource) {
+            if let Some(plugin) = version.plugin() {
+                candidate.plugin = Arc::clone(plugin);
+            }
+        }
+        self.note_versions(watchers, waiting);
+        // It is no load that serves now.
+        self.serving = None;
+        self.unsaved = true;
+        self.keep();
     }
 
     /// What is known of the versions of plugins.

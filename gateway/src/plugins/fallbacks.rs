@@ -124,7 +124,7 @@ impl Resolver {
         let behind: Vec<_> = behind.map(|entry| (entry.number, good_of(entry))).collect();
         let mut settled: fn(Option<Fallback>) -> Found = Found::Settled;
         for (number, whole) in behind {
-            let (good, lost) = self.rights.narrowed(resource, whole.clone());
+            let (good, _) = self.rights.narrowed(resource, whole.clone());
             // Without what it may have no longer it may be the very one that fails.
             if good.version == version || self.fails(resource, &good.version) {
                 continue;
@@ -133,14 +133,9 @@ impl Resolver {
                 settled = Found::Unsettled;
                 continue;
             }
-            let voucher = self.voucher(resource, &good);
-            if let Some(good) = self.revive(resource, good, store) {
-                return settled(Some(Fallback {
-                    number,
-                    good,
-                    whole: (!lost.is_empty()).then_some(whole),
-                    voucher,
-                }));
+            let found = self.bring_back(resource, (number, whole), store);
+            if found.is_some() {
+                return settled(found);
             }
         }
         settled(None)

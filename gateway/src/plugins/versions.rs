@@ -315,9 +315,17 @@ impl Resolver {
     }
 
     /// Lets go of compiled code that nothing goes back to at once. Without a state folder the version
-    /// before is kept: there is no other way back to it.
+    /// before is kept, and one that was taken back while it is asked for: there is no other way back to
+    /// them.
     fn let_go(&mut self, store: Option<&Store>) {
-        for versions in self.chronicle.plugins.values_mut() {
+        let Chronicle {
+            plugins, wanted, ..
+        } = &mut self.chronicle;
+        for (resource, versions) in plugins {
+            let held = wanted.get(resource).filter(|wanted| {
+                let is_barred = versions.barred(wanted).is_some();
+                store.is_none() && is_barred
+            });
             let Some(current) = versions.current() else {
                 versions
                     .details()
@@ -336,7 +344,7 @@ impl Resolver {
             };
             let before = before.filter(|_| !is_settled);
             for (of, detail) in versions.details() {
-                if *of != version && before.as_ref() != Some(of) {
+                if *of != version && before.as_ref() != Some(of) && held != Some(of) {
                     detail.plugin = None;
                 }
             }
@@ -372,7 +380,7 @@ impl Resolver {
     }
 
     /// Takes a version as what serves.
-    pub(super) fn stands(&mut self, resource: &ResourceId, version: &Fallback) {
+    pub(crate) fn stands(&mut self, resource: &ResourceId, version: &Fallback) {
         self.fallbacks.outdate(resource);
         self.good.insert(resource.clone(), version.good.clone());
         match version.whole.clone() {
@@ -413,6 +421,24 @@ impl Resolver {
         versions.is_some_and(|one| one.barred(version).is_some())
             || has_failed(&self.bad)
             || has_failed(&self.unfit)
+    }
+
+    /// A version that served before, working, without what it may have no longer.
+    pub(super) fn bring_back(
+        &mut self,
+        resource: &ResourceId,
+        (number, whole): (u64, Good),
+        store: Option<&Store>,
+    ) -> Option<Fallback> {
+        let (good, lost) = self.rights.narrowed(resource, whole.clone());
+        let voucher = self.voucher(resource, &good);
+        let good = self.revive(resource, good, store)?;
+        Some(Fallback {
+            number,
+            good,
+            whole: (!lost.is_empty()).then_some(whole),
+            voucher,
+        })
     }
 
     /// The version that serves has stood its probation.

@@ -33,6 +33,26 @@ pub(crate) enum Wish {
     Resume,
 }
 
+/// A wish that is fulfilled.
+#[derive(Debug)]
+pub(crate) struct Fulfilled {
+    /// What is to be said.
+    pub(crate) said: String,
+    /// What has to be done for it.
+    pub(crate) then: Then,
+}
+
+/// What a wish comes to.
+#[derive(Debug)]
+pub(crate) enum Then {
+    /// Nothing changes.
+    Nothing,
+    /// This version serves.
+    Serves(ResourceId, Box<Fallback>),
+    /// The next load finds out what serves.
+    Load(ResourceId),
+}
+
 /// Why a wish is not fulfilled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WishError {
@@ -75,14 +95,14 @@ pub(crate) enum WishError {
 }
 
 impl Resolver {
-    /// Fulfils a wish; the next [`Resolver::resolve`] hands out what came of it. Returns what is to be
-    /// said.
+    /// Fulfils a wish; the next [`Resolver::resolve`] hands out what came of it. A version that serves then
+    /// may be put in service before that; [`Resolver::stands`] is due then.
     pub(crate) fn fulfil(
         &mut self,
         name: &str,
         wish: &Wish,
         store: Option<&Store>,
-    ) -> Result<String, WishError> {
+    ) -> Result<Fulfilled, WishError> {
         let unknown = || WishError::Unknown(name.to_owned());
         let resource = self.chronicle.names.get(name).ok_or_else(unknown)?.clone();
         if self
@@ -98,12 +118,19 @@ impl Resolver {
                 let versions = self.chronicle.plugins.get_mut(&resource);
                 let lifted = versions.is_some_and(History::lift);
                 self.fallbacks.outdate(&resource);
-                self.chronicle.unsaved.insert(resource);
-                Ok(if lifted {
-                    format!("{name} serves what its resource asks for again")
-                } else {
-                    format!("no version of {name} was taken back: nothing changes")
-                })
+                self.chronicle.unsaved.insert(resource.clone());
+                if !lifted {
+                    return Ok(Fulfilled {
+                        said: format!("no version of {name} was taken back: nothing changes"),
+                        then: Then::Nothing,
+                    });
+                }
+                let then = match self.asked_for(&resource, store) {
+                    Some(version) => Then::Serves(resource, Box::new(version)),
+                    None => Then::Load(resource),
+                };
+                let said = format!("{name} serves what its resource asks for again");
+                Ok(Fulfilled { said, then })
             }
             Wish::Back(to) => {
                 let target = self.target(name, &resource, to.as_deref(), store)?;
@@ -124,10 +151,32 @@ impl Resolver {
                     versions.bar(wanted, Why::ByHand, now);
                 }
                 self.stands(&resource, &target);
-                self.chronicle.unsaved.insert(resource);
-                Ok(format!("{name} goes back to its version {number}"))
+                self.chronicle.unsaved.insert(resource.clone());
+                Ok(Fulfilled {
+                    said: format!("{name} goes back to its version {number}"),
+                    then: Then::Serves(resource, Box::new(target)),
+                })
             }
         }
+    }
+
+    /// What a plugin's resource asks for, compiled, if that served before and does not now.
+    fn asked_for(&mut self, resource: &ResourceId, store: Option<&Store>) -> Option<Fallback> {
+        let wanted = self.chronicle.wanted.get(resource)?;
+        let serves = self.good.get(resource);
+        if serves.is_some_and(|good| good.version == *wanted) || self.fails(resource, wanted) {
+            return None;
+        }
+        let mut entries = self.chronicle.of(resource)?.entries().iter().rev();
+        let entry = entries.find(|entry| entry.version == *wanted)?;
+        if !self.may_stand_in(resource, wanted) || !is_left(entry, store) {
+            return None;
+        }
+        let (number, good) = (entry.number, good_of(entry));
+        if !self.is_vouched(resource, &good) {
+            return None;
+        }
+        self.bring_back(resource, (number, good), store)
     }
 
     /// The version that somebody wants back, compiled.
@@ -178,18 +227,10 @@ impl Resolver {
                 number,
             });
         }
-        let (good, lost) = self.rights.narrowed(resource, whole.clone());
-        let voucher = self.voucher(resource, &good);
-        let good = self.revive(resource, good, store);
-        let good = good.ok_or_else(|| WishError::DoesNotStart {
+        let found = self.bring_back(resource, (number, whole), store);
+        found.ok_or_else(|| WishError::DoesNotStart {
             plugin: plugin(),
             number,
-        })?;
-        Ok(Fallback {
-            number,
-            good,
-            whole: (!lost.is_empty()).then_some(whole),
-            voucher,
         })
     }
 }
