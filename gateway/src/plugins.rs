@@ -6,6 +6,7 @@
 
 mod compile;
 mod fallbacks;
+mod load;
 mod manifest;
 pub(crate) mod origin;
 mod reason;
@@ -24,7 +25,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tidegate_config::draft::Draft;
 use tidegate_config::draft::PluginDecl;
-use tidegate_config::draft::PluginSource;
 use tidegate_config::draft::RemoteSource;
 use tidegate_config::problem::Problem;
 use tidegate_config::resource::ResourceId;
@@ -34,11 +34,12 @@ use tidegate_host_abi::PluginSpec;
 use tidegate_plugin_store::PluginCode;
 use tidegate_proxy::Reachable;
 
-use crate::background;
 use crate::code_cache::CodeFolder;
 use crate::plugins::compile::Compiler;
 use crate::plugins::compile::TryError;
 use crate::plugins::fallbacks::Fallbacks;
+use crate::plugins::load::Declared;
+use crate::plugins::load::ready;
 use crate::plugins::origin::Origin;
 pub(crate) use crate::plugins::reason::Reason;
 pub(crate) use crate::plugins::reason::SETUP_FAILED;
@@ -49,7 +50,6 @@ use crate::plugins::reason::policy;
 pub(crate) use crate::plugins::reason::problems;
 use crate::plugins::reason::refusal;
 pub(crate) use crate::plugins::reason::shadow_name;
-use crate::plugins::reason::spec;
 use crate::plugins::rights::AllRights;
 pub(crate) use crate::plugins::shares::remarks;
 pub(crate) use crate::plugins::source::SIGNATURE_MISSING;
@@ -131,32 +131,6 @@ impl Version {
     /// Whether it only looks on.
     pub(crate) fn is_shadow(&self) -> bool {
         self.spec.shadow.is_some()
-    }
-}
-
-/// What was declared, for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Declared {
-    name: Arc<str>,
-    /// Where in the network its code is, if it is there.
-    remote: Option<Arc<RemoteSource>>,
-    /// Whether it is another version of a plugin, tried beside the one that is there.
-    is_canary: bool,
-    /// Whether it is to act, and not only to look on.
-    enforces: bool,
-}
-
-impl Declared {
-    fn of(decl: &PluginDecl) -> Self {
-        Self {
-            name: Arc::clone(&decl.name.0),
-            remote: match &decl.source {
-                PluginSource::Remote(source) => Some(Arc::clone(source)),
-                _ => None,
-            },
-            is_canary: decl.is_canary(),
-            enforces: decl.shadow.is_none(),
-        }
     }
 }
 
@@ -361,25 +335,6 @@ impl Resolver {
         }
     }
 
-    /// Wants what declarations name, so that it is fetched if it is not here.
-    fn want(&mut self, decls: &[PluginDecl]) {
-        let mut fresh = Wanted::new();
-        for decl in decls {
-            let PluginSource::Remote(source) = &decl.source else {
-                continue;
-            };
-            let name = decl.name.0.as_ref();
-            let known = self.wanted.entry(Arc::clone(source)).or_default();
-            if !known.iter().any(|one| one == name) {
-                known.push(name.to_owned());
-                fresh.insert(Arc::clone(source), known.clone());
-            }
-        }
-        if let Some(pulls) = self.pulls.as_ref().filter(|_| !fresh.is_empty()) {
-            pulls.want(&fresh, self.ask_again);
-        }
-    }
-
     /// Takes what served before a restart as versions to fall back to, and what they may have.
     pub(crate) fn restore(&mut self, stored: StoredPlugins) {
         let StoredPlugins {
@@ -390,58 +345,6 @@ impl Resolver {
         self.good.extend(served.into_iter().map(Good::restored));
         self.whole.extend(whole.into_iter().map(Good::restored));
         self.rights.restore(rights);
-    }
-
-    /// Reads, compiles and tries what is new; behind the traffic, once there is some. Nothing counts as
-    /// serving until [`Resolver::commit`]. Takes as long as compiling does.
-    pub(crate) fn resolve(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
-        if self.compiler.gives_way() && !decls.is_empty() {
-            // Before that: its ticker ends calls in time, also while there is much to do. If there can
-            // be none, that is said of each plugin.
-            self.compiler.engine().ok();
-            background::run("plugin-load", || self.resolve_here(decls, store))
-        } else {
-            self.resolve_here(decls, store)
-        }
-    }
-
-    fn resolve_here(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
-        let mut resolved = Resolved::default();
-        self.next.clear();
-        self.next_whole.clear();
-        self.hear_of(decls, |_| false);
-        self.want(decls);
-        let declared = decls.iter();
-        let declared = declared.map(|decl| (decl.resource.clone(), Declared::of(decl)));
-        self.declared = declared.collect();
-        for decl in decls {
-            if decl.source == PluginSource::Refused {
-                let policy = policy(decl.failure_policy);
-                resolved.slots.push(Slot::Refused(policy));
-                let whole = self.whole.get(&decl.resource).cloned();
-                self.keep_whole(&decl.resource, whole);
-                continue;
-            }
-            let limited = self.rights.limited(decl);
-            let decl = limited.as_ref().unwrap_or(decl);
-            let slot = match self.current(decl, store) {
-                Ok(good) => {
-                    let slot = ready(&good);
-                    let plugin = good.plugin.as_ref();
-                    let warnings = plugin.map(|plugin| manifest::warnings(decl, plugin));
-                    resolved.problems.extend(warnings.unwrap_or_default());
-                    if limited.is_some() {
-                        let whole = self.before_it_lost(&decl.resource, &good).cloned();
-                        self.keep_whole(&decl.resource, whole);
-                    }
-                    self.next.insert(decl.resource.clone(), good);
-                    slot
-                }
-                Err(problems) => self.fall_back(decl, problems, store, &mut resolved),
-            };
-            resolved.slots.push(slot);
-        }
-        resolved
     }
 
     /// Takes what was resolved last as what serves.
@@ -462,94 +365,12 @@ impl Resolver {
         self.compiler.give_way();
     }
 
-    /// Keeps the code of versions that were found to work for a restart. Takes as long as the disk does.
-    pub(crate) fn keep_code(&mut self, store: Option<&Store>) {
-        let codes = std::mem::take(&mut self.unkept);
-        let Some(store) = store.filter(|_| !codes.is_empty()) else {
-            return;
-        };
-        background::run("plugin-keep", || {
-            codes.values().for_each(|code| keep(store, code));
-        });
-    }
-
     /// What a restart needs to know of the plugins that serve.
     pub(crate) fn stored(&self) -> StoredPlugins {
         StoredPlugins {
             served: stored(&self.good),
             whole: stored(&self.whole),
             rights: self.rights.stored(),
-        }
-    }
-
-    /// The declared version, working; else why it is refused.
-    fn current(&mut self, decl: &PluginDecl, store: Option<&Store>) -> Result<Good, Vec<Problem>> {
-        let refused = |reason: &Reason| problems(decl, reason);
-        let found = self.find(decl)?;
-        let version = Version {
-            spec: spec(decl),
-            digest: found.digest,
-        };
-        let origin = Arc::new(Origin::of(&decl.source, found.manifest.clone()));
-        let reachable = Arc::new(Reachable {
-            backends: decl.backends.clone(),
-            dns: decl.dns,
-        });
-        if let Some(why) = self.chronicle.wants(&decl.resource, &version) {
-            return Err(vec![versions::barred(decl, why)]);
-        }
-        let known = self.good.get(&decl.resource);
-        if let Some(plugin) = known
-            .filter(|known| known.version == version)
-            .and_then(|known| known.plugin.clone())
-        {
-            if store.is_some_and(|store| !store.keeps(&found.digest)) {
-                let code = self.read(decl, found)?;
-                self.unkept.insert(code.digest, code);
-            }
-            return Ok(Good {
-                version,
-                origin,
-                reachable,
-                plugin: Some(plugin),
-            });
-        }
-        let code = self.read(decl, found)?;
-        let problems = manifest::refused(&code.bytes, decl);
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        if let Some((failed, reason)) = self.bad.get(&decl.resource)
-            && *failed == version
-        {
-            return Err(refused(reason));
-        }
-        let tried = self
-            .compiler
-            .plugin(&code.digest, &code.name, &code.bytes, &version.spec);
-        match tried {
-            Ok(plugin) => {
-                if self.bad.remove(&decl.resource).is_some() {
-                    self.fallbacks.outdate(&decl.resource);
-                }
-                self.unkept.insert(code.digest, code);
-                Ok(Good {
-                    version,
-                    origin,
-                    reachable,
-                    plugin: Some(plugin),
-                })
-            }
-            Err(err) => {
-                if let TryError::Start(start) = &err {
-                    self.say(&version.spec.name, start);
-                }
-                let reason = refusal(&source::named(&decl.source), &err, self.candid);
-                let problems = refused(&reason);
-                self.fallbacks.outdate(&decl.resource);
-                self.bad.insert(decl.resource.clone(), (version, reason));
-                Err(problems)
-            }
         }
     }
 
@@ -714,25 +535,6 @@ fn stored(versions: &HashMap<ResourceId, Good>) -> Vec<StoredPlugin> {
     let mut plugins: Vec<StoredPlugin> = plugins.collect();
     plugins.sort_by(|a, b| a.resource.cmp(&b.resource));
     plugins
-}
-
-/// Keeps the code of a plugin for a restart.
-fn keep(store: &Store, code: &PluginCode) {
-    if let Err(err) = store.keep_module(&code.digest, &code.bytes) {
-        let name = &code.name;
-        tracing::warn!("a restart may not find plugin {name}: {}", chain(&err));
-    }
-}
-
-fn ready(good: &Good) -> Slot {
-    match &good.plugin {
-        Some(plugin) => Slot::Ready {
-            plugin: Arc::clone(plugin),
-            reachable: Arc::clone(&good.reachable),
-        },
-        // Not reached: what is not compiled is never handed out.
-        None => Slot::Refused(good.version.spec.failure_policy),
-    }
 }
 
 #[cfg(test)]

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 
 use tidegate_config::resource::ResourceId;
 
-use super::Declared;
 use super::Resolver;
+use super::load::Declared;
 use super::versions::Fallback;
 use super::versions::Versions;
 use super::versions::good_of;
