@@ -14,6 +14,7 @@ mod reject;
 pub(crate) mod rights;
 mod shares;
 mod source;
+mod stand_in;
 mod trial;
 pub(crate) mod versions;
 pub(crate) mod wishes;
@@ -22,10 +23,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tidegate_config::draft::Draft;
 use tidegate_config::draft::PluginDecl;
-use tidegate_config::draft::RemoteSource;
 use tidegate_config::problem::Problem;
 use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::FailurePolicy;
@@ -39,16 +38,13 @@ use crate::plugins::compile::Compiler;
 use crate::plugins::compile::TryError;
 use crate::plugins::fallbacks::Fallbacks;
 use crate::plugins::load::Declared;
-use crate::plugins::load::ready;
 use crate::plugins::origin::Origin;
 pub(crate) use crate::plugins::reason::Reason;
 pub(crate) use crate::plugins::reason::SETUP_FAILED;
 pub(crate) use crate::plugins::reason::chain;
 pub(crate) use crate::plugins::reason::in_one_line;
 pub(crate) use crate::plugins::reason::not_started;
-use crate::plugins::reason::policy;
 pub(crate) use crate::plugins::reason::problems;
-use crate::plugins::reason::refusal;
 pub(crate) use crate::plugins::reason::shadow_name;
 use crate::plugins::rights::AllRights;
 pub(crate) use crate::plugins::shares::remarks;
@@ -59,7 +55,6 @@ use crate::plugins::versions::Chronicle;
 use crate::pulls::PullBoard;
 use crate::pulls::Pulls;
 use crate::pulls::Wanted;
-use crate::state::Store;
 use crate::state::StoredPlugin;
 use crate::state::StoredPlugins;
 
@@ -162,41 +157,6 @@ impl Good {
             plugin: None,
         };
         (resource, good)
-    }
-}
-
-/// What serves in the place of what was declared.
-#[derive(Debug)]
-struct Before {
-    /// It, without what it may have no longer; `None` if none works.
-    good: Option<Good>,
-    /// It with what it lost, so that it gets that back once it may have it; or what would serve.
-    whole: Option<Good>,
-    /// What it lost; if there is none, what the first of those that may serve lost.
-    lost: Vec<String>,
-}
-
-/// What says whether a version may be put in service, by the signature policy of the moment.
-#[derive(Debug, Clone)]
-struct Voucher {
-    pulls: Option<PullBoard>,
-    origin: Arc<Origin>,
-    /// What its Plugin names now, if that is in the network.
-    declared: Option<Arc<RemoteSource>>,
-    digest: [u8; 32],
-}
-
-impl Voucher {
-    /// Asks. Reads the disk where a signature is wanted.
-    ///
-    /// # Errors
-    ///
-    /// Why it may not serve.
-    fn ask(&self) -> Result<(), String> {
-        let Some(pulls) = &self.pulls else {
-            return Ok(());
-        };
-        pulls.vouch(&self.origin, self.declared.as_deref(), &self.digest)
     }
 }
 
@@ -371,154 +331,6 @@ impl Resolver {
             served: stored(&self.good),
             whole: stored(&self.whole),
             rights: self.rights.stored(),
-        }
-    }
-
-    /// The version before, if there is one that works.
-    fn fall_back(
-        &mut self,
-        decl: &PluginDecl,
-        problems: Vec<Problem>,
-        store: Option<&Store>,
-        resolved: &mut Resolved,
-    ) -> Slot {
-        let Before {
-            good: before,
-            whole,
-            lost,
-        } = self.before(&decl.resource, store);
-        self.keep_whole(&decl.resource, whole);
-        let lost = lost.join(", ");
-        let serves = match (&before, lost.as_str()) {
-            (Some(_), "") => Some("the version before it serves on".to_owned()),
-            (Some(_), lost) => Some(format!(
-                "the version before it serves on, without what the Plugin gives no longer: {lost}"
-            )),
-            (None, "") => None,
-            (None, lost) => Some(format!(
-                "there is no version before it that serves without what the Plugin gives no longer: {lost}"
-            )),
-        };
-        let slot = before
-            .as_ref()
-            .map_or_else(|| Slot::Refused(policy(decl.failure_policy)), ready);
-        for mut problem in problems {
-            let meanwhile = || source::meanwhile(decl.failure_policy).to_owned();
-            let is_pending = is_awaited(problem.reason);
-            if let Some(serves) = serves.clone().or_else(|| is_pending.then(meanwhile)) {
-                problem.hint = Some(match problem.hint {
-                    Some(hint) => format!("{hint}; {serves}"),
-                    None => serves,
-                });
-            }
-            resolved.problems.push(problem);
-        }
-        if let Some(good) = before {
-            self.next.insert(decl.resource.clone(), good);
-        }
-        slot
-    }
-
-    /// The version that serves in the place of a plugin, working: the first of those that may.
-    fn before(&mut self, resource: &ResourceId, store: Option<&Store>) -> Before {
-        let mut all_lost = Vec::new();
-        for whole in self.last_good(resource, store) {
-            let (mut good, lost) = self.rights.narrowed(resource, whole.clone());
-            // What serves is not put in service, whatever the policy says by now; and it stays the same.
-            let serves = self.good.get(resource);
-            let serves = serves.filter(|serves| serves.version == good.version);
-            let serves = serves.and_then(|serves| serves.plugin.clone());
-            let is_serving = serves.is_some();
-            good.plugin = serves.or(good.plugin);
-            // Without what it may have no longer it may be the very one that fails.
-            if !self.fails(resource, &good.version)
-                && (is_serving || self.is_vouched(resource, &good))
-                && let Some(good) = self.revive(resource, good, store)
-            {
-                return Before {
-                    good: Some(good),
-                    whole: (!lost.is_empty()).then_some(whole),
-                    lost,
-                };
-            }
-            if all_lost.is_empty() {
-                all_lost = lost;
-            }
-        }
-        Before {
-            good: None,
-            whole: self.last(resource).cloned(),
-            lost: all_lost,
-        }
-    }
-
-    /// Says by what a version is vouched for, whenever that is asked.
-    fn voucher(&self, resource: &ResourceId, good: &Good) -> Voucher {
-        let declared = self.declared.get(resource);
-        Voucher {
-            pulls: self.pulls.as_ref().map(Pulls::board),
-            origin: Arc::clone(&good.origin),
-            declared: declared.and_then(|declared| declared.remote.clone()),
-            digest: good.version.digest,
-        }
-    }
-
-    /// Whether a version that served before may serve again, as far as signatures go.
-    fn is_vouched(&self, resource: &ResourceId, good: &Good) -> bool {
-        let vouched = self.voucher(resource, good).ask();
-        if let Err(why) = &vouched {
-            let name = &good.version.spec.name;
-            tracing::warn!("the stored version of {name} is not used: {why}");
-        }
-        vouched.is_ok()
-    }
-
-    /// A version that served before, started again unless it still is: after a restart, or because it has
-    /// to do without something. What does not start is noted, and not tried again until it may be.
-    fn revive(&mut self, resource: &ResourceId, good: Good, store: Option<&Store>) -> Option<Good> {
-        let is_started = |plugin: &Arc<Plugin>| *plugin.spec() == good.version.spec;
-        if good.plugin.as_ref().is_some_and(is_started) {
-            return Some(good);
-        }
-        let Good {
-            version,
-            origin,
-            reachable,
-            plugin,
-        } = good;
-        let code = match plugin {
-            // Its module is compiled, and the compiler knows it as long as somebody has it.
-            Some(_) => Ok(Bytes::new()),
-            None => store?.module(&version.digest),
-        };
-        let code = match code {
-            Ok(code) => code,
-            Err(err) => {
-                tracing::warn!("no version to fall back to: {}", chain(&err));
-                return None;
-            }
-        };
-        let name = &version.spec.name;
-        match self
-            .compiler
-            .plugin(&version.digest, name, &code, &version.spec)
-        {
-            Ok(plugin) => Some(Good {
-                version,
-                origin,
-                reachable,
-                plugin: Some(plugin),
-            }),
-            Err(err) => {
-                if let TryError::Start(start) = &err {
-                    self.say(name, start);
-                }
-                let reason = refusal(&format!("plugin {name}"), &err, self.candid);
-                tracing::warn!("the stored version of {name} fails too: {}", reason.message);
-                self.fallbacks.outdate(resource);
-                self.unfit.insert(resource.clone(), (version, reason));
-                None
-            }
         }
     }
 }

@@ -24,11 +24,10 @@ use tidegate_host_abi::Services as _;
 use tidegate_proxy::Reachable;
 
 use super::Good;
-use super::Reason;
 use super::Resolver;
 use super::Version;
-use super::Voucher;
 use super::origin::Origin;
+use super::stand_in::Voucher;
 use crate::state::Store;
 use crate::state::hex;
 
@@ -349,96 +348,6 @@ impl Resolver {
                 }
             }
         }
-    }
-
-    /// Whether a version may serve in the place of what a plugin's resource asks for: one that only looks
-    /// on never takes the place of one that acts. It would let pass what that one is there to refuse.
-    pub(super) fn may_stand_in(&self, resource: &ResourceId, version: &Version) -> bool {
-        let declared = self.declared.get(resource);
-        let enforces = declared.is_none_or(|declared| declared.enforces);
-        !(enforces && version.is_shadow())
-    }
-
-    /// What served last, with all that it had then; also if it serves no more for want of that.
-    pub(super) fn last(&self, resource: &ResourceId) -> Option<&Good> {
-        let whole = self.whole.get(resource);
-        whole.or_else(|| self.good.get(resource))
-    }
-
-    /// What served last, if it becomes this version without what it may have no longer.
-    pub(super) fn before_it_lost(&self, resource: &ResourceId, good: &Good) -> Option<&Good> {
-        let whole = self.last(resource)?;
-        let (narrowed, lost) = self.rights.narrowed(resource, whole.clone());
-        (!lost.is_empty() && narrowed.version == good.version).then_some(whole)
-    }
-
-    /// Keeps what had served before it lost something, once the generation serves.
-    pub(super) fn keep_whole(&mut self, resource: &ResourceId, whole: Option<Good>) {
-        if let Some(whole) = whole {
-            self.next_whole.insert(resource.clone(), whole);
-        }
-    }
-
-    /// Takes a version as what serves.
-    pub(crate) fn stands(&mut self, resource: &ResourceId, version: &Fallback) {
-        self.fallbacks.outdate(resource);
-        self.good.insert(resource.clone(), version.good.clone());
-        match version.whole.clone() {
-            Some(whole) => self.whole.insert(resource.clone(), whole),
-            None => self.whole.remove(resource),
-        };
-    }
-
-    /// What may serve in the place of a plugin: what served last, or if that may not, the versions behind
-    /// it.
-    pub(super) fn last_good(&self, resource: &ResourceId, store: Option<&Store>) -> Vec<Good> {
-        let Some(good) = self.last(resource) else {
-            return Vec::new();
-        };
-        let versions = self.chronicle.of(resource);
-        let (narrowed, _) = self.rights.narrowed(resource, good.clone());
-        let mut as_either = [&good.version, &narrowed.version].into_iter();
-        let is_barred = versions
-            .is_some_and(|versions| as_either.any(|version| versions.barred(version).is_some()));
-        if !is_barred && self.may_stand_in(resource, &good.version) {
-            return vec![good.clone()];
-        }
-        let behind = versions
-            .into_iter()
-            .flat_map(|one| one.behind(&good.version));
-        let left = behind
-            .filter(|entry| self.may_stand_in(resource, &entry.version) && is_left(entry, store));
-        left.map(good_of).collect()
-    }
-
-    /// Whether a version was taken back, or did not start.
-    pub(super) fn fails(&self, resource: &ResourceId, version: &Version) -> bool {
-        let versions = self.chronicle.of(resource);
-        let has_failed = |all: &HashMap<ResourceId, (Version, Reason)>| {
-            all.get(resource)
-                .is_some_and(|(failed, _)| failed == version)
-        };
-        versions.is_some_and(|one| one.barred(version).is_some())
-            || has_failed(&self.bad)
-            || has_failed(&self.unfit)
-    }
-
-    /// A version that served before, working, without what it may have no longer.
-    pub(super) fn bring_back(
-        &mut self,
-        resource: &ResourceId,
-        (number, whole): (u64, Good),
-        store: Option<&Store>,
-    ) -> Option<Fallback> {
-        let (good, lost) = self.rights.narrowed(resource, whole.clone());
-        let voucher = self.voucher(resource, &good);
-        let good = self.revive(resource, good, store)?;
-        Some(Fallback {
-            number,
-            good,
-            whole: (!lost.is_empty()).then_some(whole),
-            voucher,
-        })
     }
 
     /// The version that serves has stood its probation.
