@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Instant;
 
+use tidegate_proxy::Gateway;
 use tidegate_proxy::Meanwhile;
 use tidegate_proxy::StartError;
 
@@ -17,6 +18,7 @@ use crate::control::blame;
 use crate::control::probation::LOOK;
 use crate::control::probation::Outcome as Probed;
 use crate::control::probation::Seen;
+use crate::control::probation::Watchers;
 use crate::control::publish;
 use crate::control::reload::Thread;
 use crate::control::reload::inbox::Ordered;
@@ -24,7 +26,9 @@ use crate::control::reload::inbox::serve;
 use crate::control::reload::wishes::Granted;
 use crate::control::reload::wishes::grant;
 use crate::control::rollouts::Look;
+use crate::control::rollouts::RolloutOrder;
 use crate::control::rollouts::Rollouts;
+use crate::status::Board;
 use crate::status::Outcome;
 
 /// What came of a load that was offered to the data plane.
@@ -34,6 +38,41 @@ pub(super) enum Offered {
     Ended(Outcome),
     /// Something else has to be done first, and nothing has changed. These wishes are granted.
     Interrupted(Vec<Granted>),
+}
+
+/// What was found while something waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// All is as it was.
+    Nothing,
+    /// A rollout has another share.
+    Moved,
+    /// A version fails, or a rollout was aborted: that comes first.
+    First,
+}
+
+/// Does these orders, and looks at rollouts and versions on probation. Nothing is taken back.
+pub(super) fn look(
+    orders: Vec<RolloutOrder>,
+    (rollouts, watchers): (&mut Rollouts, &mut Watchers),
+    gateway: &mut Gateway,
+    board: &Board,
+) -> Found {
+    let now = Instant::now();
+    let ordered = serve(orders, rollouts, gateway, board);
+    let looked = rollouts.look(gateway, now);
+    if looked != Look::NotYet {
+        rollouts.tell(board);
+    }
+    let is_aborted = ordered == Ordered::Aborted || looked == Look::Aborted;
+    let has_failed = watchers.see(gateway, now) == Seen::Failure;
+    if is_aborted || has_failed {
+        Found::First
+    } else if ordered != Ordered::Nothing || looked >= Look::Changed {
+        Found::Moved
+    } else {
+        Found::Nothing
+    }
 }
 
 impl Thread {
@@ -130,21 +169,15 @@ impl Thread {
                     return Err(StartError::Thread(ending));
                 }
                 gateway.apply_while(generation, |gateway| {
-                    let now = Instant::now();
                     let is_over = stop.load(Ordering::SeqCst);
                     if may_stop && !is_over {
                         granted.extend(grant(inbox.wishes(), control, watchers, board));
                     }
+                    let orders = inbox.orders();
                     let rollouts = &mut control.rollouts;
-                    let ordered = serve(inbox.orders(), rollouts, gateway, board);
-                    let looked = rollouts.look(gateway, now);
-                    if looked != Look::NotYet {
-                        rollouts.tell(board);
-                    }
-                    has_moved |= ordered != Ordered::Nothing || looked >= Look::Changed;
-                    let is_aborted = ordered == Ordered::Aborted || looked == Look::Aborted;
-                    let has_failed = watchers.see(gateway, now) == Seen::Failure;
-                    let is_first = is_aborted || has_failed || !granted.is_empty();
+                    let found = look(orders, (rollouts, watchers), gateway, board);
+                    has_moved |= found != Found::Nothing;
+                    let is_first = found == Found::First || !granted.is_empty();
                     match is_over || may_stop && is_first {
                         true => Meanwhile::Stop,
                         false => Meanwhile::GoOn,

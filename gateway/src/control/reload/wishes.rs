@@ -16,13 +16,11 @@ use tokio::sync::oneshot;
 
 use super::Thread;
 use super::count_rollback;
-use super::inbox::Ordered;
-use super::inbox::serve;
+use super::offer::Found;
+use super::offer::look;
 use crate::control::Control;
 use crate::control::blame;
-use crate::control::probation::Seen;
 use crate::control::probation::Watchers;
-use crate::control::rollouts::Look;
 use crate::plugins::versions::Fallback;
 use crate::plugins::wishes::Fulfilled;
 use crate::plugins::wishes::Then;
@@ -172,16 +170,9 @@ impl Thread {
         let rollouts = &mut control.rollouts;
         let mut has_moved = false;
         let taken = gateway.put_in_service(name, (Arc::clone(plugin), backends), |gateway| {
-            let now = Instant::now();
-            let ordered = serve(inbox.orders(), rollouts, gateway, board);
-            let looked = rollouts.look(gateway, now);
-            if looked != Look::NotYet {
-                rollouts.tell(board);
-            }
-            has_moved |= ordered != Ordered::Nothing || looked >= Look::Changed;
-            let is_aborted = ordered == Ordered::Aborted || looked == Look::Aborted;
-            let has_failed = watchers.see(gateway, now) == Seen::Failure;
-            match stop.load(Ordering::SeqCst) || is_aborted || has_failed {
+            let found = look(inbox.orders(), (rollouts, watchers), gateway, board);
+            has_moved |= found != Found::Nothing;
+            match stop.load(Ordering::SeqCst) || found == Found::First {
                 true => Meanwhile::Stop,
                 false => Meanwhile::GoOn,
             }
