@@ -1,8 +1,9 @@
 //! From declared plugins to plugins that have started once: read, compile, try.
 //!
-//! Owns which version of a plugin serves. What does not load, compile, start or take its
-//! configuration is refused with the reason, and the version before it serves on; one that did not
-//! change stays the same `Arc`, by which the data plane knows that its instances may stay.
+//! Owns which version of a plugin serves, from one load to the next. What does not load, compile, start or
+//! take its configuration is refused with the reason (`load`), and the version before it serves on
+//! (`stand_in`); one that did not change stays the same `Arc`, by which the data plane knows that its
+//! instances may stay.
 
 mod compile;
 mod fallbacks;

@@ -112,52 +112,61 @@ impl Resolver {
         {
             return Err(WishError::IsCanary(name.to_owned()));
         }
-        let now = seconds(SystemTime::now());
         match wish {
-            Wish::Resume => {
-                let versions = self.chronicle.plugins.get_mut(&resource);
-                let lifted = versions.is_some_and(History::lift);
-                self.fallbacks.outdate(&resource);
-                self.chronicle.unsaved.insert(resource.clone());
-                if !lifted {
-                    return Ok(Fulfilled {
-                        said: format!("no version of {name} was taken back: nothing changes"),
-                        then: Then::Nothing,
-                    });
-                }
-                let then = match self.asked_for(&resource, store) {
-                    Some(version) => Then::Serves(resource, Box::new(version)),
-                    None => Then::Load(resource),
-                };
-                let said = format!("{name} serves what its resource asks for again");
-                Ok(Fulfilled { said, then })
-            }
-            Wish::Back(to) => {
-                let target = self.target(name, &resource, to.as_deref(), store)?;
-                let versions = self.chronicle.plugins.entry(resource.clone()).or_default();
-                let number = target.number;
-                let version = &target.good.version;
-                versions.unbar(version);
-                // Without what it may have no longer it is another one than it was.
-                let before = versions.entries().iter();
-                let before = before.filter(|entry| entry.number == number);
-                let before: Vec<Version> = before.map(|entry| entry.version.clone()).collect();
-                before.iter().for_each(|version| versions.unbar(version));
-                // What is wanted must not come back by itself.
-                let wanted = self.chronicle.wanted.get(&resource);
-                if let Some(wanted) = wanted.filter(|wanted| *wanted != version)
-                    && versions.barred(wanted).is_none()
-                {
-                    versions.bar(wanted, Why::ByHand, now);
-                }
-                self.stands(&resource, &target);
-                self.chronicle.unsaved.insert(resource.clone());
-                Ok(Fulfilled {
-                    said: format!("{name} goes back to its version {number}"),
-                    then: Then::Serves(resource, Box::new(target)),
-                })
-            }
+            Wish::Resume => Ok(self.resume(name, resource, store)),
+            Wish::Back(to) => self.go_back(name, resource, to.as_deref(), store),
         }
+    }
+
+    fn resume(&mut self, name: &str, resource: ResourceId, store: Option<&Store>) -> Fulfilled {
+        let versions = self.chronicle.plugins.get_mut(&resource);
+        let lifted = versions.is_some_and(History::lift);
+        self.fallbacks.outdate(&resource);
+        self.chronicle.unsaved.insert(resource.clone());
+        if !lifted {
+            return Fulfilled {
+                said: format!("no version of {name} was taken back: nothing changes"),
+                then: Then::Nothing,
+            };
+        }
+        let then = match self.asked_for(&resource, store) {
+            Some(version) => Then::Serves(resource, Box::new(version)),
+            None => Then::Load(resource),
+        };
+        let said = format!("{name} serves what its resource asks for again");
+        Fulfilled { said, then }
+    }
+
+    fn go_back(
+        &mut self,
+        name: &str,
+        resource: ResourceId,
+        to: Option<&str>,
+        store: Option<&Store>,
+    ) -> Result<Fulfilled, WishError> {
+        let target = self.target(name, &resource, to, store)?;
+        let versions = self.chronicle.plugins.entry(resource.clone()).or_default();
+        let number = target.number;
+        let version = &target.good.version;
+        versions.unbar(version);
+        // Without what it may have no longer it is another one than it was.
+        let before = versions.entries().iter();
+        let before = before.filter(|entry| entry.number == number);
+        let before: Vec<Version> = before.map(|entry| entry.version.clone()).collect();
+        before.iter().for_each(|version| versions.unbar(version));
+        // What is wanted must not come back by itself.
+        let wanted = self.chronicle.wanted.get(&resource);
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != version)
+            && versions.barred(wanted).is_none()
+        {
+            versions.bar(wanted, Why::ByHand, seconds(SystemTime::now()));
+        }
+        self.stands(&resource, &target);
+        self.chronicle.unsaved.insert(resource.clone());
+        Ok(Fulfilled {
+            said: format!("{name} goes back to its version {number}"),
+            then: Then::Serves(resource, Box::new(target)),
+        })
     }
 
     /// What a plugin's resource asks for, compiled, if that served before and does not now.

@@ -196,24 +196,7 @@ impl Thread {
                 if has_moved {
                     self.control.rollouts.send_shares(&mut self.gateway);
                 }
-                self.reporter.report(&loaded.draft.problems);
-                self.tell_rollouts();
-                let waiting = self.gateway.waiting();
-                self.control
-                    .versions_serve(&mut self.watchers, &loaded, &waiting);
-                // What they meet from now on counts, however long all else takes.
-                self.watchers.see(&self.gateway, Instant::now());
-                let versions = self.control.versions(&self.watchers);
-                let number = self.control.number();
-                let outcome = publish::serves(
-                    &self.board,
-                    number,
-                    loaded,
-                    self.gateway.addresses(),
-                    versions,
-                );
-                self.tell(&format!("generation {number} serves: {}", outcome.label()));
-                Offered::Ended(outcome)
+                Offered::Ended(self.serves(loaded))
             }
             Err((loaded, err)) => {
                 self.reporter.report(&loaded.draft.problems);
@@ -222,5 +205,22 @@ impl Thread {
                 Offered::Ended(outcome)
             }
         }
+    }
+
+    /// Notes that a load serves, and shows it.
+    fn serves(&mut self, loaded: Loaded) -> Outcome {
+        self.reporter.report(&loaded.draft.problems);
+        self.tell_rollouts();
+        let waiting = self.gateway.waiting();
+        self.control
+            .versions_serve(&mut self.watchers, &loaded, &waiting);
+        // What they meet from now on counts, however long all else takes.
+        self.watchers.see(&self.gateway, Instant::now());
+        let versions = self.control.versions(&self.watchers);
+        let number = self.control.number();
+        let addresses = self.gateway.addresses();
+        let outcome = publish::serves(&self.board, number, loaded, addresses, versions);
+        self.tell(&format!("generation {number} serves: {}", outcome.label()));
+        outcome
     }
 }
