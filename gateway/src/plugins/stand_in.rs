@@ -194,6 +194,10 @@ impl Resolver {
     /// Takes a version as what serves.
     pub(crate) fn stands(&mut self, resource: &ResourceId, version: &Fallback) {
         self.fallbacks.outdate(resource);
+        // It works by now, whatever came of it before.
+        for failed in [&mut self.bad, &mut self.unfit] {
+            failed.retain(|of, (failed, _)| of != resource || *failed != version.good.version);
+        }
         self.good.insert(resource.clone(), version.good.clone());
         match version.whole.clone() {
             Some(whole) => self.whole.insert(resource.clone(), whole),

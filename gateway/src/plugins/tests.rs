@@ -499,6 +499,27 @@ fn one_that_looked_on_is_not_gone_back_to_by_hand_while_one_that_acts_is_wanted(
         .expect("it acted");
 }
 
+#[test]
+fn what_failed_once_serves_on_after_it_was_gone_back_to_by_hand() {
+    let folder = Folder::new();
+    let mut resolver = Resolver::default();
+    plugin(&load(&mut resolver, &decl("a", &folder.file, "{}"), None));
+    plugin(&load(&mut resolver, &decl("a", &folder.file, "{ }"), None));
+    let first = decl("a", &folder.file, "{}");
+    resolver.resolve(std::slice::from_ref(&first), None);
+    let itself = reject(&mut resolver, "default/a");
+    assert_eq!(itself.len(), 1, "it does not start now");
+    let serves = plugin(&load(&mut resolver, &first, None));
+    assert_eq!(serves.spec().config, "{ }");
+    resolver
+        .fulfil("default/a", &Wish::Back(Some("1".to_owned())), None)
+        .expect("it starts again");
+    for _ in 0..2 {
+        let serves = plugin(&load(&mut resolver, &first, None));
+        assert_eq!(serves.spec().config, "{}");
+    }
+}
+
 /// How low the priority of the threads of that name is (`nice`), of all tests together.
 fn nice_of(name: &str) -> Vec<i32> {
     let tasks = std::fs::read_dir("/proc/self/task").expect("Linux tells");
