@@ -503,20 +503,24 @@ fn one_that_looked_on_is_not_gone_back_to_by_hand_while_one_that_acts_is_wanted(
 fn what_failed_once_serves_on_after_it_was_gone_back_to_by_hand() {
     let folder = Folder::new();
     let mut resolver = Resolver::default();
-    plugin(&load(&mut resolver, &decl("a", &folder.file, "{}"), None));
-    plugin(&load(&mut resolver, &decl("a", &folder.file, "{ }"), None));
     let first = decl("a", &folder.file, "{}");
+    let second = decl("a", &folder.file, "{ }");
+    let config = |resolver: &mut Resolver, decl| {
+        let serves = plugin(&load(resolver, decl, None));
+        serves.spec().config.clone()
+    };
+    config(&mut resolver, &first);
+    config(&mut resolver, &second);
     resolver.resolve(std::slice::from_ref(&first), None);
     let itself = reject(&mut resolver, "default/a");
     assert_eq!(itself.len(), 1, "it does not start now");
-    let serves = plugin(&load(&mut resolver, &first, None));
-    assert_eq!(serves.spec().config, "{ }");
+    assert_eq!(config(&mut resolver, &first), "{ }");
+    assert_eq!(config(&mut resolver, &second), "{ }");
     resolver
         .fulfil("default/a", &Wish::Back(Some("1".to_owned())), None)
         .expect("it starts again");
     for _ in 0..2 {
-        let serves = plugin(&load(&mut resolver, &first, None));
-        assert_eq!(serves.spec().config, "{}");
+        assert_eq!(config(&mut resolver, &second), "{}");
     }
 }
 
