@@ -264,7 +264,8 @@ impl Control {
 
     /// Offers a load to the data plane until it takes it, refusing what it names as the reason, as
     /// long as what is left `may_serve`. [`Control::keep`] is due then. While it is taken, rollouts may be
-    /// looked at and moved; then [`Rollouts::send_shares`] is due as soon as it serves.
+    /// looked at and moved; then [`Rollouts::send_shares`] is due as soon as it serves. Wishes may be
+    /// fulfilled, if it is not taken after that.
     ///
     /// # Errors
     ///
@@ -273,7 +274,7 @@ impl Control {
         &mut self,
         mut loaded: Loaded,
         may_serve: impl Fn(&Loaded) -> bool,
-        mut take: impl FnMut(Generation, &mut Rollouts) -> Result<T, StartError>,
+        mut take: impl FnMut(Generation, &mut Self) -> Result<T, StartError>,
     ) -> Result<(Loaded, T), (Box<Loaded>, StartError)> {
         let mut found: Vec<Problem> = Vec::new();
         self.unbound.clear();
@@ -281,7 +282,7 @@ impl Control {
         for _ in 0..MOST_ATTEMPTS {
             let shares = self.rollouts.plan(&loaded).shares;
             let generation = generation(self.number, &loaded, shares);
-            let err = match take(generation, &mut self.rollouts) {
+            let err = match take(generation, self) {
                 Ok(taken) => {
                     // Anew: it may have taken long, and streams were counted meanwhile.
                     let planned = self.rollouts.plan(&loaded);
@@ -395,10 +396,15 @@ impl Control {
         let Some(store) = &mut self.store else {
             return Ok(());
         };
+        let mut plugins = self.resolver.stored();
+        // What does not serve is no reason to keep nothing.
+        plugins
+            .whole
+            .retain(|plugin| store.has_module(&plugin.digest));
         let stored = Stored {
             generation: self.number,
             documents: self.loader.accepted(),
-            plugins: self.resolver.stored(),
+            plugins,
         };
         store.save(&stored, self.resolver.named_code())
     }

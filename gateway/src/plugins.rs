@@ -1,10 +1,13 @@
 //! From declared plugins to plugins that have started once: read, compile, try.
 //!
-//! Owns which version of a plugin serves. What does not load, compile, start or take its
-//! configuration is refused with the reason, and the version before it serves on; one that did not
-//! change stays the same `Arc`, by which the data plane knows that its instances may stay.
+//! Owns which version of a plugin serves, from one load to the next. What does not load, compile, start or
+//! take its configuration is refused with the reason (`load`), and the version before it serves on
+//! (`stand_in`); one that did not change stays the same `Arc`, by which the data plane knows that its
+//! instances may stay.
 
 mod compile;
+mod fallbacks;
+mod load;
 mod manifest;
 pub(crate) mod origin;
 mod reason;
@@ -12,6 +15,7 @@ mod reject;
 pub(crate) mod rights;
 mod shares;
 mod source;
+mod stand_in;
 mod trial;
 pub(crate) mod versions;
 pub(crate) mod wishes;
@@ -20,11 +24,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tidegate_config::draft::Draft;
 use tidegate_config::draft::PluginDecl;
-use tidegate_config::draft::PluginSource;
-use tidegate_config::draft::RemoteSource;
 use tidegate_config::problem::Problem;
 use tidegate_config::resource::ResourceId;
 use tidegate_host_abi::FailurePolicy;
@@ -33,21 +34,19 @@ use tidegate_host_abi::PluginSpec;
 use tidegate_plugin_store::PluginCode;
 use tidegate_proxy::Reachable;
 
-use crate::background;
 use crate::code_cache::CodeFolder;
 use crate::plugins::compile::Compiler;
 use crate::plugins::compile::TryError;
+use crate::plugins::fallbacks::Fallbacks;
+use crate::plugins::load::Declared;
 use crate::plugins::origin::Origin;
 pub(crate) use crate::plugins::reason::Reason;
 pub(crate) use crate::plugins::reason::SETUP_FAILED;
 pub(crate) use crate::plugins::reason::chain;
 pub(crate) use crate::plugins::reason::in_one_line;
 pub(crate) use crate::plugins::reason::not_started;
-use crate::plugins::reason::policy;
 pub(crate) use crate::plugins::reason::problems;
-use crate::plugins::reason::refusal;
 pub(crate) use crate::plugins::reason::shadow_name;
-use crate::plugins::reason::spec;
 use crate::plugins::rights::AllRights;
 pub(crate) use crate::plugins::shares::remarks;
 pub(crate) use crate::plugins::source::SIGNATURE_MISSING;
@@ -57,8 +56,8 @@ use crate::plugins::versions::Chronicle;
 use crate::pulls::PullBoard;
 use crate::pulls::Pulls;
 use crate::pulls::Wanted;
-use crate::state::Store;
 use crate::state::StoredPlugin;
+use crate::state::StoredPlugins;
 
 /// Compiles a module, starts it once and configures it, with every call to the outside refused.
 ///
@@ -131,18 +130,6 @@ impl Version {
     }
 }
 
-/// What was declared, for people.
-#[derive(Debug)]
-struct Declared {
-    name: Arc<str>,
-    /// Where in the network its code is, if it is there.
-    remote: Option<Arc<RemoteSource>>,
-    /// Whether it is another version of a plugin, tried beside the one that is there.
-    is_canary: bool,
-    /// Whether it is to act, and not only to look on.
-    enforces: bool,
-}
-
 /// A version that works.
 #[derive(Debug, Clone)]
 struct Good {
@@ -154,27 +141,23 @@ struct Good {
     plugin: Option<Arc<Plugin>>,
 }
 
-/// What says whether a version may be put in service, by the signature policy of the moment.
-#[derive(Debug, Clone)]
-struct Voucher {
-    pulls: Option<PullBoard>,
-    origin: Arc<Origin>,
-    /// What its Plugin names now, if that is in the network.
-    declared: Option<Arc<RemoteSource>>,
-    digest: [u8; 32],
-}
-
-impl Voucher {
-    /// Asks. Reads the disk where a signature is wanted.
-    ///
-    /// # Errors
-    ///
-    /// Why it may not serve.
-    fn ask(&self) -> Result<(), String> {
-        let Some(pulls) = &self.pulls else {
-            return Ok(());
+impl Good {
+    /// One of before a restart, which is not compiled.
+    fn restored(stored: StoredPlugin) -> (ResourceId, Self) {
+        let StoredPlugin {
+            resource,
+            digest,
+            spec,
+            origin,
+            reachable,
+        } = stored;
+        let good = Self {
+            version: Version { spec, digest },
+            origin,
+            reachable,
+            plugin: None,
         };
-        pulls.vouch(&self.origin, self.declared.as_deref(), &self.digest)
+        (resource, good)
     }
 }
 
@@ -186,12 +169,20 @@ pub(crate) struct Resolver {
     good: HashMap<ResourceId, Good>,
     /// What will serve once the generation does.
     next: HashMap<ResourceId, Good>,
+    /// What serves without something that it had, or not at all for want of it, as it was with that.
+    whole: HashMap<ResourceId, Good>,
+    /// The same once the generation serves.
+    next_whole: HashMap<ResourceId, Good>,
     /// All that was declared last.
     declared: HashMap<ResourceId, Declared>,
     /// What has served.
     chronicle: Chronicle,
+    /// What versions on probation go back to.
+    fallbacks: Fallbacks,
     /// What was tried in vain, so that it is not compiled again with every load.
     bad: HashMap<ResourceId, (Version, Reason)>,
+    /// The same of versions that were to serve in the place of what was declared.
+    unfit: HashMap<ResourceId, (Version, Reason)>,
     /// Folders that no plugin file may be in: there anything would pass for the operator's.
     kept: Vec<PathBuf>,
     /// Whether reasons have what the guest said, instead of the log.
@@ -257,6 +248,8 @@ impl Resolver {
     pub(crate) fn begin(&mut self, again: bool) {
         if again {
             self.bad.clear();
+            self.unfit.clear();
+            self.fallbacks.outdate_all();
         }
         self.ask_again = again;
         self.wanted.clear();
@@ -266,13 +259,22 @@ impl Resolver {
 
     /// Hears what resources of a load say of what their plugins may have.
     pub(crate) fn hear(&mut self, draft: &Draft) {
-        self.rights.hear(&draft.plugins, rights::is_old(draft));
+        self.hear_of(&draft.plugins, rights::is_old(draft));
+    }
+
+    fn hear_of(&mut self, decls: &[PluginDecl], is_old: impl Fn(&PluginDecl) -> bool) {
+        for resource in self.rights.hear(decls, is_old) {
+            self.fallbacks.outdate(&resource);
+        }
     }
 
     /// Reads again by what rules code is fetched; says whether they are others now.
     pub(crate) fn refresh_rules(&mut self) -> bool {
         let is_new = self.pulls.as_ref().is_some_and(Pulls::refresh);
-        self.rules_changed |= is_new;
+        if is_new {
+            self.rules_changed = true;
+            self.fallbacks.outdate_all();
+        }
         is_new
     }
 
@@ -294,106 +296,29 @@ impl Resolver {
         }
     }
 
-    /// Wants what declarations name, so that it is fetched if it is not here.
-    fn want(&mut self, decls: &[PluginDecl]) {
-        let mut fresh = Wanted::new();
-        for decl in decls {
-            let PluginSource::Remote(source) = &decl.source else {
-                continue;
-            };
-            let name = decl.name.0.as_ref();
-            let known = self.wanted.entry(Arc::clone(source)).or_default();
-            if !known.iter().any(|one| one == name) {
-                known.push(name.to_owned());
-                fresh.insert(Arc::clone(source), known.clone());
-            }
-        }
-        if let Some(pulls) = self.pulls.as_ref().filter(|_| !fresh.is_empty()) {
-            pulls.want(&fresh, self.ask_again);
-        }
-    }
-
-    /// Takes what served before a restart as versions to fall back to.
-    pub(crate) fn restore(&mut self, plugins: Vec<StoredPlugin>) {
-        for plugin in plugins {
-            let good = Good {
-                version: Version {
-                    spec: plugin.spec,
-                    digest: plugin.digest,
-                },
-                origin: plugin.origin,
-                reachable: plugin.reachable,
-                plugin: None,
-            };
-            self.good.insert(plugin.resource, good);
-        }
-    }
-
-    /// Reads, compiles and tries what is new; behind the traffic, once there is some. Nothing counts as
-    /// serving until [`Resolver::commit`]. Takes as long as compiling does.
-    pub(crate) fn resolve(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
-        if self.compiler.gives_way() && !decls.is_empty() {
-            // Before that: its ticker ends calls in time, also while there is much to do. If there can
-            // be none, that is said of each plugin.
-            self.compiler.engine().ok();
-            background::run("plugin-load", || self.resolve_here(decls, store))
-        } else {
-            self.resolve_here(decls, store)
-        }
-    }
-
-    fn resolve_here(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
-        let mut resolved = Resolved::default();
-        self.next.clear();
-        self.rights.hear(decls, |_| false);
-        self.want(decls);
-        self.declared = decls
-            .iter()
-            .map(|decl| {
-                let declared = Declared {
-                    name: Arc::clone(&decl.name.0),
-                    remote: match &decl.source {
-                        PluginSource::Remote(source) => Some(Arc::clone(source)),
-                        _ => None,
-                    },
-                    is_canary: decl.is_canary(),
-                    enforces: decl.shadow.is_none(),
-                };
-                (decl.resource.clone(), declared)
-            })
-            .collect();
-        for decl in decls {
-            if decl.source == PluginSource::Refused {
-                let policy = policy(decl.failure_policy);
-                resolved.slots.push(Slot::Refused(policy));
-                continue;
-            }
-            let limited = self.rights.limited(decl);
-            let decl = limited.as_ref().unwrap_or(decl);
-            let slot = match self.current(decl, store) {
-                Ok(good) => {
-                    let slot = ready(&good);
-                    let plugin = good.plugin.as_ref();
-                    let warnings = plugin.map(|plugin| manifest::warnings(decl, plugin));
-                    resolved.problems.extend(warnings.unwrap_or_default());
-                    self.next.insert(decl.resource.clone(), good);
-                    slot
-                }
-                Err(problems) => self.fall_back(decl, problems, store, &mut resolved),
-            };
-            resolved.slots.push(slot);
-        }
-        resolved
+    /// Takes what served before a restart as versions to fall back to, and what they may have.
+    pub(crate) fn restore(&mut self, stored: StoredPlugins) {
+        let StoredPlugins {
+            served,
+            whole,
+            rights,
+        } = stored;
+        self.good.extend(served.into_iter().map(Good::restored));
+        self.whole.extend(whole.into_iter().map(Good::restored));
+        self.rights.restore(rights);
     }
 
     /// Takes what was resolved last as what serves.
     pub(crate) fn commit(&mut self) {
         self.good = std::mem::take(&mut self.next);
+        self.whole = std::mem::take(&mut self.next_whole);
         let failed = |(_, reason): &(Version, Reason)| reason.reason == SETUP_FAILED;
-        if !self.bad.values().any(failed) {
+        if !self.bad.values().chain(self.unfit.values()).any(failed) {
             self.setups.went_well();
         }
         self.bad
+            .retain(|resource, _| self.declared.contains_key(resource));
+        self.unfit
             .retain(|resource, _| self.declared.contains_key(resource));
         self.rights
             .keep_only(|resource| self.declared.contains_key(resource));
@@ -401,256 +326,28 @@ impl Resolver {
         self.compiler.give_way();
     }
 
-    /// Keeps the code of versions that were found to work for a restart. Takes as long as the disk does.
-    pub(crate) fn keep_code(&mut self, store: Option<&Store>) {
-        let codes = std::mem::take(&mut self.unkept);
-        let Some(store) = store.filter(|_| !codes.is_empty()) else {
-            return;
-        };
-        background::run("plugin-keep", || {
-            codes.values().for_each(|code| keep(store, code));
-        });
-    }
-
     /// What a restart needs to know of the plugins that serve.
-    pub(crate) fn stored(&self) -> Vec<StoredPlugin> {
-        let mut plugins: Vec<StoredPlugin> = self
-            .good
-            .iter()
-            .map(|(resource, good)| StoredPlugin {
-                resource: resource.clone(),
-                digest: good.version.digest,
-                spec: good.version.spec.clone(),
-                origin: Arc::clone(&good.origin),
-                reachable: Arc::clone(&good.reachable),
-            })
-            .collect();
-        plugins.sort_by(|a, b| a.resource.cmp(&b.resource));
-        plugins
-    }
-
-    /// The declared version, working; else why it is refused.
-    fn current(&mut self, decl: &PluginDecl, store: Option<&Store>) -> Result<Good, Vec<Problem>> {
-        let refused = |reason: &Reason| problems(decl, reason);
-        let found = self.find(decl)?;
-        let version = Version {
-            spec: spec(decl),
-            digest: found.digest,
-        };
-        let origin = Arc::new(Origin::of(&decl.source, found.manifest.clone()));
-        let reachable = Arc::new(Reachable {
-            backends: decl.backends.clone(),
-            dns: decl.dns,
-        });
-        if let Some(why) = self.chronicle.wants(&decl.resource, &version) {
-            return Err(vec![versions::barred(decl, why)]);
-        }
-        let known = self.good.get(&decl.resource);
-        if let Some(plugin) = known
-            .filter(|known| known.version == version)
-            .and_then(|known| known.plugin.clone())
-        {
-            if store.is_some_and(|store| !store.keeps(&found.digest)) {
-                let code = self.read(decl, found)?;
-                self.unkept.insert(code.digest, code);
-            }
-            return Ok(Good {
-                version,
-                origin,
-                reachable,
-                plugin: Some(plugin),
-            });
-        }
-        let code = self.read(decl, found)?;
-        let problems = manifest::refused(&code.bytes, decl);
-        if !problems.is_empty() {
-            return Err(problems);
-        }
-        if let Some((failed, reason)) = self.bad.get(&decl.resource)
-            && *failed == version
-        {
-            return Err(refused(reason));
-        }
-        let tried = self
-            .compiler
-            .plugin(&code.digest, &code.name, &code.bytes, &version.spec);
-        match tried {
-            Ok(plugin) => {
-                self.bad.remove(&decl.resource);
-                self.unkept.insert(code.digest, code);
-                Ok(Good {
-                    version,
-                    origin,
-                    reachable,
-                    plugin: Some(plugin),
-                })
-            }
-            Err(err) => {
-                if let TryError::Start(start) = &err {
-                    self.say(&version.spec.name, start);
-                }
-                let reason = refusal(&source::named(&decl.source), &err, self.candid);
-                let problems = refused(&reason);
-                self.bad.insert(decl.resource.clone(), (version, reason));
-                Err(problems)
-            }
-        }
-    }
-
-    /// The version before, if there is one that works.
-    fn fall_back(
-        &mut self,
-        decl: &PluginDecl,
-        problems: Vec<Problem>,
-        store: Option<&Store>,
-        resolved: &mut Resolved,
-    ) -> Slot {
-        let (before, lost) = self.before(&decl.resource, store);
-        let lost = lost.join(", ");
-        let serves = match (&before, lost.as_str()) {
-            (Some(_), "") => Some("the version before it serves on".to_owned()),
-            (Some(_), lost) => Some(format!(
-                "the version before it serves on, without what the Plugin gives no longer: {lost}"
-            )),
-            (None, "") => None,
-            (None, lost) => Some(format!(
-                "there is no version before it that serves without what the Plugin gives no longer: {lost}"
-            )),
-        };
-        let slot = before
-            .as_ref()
-            .map_or_else(|| Slot::Refused(policy(decl.failure_policy)), ready);
-        for mut problem in problems {
-            let meanwhile = || source::meanwhile(decl.failure_policy).to_owned();
-            let is_pending = is_awaited(problem.reason);
-            if let Some(serves) = serves.clone().or_else(|| is_pending.then(meanwhile)) {
-                problem.hint = Some(match problem.hint {
-                    Some(hint) => format!("{hint}; {serves}"),
-                    None => serves,
-                });
-            }
-            resolved.problems.push(problem);
-        }
-        if let Some(good) = before {
-            self.next.insert(decl.resource.clone(), good);
-        }
-        slot
-    }
-
-    /// The version that serves in the place of a plugin, working: the first of those that may. Beside it,
-    /// what that one may have no longer; if there is none, what the first of them may not.
-    fn before(
-        &mut self,
-        resource: &ResourceId,
-        store: Option<&Store>,
-    ) -> (Option<Good>, Vec<String>) {
-        let mut all_lost = Vec::new();
-        for good in self.last_good(resource, store) {
-            let (good, lost) = self.rights.narrowed(resource, good);
-            // What serves is not put in service, whatever the policy says by now.
-            let serves = self.good.get(resource);
-            let is_serving = good.plugin.is_some()
-                && serves.is_some_and(|serves| serves.version == good.version);
-            // Without what it may have no longer it may be the very one that fails.
-            if !self.fails(resource, &good.version)
-                && (is_serving || self.is_vouched(resource, &good))
-                && let Some(good) = self.revive(good, store)
-            {
-                return (Some(good), lost);
-            }
-            if all_lost.is_empty() {
-                all_lost = lost;
-            }
-        }
-        (None, all_lost)
-    }
-
-    /// Says by what a version is vouched for, whenever that is asked.
-    fn voucher(&self, resource: &ResourceId, good: &Good) -> Voucher {
-        let declared = self.declared.get(resource);
-        Voucher {
-            pulls: self.pulls.as_ref().map(Pulls::board),
-            origin: Arc::clone(&good.origin),
-            declared: declared.and_then(|declared| declared.remote.clone()),
-            digest: good.version.digest,
-        }
-    }
-
-    /// Whether a version that served before may serve again, as far as signatures go.
-    fn is_vouched(&self, resource: &ResourceId, good: &Good) -> bool {
-        let vouched = self.voucher(resource, good).ask();
-        if let Err(why) = &vouched {
-            let name = &good.version.spec.name;
-            tracing::warn!("the stored version of {name} is not used: {why}");
-        }
-        vouched.is_ok()
-    }
-
-    /// A version that served before, started again unless it still is: after a restart, or because it has
-    /// to do without something.
-    fn revive(&mut self, good: Good, store: Option<&Store>) -> Option<Good> {
-        let is_started = |plugin: &Arc<Plugin>| *plugin.spec() == good.version.spec;
-        if good.plugin.as_ref().is_some_and(is_started) {
-            return Some(good);
-        }
-        let Good {
-            version,
-            origin,
-            reachable,
-            plugin,
-        } = good;
-        let code = match plugin {
-            // Its module is compiled, and the compiler knows it as long as somebody has it.
-            Some(_) => Ok(Bytes::new()),
-            None => store?.module(&version.digest),
-        };
-        let code = match code {
-            Ok(code) => code,
-            Err(err) => {
-                tracing::warn!("no version to fall back to: {}", chain(&err));
-                return None;
-            }
-        };
-        let name = &version.spec.name;
-        match self
-            .compiler
-            .plugin(&version.digest, name, &code, &version.spec)
-        {
-            Ok(plugin) => Some(Good {
-                version,
-                origin,
-                reachable,
-                plugin: Some(plugin),
-            }),
-            Err(err) => {
-                if let TryError::Start(start) = &err {
-                    self.say(name, start);
-                }
-                let reason = refusal(&format!("plugin {name}"), &err, self.candid).message;
-                tracing::warn!("the stored version of {name} fails too: {reason}");
-                None
-            }
+    pub(crate) fn stored(&self) -> StoredPlugins {
+        StoredPlugins {
+            served: stored(&self.good),
+            whole: stored(&self.whole),
+            rights: self.rights.stored(),
         }
     }
 }
 
-/// Keeps the code of a plugin for a restart.
-fn keep(store: &Store, code: &PluginCode) {
-    if let Err(err) = store.keep_module(&code.digest, &code.bytes) {
-        let name = &code.name;
-        tracing::warn!("a restart may not find plugin {name}: {}", chain(&err));
-    }
-}
-
-fn ready(good: &Good) -> Slot {
-    match &good.plugin {
-        Some(plugin) => Slot::Ready {
-            plugin: Arc::clone(plugin),
-            reachable: Arc::clone(&good.reachable),
-        },
-        // Not reached: what is not compiled is never handed out.
-        None => Slot::Refused(good.version.spec.failure_policy),
-    }
+/// As a restart needs them.
+fn stored(versions: &HashMap<ResourceId, Good>) -> Vec<StoredPlugin> {
+    let plugins = versions.iter().map(|(resource, good)| StoredPlugin {
+        resource: resource.clone(),
+        digest: good.version.digest,
+        spec: good.version.spec.clone(),
+        origin: Arc::clone(&good.origin),
+        reachable: Arc::clone(&good.reachable),
+    });
+    let mut plugins: Vec<StoredPlugin> = plugins.collect();
+    plugins.sort_by(|a, b| a.resource.cmp(&b.resource));
+    plugins
 }
 
 #[cfg(test)]

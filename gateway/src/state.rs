@@ -28,6 +28,7 @@ use tidegate_plugin_store::MAX_MODULE_BYTES;
 use tidegate_proxy::Reachable;
 
 use crate::plugins::origin::Origin;
+use crate::plugins::rights::Rights;
 use crate::state::folder::Folder;
 pub(crate) use crate::state::format::hex;
 pub(crate) use crate::state::format::settings_of;
@@ -50,8 +51,19 @@ pub(crate) struct Stored {
     pub(crate) generation: u64,
     /// The accepted resources as they were written.
     pub(crate) documents: Vec<AcceptedDocument>,
-    /// The plugins as they served.
-    pub(crate) plugins: Vec<StoredPlugin>,
+    /// The plugins.
+    pub(crate) plugins: StoredPlugins,
+}
+
+/// What is kept of plugins.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct StoredPlugins {
+    /// As they served.
+    pub(crate) served: Vec<StoredPlugin>,
+    /// Those that served with less than they had before, or not at all for want of it, as they were before.
+    pub(crate) whole: Vec<StoredPlugin>,
+    /// What each may have.
+    pub(crate) rights: Vec<(ResourceId, Rights)>,
 }
 
 /// A plugin that served.
@@ -67,6 +79,13 @@ pub(crate) struct StoredPlugin {
     pub(crate) origin: Arc<Origin>,
     /// What it may call.
     pub(crate) reachable: Arc<Reachable>,
+}
+
+impl StoredPlugins {
+    /// All versions of which the code is needed.
+    fn with_code(&self) -> impl Iterator<Item = &StoredPlugin> {
+        self.served.iter().chain(&self.whole)
+    }
 }
 
 /// Why a state folder is not used, or its content.
@@ -163,11 +182,14 @@ impl Store {
             path: self.path.join(STATE),
             reason,
         };
-        let stored = format::parse(&text).map_err(|err| foreign(err.to_string()))?;
-        for plugin in &stored.plugins {
+        let mut stored = format::parse(&text).map_err(|err| foreign(err.to_string()))?;
+        for plugin in &stored.plugins.served {
             // All or nothing: a generation with half its plugins is none that ever served.
             self.module(&plugin.digest)?;
         }
+        // These did not serve.
+        let whole = &mut stored.plugins.whole;
+        whole.retain(|plugin| self.module(&plugin.digest).is_ok());
         Ok(Some(stored))
     }
 
@@ -234,7 +256,7 @@ impl Store {
         if self.written == Some(hash) {
             return Ok(());
         }
-        for plugin in &stored.plugins {
+        for plugin in stored.plugins.with_code() {
             let name = module_name(&plugin.digest);
             if self.modules.size(&name).is_none() {
                 let plugin = plugin.resource.to_string();
@@ -245,7 +267,7 @@ impl Store {
         self.written = Some(hash);
         let used: BTreeSet<String> = stored
             .plugins
-            .iter()
+            .with_code()
             .map(|plugin| module_name(&plugin.digest))
             .collect();
         self.drop_modules(&used, history, MOST_OLD_CODE)

@@ -44,6 +44,7 @@ pub use crate::gateway::remote::Remote;
 use crate::gateway::spawn::Workers;
 use crate::gateway::spawn::spawn_workers;
 use crate::generation::BindId;
+use crate::generation::Callable;
 use crate::generation::Change;
 use crate::generation::Generation;
 use crate::generation::Plan;
@@ -286,6 +287,32 @@ impl Gateway {
             self.apply_with(generation, Some(bad.name()), &mut |_| Meanwhile::GoOn)?;
         }
         Ok(serves)
+    }
+
+    /// Puts another version of the plugin of that name, which is a place in
+    /// [`Snapshot::plugins`](tidegate_core::snapshot::Snapshot::plugins), in service; says whether there is
+    /// such a plugin. All else stays as it is. It does not wait, however many old versions long streams
+    /// hold. Meanwhile it is asked whether to go on, as by [`Gateway::apply_while`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Gateway::apply_while`].
+    pub fn put_in_service(
+        &mut self,
+        name: &str,
+        (plugin, backends): (Arc<Plugin>, Callable),
+        mut meanwhile: impl FnMut(&mut Self) -> Meanwhile,
+    ) -> Result<bool, StartError> {
+        let mut generation = self.wanted.clone();
+        let mut names = generation.snapshot.plugins.iter();
+        let at = names.position(|one| *one.0 == *name);
+        let Some(slot) = at.and_then(|at| generation.plugins.get_mut(at)) else {
+            return Ok(false);
+        };
+        let runs_as = plugin.name().to_owned();
+        *slot = PluginSlot::Ready { plugin, backends };
+        self.apply_with(generation, Some(&runs_as), &mut meanwhile)?;
+        Ok(true)
     }
 
     /// [`Gateway::apply`], but the plugin of that name never waits.

@@ -53,6 +53,8 @@ pub(crate) struct Candidate {
 pub(crate) enum Outcome {
     /// It stood its time.
     Proved(ResourceId),
+    /// It fails, and what it would go back to may not serve.
+    NotVouched(ResourceId),
     /// It serves no more.
     TakenBack {
         resource: ResourceId,
@@ -60,6 +62,16 @@ pub(crate) enum Outcome {
         fallback: Box<Fallback>,
         why: Why,
     },
+}
+
+/// Whether the version before serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TakenBack {
+    Yes,
+    /// It cannot, for now.
+    NotYet,
+    /// The signature policy does not let it in.
+    NotVouched,
 }
 
 /// Whether something is to be done.
@@ -120,6 +132,11 @@ impl Watchers {
         }
     }
 
+    /// Watches a plugin no more, until it is said again who is watched.
+    pub(crate) fn forget(&mut self, resource: &ResourceId) {
+        self.watched.remove(resource);
+    }
+
     /// Until when a plugin is on probation, and the number of the version that it goes back to.
     pub(crate) fn of(&self, resource: &ResourceId, now: Instant) -> Option<(SystemTime, u64)> {
         let watched = self.watched.get(resource)?;
@@ -172,16 +189,20 @@ impl Watchers {
             let Some(why) = watched.failed.take() else {
                 return true;
             };
-            let is_back = take_back(gateway, watched, &why);
-            if is_back {
-                outcomes.push(Outcome::TakenBack {
+            match take_back(gateway, watched, &why) {
+                TakenBack::Yes => outcomes.push(Outcome::TakenBack {
                     resource: resource.clone(),
                     name: watched.plugin.name().to_owned(),
                     fallback: Box::new(watched.fallback.clone()),
                     why,
-                });
+                }),
+                TakenBack::NotYet => return true,
+                TakenBack::NotVouched => {
+                    outcomes.push(Outcome::NotVouched(resource.clone()));
+                    return true;
+                }
             }
-            !is_back
+            false
         });
         outcomes
     }
@@ -189,16 +210,16 @@ impl Watchers {
 
 /// Puts the version before in the place of one that fails. If that does not start, the one that fails
 /// serves on, and the next look tries again.
-fn take_back(gateway: &mut Gateway, watched: &mut Watched, why: &Why) -> bool {
+fn take_back(gateway: &mut Gateway, watched: &mut Watched, why: &Why) -> TakenBack {
     let name = watched.plugin.name();
     let number = watched.fallback.number;
     let Some(plugin) = watched.fallback.plugin() else {
-        return false;
+        return TakenBack::NotYet;
     };
     if let Err(why) = watched.fallback.may_serve() {
         tracing::error!("plugin {name} fails, and its version {number} may not serve: {why}");
         watched.probation = None;
-        return false;
+        return TakenBack::NotVouched;
     }
     let slot = PluginSlot::Ready {
         plugin: Arc::clone(plugin),
@@ -208,14 +229,14 @@ fn take_back(gateway: &mut Gateway, watched: &mut Watched, why: &Why) -> bool {
         Ok(_) => {
             let why = in_words(why);
             tracing::warn!("plugin {name} is rolled back to its version {number}: {why}");
-            true
+            TakenBack::Yes
         }
         Err(err) => {
             let words = blame::words(&err);
             tracing::error!("plugin {name} fails, and its version {number} cannot serve: {words}");
             // Counting begins anew: not more than once a second is it tried.
             watched.probation = None;
-            false
+            TakenBack::NotYet
         }
     }
 }

@@ -23,6 +23,8 @@ use crate::control::publish;
 use crate::plugins::Slot;
 use crate::plugins::chain;
 use crate::plugins::rights::without_canary;
+use crate::plugins::versions::Fallback;
+use crate::plugins::wishes::Fulfilled;
 use crate::plugins::wishes::Wish;
 use crate::plugins::wishes::WishError;
 use crate::state::Store;
@@ -75,6 +77,7 @@ impl Control {
     pub(crate) fn note_versions(&mut self, watchers: &mut Watchers, waiting: &[String]) {
         let store = self.store.as_ref();
         self.resolver.chronicle(SystemTime::now(), waiting, store);
+        self.resolver.see_code(store);
         let unproven = self.candidates.iter().filter(|candidate| {
             let versions = self.resolver.versions(&candidate.resource);
             let current = versions.and_then(History::current);
@@ -84,7 +87,9 @@ impl Control {
         });
         // Who writes a filter wants to see it fail.
         let unproven = unproven.filter(|_| self.development.is_none());
-        let unproven = unproven.cloned().collect();
+        let unproven: Vec<Candidate> = unproven.cloned().collect();
+        let watched = unproven.iter().map(|one| one.resource.clone()).collect();
+        self.resolver.keep_fallbacks(&watched);
         watchers.only(unproven, |resource| self.resolver.fallback(resource, store));
     }
 
@@ -92,6 +97,8 @@ impl Control {
     pub(crate) fn note(&mut self, outcome: &Outcome) {
         match outcome {
             Outcome::Proved(resource) => self.resolver.proved(resource, self.store.as_ref()),
+            // The next change looks for another one.
+            Outcome::NotVouched(resource) => self.resolver.outdate_fallback(resource),
             Outcome::TakenBack {
                 resource,
                 name: _,
@@ -103,10 +110,32 @@ impl Control {
     }
 
     /// Fulfils what somebody wants of a plugin's versions, as far as the next load has to know.
-    pub(crate) fn fulfil(&mut self, name: &str, wish: &Wish) -> Result<String, WishError> {
+    pub(crate) fn fulfil(&mut self, name: &str, wish: &Wish) -> Result<Fulfilled, WishError> {
         let said = self.resolver.fulfil(name, wish, self.store.as_ref());
         self.keep_histories();
         said
+    }
+
+    /// Notes that a version was put in service by itself, and makes it what a restart falls back to. See
+    /// [`Control::note_versions`] for `waiting`.
+    pub(crate) fn stands(
+        &mut self,
+        watchers: &mut Watchers,
+        (resource, version): (&ResourceId, &Fallback),
+        waiting: &[String],
+    ) {
+        self.resolver.stands(resource, version);
+        let candidates = self.candidates.iter_mut();
+        for candidate in candidates.filter(|one| one.resource == *resource) {
+            if let Some(plugin) = version.plugin() {
+                candidate.plugin = Arc::clone(plugin);
+            }
+        }
+        self.note_versions(watchers, waiting);
+        // It is no load that serves now.
+        self.serving = None;
+        self.unsaved = true;
+        self.keep();
     }
 
     /// What is known of the versions of plugins.

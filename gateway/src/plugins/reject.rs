@@ -50,8 +50,10 @@ impl Resolver {
             return false;
         }
         self.setups.due = None;
-        self.bad
-            .retain(|_, (_, reason)| reason.reason != SETUP_FAILED);
+        for failed in [&mut self.bad, &mut self.unfit] {
+            failed.retain(|_, (_, reason)| reason.reason != SETUP_FAILED);
+        }
+        self.fallbacks.outdate_all();
         true
     }
 
@@ -107,6 +109,9 @@ impl Resolver {
         }
         let refused = refused.into_iter().map(|(resource, version, reason)| {
             let bad = (version, reason.clone());
+            // What is declared may be another one, and be noted as such with the next try.
+            self.fallbacks.outdate(&resource);
+            self.unfit.insert(resource.clone(), bad.clone());
             self.bad.insert(resource.clone(), bad);
             (resource, reason)
         });

@@ -18,11 +18,11 @@ use super::Good;
 
 /// What one plugin may have.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Rights {
-    backends: Vec<Arc<str>>,
-    dns: bool,
+pub(crate) struct Rights {
+    pub(crate) backends: Vec<Arc<str>>,
+    pub(crate) dns: bool,
     /// Names of variables.
-    env: Vec<String>,
+    pub(crate) env: Vec<String>,
 }
 
 /// What all plugins may have.
@@ -34,14 +34,34 @@ pub(super) struct AllRights {
 }
 
 impl AllRights {
+    /// Takes what was heard before a restart.
+    pub(super) fn restore(&mut self, rights: Vec<(ResourceId, Rights)>) {
+        self.plugins.extend(rights);
+    }
+
+    /// As a restart needs them: a resource that is wrong itself must not give back then what it withdrew
+    /// before.
+    pub(super) fn stored(&self) -> Vec<(ResourceId, Rights)> {
+        let all = self.plugins.iter();
+        let mut all: Vec<_> = all.map(|(id, it)| (id.clone(), it.clone())).collect();
+        all.sort_by(|(a, _), (b, _)| a.cmp(b));
+        all
+    }
+
     /// A load begins.
     pub(super) fn begin(&mut self) {
         self.heard.clear();
     }
 
     /// Hears declarations of a load; of each plugin the first one counts: after a refusal they are those
-    /// of the version before. `is_old` are those that are so from the beginning.
-    pub(super) fn hear(&mut self, decls: &[PluginDecl], is_old: impl Fn(&PluginDecl) -> bool) {
+    /// of the version before. `is_old` are those that are so from the beginning. Gives the plugins that may
+    /// have something else now.
+    pub(super) fn hear(
+        &mut self,
+        decls: &[PluginDecl],
+        is_old: impl Fn(&PluginDecl) -> bool,
+    ) -> Vec<ResourceId> {
+        let mut changed = Vec::new();
         for decl in decls {
             if decl.source == PluginSource::Refused || !self.heard.insert(decl.resource.clone()) {
                 continue;
@@ -54,8 +74,12 @@ impl AllRights {
                 dns: decl.dns,
                 env: decl.env.iter().map(|(name, _)| name.clone()).collect(),
             };
-            self.plugins.insert(decl.resource.clone(), rights);
+            if self.plugins.get(&decl.resource) != Some(&rights) {
+                self.plugins.insert(decl.resource.clone(), rights);
+                changed.push(decl.resource.clone());
+            }
         }
+        changed
     }
 
     /// Forgets all plugins but these.

@@ -34,7 +34,7 @@ use crate::state::Store;
 use crate::state::Stored;
 
 /// A filter that takes any configuration as long as it has not more than `most` bytes.
-fn filter(most: usize) -> Vec<u8> {
+pub(super) fn filter(most: usize) -> Vec<u8> {
     let text = format!(
         r#"(module (memory (export "memory") 1)
             (func (export "proxy_abi_version_0_2_1"))
@@ -497,6 +497,31 @@ fn one_that_looked_on_is_not_gone_back_to_by_hand_while_one_that_acts_is_wanted(
     resolver
         .fulfil("default/a", &back(Some("2")), None)
         .expect("it acted");
+}
+
+#[test]
+fn what_failed_once_serves_on_after_it_was_gone_back_to_by_hand() {
+    let folder = Folder::new();
+    let mut resolver = Resolver::default();
+    let first = decl("a", &folder.file, "{}");
+    let second = decl("a", &folder.file, "{ }");
+    let config = |resolver: &mut Resolver, decl| {
+        let serves = plugin(&load(resolver, decl, None));
+        serves.spec().config.clone()
+    };
+    config(&mut resolver, &first);
+    config(&mut resolver, &second);
+    resolver.resolve(std::slice::from_ref(&first), None);
+    let itself = reject(&mut resolver, "default/a");
+    assert_eq!(itself.len(), 1, "it does not start now");
+    assert_eq!(config(&mut resolver, &first), "{ }");
+    assert_eq!(config(&mut resolver, &second), "{ }");
+    resolver
+        .fulfil("default/a", &Wish::Back(Some("1".to_owned())), None)
+        .expect("it starts again");
+    for _ in 0..2 {
+        assert_eq!(config(&mut resolver, &second), "{}");
+    }
 }
 
 /// How low the priority of the threads of that name is (`nice`), of all tests together.

@@ -26,8 +26,8 @@ use tidegate_proxy::Reachable;
 use super::Good;
 use super::Resolver;
 use super::Version;
-use super::Voucher;
 use super::origin::Origin;
+use super::stand_in::Voucher;
 use crate::state::Store;
 use crate::state::hex;
 
@@ -126,6 +126,8 @@ pub(crate) struct Fallback {
     /// Its number.
     pub(crate) number: u64,
     pub(super) good: Good,
+    /// The same with what it may have no longer, if there is something.
+    pub(super) whole: Option<Good>,
     /// The policy may be another one once it is gone back to.
     pub(super) voucher: Voucher,
 }
@@ -257,6 +259,7 @@ impl Resolver {
             }
         }
         for resource in &changed {
+            self.fallbacks.outdate(resource);
             if let Some(versions) = self.chronicle.plugins.get_mut(resource) {
                 versions.keep_within(MOST_CONFIG, |version| version.spec.config.len());
             }
@@ -283,6 +286,7 @@ impl Resolver {
         });
         let deleted: Vec<ResourceId> = deleted.cloned().collect();
         for resource in deleted {
+            self.fallbacks.outdate(&resource);
             self.chronicle.plugins.remove(&resource);
             self.chronicle.unsaved.insert(resource);
         }
@@ -310,9 +314,17 @@ impl Resolver {
     }
 
     /// Lets go of compiled code that nothing goes back to at once. Without a state folder the version
-    /// before is kept: there is no other way back to it.
+    /// before is kept, and one that was taken back while it is asked for: there is no other way back to
+    /// them.
     fn let_go(&mut self, store: Option<&Store>) {
-        for versions in self.chronicle.plugins.values_mut() {
+        let Chronicle {
+            plugins, wanted, ..
+        } = &mut self.chronicle;
+        for (resource, versions) in plugins {
+            let held = wanted.get(resource).filter(|wanted| {
+                let is_barred = versions.barred(wanted).is_some();
+                store.is_none() && is_barred
+            });
             let Some(current) = versions.current() else {
                 versions
                     .details()
@@ -331,87 +343,16 @@ impl Resolver {
             };
             let before = before.filter(|_| !is_settled);
             for (of, detail) in versions.details() {
-                if *of != version && before.as_ref() != Some(of) {
+                if *of != version && before.as_ref() != Some(of) && held != Some(of) {
                     detail.plugin = None;
                 }
             }
         }
     }
 
-    /// Whether a version may serve in the place of what a plugin's resource asks for: one that only looks
-    /// on never takes the place of one that acts. It would let pass what that one is there to refuse.
-    pub(super) fn may_stand_in(&self, resource: &ResourceId, version: &Version) -> bool {
-        let declared = self.declared.get(resource);
-        let enforces = declared.is_none_or(|declared| declared.enforces);
-        !(enforces && version.is_shadow())
-    }
-
-    /// What may serve in the place of a plugin: what served last, or if that may not, the versions behind
-    /// it.
-    pub(super) fn last_good(&self, resource: &ResourceId, store: Option<&Store>) -> Vec<Good> {
-        let Some(good) = self.good.get(resource) else {
-            return Vec::new();
-        };
-        let versions = self.chronicle.of(resource);
-        let is_barred = versions.is_some_and(|one| one.barred(&good.version).is_some());
-        if !is_barred && self.may_stand_in(resource, &good.version) {
-            return vec![good.clone()];
-        }
-        let behind = versions
-            .into_iter()
-            .flat_map(|one| one.behind(&good.version));
-        let left = behind
-            .filter(|entry| self.may_stand_in(resource, &entry.version) && is_left(entry, store));
-        left.map(good_of).collect()
-    }
-
-    /// Whether a version was taken back, or did not start.
-    pub(super) fn fails(&self, resource: &ResourceId, version: &Version) -> bool {
-        let versions = self.chronicle.of(resource);
-        versions.is_some_and(|one| one.barred(version).is_some())
-            || self
-                .bad
-                .get(resource)
-                .is_some_and(|(failed, _)| failed == version)
-    }
-
-    /// What the version of a plugin that serves goes back to if it fails, compiled; `None` if it has
-    /// stood its probation, or there is nothing.
-    pub(crate) fn fallback(
-        &mut self,
-        resource: &ResourceId,
-        store: Option<&Store>,
-    ) -> Option<Fallback> {
-        let versions = self.chronicle.of(resource)?;
-        let current = versions.current().filter(|entry| !entry.proven)?;
-        let version = current.version.clone();
-        let found = versions
-            .behind(&version)
-            .filter(|entry| self.may_stand_in(resource, &entry.version) && is_left(entry, store));
-        let found: Vec<(u64, Good)> = found.map(|entry| (entry.number, good_of(entry))).collect();
-        for (number, good) in found {
-            let (good, _) = self.rights.narrowed(resource, good);
-            // Without what it may have no longer it may be the very one that fails.
-            if good.version == version || self.fails(resource, &good.version) {
-                continue;
-            }
-            if !self.is_vouched(resource, &good) {
-                continue;
-            }
-            let voucher = self.voucher(resource, &good);
-            if let Some(good) = self.revive(good, store) {
-                return Some(Fallback {
-                    number,
-                    good,
-                    voucher,
-                });
-            }
-        }
-        None
-    }
-
     /// The version that serves has stood its probation.
     pub(crate) fn proved(&mut self, resource: &ResourceId, store: Option<&Store>) {
+        self.fallbacks.outdate(resource);
         if let Some(versions) = self.chronicle.plugins.get_mut(resource) {
             versions.proved();
             self.chronicle.unsaved.insert(resource.clone());
@@ -430,7 +371,7 @@ impl Resolver {
             versions.bar(&bad, why, now);
         }
         self.chronicle.unsaved.insert(resource.clone());
-        self.good.insert(resource.clone(), to.good.clone());
+        self.stands(resource, to);
     }
 
     /// Takes the histories of before a restart, and what their hashes were made with.

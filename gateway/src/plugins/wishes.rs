@@ -33,6 +33,26 @@ pub(crate) enum Wish {
     Resume,
 }
 
+/// A wish that is fulfilled.
+#[derive(Debug)]
+pub(crate) struct Fulfilled {
+    /// What is to be said.
+    pub(crate) said: String,
+    /// What has to be done for it.
+    pub(crate) then: Then,
+}
+
+/// What a wish comes to.
+#[derive(Debug)]
+pub(crate) enum Then {
+    /// Nothing changes.
+    Nothing,
+    /// This version serves.
+    Serves(ResourceId, Box<Fallback>),
+    /// The next load finds out what serves.
+    Load(ResourceId),
+}
+
 /// Why a wish is not fulfilled.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum WishError {
@@ -75,14 +95,14 @@ pub(crate) enum WishError {
 }
 
 impl Resolver {
-    /// Fulfils a wish; the next [`Resolver::resolve`] hands out what came of it. Returns what is to be
-    /// said.
+    /// Fulfils a wish; the next [`Resolver::resolve`] hands out what came of it. A version that serves then
+    /// may be put in service before that; [`Resolver::stands`] is due then.
     pub(crate) fn fulfil(
         &mut self,
         name: &str,
         wish: &Wish,
         store: Option<&Store>,
-    ) -> Result<String, WishError> {
+    ) -> Result<Fulfilled, WishError> {
         let unknown = || WishError::Unknown(name.to_owned());
         let resource = self.chronicle.names.get(name).ok_or_else(unknown)?.clone();
         if self
@@ -92,41 +112,80 @@ impl Resolver {
         {
             return Err(WishError::IsCanary(name.to_owned()));
         }
-        let now = seconds(SystemTime::now());
         match wish {
-            Wish::Resume => {
-                let versions = self.chronicle.plugins.get_mut(&resource);
-                let lifted = versions.is_some_and(History::lift);
-                self.chronicle.unsaved.insert(resource);
-                Ok(if lifted {
-                    format!("{name} serves what its resource asks for again")
-                } else {
-                    format!("no version of {name} was taken back: nothing changes")
-                })
-            }
-            Wish::Back(to) => {
-                let target = self.target(name, &resource, to.as_deref(), store)?;
-                let versions = self.chronicle.plugins.entry(resource.clone()).or_default();
-                let number = target.number;
-                let version = &target.good.version;
-                versions.unbar(version);
-                // Without what it may have no longer it is another one than it was.
-                let before = versions.entries().iter();
-                let before = before.filter(|entry| entry.number == number);
-                let before: Vec<Version> = before.map(|entry| entry.version.clone()).collect();
-                before.iter().for_each(|version| versions.unbar(version));
-                // What is wanted must not come back by itself.
-                let wanted = self.chronicle.wanted.get(&resource);
-                if let Some(wanted) = wanted.filter(|wanted| *wanted != version)
-                    && versions.barred(wanted).is_none()
-                {
-                    versions.bar(wanted, Why::ByHand, now);
-                }
-                self.good.insert(resource.clone(), target.good);
-                self.chronicle.unsaved.insert(resource);
-                Ok(format!("{name} goes back to its version {number}"))
-            }
+            Wish::Resume => Ok(self.resume(name, resource, store)),
+            Wish::Back(to) => self.go_back(name, resource, to.as_deref(), store),
         }
+    }
+
+    fn resume(&mut self, name: &str, resource: ResourceId, store: Option<&Store>) -> Fulfilled {
+        let versions = self.chronicle.plugins.get_mut(&resource);
+        let lifted = versions.is_some_and(History::lift);
+        self.fallbacks.outdate(&resource);
+        self.chronicle.unsaved.insert(resource.clone());
+        if !lifted {
+            return Fulfilled {
+                said: format!("no version of {name} was taken back: nothing changes"),
+                then: Then::Nothing,
+            };
+        }
+        let then = match self.asked_for(&resource, store) {
+            Some(version) => Then::Serves(resource, Box::new(version)),
+            None => Then::Load(resource),
+        };
+        let said = format!("{name} serves what its resource asks for again");
+        Fulfilled { said, then }
+    }
+
+    fn go_back(
+        &mut self,
+        name: &str,
+        resource: ResourceId,
+        to: Option<&str>,
+        store: Option<&Store>,
+    ) -> Result<Fulfilled, WishError> {
+        let target = self.target(name, &resource, to, store)?;
+        let versions = self.chronicle.plugins.entry(resource.clone()).or_default();
+        let number = target.number;
+        let version = &target.good.version;
+        versions.unbar(version);
+        // Without what it may have no longer it is another one than it was.
+        let before = versions.entries().iter();
+        let before = before.filter(|entry| entry.number == number);
+        let before: Vec<Version> = before.map(|entry| entry.version.clone()).collect();
+        before.iter().for_each(|version| versions.unbar(version));
+        // What is wanted must not come back by itself.
+        let wanted = self.chronicle.wanted.get(&resource);
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != version)
+            && versions.barred(wanted).is_none()
+        {
+            versions.bar(wanted, Why::ByHand, seconds(SystemTime::now()));
+        }
+        self.stands(&resource, &target);
+        self.chronicle.unsaved.insert(resource.clone());
+        Ok(Fulfilled {
+            said: format!("{name} goes back to its version {number}"),
+            then: Then::Serves(resource, Box::new(target)),
+        })
+    }
+
+    /// What a plugin's resource asks for, compiled, if that served before and does not now.
+    fn asked_for(&mut self, resource: &ResourceId, store: Option<&Store>) -> Option<Fallback> {
+        let wanted = self.chronicle.wanted.get(resource)?;
+        let serves = self.good.get(resource);
+        if serves.is_some_and(|good| good.version == *wanted) || self.fails(resource, wanted) {
+            return None;
+        }
+        let mut entries = self.chronicle.of(resource)?.entries().iter().rev();
+        let entry = entries.find(|entry| entry.version == *wanted)?;
+        if !self.may_stand_in(resource, wanted) || !is_left(entry, store) {
+            return None;
+        }
+        let (number, good) = (entry.number, good_of(entry));
+        if !self.is_vouched(resource, &good) {
+            return None;
+        }
+        self.bring_back(resource, (number, good), store)
     }
 
     /// The version that somebody wants back, compiled.
@@ -152,7 +211,7 @@ impl Resolver {
                 found.ok_or_else(|| WishError::NothingBefore(plugin()))?
             }
         };
-        let (number, good) = (entry.number, good_of(entry));
+        let (number, whole) = (entry.number, good_of(entry));
         if Some(&entry.version) == serves {
             return Err(WishError::Serves {
                 plugin: plugin(),
@@ -171,23 +230,16 @@ impl Resolver {
                 number,
             });
         }
-        if !self.is_vouched(resource, &good) {
+        if !self.is_vouched(resource, &whole) {
             return Err(WishError::NotSigned {
                 plugin: plugin(),
                 number,
             });
         }
-        let (good, _) = self.rights.narrowed(resource, good);
-        let voucher = self.voucher(resource, &good);
-        let good = self.revive(good, store);
-        let good = good.ok_or_else(|| WishError::DoesNotStart {
+        let found = self.bring_back(resource, (number, whole), store);
+        found.ok_or_else(|| WishError::DoesNotStart {
             plugin: plugin(),
             number,
-        })?;
-        Ok(Fallback {
-            number,
-            good,
-            voucher,
         })
     }
 }

@@ -5,6 +5,8 @@ use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -52,9 +54,15 @@ pub(crate) struct Fake {
     rules_changed: Mutex<bool>,
     unsigned: Mutex<HashSet<u8>>,
     let_go: Arc<Notify>,
+    vouched: AtomicUsize,
 }
 
 impl Fake {
+    /// How often it was asked whether a version may serve again.
+    pub(crate) fn vouched(&self) -> usize {
+        self.vouched.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn answer(&self, reference: &str, answer: Answer) {
         let mut answers = self.answers.lock().expect("held");
         answers.insert(reference.to_owned(), answer);
@@ -178,6 +186,7 @@ impl Fetch for Fake {
         _: Option<&RemoteSource>,
         module: &[u8; 32],
     ) -> Result<(), String> {
+        self.vouched.fetch_add(1, Ordering::Relaxed);
         let unsigned = self.unsigned.lock().expect("held");
         let may_need_one = !matches!(origin, Origin::File(_) | Origin::Builtin(_));
         match may_need_one && unsigned.contains(&module[0]) {

@@ -27,9 +27,11 @@ use tidegate_host_abi::UnknownImports;
 use tidegate_proxy::Reachable;
 
 use crate::plugins::origin::Origin;
+use crate::plugins::rights::Rights;
 use crate::state::StateError;
 use crate::state::Stored;
 use crate::state::StoredPlugin;
+use crate::state::StoredPlugins;
 
 /// Another number is another format. One that knows no shadows would have them act: it must not read
 /// states that have some.
@@ -69,6 +71,20 @@ struct Body {
     texts: Vec<Arc<str>>,
     documents: Vec<Document>,
     plugins: Vec<PluginBody>,
+    /// Absent in states of versions before there were any; the same below.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    whole: Vec<PluginBody>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    rights: Vec<RightsBody>,
+}
+
+/// What a plugin may have.
+#[derive(Serialize, Deserialize)]
+struct RightsBody {
+    resource: Resource,
+    backends: Vec<Arc<str>>,
+    dns: bool,
+    env: Vec<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -197,12 +213,14 @@ pub(crate) fn print(stored: &Stored) -> Result<Vec<u8>, StateError> {
         generation: stored.generation,
         documents,
         texts: texts.list,
-        plugins: stored.plugins.iter().map(print_plugin).collect(),
+        plugins: stored.plugins.served.iter().map(print_plugin).collect(),
+        whole: stored.plugins.whole.iter().map(print_plugin).collect(),
+        rights: stored.plugins.rights.iter().map(print_rights).collect(),
     };
     // The one thing here that JSON cannot say is a path that is not text.
     let body = serde_json::to_vec(&body).map_err(|_| StateError::OddName)?;
-    let mut specs = stored.plugins.iter().map(|plugin| &plugin.spec);
-    framed(&body, specs.any(|spec| spec.shadow.is_some()))
+    let mut plugins = stored.plugins.with_code();
+    framed(&body, plugins.any(|plugin| plugin.spec.shadow.is_some()))
 }
 
 /// A body with the line before it, which says whether it has plugins that only look on.
@@ -275,11 +293,18 @@ pub(crate) fn parse(text: &[u8]) -> Result<Stored, FormatError> {
         })
     };
     let documents: Result<Vec<_>, FormatError> = body.documents.into_iter().map(document).collect();
-    let plugins: Result<Vec<_>, FormatError> = body.plugins.into_iter().map(parse_plugin).collect();
+    let plugins = |all: Vec<PluginBody>| -> Result<Vec<_>, FormatError> {
+        all.into_iter().map(parse_plugin).collect()
+    };
+    let rights: Result<Vec<_>, FormatError> = body.rights.into_iter().map(parse_rights).collect();
     Ok(Stored {
         generation: body.generation,
         documents: documents?,
-        plugins: plugins?,
+        plugins: StoredPlugins {
+            served: plugins(body.plugins)?,
+            whole: plugins(body.whole)?,
+            rights: rights?,
+        },
     })
 }
 
@@ -356,6 +381,26 @@ pub(super) fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
         dns: plugin.reachable.dns,
         origin: print_origin(&plugin.origin),
     }
+}
+
+fn print_rights((resource, rights): &(ResourceId, Rights)) -> RightsBody {
+    let Rights { backends, dns, env } = rights;
+    RightsBody {
+        resource: print_resource(resource),
+        backends: backends.clone(),
+        dns: *dns,
+        env: env.clone(),
+    }
+}
+
+fn parse_rights(body: RightsBody) -> Result<(ResourceId, Rights), FormatError> {
+    let RightsBody {
+        resource,
+        backends,
+        dns,
+        env,
+    } = body;
+    Ok((parse_resource(resource)?, Rights { backends, dns, env }))
 }
 
 fn print_origin(origin: &Origin) -> Option<OriginBody> {

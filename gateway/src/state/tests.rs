@@ -22,8 +22,10 @@ use super::StateError;
 use super::Store;
 use super::Stored;
 use super::StoredPlugin;
+use super::StoredPlugins;
 use super::default_folder;
 use crate::plugins::origin::Origin;
+use crate::plugins::rights::Rights;
 
 fn resource(kind: &'static str, name: &str) -> ResourceId {
     ResourceId {
@@ -44,37 +46,53 @@ fn generation(number: u64, code: &[u8]) -> Stored {
             text: format!("kind: HTTPRoute # {number}\n\"ü\"\n").into(),
             files: vec![("ends.yaml".to_owned(), Arc::from("[]"))],
         }],
-        plugins: vec![StoredPlugin {
-            resource: resource("Plugin", "limit"),
-            digest: Sha256::digest(code).into(),
-            spec: PluginSpec {
-                name: "default/limit".to_owned(),
-                config: Bytes::from_static(b"\x00\xff{}"),
-                env: vec![("KEY".to_owned(), "secret".to_owned())],
-                failure_policy: FailurePolicy::FailOpen,
-                isolation: Isolation::Stream,
-                kind: PluginKind::Service,
-                stop_iteration: Some(true),
-                strict: true,
-                shadow: Some(Shadow {
-                    of: "default/limit".to_owned(),
-                    percent: 50,
-                    cpu_percent: 5,
-                    concurrent: 9,
-                    memory_bytes: 1 << 20,
-                    backends: vec!["default/auth".to_owned()],
-                }),
-                ..PluginSpec::default()
-            },
-            origin: Arc::new(Origin::Image {
-                reference: "registry.test/limit:1".to_owned(),
-                manifest: Some(format!("sha256:{}", "0".repeat(64))),
+        plugins: StoredPlugins {
+            served: vec![plugin(code)],
+            whole: Vec::new(),
+            rights: vec![(
+                resource("Plugin", "limit"),
+                Rights {
+                    backends: vec![Arc::from("default/auth")],
+                    dns: true,
+                    env: vec!["KEY".to_owned()],
+                },
+            )],
+        },
+    }
+}
+
+/// A version of its plugin.
+fn plugin(code: &[u8]) -> StoredPlugin {
+    StoredPlugin {
+        resource: resource("Plugin", "limit"),
+        digest: Sha256::digest(code).into(),
+        spec: PluginSpec {
+            name: "default/limit".to_owned(),
+            config: Bytes::from_static(b"\x00\xff{}"),
+            env: vec![("KEY".to_owned(), "secret".to_owned())],
+            failure_policy: FailurePolicy::FailOpen,
+            isolation: Isolation::Stream,
+            kind: PluginKind::Service,
+            stop_iteration: Some(true),
+            strict: true,
+            shadow: Some(Shadow {
+                of: "default/limit".to_owned(),
+                percent: 50,
+                cpu_percent: 5,
+                concurrent: 9,
+                memory_bytes: 1 << 20,
+                backends: vec!["default/auth".to_owned()],
             }),
-            reachable: Arc::new(Reachable {
-                backends: vec![Arc::from("default/auth")],
-                dns: true,
-            }),
-        }],
+            ..PluginSpec::default()
+        },
+        origin: Arc::new(Origin::Image {
+            reference: "registry.test/limit:1".to_owned(),
+            manifest: Some(format!("sha256:{}", "0".repeat(64))),
+        }),
+        reachable: Arc::new(Reachable {
+            backends: vec![Arc::from("default/auth")],
+            dns: true,
+        }),
     }
 }
 
@@ -118,8 +136,41 @@ fn only_what_has_shadows_cannot_be_read_by_those_that_know_none() {
         text.split(',').next().map(str::to_owned)
     };
     assert_eq!(format(&stored).as_deref(), Some("{\"format\":2"));
-    stored.plugins[0].spec.shadow = None;
+    stored.plugins.served[0].spec.shadow = None;
     assert_eq!(format(&stored).as_deref(), Some("{\"format\":1"));
+    stored.plugins.whole.push(plugin(b"code"));
+    assert_eq!(format(&stored).as_deref(), Some("{\"format\":2"));
+}
+
+#[test]
+fn code_of_what_did_not_serve_is_kept_and_if_it_is_gone_all_else_is_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut store = Store::open(folder.path()).expect("opened");
+    let mut stored = generation(1, b"code");
+    stored.plugins.whole.push(plugin(b"older"));
+    let older: [u8; 32] = Sha256::digest(b"older").into();
+    store.keep_module(&older, b"older").expect("kept");
+    save(&mut store, &stored, b"code");
+    assert_eq!(store.load().expect("read").as_ref(), Some(&stored));
+    let module = folder.path().join("modules");
+    std::fs::remove_file(module.join(super::module_name(&older))).expect("it was kept");
+    stored.plugins.whole.clear();
+    assert_eq!(store.load().expect("read"), Some(stored));
+}
+
+#[test]
+fn a_state_of_a_version_that_kept_no_rights_is_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut store = Store::open(folder.path()).expect("opened");
+    let mut stored = generation(1, b"code");
+    stored.plugins.rights.clear();
+    save(&mut store, &stored, b"code");
+    let text = std::fs::read_to_string(folder.path().join("state.json")).expect("read");
+    assert!(
+        !text.contains("rights") && !text.contains("whole"),
+        "{text}"
+    );
+    assert_eq!(store.load().expect("read"), Some(stored));
 }
 
 #[test]

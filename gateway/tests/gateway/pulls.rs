@@ -152,7 +152,10 @@ fn a_start_without_registry_and_cache_waits_in_readiness_and_answers_503() {
     world.registry.set_down(false);
     ask_again(&gateway);
     serves(&gateway, "v1");
-    assert_eq!(ready(&gateway), (200, "ready\n".to_owned()));
+    // Workers have it a moment before it is told.
+    eventually("readiness", || {
+        (ready(&gateway) == (200, "ready\n".to_owned())).then_some(())
+    });
     assert_eq!(source(&gateway, "state"), "Pulled");
     assert_eq!(source(&gateway, "wanted"), reference);
     let pulls = gateway.metric("tidegate_plugin_pulls_total{result=\"success\"}");

@@ -10,6 +10,7 @@ use tidegate_core::rollout::machine::Order;
 use tidegate_proxy::Gateway;
 
 use crate::control::reload::Event;
+use crate::control::reload::PluginWish;
 use crate::control::rollouts::RolloutOrder;
 use crate::control::rollouts::Rollouts;
 use crate::status::Board;
@@ -47,16 +48,32 @@ impl Inbox {
 
     /// Takes what is asked of rollouts out of all that waits.
     pub(super) fn orders(&mut self) -> Vec<RolloutOrder> {
+        self.take(|event| match event {
+            Event::Rollout(order) => Ok(order),
+            other => Err(other),
+        })
+    }
+
+    /// Takes what is wanted of plugins' versions out of all that waits.
+    pub(super) fn wishes(&mut self) -> Vec<PluginWish> {
+        self.take(|event| match event {
+            Event::Wish(wish) => Ok(wish),
+            other => Err(other),
+        })
+    }
+
+    /// Takes out what somebody picks, in order; all else stays.
+    fn take<T>(&mut self, pick: impl Fn(Event) -> Result<T, Event>) -> Vec<T> {
         let mut waiting = std::mem::take(&mut self.ahead);
         waiting.extend(self.events.try_iter());
-        let mut orders = Vec::new();
+        let mut taken = Vec::new();
         for event in waiting {
-            match event {
-                Event::Rollout(order) => orders.push(order),
-                other => self.ahead.push_back(other),
+            match pick(event) {
+                Ok(picked) => taken.push(picked),
+                Err(other) => self.ahead.push_back(other),
             }
         }
-        orders
+        taken
     }
 }
 
@@ -107,7 +124,34 @@ mod tests {
 
     use super::Event;
     use super::Inbox;
+    use super::PluginWish;
     use super::RolloutOrder;
+    use crate::plugins::wishes::Wish;
+
+    #[test]
+    fn wishes_are_taken_out_too_and_orders_stay() {
+        let (events, inbox) = mpsc::channel();
+        let mut inbox = Inbox::new(inbox);
+        let wish = |plugin: &str| {
+            let (answer, _) = oneshot::channel();
+            let plugin = plugin.to_owned();
+            Event::Wish(PluginWish {
+                plugin,
+                wish: Wish::Resume,
+                answer,
+            })
+        };
+        for event in [Event::Changed, wish("a"), Event::Reload(None), wish("b")] {
+            events.send(event).expect("open");
+        }
+        assert!(inbox.orders().is_empty());
+        let taken = inbox.wishes();
+        let names: Vec<&str> = taken.iter().map(|one| &*one.plugin).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert!(matches!(inbox.next(), Some(Event::Changed)));
+        assert!(matches!(inbox.next(), Some(Event::Reload(None))));
+        assert!(inbox.next().is_none());
+    }
 
     #[test]
     fn orders_to_rollouts_are_taken_out_and_all_else_stays_in_order() {

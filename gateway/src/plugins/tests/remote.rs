@@ -124,9 +124,9 @@ fn a_restart_without_cache_and_registry_has_the_version_of_the_stored_state() {
     let mut plugins = world.resolver.stored();
     // The fake's digests are none.
     let code = filter(4);
-    plugins[0].digest = Sha256::digest(&code).into();
+    plugins.served[0].digest = Sha256::digest(&code).into();
     store
-        .keep_module(&plugins[0].digest, &code)
+        .keep_module(&plugins.served[0].digest, &code)
         .expect("it is kept");
     let mut again = World::new();
     again.fake.answer(ONE, Answer::Hangs);
@@ -149,6 +149,7 @@ fn a_version_without_the_signature_it_needs_is_not_gone_back_to() {
     }
     assert!(world.resolver.fallback(&resource, None).is_some());
     world.fake.want_signed(ONE, 1);
+    assert!(world.resolver.refresh_rules());
     assert!(world.resolver.fallback(&resource, None).is_none());
     let wish = Wish::Back(None);
     let err = world.resolver.fulfil("default/a", &wish, None);
@@ -186,7 +187,7 @@ fn a_version_needs_the_signature_of_where_it_came_from_and_not_of_what_its_plugi
     // The restart has the same answer.
     let stored = world.resolver.stored();
     assert_eq!(
-        *stored[0].origin,
+        *stored.served[0].origin,
         Origin::File(folder.file.display().to_string())
     );
 }

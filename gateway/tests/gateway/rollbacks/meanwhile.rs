@@ -235,3 +235,119 @@ fn steps_are_taken_while_another_plugin_sets_itself_up_and_do_not_begin_that_ane
         all.then_some(())
     });
 }
+
+/// A gateway whose filter answers 202, and had answered 201 before, while another plugin waits for its
+/// keys.
+fn with_two_versions(keys: &Origin, args: &[&str]) -> (Running, Folder, Origin) {
+    let (folder, origin) = folder("");
+    folder.write("keys.yaml", backend("keys", keys.address()).as_bytes());
+    let gateway = Running::start_with(folder.path(), args);
+    folder.write("stamp.wasm", &version(202, WELL));
+    eventually("the second version", || {
+        (gateway.get("/").status() == 202).then_some(())
+    });
+    let text = another("asks", "  allow: { backends: [keys] }\n");
+    folder.write("asks.wasm", keyed("asks").module());
+    folder.write("asks.yaml", text.as_bytes());
+    is_set_up_for(keys, 1);
+    (gateway, folder, origin)
+}
+
+/// Waits until the plugin that needs keys sets itself up for that time.
+#[track_caller]
+fn is_set_up_for(keys: &Origin, times: usize) {
+    eventually(&format!("its setup {times}"), || {
+        (keys.connections() == times * WORKERS).then_some(())
+    });
+}
+
+/// Asks something of the plugin `stamp`; the status.
+fn wish(gateway: &Running, what: &str) -> u16 {
+    let answer = gateway.admin(&format!("POST /plugins/default/stamp/{what}"));
+    answer.status()
+}
+
+#[track_caller]
+fn versions_change_by_hand_while_another_plugin_sets_itself_up(args: &[&str]) {
+    let latch = Latch::default();
+    let keys = slow_keys(&latch);
+    let (gateway, _folder, _origin) = with_two_versions(&keys, args);
+    assert_eq!(wish(&gateway, "rollback?to=9"), 404);
+    assert_eq!(wish(&gateway, "resume"), 200, "there is nothing to be done");
+    assert_eq!(keys.connections(), WORKERS, "no reason to begin anew");
+    assert_eq!(wish(&gateway, "rollback"), 200);
+    assert_eq!(gateway.get("/").status(), 201);
+    let told = story(&gateway);
+    assert_eq!(at(&told, "/held/reason"), "RolledBackByHand", "{told}");
+    assert_eq!(at(&told, "/version/number"), 3, "{told}");
+    is_set_up_for(&keys, 2);
+    assert_eq!(wish(&gateway, "resume"), 200);
+    assert_eq!(gateway.get("/").status(), 202);
+    assert!(at(&story(&gateway), "/held").is_null());
+    is_set_up_for(&keys, 3);
+    assert_eq!(wish(&gateway, "rollback"), 200);
+    assert_eq!(gateway.get("/").field("x-by"), None, "the other one waits");
+    latch.open();
+    eventually("the other plugin", || {
+        let answer = gateway.get("/");
+        assert_eq!(answer.status(), 201);
+        (answer.field("x-by") == Some("asks")).then_some(())
+    });
+}
+
+#[test]
+fn versions_are_gone_back_to_by_hand_while_another_plugin_sets_itself_up() {
+    let state = tempfile::tempdir().expect("a folder");
+    let args = ["--state-dir", state.path().to_str().expect("text")];
+    versions_change_by_hand_while_another_plugin_sets_itself_up(&args);
+}
+
+#[test]
+fn without_a_state_folder_versions_are_gone_back_to_by_hand_meanwhile_too() {
+    versions_change_by_hand_while_another_plugin_sets_itself_up(&["--state-dir", "off"]);
+}
+
+#[test]
+fn what_was_gone_back_to_meanwhile_serves_also_after_a_kill() {
+    let latch = Latch::default();
+    let keys = slow_keys(&latch);
+    let state = tempfile::tempdir().expect("a folder");
+    let args = ["--state-dir", state.path().to_str().expect("text")];
+    let (mut gateway, folder, _origin) = with_two_versions(&keys, &args);
+    assert_eq!(wish(&gateway, "rollback"), 200);
+    gateway.kill();
+    std::fs::remove_file(folder.path().join("asks.yaml")).expect("there");
+    let gateway = Running::start_with(folder.path(), &args);
+    assert_eq!(gateway.get("/").status(), 201);
+}
+
+/// How often a change is put off.
+const MOST_INTERRUPTIONS: usize = 8;
+
+#[test]
+fn a_stream_of_wishes_does_not_keep_a_change_from_being_made() {
+    let latch = Latch::default();
+    let keys = slow_keys(&latch);
+    let state = tempfile::tempdir().expect("a folder");
+    let args = ["--state-dir", state.path().to_str().expect("text")];
+    let (gateway, _folder, _origin) = with_two_versions(&keys, &args);
+    for round in 1..=MOST_INTERRUPTIONS {
+        let what = ["resume", "rollback"][round % 2];
+        assert_eq!(wish(&gateway, what), 200, "{round}");
+        is_set_up_for(&keys, round + 1);
+    }
+    std::thread::scope(|threads| {
+        let late = threads.spawn(|| wish(&gateway, "rollback"));
+        // Each of these is answered by the next look: enough of them for the wish to be seen, too.
+        for _ in 0..10 {
+            assert_eq!(wish(&gateway, "rollout/hold"), 404);
+        }
+        assert!(!late.is_finished(), "it waits for the change");
+        assert_eq!(keys.connections(), (MOST_INTERRUPTIONS + 1) * WORKERS);
+        latch.open();
+        assert_eq!(late.join().expect("answered"), 200);
+    });
+    assert_eq!(gateway.get("/").field("x-by"), Some("asks"));
+    assert_eq!(gateway.get("/").status(), 201);
+    assert_eq!(keys.connections(), (MOST_INTERRUPTIONS + 1) * WORKERS);
+}

@@ -53,3 +53,62 @@ fn a_backend_that_is_withdrawn_is_withdrawn_from_the_version_that_serves_on() {
         (gateway.get("/").status() == 240).then_some(())
     });
 }
+
+/// A version that does not start without a variable, and answers 201.
+fn needing_a_variable() -> Vec<u8> {
+    let imports = r#"
+        (import "env" "proxy_send_local_response"
+            (func $answer (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))
+        (import "wasi_snapshot_preview1" "environ_sizes_get"
+            (func $sizes (param i32 i32) (result i32)))"#;
+    let body = r#"
+        (func (export "proxy_on_vm_start") (param i32 i32) (result i32)
+            (drop (call $sizes (i32.const 16) (i32.const 20)))
+            (i32.load (i32.const 16)))
+        (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+            (drop (call $answer (i32.const 201) (i32.const 0) (i32.const 0) (i32.const 0)
+                (i32.const 0) (i32.const 0) (i32.const 0) (i32.const -1)))
+            (i32.const 1))"#;
+    Wasm::wat("stamp", imports, body).module().to_vec()
+}
+
+#[test]
+fn a_version_that_needs_a_variable_serves_again_once_that_is_given_again() {
+    let given = "  env: [{ name: KEY, value: secret }]\n";
+    let (folder, _origin) = folder(given);
+    folder.write("stamp.wasm", &needing_a_variable());
+    let state = tempfile::tempdir().expect("a folder");
+    let args = ["--state-dir", state.path().to_str().expect("text")];
+    let mut gateway = Running::start_with(folder.path(), &args);
+    let serves = |gateway: &Running, status: u16| {
+        eventually(&format!("{status}"), || {
+            (gateway.get("/").status() == status).then_some(())
+        });
+    };
+    let withdraw = || folder.write("plugin.yaml", plugin("").as_bytes());
+    let give = || folder.write("plugin.yaml", plugin(given).as_bytes());
+    serves(&gateway, 201);
+    folder.write("stamp.wasm", b"broken");
+    gateway.logs("the version before it serves on");
+    assert_eq!(gateway.get("/").status(), 201, "nothing was withdrawn");
+    withdraw();
+    serves(&gateway, 503);
+    // Asked for everything again.
+    assert_eq!(gateway.admin("POST /reload").status(), 409);
+    assert_eq!(gateway.get("/").status(), 503);
+    give();
+    serves(&gateway, 201);
+    withdraw();
+    serves(&gateway, 503);
+    // One that is wrong itself gives nothing back, also over a restart.
+    let reloaded = gateway.generation();
+    folder.write("plugin.yaml", plugin("  wrong: field\n").as_bytes());
+    gateway.logs("wrong");
+    assert!(gateway.generation() >= reloaded);
+    assert_eq!(gateway.get("/").status(), 503);
+    gateway.kill();
+    let gateway = Running::start_with(folder.path(), &args);
+    assert_eq!(gateway.get("/").status(), 503);
+    give();
+    serves(&gateway, 201);
+}
