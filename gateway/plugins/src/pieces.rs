@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn all_of_it_is_moved_and_never_more_than_a_piece_at_once() {
         for length in [0, 1, PIECE - 1, PIECE, PIECE + 1, 5 * PIECE, 5 * PIECE + 7] {
-            let bytes: Vec<u8> = (0..length).map(|at| (at % 251) as u8).collect();
+            let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
             let mut to = Watched(Vec::new(), 0);
             write(&mut to, &bytes).expect("written");
             assert!(to.0 == bytes, "{length} bytes written");
