@@ -2,7 +2,7 @@
 //!
 //! The output depends on nothing but the problems and the texts of their files. Lines are cut around
 //! the place and control characters escaped, so that no file can play tricks with a terminal. Lines of
-//! documents that declare a Secret are not shown, nor those of a rollout's webhooks.
+//! documents that declare a Secret are not shown, nor those of fields that a schema marks as secret.
 
 #[cfg(test)]
 mod tests;
@@ -104,7 +104,7 @@ impl Renderer {
         let Some(text) = text else {
             return;
         };
-        if text.is_secret(place.line) || text.is_hidden(place.line) {
+        if text.is_hidden(place.line) {
             return;
         }
         let Some(line) = text.line(place.line) else {

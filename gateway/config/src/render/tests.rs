@@ -69,28 +69,147 @@ fn lines_of_secrets_are_not_shown() {
     );
 }
 
-#[test]
-fn lines_of_webhooks_are_not_shown_and_those_around_are() {
-    let block = "spec:\n  rollout:\n    webhooks:\n    # all\n\n    - backend: a\n      path:\n        \
-                 /hush\n    steps: [1]\n---\nb: 1\n";
-    let hidden = |line| format!("a.yaml:{line}:1: error: wrong\n  help: right\n");
-    for line in 3..=8 {
-        check(block, (line, 1, 1), &hidden(line));
-    }
-    let shown = |line: u32, text: &str| {
-        format!("a.yaml:{line}:1: error: wrong\n  {line} | {text}\n    | ^\n  help: right\n")
+/// The lines of a file of which nothing is shown, from 1.
+fn hidden(name: &str, text: &str) -> Vec<u32> {
+    let file: Arc<Path> = Path::new(name).into();
+    let mut renderer = Renderer::new(Colour::Never);
+    renderer.insert(&file, text);
+    let count = u32::try_from(text.lines().count()).expect("few lines");
+    let is_hidden = |line: &u32| {
+        let problem = Problem::error(place(&file, *line, 1, 1), "wrong");
+        !renderer
+            .render(&[problem])
+            .contains(&format!("\n  {line} | "))
     };
-    check(block, (2, 1, 1), &shown(2, "  rollout:"));
-    check(block, (9, 1, 1), &shown(9, "    steps: [1]"));
-    let flow = "a: 1\nrollout: { webhooks: [\n {path: /hush},\n ] }\nb: 2\n";
-    for line in 2..=4 {
-        check(flow, (line, 1, 1), &hidden(line));
+    (1..=count).filter(is_hidden).collect()
+}
+
+#[track_caller]
+fn check_hidden(text: &str, expected: &[u32]) {
+    assert_eq!(hidden("a.yaml", text), expected, "{text}");
+}
+
+#[test]
+fn what_stands_beside_a_marked_field_is_not_shown_and_what_is_around_is() {
+    check_hidden(
+        "kind: Plugin\nspec:\n  rollout:\n    webhooks:\n    # all\n    - backend: a\n      path:\n        \
+         /hush\n    steps: [1]\n---\nkind: Plugin\nspec: {}\n",
+        &[6, 7, 8],
+    );
+    check_hidden(
+        "kind: ConfigMap\ndata:\n  webhooks: '[]'\n  path: /tmp\n---\nkind: HTTPRoute\nspec:\n  rules:\n  \
+         - matches: [{ path: { value: /a } }]\n",
+        &[],
+    );
+}
+
+#[test]
+fn a_secret_in_braces_is_not_shown() {
+    check_hidden(
+        "kind: Plugin\nspec: { rollout: { webhooks: [\n {backend: a,\n path:\n /hush},\n ],\n steps: [5]\n} }\n",
+        &[3, 4, 5],
+    );
+    check_hidden(
+        "kind: Plugin\nspec: { rollout: { webhooks: [{ path: /hush, backend: a }], steps: [5] } }\n",
+        &[2],
+    );
+}
+
+#[test]
+fn a_secret_under_quoted_keys_is_not_shown() {
+    check_hidden(
+        "\"kind\": 'Plugin'\n'spec':\n  \"rollout\":\n    \"web\\x68ooks\":\n    - 'path': /hush\n    steps: [5]\n",
+        &[5],
+    );
+}
+
+#[test]
+fn a_secret_at_an_anchor_is_not_shown_there_either() {
+    let text = "kind: Plugin\nmetadata:\n  annotations:\n    a: &path\n      /hush\n    b: c\nspec:\n  \
+                rollout:\n    webhooks:\n    - path: *path\n";
+    check_hidden(text, &[5, 10]);
+    let text = "kind: Plugin\nmetadata:\n  annotations: &all\n  - backend: b\n  - path: |\n      \
+                /hush\n  name: c\nspec:\n  rollout:\n    webhooks: *all\n";
+    check_hidden(text, &[4, 5, 6]);
+    let text = "kind: Plugin\nspec:\n  rollout:\n    webhooks:\n    - { <<: *no, path: *none }\n    - &one\n      \
+                path: /hush\n    - *one\n";
+    check_hidden(text, &[5, 7]);
+}
+
+#[test]
+fn a_secret_in_json_is_not_shown() {
+    let resource = "{\"kind\": \"Plugin\", \"spec\": {\"rollout\": {\n\"webhooks\": [\n{\n\"path\":\n\
+                    \"/hush\"\n}],\n\"steps\": [5]}}}";
+    assert_eq!(hidden("a.json", resource), [4, 5]);
+    let array = format!("[{{\"kind\": \"Backend\"}},\n{resource}\n]");
+    assert_eq!(hidden("a.json", &array), [5, 6]);
+    let list = format!("{{\"kind\": \"List\", \"items\": [\n{resource}\n]}}");
+    assert_eq!(hidden("a.json", &list), [5, 6]);
+}
+
+#[test]
+fn a_secret_on_several_lines_is_not_shown() {
+    let text = "kind: Plugin\nspec:\n  rollout:\n    webhooks:\n    - path: >-\n\n        /hush\n\n        \
+                /more\n      backend: a\n    - backend: b\n      path: \"/hush\\\n        \
+                /more\"\n    - path: /hush\n        /more\n    steps: [5]\n";
+    check_hidden(text, &[5, 7, 8, 9, 10, 11, 12, 13, 14, 15]);
+}
+
+#[test]
+fn a_secret_in_a_field_that_is_misspelt_or_misplaced_or_no_mapping_is_not_shown() {
+    for (rollout, expected) in [
+        ("webhook:\n    - backend: a\n      path: /hush", &[5, 6][..]),
+        (
+            "webhooks:\n    - backend: a\n      pathh: /hush\n      to: /hush",
+            &[5, 6, 7],
+        ),
+        ("webhooks:\n      /hush", &[5]),
+        ("webhooks:\n    - /hush", &[5]),
+        ("hooks:\n    - a: /shown\n      path:\n        /hush", &[7]),
+        ("tell: { hooks: { webhooks: /hush } }", &[4]),
+        ("key: { header: path }\n    webhooks:", &[]),
+    ] {
+        check_hidden(
+            &format!("kind: Plugin\nspec:\n  rollout:\n    {rollout}\n"),
+            expected,
+        );
     }
-    check(flow, (5, 1, 1), &shown(5, "b: 2"));
-    let json = "{\"webhooks\": [\n{\"path\":\n\"/hush\"}]\n}\n";
-    for line in 1..=4 {
-        check(json, (line, 1, 1), &hidden(line));
+    check_hidden(
+        "kind: Plugin\nspec:\n  rolout:\n    webhooks:\n    - path: /hush\n",
+        &[4, 5],
+    );
+    check_hidden(
+        "kind: Plugin\nspec:\n  webhooks: /hush\n  sorce: { file: a }\n",
+        &[3],
+    );
+    check_hidden("kind: Plugin\nmetadata: { path: /a }\nspecs: /hush\n", &[3]);
+}
+
+#[test]
+fn a_document_that_is_not_understood_is_not_shown_if_it_names_what_a_schema_hides() {
+    for text in [
+        "kind: Plugin\nspec: [\nrollout: { webhooks: [\n {path: /hush}\n",
+        "kind: Plugn\nspec:\n  rollout:\n    webhooks:\n      - path: /hush\n",
+        "spec:\n  rollout:\n    webhooks:\n      - path: /hush\n",
+        "kind: [Plugin]\nwebhooks:\n- path: /hush\n",
+        "- kind: 1\n- webhooks: /hush\n",
+    ] {
+        let count = u32::try_from(text.lines().count()).expect("few lines");
+        check_hidden(text, &(1..=count).collect::<Vec<_>>());
+        check_hidden(&text.replace("webhooks", "hooks"), &[]);
     }
+    let text = "kind: Plugin\nspec: {}\n---\nkind: [\nwebhooks\n---\nkind: Plugin\n";
+    check_hidden(text, &[3, 4, 5]);
+}
+
+#[test]
+fn lines_of_secrets_are_not_shown_however_their_kind_is_written() {
+    check_hidden("kind: &kind Secret\ndata: { a: b }\n", &[1, 2]);
+    check_hidden("? \"\\x6bind\"\n: Secret\ndata: { a: b }\n", &[1, 2, 3]);
+    check_hidden(
+        "kind: List\nitems:\n- kind: !!str Secret\n  data: { a: b }\n",
+        &[1, 2, 3, 4],
+    );
 }
 
 #[test]

@@ -5,9 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::document::split;
-
-/// The field whose values may be secrets; see `x-tidegate-secret` in the schema of Plugins.
-const WEBHOOKS: &str = "webhooks";
+use crate::schema::Hidden;
+use crate::schema::hidden;
 
 /// The text of a file with its lines.
 #[derive(Debug)]
@@ -26,22 +25,25 @@ impl Text {
         let starts = std::iter::once(0)
             .chain(text.match_indices('\n').map(|(index, _)| index + 1))
             .collect();
-        let documents = split(file, &text)
-            .iter()
-            .map(|document| (document.origin.first_line, declares_secret(&document.text)))
-            .collect();
-        let hidden = split(file, &text)
-            .iter()
-            .flat_map(|document| {
-                let first = document.origin.first_line;
-                webhook_lines(&document.text).map(move |line| first.saturating_add(line))
-            })
-            .collect();
+        let mut documents = Vec::new();
+        let mut lines = BTreeSet::new();
+        for document in split(file, &text) {
+            let first = document.origin.first_line;
+            let is_secret = declares_secret(&document.text)
+                || match hidden(&document.text) {
+                    Hidden::All => true,
+                    Hidden::Lines(of) => {
+                        lines.extend(of.into_iter().map(|line| first.saturating_add(line)));
+                        false
+                    }
+                };
+            documents.push((first, is_secret));
+        }
         Self {
             text,
             starts,
             documents,
-            hidden,
+            hidden: lines,
         }
     }
 
@@ -52,11 +54,12 @@ impl Text {
         Some(line.strip_suffix('\r').unwrap_or(line))
     }
 
+    /// Whether a line may hold a secret.
     pub(super) fn is_hidden(&self, line: u32) -> bool {
-        self.hidden.contains(&line)
+        self.hidden.contains(&line) || self.is_secret(line)
     }
 
-    pub(super) fn is_secret(&self, line: u32) -> bool {
+    fn is_secret(&self, line: u32) -> bool {
         let after = self.documents.partition_point(|(first, _)| *first <= line);
         let document = after
             .checked_sub(1)
@@ -76,32 +79,4 @@ fn declares_secret(text: &str) -> bool {
         rest.trim_start_matches(['"', '\'', ' ', '\t', ':', '\r', '\n'])
             .starts_with("Secret")
     })
-}
-
-/// The lines of a document that seem to say whom a rollout tells, counted from 0: the paths there may be
-/// secrets. As the syntax may be broken, this looks at letters and indentation only: from `webhooks` to
-/// the next line that is less indented, or begins a field beside it. Where braces say what belongs
-/// together, it is all that follows.
-fn webhook_lines(text: &str) -> impl Iterator<Item = u32> {
-    let has_braces = text.trim_start().starts_with(['{', '[']);
-    let mut within: Option<usize> = None;
-    let of = move |line: &str| {
-        let content = line.trim_start();
-        let indent = line.len() - content.len();
-        let says_nothing = content.is_empty() || content.starts_with('#');
-        let ends = |began: usize| {
-            let begins_field = !content.starts_with(['-', '[', '{', ']', '}']);
-            !has_braces && !says_nothing && (indent < began || indent == began && begins_field)
-        };
-        if within.is_some_and(ends) {
-            within = None;
-        }
-        if within.is_none() && content.contains(WEBHOOKS) {
-            within = Some(indent);
-        }
-        within.is_some()
-    };
-    let hidden: Vec<bool> = text.lines().map(of).collect();
-    let numbered = (0..).zip(hidden);
-    numbered.filter_map(|(line, is_hidden)| is_hidden.then_some(line))
 }
