@@ -303,6 +303,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            eprintln!("what a gateway logged:\n{}", self.log().join("\n"));
+        }
     }
 }
 
