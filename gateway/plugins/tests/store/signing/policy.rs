@@ -19,6 +19,7 @@ use tidegate_plugin_store::signatures::Web;
 
 use crate::kit::TAR;
 use crate::kit::WASM;
+use crate::kit::chain;
 use crate::kit::layer;
 use crate::kit::module;
 use crate::kit::pull;
@@ -125,10 +126,14 @@ async fn a_rule_may_want_signatures_that_are_for_the_repository_of_the_image() {
     let store = ruled(store(folder.path()), strict);
     put_simple(&stub, "a/b", &digest, &[sign("a.test/other:1")]);
     let outcome = pull(&store, &image).await;
-    refused(
+    let err = refused(
         outcome,
-        &["for a.test/other:1, which the rule does not allow"],
+        &[
+            "for a.test/other:1, which the rule does not allow",
+            "is said by `identity` and `references` of the rule",
+        ],
     );
+    assert!(!chain(&err).contains("cosign sign"), "it is signed: {err}");
     put_bundles(&stub, "a/b", &digest, &[&signer.bundle(&digest)]);
     let outcome = pull(&store, &image).await;
     refused(outcome, &["does not say for which repository it is"]);
