@@ -9,8 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use tidegate_core::rollout::course::Course;
 use tidegate_core::rollout::judge::Limits;
-use tidegate_core::rollout::machine::Course;
 use tidegate_core::rollout::machine::EventKind;
 use tidegate_core::rollout::probation::Rule;
 use tidegate_core::snapshot::PluginName;

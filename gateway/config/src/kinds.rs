@@ -73,6 +73,14 @@ macro_rules! kinds {
             vec![$(KindSchema::of::<$type>()),+]
         }
 
+        /// The compiled schema of a kind, whatever the version.
+        pub(crate) fn checker(kind: &str) -> Option<&'static Checker> {
+            match kind {
+                $($kind => Some(Checker::of::<$type>()),)+
+                _ => None,
+            }
+        }
+
         /// Reads a resource as the kind that it says it is.
         pub(crate) fn read(parsed: &Parsed, problems: &mut Vec<Problem>) -> Option<Read> {
             match parsed.kind.as_str() {

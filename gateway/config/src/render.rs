@@ -2,25 +2,26 @@
 //!
 //! The output depends on nothing but the problems and the texts of their files. Lines are cut around
 //! the place and control characters escaped, so that no file can play tricks with a terminal. Lines of
-//! documents that declare a Secret are not shown, nor those of a rollout's webhooks.
+//! documents that declare a Secret are not shown, nor those of fields that a schema marks as secret.
 
-use std::collections::BTreeSet;
+#[cfg(test)]
+mod tests;
+mod text;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::document::split;
 use crate::place::Place;
 use crate::problem::Problem;
 use crate::problem::Severity;
 use crate::source::read_text;
+use text::Text;
 
 /// Most characters of a line that are shown.
 const SHOWN: usize = 100;
 /// How many of them stand before the place, if the line is cut.
 const BEFORE: usize = 40;
-/// The field whose values may be secrets; see `x-tidegate-secret` in the schema of Plugins.
-const WEBHOOKS: &str = "webhooks";
 
 /// Whether the output has colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +104,7 @@ impl Renderer {
         let Some(text) = text else {
             return;
         };
-        if text.is_secret(place.line) || text.is_hidden(place.line) {
+        if text.is_hidden(place.line) {
             return;
         }
         let Some(line) = text.line(place.line) else {
@@ -185,216 +186,5 @@ fn escape_char(char: char) -> String {
             char.escape_default().to_string()
         }
         char => char.to_string(),
-    }
-}
-
-/// The text of a file with its lines.
-#[derive(Debug)]
-struct Text {
-    text: String,
-    /// Where each line begins.
-    starts: Vec<usize>,
-    /// First lines of documents, and whether they hold secrets.
-    documents: Vec<(u32, bool)>,
-    /// Lines that may hold secrets in other documents.
-    hidden: BTreeSet<u32>,
-}
-
-impl Text {
-    fn new(file: &Arc<Path>, text: String) -> Self {
-        let starts = std::iter::once(0)
-            .chain(text.match_indices('\n').map(|(index, _)| index + 1))
-            .collect();
-        let documents = split(file, &text)
-            .iter()
-            .map(|document| (document.origin.first_line, declares_secret(&document.text)))
-            .collect();
-        let hidden = split(file, &text)
-            .iter()
-            .flat_map(|document| {
-                let first = document.origin.first_line;
-                webhook_lines(&document.text).map(move |line| first.saturating_add(line))
-            })
-            .collect();
-        Self {
-            text,
-            starts,
-            documents,
-            hidden,
-        }
-    }
-
-    fn line(&self, line: u32) -> Option<&str> {
-        let index = usize::try_from(line).ok()?.checked_sub(1)?;
-        let start = *self.starts.get(index)?;
-        let line = self.text.get(start..)?.split('\n').next()?;
-        Some(line.strip_suffix('\r').unwrap_or(line))
-    }
-
-    fn is_hidden(&self, line: u32) -> bool {
-        self.hidden.contains(&line)
-    }
-
-    fn is_secret(&self, line: u32) -> bool {
-        let after = self.documents.partition_point(|(first, _)| *first <= line);
-        let document = after
-            .checked_sub(1)
-            .and_then(|index| self.documents.get(index));
-        document.is_some_and(|(_, is_secret)| *is_secret)
-    }
-}
-
-/// Whether a text seems to declare a Secret, or to hold credentials. Its syntax may be broken, so this looks at letters only.
-fn declares_secret(text: &str) -> bool {
-    // A docker config that lies among the configuration.
-    if text.contains("\"auths\"") {
-        return true;
-    }
-    text.match_indices("kind").any(|(index, word)| {
-        let rest = text.get(index + word.len()..).unwrap_or_default();
-        rest.trim_start_matches(['"', '\'', ' ', '\t', ':', '\r', '\n'])
-            .starts_with("Secret")
-    })
-}
-
-/// The lines of a document that seem to say whom a rollout tells, counted from 0: the paths there may be
-/// secrets. As the syntax may be broken, this looks at letters and indentation only: from `webhooks` to
-/// the next line that is less indented, or begins a field beside it. Where braces say what belongs
-/// together, it is all that follows.
-fn webhook_lines(text: &str) -> impl Iterator<Item = u32> {
-    let has_braces = text.trim_start().starts_with(['{', '[']);
-    let mut within: Option<usize> = None;
-    let of = move |line: &str| {
-        let content = line.trim_start();
-        let indent = line.len() - content.len();
-        let says_nothing = content.is_empty() || content.starts_with('#');
-        let ends = |began: usize| {
-            let begins_field = !content.starts_with(['-', '[', '{', ']', '}']);
-            !has_braces && !says_nothing && (indent < began || indent == began && begins_field)
-        };
-        if within.is_some_and(ends) {
-            within = None;
-        }
-        if within.is_none() && content.contains(WEBHOOKS) {
-            within = Some(indent);
-        }
-        within.is_some()
-    };
-    let hidden: Vec<bool> = text.lines().map(of).collect();
-    let numbered = (0..).zip(hidden);
-    numbered.filter_map(|(line, is_hidden)| is_hidden.then_some(line))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-    use std::sync::Arc;
-
-    use super::Colour;
-    use super::Renderer;
-    use crate::place::Place;
-    use crate::problem::Problem;
-
-    fn place(file: &Arc<Path>, line: u32, column: u32, length: u32) -> Place {
-        Place {
-            file: Arc::clone(file),
-            line,
-            column,
-            length,
-        }
-    }
-
-    #[track_caller]
-    fn check(text: &str, (line, column, length): (u32, u32, u32), expected: &str) {
-        let file: Arc<Path> = Path::new("a.yaml").into();
-        let mut renderer = Renderer::new(Colour::Never);
-        renderer.insert(&file, text);
-        let problem = Problem::error(place(&file, line, column, length), "wrong").hint("right");
-        assert_eq!(renderer.render(&[problem]), expected);
-    }
-
-    #[test]
-    fn carets_stand_below_what_is_wrong() {
-        check(
-            "a: 1\n  port: \"80\" # x\n",
-            (2, 9, 4),
-            "a.yaml:2:9: error: wrong\n  2 |   port: \"80\" # x\n    |         ^^^^\n  help: right\n",
-        );
-    }
-
-    #[test]
-    fn control_characters_cannot_reach_the_terminal() {
-        check(
-            "\tä\u{202e}\u{9b}x: y\r\n",
-            (1, 4, 1),
-            "a.yaml:1:4: error: wrong\n  1 |  ä\\u{202e}\\u{9b}x: y\n    |           ^^^^^^\n  help: right\n",
-        );
-    }
-
-    #[test]
-    fn a_long_line_is_cut_around_the_place() {
-        let line = format!("{}HERE{}", "a".repeat(1_000), "b".repeat(1_000));
-        let expected = format!(
-            "a.yaml:1:1001: error: wrong\n  1 | …{}HERE{}…\n    | {}^^^^\n  help: right\n",
-            "a".repeat(40),
-            "b".repeat(56),
-            " ".repeat(41)
-        );
-        check(&line, (1, 1001, 4), &expected);
-    }
-
-    #[test]
-    fn lines_of_secrets_are_not_shown() {
-        let expected = "a.yaml:2:1: error: wrong\n  help: right\n";
-        check("kind: Secret\nkey: hush\n---\nb: 1\n", (2, 1, 3), expected);
-        check("{ \"kind\" : \"Secret\", x: [\nhush", (2, 1, 3), expected);
-        check("{ \"auths\": {\nhush } }", (2, 1, 3), expected);
-        check(
-            "kind: Secret\nkey: hush\n---\nb: 1\n",
-            (4, 1, 1),
-            "a.yaml:4:1: error: wrong\n  4 | b: 1\n    | ^\n  help: right\n",
-        );
-    }
-
-    #[test]
-    fn lines_of_webhooks_are_not_shown_and_those_around_are() {
-        let block = "spec:\n  rollout:\n    webhooks:\n    # all\n\n    - backend: a\n      path:\n        \
-                     /hush\n    steps: [1]\n---\nb: 1\n";
-        let hidden = |line| format!("a.yaml:{line}:1: error: wrong\n  help: right\n");
-        for line in 3..=8 {
-            check(block, (line, 1, 1), &hidden(line));
-        }
-        let shown = |line: u32, text: &str| {
-            format!("a.yaml:{line}:1: error: wrong\n  {line} | {text}\n    | ^\n  help: right\n")
-        };
-        check(block, (2, 1, 1), &shown(2, "  rollout:"));
-        check(block, (9, 1, 1), &shown(9, "    steps: [1]"));
-        let flow = "a: 1\nrollout: { webhooks: [\n {path: /hush},\n ] }\nb: 2\n";
-        for line in 2..=4 {
-            check(flow, (line, 1, 1), &hidden(line));
-        }
-        check(flow, (5, 1, 1), &shown(5, "b: 2"));
-        let json = "{\"webhooks\": [\n{\"path\":\n\"/hush\"}]\n}\n";
-        for line in 1..=4 {
-            check(json, (line, 1, 1), &hidden(line));
-        }
-    }
-
-    #[test]
-    fn problems_come_in_the_order_of_files_and_lines() {
-        let (a, b): (Arc<Path>, Arc<Path>) = (Path::new("a").into(), Path::new("b").into());
-        let problems = [
-            Problem::error(place(&b, 1, 1, 1), "third"),
-            Problem::warning(place(&a, 10, 1, 1), "second"),
-            Problem::error(place(&a, 9, 2, 1), "first"),
-            Problem::error(None, "nowhere"),
-        ];
-        let mut renderer = Renderer::new(Colour::Always);
-        let rendered = renderer.render(&problems);
-        assert_eq!(
-            rendered,
-            "\x1b[1;31merror\x1b[0m: nowhere\na:9:2: \x1b[1;31merror\x1b[0m: first\n\
-             a:10:1: \x1b[1;33mwarning\x1b[0m: second\nb:1:1: \x1b[1;31merror\x1b[0m: third\n"
-        );
     }
 }

@@ -5,6 +5,7 @@
 //! resource are found in one walk. The same schema makes the editor schema, CRDs and reference pages
 //! ([`crate::export`]).
 
+mod hidden;
 mod normal;
 mod rule;
 mod walk;
@@ -27,6 +28,8 @@ use crate::problem::Problem;
 use crate::resource::ResourceId;
 use crate::tree::Node;
 use crate::tree::Value;
+pub(crate) use hidden::Hidden;
+pub(crate) use hidden::hidden;
 pub(crate) use normal::FREE;
 pub(crate) use normal::HIDDEN;
 pub(crate) use normal::INT_OR_STRING;

@@ -6,6 +6,7 @@
 mod build;
 mod cost;
 mod explain;
+mod extent;
 mod fault;
 mod scalar;
 mod span;
@@ -16,6 +17,7 @@ use serde_json::Number;
 use crate::place::Span;
 
 pub(crate) use build::build;
+pub(crate) use extent::Extents;
 pub(crate) use fault::Fault;
 
 /// Most values of one document, those that aliases repeat counted each time.

@@ -62,7 +62,8 @@ pub fn load(path: &Path) -> Result<PluginCode, FileError> {
     load_outside(path, &[])
 }
 
-/// The same, of files that are not below these folders, wherever links lead.
+/// The same, of files that are not below these folders, wherever symbolic links lead. A hard link
+/// elsewhere is another file, as a copy is.
 ///
 /// # Errors
 ///
@@ -180,6 +181,19 @@ mod tests {
                 assert_eq!(folder, path(kept));
             }
             load_outside(&path("kept-not/a.wasm"), &folders).expect("it is beside it");
+        }
+    }
+
+    #[test]
+    fn a_hard_link_is_another_file_as_a_copy_is() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = |name: &str| folder.path().join(name);
+        std::fs::create_dir(path("kept")).expect("made");
+        std::fs::write(path("kept/a.wasm"), b"abc").expect("written");
+        std::fs::hard_link(path("kept/a.wasm"), path("link.wasm")).expect("made");
+        std::fs::copy(path("kept/a.wasm"), path("copy.wasm")).expect("made");
+        for name in ["link.wasm", "copy.wasm"] {
+            load_outside(&path(name), &[path("kept")]).expect("it is elsewhere");
         }
     }
 }

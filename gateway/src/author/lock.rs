@@ -29,8 +29,8 @@ use crate::check::counted;
 use crate::cli::LockArgs;
 use crate::progress::Progress;
 use crate::pulls::registries;
-use crate::pulls::registries::Pinned;
 use crate::pulls::registries::Registries;
+use crate::pulls::registries::commands::Pinned;
 
 /// Looks digests up and writes them.
 ///

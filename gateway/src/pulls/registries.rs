@@ -1,11 +1,12 @@
 //! Registries and web servers as the flags say, and the cache of what came from them.
 //!
 //! Owns the translation between the configuration's words and those of `tidegate-plugin-store`, which
-//! does the work. The cache is opened when something is wanted first: most gateways want nothing.
+//! does the work. The cache is opened when something is wanted first: most gateways want nothing. What
+//! the gateway fetches is in [`fetching`], what commands ask for in [`commands`].
 
+pub(crate) mod commands;
 mod fetching;
 
-use std::collections::BTreeMap;
 use std::collections::HashMap;
 use std::path::Path;
 use std::path::PathBuf;
@@ -15,7 +16,6 @@ use std::sync::PoisonError;
 
 use anyhow::Context as _;
 use tidegate_config::draft::PullCredentials;
-use tidegate_plugin_store::Digest;
 use tidegate_plugin_store::Reference;
 use tidegate_plugin_store::Store;
 use tidegate_plugin_store::cache;
@@ -29,20 +29,12 @@ use tidegate_plugin_store::http::Limits;
 use tidegate_plugin_store::http::Networks;
 use tidegate_plugin_store::http::Proxies;
 use tidegate_plugin_store::memory::Memory;
-use tidegate_plugin_store::progress::Progress;
-use tidegate_plugin_store::progress::Silent;
 use tidegate_plugin_store::pull::PullLimits;
-use tidegate_plugin_store::pull::PullPolicy;
-use tidegate_plugin_store::pull::Pulled;
-use tidegate_plugin_store::pull::Wanted;
-use tidegate_plugin_store::push::Image;
-use tidegate_plugin_store::push::Pushed;
 use tidegate_plugin_store::registry::HostSettings;
 use tidegate_plugin_store::registry::Hosts;
 use tidegate_plugin_store::registry::Mirror;
 use tidegate_plugin_store::registry::Mirrors;
 use tidegate_plugin_store::registry::Tokens;
-use tidegate_plugin_store::registry::manifest::Manifest;
 use tidegate_plugin_store::signatures::Mode;
 
 use crate::cli::RegistryArgs;
@@ -197,15 +189,19 @@ impl Registries {
         *store = Some(Arc::clone(&opened));
         Ok(opened)
     }
-}
 
-/// A reference that is to get a digest.
-#[derive(Debug)]
-pub(crate) struct Pinned {
-    /// What is asked for.
-    pub(crate) by_tag: Reference,
-    /// What the digest is written behind.
-    pub(crate) written: String,
+    /// Whether an image needs a signature.
+    pub(crate) fn needs_signature(&self, image: &Reference) -> bool {
+        let rules = self.policy.as_ref().map(|file| file.policy().get());
+        let mode = rules.and_then(|rules| Some(rules.rule(image)?.mode));
+        mode == Some(Mode::Require)
+    }
+
+    /// Keeps a module in the cache as long as it is in use.
+    fn hold(&self, module: [u8; 32], held: Vec<Pin>) {
+        let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
+        pins.insert(module, held);
+    }
 }
 
 /// Credentials in the words of the store; `None` for what there is on this machine.
@@ -231,134 +227,6 @@ fn given(credentials: &PullCredentials) -> Option<Given> {
     }
 }
 
-impl Registries {
-    /// What a reference is to be pinned as; `None` if it is.
-    ///
-    /// # Errors
-    ///
-    /// What is wrong with it.
-    pub(crate) fn pin(&self, reference: &str, update: bool) -> anyhow::Result<Option<Pinned>> {
-        let image: Reference = reference.parse()?;
-        let before = reference.split('@').next().unwrap_or(reference);
-        let by_tag = match (image.digest(), image.tag()) {
-            (Some(_), Some(tag)) if update => image.with_tag(tag)?,
-            (Some(_), _) => return Ok(None),
-            (None, _) => image,
-        };
-        // A tag that goes without saying is said: behind it the digest is.
-        let has_tag = before
-            .rsplit('/')
-            .next()
-            .is_some_and(|last| last.contains(':'));
-        let written = if has_tag {
-            before.to_owned()
-        } else {
-            format!("{before}:{LATEST}")
-        };
-        Ok(Some(Pinned { by_tag, written }))
-    }
-
-    /// The digest that a tag has now. If its image must be signed, it is pulled by that digest.
-    ///
-    /// # Errors
-    ///
-    /// Why it cannot be told, or that its image would be refused for want of a signature.
-    pub(crate) async fn locked(
-        &self,
-        image: &Reference,
-        credentials: &PullCredentials,
-    ) -> anyhow::Result<Digest> {
-        let store = self.store().map_err(anyhow::Error::msg)?;
-        let given = given(credentials);
-        let wanted = Wanted {
-            image,
-            given: given.as_ref(),
-            policy: PullPolicy::Always,
-        };
-        let digest = store.resolve(wanted).await?;
-        if self.needs_signature(image) {
-            let pinned = image.with_digest(digest);
-            let wanted = Wanted {
-                image: &pinned,
-                ..wanted
-            };
-            store.pull(wanted, &Silent).await?;
-        }
-        Ok(digest)
-    }
-
-    /// An image for a command: newest, or what is in the cache if nobody answers.
-    ///
-    /// # Errors
-    ///
-    /// Why it cannot be had.
-    pub(crate) async fn get(
-        &self,
-        image: &Reference,
-        given: Option<&Given>,
-        progress: &dyn Progress,
-    ) -> anyhow::Result<Pulled> {
-        let store = self.store().map_err(anyhow::Error::msg)?;
-        let wanted = Wanted {
-            image,
-            given,
-            policy: PullPolicy::Always,
-        };
-        Ok(store.pull(wanted, progress).await?)
-    }
-
-    /// When a tag was looked up last, in seconds since 1970; `None` if the cache does not have it.
-    pub(crate) fn looked_up(&self, image: &Reference) -> Option<u64> {
-        let store = self.store().ok()?;
-        Some(store.cache.tag(image)?.checked_at)
-    }
-
-    /// Refuses nothing for want of a signature from now on, for who wants to see what is wrong.
-    pub(crate) fn be_advisory(&self) {
-        if let Some(file) = &self.policy {
-            file.policy().set(file.policy().get().advisory());
-        }
-    }
-
-    /// Whether an image needs a signature.
-    pub(crate) fn needs_signature(&self, image: &Reference) -> bool {
-        let rules = self.policy.as_ref().map(|file| file.policy().get());
-        let mode = rules.and_then(|rules| Some(rules.rule(image)?.mode));
-        mode == Some(Mode::Require)
-    }
-
-    /// Sends an image to a registry.
-    ///
-    /// # Errors
-    ///
-    /// Why it is not there.
-    pub(crate) async fn push(
-        &self,
-        to: &Reference,
-        given: Option<&Given>,
-        image: &Image,
-        progress: &Arc<dyn Progress>,
-    ) -> anyhow::Result<Pushed> {
-        let store = self.store().map_err(anyhow::Error::msg)?;
-        Ok(store.push(to, given, image, progress).await?)
-    }
-
-    /// What is said about an image that was just pulled.
-    pub(crate) fn annotations(&self, pulled: &Pulled) -> BTreeMap<String, String> {
-        let manifest = self.store().ok().and_then(|store| {
-            let (raw, _) = store.cache.blob(pulled.manifest).ok()??;
-            serde_json::from_slice::<Manifest>(&raw).ok()
-        });
-        manifest.map_or_else(BTreeMap::new, |manifest| manifest.annotations)
-    }
-
-    /// Keeps a module in the cache as long as it is in use.
-    fn hold(&self, module: [u8; 32], held: Vec<Pin>) {
-        let mut pins = self.pins.lock().unwrap_or_else(PoisonError::into_inner);
-        pins.insert(module, held);
-    }
-}
-
 impl Drop for Registries {
     fn drop(&mut self) {
         if self.is_temporary {
@@ -376,33 +244,6 @@ mod tests {
     use super::folder_beside;
     use super::open;
     use crate::cli::RegistryArgs;
-    use crate::plugins::origin::Origin;
-    use crate::pulls::fetch::Fetch as _;
-    use crate::pulls::tests::source;
-
-    #[test]
-    fn what_is_pinned_has_a_tag_and_a_digest_behind_it() {
-        let registries = open(&RegistryArgs::default(), None).expect("flags");
-        let digest = format!("sha256:{}", "0".repeat(64));
-        let pin = |text: &str, update| {
-            let pinned = registries.pin(text, update).expect("a reference");
-            pinned.map(|pinned| (pinned.by_tag.to_string(), pinned.written))
-        };
-        let expected = |by_tag: &str, written: &str| Some((by_tag.to_owned(), written.to_owned()));
-        assert_eq!(
-            pin("r.test/a:1", false),
-            expected("r.test/a:1", "r.test/a:1")
-        );
-        assert_eq!(
-            pin("oci://r.test:5000/a", false),
-            expected("r.test:5000/a:latest", "oci://r.test:5000/a:latest")
-        );
-        let both = format!("r.test/a:1@{digest}");
-        assert_eq!(pin(&both, false), None);
-        assert_eq!(pin(&both, true), expected("r.test/a:1", "r.test/a:1"));
-        assert_eq!(pin(&format!("r.test/a@{digest}"), true), None);
-        assert!(registries.pin("UPPER", false).is_err());
-    }
 
     #[test]
     fn what_was_chosen_is_where_things_are_kept() {
@@ -416,54 +257,6 @@ mod tests {
             folder_beside(None, state, None),
             Some(PathBuf::from("/state/plugins"))
         );
-    }
-
-    #[test]
-    fn a_version_is_vouched_for_by_where_it_came_from_and_the_unknown_by_the_strictest() {
-        let folder = tempfile::tempdir().expect("a folder");
-        let policy = folder.path().join("p.yaml");
-        let key = include_str!("../../plugins/tests/store/signatures/p256.pub");
-        std::fs::write(folder.path().join("a.pub"), key).expect("writable");
-        let text = "apiVersion: tidegate.dev/v1alpha1\nkind: SignaturePolicy\n\
-                    metadata: { name: p }\nspec:\n  rules:\n  \
-                    - { images: a.test, mode: Require, keys: [a.pub] }\n";
-        std::fs::write(&policy, text).expect("writable");
-        let args = RegistryArgs {
-            signature_policy: Some(policy),
-            ..RegistryArgs::default()
-        };
-        let cache = folder.path().join("cache");
-        let strict = open(&args, Some(cache.clone())).expect("a policy");
-        let lax = open(&RegistryArgs::default(), Some(cache)).expect("flags");
-        let image = |reference: &str| Origin::Image {
-            reference: reference.to_owned(),
-            manifest: None,
-        };
-        let web = Origin::Web {
-            url: "https://files.test/a.wasm".to_owned(),
-        };
-        let (signed, free) = (source("a.test/x:1"), source("b.test/x:1"));
-        for (origin, declared, refused) in [
-            (Origin::File("/a.wasm".to_owned()), Some(&signed), None),
-            (Origin::Builtin("authz".to_owned()), None, None),
-            (image("a.test/x:1"), None, Some("no signed image")),
-            (image("a.test/x:1"), Some(&free), Some("no signed image")),
-            (image("b.test/x:1"), Some(&signed), None),
-            (web, None, Some("http: Allow")),
-            (Origin::Unknown, None, Some("an older Tidegate")),
-            (Origin::Unknown, Some(&free), Some("an older Tidegate")),
-            (Origin::Unknown, Some(&signed), Some("no signed image")),
-        ] {
-            let declared = declared.map(|declared| &**declared);
-            let said = strict.vouch(&origin, declared, &[1; 32]).err();
-            let said = said.unwrap_or_default();
-            assert_eq!(said.is_empty(), refused.is_none(), "{origin:?}: {said}");
-            assert!(
-                said.contains(refused.unwrap_or_default()),
-                "{origin:?}: {said}"
-            );
-            assert_eq!(lax.vouch(&origin, declared, &[1; 32]), Ok(()));
-        }
     }
 
     #[test]

@@ -6,9 +6,11 @@ use tidegate_testkit::Gateway;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Wasm;
 
-const ADD: &str = r#"(import "env" "proxy_add_header_map_value"
+/// A host call for filters in WAT: a field is added.
+pub(crate) const ADD: &str = r#"(import "env" "proxy_add_header_map_value"
     (func $add (param i32 i32 i32 i32 i32) (result i32)))"#;
-const ANSWER: &str = r#"(import "env" "proxy_send_local_response"
+/// The same: the request is answered.
+pub(crate) const ANSWER: &str = r#"(import "env" "proxy_send_local_response"
     (func $answer (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"#;
 const SET_BODY: &str = r#"(import "env" "proxy_set_buffer_bytes"
     (func $set_body (param i32 i32 i32 i32 i32) (result i32)))"#;

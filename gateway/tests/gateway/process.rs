@@ -14,6 +14,7 @@ use std::sync::Mutex;
 use serde_json::Value;
 use tidegate_testkit::Client;
 use tidegate_testkit::Message;
+use tidegate_testkit::Origin;
 use tidegate_testkit::eventually;
 
 /// The command, with nothing of the surroundings in it.
@@ -52,6 +53,19 @@ impl Folder {
     /// A folder with these files.
     pub(crate) fn of(files: &[(&str, &str)]) -> Self {
         let folder = Self(tempfile::tempdir().expect("a folder"));
+        for (name, text) in files {
+            folder.write(name, text.as_bytes());
+        }
+        folder
+    }
+
+    /// A folder with [`GATEWAY`], a route of everything to an origin, and these files.
+    pub(crate) fn before(origin: &Origin, files: &[(&str, &str)]) -> Self {
+        let folder = Self::of(&[
+            ("gateway.yaml", GATEWAY),
+            ("route.yaml", &route("apples")),
+            ("apples.yaml", &backend("apples", origin.address())),
+        ]);
         for (name, text) in files {
             folder.write(name, text.as_bytes());
         }
@@ -289,6 +303,9 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.kill();
+        if std::thread::panicking() {
+            eprintln!("what a gateway logged:\n{}", self.log().join("\n"));
+        }
     }
 }
 

@@ -208,6 +208,27 @@ fn a_restart_without_registry_serves_from_the_cache_and_readiness_says_why() {
 }
 
 #[test]
+fn the_log_says_once_that_a_pull_fails_and_once_that_it_works_again() {
+    let world = World::new("pullPolicy: Always");
+    world.registry.put("one", "1", &filter("v1"));
+    let gateway = world.start(&[]);
+    serves(&gateway, "v1");
+    let failed = || gateway.metric("tidegate_plugin_pulls_total{result=\"failure\"}");
+    world.registry.set_down(true);
+    for count in [1.0, 2.0, 3.0] {
+        ask_again(&gateway);
+        eventually("another failure", || (failed()? >= count).then_some(()));
+    }
+    gateway.logs("; what is in the cache serves; it is tried again");
+    let log = gateway.log();
+    let told = log.iter().filter(|line| line.contains("cannot pull"));
+    assert_eq!(told.count(), 1, "{log:#?}");
+    world.registry.set_down(false);
+    ask_again(&gateway);
+    gateway.logs("can be pulled again, it is what it was");
+}
+
+#[test]
 fn a_policy_that_asks_once_never_asks_again() {
     let world = World::new("pullPolicy: IfNotPresent");
     world.registry.put("one", "1", &filter("v1"));

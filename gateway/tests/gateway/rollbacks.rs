@@ -16,11 +16,9 @@ use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
 
 use crate::process::Folder;
-use crate::process::GATEWAY;
 use crate::process::Running;
 use crate::process::backend;
 use crate::process::finish;
-use crate::process::route;
 use crate::process::tidegate;
 
 #[path = "rollbacks/by_hand.rs"]
@@ -78,12 +76,7 @@ spec:
 /// A gateway whose filter answers 201.
 fn folder(more: &str) -> (Folder, Origin) {
     let origin = Origin::answers(200, "origin");
-    let folder = Folder::of(&[
-        ("gateway.yaml", GATEWAY),
-        ("route.yaml", &route("apples")),
-        ("apples.yaml", &backend("apples", origin.address())),
-        ("plugin.yaml", &plugin(more)),
-    ]);
+    let folder = Folder::before(&origin, &[("plugin.yaml", &plugin(more))]);
     folder.write("stamp.wasm", &version(201, WELL));
     (folder, origin)
 }

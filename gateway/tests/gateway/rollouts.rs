@@ -15,12 +15,12 @@ use tidegate_testkit::Origin;
 use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
 
+use crate::filters::ADD;
+use crate::filters::ANSWER;
 use crate::process::Folder;
-use crate::process::GATEWAY;
 use crate::process::Running;
 use crate::process::backend;
 use crate::process::finish;
-use crate::process::route;
 use crate::process::tidegate;
 
 #[path = "rollouts/beside.rs"]
@@ -29,11 +29,6 @@ mod beside;
 mod criteria;
 #[path = "rollouts/webhooks.rs"]
 mod webhooks;
-
-const ADD: &str = r#"(import "env" "proxy_add_header_map_value"
-    (func $add (param i32 i32 i32 i32 i32) (result i32)))"#;
-const ANSWER: &str = r#"(import "env" "proxy_send_local_response"
-    (func $answer (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"#;
 
 /// A filter that says which version it is, in a header of the response.
 fn tagging(version: &str) -> Wasm {
@@ -83,12 +78,7 @@ spec:
 
 /// Two versions beside each other, before an origin.
 fn files(origin: &Origin, canary: &Wasm, rollout: &str) -> Folder {
-    let folder = Folder::of(&[
-        ("gateway.yaml", GATEWAY),
-        ("route.yaml", &route("apples")),
-        ("apples.yaml", &backend("apples", origin.address())),
-        ("plugin.yaml", &plugin(rollout)),
-    ]);
+    let folder = Folder::before(origin, &[("plugin.yaml", &plugin(rollout))]);
     folder.write("stable.wasm", tagging("v1").module());
     folder.write("canary.wasm", canary.module());
     folder

@@ -18,10 +18,8 @@ use tidegate_testkit::Gateway;
 use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
 
-const ADD: &str = r#"(import "env" "proxy_add_header_map_value"
-    (func $add (param i32 i32 i32 i32 i32) (result i32)))"#;
-const ANSWER: &str = r#"(import "env" "proxy_send_local_response"
-    (func $answer (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)))"#;
+use crate::filters::ANSWER;
+
 const SET_BODY: &str = r#"(import "env" "proxy_set_buffer_bytes"
     (func $set (param i32 i32 i32 i32 i32) (result i32)))"#;
 

@@ -11,6 +11,7 @@ use std::path::Path;
 use anyhow::{Result, bail};
 pub(crate) use envoy::{envoy, split};
 use tidegate_benches::process::head_of;
+use tidegate_benches::resources;
 use tidegate_benches::tokens::{AUDIENCE, ISSUER};
 
 use crate::configs::{Identity, Setting};
@@ -86,7 +87,11 @@ pub(crate) fn tidegate(setting: &Setting<'_>, modules: &[&Path]) -> String {
         Scenario::Chain => &["canary"],
         _ => &[][..],
     };
-    text.extend(backends.iter().map(|name| backend(name, setting.origin)));
+    text.extend(
+        backends
+            .iter()
+            .map(|name| resources::backend(name, setting.origin)),
+    );
     text
 }
 
@@ -95,32 +100,16 @@ fn plugin(setting: &Setting<'_>, place: usize, name: &str, module: &Path) -> Str
     // The higher runs first.
     let priority = 100_usize.saturating_sub(place);
     let allow = match name {
-        "ext-auth" => "\n    allow: { backends: [auth] }",
+        "ext-auth" => "\n  allow: { backends: [auth] }",
         _ => "",
     };
-    format!(
-        "---
-apiVersion: tidegate.dev/v1alpha1
-kind: Plugin
-metadata: {{ name: {name} }}
-spec:
-    source: {{ file: \"{module}\" }}{allow}
-    priority: {priority}
-    targetRefs: [{{ group: gateway.networking.k8s.io, kind: Gateway, name: bench }}]
-    config: {config}
+    let spec = format!(
+        "  source: {{ file: \"{module}\" }}{allow}
+  priority: {priority}
+  config: {config}
 "
-    )
-}
-
-fn backend(name: &str, origin: SocketAddr) -> String {
-    format!(
-        "---
-apiVersion: tidegate.dev/v1alpha1
-kind: Backend
-metadata: {{ name: {name} }}
-spec: {{ endpoints: [{{ address: \"{origin}\" }}] }}
-"
-    )
+    );
+    resources::plugin(name, &spec)
 }
 
 /// What a filter is told.
@@ -148,6 +137,7 @@ fn config(setting: &Setting<'_>, name: &str) -> String {
         _ => "{ backend: auth, timeout: 5s }".to_owned(),
     }
 }
+
 #[cfg(test)]
 mod tests {
     use super::*;

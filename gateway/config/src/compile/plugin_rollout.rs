@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tidegate_core::rollout::course::Course;
+use tidegate_core::rollout::course::INTERVAL;
+use tidegate_core::rollout::course::STEPS;
+use tidegate_core::rollout::course::Steps;
 use tidegate_core::rollout::judge::Limits;
 use tidegate_core::rollout::judge::MIN_STREAMS;
-use tidegate_core::rollout::machine::Course;
 use tidegate_core::rollout::machine::EventKind;
-use tidegate_core::rollout::machine::INTERVAL;
-use tidegate_core::rollout::machine::STEPS;
-use tidegate_core::rollout::machine::Steps;
 use tidegate_core::rollout::split::Key;
 use tidegate_core::rollout::split::Share;
 use tidegate_core::rollout::split::Split;

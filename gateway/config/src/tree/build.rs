@@ -20,6 +20,7 @@ use super::cost::Cost;
 use super::cost::too_deep;
 use super::cost::weigh;
 use super::explain;
+use super::extent::Extents;
 use super::fault::Fault;
 use super::fault::Faults;
 use super::scalar;
@@ -34,6 +35,8 @@ pub(crate) struct Built {
     pub(crate) root: Option<Node>,
     /// What is wrong, in the order it was found.
     pub(crate) faults: Vec<Fault>,
+    /// Where values stand beyond their places.
+    pub(crate) extents: Extents,
 }
 
 /// Reads the text of one document.
@@ -87,6 +90,7 @@ struct Builder<'a> {
     done: Option<Node>,
     documents: usize,
     faults: Faults,
+    extents: Extents,
 }
 
 impl<'a> Builder<'a> {
@@ -99,6 +103,7 @@ impl<'a> Builder<'a> {
             done: None,
             documents: 0,
             faults: Faults::default(),
+            extents: Extents::default(),
         }
     }
 
@@ -106,6 +111,7 @@ impl<'a> Builder<'a> {
         Built {
             root: self.done,
             faults: self.faults.into_all(),
+            extents: self.extents,
         }
     }
 
@@ -137,6 +143,9 @@ impl<'a> Builder<'a> {
                     span(at)
                 };
                 self.cost.count(1, place)?;
+                if !is_absent {
+                    self.extents.on_scalar(place, at, self.text);
+                }
                 if self.expects_key() {
                     self.check_tag(tag.as_deref(), at);
                     return self.on_key(&text, style, anchor, place);
@@ -298,6 +307,7 @@ impl<'a> Builder<'a> {
                 "a value cannot contain itself: write it out",
             ));
         };
+        self.extents.on_alias(span, node.span);
         let weight = weigh(node);
         if self.open.len() + weight.depth > MAX_DEPTH {
             return Err(too_deep(span));

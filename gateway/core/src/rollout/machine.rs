@@ -1,45 +1,24 @@
 //! The course of a rollout: from the first share to the version that everybody gets, or back.
 //!
-//! Owns the state and what moves it: time with counts, the configuration, orders by hand, a canary
-//! that can or cannot be had. What comes of it are events to act on and to tell; the share is what
-//! [`Rollout::share`] says after each. Time is how much has passed, so that a state that is kept
-//! goes on where it was.
+//! Owns the state and what moves it: time with counts, the configuration, orders by hand (in
+//! `orders`), a canary that can or cannot be had. What comes of it are events to act on and to tell;
+//! the share is what [`Rollout::share`] says after each. Time is how much has passed, so that a state
+//! that is kept goes on where it was.
+
+mod orders;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::rollout::counts::Counts;
+use crate::rollout::course::Course;
 use crate::rollout::judge::Judge;
 use crate::rollout::judge::Limits;
 use crate::rollout::split::Share;
 
-/// The shares of a canary if nothing else is said, in percent.
-pub const STEPS: [u8; 4] = [5, 25, 50, 100];
-/// How long each of them is kept at least.
-pub const INTERVAL: Duration = Duration::from_secs(300);
-
 /// Names code with its configuration: the same name is the same behaviour.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VersionId(pub Arc<str>);
-
-/// How the share grows.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Course {
-    /// It stays as it is, until somebody promotes or aborts.
-    Fixed(Share),
-    /// By steps.
-    Steps(Steps),
-}
-
-/// Shares that rise, each kept for an interval at least.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Steps {
-    shares: Box<[Share]>,
-    /// Where it begins.
-    first: usize,
-    /// How long each is kept at least.
-    interval: Duration,
-}
 
 /// What the configuration wants.
 #[derive(Debug, Clone, PartialEq)]
@@ -210,63 +189,6 @@ pub struct Rollout {
     missing: Option<String>,
 }
 
-impl Steps {
-    /// Steps that begin with the one at `first`; `None` unless they rise and there is such a one.
-    pub fn new(shares: Vec<Share>, first: usize, interval: Duration) -> Option<Self> {
-        let rise = shares
-            .iter()
-            .zip(shares.iter().skip(1))
-            .all(|(one, next)| one < next);
-        let begins = shares.get(first).is_some_and(|share| *share > Share::NONE);
-        (rise && begins).then(|| Self {
-            shares: shares.into(),
-            first,
-            interval,
-        })
-    }
-
-    fn after(&self, share: Share) -> Option<Share> {
-        self.shares.iter().copied().find(|step| *step > share)
-    }
-
-    /// The highest step that is not above a share; the first one if all are.
-    fn at_or_below(&self, share: Share) -> Option<Share> {
-        let mut steps = self.shares.iter().rev().copied();
-        steps
-            .find(|step| *step <= share)
-            .or(self.shares.first().copied())
-    }
-}
-
-impl Default for Steps {
-    fn default() -> Self {
-        let shares = STEPS.map(Share::percent).into();
-        Self {
-            shares,
-            first: 0,
-            interval: INTERVAL,
-        }
-    }
-}
-
-impl Course {
-    /// The share of a canary that nothing is known of.
-    fn begin(&self) -> Share {
-        match self {
-            Self::Fixed(share) => *share,
-            Self::Steps(steps) => steps.shares.get(steps.first).copied().unwrap_or_default(),
-        }
-    }
-
-    /// The share of a canary that had another one under another course.
-    fn keep(&self, share: Share) -> Share {
-        match self {
-            Self::Fixed(share) => *share,
-            Self::Steps(steps) => steps.at_or_below(share).unwrap_or_default(),
-        }
-    }
-}
-
 impl Rollout {
     /// A rollout that begins.
     pub fn begin(wanted: Wanted) -> (Self, Event) {
@@ -426,42 +348,6 @@ impl Rollout {
                 self.state.phase = Phase::Promoted;
                 Some(Event::Promoted { by_hand: false })
             }
-        }
-    }
-
-    /// Somebody wants something.
-    ///
-    /// # Errors
-    /// If that does not fit what holds.
-    pub fn on_order(&mut self, order: Order, words: &str) -> Result<Event, Refused> {
-        let phase = &self.state.phase;
-        match (order, phase) {
-            (Order::Promote, Phase::Promoted) => Err(Refused::Already),
-            (Order::Promote, Phase::Aborted(_)) => Err(Refused::IsAborted),
-            (Order::Promote, _) if self.missing.is_some() => Err(Refused::NotReady),
-            (Order::Promote, Phase::Running | Phase::Held) => {
-                self.state.phase = Phase::Promoted;
-                Ok(Event::Promoted { by_hand: true })
-            }
-            (Order::Abort, Phase::Aborted(_)) | (Order::Hold, Phase::Held) => Err(Refused::Already),
-            (Order::Abort, _) => {
-                let words = words.to_owned();
-                Ok(self.abort(Why {
-                    by_hand: true,
-                    words,
-                }))
-            }
-            (Order::Hold, Phase::Running) => {
-                self.state.phase = Phase::Held;
-                Ok(Event::Held(self.state.reached))
-            }
-            (Order::Hold, Phase::Promoted | Phase::Aborted(_)) => Err(Refused::NotRunning),
-            (Order::Resume, Phase::Held) => {
-                self.state.phase = Phase::Running;
-                Ok(Event::Resumed(self.state.reached))
-            }
-            (Order::Resume, Phase::Aborted(_)) => Ok(self.restart("somebody resumed it")),
-            (Order::Resume, Phase::Running | Phase::Promoted) => Err(Refused::NotHeld),
         }
     }
 

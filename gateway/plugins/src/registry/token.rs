@@ -208,6 +208,7 @@ impl Ask<'_> {
         let detail = super::answer::detail(response).await;
         let advice = match (status.as_u16(), self.credential) {
             (401 | 403, Credential::Anonymous) => "; it wants credentials, and none were found",
+            (400, Credential::Anonymous) => "",
             (400 | 401 | 403, _) => "; the credentials that were found are not the right ones",
             _ => "",
         };

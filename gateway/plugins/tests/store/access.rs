@@ -88,7 +88,12 @@ async fn a_registry_that_wants_a_password_gets_it_and_no_other() {
     let outcome = pull(&store, &image).await;
     let err = refused(
         outcome,
-        &["401", "no credentials for it were found", "docker login"],
+        &[
+            "401",
+            "no credentials for it were found",
+            "name some in the Plugin's `pullSecret`",
+            "docker login",
+        ],
     );
     assert_eq!(err.again(), Again::Late);
     let given = given(folder.path());
@@ -118,7 +123,14 @@ async fn a_403_says_whose_credentials_were_not_enough() {
     });
     let given = given(folder.path());
     let outcome = pull_given(&store(folder.path()), &reference(&stub, "a/b:1"), &given).await;
-    refused(outcome, &["403", "DENIED not yours"]);
+    refused(
+        outcome,
+        &[
+            "403",
+            "DENIED not yours",
+            "/password were refused, or give no right to this",
+        ],
+    );
 }
 
 #[tokio::test]
@@ -280,6 +292,41 @@ async fn a_token_server_that_misbehaves_is_named() {
         stub.forget_rules();
         stub.rule(move |_| Some(unauthorized(challenge)));
         refused(pull(&store, &image).await, &[because]);
+    }
+}
+
+#[tokio::test]
+async fn a_token_server_that_refuses_is_told_apart_from_credentials_that_are_wrong_or_missing() {
+    const MISSING: &str = "it wants credentials, and none were found";
+    const WRONG: &str = "the credentials that were found are not the right ones";
+    let (stub, folder) = with_image();
+    let store = store(folder.path());
+    let image = reference(&stub, "a/b:1");
+    let given = given(folder.path());
+    for (status, anonymous, with_password) in [
+        (400, None, Some(WRONG)),
+        (401, Some(MISSING), Some(WRONG)),
+        (403, Some(MISSING), Some(WRONG)),
+        (404, None, None),
+    ] {
+        let realm = format!("http://{}/token", stub.address);
+        stub.forget_rules();
+        stub.rule(move |seen| {
+            if seen.target.starts_with("/token") {
+                return Some(Reply::new(status, ""));
+            }
+            Some(unauthorized(&format!("Bearer realm=\"{realm}\"")))
+        });
+        let outcomes = [
+            (pull_always(&store, &image).await, anonymous),
+            (pull_given(&store, &image, &given).await, with_password),
+        ];
+        for (outcome, advice) in outcomes {
+            let text = chain(&refused(outcome, &["gave no token", &status.to_string()]));
+            for one in [MISSING, WRONG] {
+                assert_eq!(text.contains(one), advice == Some(one), "{status}: {text}");
+            }
+        }
     }
 }
 

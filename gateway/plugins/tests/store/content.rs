@@ -66,6 +66,16 @@ async fn what_is_not_a_registry_is_said_to_be_none() {
 }
 
 #[tokio::test]
+async fn an_image_of_dockers_first_schema_is_to_be_pushed_again() {
+    let (stub, folder) = (Stub::start(), tempfile::tempdir().unwrap());
+    let old = "application/vnd.docker.distribution.manifest.v1+prettyjws";
+    let text = r#"{"schemaVersion":1,"name":"a/b","tag":"1","fsLayers":[]}"#;
+    stub.manifest("a/b", "1", old, text);
+    let outcome = pull(&store(folder.path()), &reference(&stub, "a/b:1")).await;
+    refused(outcome, &["docker's schema 1", "push it again"]);
+}
+
+#[tokio::test]
 async fn a_tag_that_does_not_exist_is_named() {
     let (stub, folder) = with_image();
     let outcome = pull(&store(folder.path()), &reference(&stub, "a/b:nope")).await;

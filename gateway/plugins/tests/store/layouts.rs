@@ -322,7 +322,7 @@ async fn what_is_not_wasm_is_named() {
 async fn a_component_is_told_from_a_module() {
     refuse(
         &[(WASM, &component())],
-        &["is a component", "wasm32-wasip1"],
+        &["is a component", "wasm32-wasip1", "not for wasm32-wasip2"],
     )
     .await;
     refuse(

@@ -317,7 +317,10 @@ async fn proxies_are_asked_to_connect_with_their_own_credentials() {
             .insert("registry.test".to_owned(), settings);
         store
     };
-    let err = refused(pull(&with(""), &image).await, &["it wants credentials"]);
+    let err = refused(
+        pull(&with(""), &image).await,
+        &["it wants credentials", "put them into the proxy's address"],
+    );
     assert_eq!(err.again(), Again::Soon);
     refused(
         pull(&with("me:wrong@"), &image).await,

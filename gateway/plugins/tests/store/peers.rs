@@ -45,8 +45,8 @@ use crate::kit::pull_always;
 use crate::kit::pull_given;
 use crate::kit::refused;
 use crate::kit::store;
-use crate::signing::rule;
-use crate::signing::ruled;
+use crate::signing::kit::rule;
+use crate::signing::kit::ruled;
 use crate::stub::sha256;
 
 /// `me` with the password `s3cret`, as htpasswd writes it (bcrypt).

@@ -117,6 +117,12 @@ async fn a_push_that_is_refused_says_why() {
     });
     assert!(push(&to).await.contains("DENIED quota"));
     stub.forget_rules();
+    stub.rule(|_| Some(Reply::new(401, "").with("WWW-Authenticate", "Basic realm=\"x\"")));
+    let advice = "no credentials for it were found (";
+    let flags = "name some with `--username` and `--password-file`, or log in with `docker login ";
+    let text = push(&to).await;
+    assert!(text.contains(advice) && text.contains(flags), "{text}");
+    stub.forget_rules();
     stub.rule(|seen| {
         let lie = sha256(b"lie");
         let is_it = seen.method == "PUT" && seen.target.contains("/manifests/");

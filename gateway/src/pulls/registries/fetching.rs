@@ -305,3 +305,60 @@ impl Fetch for Registries {
         pins.retain(|module, _| modules.contains(module));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::open;
+    use crate::cli::RegistryArgs;
+    use crate::plugins::origin::Origin;
+    use crate::pulls::fetch::Fetch as _;
+    use crate::pulls::tests::source;
+
+    #[test]
+    fn a_version_is_vouched_for_by_where_it_came_from_and_the_unknown_by_the_strictest() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let policy = folder.path().join("p.yaml");
+        let key = include_str!("../../../plugins/tests/store/signatures/p256.pub");
+        std::fs::write(folder.path().join("a.pub"), key).expect("writable");
+        let text = "apiVersion: tidegate.dev/v1alpha1\nkind: SignaturePolicy\n\
+                    metadata: { name: p }\nspec:\n  rules:\n  \
+                    - { images: a.test, mode: Require, keys: [a.pub] }\n";
+        std::fs::write(&policy, text).expect("writable");
+        let args = RegistryArgs {
+            signature_policy: Some(policy),
+            ..RegistryArgs::default()
+        };
+        let cache = folder.path().join("cache");
+        let strict = open(&args, Some(cache.clone())).expect("a policy");
+        let lax = open(&RegistryArgs::default(), Some(cache)).expect("flags");
+        let image = |reference: &str| Origin::Image {
+            reference: reference.to_owned(),
+            manifest: None,
+        };
+        let web = Origin::Web {
+            url: "https://files.test/a.wasm".to_owned(),
+        };
+        let (signed, free) = (source("a.test/x:1"), source("b.test/x:1"));
+        for (origin, declared, refused) in [
+            (Origin::File("/a.wasm".to_owned()), Some(&signed), None),
+            (Origin::Builtin("authz".to_owned()), None, None),
+            (image("a.test/x:1"), None, Some("no signed image")),
+            (image("a.test/x:1"), Some(&free), Some("no signed image")),
+            (image("b.test/x:1"), Some(&signed), None),
+            (web, None, Some("http: Allow")),
+            (Origin::Unknown, None, Some("an older Tidegate")),
+            (Origin::Unknown, Some(&free), Some("an older Tidegate")),
+            (Origin::Unknown, Some(&signed), Some("no signed image")),
+        ] {
+            let declared = declared.map(|declared| &**declared);
+            let said = strict.vouch(&origin, declared, &[1; 32]).err();
+            let said = said.unwrap_or_default();
+            assert_eq!(said.is_empty(), refused.is_none(), "{origin:?}: {said}");
+            assert!(
+                said.contains(refused.unwrap_or_default()),
+                "{origin:?}: {said}"
+            );
+            assert_eq!(lax.vouch(&origin, declared, &[1; 32]), Ok(()));
+        }
+    }
+}

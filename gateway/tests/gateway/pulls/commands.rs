@@ -29,12 +29,22 @@ fn run(cache: &Folder, args: &[&str]) -> (Option<i32>, String, String) {
     finish(&mut command(cache, args))
 }
 
-fn one_plugin(registry: &Registry) -> Folder {
+/// A Plugin of an image, with this field beside its reference.
+fn one_plugin(registry: &Registry, more: &str) -> Folder {
     let reference = registry.reference("one:1");
     Folder::of(&[
         ("gateway.yaml", GATEWAY),
-        ("plugin.yaml", &plugin("one", &reference, "")),
+        ("plugin.yaml", &plugin("one", &reference, more)),
     ])
+}
+
+/// A Plugin that wants what its tag is now, and the cache of a check that pulled it.
+fn checked_with_pull(registry: &Registry) -> (Folder, Folder) {
+    registry.put("one", "1", &filter("v1"));
+    let (folder, cache) = (one_plugin(registry, "pullPolicy: Always"), Folder::of(&[]));
+    let (code, out, err) = run(&cache, &["check", "--pull", "-c", path(&folder)]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    (folder, cache)
 }
 
 fn path(folder: &Folder) -> &str {
@@ -45,7 +55,7 @@ fn path(folder: &Folder) -> &str {
 fn check_needs_no_registry_and_says_what_it_could_not_check() {
     let registry = Registry::start();
     registry.set_down(true);
-    let (folder, cache) = (one_plugin(&registry), Folder::of(&[]));
+    let (folder, cache) = (one_plugin(&registry, ""), Folder::of(&[]));
     let (code, out, err) = run(&cache, &["check", "-c", path(&folder)]);
     assert_eq!(code, Some(0), "{out}{err}");
     assert!(
@@ -66,7 +76,7 @@ fn check_needs_no_registry_and_says_what_it_could_not_check() {
 fn check_can_pull_and_checks_from_the_cache_after_that() {
     let registry = Registry::start();
     registry.put("one", "1", b"no module");
-    let (folder, cache) = (one_plugin(&registry), Folder::of(&[]));
+    let (folder, cache) = (one_plugin(&registry, ""), Folder::of(&[]));
     let (code, out, _) = run(&cache, &["check", "--pull", "-c", path(&folder)]);
     assert_eq!(code, Some(1), "{out}");
     registry.put("one", "1", &filter("v1"));
@@ -82,16 +92,10 @@ fn check_can_pull_and_checks_from_the_cache_after_that() {
 #[test]
 fn check_with_pull_looks_at_what_a_tag_is_now() {
     let registry = Registry::start();
-    registry.put("one", "1", &filter("v1"));
-    let text = plugin("one", &registry.reference("one:1"), "pullPolicy: Always");
-    let folder = Folder::of(&[("gateway.yaml", GATEWAY), ("plugin.yaml", &text)]);
-    let cache = Folder::of(&[]);
-    let args = ["check", "--pull", "-c", path(&folder)];
-    let (code, out, err) = run(&cache, &args);
-    assert_eq!(code, Some(0), "{out}{err}");
+    let (folder, cache) = checked_with_pull(&registry);
     // A module by its first bytes alone.
     registry.put("one", "1", b"\0asm\x01\0\0\0broken");
-    let (code, out, _) = run(&cache, &args);
+    let (code, out, _) = run(&cache, &["check", "--pull", "-c", path(&folder)]);
     assert_eq!(code, Some(1), "{out}");
     let (code, out, _) = run(&cache, &["check", "-c", path(&folder)]);
     assert_eq!(code, Some(1), "it is in the cache now: {out}");
@@ -100,15 +104,9 @@ fn check_with_pull_looks_at_what_a_tag_is_now() {
 #[test]
 fn check_with_pull_does_not_take_the_cache_for_a_registry_that_is_down() {
     let registry = Registry::start();
-    registry.put("one", "1", &filter("v1"));
-    let text = plugin("one", &registry.reference("one:1"), "pullPolicy: Always");
-    let folder = Folder::of(&[("gateway.yaml", GATEWAY), ("plugin.yaml", &text)]);
-    let cache = Folder::of(&[]);
-    let args = ["check", "--pull", "-c", path(&folder)];
-    let (code, out, err) = run(&cache, &args);
-    assert_eq!(code, Some(0), "{out}{err}");
+    let (folder, cache) = checked_with_pull(&registry);
     registry.set_down(true);
-    let (code, out, err) = run(&cache, &args);
+    let (code, out, err) = run(&cache, &["check", "--pull", "-c", path(&folder)]);
     assert_eq!(code, Some(1), "{out}{err}");
     assert!(
         out.contains("plugin.yaml:")
@@ -212,7 +210,7 @@ fn lock_writes_digests_behind_tags_and_nothing_else() {
 #[test]
 fn lock_leaves_what_it_cannot_look_up_and_fails() {
     let registry = Registry::start();
-    let (folder, cache) = (one_plugin(&registry), Folder::of(&[]));
+    let (folder, cache) = (one_plugin(&registry, ""), Folder::of(&[]));
     let before = std::fs::read(folder.file("plugin.yaml")).expect("it is there");
     let (code, out, err) = run(&cache, &["plugin", "lock", "-c", path(&folder)]);
     assert_eq!(code, Some(1), "{out}{err}");

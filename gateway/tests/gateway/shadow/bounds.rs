@@ -8,7 +8,6 @@ use tidegate_testkit::Origin;
 use tidegate_testkit::Wasm;
 use tidegate_testkit::eventually;
 
-use super::ANSWER;
 use super::agreed;
 use super::answer;
 use super::bounded;
@@ -18,6 +17,7 @@ use super::on_head;
 use super::passing;
 use super::settled;
 use super::shadow;
+use crate::filters::ANSWER;
 
 /// A filter that pauses at the head and never resumes.
 fn hanging() -> Wasm {

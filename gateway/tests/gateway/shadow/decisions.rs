@@ -5,8 +5,6 @@ use tidegate_testkit::Gateway;
 use tidegate_testkit::Origin;
 use tidegate_testkit::Wasm;
 
-use super::ADD;
-use super::ANSWER;
 use super::agreed;
 use super::answer;
 use super::answering;
@@ -16,6 +14,8 @@ use super::on_head;
 use super::passing;
 use super::settled;
 use super::shadow;
+use crate::filters::ADD;
+use crate::filters::ANSWER;
 
 /// Everything that a client gets for a few requests on one connection, byte for byte, and what the
 /// origin got.

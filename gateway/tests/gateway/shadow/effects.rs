@@ -7,7 +7,6 @@ use tidegate_testkit::Origin;
 use tidegate_testkit::Rule;
 use tidegate_testkit::Wasm;
 
-use super::ANSWER;
 use super::agreed;
 use super::answering;
 use super::bounded;
@@ -16,6 +15,7 @@ use super::on_head;
 use super::passing;
 use super::settled;
 use super::shadow;
+use crate::filters::ANSWER;
 
 const CALL: &str = r#"
     (import "env" "proxy_http_call"

@@ -14,7 +14,6 @@ use tidegate_testkit::Wasm;
 use tidegate_testkit::http2;
 use tidegate_testkit::http2::exchange;
 
-use super::ADD;
 use super::SET_BODY;
 use super::agreed;
 use super::on_body;
@@ -22,6 +21,7 @@ use super::on_head;
 use super::passing;
 use super::settled;
 use super::shadow;
+use crate::filters::ADD;
 
 /// One stream that differed in these kinds: `request_headers`, `request_body`, `response_headers`,
 /// `response_body`.

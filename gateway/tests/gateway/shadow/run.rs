@@ -7,11 +7,8 @@ use tidegate_testkit::eventually;
 
 use super::answering;
 use crate::process::Folder;
-use crate::process::GATEWAY;
 use crate::process::Running;
-use crate::process::backend;
 use crate::process::finish;
-use crate::process::route;
 use crate::process::tidegate;
 
 /// A Plugin on the Gateway with these further lines.
@@ -30,12 +27,7 @@ spec:
 }
 
 fn files(origin: &Origin, lines: &str) -> Folder {
-    let folder = Folder::of(&[
-        ("gateway.yaml", GATEWAY),
-        ("route.yaml", &route("apples")),
-        ("apples.yaml", &backend("apples", origin.address())),
-        ("plugin.yaml", &plugin(lines)),
-    ]);
+    let folder = Folder::before(origin, &[("plugin.yaml", &plugin(lines))]);
     folder.write("deny.wasm", answering("deny", 403).module());
     folder
 }

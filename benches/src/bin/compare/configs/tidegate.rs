@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tidegate_benches::resources;
+
 use crate::configs::Setting;
 use crate::policy;
 use crate::scenario::Scenario;
@@ -30,7 +32,7 @@ pub(crate) fn file(setting: &Setting<'_>, modules: &[&Path]) -> String {
     } else {
         ("", String::new())
     };
-    let origin = setting.origin;
+    let origin = resources::backend("origin", setting.origin);
     let plugins = policy::tidegate(setting, modules);
     let backends = if setting.scenario == Scenario::Chain && !modules.is_empty() {
         "{ group: tidegate.dev, kind: Backend, name: origin, weight: 95 }, \
@@ -41,7 +43,7 @@ pub(crate) fn file(setting: &Setting<'_>, modules: &[&Path]) -> String {
     format!(
         "apiVersion: gateway.networking.k8s.io/v1
 kind: Gateway
-metadata: {{ name: bench }}
+metadata: {{ name: edge }}
 spec:
   gatewayClassName: tidegate
   addresses: [{{ type: IPAddress, value: {ip} }}]
@@ -51,14 +53,9 @@ apiVersion: gateway.networking.k8s.io/{version}
 kind: {route}
 metadata: {{ name: bench }}
 spec:
-  parentRefs: [{{ name: bench }}]
+  parentRefs: [{{ name: edge }}]
   rules: [{{ backendRefs: [{backends}] }}]
----
-apiVersion: tidegate.dev/v1alpha1
-kind: Backend
-metadata: {{ name: origin }}
-spec: {{ endpoints: [{{ address: \"{origin}\" }}] }}
-{secret}{plugins}"
+{origin}{secret}{plugins}"
     )
 }
 

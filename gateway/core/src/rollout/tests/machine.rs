@@ -11,14 +11,14 @@ use proptest::prop_oneof;
 
 use crate::rollout::counts::Counts;
 use crate::rollout::counts::Ending;
+use crate::rollout::course::Course;
+use crate::rollout::course::Steps;
 use crate::rollout::judge::Limits;
-use crate::rollout::machine::Course;
 use crate::rollout::machine::Event;
 use crate::rollout::machine::Order;
 use crate::rollout::machine::Phase;
 use crate::rollout::machine::Refused;
 use crate::rollout::machine::Rollout;
-use crate::rollout::machine::Steps;
 use crate::rollout::machine::VersionId;
 use crate::rollout::machine::Wanted;
 use crate::rollout::split::Share;

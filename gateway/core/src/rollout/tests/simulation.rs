@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+use crate::rollout::course::Course;
+use crate::rollout::course::Steps;
 use crate::rollout::judge::Criterion;
 use crate::rollout::judge::Limits;
-use crate::rollout::machine::Course;
 use crate::rollout::machine::Event;
 use crate::rollout::machine::Rollout;
-use crate::rollout::machine::Steps;
 use crate::rollout::machine::VersionId;
 use crate::rollout::machine::Wanted;
 use crate::rollout::split::BUCKETS;
