@@ -12,6 +12,7 @@ use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
+use bytes::Bytes;
 use sha2::Digest as _;
 use sha2::Sha256;
 
@@ -48,7 +49,7 @@ struct State {
     manifests: HashMap<String, Vec<u8>>,
     /// By `repository:tag`.
     tags: BTreeMap<String, String>,
-    blobs: HashMap<String, Vec<u8>>,
+    blobs: HashMap<String, Bytes>,
     moods: HashMap<String, Mood>,
     /// What `Authorization` must be.
     login: Option<String>,
@@ -132,7 +133,9 @@ impl Registry {
         let image = digest(manifest.as_bytes());
         let mut state = self.state();
         for blob in [config.as_slice(), layer] {
-            state.blobs.insert(digest(blob), blob.to_vec());
+            state
+                .blobs
+                .insert(digest(blob), Bytes::copy_from_slice(blob));
         }
         let key = format!("{name}/{image}");
         state.manifests.insert(key, manifest.into_bytes());
@@ -195,10 +198,10 @@ pub fn digest(bytes: &[u8]) -> String {
 }
 
 /// An answer: status, more fields, body.
-type Answer = (u16, Vec<(&'static str, String)>, Vec<u8>);
+type Answer = (u16, Vec<(&'static str, String)>, Bytes);
 
 fn plain(status: u16) -> Answer {
-    (status, Vec::new(), Vec::new())
+    (status, Vec::new(), Bytes::new())
 }
 
 fn serve(connection: &mut OriginConnection, shared: &Mutex<State>) -> io::Result<()> {
@@ -226,16 +229,17 @@ fn serve(connection: &mut OriginConnection, shared: &Mutex<State>) -> io::Result
                 (
                     200,
                     fields,
-                    b"<!doctype html><title>Welcome</title>".to_vec(),
+                    Bytes::from_static(b"<!doctype html><title>Welcome</title>"),
                 )
             }
             Mood::Fine | Mood::HangsAtBlobs | Mood::WrongBlobs => {
                 let mut answer = answer(&mut lock(shared), &request, &method, &target);
-                if mood == Mood::WrongBlobs
-                    && blob
-                    && let Some(byte) = answer.2.last_mut()
-                {
-                    *byte = !*byte;
+                if mood == Mood::WrongBlobs && blob {
+                    let mut wrong = answer.2.to_vec();
+                    if let Some(byte) = wrong.last_mut() {
+                        *byte = !*byte;
+                    }
+                    answer.2 = wrong.into();
                 }
                 answer
             }
@@ -261,14 +265,14 @@ fn answer(state: &mut State, request: &Message, method: &str, target: &str) -> A
         return (
             401,
             fields,
-            br#"{"errors":[{"code":"UNAUTHORIZED"}]}"#.to_vec(),
+            Bytes::from_static(br#"{"errors":[{"code":"UNAUTHORIZED"}]}"#),
         );
     }
     let name = repository(target).to_owned();
     let rest = target.strip_prefix(&format!("/v2/{name}")).unwrap_or("");
     let last = target.rsplit('/').next().unwrap_or_default();
     match (method, rest) {
-        (_, "" | "/") => (200, Vec::new(), b"{}".to_vec()),
+        (_, "" | "/") => (200, Vec::new(), Bytes::from_static(b"{}")),
         ("GET" | "HEAD", rest) if rest.starts_with("/manifests/") => {
             let image = match last.strip_prefix("sha256:") {
                 Some(_) => Some(last.to_owned()),
@@ -280,13 +284,13 @@ fn answer(state: &mut State, request: &Message, method: &str, target: &str) -> A
             });
             let Some((image, manifest)) = found else {
                 let why = br#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no such tag"}]}"#;
-                return (404, Vec::new(), why.to_vec());
+                return (404, Vec::new(), Bytes::from_static(why));
             };
             let fields = vec![
                 ("content-type", IMAGE.to_owned()),
                 ("docker-content-digest", image),
             ];
-            (200, fields, manifest)
+            (200, fields, manifest.into())
         }
         ("GET" | "HEAD", rest) if rest.starts_with("/blobs/sha256:") => {
             match state.blobs.get(last) {
@@ -296,7 +300,7 @@ fn answer(state: &mut State, request: &Message, method: &str, target: &str) -> A
         }
         ("POST", "/blobs/uploads/") => {
             let location = format!("/v2/{name}/blobs/uploads/one");
-            (202, vec![("location", location)], Vec::new())
+            (202, vec![("location", location)], Bytes::new())
         }
         ("PUT", rest) if rest.starts_with("/blobs/uploads/") => {
             let found = digest(&request.body);
@@ -304,12 +308,14 @@ fn answer(state: &mut State, request: &Message, method: &str, target: &str) -> A
             if wanted.replace("%3A", ":") != found {
                 return plain(400);
             }
-            state.blobs.insert(found.clone(), request.body.clone());
+            state
+                .blobs
+                .insert(found.clone(), request.body.clone().into());
             let fields = vec![
                 ("location", format!("/v2/{name}/blobs/{found}")),
                 ("docker-content-digest", found),
             ];
-            (201, fields, Vec::new())
+            (201, fields, Bytes::new())
         }
         ("PUT", rest) if rest.starts_with("/manifests/") => {
             let image = digest(&request.body);
@@ -318,7 +324,7 @@ fn answer(state: &mut State, request: &Message, method: &str, target: &str) -> A
             if !last.starts_with("sha256:") {
                 state.tags.insert(format!("{name}:{last}"), image.clone());
             }
-            (201, vec![("docker-content-digest", image)], Vec::new())
+            (201, vec![("docker-content-digest", image)], Bytes::new())
         }
         _ => plain(404),
     }
