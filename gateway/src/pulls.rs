@@ -154,6 +154,11 @@ impl Pulls {
     /// credentials are files are asked for again if they failed.
     pub(crate) fn want(&self, wanted: &Wanted, again: bool) {
         self.shared.want(wanted, again, Instant::now());
+        self.start();
+    }
+
+    /// Starts the thread, if there is none yet: it is scheduled as this one is.
+    pub(crate) fn start(&self) {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(changed) = changed.take() else {
             return;

@@ -63,9 +63,13 @@ impl Resolver {
     /// serving until [`Resolver::commit`]. Takes as long as compiling does.
     pub(crate) fn resolve(&mut self, decls: &[PluginDecl], store: Option<&Store>) -> Resolved {
         if self.compiler.gives_way() && !decls.is_empty() {
-            // Before that: its ticker ends calls in time, also while there is much to do. If there can
-            // be none, that is said of each plugin.
+            // Threads are scheduled as who starts them, so these come before. The engine's ticker ends calls
+            // in time, also while there is much to do; if there can be none, that is said of each plugin.
             self.compiler.engine().ok();
+            let is_remote = |decl: &PluginDecl| matches!(decl.source, PluginSource::Remote(_));
+            if let Some(pulls) = self.pulls.as_ref().filter(|_| decls.iter().any(is_remote)) {
+                pulls.start();
+            }
             background::run("plugin-load", || self.resolve_here(decls, store))
         } else {
             self.resolve_here(decls, store)

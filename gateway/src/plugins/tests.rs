@@ -30,6 +30,9 @@ use super::not_started;
 use super::problems;
 use super::wishes::Wish;
 use super::wishes::WishError;
+use crate::pulls::Pulls;
+use crate::pulls::tests::Fake;
+use crate::pulls::tests::source;
 use crate::state::Store;
 use crate::state::Stored;
 
@@ -551,4 +554,23 @@ fn what_ends_calls_in_time_is_as_urgent_as_ever_also_if_the_first_plugin_comes_l
     let tickers = nice_of("wasm-ticker");
     assert!(!tickers.is_empty());
     assert!(tickers.iter().all(|nice| *nice == own), "{tickers:?}");
+}
+
+#[test]
+fn what_waits_for_pulls_is_as_urgent_as_ever_also_if_the_first_image_comes_late() {
+    let folder = Folder::new();
+    let mut resolver = Resolver::default();
+    resolver.set_pulls(Pulls::new(Arc::new(Fake::default()), || {}));
+    let local = decl("a", &folder.file, "{}");
+    plugin(&resolver.resolve(std::slice::from_ref(&local), None));
+    resolver.commit();
+    let remote = PluginDecl {
+        source: PluginSource::Remote(source("registry.test/b:1")),
+        ..decl("b", &folder.file, "{}")
+    };
+    resolver.resolve(&[local, remote], None);
+    let own = rustix::process::getpriority_process(None).expect("everybody may ask");
+    let threads = nice_of("plugin-pulls");
+    assert!(!threads.is_empty());
+    assert!(threads.iter().all(|nice| *nice == own), "{threads:?}");
 }

@@ -50,7 +50,7 @@ pub(crate) enum Then {
     /// This version serves.
     Serves(ResourceId, Box<Fallback>),
     /// The next load finds out what serves.
-    Load(ResourceId),
+    Load,
 }
 
 /// Why a wish is not fulfilled.
@@ -131,7 +131,7 @@ impl Resolver {
         }
         let then = match self.asked_for(&resource, store) {
             Some(version) => Then::Serves(resource, Box::new(version)),
-            None => Then::Load(resource),
+            None => Then::Load,
         };
         let said = format!("{name} serves what its resource asks for again");
         Fulfilled { said, then }

@@ -92,10 +92,9 @@ pub(super) fn grant(
                     answer.send(Ok(said)).ok();
                     continue;
                 }
-                Then::Load(resource) => {
-                    watchers.forget(&resource);
-                    (said, None)
-                }
+                // What serves meanwhile is watched on: it may be a newer version than the one that was
+                // taken back.
+                Then::Load => (said, None),
                 Then::Serves(resource, version) => {
                     // Whatever that one does from now on must not be held against this one.
                     watchers.forget(&resource);

@@ -204,3 +204,29 @@ fn a_plugin_that_is_made_anew_has_no_version_of_the_one_that_was_deleted() {
     let gateway = Running::start_with(folder.path(), &args);
     has_versions(&gateway, &[1]);
 }
+
+#[test]
+fn a_version_on_probation_is_watched_on_when_an_older_one_may_serve_again() {
+    let (folder, _origin) = folder("");
+    let gateway = Running::start(&folder, &[]);
+    let traffic = Traffic::start(gateway.address().expect("it listens"));
+    traffic.more(201, 20);
+    folder.write("stamp.wasm", &version(202, &on_one_of(2, "unreachable")));
+    rolled_back(&gateway);
+    // Fails only for requests with many fields.
+    let fails = "(if (i32.gt_u (local.get 1) (i32.const 30)) (then unreachable))";
+    folder.write("stamp.wasm", &version(203, fails));
+    traffic.more(203, 100);
+    let (code, _, err) = command(&gateway, &["rollback", "stamp", "--resume"]);
+    assert_eq!(code, Some(0), "{err}");
+    traffic.end();
+    let fields: String = (0..40).map(|field| format!("x-{field}: 1\r\n")).collect();
+    let request = format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{fields}\r\n");
+    let address = gateway.address().expect("it listens");
+    eventually("the version before the newest", || {
+        let mut client = Client::connect(address);
+        client.send(&request);
+        (client.response().status() == 201).then_some(())
+    });
+    assert_eq!(rolled_back(&gateway)["held"]["reason"], "RolledBack");
+}
