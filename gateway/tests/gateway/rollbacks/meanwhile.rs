@@ -51,6 +51,16 @@ fn has_thread(gateway: &Running, wanted: &str) -> bool {
     })
 }
 
+/// Waits until the plugin that asked for keys has them; the other one answers as it did before all the while.
+#[track_caller]
+fn the_other_serves(gateway: &Running) {
+    eventually("the other plugin", || {
+        let answer = gateway.get("/");
+        assert_eq!(answer.status(), 201);
+        (answer.field("x-by") == Some("asks")).then_some(())
+    });
+}
+
 #[test]
 fn a_version_is_taken_back_while_the_instances_of_another_plugin_start() {
     let (folder, _origin) = folder("");
@@ -117,11 +127,7 @@ fn a_version_is_taken_back_while_another_plugin_sets_itself_up() {
     is_told(&gateway);
     assert_eq!(gateway.get("/").field("x-by"), None, "it waits");
     latch.open();
-    eventually("the other plugin", || {
-        let answer = gateway.get("/");
-        assert_eq!(answer.status(), 201);
-        (answer.field("x-by") == Some("asks")).then_some(())
-    });
+    the_other_serves(&gateway);
 }
 
 #[test]
@@ -288,11 +294,7 @@ fn versions_change_by_hand_while_another_plugin_sets_itself_up(args: &[&str]) {
     assert_eq!(wish(&gateway, "rollback"), 200);
     assert_eq!(gateway.get("/").field("x-by"), None, "the other one waits");
     latch.open();
-    eventually("the other plugin", || {
-        let answer = gateway.get("/");
-        assert_eq!(answer.status(), 201);
-        (answer.field("x-by") == Some("asks")).then_some(())
-    });
+    the_other_serves(&gateway);
 }
 
 #[test]
