@@ -158,18 +158,6 @@ fn a_canary_is_aborted_while_another_plugin_sets_itself_up() {
 /// Each of them sets the plugin up.
 const WORKERS: usize = 2;
 
-/// A service whose answers wait for a latch.
-fn slow_keys(latch: &Latch) -> Origin {
-    let opened = latch.clone();
-    Origin::script(move |connection| {
-        while connection.request().is_ok() {
-            opened.wait();
-            connection.send("HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nkeys!")?;
-        }
-        Ok(())
-    })
-}
-
 /// A gateway with a rollout of a version that answers 202, while another plugin waits for its keys.
 fn with_setup(rollout: &str, keys: &Origin) -> (Running, Folder, Origin) {
     let (folder, origin) = folder(&format!(
@@ -190,7 +178,7 @@ fn with_setup(rollout: &str, keys: &Origin) -> (Running, Folder, Origin) {
 #[test]
 fn orders_by_hand_are_done_while_another_plugin_sets_itself_up() {
     let latch = Latch::default();
-    let keys = slow_keys(&latch);
+    let keys = keys_behind(&latch);
     let (gateway, _folder, _origin) = with_setup("weight: 100", &keys);
     let order = |what: &str| {
         let path = format!("POST /plugins/default/stamp/rollout/{what}");
@@ -219,7 +207,7 @@ fn orders_by_hand_are_done_while_another_plugin_sets_itself_up() {
 #[test]
 fn steps_are_taken_while_another_plugin_sets_itself_up_and_do_not_begin_that_anew() {
     let latch = Latch::default();
-    let keys = slow_keys(&latch);
+    let keys = keys_behind(&latch);
     let rollout = "steps: [25, 50, 100], interval: 1s, minRequests: 10";
     let (gateway, _folder, _origin) = with_setup(rollout, &keys);
     eventually("the promotion", || {
@@ -276,7 +264,7 @@ fn wish(gateway: &Running, what: &str) -> u16 {
 #[track_caller]
 fn versions_change_by_hand_while_another_plugin_sets_itself_up(args: &[&str]) {
     let latch = Latch::default();
-    let keys = slow_keys(&latch);
+    let keys = keys_behind(&latch);
     let (gateway, _folder, _origin) = with_two_versions(&keys, args);
     assert_eq!(wish(&gateway, "rollback?to=9"), 404);
     assert_eq!(wish(&gateway, "resume"), 200, "there is nothing to be done");
@@ -312,7 +300,7 @@ fn without_a_state_folder_versions_are_gone_back_to_by_hand_meanwhile_too() {
 #[test]
 fn what_was_gone_back_to_meanwhile_serves_also_after_a_kill() {
     let latch = Latch::default();
-    let keys = slow_keys(&latch);
+    let keys = keys_behind(&latch);
     let state = tempfile::tempdir().expect("a folder");
     let args = ["--state-dir", state.path().to_str().expect("text")];
     let (mut gateway, folder, _origin) = with_two_versions(&keys, &args);
@@ -329,7 +317,7 @@ const MOST_INTERRUPTIONS: usize = 8;
 #[test]
 fn a_stream_of_wishes_does_not_keep_a_change_from_being_made() {
     let latch = Latch::default();
-    let keys = slow_keys(&latch);
+    let keys = keys_behind(&latch);
     let state = tempfile::tempdir().expect("a folder");
     let args = ["--state-dir", state.path().to_str().expect("text")];
     let (gateway, _folder, _origin) = with_two_versions(&keys, &args);
