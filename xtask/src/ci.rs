@@ -4,6 +4,8 @@
 //! and every step uses one of them; another profile or another set of packages would compile
 //! everything once more. The peers are installed in the background until the tests need them.
 
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -15,14 +17,14 @@ use crate::test::{Peers, cargo_test};
 use crate::workspace::Workspace;
 use crate::{demo, dist, peers, plugins, tidy};
 
-/// Runs all steps until one fails, and prints how long each took.
+/// Runs all steps until one fails, and prints how long each took and what was left of the disk.
 pub(crate) fn run(workspace: &Workspace) -> Result<()> {
     let workspace = &Workspace {
         locked: true,
         ..workspace.clone()
     };
     let peers = peers::Background::start(workspace)?;
-    let mut steps = Steps::default();
+    let mut steps = Steps::of(workspace);
     let outcome = checks(workspace, &mut steps)
         .and_then(|()| tests(workspace, &mut steps, peers))
         .and_then(|()| whole_program(workspace, &mut steps));
@@ -122,29 +124,70 @@ fn examples(workspace: &Workspace) -> Result<()> {
 /// The steps so far, with their times.
 #[derive(Debug, Default)]
 struct Steps {
-    done: Vec<(&'static str, Duration, &'static str)>,
+    /// On the disk that fills up.
+    root: PathBuf,
+    done: Vec<Done>,
+}
+
+#[derive(Debug)]
+struct Done {
+    name: &'static str,
+    took: Duration,
+    verdict: &'static str,
 }
 
 impl Steps {
+    fn of(workspace: &Workspace) -> Self {
+        Self {
+            root: workspace.root.clone(),
+            done: Vec::new(),
+        }
+    }
+
     fn run(&mut self, name: &'static str, step: impl FnOnce() -> Result<()>) -> Result<()> {
         println!("\n── ci: {name}");
         let started = Instant::now();
         let outcome = step().with_context(|| format!("ci step `{name}`"));
         let took = started.elapsed();
         let verdict = if outcome.is_ok() { "ok" } else { "FAILED" };
-        println!("── ci: {name}: {verdict} after {:.1} s", took.as_secs_f64());
-        self.done.push((name, took, verdict));
+        let left = left_of_disk(&self.root);
+        let seconds = took.as_secs_f64();
+        println!("── ci: {name}: {verdict} after {seconds:.1} s, {left} of the disk left");
+        self.done.push(Done {
+            name,
+            took,
+            verdict,
+        });
         outcome
     }
 
     fn print(&self) {
         println!("\n{:>9}  step", "seconds");
-        for (name, took, verdict) in &self.done {
+        for Done {
+            name,
+            took,
+            verdict,
+        } in &self.done
+        {
             println!("{:>9.1}  {name}: {verdict}", took.as_secs_f64());
         }
-        let total: Duration = self.done.iter().map(|(_, took, _)| *took).sum();
+        let total: Duration = self.done.iter().map(|done| done.took).sum();
         println!("{:>9.1}  in all", total.as_secs_f64());
     }
+}
+
+/// What is left of the disk that a folder is on, as `df` says it.
+fn left_of_disk(folder: &Path) -> String {
+    let said = Command::new("df")
+        .args(["-h", "--output=avail"])
+        .arg(folder)
+        .output();
+    let said = said.map(|said| String::from_utf8_lossy(&said.stdout).into_owned());
+    let left = said.ok().and_then(|said| {
+        let left = said.lines().nth(1)?.trim();
+        Some(left.to_owned())
+    });
+    left.unwrap_or_else(|| "?".to_owned())
 }
 
 #[cfg(test)]
@@ -160,7 +203,7 @@ mod tests {
         let verdicts: Vec<_> = steps
             .done
             .iter()
-            .map(|(name, _, end)| (*name, *end))
+            .map(|done| (done.name, done.verdict))
             .collect();
         assert_eq!(verdicts, [("first", "ok"), ("second", "FAILED")]);
     }
