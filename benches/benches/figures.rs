@@ -25,5 +25,6 @@ fn main() {
     modules::load(&mut report);
     policies::passes(&mut report);
     rollouts::requests(&mut report);
+    rollouts::shadows(&mut report);
     report.print();
 }

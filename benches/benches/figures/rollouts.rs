@@ -1,4 +1,5 @@
-//! What a rollout adds to a request: its stream is dealt to a version, and counted when it has ended.
+//! What a rollout adds to a request: its stream is dealt to a version, and counted when it has ended. And
+//! what a shadow adds: its stream is copied and shown to a filter beside it.
 //!
 //! Owns two gateways of one worker each, in front of the same origin, that differ in nothing else. They
 //! are asked in turns, and what is compared is the CPU time of their workers, as the kernel counts it.
@@ -8,6 +9,7 @@ use std::fs;
 use std::time::Duration;
 
 use tidegate_core::rollout::split::{Key, Share, Split};
+use tidegate_host_abi::Shadow;
 use tidegate_testkit::gateway::Builder;
 use tidegate_testkit::{Client, Gateway, Origin, Wasm};
 
@@ -80,6 +82,36 @@ pub(crate) fn requests(report: &mut Report) {
         let split = Split::new("default/filter", key);
         let tried = to().canary(&filter, canary.clone(), split, Share::percent(50));
         let more = compare(report, to(), tried);
+        report.note(name, more.map(Figure::Nanos), Figure::Nanos(at_most));
+    }
+}
+
+/// The figures of shadows. The copy's own work is the worker's, too, and counts.
+pub(crate) fn shadows(report: &mut Report) {
+    let origin = Origin::answers(200, "ok");
+    let looking_on = |percent: u8| {
+        Wasm::wat("filter@shadow", "", FILTER).with(|spec| {
+            spec.shadow = Some(Shadow {
+                of: "filter".to_owned(),
+                percent,
+                cpu_percent: 100,
+                concurrent: 256,
+                memory_bytes: 16 << 20,
+                backends: Vec::new(),
+            });
+        })
+    };
+    let plain = || Gateway::to(origin.address());
+    for (name, percent, at_most) in [
+        (
+            "what a shadow that is shown each request adds",
+            100,
+            15_000.0,
+        ),
+        ("the same, if it is shown none", 0, 500.0),
+    ] {
+        let shown = plain().plugin(&looking_on(percent));
+        let more = compare(report, plain(), shown);
         report.note(name, more.map(Figure::Nanos), Figure::Nanos(at_most));
     }
 }
