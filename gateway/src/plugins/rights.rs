@@ -23,6 +23,26 @@ pub(crate) struct Rights {
     pub(crate) dns: bool,
     /// Names of variables.
     pub(crate) env: Vec<String>,
+    /// Of the backends those that it calls while it only looks on; `None` if it says nothing of that.
+    pub(crate) shadow_backends: Option<Vec<Arc<str>>>,
+}
+
+impl Rights {
+    fn of(decl: &PluginDecl) -> Self {
+        let shadow = decl.shadow.as_ref();
+        Self {
+            backends: decl.backends.clone(),
+            dns: decl.dns,
+            env: decl.env.iter().map(|(name, _)| name.clone()).collect(),
+            shadow_backends: shadow.map(|shadow| shadow.backends.clone()),
+        }
+    }
+
+    /// Whether a shadow may call that backend.
+    fn shows(&self, name: &str) -> bool {
+        let shown = self.shadow_backends.as_ref();
+        shown.is_none_or(|shown| shown.iter().any(|one| **one == *name))
+    }
 }
 
 /// What all plugins may have.
@@ -69,11 +89,7 @@ impl AllRights {
             if is_old(decl) && self.plugins.contains_key(&decl.resource) {
                 continue;
             }
-            let rights = Rights {
-                backends: decl.backends.clone(),
-                dns: decl.dns,
-                env: decl.env.iter().map(|(name, _)| name.clone()).collect(),
-            };
+            let rights = Rights::of(decl);
             if self.plugins.get(&decl.resource) != Some(&rights) {
                 self.plugins.insert(decl.resource.clone(), rights);
                 changed.push(decl.resource.clone());
@@ -92,7 +108,11 @@ impl AllRights {
         let rights = self.plugins.get(&decl.resource)?;
         let keeps_all = decl.backends.iter().all(|it| rights.backends.contains(it))
             && decl.env.iter().all(|(name, _)| rights.env.contains(name))
-            && (rights.dns || !decl.dns);
+            && (rights.dns || !decl.dns)
+            && decl
+                .shadow
+                .iter()
+                .all(|shadow| shadow.backends.iter().all(|it| rights.shows(it)));
         if keeps_all {
             return None;
         }
@@ -100,11 +120,14 @@ impl AllRights {
         decl.backends.retain(|it| rights.backends.contains(it));
         decl.env.retain(|(name, _)| rights.env.contains(name));
         decl.dns &= rights.dns;
+        if let Some(shadow) = &mut decl.shadow {
+            shadow.backends.retain(|it| rights.shows(it));
+        }
         Some(decl)
     }
 
-    /// A version without what its plugin may have no longer, and in words what that is. Without a variable
-    /// it is another version, which has to be started.
+    /// A version without what its plugin may have no longer, and in words what that is. Without a variable,
+    /// or a backend of a shadow, it is another version, which has to be started.
     pub(super) fn narrowed(&self, resource: &ResourceId, mut good: Good) -> (Good, Vec<String>) {
         let mut lost = Vec::new();
         let Some(rights) = self.plugins.get(resource) else {
@@ -132,6 +155,16 @@ impl AllRights {
             }
             is_kept
         });
+        if let Some(shadow) = &mut good.version.spec.shadow {
+            shadow.backends.retain(|name| {
+                let is_kept = rights.shows(name);
+                let is_said = lost.iter().any(|it| *it == format!("backend {name}"));
+                if !is_kept && !is_said {
+                    lost.push(format!("backend {name} as a shadow"));
+                }
+                is_kept
+            });
+        }
         (good, lost)
     }
 }

@@ -85,6 +85,8 @@ struct RightsBody {
     backends: Vec<Arc<str>>,
     dns: bool,
     env: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    shadow_backends: Option<Vec<Arc<str>>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -384,12 +386,18 @@ pub(super) fn print_plugin(plugin: &StoredPlugin) -> PluginBody {
 }
 
 fn print_rights((resource, rights): &(ResourceId, Rights)) -> RightsBody {
-    let Rights { backends, dns, env } = rights;
+    let Rights {
+        backends,
+        dns,
+        env,
+        shadow_backends,
+    } = rights;
     RightsBody {
         resource: print_resource(resource),
         backends: backends.clone(),
         dns: *dns,
         env: env.clone(),
+        shadow_backends: shadow_backends.clone(),
     }
 }
 
@@ -399,8 +407,15 @@ fn parse_rights(body: RightsBody) -> Result<(ResourceId, Rights), FormatError> {
         backends,
         dns,
         env,
+        shadow_backends,
     } = body;
-    Ok((parse_resource(resource)?, Rights { backends, dns, env }))
+    let rights = Rights {
+        backends,
+        dns,
+        env,
+        shadow_backends,
+    };
+    Ok((parse_resource(resource)?, rights))
 }
 
 fn print_origin(origin: &Origin) -> Option<OriginBody> {

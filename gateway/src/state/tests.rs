@@ -55,6 +55,7 @@ fn generation(number: u64, code: &[u8]) -> Stored {
                     backends: vec![Arc::from("default/auth")],
                     dns: true,
                     env: vec!["KEY".to_owned()],
+                    shadow_backends: Some(vec![Arc::from("default/auth")]),
                 },
             )],
         },

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use tidegate_config::draft::PluginDecl;
+use tidegate_config::draft::ShadowDecl;
 use tidegate_core::rollout::history::Why;
 use tidegate_host_abi::FailurePolicy;
 use tidegate_proxy::Reachable;
@@ -98,6 +99,41 @@ fn what_serves_in_the_place_of_a_version_that_fails_loses_what_that_one_may_not_
     let resolved = load(&mut resolver, &[&good]);
     assert_eq!(reachable(&resolved).backends.len(), 2);
     assert_eq!(names(&resolved), ["A", "B"]);
+}
+
+#[test]
+fn a_shadow_that_serves_on_loses_the_backends_that_it_may_not_call_as_one_any_more() {
+    let folder = Folder::new();
+    let mut resolver = Resolver::default();
+    let looking_on = |config: &str, shown: &[&str]| PluginDecl {
+        shadow: Some(ShadowDecl {
+            backends: shown.iter().map(|name| Arc::from(*name)).collect(),
+            ..ShadowDecl::default()
+        }),
+        ..with(&folder.file, config, &["d/a", "d/b"], false, &[])
+    };
+    let shown = |resolved: &Resolved| {
+        let shadow = plugin(resolved).spec().shadow.clone();
+        shadow.expect("it looks on").backends
+    };
+    let good = looking_on("{}", &["d/a", "d/b"]);
+    load(&mut resolver, &[&good]);
+    let bad = looking_on("too long", &["d/b"]);
+    let resolved = load(&mut resolver, &[&bad]);
+    assert_eq!(shown(&resolved), ["d/b"]);
+    let hint = resolved.problems[0].hint.as_deref().unwrap_or_default();
+    assert!(
+        hint.ends_with("gives no longer: backend d/a as a shadow"),
+        "{hint}"
+    );
+    let resolved = load(&mut resolver, &[&bad, &good]);
+    assert_eq!(shown(&resolved), ["d/b"]);
+    let resolved = load(&mut resolver, &[&good]);
+    assert_eq!(shown(&resolved), ["d/a", "d/b"]);
+    // One that is to act says nothing of shadows.
+    let acts = with(&folder.file, "too long", &["d/a", "d/b"], false, &[]);
+    let resolved = load(&mut resolver, &[&acts, &good]);
+    assert_eq!(shown(&resolved), ["d/a", "d/b"]);
 }
 
 /// A filter that does not start without a variable.
