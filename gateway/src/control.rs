@@ -52,6 +52,7 @@ use crate::plugins::Reason;
 use crate::plugins::Resolver;
 use crate::plugins::Slot;
 use crate::plugins::chain;
+use crate::plugins::reject::Rejected;
 use crate::pulls::PullBoard;
 use crate::pulls::Pulls;
 use crate::state::StateError;
@@ -292,9 +293,9 @@ impl Control {
                 }
                 Err(err) => err,
             };
-            let mut blamed = self.blame(&err, &loaded);
+            let (mut blamed, is_other) = self.blame(&err, &loaded);
             blamed.retain(|new| !found.iter().any(|old| is_about_same(old, new)));
-            if blamed.is_empty() {
+            if blamed.is_empty() && !is_other {
                 self.number -= 1;
                 return Err((Box::new(loaded), err));
             }
@@ -316,17 +317,22 @@ impl Control {
         Err((Box::new(loaded), StartError::Thread(err)))
     }
 
-    /// The resources that keep a generation from being taken.
-    fn blame(&mut self, err: &StartError, loaded: &Loaded) -> Vec<Problem> {
-        match err {
+    /// The resources that keep a generation from being taken, and whether another version of a plugin
+    /// serves without any of them being to blame.
+    fn blame(&mut self, err: &StartError, loaded: &Loaded) -> (Vec<Problem>, bool) {
+        let problems = match err {
             StartError::Plugin { plugin, source } => {
-                let refused = self.resolver.reject(plugin, source);
+                let Rejected {
+                    refused,
+                    has_broken_promise,
+                } = self.resolver.reject(plugin, source);
                 let decls = &loaded.draft.plugins;
                 let problems = |(resource, reason): (ResourceId, Reason)| {
                     let decl = decls.iter().find(|decl| decl.resource == resource);
                     decl.map(|decl| plugins::problems(decl, &reason))
                 };
-                refused.into_iter().filter_map(problems).flatten().collect()
+                let problems = refused.into_iter().filter_map(problems).flatten();
+                return (problems.collect(), has_broken_promise);
             }
             StartError::Bind(bind) => {
                 let (name, address) = match bind {
@@ -334,17 +340,18 @@ impl Control {
                     | BindError::Refused {
                         listener, address, ..
                     } => (listener, *address),
-                    _ => return Vec::new(),
+                    _ => return (Vec::new(), false),
                 };
                 self.unbound.push(address);
                 let Some((resource, place)) = gateway_of(name, &loaded.draft) else {
-                    return Vec::new();
+                    return (Vec::new(), false);
                 };
                 let problem = Problem::error(place, chain(err)).about(resource);
                 vec![problem.reason("AddressNotUsable")]
             }
             _ => Vec::new(),
-        }
+        };
+        (problems, false)
     }
 
     /// It serves: what was accepted is what to fall back to.

@@ -10,8 +10,9 @@ mod fallbacks;
 mod load;
 mod manifest;
 pub(crate) mod origin;
+mod promises;
 mod reason;
-mod reject;
+pub(crate) mod reject;
 pub(crate) mod rights;
 mod shares;
 mod source;
@@ -40,6 +41,7 @@ use crate::plugins::compile::TryError;
 use crate::plugins::fallbacks::Fallbacks;
 use crate::plugins::load::Declared;
 use crate::plugins::origin::Origin;
+use crate::plugins::promises::Promises;
 pub(crate) use crate::plugins::reason::Reason;
 pub(crate) use crate::plugins::reason::SETUP_FAILED;
 pub(crate) use crate::plugins::reason::chain;
@@ -173,6 +175,8 @@ pub(crate) struct Resolver {
     whole: HashMap<ResourceId, Good>,
     /// The same once the generation serves.
     next_whole: HashMap<ResourceId, Good>,
+    /// What somebody goes back to by hand, and does not serve yet.
+    promises: Promises,
     /// All that was declared last.
     declared: HashMap<ResourceId, Declared>,
     /// What has served.
@@ -312,6 +316,7 @@ impl Resolver {
     pub(crate) fn commit(&mut self) {
         self.good = std::mem::take(&mut self.next);
         self.whole = std::mem::take(&mut self.next_whole);
+        self.promises.all_kept();
         let failed = |(_, reason): &(Version, Reason)| reason.reason == SETUP_FAILED;
         if !self.bad.values().chain(self.unfit.values()).any(failed) {
             self.setups.went_well();

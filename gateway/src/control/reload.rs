@@ -155,6 +155,10 @@ impl Thread {
         if may_set_up || self.control.may_bind_now() {
             self.reload(false);
         }
+        if may_set_up {
+            // The files may say what serves already, and what failed before may be gone back to.
+            self.note_versions();
+        }
         self.catch_up();
     }
 
@@ -186,6 +190,13 @@ impl Thread {
             self.control.note(outcome);
         }
         is_back
+    }
+
+    /// Notes which versions serve, by what was loaded last, and shows it.
+    fn note_versions(&mut self) {
+        let waiting = self.gateway.waiting();
+        self.control.note_versions(&mut self.watchers, &waiting);
+        self.tell_versions();
     }
 
     /// Shows the versions of plugins as they are now.
@@ -255,7 +266,7 @@ impl Thread {
             latest = self.reload_once(&mut unanswered, false);
         }
         if !self.is_ending() {
-            wishes::answer(unanswered, latest);
+            wishes::answer(unanswered, latest, &self.control);
         }
         outcome
     }

@@ -13,6 +13,7 @@ use tidegate_config::problem::Problem;
 use tidegate_config::problem::Severity;
 use tidegate_config::resource::ResourceId;
 use tidegate_core::rollout::history::History;
+use tidegate_host_abi::StartError;
 
 use super::Control;
 use super::Loaded;
@@ -114,6 +115,31 @@ impl Control {
         let said = self.resolver.fulfil(name, wish, self.store.as_ref());
         self.keep_histories();
         said
+    }
+
+    /// Notes that a version which was granted does not start, if `err` is why, or may not serve. Says whether
+    /// it was gone back to; what really serves is what a restart falls back to again then.
+    pub(crate) fn does_not_stand(
+        &mut self,
+        (resource, version): (&ResourceId, &Fallback),
+        err: Option<&StartError>,
+    ) -> bool {
+        let is_broken = match err {
+            Some(err) => self.resolver.break_promise_of(resource, version, err),
+            None => self.resolver.break_promise(resource),
+        };
+        self.keep_histories();
+        is_broken
+    }
+
+    /// Whether a version that somebody went back to serves.
+    pub(crate) fn serves(&self, resource: &ResourceId, version: &Fallback) -> bool {
+        self.resolver.serves(resource, version)
+    }
+
+    /// Whether what a plugin's resource asks for serves.
+    pub(crate) fn serves_what_is_asked(&self, resource: &ResourceId) -> bool {
+        self.resolver.serves_what_is_asked(resource)
     }
 
     /// Notes that a version was put in service by itself, and makes it what a restart falls back to. See

@@ -42,7 +42,22 @@ impl Setups {
     }
 }
 
+/// What is refused for a plugin that does not start.
+#[derive(Debug, Default)]
+pub(crate) struct Rejected {
+    /// What is new, with the reason.
+    pub(crate) refused: Vec<(ResourceId, Reason)>,
+    /// Whether a version that somebody went back to by hand serves no more: the one that served before it
+    /// does, and nothing that is declared is to blame.
+    pub(crate) has_broken_promise: bool,
+}
+
 impl Resolver {
+    /// A setup failed: it is tried again later.
+    pub(super) fn setup_failed(&mut self) {
+        self.setups.failed(Instant::now());
+    }
+
     /// Whether it is time to try plugins again whose setup failed. If so, the next
     /// [`Resolver::resolve`] does.
     pub(crate) fn try_setups_again(&mut self, now: Instant) -> bool {
@@ -60,18 +75,22 @@ impl Resolver {
     /// Takes it that a plugin which [`Resolver::resolve`] let pass does not start after all. Returns
     /// what is refused for it, with the reason: that plugin, if its version is new; else what is new
     /// among those that share its instance, or anywhere. The next [`Resolver::resolve`] falls back.
-    /// Nothing if nothing is new.
-    pub(crate) fn reject(&mut self, name: &str, err: &StartError) -> Vec<(ResourceId, Reason)> {
+    /// Nothing if nothing is new. What served before a restart, and what somebody goes back to by hand, are
+    /// as new as what was never there.
+    pub(crate) fn reject(&mut self, name: &str, err: &StartError) -> Rejected {
         let mut blamed = self.next.values();
         let Some(blamed) = blamed.find(|good| good.version.spec.name == name) else {
-            return Vec::new();
+            return Rejected::default();
         };
         self.say(name, err);
         let key = |good: &Good| good.plugin.as_ref().map(|plugin| plugin.vm_key());
         let reason = not_started(err, self.candid);
         let fresh = self.next.iter().filter(|(resource, good)| {
             let serves = self.good.get(*resource);
-            serves.is_none_or(|serves| serves.version != good.version)
+            // Without a compiled plugin it is from before a restart.
+            let is_restored = |serves: &Good| serves.plugin.is_none();
+            self.promises.is_pending(resource)
+                || serves.is_none_or(|it| is_restored(it) || it.version != good.version)
         });
         let fresh: Vec<(&ResourceId, &Good)> = fresh.collect();
         let itself = |good: &Good| good.version.spec.name == name;
@@ -105,17 +124,33 @@ impl Resolver {
             .collect();
         refused.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         if err.step == StartStep::SetUp {
-            self.setups.failed(Instant::now());
+            self.setup_failed();
         }
-        let refused = refused.into_iter().map(|(resource, version, reason)| {
-            let bad = (version, reason.clone());
-            // What is declared may be another one, and be noted as such with the next try.
-            self.fallbacks.outdate(&resource);
-            self.unfit.insert(resource.clone(), bad.clone());
-            self.bad.insert(resource.clone(), bad);
-            (resource, reason)
-        });
-        refused.collect()
+        let mut has_broken_promise = false;
+        let refused = refused
+            .into_iter()
+            .filter_map(|(resource, version, reason)| {
+                let is_promised = self
+                    .good
+                    .get(&resource)
+                    .is_some_and(|good| good.version == version);
+                if is_promised && self.break_promise(&resource) {
+                    has_broken_promise = true;
+                    self.is_unfit(&resource, version, err);
+                    return None;
+                }
+                let bad = (version, reason.clone());
+                // What is declared may be another one, and be noted as such with the next try.
+                self.fallbacks.outdate(&resource);
+                self.unfit.insert(resource.clone(), bad.clone());
+                self.bad.insert(resource.clone(), bad);
+                Some((resource, reason))
+            });
+        let refused = refused.collect();
+        Rejected {
+            refused,
+            has_broken_promise,
+        }
     }
 
     /// Logs what a guest said before its start failed, which is for nobody but the operator.

@@ -191,8 +191,14 @@ impl Resolver {
         }
     }
 
-    /// Takes a version as what serves.
+    /// A version serves.
     pub(crate) fn stands(&mut self, resource: &ResourceId, version: &Fallback) {
+        self.takes(resource, version);
+        self.promises.kept(resource);
+    }
+
+    /// Takes a version as what serves.
+    pub(super) fn takes(&mut self, resource: &ResourceId, version: &Fallback) {
         self.fallbacks.outdate(resource);
         // It works by now, whatever came of it before.
         for failed in [&mut self.bad, &mut self.unfit] {

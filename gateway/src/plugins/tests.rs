@@ -1,6 +1,8 @@
 //! Which version of a plugin serves.
 
+mod looking_on;
 mod remote;
+mod urgency;
 
 use std::path::Path;
 use std::path::PathBuf;
@@ -29,10 +31,6 @@ use super::Slot;
 use super::not_started;
 use super::problems;
 use super::wishes::Wish;
-use super::wishes::WishError;
-use crate::pulls::Pulls;
-use crate::pulls::tests::Fake;
-use crate::pulls::tests::source;
 use crate::state::Store;
 use crate::state::Stored;
 
@@ -240,7 +238,7 @@ fn without_a_version_before_its_policy_decides() {
 }
 
 /// What the data plane says of a plugin that refused in words of its own.
-fn refused_by_guest(step: StartStep) -> StartError {
+pub(super) fn refused_by_guest(step: StartStep) -> StartError {
     StartError {
         step,
         plugin: "default/a".to_owned(),
@@ -256,7 +254,7 @@ fn reject(resolver: &mut Resolver, name: &str) -> Vec<(String, String)> {
         assert_eq!(reason.reason, "NotStarted");
         (resource.name.to_string(), reason.message)
     };
-    rejected.into_iter().map(words).collect()
+    rejected.refused.into_iter().map(words).collect()
 }
 
 #[test]
@@ -415,91 +413,13 @@ fn what_a_filter_says_of_a_value_is_told_where_the_value_stands() {
     assert_eq!(place("no memory: none"), Some((2, 1)));
 }
 
-/// The same, as one that only looks on.
-fn looking_on(decl: PluginDecl) -> PluginDecl {
-    PluginDecl {
-        shadow: Some(draft::ShadowDecl::default()),
-        ..decl
-    }
-}
-
 /// Loads it, and notes what serves.
-fn load(resolver: &mut Resolver, decl: &PluginDecl, store: Option<&Store>) -> Resolved {
+pub(super) fn load(resolver: &mut Resolver, decl: &PluginDecl, store: Option<&Store>) -> Resolved {
     let resolved = resolver.resolve(std::slice::from_ref(decl), store);
     resolver.commit();
     resolver.keep_code(store);
     resolver.chronicle(std::time::SystemTime::now(), &[], store);
     resolved
-}
-
-#[test]
-fn a_plugin_that_is_to_act_never_falls_back_to_one_that_only_looks_on() {
-    let folder = Folder::new();
-    let of = |config: &str| PluginDecl {
-        failure_policy: draft::FailurePolicy::FailClosed,
-        ..decl("a", &folder.file, config)
-    };
-    let mut resolver = Resolver::default();
-    plugin(&load(&mut resolver, &looking_on(of("{}")), None));
-    // Another configuration comes with the change, and is refused.
-    let refused = load(&mut resolver, &of("too long"), None);
-    let slot = only(&refused);
-    assert!(
-        matches!(slot, Slot::Refused(FailurePolicy::FailClosed)),
-        "{slot:?}"
-    );
-    // One that has acted serves on, whatever has looked on meanwhile.
-    plugin(&load(&mut resolver, &of("{}"), None));
-    plugin(&load(&mut resolver, &looking_on(of("{ }")), None));
-    let acts = plugin(&load(&mut resolver, &of("too long"), None));
-    assert_eq!(acts.spec().config, "{}");
-    assert!(acts.spec().shadow.is_none());
-    // In the place of one that only looks on, what acted may serve.
-    let acts = plugin(&load(&mut resolver, &looking_on(of("too long")), None));
-    assert!(acts.spec().shadow.is_none());
-}
-
-#[test]
-fn a_version_that_acts_is_on_probation_only_with_one_behind_it_that_acted() {
-    let folder = Folder::new();
-    let shadow = looking_on(decl("a", &folder.file, "{}"));
-    let first = decl("a", &folder.file, "{}");
-    let second = decl("a", &folder.file, "{ }");
-    let resource = first.resource.clone();
-    let store = Store::open(&folder.folder.path().join("state")).expect("a store");
-    let mut resolver = Resolver::default();
-    load(&mut resolver, &shadow, Some(&store));
-    load(&mut resolver, &first, Some(&store));
-    assert!(resolver.fallback(&resource, Some(&store)).is_none());
-    load(&mut resolver, &shadow, Some(&store));
-    load(&mut resolver, &second, Some(&store));
-    let fallback = resolver
-        .fallback(&resource, Some(&store))
-        .expect("the first");
-    assert_eq!(fallback.number, 2);
-}
-
-#[test]
-fn one_that_looked_on_is_not_gone_back_to_by_hand_while_one_that_acts_is_wanted() {
-    let folder = Folder::new();
-    let shadow = looking_on(decl("a", &folder.file, "{}"));
-    let mut resolver = Resolver::default();
-    load(&mut resolver, &shadow, None);
-    load(&mut resolver, &decl("a", &folder.file, "{}"), None);
-    let back = |to: Option<&str>| Wish::Back(to.map(str::to_owned));
-    let err = resolver.fulfil("default/a", &back(Some("1")), None);
-    assert!(matches!(err, Err(WishError::OnlyLooksOn { .. })), "{err:?}");
-    let err = resolver.fulfil("default/a", &back(None), None);
-    assert!(matches!(err, Err(WishError::NothingBefore(_))), "{err:?}");
-    // While only one that looks on is wanted, what acted may be.
-    load(
-        &mut resolver,
-        &looking_on(decl("a", &folder.file, "{ }")),
-        None,
-    );
-    resolver
-        .fulfil("default/a", &back(Some("2")), None)
-        .expect("it acted");
 }
 
 #[test]
@@ -525,52 +445,4 @@ fn what_failed_once_serves_on_after_it_was_gone_back_to_by_hand() {
     for _ in 0..2 {
         assert_eq!(config(&mut resolver, &second), "{}");
     }
-}
-
-/// How low the priority of the threads of that name is (`nice`), of all tests together.
-fn nice_of(name: &str) -> Vec<i32> {
-    let tasks = std::fs::read_dir("/proc/self/task").expect("Linux tells");
-    let stats =
-        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("stat")).ok());
-    let found = stats.filter_map(|stat| {
-        let (before, after) = stat.rsplit_once(") ")?;
-        let is_it = before.ends_with(&format!("({name}"));
-        // proc_pid_stat(5): field 19; the third comes after the name.
-        let nice = after.split(' ').nth(16)?.parse().ok()?;
-        is_it.then_some(nice)
-    });
-    found.collect()
-}
-
-#[test]
-fn what_ends_calls_in_time_is_as_urgent_as_ever_also_if_the_first_plugin_comes_late() {
-    let folder = Folder::new();
-    let mut resolver = Resolver::default();
-    resolver.resolve(&[], None);
-    resolver.commit();
-    let resolved = resolver.resolve(&[decl("a", &folder.file, "{}")], None);
-    plugin(&resolved);
-    let own = rustix::process::getpriority_process(None).expect("everybody may ask");
-    let tickers = nice_of("wasm-ticker");
-    assert!(!tickers.is_empty());
-    assert!(tickers.iter().all(|nice| *nice == own), "{tickers:?}");
-}
-
-#[test]
-fn what_waits_for_pulls_is_as_urgent_as_ever_also_if_the_first_image_comes_late() {
-    let folder = Folder::new();
-    let mut resolver = Resolver::default();
-    resolver.set_pulls(Pulls::new(Arc::new(Fake::default()), || {}));
-    let local = decl("a", &folder.file, "{}");
-    plugin(&resolver.resolve(std::slice::from_ref(&local), None));
-    resolver.commit();
-    let remote = PluginDecl {
-        source: PluginSource::Remote(source("registry.test/b:1")),
-        ..decl("b", &folder.file, "{}")
-    };
-    resolver.resolve(&[local, remote], None);
-    let own = rustix::process::getpriority_process(None).expect("everybody may ask");
-    let threads = nice_of("plugin-pulls");
-    assert!(!threads.is_empty());
-    assert!(threads.iter().all(|nice| *nice == own), "{threads:?}");
 }

@@ -50,7 +50,7 @@ pub(crate) enum Then {
     /// This version serves.
     Serves(ResourceId, Box<Fallback>),
     /// The next load finds out what serves.
-    Load,
+    Load(ResourceId),
 }
 
 /// Why a wish is not fulfilled.
@@ -92,11 +92,17 @@ pub(crate) enum WishError {
     NotSigned { plugin: String, number: u64 },
     #[error("version {number} of {plugin} does not start any more; the log says why")]
     DoesNotStart { plugin: String, number: u64 },
+    #[error(
+        "what the resource of {0} asks for may serve again, and does not yet: `tidegate plugin history {0}` \
+         and the log say why"
+    )]
+    NotYet(String),
 }
 
 impl Resolver {
     /// Fulfils a wish; the next [`Resolver::resolve`] hands out what came of it. A version that serves then
-    /// may be put in service before that; [`Resolver::stands`] is due then.
+    /// may be put in service before that; [`Resolver::stands`] is due then, or if it does not start
+    /// [`Resolver::break_promise_of`].
     pub(crate) fn fulfil(
         &mut self,
         name: &str,
@@ -131,7 +137,7 @@ impl Resolver {
         }
         let then = match self.asked_for(&resource, store) {
             Some(version) => Then::Serves(resource, Box::new(version)),
-            None => Then::Load,
+            None => Then::Load(resource),
         };
         let said = format!("{name} serves what its resource asks for again");
         Fulfilled { said, then }
@@ -145,6 +151,7 @@ impl Resolver {
         store: Option<&Store>,
     ) -> Result<Fulfilled, WishError> {
         let target = self.target(name, &resource, to, store)?;
+        self.promise(&resource);
         let versions = self.chronicle.plugins.entry(resource.clone()).or_default();
         let number = target.number;
         let version = &target.good.version;
@@ -161,12 +168,25 @@ impl Resolver {
         {
             versions.bar(wanted, Why::ByHand, seconds(SystemTime::now()));
         }
-        self.stands(&resource, &target);
+        self.takes(&resource, &target);
         self.chronicle.unsaved.insert(resource.clone());
         Ok(Fulfilled {
             said: format!("{name} goes back to its version {number}"),
             then: Then::Serves(resource, Box::new(target)),
         })
+    }
+
+    /// Whether a version that somebody went back to serves.
+    pub(crate) fn serves(&self, resource: &ResourceId, version: &Fallback) -> bool {
+        let serves = self.good.get(resource);
+        serves.is_some_and(|good| good.version == version.good.version)
+    }
+
+    /// Whether what a plugin's resource asks for serves, or will once long streams have ended.
+    pub(crate) fn serves_what_is_asked(&self, resource: &ResourceId) -> bool {
+        let serves = self.good.get(resource).map(|good| &good.version);
+        let wanted = self.chronicle.wanted.get(resource);
+        serves.is_some() && serves == wanted
     }
 
     /// What a plugin's resource asks for, compiled, if that served before and does not now.

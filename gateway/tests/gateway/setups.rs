@@ -1,6 +1,7 @@
 //! Plugins that set themselves up: their versions serve once that is done, and not if it fails.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering;
 
@@ -128,6 +129,103 @@ fn a_backend_that_is_down_fails_a_setup_and_a_gateway_does_not_start_with_it() {
     assert!(matches!(refused, Err(StartError::Plugin { .. })));
 }
 
+/// Files of a gateway whose filter asks the backend `keys` before it serves.
+fn files_with_keys(origin: &Origin, keys: &Origin) -> Folder {
+    let plugin = "apiVersion: tidegate.dev/v1alpha1\nkind: Plugin\nmetadata: { name: keyed }\nspec:\n  source: { file: keyed.wasm }\n  allow: { backends: [keys] }\n  targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: edge }]\n";
+    let files = Folder::of(&[
+        ("gateway.yaml", GATEWAY),
+        ("route.yaml", &route("apples")),
+        ("backend.yaml", &backend("apples", origin.address())),
+        ("keys.yaml", &backend("keys", keys.address())),
+        ("plugin.yaml", plugin),
+    ]);
+    files.write("keyed.wasm", keyed("files").module());
+    files
+}
+
+/// A backend of keys, which has them as long as the switch is on.
+fn keys_if(there: &Arc<AtomicBool>) -> Origin {
+    let there = Arc::clone(there);
+    Origin::script(move |connection| {
+        while connection.request().is_ok() {
+            let body = match there.load(Ordering::SeqCst) {
+                true => "keys!",
+                false => "no",
+            };
+            let length = body.len();
+            connection.send(format!(
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}"
+            ))?;
+        }
+        Ok(())
+    })
+}
+
+#[track_caller]
+fn is_by(gateway: &Running, by: &str) {
+    eventually(&format!("{by} serves"), || {
+        (gateway.get("/").field("x-by") == Some(by)).then_some(())
+    });
+}
+
+#[test]
+fn a_version_gone_back_to_by_hand_whose_setup_fails_changes_nothing_and_holds_nothing_up() {
+    let origin = Origin::answers(200, "apples");
+    let there = Arc::new(AtomicBool::new(true));
+    let keys = keys_if(&there);
+    let files = files_with_keys(&origin, &keys);
+    let gateway = Running::start(&files, &[]);
+    is_by(&gateway, "files");
+    files.write("keyed.wasm", keyed("second").module());
+    is_by(&gateway, "second");
+    there.store(false, Ordering::SeqCst);
+    let answer = gateway.admin("POST /plugins/default/keyed/rollback");
+    assert_eq!(answer.status(), 409, "{}", answer.text());
+    assert!(answer.text().contains("version 1"), "{}", answer.text());
+    assert_eq!(gateway.get("/").field("x-by"), Some("second"));
+    let told = gateway.json("/plugins");
+    let told = &told["plugins"][0];
+    assert!(told["held"].is_null(), "{told}");
+    let moved = Origin::answers(200, "pears");
+    files.write(
+        "backend.yaml",
+        backend("apples", moved.address()).as_bytes(),
+    );
+    eventually("another change is taken", || {
+        (gateway.get("/").text() == "pears").then_some(())
+    });
+    assert_eq!(gateway.get("/").field("x-by"), Some("second"));
+    there.store(true, Ordering::SeqCst);
+    let answer = gateway.admin("POST /plugins/default/keyed/rollback");
+    assert_eq!(answer.status(), 200, "{}", answer.text());
+    assert_eq!(gateway.get("/").field("x-by"), Some("files"));
+    // And the same of what is asked for: it is said that it does not serve.
+    there.store(false, Ordering::SeqCst);
+    let answer = gateway.admin("POST /plugins/default/keyed/resume");
+    assert_eq!(answer.status(), 409, "{}", answer.text());
+    assert_eq!(gateway.get("/").field("x-by"), Some("files"));
+}
+
+#[test]
+fn a_start_from_the_state_folder_goes_on_without_a_plugin_whose_setup_fails_by_now() {
+    let origin = Origin::answers(200, "apples");
+    let there = Arc::new(AtomicBool::new(true));
+    let keys = keys_if(&there);
+    let files = files_with_keys(&origin, &keys);
+    let state = tempfile::tempdir().expect("a folder");
+    let args = ["--state-dir", state.path().to_str().expect("text")];
+    let mut gateway = Running::start_with(files.path(), &args);
+    is_by(&gateway, "files");
+    gateway.kill();
+    there.store(false, Ordering::SeqCst);
+    let gateway = Running::start_with(files.path(), &args);
+    gateway.logs("its setup failed");
+    assert_eq!(gateway.get("/").status(), 503, "it fails closed");
+    there.store(true, Ordering::SeqCst);
+    gateway.signal("HUP");
+    is_by(&gateway, "files");
+}
+
 #[test]
 fn a_plugin_whose_setup_failed_is_said_at_its_place_and_serves_after_a_reload() {
     let origin = Origin::answers(200, "apples");
@@ -146,15 +244,7 @@ fn a_plugin_whose_setup_failed_is_said_at_its_place_and_serves_after_a_reload() 
         }
         Ok(())
     });
-    let plugin = "apiVersion: tidegate.dev/v1alpha1\nkind: Plugin\nmetadata: { name: keyed }\nspec:\n  source: { file: keyed.wasm }\n  allow: { backends: [keys] }\n  targetRefs: [{ group: gateway.networking.k8s.io, kind: Gateway, name: edge }]\n";
-    let files = Folder::of(&[
-        ("gateway.yaml", GATEWAY),
-        ("route.yaml", &route("apples")),
-        ("backend.yaml", &backend("apples", origin.address())),
-        ("keys.yaml", &backend("keys", keys.address())),
-        ("plugin.yaml", plugin),
-    ]);
-    files.write("keyed.wasm", keyed("files").module());
+    let files = files_with_keys(&origin, &keys);
     let gateway = Running::start(&files, &[]);
     let line = gateway.logs("its setup failed");
     assert!(line.contains("plugin.yaml:"), "{line}");

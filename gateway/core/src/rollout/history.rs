@@ -188,6 +188,12 @@ impl<V: PartialEq + Clone, D> History<V, D> {
         !std::mem::take(&mut self.barred).is_empty()
     }
 
+    /// Bars these again, and no others.
+    pub fn bar_only(&mut self, bars: Vec<Bar<V>>) {
+        self.barred = bars;
+        keep_last(&mut self.barred, MOST_BARRED);
+    }
+
     /// Lets one serve again.
     pub fn unbar(&mut self, version: &V) {
         self.barred.retain(|bar| bar.version != *version);

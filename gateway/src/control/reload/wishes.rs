@@ -12,6 +12,7 @@ use tidegate_config::resource::ResourceId;
 use tidegate_core::rollout::history::Why;
 use tidegate_proxy::Callable;
 use tidegate_proxy::Meanwhile;
+use tidegate_proxy::StartError;
 use tokio::sync::oneshot;
 
 use super::Thread;
@@ -47,17 +48,40 @@ pub(crate) struct PluginWish {
 #[derive(Debug)]
 pub(super) struct Granted {
     plugin: String,
+    resource: ResourceId,
+    wish: Wish,
     said: String,
     /// `None`: the next load finds it.
-    version: Option<(ResourceId, Box<Fallback>)>,
+    version: Option<Box<Fallback>>,
     answer: Answer,
 }
 
 /// One that waits for a load.
 #[derive(Debug)]
 pub(super) struct Unanswered {
+    plugin: String,
     said: String,
+    expects: Expects,
     answer: Answer,
+}
+
+/// What has to serve after that load.
+#[derive(Debug)]
+enum Expects {
+    /// What the resource asks for.
+    Asked(ResourceId),
+    /// The version of that number, which was gone back to.
+    Back(ResourceId, Box<Fallback>),
+}
+
+/// What came of putting a version in service by itself.
+enum Put {
+    /// It serves.
+    Serves,
+    /// The next load finds out.
+    NotYet,
+    /// It does not, and what served before does.
+    Fails(WishError),
 }
 
 /// Decides about wishes. Who cannot have what is wanted, or has it, is told so; the others are granted it.
@@ -81,7 +105,7 @@ pub(super) fn grant(
                 count_rollback(board, &plugin, &Why::ByHand);
             }
         }
-        let (said, version) = match fulfilled {
+        let (said, resource, version) = match fulfilled {
             // Who asked may have left; the same below.
             Err(err) => {
                 answer.send(Err(err)).ok();
@@ -94,16 +118,18 @@ pub(super) fn grant(
                 }
                 // What serves meanwhile is watched on: it may be a newer version than the one that was
                 // taken back.
-                Then::Load => (said, None),
+                Then::Load(resource) => (said, resource, None),
                 Then::Serves(resource, version) => {
                     // Whatever that one does from now on must not be held against this one.
                     watchers.forget(&resource);
-                    (said, Some((resource, version)))
+                    (said, resource, Some(version))
                 }
             },
         };
         granted.push(Granted {
             plugin,
+            resource,
+            wish,
             said,
             version,
             answer,
@@ -113,13 +139,28 @@ pub(super) fn grant(
 }
 
 /// Answers those who waited for a load, once it is known what came of it.
-pub(super) fn answer(waiting: Vec<Unanswered>, outcome: Outcome) {
-    for Unanswered { said, answer } in waiting {
-        let said = match outcome {
-            Outcome::Failure => Err(WishError::NotTaken),
-            Outcome::Success | Outcome::Partial => Ok(said),
+pub(super) fn answer(waiting: Vec<Unanswered>, outcome: Outcome, control: &Control) {
+    for one in waiting {
+        let Unanswered {
+            plugin,
+            said,
+            expects,
+            answer,
+        } = one;
+        let not_serving = match &expects {
+            _ if outcome == Outcome::Failure => Some(WishError::NotTaken),
+            Expects::Asked(resource) if !control.serves_what_is_asked(resource) => {
+                Some(WishError::NotYet(plugin))
+            }
+            Expects::Back(resource, version) if !control.serves(resource, version) => {
+                Some(WishError::DoesNotStart {
+                    plugin,
+                    number: version.number,
+                })
+            }
+            Expects::Asked(_) | Expects::Back(..) => None,
         };
-        answer.send(said).ok();
+        answer.send(not_serving.map_or(Ok(said), Err)).ok();
     }
 }
 
@@ -127,34 +168,87 @@ impl Thread {
     /// Puts what was granted in service and says so. Gives what has to wait for a load.
     pub(super) fn put_in_service(&mut self, granted: Vec<Granted>) -> Vec<Unanswered> {
         let mut unanswered = Vec::new();
-        for Granted {
-            plugin,
-            said,
-            version,
-            answer,
-        } in granted
-        {
-            let serves = version.is_some_and(|(resource, version)| {
-                let serves = self.swap(&plugin, &version);
-                if serves {
-                    self.note_swap(&resource, &version);
+        for one in granted {
+            let Granted {
+                plugin,
+                resource,
+                wish,
+                said,
+                version,
+                answer,
+            } = one;
+            let put = match &version {
+                Some(version) => self.put(&plugin, &resource, version),
+                None => Put::NotYet,
+            };
+            match (put, version, wish) {
+                (Put::Serves, ..) => {
+                    answer.send(Ok(said)).ok();
                 }
-                serves
-            });
-            if serves {
-                answer.send(Ok(said)).ok();
-            } else {
-                unanswered.push(Unanswered { said, answer });
+                (Put::Fails(err), ..) => {
+                    answer.send(Err(err)).ok();
+                }
+                (Put::NotYet, Some(version), Wish::Back(_)) => unanswered.push(Unanswered {
+                    plugin,
+                    said,
+                    expects: Expects::Back(resource, version),
+                    answer,
+                }),
+                (Put::NotYet, ..) => unanswered.push(Unanswered {
+                    plugin,
+                    said,
+                    expects: Expects::Asked(resource),
+                    answer,
+                }),
             }
         }
         unanswered
     }
 
-    /// Puts a version in service; says whether it serves. While it starts, what is on probation is looked
-    /// at and orders to rollouts are done; if something fails, that comes first.
-    fn swap(&mut self, name: &str, version: &Fallback) -> bool {
+    /// Puts a version in service by itself. One that was gone back to and does not start is forgotten about;
+    /// a load finds out about all others.
+    fn put(&mut self, plugin: &str, resource: &ResourceId, version: &Fallback) -> Put {
+        let number = version.number;
+        let granted = (resource, version);
+        if let Err(why) = version.may_serve() {
+            tracing::warn!("version {number} of {plugin} may not serve: {why}");
+            return match self.does_not_stand(granted, None) {
+                true => Put::Fails(WishError::NotSigned {
+                    plugin: plugin.to_owned(),
+                    number,
+                }),
+                false => Put::NotYet,
+            };
+        }
+        match self.swap(plugin, version) {
+            Ok(true) => {
+                self.note_swap(resource, version);
+                Put::Serves
+            }
+            Ok(false) => Put::NotYet,
+            Err(err) => {
+                let words = blame::words(&err);
+                tracing::warn!("{plugin} does not serve its version {number}: {words}");
+                match &err {
+                    StartError::Plugin { source, .. }
+                        if self.does_not_stand(granted, Some(source)) =>
+                    {
+                        Put::Fails(WishError::DoesNotStart {
+                            plugin: plugin.to_owned(),
+                            number,
+                        })
+                    }
+                    _ => Put::NotYet,
+                }
+            }
+        }
+    }
+
+    /// Puts a version in service; says whether there is a place for it. While it starts, what is on
+    /// probation is looked at and orders to rollouts are done; if something fails, that comes first.
+    fn swap(&mut self, name: &str, version: &Fallback) -> Result<bool, StartError> {
         let Some(plugin) = version.plugin() else {
-            return false;
+            return Ok(false);
         };
         let backends = Callable::Only(Arc::clone(version.reachable()));
         let Self {
@@ -179,17 +273,21 @@ impl Thread {
         if has_moved {
             rollouts.send_shares(gateway);
         }
-        match taken {
-            Ok(serves) => serves,
-            Err(err) => {
-                let words = blame::words(&err);
-                tracing::warn!(
-                    "{name} does not serve its version {} yet: {words}",
-                    version.number
-                );
-                false
-            }
+        taken
+    }
+
+    /// Notes that a version which was granted does not serve; says whether what served before does.
+    fn does_not_stand(
+        &mut self,
+        granted: (&ResourceId, &Fallback),
+        err: Option<&tidegate_host_abi::StartError>,
+    ) -> bool {
+        let stays = self.control.does_not_stand(granted, err);
+        if stays {
+            // It may be on probation, and is watched on.
+            self.note_versions();
         }
+        stays
     }
 
     /// Notes that a version serves, and shows it.
