@@ -23,8 +23,10 @@ use thread_priority::thread_native_id;
 /// How much lower than everything else threads are scheduled that do not only have what is left (`nice`).
 const NICE: i32 = 10;
 
-/// A machine that leaves this much time of a core to those that have what is left,
-const PROBE: Duration = Duration::from_millis(2);
+/// A machine that gives so many
+const PROBES: u32 = 8;
+/// pieces of a core's time to a thread that has what is left, each after it has slept as long,
+const PROBE: Duration = Duration::from_micros(250);
 /// within this, has time to spare.
 const PROBE_LIMIT: Duration = Duration::from_millis(20);
 
@@ -82,8 +84,11 @@ pub(crate) fn run<T: Send>(name: &'static str, work: impl FnOnce() -> T + Send) 
     }
 }
 
-/// Whether a thread that has what is left has [`PROBE`] of a core within that time. Takes as long as that
-/// takes.
+/// Whether a thread that has what is left has [`PROBES`] pieces of a core's time within that time. Takes as
+/// long as that takes.
+///
+/// It sleeps before each, so that it has to be chosen before all others that want to run: a thread that runs
+/// already goes on until the kernel's next tick (4 ms mostly), whatever it may have.
 fn has_time_to_spare(limit: Duration) -> bool {
     let over = Arc::new(AtomicBool::new(false));
     let (had_it, wait) = mpsc::channel();
@@ -91,10 +96,13 @@ fn has_time_to_spare(limit: Duration) -> bool {
         let over = Arc::clone(&over);
         move || {
             Way::Spare.take();
-            let used = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime));
-            while used().is_ok_and(|used| used < PROBE) {
-                if over.load(Ordering::Relaxed) {
-                    return;
+            for _ in 0..PROBES {
+                thread::park_timeout(PROBE);
+                let enough = used().saturating_add(PROBE);
+                while used() < enough {
+                    if over.load(Ordering::Relaxed) {
+                        return;
+                    }
                 }
             }
             had_it.send(()).ok();
@@ -106,6 +114,12 @@ fn has_time_to_spare(limit: Duration) -> bool {
     let had_it = started.is_ok() && wait.recv_timeout(limit).is_ok();
     over.store(true, Ordering::Relaxed);
     had_it
+}
+
+/// What this thread has had of a core's time.
+fn used() -> Duration {
+    let used = Duration::try_from(clock_gettime(ClockId::ThreadCPUTime));
+    used.unwrap_or(Duration::MAX)
 }
 
 #[cfg(test)]
