@@ -293,9 +293,9 @@ impl Control {
                 }
                 Err(err) => err,
             };
-            let (mut blamed, is_other) = self.blame(&err, &loaded);
+            let (mut blamed, is_news) = self.blame(&err, &loaded);
             blamed.retain(|new| !found.iter().any(|old| is_about_same(old, new)));
-            if blamed.is_empty() && !is_other {
+            if blamed.is_empty() && !is_news {
                 self.number -= 1;
                 return Err((Box::new(loaded), err));
             }
@@ -317,22 +317,19 @@ impl Control {
         Err((Box::new(loaded), StartError::Thread(err)))
     }
 
-    /// The resources that keep a generation from being taken, and whether another version of a plugin
-    /// serves without any of them being to blame.
+    /// The resources that keep a generation from being taken, and whether what they come to next is something
+    /// else, also if all that is known already: two versions of a plugin may fail with the same words.
     fn blame(&mut self, err: &StartError, loaded: &Loaded) -> (Vec<Problem>, bool) {
         let problems = match err {
             StartError::Plugin { plugin, source } => {
-                let Rejected {
-                    refused,
-                    has_broken_promise,
-                } = self.resolver.reject(plugin, source);
+                let Rejected { refused, is_news } = self.resolver.reject(plugin, source);
                 let decls = &loaded.draft.plugins;
                 let problems = |(resource, reason): (ResourceId, Reason)| {
                     let decl = decls.iter().find(|decl| decl.resource == resource);
                     decl.map(|decl| plugins::problems(decl, &reason))
                 };
                 let problems = refused.into_iter().filter_map(problems).flatten();
-                return (problems.collect(), has_broken_promise);
+                return (problems.collect(), is_news);
             }
             StartError::Bind(bind) => {
                 let (name, address) = match bind {

@@ -268,6 +268,8 @@ impl Resolver {
 
     fn hear_of(&mut self, decls: &[PluginDecl], is_old: impl Fn(&PluginDecl) -> bool) {
         for resource in self.rights.hear(decls, is_old) {
+            // It is another version than the one that was promised.
+            self.break_promise(&resource);
             self.fallbacks.outdate(&resource);
         }
     }

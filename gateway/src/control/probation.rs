@@ -28,7 +28,7 @@ pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
 /// One that is watched.
 #[derive(Debug)]
-struct Watched {
+pub(crate) struct Watched {
     plugin: Arc<Plugin>,
     rule: Rule,
     fallback: Fallback,
@@ -132,9 +132,15 @@ impl Watchers {
         }
     }
 
-    /// Watches a plugin no more, until it is said again who is watched.
-    pub(crate) fn forget(&mut self, resource: &ResourceId) {
-        self.watched.remove(resource);
+    /// Watches a plugin no more, until it is said again who is watched. Gives what is known of it.
+    pub(crate) fn forget(&mut self, resource: &ResourceId) -> Option<Watched> {
+        self.watched.remove(resource)
+    }
+
+    /// Watches one on that was forgotten. [`Watchers::only`] says whether it still has to be.
+    pub(crate) fn remember(&mut self, resource: &ResourceId, watched: Watched) {
+        let watched = || watched;
+        self.watched.entry(resource.clone()).or_insert_with(watched);
     }
 
     /// Until when a plugin is on probation, and the number of the version that it goes back to.

@@ -124,12 +124,7 @@ impl Thread {
     /// Does what was asked for, and says how it went.
     fn work(&mut self, work: Work) {
         self.order(work.rollouts);
-        let granted = grant(
-            work.wishes,
-            &mut self.control,
-            &mut self.watchers,
-            &self.board,
-        );
+        let granted = grant(work.wishes, &mut self.control, &mut self.watchers);
         if !work.load && granted.is_empty() {
             return;
         }
@@ -266,7 +261,7 @@ impl Thread {
             latest = self.reload_once(&mut unanswered, false);
         }
         if !self.is_ending() {
-            wishes::answer(unanswered, latest, &self.control);
+            self.answer(unanswered, latest);
         }
         outcome
     }

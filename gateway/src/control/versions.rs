@@ -83,6 +83,7 @@ impl Control {
             let versions = self.resolver.versions(&candidate.resource);
             let current = versions.and_then(History::current);
             !waiting.iter().any(|name| name == candidate.plugin.name())
+                && !self.resolver.is_going_back(&candidate.resource)
                 && current.is_some_and(|entry| !entry.proven)
                 && !candidate.rule.period.is_zero()
         });
@@ -117,19 +118,15 @@ impl Control {
         said
     }
 
-    /// Notes that a version which was granted does not start, if `err` is why, or may not serve. Says whether
-    /// it was gone back to; what really serves is what a restart falls back to again then.
+    /// Notes that a version which somebody went back to may not serve, or does not start if `err` is why.
+    /// What serves is what a restart falls back to again.
     pub(crate) fn does_not_stand(
         &mut self,
         (resource, version): (&ResourceId, &Fallback),
         err: Option<&StartError>,
-    ) -> bool {
-        let is_broken = match err {
-            Some(err) => self.resolver.break_promise_of(resource, version, err),
-            None => self.resolver.break_promise(resource),
-        };
+    ) {
+        self.resolver.does_not_stand(resource, version, err);
         self.keep_histories();
-        is_broken
     }
 
     /// Whether a version that somebody went back to serves.

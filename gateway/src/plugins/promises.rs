@@ -79,18 +79,27 @@ impl Resolver {
         true
     }
 
-    /// The same, because it does not start: nothing goes back to it by itself until it may be tried again.
-    pub(crate) fn break_promise_of(
+    /// Whether this is the version of a plugin that was promised last, and does not serve yet.
+    pub(super) fn is_promised(&self, resource: &ResourceId, version: &Version) -> bool {
+        let stands = self.good.get(resource);
+        self.promises.is_pending(resource) && stands.is_some_and(|good| good.version == *version)
+    }
+
+    /// A version that was promised does not serve after all; `err` is why, if it does not start: nothing goes
+    /// back to it by itself then until it may be tried again. Another one that was promised later stays so.
+    pub(crate) fn does_not_stand(
         &mut self,
         resource: &ResourceId,
         version: &Fallback,
-        err: &StartError,
-    ) -> bool {
-        let is_broken = self.break_promise(resource);
-        if is_broken {
-            self.is_unfit(resource, version.good.version.clone(), err);
+        err: Option<&StartError>,
+    ) {
+        let version = &version.good.version;
+        if self.is_promised(resource, version) {
+            self.break_promise(resource);
         }
-        is_broken
+        if let Some(err) = err {
+            self.is_unfit(resource, version.clone(), err);
+        }
     }
 
     /// Notes that a version which was to serve in the place of what was declared does not start.

@@ -12,6 +12,7 @@ use tidegate_host_abi::StartStep;
 
 use super::Good;
 use super::Resolver;
+use super::Version;
 use crate::plugins::reason::Reason;
 use crate::plugins::reason::SETUP_FAILED;
 use crate::plugins::reason::in_one_line;
@@ -45,11 +46,33 @@ impl Setups {
 /// What is refused for a plugin that does not start.
 #[derive(Debug, Default)]
 pub(crate) struct Rejected {
-    /// What is new, with the reason.
+    /// The resources, with the reason. None if it is a version that somebody went back to by hand, for which
+    /// nothing that is declared is to blame.
     pub(crate) refused: Vec<(ResourceId, Reason)>,
-    /// Whether a version that somebody went back to by hand serves no more: the one that served before it
-    /// does, and nothing that is declared is to blame.
-    pub(crate) has_broken_promise: bool,
+    /// Whether the next [`Resolver::resolve`] comes to something else.
+    pub(crate) is_news: bool,
+}
+
+/// How new a version is, compared with what serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Newness {
+    /// It serves.
+    Old,
+    /// The same served before a restart, or somebody goes back to it by hand: it has not started yet.
+    Again,
+    /// It is another one.
+    New,
+}
+
+/// Where to look for whom to blame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// The plugin that does not start.
+    Itself,
+    /// Those that share its instance.
+    Beside,
+    /// All.
+    Anywhere,
 }
 
 impl Resolver {
@@ -72,84 +95,97 @@ impl Resolver {
         true
     }
 
-    /// Takes it that a plugin which [`Resolver::resolve`] let pass does not start after all. Returns
-    /// what is refused for it, with the reason: that plugin, if its version is new; else what is new
-    /// among those that share its instance, or anywhere. The next [`Resolver::resolve`] falls back.
-    /// Nothing if nothing is new. What served before a restart, and what somebody goes back to by hand, are
-    /// as new as what was never there.
+    /// Takes it that a plugin which [`Resolver::resolve`] let pass does not start after all. Returns what is
+    /// refused for it, with the reason. The next [`Resolver::resolve`] falls back. Nothing if nothing is new.
     pub(crate) fn reject(&mut self, name: &str, err: &StartError) -> Rejected {
-        let mut blamed = self.next.values();
-        let Some(blamed) = blamed.find(|good| good.version.spec.name == name) else {
+        let refused = self.blamed_for(name, err.step);
+        if refused.is_empty() {
             return Rejected::default();
-        };
+        }
         self.say(name, err);
-        let key = |good: &Good| good.plugin.as_ref().map(|plugin| plugin.vm_key());
         let reason = not_started(err, self.candid);
-        let fresh = self.next.iter().filter(|(resource, good)| {
-            let serves = self.good.get(*resource);
-            // Without a compiled plugin it is from before a restart.
-            let is_restored = |serves: &Good| serves.plugin.is_none();
-            self.promises.is_pending(resource)
-                || serves.is_none_or(|it| is_restored(it) || it.version != good.version)
-        });
-        let fresh: Vec<(&ResourceId, &Good)> = fresh.collect();
-        let itself = |good: &Good| good.version.spec.name == name;
-        let beside = |good: &Good| key(good) == key(blamed);
-        let of = |is: &dyn Fn(&Good) -> bool| {
-            let found = fresh.iter().filter(|(_, good)| is(good));
-            found.copied().collect::<Vec<_>>()
-        };
-        let mut refused = of(&itself);
-        if refused.is_empty() {
-            refused = of(&beside);
-        }
-        if refused.is_empty() {
-            refused = of(&|_| true);
-        }
-        let mut refused: Vec<_> = refused
-            .into_iter()
-            .map(|(resource, good)| {
-                let reason = Reason {
-                    reason: reason.reason,
-                    message: if itself(good) {
-                        reason.message.clone()
-                    } else {
-                        format!("{name} does not start with it: {}", reason.message)
-                    },
-                    about_config: itself(good) && reason.about_config,
-                    said: reason.said.clone().filter(|_| itself(good)),
-                };
-                (resource.clone(), good.version.clone(), reason)
-            })
-            .collect();
-        refused.sort_by(|(a, ..), (b, ..)| a.cmp(b));
         if err.step == StartStep::SetUp {
             self.setup_failed();
         }
-        let mut has_broken_promise = false;
-        let refused = refused
-            .into_iter()
-            .filter_map(|(resource, version, reason)| {
-                let is_promised = self
-                    .good
-                    .get(&resource)
-                    .is_some_and(|good| good.version == version);
-                if is_promised && self.break_promise(&resource) {
-                    has_broken_promise = true;
-                    self.is_unfit(&resource, version, err);
-                    return None;
-                }
-                let bad = (version, reason.clone());
-                // What is declared may be another one, and be noted as such with the next try.
-                self.fallbacks.outdate(&resource);
-                self.unfit.insert(resource.clone(), bad.clone());
-                self.bad.insert(resource.clone(), bad);
-                Some((resource, reason))
+        let mut rejected = Rejected::default();
+        for (resource, version) in refused {
+            let is_it = version.spec.name == name;
+            let is_promised = self.is_promised(&resource, &version);
+            rejected.is_news |= is_promised || !self.fails(&resource, &version);
+            if is_promised {
+                self.break_promise(&resource);
+                self.is_unfit(&resource, version, err);
+                continue;
+            }
+            let reason = Reason {
+                reason: reason.reason,
+                message: if is_it {
+                    reason.message.clone()
+                } else {
+                    format!("{name} does not start with it: {}", reason.message)
+                },
+                about_config: is_it && reason.about_config,
+                said: reason.said.clone().filter(|_| is_it),
+            };
+            self.fallbacks.outdate(&resource);
+            let bad = (version, reason.clone());
+            // One that was to serve in its place must not make it tried again.
+            if self.chronicle.wanted.get(&resource) == Some(&bad.0) {
+                self.bad.insert(resource.clone(), bad.clone());
+            }
+            self.unfit.insert(resource.clone(), bad);
+            rejected.refused.push((resource, reason));
+        }
+        rejected
+    }
+
+    /// Whom to blame if a plugin does not start at that step: it, if its version is new; else what is new
+    /// among those that share its instance; else it, if it has not started since a restart or somebody goes
+    /// back to it; else what is new anywhere.
+    fn blamed_for(&self, name: &str, step: StartStep) -> Vec<(ResourceId, Version)> {
+        let key = |good: &Good| good.plugin.as_ref().map(|plugin| plugin.vm_key());
+        let mut all = self.next.values();
+        let Some(failed) = all.find(|good| good.version.spec.name == name).map(key) else {
+            return Vec::new();
+        };
+        let is_at = |good: &Good, place: Place| match place {
+            Place::Itself => good.version.spec.name == name,
+            // A setup is each plugin's own.
+            Place::Beside => step != StartStep::SetUp && key(good) == failed,
+            Place::Anywhere => true,
+        };
+        let order = [
+            (Place::Itself, Newness::New),
+            (Place::Beside, Newness::New),
+            (Place::Itself, Newness::Again),
+            (Place::Beside, Newness::Again),
+            (Place::Anywhere, Newness::New),
+            (Place::Anywhere, Newness::Again),
+        ];
+        let found = order.iter().map(|(place, newness)| {
+            let next = self.next.iter();
+            let found = next.filter(|(of, good)| {
+                is_at(good, *place) && self.newness(of, &good.version) == *newness
             });
-        let refused = refused.collect();
-        Rejected {
-            refused,
-            has_broken_promise,
+            let found = found.map(|(of, good)| (of.clone(), good.version.clone()));
+            found.collect::<Vec<_>>()
+        });
+        let mut found = found
+            .into_iter()
+            .find(|found| !found.is_empty())
+            .unwrap_or_default();
+        found.sort_by(|(a, _), (b, _)| a.cmp(b));
+        found
+    }
+
+    fn newness(&self, resource: &ResourceId, version: &Version) -> Newness {
+        match self.good.get(resource) {
+            Some(serves) if serves.version != *version => Newness::New,
+            None => Newness::New,
+            // Without a compiled plugin it is from before a restart.
+            Some(serves) if serves.plugin.is_none() => Newness::Again,
+            Some(_) if self.promises.is_pending(resource) => Newness::Again,
+            Some(_) => Newness::Old,
         }
     }
 

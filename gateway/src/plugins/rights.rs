@@ -1,6 +1,6 @@
 //! What a plugin may have by its newest resource, whatever version of it serves.
 //!
-//! Owns what an older version loses of what it had: backends, names (DNS), variables. A resource whose
+//! Owns what an older version loses of what it had: backends, those of shadows, names (DNS), variables. A resource whose
 //! code fails is refused, and still says what its plugin may have no longer; one that is wrong itself says
 //! nothing that could be relied on.
 
@@ -23,7 +23,8 @@ pub(crate) struct Rights {
     pub(crate) dns: bool,
     /// Names of variables.
     pub(crate) env: Vec<String>,
-    /// Of the backends those that it calls while it only looks on; `None` if it says nothing of that.
+    /// Of the backends those that it calls while it only looks on, as it said last; `None` if it never looked
+    /// on.
     pub(crate) shadow_backends: Option<Vec<Arc<str>>>,
 }
 
@@ -89,7 +90,11 @@ impl AllRights {
             if is_old(decl) && self.plugins.contains_key(&decl.resource) {
                 continue;
             }
-            let rights = Rights::of(decl);
+            let mut rights = Rights::of(decl);
+            if rights.shadow_backends.is_none() {
+                let before = self.plugins.get(&decl.resource);
+                rights.shadow_backends = before.and_then(|it| it.shadow_backends.clone());
+            }
             if self.plugins.get(&decl.resource) != Some(&rights) {
                 self.plugins.insert(decl.resource.clone(), rights);
                 changed.push(decl.resource.clone());

@@ -125,7 +125,7 @@ impl Resolver {
             let serves = self.good.get(resource);
             let serves = serves.filter(|serves| serves.version == good.version);
             let serves = serves.and_then(|serves| serves.plugin.clone());
-            let is_serving = serves.is_some();
+            let is_serving = serves.is_some() && !self.promises.is_pending(resource);
             good.plugin = serves.or(good.plugin);
             // Without what it may have no longer it may be the very one that fails.
             if !self.fails(resource, &good.version)

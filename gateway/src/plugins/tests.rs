@@ -297,6 +297,25 @@ fn for_an_unchanged_plugin_what_is_new_beside_it_is_rejected() {
 }
 
 #[test]
+fn after_a_restart_what_is_new_is_blamed_before_what_served_but_not_for_a_setup() {
+    let folder = Folder::new();
+    let (a, b) = (decl("a", &folder.file, "{}"), decl("b", &folder.file, "{}"));
+    let mut before = Resolver::default();
+    before.resolve(&[a.clone(), b], None);
+    before.commit();
+    let stored = before.stored();
+    for (step, blamed) in [(StartStep::VmStart, "b"), (StartStep::SetUp, "a")] {
+        let mut resolver = Resolver::default();
+        resolver.restore(stored.clone());
+        resolver.resolve(&[a.clone(), decl("b", &folder.file, "{ }")], None);
+        let rejected = resolver.reject("default/a", &refused_by_guest(step));
+        let refused = rejected.refused.iter();
+        let names: Vec<&str> = refused.map(|(resource, _)| &*resource.name).collect();
+        assert_eq!((names, rejected.is_news), (vec![blamed], true), "{step:?}");
+    }
+}
+
+#[test]
 fn what_a_guest_said_is_in_the_reason_only_for_those_who_see_no_log() {
     let err = refused_by_guest(StartStep::Configure);
     let public = not_started(&err, false).message;

@@ -220,7 +220,7 @@ impl Resolver {
         let now = seconds(now);
         let mut changed = Vec::new();
         for (resource, good) in &self.good {
-            if waiting.contains(&good.version.spec.name) {
+            if waiting.contains(&good.version.spec.name) || self.promises.is_pending(resource) {
                 continue;
             }
             let known = self.chronicle.of(resource).and_then(History::current);
@@ -385,9 +385,14 @@ impl Resolver {
         self.chronicle.salt
     }
 
-    /// The histories that have changed since they were last asked for; an empty one is to be forgotten.
+    /// The histories that have changed since they were last asked for; an empty one is to be forgotten. Those
+    /// of plugins of which somebody goes back to a version wait until that serves: a restart meanwhile begins
+    /// with what serves now.
     pub(crate) fn changed_histories(&mut self) -> Vec<(ResourceId, Versions)> {
-        let changed = std::mem::take(&mut self.chronicle.unsaved);
+        let unsaved = std::mem::take(&mut self.chronicle.unsaved).into_iter();
+        let (later, changed): (BTreeSet<_>, BTreeSet<_>) =
+            unsaved.partition(|resource| self.promises.is_pending(resource));
+        self.chronicle.unsaved = later;
         let found = changed.into_iter().map(|resource| {
             let versions = self.chronicle.of(&resource).cloned();
             (resource, versions.unwrap_or_default())
@@ -399,6 +404,11 @@ impl Resolver {
     pub(crate) fn named_code(&self) -> impl Iterator<Item = [u8; 32]> {
         let all = self.chronicle.plugins.values();
         all.flat_map(|versions| versions.entries().iter().map(|entry| entry.version.digest))
+    }
+
+    /// Whether somebody goes back to a version of a plugin that does not serve yet.
+    pub(crate) fn is_going_back(&self, resource: &ResourceId) -> bool {
+        self.promises.is_pending(resource)
     }
 
     /// The versions of a plugin.

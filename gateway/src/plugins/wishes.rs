@@ -93,16 +93,16 @@ pub(crate) enum WishError {
     #[error("version {number} of {plugin} does not start any more; the log says why")]
     DoesNotStart { plugin: String, number: u64 },
     #[error(
-        "what the resource of {0} asks for may serve again, and does not yet: `tidegate plugin history {0}` \
-         and the log say why"
+        "{0} does not serve what was asked for: the log says why, and `tidegate plugin history {0}` what \
+         serves"
     )]
-    NotYet(String),
+    ServesNot(String),
 }
 
 impl Resolver {
     /// Fulfils a wish; the next [`Resolver::resolve`] hands out what came of it. A version that serves then
     /// may be put in service before that; [`Resolver::stands`] is due then, or if it does not start
-    /// [`Resolver::break_promise_of`].
+    /// [`Resolver::does_not_stand`].
     pub(crate) fn fulfil(
         &mut self,
         name: &str,

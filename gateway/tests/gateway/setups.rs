@@ -218,12 +218,22 @@ fn a_start_from_the_state_folder_goes_on_without_a_plugin_whose_setup_fails_by_n
     is_by(&gateway, "files");
     gateway.kill();
     there.store(false, Ordering::SeqCst);
-    let gateway = Running::start_with(files.path(), &args);
+    let mut gateway = Running::start_with(files.path(), &args);
     gateway.logs("its setup failed");
     assert_eq!(gateway.get("/").status(), 503, "it fails closed");
     there.store(true, Ordering::SeqCst);
     gateway.signal("HUP");
     is_by(&gateway, "files");
+    // The same if there is a newer one, which fails in the same words as the one before.
+    gateway.kill();
+    there.store(false, Ordering::SeqCst);
+    files.write("keyed.wasm", keyed("second").module());
+    let gateway = Running::start_with(files.path(), &args);
+    gateway.logs("its setup failed");
+    assert_eq!(gateway.get("/").status(), 503, "it fails closed");
+    there.store(true, Ordering::SeqCst);
+    gateway.signal("HUP");
+    is_by(&gateway, "second");
 }
 
 #[test]

@@ -171,7 +171,7 @@ impl Thread {
                 gateway.apply_while(generation, |gateway| {
                     let is_over = stop.load(Ordering::SeqCst);
                     if may_stop && !is_over {
-                        granted.extend(grant(inbox.wishes(), control, watchers, board));
+                        granted.extend(grant(inbox.wishes(), control, watchers));
                     }
                     let orders = inbox.orders();
                     let rollouts = &mut control.rollouts;

@@ -21,6 +21,7 @@ use super::offer::Found;
 use super::offer::look;
 use crate::control::Control;
 use crate::control::blame;
+use crate::control::probation::Watched;
 use crate::control::probation::Watchers;
 use crate::plugins::versions::Fallback;
 use crate::plugins::wishes::Fulfilled;
@@ -47,31 +48,29 @@ pub(crate) struct PluginWish {
 /// A wish that will be so, and is not yet.
 #[derive(Debug)]
 pub(super) struct Granted {
+    asked: Asked,
+    /// `None`: the next load finds it.
+    version: Option<Box<Fallback>>,
+    /// The probation of what serves.
+    watched: Option<Watched>,
+}
+
+/// What was asked for, and by whom.
+#[derive(Debug)]
+struct Asked {
     plugin: String,
     resource: ResourceId,
     wish: Wish,
     said: String,
-    /// `None`: the next load finds it.
-    version: Option<Box<Fallback>>,
     answer: Answer,
 }
 
 /// One that waits for a load.
 #[derive(Debug)]
 pub(super) struct Unanswered {
-    plugin: String,
-    said: String,
-    expects: Expects,
-    answer: Answer,
-}
-
-/// What has to serve after that load.
-#[derive(Debug)]
-enum Expects {
-    /// What the resource asks for.
-    Asked(ResourceId),
-    /// The version of that number, which was gone back to.
-    Back(ResourceId, Box<Fallback>),
+    asked: Asked,
+    /// What has to serve then, if not just what the resource asks for.
+    version: Option<Box<Fallback>>,
 }
 
 /// What came of putting a version in service by itself.
@@ -89,7 +88,6 @@ pub(super) fn grant(
     wishes: Vec<PluginWish>,
     control: &mut Control,
     watchers: &mut Watchers,
-    board: &Board,
 ) -> Vec<Granted> {
     let mut granted = Vec::new();
     for PluginWish {
@@ -101,11 +99,8 @@ pub(super) fn grant(
         let fulfilled = control.fulfil(&plugin, &wish);
         if let Ok(Fulfilled { said, .. }) = &fulfilled {
             tracing::warn!("asked by hand: {said}");
-            if wish != Wish::Resume {
-                count_rollback(board, &plugin, &Why::ByHand);
-            }
         }
-        let (said, resource, version) = match fulfilled {
+        let (said, resource, version, watched) = match fulfilled {
             // Who asked may have left; the same below.
             Err(err) => {
                 answer.send(Err(err)).ok();
@@ -118,49 +113,41 @@ pub(super) fn grant(
                 }
                 // What serves meanwhile is watched on: it may be a newer version than the one that was
                 // taken back.
-                Then::Load(resource) => (said, resource, None),
+                Then::Load(resource) => (said, resource, None, None),
                 Then::Serves(resource, version) => {
                     // Whatever that one does from now on must not be held against this one.
-                    watchers.forget(&resource);
-                    (said, resource, Some(version))
+                    let watched = watchers.forget(&resource);
+                    (said, resource, Some(version), watched)
                 }
             },
         };
         granted.push(Granted {
-            plugin,
-            resource,
-            wish,
-            said,
+            asked: Asked {
+                plugin,
+                resource,
+                wish,
+                said,
+                answer,
+            },
             version,
-            answer,
+            watched,
         });
     }
     granted
 }
 
-/// Answers those who waited for a load, once it is known what came of it.
-pub(super) fn answer(waiting: Vec<Unanswered>, outcome: Outcome, control: &Control) {
-    for one in waiting {
-        let Unanswered {
-            plugin,
-            said,
-            expects,
-            answer,
-        } = one;
-        let not_serving = match &expects {
-            _ if outcome == Outcome::Failure => Some(WishError::NotTaken),
-            Expects::Asked(resource) if !control.serves_what_is_asked(resource) => {
-                Some(WishError::NotYet(plugin))
-            }
-            Expects::Back(resource, version) if !control.serves(resource, version) => {
-                Some(WishError::DoesNotStart {
-                    plugin,
-                    number: version.number,
-                })
-            }
-            Expects::Asked(_) | Expects::Back(..) => None,
-        };
-        answer.send(not_serving.map_or(Ok(said), Err)).ok();
+impl Asked {
+    /// It is so.
+    fn done(self, board: &Board) {
+        if self.wish != Wish::Resume {
+            count_rollback(board, &self.plugin, &Why::ByHand);
+        }
+        self.answer.send(Ok(self.said)).ok();
+    }
+
+    /// It cannot be so.
+    fn fails(self, err: WishError) {
+        self.answer.send(Err(err)).ok();
     }
 }
 
@@ -170,77 +157,96 @@ impl Thread {
         let mut unanswered = Vec::new();
         for one in granted {
             let Granted {
-                plugin,
-                resource,
-                wish,
-                said,
+                asked,
                 version,
-                answer,
+                watched,
             } = one;
             let put = match &version {
-                Some(version) => self.put(&plugin, &resource, version),
+                Some(version) => self.put(&asked, version),
                 None => Put::NotYet,
             };
-            match (put, version, wish) {
-                (Put::Serves, ..) => {
-                    answer.send(Ok(said)).ok();
+            match put {
+                Put::Serves => asked.done(&self.board),
+                Put::Fails(err) => {
+                    if let Some(watched) = watched {
+                        self.watchers.remember(&asked.resource, watched);
+                    }
+                    self.note_versions();
+                    asked.fails(err);
                 }
-                (Put::Fails(err), ..) => {
-                    answer.send(Err(err)).ok();
+                Put::NotYet => {
+                    let version = version.filter(|_| asked.wish != Wish::Resume);
+                    unanswered.push(Unanswered { asked, version });
                 }
-                (Put::NotYet, Some(version), Wish::Back(_)) => unanswered.push(Unanswered {
-                    plugin,
-                    said,
-                    expects: Expects::Back(resource, version),
-                    answer,
-                }),
-                (Put::NotYet, ..) => unanswered.push(Unanswered {
-                    plugin,
-                    said,
-                    expects: Expects::Asked(resource),
-                    answer,
-                }),
             }
         }
         unanswered
     }
 
+    /// Answers those who waited for a load, once it is known what came of it.
+    pub(super) fn answer(&mut self, waiting: Vec<Unanswered>, outcome: Outcome) {
+        for Unanswered { asked, version } in waiting {
+            let resource = &asked.resource;
+            let serves = match &version {
+                Some(version) => self.control.serves(resource, version),
+                None => self.control.serves_what_is_asked(resource),
+            };
+            if outcome != Outcome::Failure && serves {
+                asked.done(&self.board);
+                continue;
+            }
+            if let Some(version) = &version {
+                // It must not come with another change, long after it was wanted.
+                self.control.does_not_stand((resource, version), None);
+                self.note_versions();
+            }
+            let plugin = asked.plugin.clone();
+            asked.fails(match outcome {
+                Outcome::Failure => WishError::NotTaken,
+                Outcome::Success | Outcome::Partial => WishError::ServesNot(plugin),
+            });
+        }
+    }
+
     /// Puts a version in service by itself. One that was gone back to and does not start is forgotten about;
     /// a load finds out about all others.
-    fn put(&mut self, plugin: &str, resource: &ResourceId, version: &Fallback) -> Put {
+    fn put(&mut self, asked: &Asked, version: &Fallback) -> Put {
+        let Asked {
+            plugin, resource, ..
+        } = asked;
         let number = version.number;
-        let granted = (resource, version);
+        let is_back = asked.wish != Wish::Resume;
         if let Err(why) = version.may_serve() {
             tracing::warn!("version {number} of {plugin} may not serve: {why}");
-            return match self.does_not_stand(granted, None) {
-                true => Put::Fails(WishError::NotSigned {
-                    plugin: plugin.to_owned(),
-                    number,
-                }),
-                false => Put::NotYet,
-            };
+            if !is_back {
+                return Put::NotYet;
+            }
+            self.control.does_not_stand((resource, version), None);
+            let plugin = plugin.clone();
+            return Put::Fails(WishError::NotSigned { plugin, number });
         }
-        match self.swap(plugin, version) {
+        let err = match self.swap(plugin, version) {
             Ok(true) => {
                 self.note_swap(resource, version);
-                Put::Serves
+                return Put::Serves;
             }
-            Ok(false) => Put::NotYet,
-            Err(err) => {
-                let words = blame::words(&err);
-                tracing::warn!("{plugin} does not serve its version {number}: {words}");
-                match &err {
-                    StartError::Plugin { source, .. }
-                        if self.does_not_stand(granted, Some(source)) =>
-                    {
-                        Put::Fails(WishError::DoesNotStart {
-                            plugin: plugin.to_owned(),
-                            number,
-                        })
-                    }
-                    _ => Put::NotYet,
-                }
+            Ok(false) => return Put::NotYet,
+            Err(err) => err,
+        };
+        let words = blame::words(&err);
+        tracing::warn!("{plugin} does not serve its version {number}: {words}");
+        match &err {
+            // Others may start beside it.
+            StartError::Plugin {
+                plugin: failed,
+                source,
+            } if is_back && version.plugin().is_some_and(|it| it.name() == failed) => {
+                self.control
+                    .does_not_stand((resource, version), Some(source));
+                let plugin = plugin.clone();
+                Put::Fails(WishError::DoesNotStart { plugin, number })
             }
+            _ => Put::NotYet,
         }
     }
 
@@ -274,20 +280,6 @@ impl Thread {
             rollouts.send_shares(gateway);
         }
         taken
-    }
-
-    /// Notes that a version which was granted does not serve; says whether what served before does.
-    fn does_not_stand(
-        &mut self,
-        granted: (&ResourceId, &Fallback),
-        err: Option<&tidegate_host_abi::StartError>,
-    ) -> bool {
-        let stays = self.control.does_not_stand(granted, err);
-        if stays {
-            // It may be on probation, and is watched on.
-            self.note_versions();
-        }
-        stays
     }
 
     /// Notes that a version serves, and shows it.

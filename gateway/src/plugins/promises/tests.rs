@@ -1,6 +1,7 @@
 //! What is left of a version that was gone back to and does not serve.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tidegate_config::draft::PluginDecl;
 use tidegate_host_abi::Plugin;
@@ -90,11 +91,11 @@ fn a_version_that_fails_in_the_data_plane_leaves_what_served_and_blames_nobody()
     let (first, problems) = world.resolve();
     assert_eq!((&first.spec().config[..], problems), (&b"{}"[..], 1));
     let rejected = world.resolver.reject("default/a", &err);
-    assert!(rejected.has_broken_promise);
+    assert!(rejected.is_news);
     assert!(rejected.refused.is_empty(), "{rejected:?}");
     world.is_as_before();
     let rejected = world.resolver.reject("default/a", &err);
-    assert!(!rejected.has_broken_promise && rejected.refused.is_empty());
+    assert!(!rejected.is_news && rejected.refused.is_empty());
 }
 
 #[test]
@@ -104,8 +105,52 @@ fn of_two_that_do_not_serve_the_one_before_both_is_left() {
     let version = world.go_back("1");
     let err = refused_by_guest(StartStep::Configure);
     let resource = &world.decl.resource;
-    assert!(world.resolver.break_promise_of(resource, &version, &err));
+    world
+        .resolver
+        .does_not_stand(resource, &version, Some(&err));
     world.is_as_before();
+}
+
+#[test]
+fn a_version_that_fails_leaves_another_that_was_wanted_after_it() {
+    let mut world = World::new(&["{}", "{ }", "[]"]);
+    let second = world.go_back("2");
+    let first = world.go_back("1");
+    let err = refused_by_guest(StartStep::SetUp);
+    let resource = world.decl.resource.clone();
+    world
+        .resolver
+        .does_not_stand(&resource, &second, Some(&err));
+    let (serves, _) = world.resolve();
+    assert_eq!(&serves.spec().config[..], b"{}");
+    world.resolver.stands(&resource, &first);
+    world.resolver.does_not_stand(&resource, &first, None);
+    let (serves, _) = world.resolve();
+    assert_eq!(&serves.spec().config[..], b"{}", "it serves already");
+}
+
+#[test]
+fn until_it_serves_nothing_is_noted_of_it() {
+    let mut world = World::new(&["{}", "{ }"]);
+    let resource = world.decl.resource.clone();
+    world.resolver.changed_histories();
+    let version = world.go_back("1");
+    assert!(world.resolver.is_going_back(&resource));
+    world
+        .resolver
+        .chronicle(SystemTime::now(), &[], Some(&world.store));
+    let entries = |world: &World| {
+        let versions = world.resolver.versions(&resource);
+        versions.map_or(0, |versions| versions.entries().len())
+    };
+    assert_eq!(entries(&world), 2);
+    assert!(world.resolver.changed_histories().is_empty());
+    world.resolver.stands(&resource, &version);
+    world
+        .resolver
+        .chronicle(SystemTime::now(), &[], Some(&world.store));
+    assert_eq!(entries(&world), 3);
+    assert_eq!(world.resolver.changed_histories().len(), 1);
 }
 
 #[test]
