@@ -71,11 +71,11 @@ fn only_signed_images_serve_where_they_must_be_and_the_last_good_one_stays() {
         "{why}"
     );
     assert_eq!(by(&gateway), "503");
-    let condition = gateway.resource("Plugin", "one").expect("it is there");
-    assert!(
-        condition.to_string().contains("SignatureMissing"),
-        "{condition}"
-    );
+    eventually("the condition", || {
+        let condition = gateway.resource("Plugin", "one").expect("it is there");
+        let condition = condition.to_string();
+        condition.contains("SignatureMissing").then_some(())
+    });
     let refusals = "tidegate_plugin_signature_refusals_total";
     assert!(gateway.metric(refusals) >= Some(1.0));
     gateway.logs("has no valid signature");
